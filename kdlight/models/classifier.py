@@ -1,0 +1,52 @@
+"""The face that every network has, of the zoo or foreign."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from kdlight.models.activations import Activations
+
+ImageShape = tuple[int, int, int]
+
+CIFAR_SHAPE: ImageShape = (3, 32, 32)
+
+
+class Classifier(nn.Module, ABC):
+    """An image classifier whose inner values can be asked for.
+
+    Attributes:
+        num_classes: The number of logits.
+        image_shape: (channels, height, width) of the images it is meant for. Only the channels are binding.
+        head_name: The name of the submodule that turns the embedding into logits.
+        stage_names: The names of the submodules that compute the stages, in order.
+    """
+
+    head_name: str
+    stage_names: tuple[str, ...]
+
+    def __init__(self, num_classes: int, image_shape: ImageShape) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.image_shape = image_shape
+
+    @abstractmethod
+    def activations(self, images: Tensor) -> Activations:
+        """Return the logits of a batch of images with all that led to them."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.activations(images).logits
+
+    @property
+    def head(self) -> nn.Module:
+        """The submodule that turns the embedding into logits."""
+        return self.get_submodule(self.head_name)
+
+    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+        """Return for each stage the batch norm right before the ReLU that ends it.
+
+        Raises:
+            ValueError: The network has none for every stage.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no batch norm before the ReLU of each stage: take a ResNet, a wrn or a vgg"
+        )

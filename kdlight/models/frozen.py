@@ -1,0 +1,79 @@
+"""The teacher: held outside the module tree and never changed."""
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class Frozen:
+    """A classifier in eval mode whose parameters get no gradient.
+
+    It is not an `nn.Module`, so a module that has one as attribute does not count it among its children: no parameters,
+    nothing in the `state_dict`, no broadcast by DDP, and `train()` does not reach it. To move it along, the holder
+    hands on what it applies to its own tensors::
+
+        def _apply(self, fn, recurse=True):
+            self.teacher.convert(fn)
+            return super()._apply(fn, recurse)
+
+    `deepcopy` and `pickle` treat it like the model in it.
+
+    Args:
+        model: The classifier. It is taken over, not copied.
+    """
+
+    def __init__(self, model: Classifier) -> None:
+        self.model = model.eval().requires_grad_(False)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of logits."""
+        return self.model.num_classes
+
+    def activations(self, images: Tensor, *, gradient_from: int | None = None) -> Activations:
+        """Run the model.
+
+        Without a graph, by `no_grad`: the tensors of `inference_mode` could not be saved for the backward pass of a
+        module that is trained on them, such as RID's teacher filter.
+
+        Args:
+            images: (batch, channels, height, width).
+            gradient_from: The index of a stage. From there on the graph is kept, so that
+                `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works; what
+                comes before keeps none.
+        """
+        # Whoever else holds the model may have called `train()`.
+        if self.model.training:
+            self.model.eval()
+        if gradient_from is None:
+            with torch.no_grad():
+                return self.model.activations(images)
+        stage = self.model.get_submodule(self.model.stage_names[gradient_from])
+        hook = stage.register_forward_hook(_start_graph)
+        try:
+            with torch.inference_mode(False), torch.enable_grad():
+                return self.model.activations(images.detach())
+        finally:
+            hook.remove()
+
+    def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
+        """Apply to every tensor what a holder's `_apply` was given: a move to a device or a change of type."""
+        self.model._apply(fn)  # type: ignore[no-untyped-call]
+
+    def sha256(self) -> str:
+        """Return the hash of the `state_dict`: names, types, shapes and values in its order, on any device the same."""
+        digest = hashlib.sha256()
+        for name, tensor in self.model.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+
+def _start_graph(module: nn.Module, arguments: tuple[Tensor], output: Tensor | tuple[Tensor, ...]) -> None:
+    for tensor in (output,) if isinstance(output, Tensor) else output:
+        tensor.requires_grad_()

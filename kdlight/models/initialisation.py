@@ -1,0 +1,25 @@
+"""How the weights of a new network are drawn.
+
+Batch norms start at weight 1 and bias 0, as torch has it. What is not said here or in a network's docstring is drawn by
+torch's own rule (convolutions and linear layers: uniform, Kaiming with a = sqrt(5)).
+"""
+
+from torch import nn
+
+
+def kaiming_convolutions(network: nn.Module) -> None:
+    """Draw every convolution from He et al.'s normal distribution over the fan out; biases are 0.
+
+    He, Zhang, Ren and Sun 2015, https://arxiv.org/abs/1502.01852, equation 14.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def small_head(head: nn.Linear) -> None:
+    """Draw a classifier head from a normal distribution with deviation 0.01; the bias is 0."""
+    nn.init.normal_(head.weight, std=0.01)
+    nn.init.zeros_(head.bias)

@@ -1,0 +1,108 @@
+"""Foreign models behind the face of the zoo."""
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from torch import Tensor, nn
+
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
+
+HEAD_INPUT = "the input of the head"
+
+
+class Tapped(Classifier):
+    """A model of torchvision, timm or one's own, with its inner values read by forward hooks.
+
+    The hooks live only during `activations`, so copies, DDP and `forward` know nothing of them. A module that runs more
+    than once counts with its last run. There are no preactivations.
+
+    Args:
+        model: A module from images to logits.
+        stages: Names of the modules whose outputs are the stages, as `model.named_modules()` has them.
+        embedding: Name of the module whose output, flattened, is the embedding. Default: the input of the head.
+        stem: Name of the module whose output enters the first stage.
+        head: Name of the linear layer that computes the logits. Default: the last linear layer.
+        image_shape: (channels, height, width).
+
+    Raises:
+        ValueError: The model has no module of such a name, or no linear layer.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        stages: Sequence[str],
+        embedding: str | None = None,
+        stem: str | None = None,
+        head: str | None = None,
+        image_shape: ImageShape = CIFAR_SHAPE,
+    ) -> None:
+        modules = dict(model.named_modules())
+        for name in (*stages, embedding, stem, head):
+            if name is not None and name not in modules:
+                raise ValueError(_unknown(name, model, modules))
+        linears = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
+        head = head or next(reversed(linears), "")
+        layer = modules[head]
+        if not isinstance(layer, nn.Linear):
+            raise ValueError(f"the head of {type(model).__name__} must be a linear layer; it has {linears[-3:]}")
+        super().__init__(layer.out_features, image_shape)
+        self.model = model
+        self.head_name = f"model.{head}"
+        self.stage_names = tuple(f"model.{name}" for name in stages)
+        self.embedding_name = None if embedding is None else f"model.{embedding}"
+        self.stem_name = None if stem is None else f"model.{stem}"
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images)
+        return logits
+
+    def activations(self, images: Tensor) -> Activations:
+        """Run the model and read its inner values.
+
+        Raises:
+            ValueError: A named module did not run, gave something else than one tensor, or had its output overwritten.
+        """
+        outputs: dict[str, tuple[Any, int]] = {}
+
+        def keep_output(name: str) -> Callable[..., None]:
+            return lambda module, arguments, output: outputs.update({name: (output, _version(output))})
+
+        def keep_input(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+            outputs[HEAD_INPUT] = (arguments[0], _version(arguments[0]))
+
+        names = {*self.stage_names, self.embedding_name, self.stem_name} - {None}
+        hooks = [self.get_submodule(name).register_forward_hook(keep_output(name)) for name in names if name]
+        hooks.append(self.head.register_forward_pre_hook(keep_input))
+        try:
+            logits = self.model(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+        def read(name: str) -> Tensor:
+            output, version = outputs.get(name, (None, 0))
+            if not isinstance(output, Tensor):
+                raise ValueError(f"{name} gave {type(output).__name__} where one tensor is needed: tap another module")
+            if _version(output) != version:
+                raise ValueError(f"{name} is overwritten by the layer after it: tap that one or make it not in-place")
+            return output
+
+        return Activations(
+            logits=logits,
+            embedding=read(self.embedding_name or HEAD_INPUT).flatten(1),
+            stages=tuple(read(name) for name in self.stage_names),
+            stem=None if self.stem_name is None else read(self.stem_name),
+        )
+
+
+def _version(output: Any) -> int:
+    """The count of in-place changes; tensors of `inference_mode` have none."""
+    return output._version if isinstance(output, Tensor) and not output.is_inference() else 0
+
+
+def _unknown(name: str, model: nn.Module, modules: dict[str, nn.Module]) -> str:
+    nearest = get_close_matches(name, modules, n=5, cutoff=0.4) or [child for child, _ in model.named_children()]
+    return f"{type(model).__name__} has no module {name!r}; nearest: {', '.join(nearest)}"

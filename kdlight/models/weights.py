@@ -1,0 +1,115 @@
+"""Weights from files, in the layouts that people have."""
+
+import pickle
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load a file of weights into a model, which stays as it is if they do not fit.
+
+    `read_state_dict` says which files. Values are cast to the model's types. A head called `linear` is taken for one
+    called `fc` and the other way round, and the weights of a foreign model fit the `Tapped` around it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is of another kind, or names or shapes differ.
+    """
+    expected = model.state_dict()
+    file = read_state_dict(path)
+    free = expected.keys() - file.keys()
+    given = {_alias(name, free): tensor for name, tensor in file.items()}
+    # Weights from before torch 0.4.1 have no such counters; they only matter to norms without momentum.
+    missing = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in given if name not in expected]
+    reshaped = [
+        f"{name} is {tuple(given[name].shape)}, needed {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    problems = [
+        f"{len(names)} {kind}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+        if names
+    ]
+    if problems:
+        raise ValueError(f"{path} does not fit {type(model).__name__}: " + "\n".join(problems))
+    model.load_state_dict(given, strict=False)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read the weights of one network from a file, on the CPU.
+
+    Layouts: a bare `state_dict`; one below the key `model` or `state_dict`; names that all begin with `module.`
+    (`DataParallel`) or `model.` (a wrapper); the checkpoint of a kdlight run, of which the student is taken;
+    safetensors. Files are read with `weights_only=True`, so that none can run code.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file needs code to be read, is damaged, or holds no weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file of weights at {path}")
+    weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f"{path} holds no state_dict: expected tensors by name, bare or below 'model' or 'state_dict'")
+    for prefix in ("module.", "model."):
+        if all(name.startswith(prefix) for name in weights):
+            weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return weights
+
+
+def num_classes_of(state_dict: Mapping[str, Tensor]) -> int:
+    """Return the number of classes of a network: the rows of its last matrix, which is the classifier head.
+
+    Raises:
+        ValueError: There is no matrix.
+    """
+    matrices = [tensor for tensor in state_dict.values() if tensor.ndim == 2]
+    if not matrices:
+        raise ValueError("these weights have no matrix, so no classifier head to count the classes of")
+    return matrices[-1].shape[0]
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file: {error}") from None
+
+
+def _read_pickle(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        needed = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"needs {needed[1]}, which can run code" if needed else "is no file of torch.save"
+        raise ValueError(f"{path} {reason}: save the weights alone, torch.save(model.state_dict(), path)") from None
+    except (RuntimeError, EOFError) as error:
+        reason = next(iter(str(error).splitlines()), "it ends too early")
+        raise ValueError(f"{path} cannot be read: {reason}") from None
+    weights: dict[str, Any] = content if isinstance(content, dict) else {}
+    if isinstance(weights.get("model"), dict):
+        return dict(weights["model"])
+    if isinstance(weights.get("state_dict"), dict):
+        weights = weights["state_dict"]
+        prefix = "student."
+        student = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        return student or dict(weights)
+    return weights
+
+
+def _alias(name: str, free: Collection[str]) -> str:
+    """The name under which the model knows a tensor of the file: its own, or one that the file has not itself."""
+    layer, _, rest = name.partition(".")
+    other_head = {"fc": "linear", "linear": "fc"}.get(layer, layer)
+    return next((alias for alias in (f"{other_head}.{rest}", f"model.{name}") if alias in free), name)
