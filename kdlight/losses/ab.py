@@ -1,0 +1,34 @@
+"""AB: activation boundaries.
+
+Heo, Lee, Yun, Choi, "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons", AAAI 2019
+(arXiv 1811.03233).
+"""
+
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_shape
+
+
+@at_least_float32
+def ab_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, *, margin: float) -> Tensor:
+    """Squared distance of a student's neuron to the teacher's side of its boundary with a margin.
+
+    (s + m)^2 where s > -m and the teacher's neuron is off (t <= 0); (s - m)^2 where s <= m and it is on. Sum over a
+    sample's elements, mean over the batch. The reference code multiplies a stage by 3/1000 and by 1/2 for every later
+    stage; those are weights of the method. 0 where every student's neuron is beyond the margin on the teacher's side,
+    so not at student = teacher.
+
+    Args:
+        student_preactivation: (batch, channels, height, width), before the ReLU and after its connector.
+        teacher_preactivation: The same shape; no gradient reaches it.
+        margin: m, at least 0; 1 in the published tables.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    require_same_shape(student_preactivation, teacher_preactivation)
+    student, on = student_preactivation, teacher_preactivation.detach() > 0
+    too_high = (student + margin).square() * ((student > -margin) & ~on)
+    too_low = (student - margin).square() * ((student <= margin) & on)
+    return (too_high + too_low).flatten(1).sum(1).mean()

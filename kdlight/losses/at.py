@@ -1,0 +1,32 @@
+"""AT: Zagoruyko, Komodakis, "Paying More Attention to Attention", ICLR 2017 (arXiv 1612.03928)."""
+
+from torch import Tensor
+
+from kdlight.losses.directions import unit
+from kdlight.losses.pooling import pool_to_smaller
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_batch
+
+
+@at_least_float32
+def at_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
+    """Mean squared difference of the attention maps of one stage: unit vectors of the mean over channels of f^2.
+
+    Equation 2 with p = 2; the squared mean over positions where the paper has the norm is the field's reference code.
+    The larger map is average-pooled to the smaller.
+
+    Args:
+        student_feature: (batch, channels, height, width).
+        teacher_feature: (batch, any channels, height, width); no gradient reaches it.
+
+    Raises:
+        ValueError: If the batches differ or a tensor is not a map.
+    """
+    require_same_batch(student_feature, teacher_feature)
+    student, teacher = pool_to_smaller(student_feature, teacher_feature.detach())
+    return (attention(student) - attention(teacher)).square().mean()
+
+
+def attention(feature: Tensor) -> Tensor:
+    """The unit vector (batch, height * width) of the mean over channels of the squared map."""
+    return unit(feature.square().mean(1).flatten(1))

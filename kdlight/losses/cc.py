@@ -1,0 +1,30 @@
+"""CC: Peng, Jin, Liu, Zhou, Wu, Liu, Zhou, Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019.
+
+arXiv 1904.01802. Code followed: github.com/HobbitLong/RepDistiller, shared by the authors, with which the published
+tables were made.
+"""
+
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_batch, require_same_shape
+
+
+@at_least_float32
+def cc_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
+    """Mean over neighbouring samples i, i + 1 of the batch of sum_k D_ik D_i+1,k, with D = |e_s - e_t|.
+
+    Not the paper's loss, the squared difference of the batch's correlation matrices: this form sees neighbours alone,
+    so it depends on the order of the batch. Gradients reach both arguments: both embeddings are trained.
+
+    Args:
+        student_embedding: (batch, dim), at least two samples.
+        teacher_embedding: (batch, dim).
+
+    Raises:
+        ValueError: If the shapes differ or there is one sample only.
+    """
+    require_same_batch(student_embedding, teacher_embedding, at_least=2)
+    require_same_shape(student_embedding, teacher_embedding)
+    difference = (student_embedding - teacher_embedding).abs()
+    return (difference[:-1] * difference[1:]).sum(1).mean()

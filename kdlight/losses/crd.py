@@ -1,0 +1,83 @@
+"""CRD: Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020 (arXiv 1910.10699).
+
+The authors' code (github.com/HobbitLong/RepDistiller) as arithmetic on scores, in log space. Memories, the drawing of
+negatives and the embeddings belong to the method.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_shape
+
+EPSILON = 1e-7
+
+
+@at_least_float32
+def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: float) -> Tensor:
+    """Inner products of every sample's embedding with its candidates, divided by the temperature.
+
+    Args:
+        embedding: (batch, dim), unit norm.
+        candidates: (batch, 1 + negatives, dim), rows of the *other* network's memory, the positive first.
+        temperature: tau of the paper, positive; 0.07 in the code.
+
+    Returns:
+        (batch, 1 + negatives).
+    """
+    return torch.einsum("bkd,bd->bk", candidates, embedding) / temperature
+
+
+@at_least_float32
+def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
+    """Log Z: the mean of the first batch's exponentials times the size of the training set; a constant afterwards.
+
+    Args:
+        similarities: (batch, 1 + negatives) of the first batch; no gradient reaches it.
+        samples: Size of the training set.
+    """
+    scores = similarities.detach().flatten()
+    return scores.logsumexp(0) + math.log(samples / len(scores))
+
+
+@at_least_float32
+def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) -> Tensor:
+    """Noise-contrastive estimation in both directions, mean over the batch.
+
+    With P = exp(score) and K negatives among n samples: -log[P/(P + K/n + eps)] of the positive and the sum of
+    -log[(K/n)/(P + K/n + eps)] of the negatives; the student's embedding against the teacher's memory plus the reverse.
+    Gradients reach both arguments: both embeddings are trained.
+
+    Args:
+        student_scores: (batch, 1 + negatives), `crd_similarities` minus `crd_log_normalizer`, the positive first.
+        teacher_scores: The same of the teacher's embedding against the student's memory.
+        samples: n, size of the training set.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    require_same_shape(student_scores, teacher_scores)
+    return _noise_contrastive(student_scores, samples) + _noise_contrastive(teacher_scores, samples)
+
+
+@at_least_float32
+def crd_memory_rows(rows: Tensor, embedding: Tensor, *, momentum: float) -> Tensor:
+    """The memory's rows of this batch after the step: unit vectors of momentum * row + (1 - momentum) * embedding.
+
+    Args:
+        rows: (batch, dim), the rows before.
+        embedding: (batch, dim), unit norm.
+        momentum: Between 0 and 1; 0.5 in the code.
+    """
+    return F.normalize(momentum * rows + (1 - momentum) * embedding)
+
+
+def _noise_contrastive(scores: Tensor, samples: int) -> Tensor:
+    noise = (scores.shape[1] - 1) / samples
+    log_sum = torch.logaddexp(scores, scores.new_full((), math.log(noise + EPSILON)))
+    positive = log_sum[:, 0] - scores[:, 0]
+    negative = (log_sum[:, 1:] - math.log(noise)).sum(1)
+    return (positive + negative).mean()

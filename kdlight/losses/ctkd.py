@@ -1,0 +1,45 @@
+"""CTKD: Li, Li, Yang, Zhao, Song, Luo, Li, Yang, "Curriculum Temperature for Knowledge Distillation", AAAI 2023.
+
+arXiv 2211.16231; the authors' code is github.com/zhengli97/CTKD. The loss is `kd_loss` at a learned temperature, whose
+reversed gradient makes it an adversary: minimised by the student, maximised in the temperature.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.0) -> Tensor:
+    """The global temperature: start + span * sigmoid(parameter), between the two ends.
+
+    Args:
+        parameter: Unbounded scalar tensor; the code starts it at 1, a temperature of 15.62.
+        start: Lower end; t_start in the code.
+        span: Distance to the upper end; t_end in the code, which is not the end.
+    """
+    return start + span * torch.sigmoid(parameter)
+
+
+def ctkd_reversal(epoch: int, *, epochs: int = 10, strongest: float = -1.0) -> float:
+    """The factor of the temperature's gradient: from 0 at epoch 0 along a cosine to ``strongest``.
+
+    The code's second, linear ramp is not offered: no recipe uses it.
+
+    Args:
+        epoch: Counted from 1 in the authors' code; constant from ``epochs`` on.
+        epochs: Length of the ramp; 10 on CIFAR-100, 5 on ImageNet.
+        strongest: Last factor. Negative: a positive one would not reverse.
+
+    Raises:
+        ValueError: If ``epochs`` is not positive.
+    """
+    if epochs < 1:
+        raise ValueError(f"expected at least 1 epoch of curriculum, got {epochs}; 1 reverses in full from epoch 1")
+    return strongest * (1 - math.cos(math.pi * min(epoch, epochs) / epochs)) / 2
+
+
+def scale_gradient(values: Tensor, factor: float) -> Tensor:
+    """The values unchanged, their gradient multiplied by ``factor``; a negative one reverses it (Ganin et al. 2016)."""
+    fixed = values.detach()
+    return fixed + factor * (values - fixed)

@@ -1,0 +1,41 @@
+"""DIST: Huang, You, Wang, Qian, Xu, "Knowledge Distillation from A Stronger Teacher", 2022 (arXiv 2205.10536)."""
+
+import torch
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.probabilities import log_probability_pair
+
+EPSILON = 1e-8
+
+
+@at_least_float32
+def dist_loss(
+    student_logits: Tensor, teacher_logits: Tensor, *, beta: float, gamma: float, temperature: float
+) -> Tensor:
+    """T^2 (beta (1 - mean correlation of rows) + gamma (1 - mean correlation of columns)).
+
+    Pearson correlations of the softened probabilities: rows are samples (inter-class), columns are classes
+    (intra-class). The factor T^2 is the authors' code's. 0 at student = teacher up to the code's 1e-8 beside the norms.
+    With two classes a row's correlation is 1 or -1, so the inter-class term has no gradient beyond that 1e-8's.
+
+    Args:
+        student_logits: (batch, classes).
+        teacher_logits: (batch, classes); no gradient reaches it.
+        beta: Weight of the inter-class term.
+        gamma: Weight of the intra-class term; it is constant in a batch of one.
+        temperature: T, positive.
+
+    Raises:
+        ValueError: If the shapes differ or the temperature is not positive.
+    """
+    student, teacher = (log_p.exp() for log_p in log_probability_pair(student_logits, teacher_logits, temperature))
+    inter_class, intra_class = _row_correlation(student, teacher), _row_correlation(student.T, teacher.T)
+    return (beta * (1 - inter_class.mean()) + gamma * (1 - intra_class.mean())) * temperature**2
+
+
+def _row_correlation(first: Tensor, second: Tensor) -> Tensor:
+    first = first - first.mean(dim=1, keepdim=True)
+    second = second - second.mean(dim=1, keepdim=True)
+    norms: Tensor = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
+    return (first * second).sum(1) / (norms + EPSILON)

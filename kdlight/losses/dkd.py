@@ -1,0 +1,34 @@
+"""DKD: Zhao, Cui, Song, Qiu, Liang, "Decoupled Knowledge Distillation", CVPR 2022 (arXiv 2203.08679)."""
+
+from torch import Tensor
+
+from kdlight.losses.cakd import cakd_divergences
+from kdlight.losses.masks import target_mask
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.reduction import labelled_mean
+
+
+@at_least_float32
+def dkd_loss(
+    student_logits: Tensor, teacher_logits: Tensor, target: Tensor, *, alpha: float, beta: float, temperature: float
+) -> Tensor:
+    """T^2 (alpha TCKD + beta NCKD), equation 7, mean over the labelled samples.
+
+    TCKD is the divergence of (target, not target), NCKD the one within the other classes: CAKD's for S = {target}.
+    The reference code leaves the target out by subtracting 1000 from its logit; here it is left out exactly. With two
+    classes NCKD is identically 0.
+
+    Args:
+        student_logits: (batch, classes).
+        teacher_logits: (batch, classes); no gradient reaches it.
+        target: (batch,) class numbers; samples with -1 are left out.
+        alpha: Weight of TCKD.
+        beta: Weight of NCKD.
+        temperature: T, positive.
+
+    Raises:
+        ValueError: If the shapes differ or the temperature is not positive.
+    """
+    strong = target_mask(student_logits, target)
+    terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)
+    return labelled_mean(alpha * terms.binary + beta * terms.weak, target) * temperature**2

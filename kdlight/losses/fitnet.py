@@ -1,0 +1,28 @@
+"""FitNet: Romero, Ballas, Kahou, Chassang, Gatta, Bengio, "FitNets: Hints for Thin Deep Nets", ICLR 2015.
+
+arXiv 1412.6550.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_shape
+
+
+@at_least_float32
+def fitnet_loss(regressed: Tensor, teacher_feature: Tensor) -> Tensor:
+    """Mean squared error over all elements of the regressed student map and the teacher's hint, equation 3.
+
+    The paper writes half a squared norm; the mean and no 1/2 are the field's reference code, whose weight 100 the
+    published tables use.
+
+    Args:
+        regressed: (batch, channels, height, width), the student's map after its regressor.
+        teacher_feature: The same shape; no gradient reaches it.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    require_same_shape(regressed, teacher_feature)
+    return F.mse_loss(regressed, teacher_feature.detach())

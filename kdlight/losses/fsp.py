@@ -1,0 +1,47 @@
+"""FSP: flow of the solution procedure.
+
+Yim, Joo, Bae, Kim, "A Gift from Knowledge Distillation: Fast Optimization, Network Minimization and Transfer Learning",
+CVPR 2017 (openaccess.thecvf.com). Code followed: github.com/HobbitLong/RepDistiller.
+"""
+
+from torch import Tensor
+
+from kdlight.losses.pooling import pool_to_smaller
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_batch, require_same_shape
+
+
+@at_least_float32
+def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
+    """The flow from one stage to the next: mean over positions of the products of their channels, equation 1.
+
+    The larger map is average-pooled to the smaller (the paper max-pools).
+
+    Args:
+        bottom: (batch, bottom channels, height, width).
+        top: (batch, top channels, height, width) of the same network.
+
+    Returns:
+        (batch, bottom channels, top channels).
+
+    Raises:
+        ValueError: If the batches differ or a tensor is not a map.
+    """
+    require_same_batch(bottom, top)
+    bottom, top = (feature.flatten(2) for feature in pool_to_smaller(bottom, top))
+    return bottom @ top.transpose(1, 2) / bottom.shape[2]
+
+
+@at_least_float32
+def fsp_loss(student_matrix: Tensor, teacher_matrix: Tensor) -> Tensor:
+    """Mean squared difference of one pair of `fsp_matrix`; the paper has the squared norm (equation 2).
+
+    Args:
+        student_matrix: (batch, bottom channels, top channels).
+        teacher_matrix: The same shape, so both networks need the same widths; no gradient reaches it.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    require_same_shape(student_matrix, teacher_matrix)
+    return (student_matrix - teacher_matrix.detach()).square().mean()

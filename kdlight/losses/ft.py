@@ -1,0 +1,30 @@
+"""FT: Kim, Park, Kwak, "Paraphrasing Complex Network: Network Compression via Factor Transfer", NeurIPS 2018.
+
+arXiv 1802.04977. Code followed: github.com/HobbitLong/RepDistiller, with which the published tables were made.
+"""
+
+from torch import Tensor
+
+from kdlight.losses.at import attention
+from kdlight.losses.pooling import pool_to_smaller
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_batch
+
+
+@at_least_float32
+def ft_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
+    """Mean absolute difference of the normalised factors of translator and paraphraser (p = 1).
+
+    The paper normalises the factors themselves; the code followed reduces them to the mean over channels of their
+    squares first, as attention transfer does. The larger map is average-pooled to the smaller.
+
+    Args:
+        student_factor: (batch, channels, height, width).
+        teacher_factor: The same, channels may differ; no gradient reaches it: the paraphraser is trained before.
+
+    Raises:
+        ValueError: If the batches differ or a tensor is not a map.
+    """
+    require_same_batch(student_factor, teacher_factor)
+    student, teacher = pool_to_smaller(student_factor, teacher_factor.detach())
+    return (attention(student) - attention(teacher)).abs().mean()

@@ -1,0 +1,44 @@
+"""GDKD: generalized decoupled knowledge distillation.
+
+Zheng, Cheng, "Rethinking Decoupled Knowledge Distillation: A Predictive Distribution Perspective", 2025
+(arXiv 2512.04625). Authors' code: github.com/ZaberKo/GDKD.
+"""
+
+from torch import Tensor
+
+from kdlight.losses.cakd import cakd_divergences
+from kdlight.losses.masks import top_mask
+from kdlight.losses.precision import at_least_float32
+
+
+@at_least_float32
+def gdkd_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    top: int,
+    binary_weight: float,
+    top_weight: float,
+    other_weight: float,
+    temperature: float,
+) -> Tensor:
+    """T^2 (w0 KL(top, other) + w1 KL within the top + w2 KL within the others), batch mean.
+
+    CAKD's decomposition for S = the teacher's top classes. With two classes and ``top`` 1 only the first term is not 0.
+
+    Args:
+        student_logits: (batch, classes).
+        teacher_logits: (batch, classes); no gradient reaches it.
+        top: How many of the teacher's highest logits make S; k in the code.
+        binary_weight: w0, weight of the divergence of the two sets' masses.
+        top_weight: w1, weight of the divergence within the top classes.
+        other_weight: w2, weight of the divergence within the others.
+        temperature: T, positive.
+
+    Raises:
+        ValueError: If the shapes differ, the temperature is not positive or there are fewer than ``top`` classes.
+    """
+    strong = top_mask(teacher_logits, top)
+    terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)
+    weighted = binary_weight * terms.binary + top_weight * terms.strong + other_weight * terms.weak
+    return weighted.mean() * temperature**2

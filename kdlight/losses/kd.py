@@ -1,0 +1,45 @@
+"""KD: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv 1503.02531)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.probabilities import log_probability_pair
+
+
+@at_least_float32
+def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float | Tensor) -> Tensor:
+    """T^2 KL(teacher || student) of the class probabilities at the temperature, batch mean.
+
+    The form of the field's reference code; the paper writes a cross-entropy (`soft_cross_entropy_loss`), which differs
+    by T^2 times the teacher's entropy and has the same gradient. 0 exactly where both distributions agree.
+
+    Args:
+        student_logits: (batch, classes).
+        teacher_logits: (batch, classes); no gradient reaches it.
+        temperature: T, positive; a scalar tensor may be learned (CTKD): its gradient passes through T^2 and both
+            softmaxes.
+
+    Raises:
+        ValueError: If the shapes differ or the temperature is not positive.
+    """
+    student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
+    return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+
+
+@at_least_float32
+def soft_cross_entropy_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
+    """-T^2 sum_i y_i(teacher, T) log y_i(student, T), batch mean: the soft targets' term as the paper writes it.
+
+    Equal to `kd_loss` plus T^2 times the entropy of the teacher's softened probabilities: not 0 at student = teacher.
+
+    Args:
+        student_logits: (batch, classes).
+        teacher_logits: (batch, classes); no gradient reaches it.
+        temperature: T, positive.
+
+    Raises:
+        ValueError: If the shapes differ or the temperature is not positive.
+    """
+    student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
+    return -(teacher.exp() * student).sum(1).mean() * temperature**2

@@ -1,0 +1,25 @@
+"""Logit matching: Bucilua, Caruana, Niculescu-Mizil, "Model Compression", KDD 2006; Ba, Caruana (arXiv 1312.6184)."""
+
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_shape
+
+
+@at_least_float32
+def logit_mse_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """1/2 of the mean over classes of (z_s - z_t)^2, each row's mean difference removed first; batch mean.
+
+    The limit of `kd_loss` for T to infinity (Hinton et al. 2015, equation 4, with the factor T^2). Without removing the
+    mean, which carries nothing about the classes, it is not that limit and not invariant to a constant.
+
+    Args:
+        student_logits: (batch, classes).
+        teacher_logits: (batch, classes); no gradient reaches it.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    require_same_shape(student_logits, teacher_logits)
+    difference = student_logits - teacher_logits.detach()
+    return 0.5 * (difference - difference.mean(dim=1, keepdim=True)).square().mean()

@@ -1,0 +1,37 @@
+"""Boolean masks (batch, classes) that split the classes of every sample in two sets."""
+
+import torch
+from torch import Tensor
+
+
+def target_mask(logits: Tensor, target: Tensor) -> Tensor:
+    """The target class alone. An unlabelled sample (-1) gets class 0: leave it out of the mean (`labelled_mean`).
+
+    Args:
+        logits: (batch, classes); only its shape is used.
+        target: (batch,) class numbers.
+
+    Raises:
+        ValueError: If ``target`` is not one number a sample.
+    """
+    if target.shape != logits.shape[:1]:
+        raise ValueError(
+            f"expected one class number a sample of logits {tuple(logits.shape)}, got a target {tuple(target.shape)}; "
+            "pass shape (batch,)"
+        )
+    return torch.zeros_like(logits, dtype=torch.bool).scatter(1, target.clamp(min=0)[:, None], True)
+
+
+def top_mask(logits: Tensor, size: int) -> Tensor:
+    """The ``size`` classes of highest logit.
+
+    Args:
+        logits: (batch, classes).
+        size: From 1 to the number of classes.
+
+    Raises:
+        ValueError: If there are fewer classes than that.
+    """
+    if not 1 <= size <= logits.shape[1]:
+        raise ValueError(f"expected a set of 1 to {logits.shape[1]} classes, got {size}; choose a size in this range")
+    return torch.zeros_like(logits, dtype=torch.bool).scatter(1, logits.topk(size, dim=1).indices, True)

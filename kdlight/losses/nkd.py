@@ -1,0 +1,45 @@
+"""NKD: normalized knowledge distillation.
+
+Yang, Zeng, Li, Zhang, Yuan, Li, "From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with
+Normalized Loss and Customized Soft Labels", ICCV 2023 (arXiv 2303.13005). Authors' code: github.com/yzd-v/cls_KD.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdlight.losses.masks import target_mask
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.probabilities import log_probability_pair
+from kdlight.losses.reduction import labelled_mean
+
+
+@at_least_float32
+def nkd_loss(
+    student_logits: Tensor, teacher_logits: Tensor, target: Tensor, *, gamma: float, temperature: float
+) -> Tensor:
+    """-p_t(y) log p_s(y) - gamma T^2 sum over i != y of q_t,i log q_s,i, mean over the labelled samples.
+
+    p is at temperature 1; q is the softmax at T over the classes other than the target. Cross-entropies, not
+    divergences: at student = teacher the value is the teacher's entropies, not 0. With two classes the second term is
+    identically 0.
+
+    Args:
+        student_logits: (batch, classes).
+        teacher_logits: (batch, classes); no gradient reaches it.
+        target: (batch,) class numbers; samples with -1 are left out.
+        gamma: Weight of the non-target term.
+        temperature: T of the non-target term, positive.
+
+    Raises:
+        ValueError: If the shapes differ or the temperature is not positive.
+    """
+    mask = target_mask(student_logits, target)
+    student, teacher = log_probability_pair(student_logits, teacher_logits, 1.0)
+    target_term = -(teacher.exp() * student).masked_fill(~mask, 0.0).sum(1)
+    student, teacher = (
+        F.log_softmax(log_p.masked_fill(mask, torch.finfo(log_p.dtype).min), dim=1)
+        for log_p in log_probability_pair(student_logits, teacher_logits, temperature)
+    )
+    other_term = -(teacher.exp() * student).masked_fill(mask, 0.0).sum(1)
+    return labelled_mean(target_term + gamma * temperature**2 * other_term, target)

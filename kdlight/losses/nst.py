@@ -1,0 +1,33 @@
+"""NST: Huang, Wang, "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer", 2017, arXiv 1707.01219."""
+
+from torch import Tensor
+
+from kdlight.losses.directions import unit
+from kdlight.losses.pooling import pool_to_smaller
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_batch
+
+
+@at_least_float32
+def nst_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy of the channels of one stage under the kernel (a.b)^2, mean over the batch.
+
+    The paper's polynomial kernel with d = 2 and c = 0. A channel is its map over the positions, normalised. The larger
+    map is average-pooled to the smaller.
+
+    Args:
+        student_feature: (batch, channels, height, width).
+        teacher_feature: (batch, any channels, height, width); no gradient reaches it.
+
+    Raises:
+        ValueError: If the batches differ or a tensor is not a map.
+    """
+    require_same_batch(student_feature, teacher_feature)
+    student, teacher = (
+        unit(feature.flatten(2), dim=2) for feature in pool_to_smaller(student_feature, teacher_feature.detach())
+    )
+    return _kernel(teacher, teacher) + _kernel(student, student) - 2 * _kernel(student, teacher)
+
+
+def _kernel(first: Tensor, second: Tensor) -> Tensor:
+    return (first @ second.transpose(1, 2)).square().mean()

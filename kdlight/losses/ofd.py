@@ -1,0 +1,58 @@
+"""OFD: Heo, Kim, Yun, Park, Kwak, Choi, "A Comprehensive Overhaul of Feature Distillation", ICCV 2019.
+
+arXiv 1904.01866.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import per_channel, require_same_shape
+
+
+@at_least_float32
+def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margin: Tensor) -> Tensor:
+    """Partial squared distance to the margin ReLU of the teacher; sum over a sample, batch mean.
+
+    The target is max(t, margin). Nothing is asked of a student at or below a target that is not positive. The teacher's
+    map is average-pooled to the student's size, as in the reference code.
+
+    Args:
+        student_preactivation: (batch, channels, height, width), before the ReLU and after its connector.
+        teacher_preactivation: (batch, channels, height, width), before the ReLU; no gradient reaches it.
+        margin: (channels,), not positive; `ofd_margin` of the teacher's last batch norm.
+
+    Raises:
+        ValueError: If batches or channels differ or the margin is not one number a channel.
+    """
+    height, width = student_preactivation.shape[2:]
+    teacher = F.adaptive_avg_pool2d(teacher_preactivation.detach(), (height, width))
+    require_same_shape(student_preactivation, teacher)
+    target = torch.maximum(teacher, per_channel(margin, teacher))
+    asked = (student_preactivation > target) | (teacher > 0)
+    return ((student_preactivation - target).square() * asked).flatten(1).sum(1).mean()
+
+
+@torch.no_grad()
+def ofd_margin(scale: Tensor, shift: Tensor) -> Tensor:
+    """Mean of a normal variable given that it is negative: what the ReLU discards of a channel.
+
+    Where it is negative with probability at most 0.001, three standard deviations below zero, as in the reference code.
+
+    Args:
+        scale: (channels,), weight of the batch norm before the ReLU; its absolute value is the standard deviation.
+        shift: (channels,), bias of that batch norm: the mean.
+
+    Returns:
+        (channels,), no gradient.
+    """
+    deviation = scale.abs()
+    # A scale of 0 (a zero-initialised norm) makes z infinite or NaN; both lead to the limit below, min(shift, 0).
+    z = shift / deviation
+    log_negative = torch.special.log_ndtr(-z)
+    log_density = -z.square() / 2 - math.log(2 * math.pi) / 2
+    conditional_mean = shift - deviation * (log_density - log_negative).exp()
+    return torch.where(log_negative > math.log(0.001), conditional_mean, -3 * deviation)

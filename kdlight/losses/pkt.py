@@ -1,0 +1,38 @@
+"""PKT: Passalis, Tefas, "Learning Deep Representations with Probabilistic Knowledge Transfer", ECCV 2018.
+
+arXiv 1803.10837.
+"""
+
+import torch
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_batch
+
+EPSILON = 1e-7
+
+
+@at_least_float32
+def pkt_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
+    """KL of the conditional probabilities of neighbours, from cosine similarities moved to [0, 1].
+
+    The mean over all pairs, and the 1e-7 beside norms and probabilities, are the authors' code's.
+
+    Args:
+        student_embedding: (batch, ...), flattened to one vector a sample.
+        teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
+
+    Raises:
+        ValueError: If the batches differ.
+    """
+    require_same_batch(student_embedding, teacher_embedding)
+    student, teacher = _neighbours(student_embedding), _neighbours(teacher_embedding.detach())
+    return (teacher * ((teacher + EPSILON) / (student + EPSILON)).log()).mean()
+
+
+def _neighbours(embedding: Tensor) -> Tensor:
+    rows = embedding.flatten(1)
+    norm: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    rows = rows / (norm + EPSILON)
+    similarity = (rows @ rows.T + 1) / 2
+    return similarity / similarity.sum(1, keepdim=True)

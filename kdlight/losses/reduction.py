@@ -1,0 +1,29 @@
+"""How per-element and per-sample values become one scalar."""
+
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+Reduction: TypeAlias = Literal["mean", "sum"]
+
+
+def reduced(elements: Tensor, reduction: Reduction) -> Tensor:
+    """Reduce (batch, ...) to a scalar: "mean" over all elements, or "sum" within a sample and mean over the batch.
+
+    Raises:
+        ValueError: If the reduction is neither.
+    """
+    if reduction == "mean":
+        return elements.mean()
+    if reduction == "sum":
+        return elements.flatten(1).sum(1).mean()
+    raise ValueError(f"expected reduction 'mean' or 'sum', got {reduction!r}; pass one of the two")
+
+
+def labelled_mean(values: Tensor, target: Tensor) -> Tensor:
+    """Mean of per-sample values (batch,) over the samples with a label; a target of -1 marks one without.
+
+    0 if no sample has a label, with zero gradients.
+    """
+    labelled = target >= 0
+    return (values * labelled).sum() / labelled.sum().clamp(min=1)

@@ -1,0 +1,33 @@
+"""ReviewKD: Chen, Liu, Zhao, Jia, "Distilling Knowledge via Knowledge Review", CVPR 2021 (arXiv 2104.09044)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_shape
+
+
+@at_least_float32
+def hcl_loss(fused: Tensor, teacher_feature: Tensor) -> Tensor:
+    """Hierarchical context loss of one level: mean squared errors of the maps and of their pooled pyramids.
+
+    The map itself weighs 1; pooled to 4, 2 and 1 wherever that is smaller than its height, 1/2, 1/4, 1/8 in order of
+    use; divided by the sum of the weights. A method sums its levels.
+
+    Args:
+        fused: (batch, channels, height, width), the student's map after attention-based fusion.
+        teacher_feature: The same shape; no gradient reaches it.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    require_same_shape(fused, teacher_feature)
+    teacher_feature = teacher_feature.detach()
+    loss, total, weight = F.mse_loss(fused, teacher_feature), 1.0, 1.0
+    for size in (4, 2, 1):
+        if size < fused.shape[2]:
+            weight /= 2
+            total += weight
+            pooled = F.adaptive_avg_pool2d(fused, size), F.adaptive_avg_pool2d(teacher_feature, size)
+            loss = loss + weight * F.mse_loss(*pooled)
+    return loss / total

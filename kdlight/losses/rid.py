@@ -1,0 +1,52 @@
+"""RID: redundant information distillation.
+
+Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information
+Decomposition", AISTATS 2025 (arXiv 2411.07483), equations 10 to 12. Authors' code: github.com/pasandissanayake/kd-rid.
+
+One variance sigma_c a channel weighs the mismatch V = f_t(T) - f_s(S) of the filtered maps. Phase 1 (the teacher's
+filters) minimises `rid_mismatch` beside the cross-entropies of the filters' heads; phase 2 (the student, its filters,
+sigma) minimises `rid_variance_penalty` + `rid_mismatch`. sigma^2 stands where VID has log sigma; VID's factor 1/2 is
+absent from both terms.
+
+With reduction "sum" both terms are the paper's; with "mean" they are the authors' code. The two differ by more than a
+scale: in the code the penalty weighs height * width times more against the mismatch.
+"""
+
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.reduction import Reduction, reduced
+from kdlight.losses.shapes import per_channel, require_same_shape
+
+
+@at_least_float32
+def rid_mismatch(
+    filtered_student: Tensor, filtered_teacher: Tensor, variance: Tensor, *, reduction: Reduction = "mean"
+) -> Tensor:
+    """Sum over channels and positions of E[V^2 / sigma_c] (equation 10), or its mean over all elements (the code).
+
+    0 where the filtered maps agree. Gradients reach all three arguments: each phase trains another one.
+
+    Args:
+        filtered_student: f_s(S), (batch, channels, height, width).
+        filtered_teacher: f_t(T), (batch, channels, height, width).
+        variance: sigma, (channels,), positive.
+        reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
+
+    Raises:
+        ValueError: If the maps' shapes differ or the variance is not one number a channel.
+    """
+    require_same_shape(filtered_student, filtered_teacher)
+    difference = filtered_teacher - filtered_student
+    return reduced(difference.square() / per_channel(variance, difference), reduction)
+
+
+@at_least_float32
+def rid_variance_penalty(variance: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    """||sigma||^2 (equation 11), or its mean over the channels (the code, where it is averaged over all elements).
+
+    Args:
+        variance: sigma, (channels,).
+        reduction: The one of `rid_mismatch`.
+    """
+    return reduced(variance.square()[None], reduction)

@@ -1,0 +1,28 @@
+"""SimKD: Chen, Mei, Zhang, Wang, Feng, Chen, "Knowledge Distillation with the Reused Teacher Classifier", CVPR 2022.
+
+arXiv 2203.14001; the authors' code is github.com/DefangChen/SimKD.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.shapes import require_same_shape
+
+
+@at_least_float32
+def simkd_loss(projected: Tensor, teacher_feature: Tensor) -> Tensor:
+    """Mean squared error over all elements of the projected student map and the teacher's last map.
+
+    The paper writes a squared norm; the mean is the authors' code. The code pools the larger map first
+    (`pool_to_smaller`), before the projector.
+
+    Args:
+        projected: (batch, channels, height, width), the student's last map after the projector.
+        teacher_feature: The same shape; no gradient reaches it.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    require_same_shape(projected, teacher_feature)
+    return F.mse_loss(projected, teacher_feature.detach())

@@ -1,0 +1,27 @@
+"""TED: task-aware layer-wise distillation.
+
+Liang, Zuo, Zhang, He, Chen, Zhao, "Less is More: Task-aware Layer-wise Distillation for Language Model Compression",
+ICML 2023 (arXiv 2210.01351), for feature maps as the RID paper (arXiv 2411.07483, appendix C) adapts it.
+"""
+
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.reduction import Reduction, reduced
+from kdlight.losses.shapes import require_same_shape
+
+
+@at_least_float32
+def ted_loss(filtered_student: Tensor, filtered_teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    """Squared distance of the task-aware filtered maps of one stage.
+
+    Args:
+        filtered_student: (batch, channels, height, width).
+        filtered_teacher: (batch, channels, height, width); no gradient reaches it: its filter is trained before.
+        reduction: "mean" over all elements (both reference codes), or "sum" over a sample's and mean over the batch.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    require_same_shape(filtered_student, filtered_teacher)
+    return reduced((filtered_student - filtered_teacher.detach()).square(), reduction)

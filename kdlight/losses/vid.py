@@ -1,0 +1,30 @@
+"""VID: Ahn, Hu, Damianou, Lawrence, Dai, "Variational Information Distillation", CVPR 2019 (arXiv 1904.05835)."""
+
+from torch import Tensor
+
+from kdlight.losses.precision import at_least_float32
+from kdlight.losses.reduction import Reduction, reduced
+from kdlight.losses.shapes import per_channel, require_same_shape
+
+
+@at_least_float32
+def vid_loss(regressed: Tensor, teacher_feature: Tensor, variance: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    """Negative log-likelihood of the teacher's map under a Gaussian around the regressed student map.
+
+    1/2 [(mu - t)^2 / v_c + log v_c] without the constant log 2 pi. The reference code takes the mean over all elements,
+    the papers (also RID, equation 42) the sum over channels and positions. It has no lower bound: at student = teacher
+    it is 1/2 log v, and its optimum in v is the mean squared error of the channel.
+
+    Args:
+        regressed: mu(student map), (batch, channels, height, width). Where the student's map is the larger one, pool it
+            before the regressor (`pool_to_smaller`), as the reference does: the regressor is not linear.
+        teacher_feature: (batch, channels, height, width); no gradient reaches it.
+        variance: v, (channels,), positive.
+        reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
+
+    Raises:
+        ValueError: If the shapes differ or the variance is not one number a channel.
+    """
+    require_same_shape(regressed, teacher_feature)
+    variance = per_channel(variance, regressed)
+    return 0.5 * reduced((regressed - teacher_feature.detach()).square() / variance + variance.log(), reduction)
