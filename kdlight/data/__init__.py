@@ -1,0 +1,31 @@
+"""Data modules; each name is imported from its file when it is first asked for, because Lightning takes seconds."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kdlight.data.batch import Batch as Batch
+    from kdlight.data.cifar import CIFAR10DataModule as CIFAR10DataModule
+    from kdlight.data.cifar import CIFAR100DataModule as CIFAR100DataModule
+    from kdlight.data.digits import DigitsDataModule as DigitsDataModule
+    from kdlight.data.module import ImageDataModule as ImageDataModule
+
+_DEFINED_IN = {
+    "Batch": "batch",
+    "CIFAR100DataModule": "cifar",
+    "CIFAR10DataModule": "cifar",
+    "DigitsDataModule": "digits",
+    "ImageDataModule": "module",
+}
+
+__all__ = ["Batch", "CIFAR10DataModule", "CIFAR100DataModule", "DigitsDataModule", "ImageDataModule"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _DEFINED_IN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_DEFINED_IN[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

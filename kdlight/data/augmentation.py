@@ -1,0 +1,57 @@
+"""The field's standard augmentation of small images, on whole batches: zero padding, crop, horizontal flip.
+
+He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2. The same distribution as torchvision's ``RandomCrop(size,
+padding)`` and ``RandomHorizontalFlip``: every image has its own crop and flip, and the padding is black, i.e. zero
+before normalisation.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class Draws(NamedTuple):
+    """The random choices for a set of images.
+
+    Attributes:
+        shifts: (n, 2) int64: first row and first column of the crop in the padded image.
+        flipped: (n,) bool.
+    """
+
+    shifts: Tensor
+    flipped: Tensor
+
+
+def draw(count: int, *, padding: int, flip: bool, generator: torch.Generator) -> Draws:
+    """Draws crops, uniform over the (2 * padding + 1)^2 places, and fair flips (none where `flip` is false)."""
+    shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
+    flipped = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
+    return Draws(shifts, flipped)
+
+
+def crop(images: Tensor, shifts: Tensor, *, padding: int) -> Tensor:
+    """Cuts every image (n, channels, height, width) at its own place (n, 2) out of its zero-padded version."""
+    count, channels, height, width = images.shape
+    padded = functional.pad(images, (padding, padding, padding, padding))
+    rows = shifts[:, :1] + torch.arange(height, device=images.device)
+    columns = shifts[:, 1:] + torch.arange(width, device=images.device)
+    # One gather with flat places is faster than indexing with rows and columns.
+    places = (rows[:, :, None] * padded.shape[-1] + columns[:, None, :]).view(count, 1, height * width)
+    return padded.flatten(2).gather(2, places.expand(-1, channels, -1)).view_as(images)
+
+
+def flip(images: Tensor, flipped: Tensor) -> Tensor:
+    """Mirrors left and right those images (n, channels, height, width) for which `flipped` (n,) is true."""
+    return torch.where(flipped[:, None, None, None], images.flip(-1), images)
+
+
+def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Maps uint8 pixels to float32, ``(pixel / 255 - mean) / std`` per channel."""
+    result = images.to(torch.float32)
+    for channel, (centre, spread) in enumerate(zip(mean, std, strict=True)):
+        # Python numbers need no copy to the device.
+        result[:, channel].mul_(1 / (255 * spread)).sub_(centre / spread)
+    return result

@@ -1,0 +1,22 @@
+"""What a loader hands to a method."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Images with everything that is known about them.
+
+    Attributes:
+        images: (batch, channels, height, width); uint8 as loaded, float32 and normalised once on the device. Two views
+            of the same samples are stacked along the batch, first view first.
+        target: (batch,) int64 class; -1 for an unlabelled sample.
+        index: (batch,) int64 place of the sample in its split, for memories and caches.
+        targets: further (batch,) targets by name, e.g. CIFAR-100's ``coarse``.
+    """
+
+    images: Tensor
+    target: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    targets: dict[str, Tensor] = {}  # noqa: RUF012  # a new tuple's default, never changed

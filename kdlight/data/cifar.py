@@ -1,0 +1,169 @@
+"""CIFAR-10 and CIFAR-100.
+
+A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, https://www.cs.toronto.edu/~kriz/cifar.html
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from lightning.pytorch.utilities import rank_zero_warn
+
+from kdlight.data.archives import fetch_archive
+from kdlight.data.cifar_files import CIFAR10, CIFAR100, Layout, find_layout, read_files
+from kdlight.data.module import ImageDataModule
+from kdlight.data.samples import Samples
+
+ADDRESS = "https://www.cs.toronto.edu/~kriz"
+CIFAR100_CLASSES = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+    man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+    pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+    tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+
+
+class CIFARDataModule(ImageDataModule):
+    """What CIFAR-10 and CIFAR-100 share.
+
+    Args:
+        data_dir: the folder that holds a published folder, pickled or binary.
+        mean: per channel, for pixels in [0, 1].
+        std: per channel, for pixels in [0, 1].
+        val_size: images held out of the 50,000 for validation; 0 for none.
+        augment: random crops from a black border of four pixels, and random horizontal flips.
+        download: fetches the published binary archive if neither folder is there.
+        accept_modified: takes files whose checksum is not the published one, and does without missing training files;
+            a warning names them.
+        options: `ImageDataModule`'s.
+    """
+
+    image_shape: ClassVar[tuple[int, int, int]] = (3, 32, 32)
+    crop_padding: ClassVar[int] = 4
+    mirror: ClassVar[bool] = True
+    layouts: ClassVar[tuple[Layout, ...]]
+    archive: ClassVar[tuple[str, str]]  # of the first layout: file name, sha256
+
+    def __init__(
+        self,
+        data_dir: str,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        val_size: int = 5000,
+        augment: bool = True,
+        download: bool = False,
+        accept_modified: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(mean=mean, std=std, val_size=val_size, augment=augment, **options)
+        self.data_dir = Path(data_dir).expanduser()
+        self.download = download
+        self.accept_modified = accept_modified
+
+    def prepare_data(self) -> None:
+        """Downloads the data set where that is allowed and needed."""
+        if self.download and find_layout(self.data_dir, self.layouts) is None:
+            name, sha256 = self.archive
+            fetch_archive(f"{ADDRESS}/{name}", sha256, self.layouts[0].folder, self.data_dir)
+
+    def read_train(self) -> Samples:
+        """Reads the training set."""
+        return self._read("train")
+
+    def read_test(self) -> Samples:
+        """Reads the test set."""
+        return self._read("test")
+
+    def _read(self, part: Literal["train", "test"]) -> Samples:
+        layout = find_layout(self.data_dir, self.layouts)
+        if layout is None:
+            folders = " nor ".join(f"{layout.folder}/" for layout in self.layouts)
+            raise FileNotFoundError(
+                f"neither {folders} is in {self.data_dir.absolute()}: set data_dir to the folder that holds one, or "
+                f"download: true"
+            )
+        samples, deviations = read_files(self.data_dir, layout, part, accept_modified=self.accept_modified)
+        if deviations:
+            rank_zero_warn(
+                f"not the published data set, accepted (accept_modified: true) in {self.data_dir / layout.folder}: "
+                + ", ".join(deviations)
+            )
+        if samples.target.max() >= self.num_classes:
+            raise ValueError(
+                f"{self.data_dir / layout.folder} has the label {samples.target.max()}, but there are only "
+                f"{self.num_classes} classes: unpack the published archive again"
+            )
+        return samples
+
+
+class CIFAR10DataModule(CIFARDataModule):
+    """CIFAR-10: 50,000 training and 10,000 test images of 10 classes, 32x32 pixels.
+
+    Args:
+        data_dir: the folder that holds ``cifar-10-batches-py/`` or ``cifar-10-batches-bin/``.
+        mean: per channel, for pixels in [0, 1]; weights trained by others may need ImageNet's.
+        std: per channel, for pixels in [0, 1].
+        options: `CIFARDataModule`'s.
+    """
+
+    class_names: ClassVar[tuple[str, ...]] = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
+    layouts: ClassVar[tuple[Layout, ...]] = CIFAR10
+    archive: ClassVar[tuple[str, str]] = (
+        "cifar-10-binary.tar.gz",
+        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    )
+
+    def __init__(
+        self,
+        data_dir: str = "data",
+        *,
+        mean: Sequence[float] = (0.4914, 0.4822, 0.4465),
+        std: Sequence[float] = (0.2470, 0.2435, 0.2616),
+        **options: Any,
+    ) -> None:
+        super().__init__(data_dir, mean=mean, std=std, **options)
+
+
+class CIFAR100DataModule(CIFARDataModule):
+    """CIFAR-100: 50,000 training and 10,000 test images of 100 classes, 32x32 pixels.
+
+    The 20 groups that the classes form come as ``batch.targets["coarse"]``.
+
+    Args:
+        data_dir: the folder that holds ``cifar-100-python/`` or ``cifar-100-binary/``.
+        mean: per channel, for pixels in [0, 1]; the default is that of the field's reference code.
+        std: per channel, for pixels in [0, 1].
+        options: `CIFARDataModule`'s.
+    """
+
+    class_names: ClassVar[tuple[str, ...]] = tuple(CIFAR100_CLASSES.split())
+    layouts: ClassVar[tuple[Layout, ...]] = CIFAR100
+    archive: ClassVar[tuple[str, str]] = (
+        "cifar-100-binary.tar.gz",
+        "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+    )
+
+    def __init__(
+        self,
+        data_dir: str = "data",
+        *,
+        mean: Sequence[float] = (0.5071, 0.4867, 0.4408),
+        std: Sequence[float] = (0.2675, 0.2565, 0.2761),
+        **options: Any,
+    ) -> None:
+        super().__init__(data_dir, mean=mean, std=std, **options)
