@@ -1,0 +1,81 @@
+"""Certified bounds on what a solver for BROJA has found, from any point that it offers."""
+
+import numpy as np
+from scipy.special import xlogy
+
+from kdlight.information.entropy import Array
+
+#: Smallest divisor and argument of a logarithm.
+TINY = 1e-300
+
+
+class Bracket:
+    """The interval in which the optimum of BROJA is known to lie.
+
+    The problem is to minimise -H_Q(Y|T,S) over the joints Q with Q(t,y) = P(t,y) and Q(s,y) = P(s,y) (Bertschinger et
+    al., 2014, arXiv:1311.2852). The objective is homogeneous of degree one, so the dual needs one variable for each
+    entry of the two tables only:
+
+        maximise  sum P(t,y) a(t,y) + sum P(s,y) b(s,y)  subject to  log sum_y exp(a(t,y) + b(s,y)) <= 0  for all t, s.
+
+    A solver offers points Q(t,s,y) = u(t,y) v(s,y) w(t,s), with a = log u and b = log v. Rounded to the marginals
+    (Altschuler et al., 2017, arXiv:1705.09634, algorithm 2) the point is feasible and gives an upper bound; a and b
+    shifted until the constraints hold give a lower bound. Both hold for any point, however poor. Q itself, of size
+    |T||S||Y|, is never formed.
+
+    Attributes:
+        first: P(t,y), shape (T, Y), without empty rows or columns.
+        second: P(s,y), shape (S, Y), likewise.
+        lower: largest known lower bound, in nats.
+        upper: smallest known upper bound, in nats.
+        tolerance: the width in nats at which the bracket counts as closed.
+    """
+
+    def __init__(self, first: Array, second: Array, *, lower: float, upper: float, tolerance: float) -> None:
+        self.first = first
+        self.second = second
+        self.lower = lower
+        self.upper = upper
+        self.tolerance = tolerance
+
+    @property
+    def closed(self) -> bool:
+        """Whether the bounds are within the tolerance of each other."""
+        return self.upper - self.lower <= self.tolerance
+
+    def tighten(self, u: Array, v: Array, w: Array) -> float:
+        """Improves the bounds by those of a point.
+
+        Args:
+            u: shape (T, Y), zero where ``first`` is.
+            v: shape (S, Y), zero where ``second`` is.
+            w: shape (T, S).
+
+        Returns:
+            The distance between the two bounds of this point alone; infinite if it has none, having overflowed.
+        """
+        lower, upper = self._dual(u, v), self._primal(u, v, w)
+        if not np.isfinite(upper - lower):
+            return np.inf
+        self.lower, self.upper = max(self.lower, lower), min(self.upper, upper)
+        return upper - lower
+
+    def _dual(self, u: Array, v: Array) -> float:
+        excess = np.log(np.maximum(u @ v.T, TINY))
+        for_first = excess.max(axis=1, keepdims=True)
+        for_second = (excess - for_first).max(axis=0)[:, None]
+        value = xlogy(self.first, u) - self.first * for_first
+        return float(value.sum() + (xlogy(self.second, v) - self.second * for_second).sum())
+
+    def _primal(self, u: Array, v: Array, w: Array) -> float:
+        u = u * np.minimum(1, self.first / np.maximum(u * (w @ v), TINY))
+        v = v * np.minimum(1, self.second / np.maximum(v * (w.T @ u), TINY))
+        first, second, mixture = u * (w @ v), v * (w.T @ u), u @ v.T
+        scaled = xlogy(first, u).sum() + xlogy(second, v).sum() - (w * xlogy(mixture, mixture)).sum()
+        # The mass that the scaled point lacks is added as a product within each class. The objective is subadditive
+        # (convex and homogeneous): the sum's value is at most the sum of the two values.
+        first, second = np.maximum(self.first - first, 0), np.maximum(self.second - second, 0)
+        mass = second.sum(axis=0)
+        pairs = (first / np.maximum(mass, TINY)) @ second.T
+        rest = xlogy(first, first).sum() + xlogy(second, second).sum() - xlogy(mass, mass).sum()
+        return float(scaled + rest - xlogy(pairs, pairs).sum())

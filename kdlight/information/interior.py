@@ -1,0 +1,171 @@
+"""Primal-dual interior point on the dual of BROJA: high accuracy for moderate tables."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from kdlight.information.bracket import TINY, Bracket
+from kdlight.information.entropy import Array
+
+#: Fraction of the way to the boundary of the positive orthant that a step may go.
+_TO_BOUNDARY = 0.9
+#: The curvature of the constraints may violate them by this much, in nats, after one step.
+_CURVATURE = 1.0
+#: No logarithm of a probability moves further than this in one step, lest it overflow.
+_LARGEST_MOVE = 50.0
+#: Complementarity aimed at is never below this fraction of the tolerance: closer to the boundary the Newton matrix is
+#: only worse conditioned.
+_LAST_TARGET = 0.1
+#: Relative additions to the diagonal of the Newton matrix, tried in turn when rounding has made it indefinite.
+_RIDGES = (1e-15, 1e-12, 1e-9)
+
+
+class _Iterate(NamedTuple):
+    """A point of the algorithm, all but the posterior of shape (T, S)."""
+
+    posterior: Array
+    """Q(y|t,s), shape (T, S, Y)."""
+    multiplier: Array
+    """Q(t,s)."""
+    slack: Array
+    """What the constraint log sum_y exp(a + b) <= -slack leaves free; 1 for pairs without a constraint."""
+    violation: Array
+    """log sum_y exp(a + b) + slack; 0 for pairs without a constraint."""
+
+
+class _Newton:
+    """The equations for a step, linearised at an iterate and factorised.
+
+    Unknowns are the changes of a (T, Y) and b (S, Y). The constraint of a pair (t, s) adds to the matrix, on a(t,:) +
+    b(s,:) and with q = Q(y|t,s), multiplier (diag q - q q') + multiplier / slack q q'. The blocks of the first source,
+    of size Y, are eliminated; what remains is one matrix of size S Y.
+
+    Raises:
+        numpy.linalg.LinAlgError: if the matrix is not positive definite within rounding.
+    """
+
+    def __init__(self, bracket: Bracket, iterate: _Iterate, ridge: float) -> None:
+        self._bracket, self._iterate = bracket, iterate
+        posterior, multiplier, slack, _ = iterate
+        (sources, classes), size = bracket.second.shape, bracket.second.size
+        of_source, of_class = np.arange(sources), np.arange(classes)
+        # Adding a constant to a(:,y) and taking it from b(:,y) changes nothing: one entry of b is held for each class.
+        self._free = bracket.second > 0
+        self._free[bracket.second.argmax(axis=0), of_class] = False
+
+        joint = multiplier[:, :, None] * posterior
+        weighted = (multiplier / slack - multiplier)[:, :, None] * posterior
+        by_class = posterior.swapaxes(1, 2)
+        coupling = by_class[..., None] * weighted[:, None]
+        coupling[:, of_class, :, of_class] += joint.transpose(2, 0, 1)
+        coupling *= self._free
+        first = by_class @ weighted
+        first[:, of_class, of_class] += joint.sum(axis=1)
+        second = posterior.transpose(1, 2, 0) @ weighted.transpose(1, 0, 2)
+        second[:, of_class, of_class] += joint.sum(axis=0)
+        second *= self._free[:, :, None] & self._free[:, None]
+        for blocks, free in ((first, bracket.first > 0), (second, self._free)):
+            blocks[:, of_class, of_class] = np.where(free, blocks[:, of_class, of_class] * (1 + ridge), 1.0)
+
+        self._inverse = np.linalg.inv(np.linalg.cholesky(first))
+        self._coupling = (self._inverse @ coupling.reshape(-1, classes, size)).reshape(-1, size)
+        schur = -(self._coupling.T @ self._coupling)
+        schur.reshape(sources, classes, sources, classes)[of_source, :, of_source] += second
+        self._factor, failed = dpotrf(schur.T, lower=1, overwrite_a=1)
+        if failed:
+            raise np.linalg.LinAlgError("not positive definite")
+
+    def direction(self, target: Array) -> tuple[Array, Array, Array, Array]:
+        """The changes of a, b, multiplier and slack that lead to multiplier = target and to the marginals of P."""
+        posterior, multiplier, slack, violation = self._iterate
+        ratio = multiplier / slack
+        aim = target + ratio * violation
+        moved = aim[:, :, None] * posterior
+        change_a, change_b = self._solve(
+            self._bracket.first - moved.sum(axis=1), self._bracket.second - moved.sum(axis=0)
+        )
+        linear = np.einsum("tsy,tsy->ts", posterior, change_a[:, None] + change_b)
+        change_slack = np.where(multiplier > 0, -violation - linear, 0.0)
+        return change_a, change_b, aim + ratio * linear - multiplier, change_slack
+
+    def _solve(self, first: Array, second: Array) -> tuple[Array, Array]:
+        reduced = (self._inverse @ first[..., None]).reshape(-1)
+        solution, _ = dpotrs(self._factor, (second * self._free).reshape(-1) - reduced @ self._coupling, lower=1)
+        reduced = (reduced - self._coupling @ solution).reshape(*first.shape, 1)
+        return (self._inverse.swapaxes(1, 2) @ reduced)[..., 0], solution.reshape(second.shape)
+
+
+def _linearise(bracket: Bracket, iterate: _Iterate) -> _Newton | None:
+    for ridge in _RIDGES:
+        try:
+            return _Newton(bracket, iterate, ridge)
+        except np.linalg.LinAlgError:
+            continue
+    return None
+
+
+def _longest_step(value: Array, change: Array) -> float:
+    shrinking = change < 0
+    return min(1.0, _TO_BOUNDARY * float((value[shrinking] / -change[shrinking]).min(initial=np.inf)))
+
+
+def interior_point(bracket: Bracket, *, steps: int = 60) -> None:
+    """Tightens the bracket by Mehrotra's predictor-corrector method (1992), on the dual that ``Bracket`` states.
+
+    The multiplier of the constraint (t, s) is Q(t,s), so each iterate is also a point Q(t,s) exp(a + b) / sum_y exp(a +
+    b) of the primal. About ten steps usually reach 1e-6, and few more 1e-9, whatever the table's size; one costs
+    O((S Y)^2 (T + S) Y) operations, S being the second source. Zeros of P hold a and b at minus infinity.
+
+    It stops early where rounding leaves no descent direction, which takes probabilities far below 1e-16 or a tolerance
+    near it; the bounds tell.
+
+    Args:
+        bracket: the problem; its bounds are updated.
+        steps: after so many steps it stops, however wide the bracket is.
+    """
+    first, second = bracket.first, bracket.second
+    with np.errstate(divide="ignore"):
+        # Strictly feasible, since sum_y sqrt(P(y|t) P(y|s)) <= 1 (Bhattacharyya).
+        a = 0.5 * np.log(first / first.sum(axis=1, keepdims=True)) - 0.25
+        b = 0.5 * np.log(second / second.sum(axis=1, keepdims=True)) - 0.25
+    exponential = np.exp(a[:, None] + b)
+    total = exponential.sum(axis=2)
+    # A pair of symbols that no class has in common has probability zero in every Q, and no constraint.
+    possible = total > 0
+    total[~possible] = 1.0
+    slack = np.where(possible, -np.log(total), 1.0)
+    multiplier = possible / slack
+    multiplier /= multiplier.sum()
+
+    for _ in range(steps):
+        bracket.tighten(np.exp(a), np.exp(b), multiplier / total)
+        if bracket.closed:
+            return
+        violation = np.where(possible, np.log(total) + slack, 0.0)
+        newton = _linearise(bracket, _Iterate(exponential / total[:, :, None], multiplier, slack, violation))
+        if newton is None:
+            return
+
+        *_, change_multiplier, change_slack = newton.direction(np.zeros_like(slack))
+        ahead_multiplier = multiplier + _longest_step(multiplier, change_multiplier) * change_multiplier
+        ahead_slack = slack + _longest_step(slack, change_slack) * change_slack
+        complementarity = float((multiplier * slack).sum())
+        reduction = (float((ahead_multiplier * ahead_slack).sum()) / complementarity) ** 3
+        centre = max(reduction * complementarity, _LAST_TARGET * bracket.tolerance) / possible.sum()
+        step = newton.direction(np.where(possible, (centre - change_multiplier * change_slack) / slack, 0.0))
+        if not all(np.isfinite(change).all() for change in step):
+            return
+        change_a, change_b, change_multiplier, change_slack = step
+
+        multiplier = multiplier + _longest_step(multiplier, change_multiplier) * change_multiplier
+        largest_move = max(np.abs(change_a).max(), np.abs(change_b).max())
+        length = min(_longest_step(slack, change_slack), _LARGEST_MOVE / max(largest_move, _LARGEST_MOVE))
+        while True:
+            exponential = np.exp((a + length * change_a)[:, None] + (b + length * change_b))
+            total = np.where(possible, np.maximum(exponential.sum(axis=2), TINY), 1.0)
+            curvature = np.log(total) + slack + length * change_slack - (1 - length) * violation
+            if curvature[possible].max() <= _CURVATURE:
+                break
+            length /= 2
+        a, b, slack = a + length * change_a, b + length * change_b, slack + length * change_slack
