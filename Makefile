@@ -1,0 +1,48 @@
+# `make` prints the targets. Every target sets itself up; nothing needs to be activated.
+# A pip whose index gives a CUDA torch that is not wanted takes other options: make setup PIP_OPTIONS='--index-url …'
+PYTHON ?= python3
+PIP_OPTIONS ?=
+BIN := .venv/bin
+DEMO := teacher rid kd baseline
+export PYTHONWARNINGS ?= default
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+.PHONY: help setup demo test test-all check format clean
+
+help: ## print the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: .venv/installed ## fill .venv with everything (quick when nothing changed)
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup ## train a teacher on digits, distil from it, compare; a stopped demo goes on where it was
+	@for name in $(DEMO); do \
+		run=runs/digits/$$name; resume=; \
+		[ ! -f $$run/result.json ] || continue; \
+		if [ -f $$run/checkpoints/last.ckpt ]; then resume='--ckpt_path last'; else rm -rf $$run; fi; \
+		$(BIN)/kdlight fit --config configs/digits/$$name.yaml $$resume || exit 1; \
+	done
+	$(BIN)/kdlight compare $(DEMO:%=runs/digits/%) --plot runs/digits/pid.png
+
+test: setup ## every formula, and each mechanism at least once
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: setup ## test, and the slow mechanisms for everything shipped
+	$(BIN)/python -m pytest
+
+check: setup ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what was built; runs and data stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -1,0 +1,53 @@
+"""The ``kdlight`` command. It imports nothing heavy, so that help and a mistyped command answer at once."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+# Command: (module whose `main(argv)` runs it, one line of help).
+COMMANDS = {
+    "fit": ("kdlight.cli.run", "train a student (or a teacher) and test it"),
+    "validate": ("kdlight.cli.run", "measure a checkpoint on the validation split"),
+    "test": ("kdlight.cli.run", "measure a checkpoint on the test set"),
+    "predict": ("kdlight.cli.run", "write the class probabilities of the test set"),
+    "compare": ("kdlight.workbench.compare", "print finished runs as a table, and plot their PID"),
+}
+HELP = """usage: kdlight COMMAND [OPTIONS]
+
+Knowledge distillation experiments, and the information decomposition of what was transferred.
+
+{commands}
+
+kdlight fit --config configs/digits/rid.yaml       run an experiment
+kdlight fit --config FILE --trainer.max_epochs 3   any value can be overridden
+kdlight fit --config FILE --print_config           print the resolved configuration
+kdlight fit --config FILE --ckpt_path last         go on where a stopped run ended
+kdlight COMMAND --help                             every option of a command"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code: 0, or 2 where the user can mend what went wrong."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help"):
+        lines = (f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())
+        print(HELP.format(commands="\n".join(lines)))
+        return 0
+    if command == "--version":
+        from importlib.metadata import version
+
+        print(f"kdlight {version('kdlight')}")
+        return 0
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(COMMANDS)}"
+        print(f"kdlight: no command '{command}'; {hint}", file=sys.stderr)
+        return 2
+    runner = importlib.import_module(COMMANDS[command][0]).main
+    code: int = runner(arguments)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

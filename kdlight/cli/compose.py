@@ -1,0 +1,97 @@
+"""Several configuration files become one: files that point at files, and files given beside one another.
+
+A value that names a YAML file stands for what that file holds, seen from the folder of the file that names it; a part
+that is also a configuration of its own (``trainer: {…}`` in ``trainers/cifar.yaml``) is unwrapped where ``trainer:``
+points at it. ``include: [a.yaml, b.yaml]`` puts whole files below the one that says so.
+
+Mappings merge key by key and the later file wins. Where the files name different classes, the last class wins and what
+other files wrote for another class is left out, instead of being handed to a class it was not written for; what a file
+without ``class_path`` says (a teacher-student pair, say) holds for any class, so the order of two such files is free.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Fragments = Sequence[Any]
+SUFFIXES = (".yaml", ".yml")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads ``1e-4`` as a number, as YAML 1.2 and everyone who writes it does."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)
+
+
+def compose(files: Sequence[str | Path]) -> dict[str, Any]:
+    """Merge configuration files in their order, the files that they point at resolved.
+
+    Raises:
+        FileNotFoundError: If a file does not exist; the message names who points at it.
+        ValueError: If a file is not a YAML mapping, or points at itself.
+    """
+    fragments = [fragment for file in files for fragment in _fragments(Path(file), ())]
+    merged = merge(fragments)
+    assert isinstance(merged, dict)
+    return merged
+
+
+def merge(fragments: Fragments) -> Any:
+    """Merge values in their order: the last wins, mappings merge key by key, see above for classes."""
+    if not isinstance(fragments[-1], Mapping):
+        return fragments[-1]
+    mappings: list[Mapping[str, Any]] = []
+    for fragment in fragments:
+        if isinstance(fragment, Mapping):
+            mappings.append(fragment)
+        else:  # a plain value in between replaced what stood there
+            mappings.clear()
+    last_class = next((mapping["class_path"] for mapping in reversed(mappings) if "class_path" in mapping), None)
+    mappings = [mapping for mapping in mappings if mapping.get("class_path", last_class) == last_class]
+    keys = dict.fromkeys(key for mapping in mappings for key in mapping)
+    return {key: merge([mapping[key] for mapping in mappings if key in mapping]) for key in keys}
+
+
+def _fragments(file: Path, pointing: tuple[Path, ...]) -> list[dict[str, Any]]:
+    """The files that a file includes, then the file itself, each with its pointers resolved."""
+    content = _read(file, pointing)
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: expected a mapping such as 'trainer: …', got {type(content).__name__}")
+    included = content.pop("include", [])
+    if not isinstance(included, list):
+        raise ValueError(f"{file}: expected 'include' to be a list of YAML files, got {included!r}")
+    pointing = (*pointing, file.resolve())
+    below = [fragment for name in included for fragment in _fragments(file.parent / name, pointing)]
+    return [*below, {key: _resolve(value, key, file, pointing) for key, value in content.items()}]
+
+
+def _resolve(value: Any, key: str, file: Path, pointing: tuple[Path, ...]) -> Any:
+    if isinstance(value, str) and value.endswith(SUFFIXES):
+        target = file.parent / value
+        content = merge(_fragments(target, pointing))
+        return content[key] if list(content) == [key] else content
+    if isinstance(value, dict):
+        return {inner: _resolve(item, inner, file, pointing) for inner, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, key, file, pointing) for item in value]
+    return value
+
+
+def _read(file: Path, pointing: tuple[Path, ...]) -> Any:
+    if file.resolve() in pointing:
+        raise ValueError(f"{pointing[-1]}: points at {file}, which leads back to itself; remove one of the pointers")
+    try:
+        return yaml.load(file.read_text(encoding="utf-8"), _Loader) or {}
+    except FileNotFoundError:
+        where = f"{pointing[-1]} points at {file}, which" if pointing else str(file)
+        raise FileNotFoundError(f"{where} does not exist; expected a YAML configuration file") from None
+    except IsADirectoryError:
+        raise ValueError(f"{file} is a folder; expected a YAML configuration file") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None

@@ -1,0 +1,85 @@
+"""What the user reads: errors in one to three lines, and no noise that kdlight could have spared."""
+
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+PACKAGE = Path(__file__).parents[1]
+USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+
+# Known noise of the stack, each with its reason.
+IGNORED_WARNINGS = (
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 beside torch 2.13; fixed upstream
+    r".*does not have many workers.*",  # images lie in memory: workers would only slow them down
+    r".*number of training batches .* smaller than the logging interval.*",  # kdlight logs epochs, not steps
+    r".*exists and is not empty.*",  # a run's folder holds its configuration and log before the first checkpoint
+    r".*callbacks used to create the checkpoint need to be provided.*",  # a test needs weights, not callbacks
+    r".*Total length of `list` across ranks is zero.*",  # val_size: 0 asks for no validation
+)
+IGNORED_MESSAGES = (
+    *("litlogger", "litmodels"),  # advertisements
+    *("GPU available", "TPU available", "HPU available", "Seed set to", "module(s) in eval mode"),
+    *("Restoring states from the checkpoint", "Loaded model weights from the checkpoint"),
+)
+
+
+@dataclass
+class Outcome:
+    """The exit code of a command."""
+
+    code: int = 0
+
+
+@contextmanager
+def explained() -> Iterator[Outcome]:
+    """Say what went wrong without a traceback where kdlight itself noticed it, and set the exit code."""
+    outcome = Outcome()
+    try:
+        yield outcome
+    except SIGTERMException:
+        outcome.code = TERMINATED
+    except Exception as error:
+        noticed = _noticed_by_kdlight(error) or _of_wandb(error)
+        if noticed is None:
+            raise
+        outcome.code = USER_ERROR
+        _print_error(str(noticed))
+
+
+def quiet() -> None:
+    """Leave out known noise of the libraries."""
+    for message in IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "lightning.pytorch"):
+        logging.getLogger(name).addFilter(
+            lambda record: not any(part in record.getMessage() for part in IGNORED_MESSAGES)
+        )
+
+
+def _print_error(message: str) -> None:
+    lines = [line for line in message.splitlines() if line.strip()]
+    print("kdlight: " + "\n".join(lines[:3]), file=sys.stderr)
+
+
+def _noticed_by_kdlight(error: BaseException | None) -> BaseException | None:
+    """The exception of a chain that a check of kdlight raised: its traceback ends in the package."""
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames and isinstance(error, ValueError | OSError) and PACKAGE in Path(frames[-1].filename).parents:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _of_wandb(error: BaseException) -> BaseException | None:
+    """What W&B says when it has no account, with what to do."""
+    if not type(error).__module__.startswith("wandb"):
+        return None
+    return ValueError(f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true")

@@ -1,0 +1,64 @@
+"""KD: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv 1503.02531)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.kd import kd_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.logits import LogitDistiller
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class KD(LogitDistiller):
+    """Soft targets beside the labels: ``ce_weight * CE + kd_weight * T^2 KL``.
+
+    The defaults are the reference code's for CIFAR-100 (0.1 and 0.9 at T = 4); Hinton's own form is the plain sum, both
+    weights 1. The logged soft term is a KL divergence, 0 at student = teacher. On a transfer set without labels the
+    cross-entropy is 0. An ensemble's soft target is the mean of its members' softened outputs.
+
+    A noisy teacher (Sau, Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers", 2016,
+    arXiv 1610.09650) has each logit z of some samples replaced by (1 + xi) z, xi normal, drawn anew in every step.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        temperature: T, that softens both distributions.
+        ce_weight: Weight of the cross-entropy with the labels.
+        kd_weight: Weight of the divergence from the teacher.
+        noise: Standard deviation of xi, 0 for none.
+        noisy_fraction: Probability of a sample to be disturbed; alpha in the paper.
+        logits: The arguments of `LogitDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        temperature: float = 4.0,
+        ce_weight: float = 0.1,
+        kd_weight: float = 0.9,
+        noise: float = 0.0,
+        noisy_fraction: float = 1.0,
+        **logits: Any,
+    ) -> None:
+        super().__init__(student, teacher, ce_weight=ce_weight, **logits)
+        self.temperature = temperature
+        self.kd_weight = kd_weight
+        self.noise, self.noisy_fraction = noise, noisy_fraction
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the divergence of the softened outputs."""
+        if self.noise:
+            members = tuple(map(self._disturbed, teacher.member_logits))
+            teacher = teacher._replace(logits=self._disturbed(teacher.logits), member_logits=members)
+        soft = kd_loss(*self.compared_logits(student, teacher, self.temperature), temperature=self.temperature)
+        return {**self.task_terms(student, batch), "kd": self.kd_weight * soft}
+
+    def _disturbed(self, logits: Tensor) -> Tensor:
+        chosen = torch.rand(len(logits), 1, device=logits.device) < self.noisy_fraction
+        return logits * (1 + self.noise * chosen * torch.randn_like(logits))

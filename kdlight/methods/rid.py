@@ -1,0 +1,143 @@
+"""RID: Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial
+Information Decomposition", AISTATS 2025 (arXiv 2411.07483). Authors' code: github.com/pasandissanayake/kd-rid.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from kdlight.data.batch import Batch
+from kdlight.losses.reduction import Reduction
+from kdlight.losses.rid import rid_mismatch, rid_variance_penalty
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.learner import cross_entropy
+from kdlight.methods.stages import bottleneck_filter, feature_head, stage_pairs
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+INITIAL_RAW_VARIANCE = 5.0
+MINIMAL_VARIANCE = 1e-3
+
+Phase = Literal["warmup", "filters", "student"]
+
+
+class RID(FeatureDistiller):
+    """Redundant information distillation: the student is drawn to what the teacher knows about the label, no more.
+
+    A filter f_t per stage maps the teacher's features T to a representation that predicts the label through a head g_t,
+    a filter f_s maps the student's S to the same space, and sigma_c is a trained variance per channel (Algorithm 1):
+
+    - warm-up: ``sum over stages of CE(g_t(f_t(T)))`` trains f_t and g_t;
+    - then cycles of `cycle_epochs`, the first `filter_ratio` of them phase 1 (equation 10),
+      ``sum over stages of CE(g_t(f_t(T))) + filter_mismatch_weight * mismatch``, which trains f_t and g_t;
+    - the rest of the cycle phase 2 (equations 11 and 12),
+      ``lambda1 * CE + lambda2 * sum over stages of (||sigma||^2 + mismatch)``, which trains student, f_s and sigma.
+
+    The mismatch is the sum over channels and positions of E[(f_t(T) - f_s(S))^2 / sigma_c]. What is not trained in a
+    phase is in evaluation mode, so its batch norms keep their statistics too.
+
+    Paper and authors' code differ; by default this is the paper:
+
+    - the paper sums over channels and positions, the code takes means (``reduction: mean``), by which the penalty
+      weighs height * width times more against the mismatch and both weigh channels * height * width times less
+      against the cross-entropy: lambda2 = 10 belongs to the code's mean;
+    - the paper warms up for n_w epochs before the first cycle; in the code phase 1 of the first cycle is the warm-up
+      (``warmup_epochs: null``);
+    - in the code f_t's batch norms keep moving in phase 2, here they do not;
+    - the code's effective learning rate is the square of the declared one (an absolute rate in `LambdaLR`) and RID's
+      schedule is never stepped: its configuration here states the rate that was really in effect.
+
+    Filters and heads are the code's: f_t is 1x1 convolution t -> t, BN, ReLU, 1x1 convolution t -> s, f_s the same with
+    s -> 2s -> s, g_t is ReLU of the flat map and one linear layer; sigma_c = softplus(a_c) + 1e-3, a_c starts at 5.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        warmup_epochs: n_w, epochs of warm-up before the first cycle; null: phase 1 of the first cycle is the warm-up.
+        cycle_epochs: q, epochs of a cycle.
+        filter_rate: Learning rate of teacher filters and heads, as a multiple of the optimizer's.
+        filter_ratio: r, the part of a cycle that is phase 1, its first epochs while ``epoch % q < r * q``.
+        lambda1: Weight of the student's cross-entropy in phase 2.
+        lambda2: Weight of variance penalty and mismatch in phase 2; the paper does not state it.
+        filter_mismatch_weight: Weight of the mismatch in phase 1; 1 in paper and code.
+        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
+        reduction: "sum" over a sample's elements and mean over the batch (paper), or "mean" over all (code).
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        lambda2: float,
+        lambda1: float = 1.0,
+        filter_mismatch_weight: float = 1.0,
+        filter_rate: float = 1.0,
+        warmup_epochs: int | None = 30,
+        cycle_epochs: int = 30,
+        filter_ratio: float = 0.25,
+        stages: Sequence[int] | None = None,
+        reduction: Reduction = "sum",
+        **features: Any,
+    ) -> None:
+        super().__init__(student, teacher, ce_weight=lambda1, **features)
+        self.lambda2 = lambda2
+        self.filter_mismatch_weight = filter_mismatch_weight
+        self.filter_rate = filter_rate
+        self.warmup_epochs, self.cycle_epochs, self.filter_ratio = warmup_epochs, cycle_epochs, filter_ratio
+        self.reduction = reduction
+        self.pairs = stage_pairs(self, stages)
+        self.teacher_filters, self.student_filters = nn.ModuleList(), nn.ModuleList()
+        self.teacher_heads, self.raw_variances = nn.ModuleList(), nn.ParameterList()
+        for pair in self.pairs:
+            of_student, of_teacher = pair.student_shape[0], pair.teacher_shape[0]
+            self.teacher_filters.append(bottleneck_filter(of_teacher, of_teacher, of_student))
+            self.student_filters.append(bottleneck_filter(of_student, 2 * of_student, of_student))
+            self.teacher_heads.append(feature_head(pair.student_shape, student.num_classes))
+            self.raw_variances.append(nn.Parameter(torch.full((of_student,), INITIAL_RAW_VARIANCE)))
+
+    def phase(self, epoch: int) -> Phase:
+        """The phase of an epoch, counted from 0."""
+        warmup = self.warmup_epochs or 0
+        if epoch < warmup:
+            return "warmup"
+        cycle, place = divmod(epoch - warmup, self.cycle_epochs)
+        if place >= self.filter_ratio * self.cycle_epochs:
+            return "student"
+        return "warmup" if self.warmup_epochs is None and cycle == 0 else "filters"
+
+    def learners(self, epoch: int) -> tuple[nn.Module, ...]:
+        """Teacher filters and heads, or student, student filters and variances."""
+        if self.phase(epoch) == "student":
+            return self.student, self.student_filters, self.raw_variances
+        return self.teacher_filters, self.teacher_heads
+
+    def rates(self) -> dict[str, float]:
+        """Phase 1 may have its own rate: the authors' code has an optimizer for each phase."""
+        return {"teacher_filters": self.filter_rate, "teacher_heads": self.filter_rate}
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The terms of the epoch's phase, one a stage and kind."""
+        phase = self.phase(self.current_epoch)
+        terms = self.task_terms(student, teacher, batch) if phase == "student" else {}
+        for place, pair in enumerate(self.pairs):
+            of_student, of_teacher = pair.maps(student, teacher)
+            from_teacher, name = self.teacher_filters[place](of_teacher), f"stage{pair.student + 1}"
+            if phase != "student":
+                terms[f"head_{name}"] = cross_entropy(self.teacher_heads[place](from_teacher), batch.target)
+            if phase == "warmup":
+                continue
+            variance = softplus(self.raw_variances[place]) + MINIMAL_VARIANCE
+            from_student = self.student_filters[place](of_student)
+            mismatch = rid_mismatch(from_student, from_teacher, variance, reduction=self.reduction)
+            if phase == "filters":
+                terms[f"mismatch_{name}"] = self.filter_mismatch_weight * mismatch
+            else:
+                terms[f"mismatch_{name}"] = self.lambda2 * mismatch
+                terms[f"variance_{name}"] = self.lambda2 * rid_variance_penalty(variance, reduction=self.reduction)
+        return terms

@@ -1,0 +1,14 @@
+"""Training on labels alone: a teacher, or the baseline (BAS) that distillation is compared with."""
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.methods.learner import Learner, cross_entropy
+
+
+class Supervised(Learner):
+    """Cross-entropy with the labels, no teacher."""
+
+    def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy."""
+        return {"cross_entropy": cross_entropy(self(batch.images), batch.target)}

@@ -1,0 +1,103 @@
+"""VID: Ahn, Hu, Damianou, Lawrence, Dai, "Variational Information Distillation", CVPR 2019 (arXiv 1904.05835)."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from kdlight.data.batch import Batch
+from kdlight.losses.reduction import Reduction
+from kdlight.losses.vid import vid_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.stages import stage_pairs
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+MINIMAL_VARIANCE = 1e-5
+INITIAL_VARIANCE = 5.0
+
+
+class VIDRegressor(nn.Module):
+    """mu(student map) and one variance per teacher channel.
+
+    Three 1x1 convolutions without bias, ReLU between them, as the field's reference code has it; the RID authors' VID
+    has batch norms after the first two and twice the teacher's width inside (`norm`). The variance is
+    softplus(a_c) + 1e-5 with a_c such that it starts at 5; RepDistiller trains it, mdistiller forgets to.
+
+    Args:
+        student_channels: Channels of the student's map.
+        teacher_channels: Channels of the teacher's map.
+        norm: Build the RID authors' regressor.
+    """
+
+    def __init__(self, student_channels: int, teacher_channels: int, *, norm: bool = False) -> None:
+        super().__init__()
+        width = 2 * teacher_channels if norm else teacher_channels
+        layers: list[nn.Module] = []
+        for inputs in (student_channels, width):
+            layers += [nn.Conv2d(inputs, width, 1, bias=False), *([nn.BatchNorm2d(width)] if norm else []), nn.ReLU()]
+        self.mean = nn.Sequential(*layers, nn.Conv2d(width, teacher_channels, 1, bias=False))
+        self.raw_variance = nn.Parameter(
+            torch.full((teacher_channels,), math.log(math.expm1(INITIAL_VARIANCE - MINIMAL_VARIANCE)))
+        )
+
+    @property
+    def variance(self) -> Tensor:
+        """One positive number per teacher channel, (channels,)."""
+        return softplus(self.raw_variance) + MINIMAL_VARIANCE
+
+    def forward(self, student_map: Tensor) -> Tensor:
+        """The mean (batch, teacher channels, height, width)."""
+        mean: Tensor = self.mean(student_map)
+        return mean
+
+
+class VID(FeatureDistiller):
+    """Regress the teacher's stages from the student's, with a learned variance per channel.
+
+    ``CE + vid_weight * sum over stages of 1/2 mean[(mu(s) - t)^2 / v + log v]``. The mean over all elements and the
+    weight 1 are the reference's; the papers write the sum over channels and positions. The RID paper's baseline has the
+    weight 100 and the regressor with batch norms.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        vid_weight: Weight of the regression's negative log-likelihood.
+        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
+        reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
+        regressor_norm: Batch norms inside the regressors, as in the RID authors' baseline.
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        vid_weight: float = 1.0,
+        stages: Sequence[int] | None = None,
+        reduction: Reduction = "mean",
+        regressor_norm: bool = False,
+        **features: Any,
+    ) -> None:
+        super().__init__(student, teacher, **features)
+        self.vid_weight = vid_weight
+        self.reduction = reduction
+        self.pairs = stage_pairs(self, stages)
+        self.regressors = nn.ModuleList(
+            VIDRegressor(pair.student_shape[0], pair.teacher_shape[0], norm=regressor_norm) for pair in self.pairs
+        )
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and one term a stage."""
+        terms = self.task_terms(student, teacher, batch)
+        for pair, regressor in zip(self.pairs, self.regressors, strict=True):
+            of_student, of_teacher = pair.maps(student, teacher)
+            assert isinstance(regressor, VIDRegressor)
+            loss = vid_loss(regressor(of_student), of_teacher, regressor.variance, reduction=self.reduction)
+            terms[f"vid_stage{pair.student + 1}"] = self.vid_weight * loss
+        return terms

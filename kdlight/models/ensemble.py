@@ -1,0 +1,78 @@
+"""Several teachers as one: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015 (1503.02531)."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+from kdlight.models.weights import load_weights
+
+
+class Ensemble(Classifier):
+    """Classifiers of the same classes whose predictions are averaged.
+
+    Its logits are the logarithms of the mean of the members' probabilities, its embedding is theirs side by side; it
+    has no stages, so nothing that compares feature maps can take it for a teacher. `member_logits` keeps each member's
+    logits: a mean of outputs at a temperature cannot be had from the mean at another (`softened_mean`).
+
+    Args:
+        members: Any number of them, as memory allows; they run one after the other.
+        weights: A path for each member, of a file that `load_weights` reads; None: the members are trained already, or
+            get their weights from one file of the whole.
+
+    Raises:
+        ValueError: If there are no members, their classes differ, or there is not one path for each.
+    """
+
+    stage_names = ()
+
+    def __init__(self, members: Sequence[Classifier], weights: Sequence[str] | None = None) -> None:
+        classes = [member.num_classes for member in members]
+        if len(set(classes)) != 1:
+            raise ValueError(f"expected members of the same number of classes, got {classes}; name at least one member")
+        if weights is not None and len(weights) != len(members):
+            raise ValueError(
+                f"expected a path of weights for each of {len(members)} members, got {len(weights)}; name one each"
+            )
+        super().__init__(classes[0], members[0].image_shape)
+        for member, path in zip(members, weights or (), strict=False):
+            load_weights(member, path)
+        self.members = nn.ModuleList(members)
+        self.has_weights = weights is not None
+
+    def activations(self, images: Tensor) -> Activations:
+        computed = [member.activations(images) for member in self.members if isinstance(member, Classifier)]
+        logits = tuple(of_member.logits for of_member in computed)
+        embedding = torch.cat([of_member.embedding for of_member in computed], dim=1)
+        return Activations(softened_mean(logits, 1.0), embedding, stages=(), member_logits=logits)
+
+    @property
+    def head(self) -> nn.Module:
+        raise ValueError(f"an ensemble has no head, each of its {len(self.members)} members has: choose one of them")
+
+
+def softened_mean(member_logits: Sequence[Tensor], temperature: float | Tensor) -> Tensor:
+    """Logits (batch, classes) whose softmax at the temperature is the mean of the members' softmaxes at it.
+
+    A softmax of the mean logits is another distribution, their geometric mean; both agree as the temperature goes to
+    infinity.
+
+    Args:
+        member_logits: (batch, classes) of each member; those of a single one are returned as they are.
+        temperature: T, positive; infinity gives the mean of the logits.
+    """
+    if len(member_logits) == 1:
+        return member_logits[0]
+    if not isinstance(temperature, Tensor) and math.isinf(temperature):
+        return torch.stack(tuple(member_logits)).mean(0)
+    logarithms = torch.stack(
+        [
+            F.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature, dim=1)
+            for logits in member_logits
+        ]
+    )
+    return (logarithms.logsumexp(0) - math.log(len(member_logits))) * temperature

@@ -1,0 +1,87 @@
+"""From a trainer, a method and data to a finished run: train, test last and selected weights, write the result."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers.logger import Logger
+
+from kdlight.methods.learner import Learner
+from kdlight.runs.folder import RunFolder
+from kdlight.runs.metrics_csv import MetricsCSV
+from kdlight.runs.record import RunRecord
+from kdlight.runs.result import Result
+
+SELECTED_BY = "val/accuracy"
+
+
+def run_callbacks(folder: RunFolder, data: LightningDataModule, metrics: MetricsCSV, config: str) -> list[Callback]:
+    """What every run has: its record, and the checkpoints of the last and of the selected epoch.
+
+    Without a validation split nothing is selected, and there is no ``best.ckpt``.
+    """
+    options: dict[str, Any] = {"dirpath": folder.checkpoints, "enable_version_counter": False}
+    last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **options)
+    best = ModelCheckpoint(filename="best", monitor=SELECTED_BY, mode="max", **options)
+    validated = getattr(data, "val_size", 1) != 0
+    return [RunRecord(folder, metrics, config), *([best] if validated else []), last]
+
+
+def equip(
+    options: dict[str, Any], folder: RunFolder, data: LightningDataModule, *, config: str | None
+) -> dict[str, Any]:
+    """The loggers and callbacks of a configured trainer, and those that every run has.
+
+    Args:
+        options: The arguments of the trainer.
+        folder: The run.
+        data: The run's data; without a validation split nothing is selected.
+        config: The resolved configuration, kept with a run that trains; None for one that does not, and that has
+            neither log nor checkpoints of its own.
+    """
+    loggers = _as_list(options.get("logger"), Logger)
+    callbacks = _as_list(options.get("callbacks"), Callback)
+    if options.get("enable_progress_bar") is not False:
+        callbacks.append(RichProgressBar())
+    if config is not None and not options.get("fast_dev_run"):
+        metrics = MetricsCSV(folder)
+        loggers.append(metrics)
+        callbacks += run_callbacks(folder, data, metrics, config)
+    return {"logger": loggers, "callbacks": callbacks, "enable_checkpointing": config is not None}
+
+
+def _as_list(value: Any, kind: type) -> list[Any]:
+    """The instances in a value that Lightning lets be one, a list, a switch or nothing."""
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, kind)]
+
+
+def fit_and_test(
+    trainer: Trainer,
+    model: Learner,
+    data: LightningDataModule,
+    folder: RunFolder,
+    *,
+    ckpt_path: str | None = None,
+) -> None:
+    """Train; then read the test set, once, for the selected and for the last weights; write ``result.json``.
+
+    Args:
+        trainer: With the callbacks of `run_callbacks`.
+        model: The method; it ends with the weights of the last epoch.
+        data: The data.
+        folder: The run's folder.
+        ckpt_path: A checkpoint of this run to go on from.
+    """
+    if getattr(trainer, "fast_dev_run", False):
+        trainer.fit(model, datamodule=data)
+        return
+    result = Result.begin()
+    trainer.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    folder = trainer.strategy.broadcast(folder)  # the first process knows which folder is the run's
+    for name in ("best", "last"):
+        if folder.checkpoint(name).is_file():
+            path = str(folder.checkpoint(name))
+            (measured,) = trainer.test(model, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
+            result.tested(name, measured)
+    if trainer.is_global_zero:
+        result.write(trainer, model, folder)

@@ -1,0 +1,116 @@
+"""Where the files of a run lie, which folder the next run gets, and which one a resumed run goes on in."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+CONFIGS, RUNS = "configs", "runs"
+
+
+class RunFolder(NamedTuple):
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def result(self) -> Path:
+        """What came out, written when the run has ended."""
+        return self.path / "result.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of ``last.ckpt`` and ``best.ckpt``."""
+        return self.path / "checkpoints"
+
+    @property
+    def predictions(self) -> Path:
+        """What `kdlight predict` writes."""
+        return self.path / "predictions.csv"
+
+    @property
+    def teacher(self) -> Path:
+        """The weights of an untrained teacher, without which the run could not be resumed."""
+        return self.path / "teacher.safetensors"
+
+    def checkpoint(self, name: str) -> Path:
+        """The checkpoint called "last" or "best"."""
+        return self.checkpoints / f"{name}.ckpt"
+
+    def read_metrics(self) -> dict[int, dict[str, float]]:
+        """The rows of ``metrics.csv`` by epoch; a metric that an epoch lacks is absent."""
+        with self.metrics.open(newline="", encoding="utf-8") as stream:
+            return {
+                int(row.pop("epoch")): {column: float(value) for column, value in row.items() if value != ""}
+                for row in csv.DictReader(stream)
+            }
+
+    def read_result(self) -> dict[str, Any]:
+        """The content of ``result.json``.
+
+        Raises:
+            FileNotFoundError: If the run has not ended.
+        """
+        if not self.result.is_file():
+            raise FileNotFoundError(
+                f"{self.result} does not exist: expected a finished run; let it end, or go on with --ckpt_path last"
+            )
+        content: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
+        return content
+
+
+def default_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
+    """The folder of a run by its configuration: ``configs/digits/rid.yaml`` runs in ``runs/digits/rid``.
+
+    Several files give one name, in their order: ``runs/pairs/resnet56-resnet20+dkd``.
+    """
+    if not configs:
+        return root / "unnamed"
+    parents = Path(configs[0]).parent.parts
+    if CONFIGS in parents:
+        parents = parents[len(parents) - parents[::-1].index(CONFIGS) :]
+    elif Path(configs[0]).is_absolute():
+        parents = ()
+    parts = [part for part in parents if part not in (".", "..")]
+    return root.joinpath(*parts, "+".join(Path(config).stem for config in configs))
+
+
+def command_for(checkpoint: str) -> str | None:
+    """The command that makes a checkpoint of a default folder; None for a path that lies elsewhere.
+
+    ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``configs/digits/teacher.yaml``.
+    """
+    root, *parts = Path(checkpoint).parts
+    if root != RUNS or len(parts) < 3 or parts[-2] != "checkpoints":
+        return None
+    return f"kdlight fit --config {Path(CONFIGS, *parts[:-2])}.yaml"
+
+
+def next_free(base: Path) -> RunFolder:
+    """The first of ``base``, ``base-2``, ``base-3`` … that does not exist: no run overwrites another."""
+    number = 1
+    while _numbered(base, number).exists():
+        number += 1
+    return RunFolder(_numbered(base, number))
+
+
+def latest(base: Path) -> RunFolder:
+    """The newest of ``base``, ``base-2`` … that exists; ``base`` itself where none does."""
+    number = 1
+    while _numbered(base, number + 1).is_dir():
+        number += 1
+    return RunFolder(_numbered(base, number))
+
+
+def _numbered(base: Path, number: int) -> Path:
+    return base if number == 1 else base.with_name(f"{base.name}-{number}")

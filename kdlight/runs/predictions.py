@@ -1,0 +1,38 @@
+"""``predictions.csv``: what a student says about each image of the test set."""
+
+import csv
+from collections.abc import Sequence
+from typing import Any
+
+import torch.distributed
+
+from kdlight.runs.folder import RunFolder
+
+KEYS = ("index", "target", "probabilities")
+
+
+def write_predictions(batches: Sequence[dict[str, Any]], class_names: Sequence[str], folder: RunFolder) -> None:
+    """Write one row an image: its index in the test set, target, predicted class, and each class's probability.
+
+    Args:
+        batches: What `Learner.predict_step` returned; of several processes each gives its own share.
+        class_names: The columns of the probabilities.
+        folder: The run.
+    """
+    shares: list[Any] = [batches]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        shares = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(shares, batches)
+        if torch.distributed.get_rank() > 0:
+            return
+    rows = [
+        [index, target, max(range(len(values)), key=values.__getitem__), *(f"{value:.6g}" for value in values)]
+        for share in shares
+        for batch in share
+        for index, target, values in zip(*(batch[key].tolist() for key in KEYS), strict=True)
+    ]
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with folder.predictions.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["index", "target", "prediction", *class_names])
+        writer.writerows(sorted(rows))

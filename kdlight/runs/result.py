@@ -1,0 +1,104 @@
+"""``result.json``: what a run came to, and all that another would need to believe it."""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Self
+
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from kdlight.callbacks.pid import PIDMonitor
+from kdlight.methods.distiller import Distiller
+from kdlight.methods.learner import Learner
+from kdlight.runs.folder import RunFolder
+
+PACKAGES = ("kdlight", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "scikit-learn")
+
+
+@dataclass
+class Result:
+    """Collects the tests of a run and writes them with their circumstances."""
+
+    started: float
+    test: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls) -> Self:
+        """Start the clock."""
+        return cls(time.perf_counter())
+
+    def tested(self, checkpoint: str, measured: Mapping[str, float]) -> None:
+        """Note a test of the checkpoint "last" or "best"."""
+        self.test[checkpoint] = {name.removeprefix("test/"): value for name, value in measured.items()}
+
+    def write(self, trainer: Trainer, model: Learner, folder: RunFolder) -> None:
+        """Write the file.
+
+        ``seconds`` is the wall time of this process from the first epoch to the last test, ``train_seconds`` the sum
+        over the run's epochs (resumed ones too) without validation and instruments; memory is in bytes.
+        """
+        epochs = folder.read_metrics()
+        train_seconds = sum(row.get("seconds", 0.0) for row in epochs.values())
+        rates = [row["images_per_second"] for row in epochs.values() if "images_per_second" in row]
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        monitors = (callback.test for callback in callbacks if isinstance(callback, PIDMonitor))
+        content = {
+            "method": type(model).__name__,
+            "student_parameters": sum(parameter.numel() for parameter in model.student.parameters()),
+            "epochs": len(epochs),
+            "test": self.test,
+            "final": epochs[max(epochs)],
+            "pid_test": next(monitors, {}),
+            "seed": int(os.environ.get("PL_GLOBAL_SEED", 0)),
+            "teacher_sha256": model.teacher.sha256() if isinstance(model, Distiller) else None,
+            "seconds": time.perf_counter() - self.started,
+            "train_seconds": train_seconds,
+            "images_per_second": sorted(rates)[len(rates) // 2] if rates else None,
+            "peak_memory": _peak_memory(),
+            "device": _device(trainer),
+            "precision": str(trainer.precision),
+            "processes": trainer.world_size,
+            "packages": {package: version(package) for package in PACKAGES},
+            "python": platform.python_version(),
+            "git_commit": _git_commit(),
+            "command": " ".join(["kdlight", *sys.argv[1:]]),
+        }
+        draft = folder.result.with_suffix(".json.part")
+        draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(draft, folder.result)
+
+
+def _peak_memory() -> int:
+    """Bytes at most in use: on the GPU where there is one, else of this process."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _device(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
+
+
+def _git_commit() -> str | None:
+    """The commit of the working folder, ``-dirty`` behind it where files were changed; None outside a repository."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,1 @@
+"""Reads finished runs: tables and pictures of their results."""

@@ -1,0 +1,68 @@
+import pytest
+
+from kdlight.cli.compose import compose, merge
+
+PAIR = {"model": {"init_args": {"student": {"class_path": "S"}, "teacher": {"class_path": "T"}}}}
+METHOD = {"model": {"class_path": "DKD", "init_args": {"beta": 8}}}
+
+
+def write(folder, name, text):
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def test_a_pair_and_a_method_merge_in_either_order():
+    both = {
+        "class_path": "DKD",
+        "init_args": {"student": {"class_path": "S"}, "teacher": {"class_path": "T"}, "beta": 8},
+    }
+    assert merge([PAIR, METHOD]) == merge([METHOD, PAIR]) == {"model": both}
+
+
+def test_arguments_of_another_class_are_left_out():
+    other = {"model": {"class_path": "KD", "init_args": {"temperature": 9}}}
+    assert "temperature" not in merge([PAIR, other, METHOD])["model"]["init_args"]
+    assert merge([other, METHOD, other])["model"] == other["model"]
+
+
+def test_later_values_win_and_lists_are_replaced():
+    assert merge([{"a": [1], "b": 1}, {"a": [2]}]) == {"a": [2], "b": 1}
+    assert merge([{"a": {"x": 1}}, {"a": None}, {"a": {"y": 2}}]) == {"a": {"y": 2}}
+
+
+def test_files_point_at_files_from_their_own_folder(tmp_path):
+    write(tmp_path, "data/d.yaml", "data: {class_path: D}")
+    write(tmp_path, "nets/t.yaml", "class_path: T\ninit_args: {depth: 3}")
+    write(tmp_path, "trainers/t.yaml", "trainer: {max_epochs: 3, devices: 1}")
+    main = write(
+        tmp_path,
+        "x/main.yaml",
+        "include: [../trainers/t.yaml]\ntrainer: {max_epochs: 1e-3}\ndata: ../data/d.yaml\n"
+        "model: {init_args: {teacher: ../nets/t.yaml}}\n",
+    )
+    assert compose([main]) == {
+        "trainer": {"max_epochs": 0.001, "devices": 1},
+        "data": {"class_path": "D"},
+        "model": {"init_args": {"teacher": {"class_path": "T", "init_args": {"depth": 3}}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("include: [gone.yaml]", r"main.yaml points at .*gone.yaml, which does not exist"),
+        ("data: gone.yaml", r"main.yaml points at .*gone.yaml, which does not exist"),
+        ("include: main.yaml", "expected 'include' to be a list"),
+        ("include: [main.yaml]", "leads back to itself"),
+        ("[1, 2]", "expected a mapping"),
+        ("a: [1", "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path, text, said):
+    main = write(tmp_path, "main.yaml", text)
+    with pytest.raises((ValueError, FileNotFoundError), match=said) as caught:
+        compose([main])
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)

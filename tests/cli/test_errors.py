@@ -1,0 +1,95 @@
+"""What a user reads when something is wrong: at most three lines with the place and the nearest right answer."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdlight.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+TEACHER = ["fit", "--config", str(ROOT / "configs/digits/teacher.yaml")]
+RID = ["fit", "--config", str(ROOT / "configs/digits/rid.yaml")]
+UNTRAINED = ["--model.untrained_teacher", "true", "--model.teacher_weights", "null"]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["kdlight"])
+
+
+def said(arguments, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) <= 3, captured.err
+    assert lines[0].startswith("kdlight: ")
+    assert not list(Path.cwd().glob("runs/**/*")), "nothing was run, so nothing may be left"
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("options", "place", "answer"),
+    [
+        (["--trainer.max_epoch", "3"], "trainer.max_epoch", "trainer.max_epochs"),
+        (["--trainr.max_epochs", "3"], "trainr.max_epochs", "trainer.max_epochs"),
+        (["--trainer.max_epochs", "abc"], "trainer.max_epochs", "expected int or null, got 'abc'"),
+        (["--model.student.shortcutt", "padding"], "model.student", "did you mean 'shortcut'"),
+        (["--model.student", "kdlight.models.resnet21"], "model.student", "did you mean 'resnet20'"),
+        (["--model.student", "resnet21"], "model.student", "did you mean 'kdlight.models.resnet20'"),
+        (["--model.student.num_classes", "abc"], "model.student.num_classes", "expected int"),
+        (["--model.optimizer.lrr", "3"], "model.optimizer", "did you mean 'lr'"),
+        (["--model", "kdlight.methods.RIDD"], "model", "did you mean 'RID'"),
+        (["--data", "kdlight.data.Foo"], "data", "DigitsDataModule"),
+        (["--data.val_siz", "3"], "data", "did you mean 'val_size'"),
+        (["--ckpt_path", "last"], "runs/digits/teacher/checkpoints/last.ckpt", "leave --ckpt_path out"),
+        (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt", "no checkpoint"),
+        (["--config"], "--config", "expected a YAML file"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml", "does not exist"),
+        (["--model.student_weights", "nowhere.pt"], "nowhere.pt", "no file"),
+        (["--data.val_size", "5000"], "val_size", "1437"),
+    ],
+)
+def test_wrong_options(options, place, answer, capsys):
+    message = said([*TEACHER, *options], capsys)
+    assert place in message
+    assert answer in message
+
+
+@pytest.mark.parametrize(
+    ("options", "place", "answer"),
+    [
+        ([], "runs/digits/teacher/checkpoints/best.ckpt", "kdlight fit --config configs/digits/teacher.yaml"),
+        ([*UNTRAINED, "--model.stages", "[5]"], "stages between -3 and 2", "[5]"),
+        (["--model.teacher_weights", "null"], "teacher_weights", "untrained_teacher"),
+        ([*UNTRAINED, "--model.kd_weight", "1", "--model.teacher.num_classes", "7"], "10 classes, got 7", "features"),
+    ],
+)
+def test_wrong_teachers(options, place, answer, capsys):
+    message = said([*RID, *options], capsys)
+    assert place in message
+    assert answer in message
+
+
+def test_keys_of_a_file(tmp_path, capsys):
+    for text, answer in (
+        ("modle: {}", "did you mean 'model'"),
+        ("trainer: {max_epoch: 3}", "did you mean 'trainer.max_epochs'"),
+        ("model: {init_args: {optimzer: {class_path: torch.optim.SGD}}}", "did you mean 'optimizer'"),
+    ):
+        (tmp_path / "extra.yaml").write_text(text)
+        assert answer in said([*TEACHER, "--config", str(tmp_path / "extra.yaml")], capsys)
+
+
+def test_nothing_given(capsys):
+    assert "--config" in said(["fit"], capsys)
+
+
+def test_an_untrained_student_is_not_measured(capsys):
+    assert "--ckpt_path" in said(["test", *TEACHER[1:]], capsys)
+
+
+def test_unknown_command(capsys):
+    assert "did you mean 'fit'" in said(["fti"], capsys)

@@ -1,0 +1,145 @@
+"""`kdlight fit` from the outside: what a run leaves behind, resumed runs, several processes, reduced precision."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--data.train_per_class=20", "--data.batch_size=50", "--trainer.enable_progress_bar=false"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def kdlight(folder, *arguments, check=True):
+    done = subprocess.run(
+        [sys.executable, "-m", "kdlight", *arguments],
+        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+def fit(folder, name, *options, check=True):
+    return kdlight(folder, "fit", "--config", str(ROOT / f"configs/digits/{name}.yaml"), *TINY, *options, check=check)
+
+
+def rows(run):
+    with (run / "metrics.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def student(checkpoint):
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a trained teacher in it."""
+    folder = tmp_path_factory.mktemp("workplace")
+    fit(folder, "teacher", "--trainer.max_epochs=4")
+    return folder
+
+
+def test_rid_runs_as_shipped_and_leaves_everything_behind(workplace):
+    done = fit(workplace, "rid", "--trainer.max_epochs=8")
+    assert "Warning" not in done.stderr + done.stdout
+    run = workplace / "runs/digits/rid"
+    result = json.loads((run / "result.json").read_text())
+    assert result["method"] == "RID"
+    assert set(result["test"]) == {"last", "best"}
+    assert len(result["teacher_sha256"]) == 64
+    assert result["epochs"] == 8
+    assert result["images_per_second"] > 0
+    assert [row["epoch"] for row in rows(run)] == [str(epoch) for epoch in range(8)]
+
+    measured = [row for row in rows(run) if row["pid/stage3/redundant"]]
+    assert [row["epoch"] for row in measured] == ["3", "7"]
+    for stage in ("stage1", "stage2", "stage3", "logits"):
+        assert len({row[f"pid/{stage}/information_teacher"] for row in measured}) == 1
+        for row in measured:
+            atoms = {name: float(row[f"pid/{stage}/{name}"]) for name in ATOMS}
+            for source in ("teacher", "student"):
+                information = float(row[f"pid/{stage}/information_{source}"])
+                assert atoms["redundant"] + atoms[f"unique_{source}"] == pytest.approx(information, abs=1e-6)
+            assert min(atoms.values()) >= 0
+            assert float(row[f"pid/{stage}/gap"]) <= 1e-6
+        assert result["pid_test"][stage]["redundant"] > 0
+
+    config = (run / "config.yaml").read_text()
+    assert "num_classes: 10" in config
+    for checkpoint in ("last", "best"):
+        assert not [name for name in student(run / f"checkpoints/{checkpoint}.ckpt") if name.startswith("teacher.")]
+
+
+ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
+
+
+def test_a_second_run_gets_a_neighbour(workplace):
+    for _ in range(2):
+        fit(workplace, "kd", "--trainer.max_epochs=1", "--trainer.callbacks=null")
+    assert (workplace / "runs/digits/kd-2/result.json").is_file()
+    table = kdlight(workplace, "compare", "runs/digits/kd", "runs/digits/kd-2").stdout
+    assert [line.split()[0] for line in table.splitlines() if line.startswith(" kd")] == ["kd", "kd-2"]
+
+
+def test_measuring_a_checkpoint(workplace):
+    config = str(workplace / "runs/digits/teacher/config.yaml")
+    expected = json.loads((workplace / "runs/digits/teacher/result.json").read_text())["test"]["best"]["accuracy"]
+    done = kdlight(workplace, "test", "--config", config, "--ckpt_path=best", "--trainer.enable_progress_bar=false")
+    assert f"{expected:.6f}"[:6] in done.stdout
+    kdlight(workplace, "validate", "--config", config, "--ckpt_path=last", "--trainer.enable_progress_bar=false")
+    kdlight(workplace, "predict", "--config", config, "--ckpt_path=best", "--trainer.enable_progress_bar=false")
+    with (workplace / "runs/digits/teacher/predictions.csv").open() as stream:
+        predictions = list(csv.DictReader(stream))
+    right = sum(row["target"] == row["prediction"] for row in predictions)
+    assert right / len(predictions) == pytest.approx(expected)
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(workplace):
+    options = ["--trainer.max_epochs=12", "--trainer.callbacks=null"]
+    whole = fit(workplace, "rid", *options, "--trainer.default_root_dir=runs/whole")
+    assert whole.returncode == 0
+    run = workplace / "runs/killed"
+    arguments = [*TINY, *options, "--trainer.default_root_dir=runs/killed"]
+    command = [sys.executable, "-m", "kdlight", "fit", "--config", str(ROOT / "configs/digits/rid.yaml"), *arguments]
+    process = subprocess.Popen(command, cwd=workplace, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    while not (run / "metrics.csv").is_file() or len(rows(run)) < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.communicate()
+    completed = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"] + 1
+    assert completed < 12
+    fit(workplace, "rid", *options, "--trainer.default_root_dir=runs/killed", "--ckpt_path=last")
+    assert [int(row["epoch"]) for row in rows(run)] == list(range(12))
+    expected = student(workplace / "runs/whole/checkpoints/last.ckpt")
+    for name, value in student(run / "checkpoints/last.ckpt").items():
+        assert torch.equal(value, expected[name]), name
+    untouched = rows(workplace / "runs/whole")[:completed]
+    assert [row["train/loss"] for row in rows(run)[:completed]] == [row["train/loss"] for row in untouched]
+
+
+def test_print_config_prints_the_resolved_whole(workplace):
+    printed = fit(workplace, "rid", "--trainer.max_epochs=7", "--print_config").stdout
+    for line in ("max_epochs: 7", "class_path: kdlight.methods.RID", "num_classes: 10", "lambda2:"):
+        assert line in printed
+
+
+def test_two_processes_and_reduced_precision(workplace):
+    fit(
+        workplace, "rid", "--trainer.max_epochs=2", "--model.warmup_epochs=1", "--model.filter_ratio=0",
+        "--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.precision=bf16-mixed",
+        "--trainer.default_root_dir=runs/ddp",
+    )  # fmt: skip
+    result = json.loads((workplace / "runs/ddp/result.json").read_text())
+    assert result["processes"] == 2
+    assert not (workplace / "runs/ddp-2").exists()

@@ -1,0 +1,50 @@
+"""Trains methods on two processes and checks on each that they stayed in step; run by test_ddp.py with torchrun."""
+
+import sys
+import warnings
+
+import kdlight  # noqa: F401, I001  before lightning
+
+import torch
+from lightning.pytorch import Callback
+
+from tests.methods.conftest import build, digits, shipped, trainer
+
+warnings.filterwarnings("ignore")
+
+
+class SeenSamples(Callback):
+    """Keeps the places of the samples that this process trained on in the first epoch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 0:
+            self.seen += batch.index.tolist()
+
+
+def gathered(value):
+    values = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
+def main(names):
+    torch.set_num_threads(1)
+    for method in (method for method in shipped() if method.__name__ in names):
+        model, samples = build(method), SeenSamples()
+        loop = trainer("runs", 3, strategy="ddp", devices=2, callbacks=[samples])
+        loop.fit(model, datamodule=digits())
+        first, second = gathered({name: value.clone() for name, value in model.state_dict().items()})
+        assert first.keys() == second.keys()
+        for name in first:
+            assert torch.equal(first[name], second[name]), f"{method.__name__}: {name} differs between the processes"
+        ours, theirs = gathered(samples.seen)
+        assert ours and theirs and not set(ours) & set(theirs), "the processes share samples"
+        if loop.is_global_zero:
+            print("in step:", method.__name__, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
