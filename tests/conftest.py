@@ -3,6 +3,8 @@ import kdlight  # noqa: F401, I001  before lightning and torchvision: see kdligh
 import pytest
 import torch
 
+pytest_plugins = ["tests.oracle"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():

@@ -56,7 +56,7 @@ def _data_module(config: Namespace) -> Any:
         return None
     try:
         module = made(**(config.get("init_args") or Namespace()).as_dict())
-    except (TypeError, ValueError):  # the arguments are wrong: validation, which follows, says how
+    except TypeError:  # the arguments are wrong: validation, which follows, says how
         return None
     return module if hasattr(module, "num_classes") and hasattr(module, "image_shape") else None
 

@@ -22,13 +22,15 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 
     Args:
         embedding: (batch, dim), unit norm.
-        candidates: (batch, 1 + negatives, dim), rows of the *other* network's memory, the positive first.
+        candidates: (batch, 1 + negatives, dim), rows of the *other* network's memory, the positive first; or (samples,
+            dim), the same rows for the whole batch.
         temperature: tau of the paper, positive; 0.07 in the code.
 
     Returns:
-        (batch, 1 + negatives).
+        (batch, 1 + negatives), or (batch, samples).
     """
-    return torch.einsum("bkd,bd->bk", candidates, embedding) / temperature
+    rows = "kd" if candidates.dim() == 2 else "bkd"
+    return torch.einsum(f"{rows},bd->bk", candidates, embedding) / temperature
 
 
 @at_least_float32

@@ -38,6 +38,11 @@ def stage_pairs(method: Distiller, stages: Sequence[int] | None = None) -> list[
     student = trial(method.student, method.student.image_shape)
     teacher = trial(method.teacher.model, method.student.image_shape)
     shared = min(len(student.stages), len(teacher.stages))
+    if shared == 0:
+        raise ValueError(
+            f"expected networks with stages, the student has {len(student.stages)} and the teacher "
+            f"{len(teacher.stages)}; features are compared with one teacher, not with an ensemble"
+        )
     wrong = [stage for stage in stages or () if not -shared <= stage < shared]
     if wrong:
         raise ValueError(

@@ -1,0 +1,72 @@
+"""AB: activation boundaries.
+
+Heo, Lee, Yun, Choi, "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons", AAAI 2019
+(arXiv 1811.03233). Code followed: github.com/HobbitLong/RepDistiller.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from kdlight.losses.ab import ab_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.initialised import InitialisedStudent
+from kdlight.methods.preactivations import before_relu
+from kdlight.methods.regressor import ConvolutionalRegressor
+from kdlight.methods.stages import stage_pairs, trial
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class AB(InitialisedStudent):
+    """Teach every neuron on which side of its boundary it lies, then the task.
+
+    First phase: ``ab_weight * sum over stages of 2^-(stages after it) * ab_loss(c(s), t)`` on the maps before the ReLU;
+    c is a convolution with batch norm where shapes differ, else nothing. Second phase: ``CE``. The stages' factors and
+    the weight 3/1000 are the code's.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        ab_weight: Weight of the distances.
+        margin: How far beyond its boundary a neuron is pushed.
+        initialised: The arguments of `InitialisedStudent`.
+
+    Raises:
+        ValueError: If a network does not show its maps before the ReLU.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        ab_weight: float = 3e-3,
+        margin: float = 1.0,
+        **initialised: Any,
+    ) -> None:
+        super().__init__(student, teacher, **initialised)
+        self.ab_weight = ab_weight
+        self.margin = margin
+        self.pairs = stage_pairs(self)
+        of_student = before_relu(trial(student, student.image_shape), "student")
+        of_teacher = before_relu(trial(self.teacher.model, student.image_shape), "teacher")
+        self.connectors = nn.ModuleList()
+        for pair in self.pairs:
+            shapes = of_student[pair.student].shape[1:], of_teacher[pair.teacher].shape[1:]
+            same = shapes[0] == shapes[1]
+            self.connectors.append(nn.Identity() if same else ConvolutionalRegressor(*shapes, relu=False))
+
+    def init_learners(self) -> tuple[nn.Module, ...]:
+        """The connectors."""
+        return (self.connectors,)
+
+    def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
+        """One term a stage."""
+        terms = {}
+        for place, (pair, connector) in enumerate(zip(self.pairs, self.connectors, strict=True)):
+            connected = connector(before_relu(student, "student")[pair.student])
+            loss = ab_loss(connected, before_relu(teacher, "teacher")[pair.teacher], margin=self.margin)
+            weight = self.ab_weight / 2 ** (len(self.pairs) - place - 1)
+            terms[f"ab_stage{pair.student + 1}"] = weight * loss
+        return terms

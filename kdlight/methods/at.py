@@ -1,0 +1,49 @@
+"""AT: Zagoruyko, Komodakis, "Paying More Attention to Attention", ICLR 2017 (arXiv 1612.03928)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.at import at_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.stages import stage_pairs
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class AT(FeatureDistiller):
+    """Match where the networks look: ``CE + at_weight * sum over stages of mean (a(s) - a(t))^2``.
+
+    a is the unit vector of the mean over channels of the squared map. The paper writes the norm of the difference, with
+    a weight of 1000 divided by the numbers of positions and samples; the mean of the squares is the authors' code's.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        at_weight: Weight of the squared differences.
+        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        at_weight: float = 1000.0,
+        stages: Sequence[int] | None = None,
+        **features: Any,
+    ) -> None:
+        super().__init__(student, teacher, **features)
+        self.at_weight = at_weight
+        self.pairs = stage_pairs(self, stages)
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and one term a stage."""
+        terms = self.task_terms(student, teacher, batch)
+        for pair in self.pairs:
+            terms[f"at_stage{pair.student + 1}"] = self.at_weight * at_loss(*pair.maps(student, teacher))
+        return terms

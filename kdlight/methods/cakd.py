@@ -1,0 +1,172 @@
+"""CAKD: Zhang, Chen, Ning, Yang, Yuan, "CAKD: A Correlation-Aware Knowledge Distillation Framework Based on Decoupling
+Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Read from its abstract and summaries; no code is public.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from kdlight.data.batch import Batch
+from kdlight.losses.cakd import CAKDDivergences, cakd_divergences
+from kdlight.losses.masks import target_mask, top_mask
+from kdlight.losses.reduction import labelled_mean
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.logits import LogitDistiller
+from kdlight.methods.schedules import at_epoch, warm_up, warmed_up
+from kdlight.methods.stages import stage_pairs
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+Weight = float | dict[int, float]
+Strong = Literal["target", "top", "target_and_top"]
+SampleWeights = Literal["equal", "confidence", "progress"]
+WarmsUp = Literal["weight", "learning_rate"]
+
+
+class CAKD(LogitDistiller):
+    """Logits and features split in a strong and a weak set: ``ce_weight * CE + w(epoch) * sum over levels of D``.
+
+    ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``; with the teacher's masses
+    p_s and p_w for alpha and beta the bracket would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. Each of the
+    three is logged by level. The levels are the logits and any number of stages; at a stage, the globally pooled
+    channels are what classes are in the logits, after a linear (1x1) adapter from the student's width to the teacher's.
+
+    From the text that can be read: the decomposition, logits and features together, CE with weight 1, T = 4, a 20-epoch
+    warm-up (of the distillation's weight or of the learning rate), that alpha strengthens SCD and beta WCD. What it
+    leaves open is ours: everything else below, each an argument. Of the defaults, `strong`, `beta` and the masses
+    replaced rather than multiplied are DKD's (its alpha 1: without stages the loss is `DKD`'s), linear growth is
+    mdistiller's, and a stage's strong set is the `strong_channels` of its channels with the largest ``|F dz/dF|``,
+    where F is the teacher's map, z its highest logit, and the product is pooled before the absolute value.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        strong: The strong set of the logits: the target class, the teacher's `top` classes, or both together. The
+            target alone leaves unlabelled samples out; with it SCD is 0.
+        top: Number of classes among the teacher's highest.
+        strong_channels: Fraction of a stage's channels in its strong set.
+        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all, []: logits alone.
+        bcd_weight: Weight of the divergence of the sets' masses.
+        alpha: Weight of the divergence within the strong set: a number, or numbers by epoch, such as {0: 1, 100: 4},
+            between which it changes linearly.
+        beta: Weight of the divergence within the weak set, likewise.
+        multiply_masses: Multiply alpha and beta by the teacher's masses of each sample; both 1 then give `KD`.
+        sample_weights: Multiply each sample's alpha and beta by "confidence", the teacher's highest probability, or by
+            "progress", the overlap ``sum of min(p_student, p_teacher)``, 1 where the student has arrived.
+        logit_weight: Weight of the logits' level; 0 leaves it out.
+        feature_weight: Weight of each stage's level.
+        temperature: T, that softens classes and channels.
+        warmup_epochs: Length of the warm-up.
+        warms_up: What it warms up, the weight of all levels or the learning rate.
+        logits: The arguments of `LogitDistiller`.
+
+    Raises:
+        ValueError: If a choice is unknown, the fraction is not between 0 and 1, stages are wanted of an ensemble, or
+            logits are compared of other classes.
+    """
+
+    compares_logits = False  # features alone do not
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        strong: Strong = "target",
+        top: int = 5,
+        strong_channels: float = 0.5,
+        stages: Sequence[int] | None = None,
+        bcd_weight: float = 1.0,
+        alpha: Weight = 1.0,
+        beta: Weight = 8.0,
+        multiply_masses: bool = False,
+        sample_weights: SampleWeights = "equal",
+        logit_weight: float = 1.0,
+        feature_weight: float = 1.0,
+        temperature: float = 4.0,
+        warmup_epochs: int = 20,
+        warms_up: WarmsUp = "weight",
+        **logits: Any,
+    ) -> None:
+        super().__init__(student, teacher, **logits)
+        for value, choice in ((strong, Strong), (sample_weights, SampleWeights), (warms_up, WarmsUp)):
+            if value not in get_args(choice):
+                raise ValueError(f"CAKD: expected one of {', '.join(get_args(choice))}, got {value!r}; choose one")
+        if not 0 < strong_channels < 1:
+            raise ValueError(f"CAKD: expected strong_channels between 0 and 1, got {strong_channels}; 0.5 is half")
+        if logit_weight or sample_weights == "progress":
+            self.require_same_classes("CAKD with logit_weight or sample_weights: progress")
+        if stages is None or stages:
+            self.require_one_teacher("CAKD with stages (stages: [] compares logits alone)")
+        self.strong, self.top, self.strong_channels = strong, top, strong_channels
+        self.bcd_weight, self.alpha, self.beta = bcd_weight, alpha, beta
+        self.multiply_masses, self.sample_weights = multiply_masses, sample_weights
+        self.logit_weight, self.feature_weight = logit_weight, feature_weight
+        self.temperature = temperature
+        self.warmup_epochs = warmup_epochs if warms_up == "weight" else 0
+        if warms_up == "learning_rate" and warmup_epochs > 0:
+            self.make_scheduler = functools.partial(warmed_up, schedule=self.make_scheduler, epochs=warmup_epochs)
+        self.pairs = stage_pairs(self, stages)
+        self.adapters = nn.ModuleList(nn.Linear(pair.student_shape[0], pair.teacher_shape[0]) for pair in self.pairs)
+
+    def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """As every distiller's, with the teacher's graph from the first distilled stage on."""
+        first = min((pair.teacher for pair in self.pairs), default=None)
+        teacher = self.teacher.activations(batch.images, gradient_from=first)
+        return self.loss_terms(self.student.activations(batch.images), teacher, batch)
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and three terms a level."""
+        terms = self.task_terms(student, batch)
+        sample_weights = self._of_samples(student, teacher)
+        if self.logit_weight:
+            of_student, of_teacher = self.compared_logits(student, teacher, self.temperature)
+            strong = self._strong_classes(of_teacher, batch.target)
+            divergences = cakd_divergences(of_student, of_teacher, strong, temperature=self.temperature)
+            counted = batch.target if self.strong == "target" else torch.zeros_like(batch.target)
+            terms |= self._weighted("cakd", self.logit_weight, divergences, sample_weights, counted)
+        if self.pairs:
+            maps = [teacher.stages[pair.teacher] for pair in self.pairs]
+            gradients = torch.autograd.grad(teacher.logits.amax(1).sum(), maps)
+            for pair, adapter, a_map, gradient in zip(self.pairs, self.adapters, maps, gradients, strict=True):
+                relevance = (a_map.detach() * gradient).mean((2, 3)).abs()
+                strong = top_mask(relevance, max(1, round(self.strong_channels * relevance.shape[1])))
+                pooled = adapter(student.stages[pair.student].mean((2, 3)))
+                divergences = cakd_divergences(pooled, a_map.mean((2, 3)), strong, temperature=self.temperature)
+                name, counted = f"cakd_stage{pair.student + 1}", torch.zeros_like(batch.target)
+                terms |= self._weighted(name, self.feature_weight, divergences, sample_weights, counted)
+        return terms
+
+    def _strong_classes(self, teacher_logits: Tensor, target: Tensor) -> Tensor:
+        if self.strong == "target":
+            return target_mask(teacher_logits, target)
+        top = top_mask(teacher_logits, self.top)
+        if self.strong == "top":
+            return top
+        return top | (target_mask(teacher_logits, target) & (target >= 0)[:, None])
+
+    def _of_samples(self, student: Activations, teacher: Activations) -> Tensor | float:
+        if self.sample_weights == "equal":
+            return 1.0
+        of_teacher = teacher.logits.detach().float().softmax(1)
+        if self.sample_weights == "confidence":
+            return of_teacher.amax(1)
+        return torch.minimum(student.logits.detach().float().softmax(1), of_teacher).sum(1)
+
+    def _weighted(
+        self, name: str, weight: float, divergences: CAKDDivergences, sample_weights: Tensor | float, counted: Tensor
+    ) -> dict[str, Tensor]:
+        """The three terms of a level; samples whose `counted` is negative are left out."""
+        weight = weight * warm_up(self.current_epoch, self.warmup_epochs) * self.temperature**2
+        alpha = at_epoch(self.alpha, self.current_epoch) * sample_weights
+        beta = at_epoch(self.beta, self.current_epoch) * sample_weights
+        if self.multiply_masses:
+            alpha, beta = alpha * divergences.strong_mass, beta * divergences.weak_mass
+        return {
+            f"{name}_binary": weight * self.bcd_weight * labelled_mean(divergences.binary, counted),
+            f"{name}_strong": weight * labelled_mean(alpha * divergences.strong, counted),
+            f"{name}_weak": weight * labelled_mean(beta * divergences.weak, counted),
+        }

@@ -1,0 +1,48 @@
+"""CC: Peng, Jin, Liu, Zhou, Wu, Liu, Zhou, Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019.
+
+arXiv 1904.01802. Code followed: github.com/HobbitLong/RepDistiller, shared by the authors.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from kdlight.data.batch import Batch
+from kdlight.losses.cc import cc_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.stages import trial
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class CC(FeatureDistiller):
+    """Correlate the embeddings' differences of neighbouring samples: ``CE + cc_weight * mean_i sum_k D_ik D_i+1,k``.
+
+    D = |e_s(s) - e_t(t)| with two trained linear embeddings. The paper compares the correlation matrices of whole
+    batches; this is the form the published tables were made with (`kdlight.losses.cc`).
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        cc_weight: Weight of the term.
+        dim: Size of the linear embeddings.
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(
+        self, student: Classifier, teacher: Teacher, *, cc_weight: float = 0.02, dim: int = 128, **features: Any
+    ) -> None:
+        super().__init__(student, teacher, **features)
+        self.cc_weight = cc_weight
+        of_student = trial(student, student.image_shape).embedding
+        of_teacher = trial(self.teacher.model, student.image_shape).embedding
+        self.student_embedding = nn.Linear(of_student.shape[1], dim)
+        self.teacher_embedding = nn.Linear(of_teacher.shape[1], dim)
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the correlation's term."""
+        terms = self.task_terms(student, teacher, batch)
+        loss = cc_loss(self.student_embedding(student.embedding), self.teacher_embedding(teacher.embedding))
+        terms["cc"] = self.cc_weight * loss
+        return terms

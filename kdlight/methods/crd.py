@@ -1,0 +1,109 @@
+"""CRD: Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020 (arXiv 1910.10699).
+
+Authors' code: github.com/HobbitLong/RepDistiller.
+"""
+
+import os
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from kdlight.data.batch import Batch
+from kdlight.data.module import ImageDataModule
+from kdlight.losses.crd import crd_loss
+from kdlight.methods.contrastive_memory import ContrastiveMemory
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.stages import trial
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class CRD(FeatureDistiller):
+    """Tell a sample's pair of embeddings from pairs with samples of other classes.
+
+    ``CE + crd_weight * (L_s + L_t)``, the noise-contrastive losses of equation 18, of the student's embedding with the
+    teacher's memory and of the teacher's with the student's. Both embeddings are a trained linear layer, normalised.
+
+    As in the authors' code, negatives are of other classes than their sample ("exact"), each as likely as any other.
+    There they are drawn without replacement, in the loader, sample by sample; here they are independent, as the paper's
+    derivation has them, and drawn for the whole batch on the device. The gradient's expectation is the same; the
+    variance that the choice of K negatives among N adds is (N - 1) / (N - K) times as large. K may exceed N.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        crd_weight: Weight of both losses.
+        dim: Size of the embeddings.
+        negatives: K, negatives of a sample.
+        crd_temperature: tau, that divides inner products.
+        momentum: Share of a memory row that an update keeps.
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        crd_weight: float = 0.8,
+        dim: int = 128,
+        negatives: int = 16384,
+        crd_temperature: float = 0.07,
+        momentum: float = 0.5,
+        **features: Any,
+    ) -> None:
+        super().__init__(student, teacher, **features)
+        self.crd_weight = crd_weight
+        of_student = trial(student, student.image_shape).embedding
+        of_teacher = trial(self.teacher.model, student.image_shape).embedding
+        self.student_embedding = nn.Linear(of_student.shape[1], dim)
+        self.teacher_embedding = nn.Linear(of_teacher.shape[1], dim)
+        self.memory = ContrastiveMemory(dim, negatives=negatives, temperature=crd_temperature, momentum=momentum)
+
+    def setup(self, stage: str) -> None:
+        """Make the memory of the training set, to which validation and test have no need.
+
+        Raises:
+            ValueError: If the data are not a kdlight data module, or have one class only.
+        """
+        super().setup(stage)
+        if stage != "fit":
+            return
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, ImageDataModule):
+            raise ValueError(
+                f"CRD remembers every training sample by its index: expected a kdlight data module, got "
+                f"{type(data).__name__}; pass one as datamodule"
+            )
+        self.memory.allot(data.train_size, seed=int(os.environ.get("PL_GLOBAL_SEED", 0)))
+        self.memory.group(data.split("train").target)
+        # The processes agree on these; a broadcast of the whole memory before every step would be the step's cost.
+        ignored = ("student", "teacher", "by_class", "class_start", "class_size")
+        self._ddp_params_and_buffers_to_ignore = [f"memory.{name}" for name in ignored]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make room for the checkpoint's memory.
+
+        Raises:
+            ValueError: If training goes on with another number of training samples, or another teacher.
+        """
+        super().on_load_checkpoint(checkpoint)
+        samples = len(checkpoint["state_dict"].get("memory.student", ()))
+        if self.memory.samples not in (0, samples):
+            raise ValueError(
+                f"the checkpoint remembers {samples} training samples, the data have {self.memory.samples}; give the "
+                "val_size and train_per_class of that run"
+            )
+        self.memory.allot(samples)
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the contrastive losses; then the memory moves."""
+        terms = self.task_terms(student, teacher, batch)
+        of_student = normalize(self.student_embedding(student.embedding))
+        of_teacher = normalize(self.teacher_embedding(teacher.embedding))
+        scores = self.memory(of_student, of_teacher, self.memory.draw(batch.index))
+        terms["crd"] = self.crd_weight * crd_loss(*scores, samples=self.memory.samples)
+        self.memory.update(batch.index, of_student, of_teacher)
+        return terms

@@ -1,0 +1,92 @@
+"""CTKD: Li, Li, Yang, Zhao, Song, Luo, Li, Yang, "Curriculum Temperature for Knowledge Distillation", AAAI 2023
+(arXiv 2211.16231). Authors' code: github.com/zhengli97/CTKD.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdlight.data.batch import Batch
+from kdlight.losses.ctkd import ctkd_reversal, ctkd_temperature, scale_gradient
+from kdlight.losses.kd import kd_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.logits import LogitDistiller
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+INITIAL_PARAMETER = 1.0
+
+
+class GlobalTemperature(nn.Module):
+    """One temperature for all samples, start + span * sigmoid(parameter), whose gradient is scaled.
+
+    Args:
+        start: Lower end.
+        span: Distance to the upper end.
+    """
+
+    def __init__(self, start: float, span: float) -> None:
+        super().__init__()
+        self.start, self.span = start, span
+        self.parameter = nn.Parameter(torch.tensor(INITIAL_PARAMETER))
+
+    def forward(self, factor: float) -> Tensor:
+        """The temperature, a scalar; its gradient reaches the parameter times the factor."""
+        return ctkd_temperature(scale_gradient(self.parameter, factor), start=self.start, span=self.span)
+
+
+class CTKD(LogitDistiller):
+    """KD at a learned temperature that works against the student: ``ce_weight * CE + kd_weight * T^2 KL``.
+
+    T = start + span * sigmoid(theta), theta starts at 1 (T = 15.62). The gradient of theta, through T^2 and both
+    softmaxes, is multiplied by a factor that falls along a cosine from 0 to -1 over `curriculum_epochs`, then stays:
+    the student minimises the loss that theta maximises. Theta is in the student's optimizer; the recipe's weight decay
+    draws it to 0 (T = 11), as in the authors' code. This is their global temperature; the paper's instance-wise one is
+    not in the public code. The temperature after each epoch is logged as ``temperature``.
+
+    The defaults are the authors' for CIFAR-100; ImageNet has both weights 1 and 5 epochs of curriculum.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        start: Lower end of the temperature.
+        span: Distance to its upper end.
+        curriculum_epochs: Length of the cosine; 1 reverses in full from the first epoch on.
+        ce_weight: Weight of the cross-entropy with the labels.
+        kd_weight: Weight of the divergence from the teacher.
+        logits: The arguments of `LogitDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        start: float = 1.0,
+        span: float = 20.0,
+        curriculum_epochs: int = 10,
+        ce_weight: float = 0.1,
+        kd_weight: float = 0.9,
+        **logits: Any,
+    ) -> None:
+        super().__init__(student, teacher, ce_weight=ce_weight, **logits)
+        self.temperature = GlobalTemperature(start, span)
+        self.curriculum_epochs = curriculum_epochs
+        self.kd_weight = kd_weight
+
+    def on_train_epoch_end(self) -> None:
+        """Log the temperature."""
+        super().on_train_epoch_end()
+        self.log("temperature", self.temperature(0.0).detach())
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the divergence at the learned temperature."""
+        # The authors count epochs from 1: the first one reverses a little already.
+        factor = ctkd_reversal(self.current_epoch + 1, epochs=self.curriculum_epochs)
+        temperature = self.temperature(factor)
+        logits = self.compared_logits(student, teacher, temperature.detach())
+        return {
+            **self.task_terms(student, batch),
+            "kd": self.kd_weight * kd_loss(*logits, temperature=temperature),
+        }

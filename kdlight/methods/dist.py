@@ -1,0 +1,51 @@
+"""DIST: Huang, You, Wang, Qian, Xu, "Knowledge Distillation from A Stronger Teacher", 2022 (arXiv 2205.10536)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.dist import dist_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.logits import LogitDistiller
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class DIST(LogitDistiller):
+    """Correlate with the teacher: ``ce_weight * CE + dist_weight * T^2 (beta * inter-class + gamma * intra-class)``.
+
+    Both are 1 - the mean Pearson correlation of the softened probabilities: of samples, and of classes over the batch.
+    The defaults are the authors' code's for CIFAR-100; ImageNet has T = 1.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        dist_weight: Weight of both; their code's `kd_loss_weight`.
+        beta: Weight of the inter-class term.
+        gamma: Weight of the intra-class term.
+        temperature: T, that softens both distributions.
+        logits: The arguments of `LogitDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        dist_weight: float = 2.0,
+        beta: float = 1.0,
+        gamma: float = 1.0,
+        temperature: float = 4.0,
+        **logits: Any,
+    ) -> None:
+        super().__init__(student, teacher, **logits)
+        self.dist_weight = dist_weight
+        self.beta, self.gamma = beta, gamma
+        self.temperature = temperature
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the weighted sum of both relations."""
+        logits = self.compared_logits(student, teacher, self.temperature)
+        loss = dist_loss(*logits, beta=self.beta, gamma=self.gamma, temperature=self.temperature)
+        return {**self.task_terms(student, batch), "dist": self.dist_weight * loss}

@@ -1,0 +1,53 @@
+"""DKD: Zhao, Cui, Song, Qiu, Liang, "Decoupled Knowledge Distillation", CVPR 2022 (arXiv 2203.08679)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.dkd import dkd_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.logits import LogitDistiller
+from kdlight.methods.schedules import warm_up
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class DKD(LogitDistiller):
+    """Target and non-target classes apart: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
+
+    w grows linearly to 1 over `warmup_epochs`. The defaults are the authors' for CIFAR-100 (resnet32x4 -> resnet8x4);
+    beta depends on the pair: 2 for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. ImageNet has beta 0.5, T = 1 and
+    one epoch of warm-up. With standardised logits its authors multiply alpha and beta by KD's weight.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        alpha: Weight of the divergence of (target, not target), TCKD.
+        beta: Weight of the divergence within the other classes, NCKD.
+        temperature: T, that softens both distributions.
+        warmup_epochs: Epochs over which the weight of both grows to 1; 0: none.
+        logits: The arguments of `LogitDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        alpha: float = 1.0,
+        beta: float = 8.0,
+        temperature: float = 4.0,
+        warmup_epochs: int = 20,
+        **logits: Any,
+    ) -> None:
+        super().__init__(student, teacher, **logits)
+        self.alpha, self.beta = alpha, beta
+        self.temperature = temperature
+        self.warmup_epochs = warmup_epochs
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the weighted sum of both divergences."""
+        logits = self.compared_logits(student, teacher, self.temperature)
+        loss = dkd_loss(*logits, batch.target, alpha=self.alpha, beta=self.beta, temperature=self.temperature)
+        return {**self.task_terms(student, batch), "dkd": warm_up(self.current_epoch, self.warmup_epochs) * loss}

@@ -1,0 +1,61 @@
+"""FSP: flow of the solution procedure.
+
+Yim, Joo, Bae, Kim, "A Gift from Knowledge Distillation: Fast Optimization, Network Minimization and Transfer Learning",
+CVPR 2017 (openaccess.thecvf.com). Code followed: github.com/HobbitLong/RepDistiller.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.losses.fsp import fsp_loss, fsp_matrix
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.initialised import InitialisedStudent
+from kdlight.methods.stages import trial
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class FSP(InitialisedStudent):
+    """Copy how the features change from stage to stage, then learn the task.
+
+    First phase: ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``, the stem being the first stage and
+    G the products of all pairs of their channels. Second phase: ``CE``.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from, of the same widths.
+        fsp_weight: Weight of the squared differences.
+        initialised: The arguments of `InitialisedStudent`.
+
+    Raises:
+        ValueError: If the widths of the networks' stages differ.
+    """
+
+    def __init__(self, student: Classifier, teacher: Teacher, *, fsp_weight: float = 1.0, **initialised: Any) -> None:
+        super().__init__(student, teacher, **initialised)
+        self.fsp_weight = fsp_weight
+        of_student, of_teacher = (
+            [feature.shape[1] for feature in _with_stem(trial(model, student.image_shape))]
+            for model in (student, self.teacher.model)
+        )
+        if of_student != of_teacher:
+            raise ValueError(
+                f"FSP needs networks of the same widths: the student's are {of_student}, the teacher's {of_teacher}; "
+                "choose a pair of one family and width, such as resnet56 and resnet20"
+            )
+
+    def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
+        """One term a stage, of the flow that leads to it."""
+        flows = zip(pairwise(_with_stem(student)), pairwise(_with_stem(teacher)), strict=True)
+        return {
+            f"fsp_stage{stage}": self.fsp_weight * fsp_loss(fsp_matrix(*of_student), fsp_matrix(*of_teacher))
+            for stage, (of_student, of_teacher) in enumerate(flows, start=1)
+        }
+
+
+def _with_stem(computed: Activations) -> tuple[Tensor, ...]:
+    if computed.stem is None:
+        raise ValueError("FSP begins with the stem's feature map: expected networks that show it; name a Tapped's stem")
+    return computed.stem, *computed.stages

@@ -1,0 +1,96 @@
+"""FT: Kim, Park, Kwak, "Paraphrasing Complex Network: Network Compression via Factor Transfer", NeurIPS 2018.
+
+arXiv 1802.04977. Code followed: github.com/HobbitLong/RepDistiller.
+"""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdlight.data.batch import Batch
+from kdlight.losses.ft import ft_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.stages import stage_pairs
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+SLOPE = 0.1
+
+
+class FT(FeatureDistiller):
+    """Compress the teacher's last map to a factor, then have a translator find it in the student's.
+
+    First phase (`paraphraser_epochs`): an autoencoder of the teacher's last map, the paraphraser, minimises the mean
+    squared error. Second phase: it is frozen, student and translator minimise ``CE + ft_weight * ft_loss(translator(s),
+    encoder(t))``. Each encoder is three 3x3 convolutions with leaky ReLU, the paraphraser's without batch norm, the
+    translator's with.
+
+    The code trains the paraphraser before its 240 epochs, at a rate of 0.01 for ResNet and wrn students and at the
+    recipe's for the others; here it is always the recipe's. Add the epochs to the trainer's and to the schedule's
+    milestones.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        ft_weight: Weight of the factors' distance.
+        paraphraser_epochs: Epochs of the first phase.
+        rate: k of the paper, channels of a factor for each of the teacher's.
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        ft_weight: float = 200.0,
+        paraphraser_epochs: int = 30,
+        rate: float = 0.5,
+        **features: Any,
+    ) -> None:
+        super().__init__(student, teacher, **features)
+        self.ft_weight = ft_weight
+        self.paraphraser_epochs = paraphraser_epochs
+        (pair,) = stage_pairs(self, [-1])
+        of_student, of_teacher = pair.student_shape[0], pair.teacher_shape[0]
+        factor = int(rate * of_teacher)
+        self.paraphraser = nn.ModuleDict(
+            {"encoder": _encoder(of_teacher, factor, norm=False), "decoder": _decoder(factor, of_teacher)}
+        )
+        self.translator = _encoder(of_student, factor, norm=True)
+
+    def learners(self, epoch: int) -> tuple[nn.Module, ...]:
+        """The paraphraser, then student and translator."""
+        return (self.paraphraser,) if epoch < self.paraphraser_epochs else (self.student, self.translator)
+
+    def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """The paraphraser's error, for which the student need not run; then the terms of both."""
+        if self.current_epoch >= self.paraphraser_epochs:
+            return super().batch_terms(batch)
+        of_teacher = self.teacher.activations(batch.images).stages[-1]
+        rebuilt = self.paraphraser["decoder"](self.paraphraser["encoder"](of_teacher))
+        return {"ft_paraphraser": F.mse_loss(rebuilt, of_teacher)}
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the factors' distance."""
+        terms = self.task_terms(student, teacher, batch)
+        factors = self.translator(student.stages[-1]), self.paraphraser["encoder"](teacher.stages[-1])
+        terms["ft"] = self.ft_weight * ft_loss(*factors)
+        return terms
+
+
+def _encoder(inputs: int, factor: int, *, norm: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in ((inputs, inputs), (inputs, factor), (factor, factor)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), *([nn.BatchNorm2d(after)] if norm else [])]
+        layers.append(nn.LeakyReLU(SLOPE))
+    return nn.Sequential(*layers)
+
+
+def _decoder(factor: int, outputs: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in ((factor, factor), (factor, outputs), (outputs, outputs)):
+        layers += [nn.ConvTranspose2d(before, after, 3, padding=1), nn.LeakyReLU(SLOPE)]
+    return nn.Sequential(*layers)

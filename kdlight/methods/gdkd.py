@@ -1,0 +1,68 @@
+"""GDKD: generalized decoupled knowledge distillation.
+
+Zheng, Cheng, "Rethinking Decoupled Knowledge Distillation: A Predictive Distribution Perspective", 2025
+(arXiv 2512.04625). Authors' code: github.com/ZaberKo/GDKD.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.gdkd import gdkd_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.logits import LogitDistiller
+from kdlight.methods.schedules import warm_up
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class GDKD(LogitDistiller):
+    """Split at the teacher's top classes: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
+
+    KL compares the masses of both sets, the others the probabilities within each; w grows linearly to 1 over
+    `warmup_epochs`. The defaults are the authors' code's; (w1, w2) depends on the pair: (1, 1) for
+    resnet56 -> resnet20, (2, 8) for resnet32x4 -> resnet8x4, (2, 6) for a wrn_40_2.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        top: How many of the teacher's highest logits make the first set; k in the code.
+        binary_weight: w0, weight of the divergence of the two sets' masses.
+        top_weight: w1, weight of the divergence within the top classes.
+        other_weight: w2, weight of the divergence within the others.
+        temperature: T, that softens both distributions.
+        warmup_epochs: Epochs over which the weight of the three grows to 1; 0: none.
+        logits: The arguments of `LogitDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        top: int = 5,
+        binary_weight: float = 1.0,
+        top_weight: float = 1.0,
+        other_weight: float = 8.0,
+        temperature: float = 4.0,
+        warmup_epochs: int = 20,
+        **logits: Any,
+    ) -> None:
+        super().__init__(student, teacher, **logits)
+        self.top = top
+        self.binary_weight, self.top_weight, self.other_weight = binary_weight, top_weight, other_weight
+        self.temperature = temperature
+        self.warmup_epochs = warmup_epochs
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the weighted sum of the three divergences."""
+        loss = gdkd_loss(
+            *self.compared_logits(student, teacher, self.temperature),
+            top=self.top,
+            binary_weight=self.binary_weight,
+            top_weight=self.top_weight,
+            other_weight=self.other_weight,
+            temperature=self.temperature,
+        )
+        return {**self.task_terms(student, batch), "gdkd": warm_up(self.current_epoch, self.warmup_epochs) * loss}

@@ -1,0 +1,42 @@
+"""Logit matching: Bucilua, Caruana, Niculescu-Mizil, "Model Compression", KDD 2006; Ba, Caruana, "Do Deep Nets Really
+Need to be Deep?", 2014 (arXiv 1312.6184).
+"""
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.logit_mse import logit_mse_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.logits import LogitDistiller
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class LogitMSE(LogitDistiller):
+    """Match the teacher's logits: ``ce_weight * CE + mse_weight * 1/2 mean over classes of (z_s - z_t)^2``.
+
+    The limit of `KD` for T to infinity, so the default weights are KD's. The papers train on the logits of a transfer
+    set alone (``ce_weight: 0``); Ba and Caruana sum over the classes, which multiplies the term by their number. An
+    ensemble's target is the mean of its members' logits, as theirs.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        ce_weight: Weight of the cross-entropy with the labels.
+        mse_weight: Weight of the squared distance, each sample's mean difference removed.
+        logits: The arguments of `LogitDistiller`.
+    """
+
+    def __init__(
+        self, student: Classifier, teacher: Teacher, *, ce_weight: float = 0.1, mse_weight: float = 0.9, **logits: Any
+    ) -> None:
+        super().__init__(student, teacher, ce_weight=ce_weight, **logits)
+        self.mse_weight = mse_weight
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the distance of the logits."""
+        loss = logit_mse_loss(*self.compared_logits(student, teacher, math.inf))
+        return {**self.task_terms(student, batch), "logit_mse": self.mse_weight * loss}

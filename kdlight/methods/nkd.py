@@ -1,0 +1,44 @@
+"""NKD: normalized knowledge distillation.
+
+Yang, Zeng, Li, Zhang, Yuan, Li, "From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with
+Normalized Loss and Customized Soft Labels", ICCV 2023 (arXiv 2303.13005). Authors' code: github.com/yzd-v/cls_KD.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.nkd import nkd_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.logits import LogitDistiller
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class NKD(LogitDistiller):
+    """The target class soft, the others normalised: ``ce_weight * CE - p_t(y) log p_s(y) - gamma T^2 sum q_t log q_s``.
+
+    The logged term is a cross-entropy, not 0 at student = teacher. The defaults are the authors' for CIFAR-100;
+    ImageNet has gamma 1.5 and T = 1. An ensemble's softened mean at T stands for it in the target's term too.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        gamma: Weight of the other classes' term.
+        temperature: T of the other classes' term; the target's is at 1.
+        logits: The arguments of `LogitDistiller`.
+    """
+
+    def __init__(
+        self, student: Classifier, teacher: Teacher, *, gamma: float = 3.5, temperature: float = 3.0, **logits: Any
+    ) -> None:
+        super().__init__(student, teacher, **logits)
+        self.gamma = gamma
+        self.temperature = temperature
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and both soft terms."""
+        logits = self.compared_logits(student, teacher, self.temperature)
+        loss = nkd_loss(*logits, batch.target, gamma=self.gamma, temperature=self.temperature)
+        return {**self.task_terms(student, batch), "nkd": loss}

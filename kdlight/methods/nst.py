@@ -1,0 +1,49 @@
+"""NST: Huang, Wang, "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer", 2017, arXiv 1707.01219."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.nst import nst_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.stages import stage_pairs
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class NST(FeatureDistiller):
+    """Match the distribution of the channels' maps: ``CE + nst_weight * sum over stages of MMD^2(s, t)``.
+
+    The squared maximum mean discrepancy under the polynomial kernel (a.b)^2. Its weight 50 and the sum over all stages
+    are the field's reference code's.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        nst_weight: Weight of the discrepancies.
+        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        nst_weight: float = 50.0,
+        stages: Sequence[int] | None = None,
+        **features: Any,
+    ) -> None:
+        super().__init__(student, teacher, **features)
+        self.nst_weight = nst_weight
+        self.pairs = stage_pairs(self, stages)
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and one term a stage."""
+        terms = self.task_terms(student, teacher, batch)
+        for pair in self.pairs:
+            terms[f"nst_stage{pair.student + 1}"] = self.nst_weight * nst_loss(*pair.maps(student, teacher))
+        return terms

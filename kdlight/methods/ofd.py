@@ -1,0 +1,62 @@
+"""OFD: Heo, Kim, Yun, Park, Kwak, Choi, "A Comprehensive Overhaul of Feature Distillation", ICCV 2019.
+
+arXiv 1904.01866.
+"""
+
+import math
+from typing import Any
+
+from torch import Tensor, nn
+
+from kdlight.data.batch import Batch
+from kdlight.losses.ofd import ofd_loss, ofd_margin
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.preactivations import before_relu
+from kdlight.methods.stages import stage_pairs, trial
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class OFD(FeatureDistiller):
+    """Regress what the teacher's last ReLU of a stage lets through, and no more of the rest than a margin.
+
+    ``CE + ofd_weight * sum over stages of 2^-(stages after it) * ofd_loss(r(s), t, m)`` on the maps before the ReLU: r
+    is a 1x1 convolution with batch norm, m the mean of what the ReLU cuts off a channel, from the teacher's batch norm.
+    The weight 1e-3 is the reference code's for CIFAR-100.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        ofd_weight: Weight of the distances.
+        features: The arguments of `FeatureDistiller`.
+
+    Raises:
+        ValueError: If a network does not show its maps before the ReLU, or the teacher has no batch norm there.
+    """
+
+    def __init__(self, student: Classifier, teacher: Teacher, *, ofd_weight: float = 1e-3, **features: Any) -> None:
+        super().__init__(student, teacher, **features)
+        self.ofd_weight = ofd_weight
+        self.pairs = stage_pairs(self)
+        of_student = before_relu(trial(student, student.image_shape), "student")
+        norms = self.teacher.model.norms_before_relu()
+        self.regressors = nn.ModuleList()
+        for place, pair in enumerate(self.pairs):
+            norm = norms[pair.teacher]
+            convolution = nn.Conv2d(of_student[pair.student].shape[1], norm.num_features, 1, bias=False)
+            nn.init.normal_(convolution.weight, std=math.sqrt(2 / norm.num_features))
+            self.regressors.append(nn.Sequential(convolution, nn.BatchNorm2d(norm.num_features)))
+            # The teacher is no part of a checkpoint, and neither is what follows from it.
+            self.register_buffer(f"margin{place}", ofd_margin(norm.weight, norm.bias), persistent=False)
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and one term a stage."""
+        terms = self.task_terms(student, teacher, batch)
+        for place, (pair, regressor) in enumerate(zip(self.pairs, self.regressors, strict=True)):
+            regressed = regressor(before_relu(student, "student")[pair.student])
+            of_teacher = before_relu(teacher, "teacher")[pair.teacher]
+            loss = ofd_loss(regressed, of_teacher, self.get_buffer(f"margin{place}"))
+            weight = self.ofd_weight / 2 ** (len(self.pairs) - place - 1)
+            terms[f"ofd_stage{pair.student + 1}"] = weight * loss
+        return terms

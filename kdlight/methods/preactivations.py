@@ -1,0 +1,23 @@
+"""The feature maps before the ReLU that ends each stage, for the methods that compare those."""
+
+from torch import Tensor
+
+from kdlight.models.activations import Activations
+
+
+def before_relu(computed: Activations, owner: str) -> tuple[Tensor, ...]:
+    """The maps of all stages before their ReLU.
+
+    Args:
+        computed: What a network computed.
+        owner: "student" or "teacher", for the message.
+
+    Raises:
+        ValueError: If the network has none.
+    """
+    if computed.preactivations is None:
+        raise ValueError(
+            f"expected a {owner} that shows its feature maps before the ReLU of each stage (a ResNet, a wrn, a vgg, a "
+            "ShuffleNet), got one that does not; choose another network, or a method that compares maps after the ReLU"
+        )
+    return computed.preactivations

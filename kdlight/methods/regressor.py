@@ -1,0 +1,41 @@
+"""The convolution that brings a student's feature map to the shape of the teacher's, as FitNet and AB have it."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvolutionalRegressor(nn.Sequential):
+    """One convolution from the student's shape to the teacher's, batch norm, and ReLU unless it is left out.
+
+    The field's reference code (`ConvReg`): 3x3 with stride 2 to half the size, transposed 4x4 with stride 2 to twice
+    the size, else a kernel that is just large enough not to be padded.
+
+    Args:
+        student_shape: (channels, height, width).
+        teacher_shape: (channels, height, width).
+        relu: End with a ReLU, for a teacher's map after its own.
+
+    Raises:
+        ValueError: If the teacher's map is larger than the student's and not twice as large.
+    """
+
+    def __init__(self, student_shape: torch.Size, teacher_shape: torch.Size, *, relu: bool) -> None:
+        (inputs, *given), (outputs, *wanted) = student_shape, teacher_shape
+        convolution: nn.Module
+        if given == [2 * size for size in wanted]:
+            convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+        elif [2 * size for size in given] == wanted:
+            convolution = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        elif given[0] >= wanted[0] and given[1] >= wanted[1]:
+            convolution = nn.Conv2d(inputs, outputs, (1 + given[0] - wanted[0], 1 + given[1] - wanted[1]))
+        else:
+            raise ValueError(
+                f"expected a student's map of half the teacher's size or no smaller than it, got {given[0]}x{given[1]} "
+                f"for {wanted[0]}x{wanted[1]}; choose another stage or pair"
+            )
+        super().__init__(convolution, nn.BatchNorm2d(outputs), *([nn.ReLU()] if relu else []))
+
+    def forward(self, student_map: Tensor) -> Tensor:
+        """The map (batch, teacher channels, teacher height, teacher width)."""
+        regressed: Tensor = super().forward(student_map)
+        return regressed

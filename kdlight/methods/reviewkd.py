@@ -1,0 +1,144 @@
+"""ReviewKD: Chen, Liu, Zhao, Jia, "Distilling Knowledge via Knowledge Review", CVPR 2021 (arXiv 2104.09044)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdlight.data.batch import Batch
+from kdlight.losses.reviewkd import hcl_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.preactivations import before_relu
+from kdlight.methods.stages import StagePair, stage_pairs, trial
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+MAXIMAL_WIDTH = 512
+
+
+class AttentionFusion(nn.Module):
+    """ABF, attention-based fusion of one level with the deeper ones.
+
+    Args:
+        inputs: Channels of the student's level.
+        width: Channels inside.
+        outputs: Channels of the teacher's level.
+        fuse: Whether there is a deeper level to fuse with.
+    """
+
+    def __init__(self, inputs: int, width: int, outputs: int, *, fuse: bool) -> None:
+        super().__init__()
+        narrow, widen = nn.Conv2d(inputs, width, 1, bias=False), nn.Conv2d(width, outputs, 3, padding=1, bias=False)
+        for convolution in (narrow, widen):
+            nn.init.kaiming_uniform_(convolution.weight, a=1)
+        self.conv1 = nn.Sequential(narrow, nn.BatchNorm2d(width))
+        self.conv2 = nn.Sequential(widen, nn.BatchNorm2d(outputs))
+        self.att_conv = nn.Sequential(nn.Conv2d(2 * width, 2, 1), nn.Sigmoid()) if fuse else None
+
+    def forward(self, level: Tensor, deeper: Tensor | None, size: torch.Size) -> tuple[Tensor, Tensor]:
+        """Fuse and resize.
+
+        Args:
+            level: (batch, inputs, height, width) of the student.
+            deeper: (batch, inner width, any size): what the next deeper level handed on.
+            size: Height and width of the teacher's level.
+
+        Returns:
+            The fused map (batch, outputs, *size), and what is handed on (batch, inner width, *size).
+        """
+        fused: Tensor = self.conv1(level)
+        if self.att_conv is not None:
+            assert deeper is not None
+            deeper = F.interpolate(deeper, level.shape[2:], mode="nearest")
+            attention = self.att_conv(torch.cat([fused, deeper], 1))
+            fused = fused * attention[:, :1] + deeper * attention[:, 1:]
+        if fused.shape[2:] != size:
+            fused = F.interpolate(fused, size, mode="nearest")
+        return self.conv2(fused), fused
+
+
+class Review(nn.Module):
+    """The levels of a student, deepest first, each fused with those deeper than it.
+
+    Args:
+        of_student: Channels of the student's levels, deepest first.
+        of_teacher: Channels of the teacher's.
+    """
+
+    def __init__(self, of_student: Sequence[int], of_teacher: Sequence[int]) -> None:
+        super().__init__()
+        width = min(MAXIMAL_WIDTH, of_student[0])
+        self.abf = nn.ModuleList(
+            AttentionFusion(inputs, width, outputs, fuse=place > 0)
+            for place, (inputs, outputs) in enumerate(zip(of_student, of_teacher, strict=True))
+        )
+
+    def forward(self, of_student: Sequence[Tensor], of_teacher: Sequence[Tensor]) -> list[Tensor]:
+        """One map a level, deepest first, of the shape of the teacher's."""
+        fused, deeper = [], None
+        for level, target, fusion in zip(of_student, of_teacher, self.abf, strict=True):
+            out, deeper = fusion(level, deeper, target.shape[2:])
+            fused.append(out)
+        return fused
+
+
+class ReviewKD(FeatureDistiller):
+    """Let every level of the teacher guide the student's levels down to its own.
+
+    ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper), t)``. Levels
+    are the embedding, as a map of one position, and the stages: the student's after their ReLU, the teacher's before
+    it, as in the CIFAR-100 code. Epochs count from 0; in mdistiller's warm-up, followed here, the first one has a share
+    of the weight, in the authors' it has none.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        reviewkd_weight: Weight of the levels' losses. It depends on the pair: 0.6 to 8 in the authors' scripts.
+        warmup_epochs: Epochs in which that weight rises; 0 for none.
+        features: The arguments of `FeatureDistiller`.
+
+    Raises:
+        ValueError: If the teacher does not show its maps before the ReLU.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        reviewkd_weight: float = 5.0,
+        warmup_epochs: int = 20,
+        **features: Any,
+    ) -> None:
+        super().__init__(student, teacher, **features)
+        self.reviewkd_weight = reviewkd_weight
+        self.warmup_epochs = warmup_epochs
+        self.pairs = stage_pairs(self)
+        of_student, of_teacher = _levels(
+            self.pairs, trial(student, student.image_shape), trial(self.teacher.model, student.image_shape)
+        )
+        self.review = Review([level.shape[1] for level in of_student], [level.shape[1] for level in of_teacher])
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and one term a level."""
+        terms = self.task_terms(student, teacher, batch)
+        weight = self.reviewkd_weight * min((self.current_epoch + 1) / max(self.warmup_epochs, 1), 1)
+        of_student, of_teacher = _levels(self.pairs, student, teacher)
+        names = ["embedding", *(f"stage{pair.student + 1}" for pair in reversed(self.pairs))]
+        for name, fused, target in zip(names, self.review(of_student, of_teacher), of_teacher, strict=True):
+            terms[f"reviewkd_{name}"] = weight * hcl_loss(fused, target)
+        return terms
+
+
+def _levels(
+    pairs: Sequence[StagePair], student: Activations, teacher: Activations
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The compared maps of both networks, deepest first."""
+    of_student, of_teacher = ([computed.embedding[:, :, None, None]] for computed in (student, teacher))
+    for pair in reversed(pairs):
+        of_student.append(student.stages[pair.student])
+        of_teacher.append(before_relu(teacher, "teacher")[pair.teacher])
+    return of_student, of_teacher

@@ -1,0 +1,46 @@
+"""RKD: Park, Kim, Lu, Cho, "Relational Knowledge Distillation", CVPR 2019 (arXiv 1904.05068)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.rkd import rkd_angle_loss, rkd_distance_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class RKD(FeatureDistiller):
+    """Match distances of pairs and angles of triplets: ``CE + distance_weight * L_D + angle_weight * L_A``.
+
+    The angles of all triplets take memory for batch^3 numbers and for batch^2 differences of embeddings.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        distance_weight: Weight of the smooth L1 distance of the pairs' relative distances.
+        angle_weight: Weight of the smooth L1 distance of the triplets' cosines.
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        distance_weight: float = 25.0,
+        angle_weight: float = 50.0,
+        **features: Any,
+    ) -> None:
+        super().__init__(student, teacher, **features)
+        self.distance_weight = distance_weight
+        self.angle_weight = angle_weight
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy, the distances' term and the angles'."""
+        terms = self.task_terms(student, teacher, batch)
+        terms["rkd_distance"] = self.distance_weight * rkd_distance_loss(student.embedding, teacher.embedding)
+        terms["rkd_angle"] = self.angle_weight * rkd_angle_loss(student.embedding, teacher.embedding)
+        return terms

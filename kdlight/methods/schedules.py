@@ -1,0 +1,76 @@
+"""What changes from epoch to epoch: weights of terms, and a learning rate that is warmed up."""
+
+from collections.abc import Mapping
+
+from lightning.pytorch.cli import LRSchedulerCallable
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LinearLR,
+    LRScheduler,
+    MultiplicativeLR,
+    MultiStepLR,
+    PolynomialLR,
+    StepLR,
+)
+
+# These multiply the rate they find; the others write a rate of their own over it.
+CHAINABLE = (
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LinearLR,
+    MultiplicativeLR,
+    MultiStepLR,
+    PolynomialLR,
+    StepLR,
+)
+
+
+def warm_up(epoch: int, epochs: int) -> float:
+    """The factor of a weight that grows linearly: 1 / epochs in the first epoch, 1 from the last of them on.
+
+    The field's reference code (mdistiller) counts epochs from 1, so that its first epoch distils already.
+
+    Args:
+        epoch: Counted from 0.
+        epochs: Length of the warm-up; 0: none.
+    """
+    return min((epoch + 1) / epochs, 1.0) if epochs > 0 else 1.0
+
+
+def warmed_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epochs: int) -> LRScheduler:
+    """A learning rate schedule, multiplied by `warm_up` of each epoch.
+
+    Args:
+        optimizer: The optimizer.
+        schedule: Makes the schedule; None: a constant rate.
+        epochs: Length of the warm-up, at least 1.
+
+    Raises:
+        ValueError: If the schedule does not multiply the rate that it finds.
+    """
+    scheduler = None if schedule is None else schedule(optimizer)
+    if not isinstance(scheduler, (type(None), *CHAINABLE)):
+        names = ", ".join(kind.__name__ for kind in CHAINABLE)
+        raise ValueError(f"a rate with warm-up has a scheduler among {names}, got {type(scheduler).__name__}; take one")
+    growth = LinearLR(optimizer, start_factor=1 / epochs, total_iters=epochs - 1)
+    return growth if scheduler is None else ChainedScheduler([growth, scheduler], optimizer)
+
+
+def at_epoch(weight: float | Mapping[int, float], epoch: int) -> float:
+    """The value of a weight in an epoch.
+
+    Args:
+        weight: A number, or numbers by epoch: linear between them, constant before the first and after the last.
+        epoch: Counted from 0.
+    """
+    if not isinstance(weight, Mapping):
+        return weight
+    before = max((known for known in weight if known <= epoch), default=min(weight))
+    after = min((known for known in weight if known >= epoch), default=max(weight))
+    place = (epoch - before) / (after - before) if after != before else 0.0
+    return (1 - place) * weight[before] + place * weight[after]

@@ -1,0 +1,156 @@
+"""SimKD: Chen, Mei, Zhang, Wang, Feng, Chen, "Knowledge Distillation with the Reused Teacher Classifier", CVPR 2022.
+
+arXiv 2203.14001. Authors' code: github.com/DefangChen/SimKD.
+"""
+
+import copy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdlight.data.batch import Batch
+from kdlight.losses.pooling import pool_to_smaller
+from kdlight.losses.simkd import simkd_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.stages import stage_pairs
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class ReusedClassifier(Classifier):
+    """A backbone, a projector to the teacher's last map, and the teacher's classifier on the mean of that.
+
+    The backbone loses its own head, and the last stage becomes the projected map. The projector is 1x1, 3x3 and 1x1
+    convolutions with batch norm and ReLU after each. The classifier is a copy whose weights are buffers: they belong to
+    this network and its checkpoints, and are not trained.
+
+    Args:
+        backbone: Taken over, not copied.
+        teacher: Whose head is copied.
+        student_map: The backbone's last map (batch, channels, height, width); only its shape is used.
+        teacher_map: The teacher's.
+        factor: How many times narrower than the teacher's map the projector is inside.
+    """
+
+    head_name = "classifier"
+
+    def __init__(
+        self,
+        backbone: Classifier,
+        teacher: Classifier,
+        student_map: Tensor,
+        teacher_map: Tensor,
+        *,
+        factor: int,
+    ) -> None:
+        super().__init__(teacher.num_classes, backbone.image_shape)
+        backbone.set_submodule(backbone.head_name, nn.Identity())
+        self.backbone = backbone
+        self.stage_names = (*(f"backbone.{name}" for name in backbone.stage_names[:-1]), "projector")
+        inputs, outputs = student_map.shape[1], teacher_map.shape[1]
+        width = outputs // factor
+        self.projector = nn.Sequential(
+            *(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
+            *(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
+            *(nn.Conv2d(width, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()),
+        )
+        self.classifier = _with_buffers(teacher.head)
+        pooled, _ = pool_to_smaller(student_map, teacher_map)
+        self.map_size = pooled.shape[2], pooled.shape[3]
+
+    def activations(self, images: Tensor) -> Activations:
+        """Run the backbone, the projector and the teacher's classifier."""
+        computed = self.backbone.activations(images)
+        last = last_map(computed)
+        if last.shape[2:] != self.map_size:
+            last = F.adaptive_avg_pool2d(last, self.map_size)
+        projected = self.projector(last)
+        embedding = projected.mean(dim=(2, 3))
+        stages = (*computed.stages[:-1], projected)
+        return Activations(self.classifier(embedding), embedding, stages, stem=computed.stem)
+
+
+class SimKD(FeatureDistiller):
+    """Give the student the teacher's classifier and train it to feed that: ``mean (projector(s) - t)^2``.
+
+    s and t are the last maps, after their ReLU; the larger is average-pooled to the smaller. The student becomes a
+    `ReusedClassifier`: validation, test, prediction and export use backbone, projector and the teacher's classifier.
+
+    Labels are not used by default. In the authors' code cross-entropy and Hinton's term, weights 0 in the recipe, take
+    the student's own head, which is measured nowhere; here there is no such head and they take the reused classifier.
+
+    Args:
+        student: The network that is trained. Its layers between the last map and the head, if any, are left idle.
+        teacher: The network it learns from; its embedding must be the mean over positions of its last map.
+        simkd_weight: Weight of the squared error.
+        ce_weight: Weight of the cross-entropy with the labels.
+        factor: How many times narrower than the teacher's map the projector is inside.
+        features: The arguments of `FeatureDistiller`.
+
+    Raises:
+        ValueError: If something lies between the teacher's last map and the mean that its classifier takes.
+    """
+
+    compares_logits = True
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        simkd_weight: float = 1.0,
+        ce_weight: float = 0.0,
+        factor: int = 2,
+        **features: Any,
+    ) -> None:
+        super().__init__(student, teacher, ce_weight=ce_weight, **features)
+        self.simkd_weight = simkd_weight
+        stage_pairs(self, [-1])  # refuses networks without feature maps
+        noise = torch.randn(2, *student.image_shape, generator=torch.Generator().manual_seed(0))
+        of_teacher = _evaluated(self.teacher.model, noise)
+        teacher_map = last_map(of_teacher)
+        mean = teacher_map.mean(dim=(2, 3))
+        if mean.shape != of_teacher.embedding.shape or not torch.allclose(mean, of_teacher.embedding, rtol=1e-3):
+            raise ValueError(
+                "SimKD reuses a classifier of the last map's mean: expected a teacher with nothing between them, got "
+                f"{type(self.teacher.model).__name__}; choose a ResNet, a wrn or a vgg"
+            )
+        student_map = last_map(_evaluated(student, noise))
+        self.student = ReusedClassifier(student, self.teacher.model, student_map, teacher_map, factor=factor)
+
+    def learners(self, epoch: int) -> tuple[nn.Module, ...]:
+        """The student; DDP is to expect its idle layers."""
+        return (self.student,)
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The squared error, and the terms that have a weight beside it."""
+        terms = self.task_terms(student, teacher, batch) if self.ce_weight or self.kd_weight else {}
+        loss = simkd_loss(*pool_to_smaller(student.stages[-1], last_map(teacher)))
+        terms["simkd"] = self.simkd_weight * loss
+        return terms
+
+
+def last_map(computed: Activations) -> Tensor:
+    """The last feature map after its ReLU; a pre-activation network's last stage ends before norm and ReLU."""
+    return computed.stages[-1] if computed.preactivations is None else F.relu(computed.preactivations[-1])
+
+
+@torch.no_grad()
+def _evaluated(model: Classifier, images: Tensor) -> Activations:
+    training = model.training
+    computed = model.eval().activations(images.to(next(model.parameters())))
+    model.train(training)
+    return computed
+
+
+def _with_buffers(module: nn.Module) -> nn.Module:
+    """A copy that computes the same and has no parameters."""
+    copied = copy.deepcopy(module)
+    for part in copied.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, parameter.detach())
+    return copied.train()

@@ -1,0 +1,37 @@
+"""SP: Tung, Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019 (arXiv 1907.09682)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.losses.sp import sp_loss
+from kdlight.methods.distiller import Teacher
+from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.stages import stage_pairs
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class SP(FeatureDistiller):
+    """Preserve which samples of a batch are alike: ``CE + sp_weight * mean (G_s - G_t)^2``.
+
+    G is the row-normalised Gram matrix of the batch at the last stage, as in the reference code.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        sp_weight: Weight of the squared differences.
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(self, student: Classifier, teacher: Teacher, *, sp_weight: float = 3000.0, **features: Any) -> None:
+        super().__init__(student, teacher, **features)
+        self.sp_weight = sp_weight
+        (self.pair,) = stage_pairs(self, [-1])
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy and the last stage's term."""
+        terms = self.task_terms(student, teacher, batch)
+        terms["sp"] = self.sp_weight * sp_loss(student.stages[self.pair.student], teacher.stages[self.pair.teacher])
+        return terms

@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+from kdlight.data.batch import Batch
+from kdlight.methods.ctkd import CTKD
+from kdlight.models.activations import Activations
+from kdlight.runs.folder import RunFolder
+from kdlight.runs.metrics_csv import MetricsCSV
+from tests.methods.conftest import build, digits, trainer
+
+
+@pytest.mark.parametrize("epoch", [1, 5, 10])
+def test_oracle(epoch, oracle, inputs, monkeypatch):
+    monkeypatch.setattr(CTKD, "current_epoch", epoch - 1)  # the authors count from 1
+    model = build(CTKD, kd_weight=1.0).double()
+    batch = Batch(torch.empty(8, 0), inputs.target, torch.arange(8))
+    student, teacher = (Activations(x, x, ()) for x in (inputs.student_logits, inputs.teacher_logits))
+    terms = model.loss_terms(student, teacher, batch)
+    oracle.check(f"ctkd_global_epoch{epoch}", terms["kd"], inputs.student_logits, model.temperature.parameter)
+
+
+def test_the_temperature_is_logged_and_learned(tmp_path):
+    model = build(CTKD)
+    trainer(tmp_path, 2, logger=MetricsCSV(RunFolder(tmp_path))).fit(model, datamodule=digits())
+    logged = [row["temperature"] for row in RunFolder(tmp_path).read_metrics().values()]
+    assert logged[-1] == pytest.approx(model.temperature(1.0).item())
+    assert logged[0] != logged[1]
+    assert logged == pytest.approx([15.62, 15.62], abs=0.5)

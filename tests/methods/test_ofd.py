@@ -1,0 +1,42 @@
+import pytest
+import torch
+
+from kdlight.data.batch import Batch
+from kdlight.losses.ofd import ofd_loss, ofd_margin
+from kdlight.methods.ofd import OFD
+from kdlight.models.mobilenet import MobileNetV2
+from kdlight.models.resnet import resnet8
+from kdlight.models.shufflenet_v1 import ShuffleV1
+from kdlight.models.wrn import wrn_16_2
+
+SHAPE = (1, 8, 8)
+
+
+def test_every_stage_is_compared_before_its_relu_within_the_margin_of_its_own_norm():
+    teacher = wrn_16_2(10, SHAPE)
+    norms = teacher.norms_before_relu()
+    for norm in norms:
+        torch.nn.init.normal_(norm.weight)
+        torch.nn.init.normal_(norm.bias)
+    model = OFD(resnet8(10, SHAPE), teacher, untrained_teacher=True).train()
+    images = torch.randn(8, *SHAPE)
+    student, of_teacher = model.student.activations(images), model.teacher.activations(images)
+    terms = model.loss_terms(student, of_teacher, Batch(images, torch.arange(8), torch.arange(8)))
+    for place, factor in enumerate((0.25, 0.5, 1)):
+        regressed = model.regressors[place](student.preactivations[place])
+        margin = ofd_margin(norms[place].weight, norms[place].bias)
+        expected = 1e-3 * factor * ofd_loss(regressed, of_teacher.preactivations[place], margin)
+        assert terms[f"ofd_stage{place + 1}"].item() == pytest.approx(expected.item())
+    assert not any("margin" in name for name in model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "message"),
+    [
+        (MobileNetV2, resnet8, "expected a student that shows its feature maps before the ReLU"),
+        (resnet8, ShuffleV1, "ShuffleV1 has no batch norm before the ReLU of each stage"),
+    ],
+)
+def test_networks_that_do_not_show_what_is_needed_are_refused(student, teacher, message):
+    with pytest.raises(ValueError, match=message):
+        OFD(student(10, SHAPE), teacher(10, SHAPE), untrained_teacher=True)
