@@ -14,6 +14,7 @@ from kdlight.data.loader import BatchLoader, TrainingIndices, TrainingLoader, ev
 from kdlight.data.samples import Samples
 from kdlight.data.seeding import seeded_generator
 from kdlight.data.splits import first_per_class, stratified_order
+from kdlight.data.strong_view import StrongDraws, draw_strong, strengthen
 
 SPLIT_SEED = 0  # Splits are the same in every run: runs with other seeds must stay comparable.
 
@@ -78,6 +79,7 @@ class ImageDataModule(LightningDataModule):
         self.augment, self.mean, self.std, self.seed = augment, tuple(mean), tuple(std), seed
         self._splits: dict[str, Samples] = {}
         self._draws: dict[tuple[int, int, torch.device], Draws] = {}
+        self._strong_draws: tuple[int, StrongDraws] | None = None
 
     @abstractmethod
     def read_train(self) -> Samples:
@@ -140,7 +142,7 @@ class ImageDataModule(LightningDataModule):
         return self._splits[name]
 
     def probe_batches(
-        self, split: Literal["val", "test"], count: int | None = None, *, seed: int = SPLIT_SEED
+        self, split: Literal["train", "val", "test"], count: int | None = None, *, seed: int = SPLIT_SEED
     ) -> list[Batch]:
         """Returns `count` fixed images of a split (None: all), as batches on the CPU that a model can take.
 
@@ -181,18 +183,20 @@ class ImageDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
         """Augments a training batch and normalises any, on the device.
 
-        A method whose class attribute ``views`` is above 1 gets as many independently augmented views of a sample.
+        A method whose class attribute ``views`` is above 1 gets as many independently augmented views of a sample; one
+        whose ``strong_view`` is true gets the last of them strengthened (`kdlight.data.strong_view`).
         """
         if not isinstance(batch, Batch):  # A model's example input passes through here, too.
             return batch
         trainer = self.trainer
         if trainer is not None and trainer.training:
-            views = getattr(trainer.lightning_module, "views", 1)
-            batch = self.augmented(batch, epoch=trainer.current_epoch, views=views)
+            method = trainer.lightning_module
+            views, strong = getattr(method, "views", 1), getattr(method, "strong_view", False)
+            batch = self.augmented(batch, epoch=trainer.current_epoch, views=views, strong=strong)
         return self.normalized(batch)
 
-    def augmented(self, batch: Batch, *, epoch: int, views: int = 1) -> Batch:
-        """Replaces a raw training batch's images by `views` augmented versions, first view first."""
+    def augmented(self, batch: Batch, *, epoch: int, views: int = 1, strong: bool = False) -> Batch:
+        """Replaces a raw training batch's images by `views` augmented versions, first view first, the last strong."""
         if not self.augment:
             return batch._replace(images=batch.images.repeat(views, 1, 1, 1)) if views > 1 else batch
         results = []
@@ -200,6 +204,10 @@ class ImageDataModule(LightningDataModule):
             draws = self._epoch_draws(epoch, view, batch.images.device)
             cropped = crop(batch.images, draws.shifts[batch.index], padding=self.crop_padding)
             results.append(flip(cropped, draws.flipped[batch.index]) if self.mirror else cropped)
+        if strong:
+            choices = self._epoch_strong_draws(epoch, batch.images.device)
+            chosen = StrongDraws(*(choice[batch.index] for choice in choices))
+            results[-1] = strengthen(results[-1], chosen, fill=[255 * mean for mean in self.mean])
         return batch._replace(images=torch.cat(results))
 
     def normalized(self, batch: Batch) -> Batch:
@@ -216,6 +224,12 @@ class ImageDataModule(LightningDataModule):
             draws = draw(self.train_size, padding=self.crop_padding, flip=self.mirror, generator=generator)
             self._draws[key] = Draws(*(choice.to(device) for choice in draws))
         return self._draws[key]
+
+    def _epoch_strong_draws(self, epoch: int, device: torch.device) -> StrongDraws:
+        if self._strong_draws is None or self._strong_draws[0] != epoch:
+            draws = draw_strong(self.train_size, generator=seeded_generator(self._seed, epoch, 0, 1))
+            self._strong_draws = epoch, StrongDraws(*(choice.to(device) for choice in draws))
+        return self._strong_draws[1]
 
     @property
     def _seed(self) -> int:

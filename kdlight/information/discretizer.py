@@ -141,10 +141,11 @@ class Discretizer:
         from sklearn.decomposition import PCA
 
         self._pca, self._scale = None, 1.0
-        rows = _unit(rows)
+        single, rows = rows.dtype == np.float32, _unit(rows)
         if np.ptp(rows, axis=0).max() > _CONSTANT:
             components = min(self.components, *rows.shape)
-            self._pca = PCA(components, random_state=self.seed).fit(rows)
+            # Components of float32 features need no more precision, at which they take a third of the time.
+            self._pca = PCA(components, random_state=self.seed).fit(rows.astype(np.float32) if single else rows)
             # Logistic regression regularises by the size of its inputs; k-means and quantiles do not mind.
             self._scale = 1 / float(np.sqrt(self._pca.explained_variance_[0]))
         return self._project(rows)

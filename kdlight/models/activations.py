@@ -15,6 +15,7 @@ class Activations(NamedTuple):
         preactivations: The same maps before the ReLU that follows them, or None where the network has no such ReLU.
             For pre-activation networks: after the next batch norm, before its ReLU.
         stem: The feature map that enters the first stage, or None where it is not known.
+        member_logits: Each member's logits where the classifier is an `Ensemble`; empty for a single network.
     """
 
     logits: Tensor
@@ -22,3 +23,4 @@ class Activations(NamedTuple):
     stages: tuple[Tensor, ...]
     preactivations: tuple[Tensor, ...] | None = None
     stem: Tensor | None = None
+    member_logits: tuple[Tensor, ...] = ()
