@@ -99,7 +99,8 @@ class CAKD(LogitDistiller):
             raise ValueError(f"CAKD: expected strong_channels between 0 and 1, got {strong_channels}; 0.5 is half")
         if logit_weight or sample_weights == "progress":
             self.require_same_classes("CAKD with logit_weight or sample_weights: progress")
-        if stages is None or stages:
+        logits_alone = stages is not None and not stages
+        if not logits_alone:
             self.require_one_teacher("CAKD with stages (stages: [] compares logits alone)")
         self.strong, self.top, self.strong_channels = strong, top, strong_channels
         self.bcd_weight, self.alpha, self.beta = bcd_weight, alpha, beta
@@ -109,7 +110,7 @@ class CAKD(LogitDistiller):
         self.warmup_epochs = warmup_epochs if warms_up == "weight" else 0
         if warms_up == "learning_rate" and warmup_epochs > 0:
             self.make_scheduler = functools.partial(warmed_up, schedule=self.make_scheduler, epochs=warmup_epochs)
-        self.pairs = stage_pairs(self, stages)
+        self.pairs = [] if logits_alone else stage_pairs(self, stages)
         self.adapters = nn.ModuleList(nn.Linear(pair.student_shape[0], pair.teacher_shape[0]) for pair in self.pairs)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:

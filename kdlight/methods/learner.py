@@ -1,5 +1,6 @@
 """What every experiment shares: a student, its optimizer, and the metrics of validation and test."""
 
+import inspect
 import os
 from abc import ABC, abstractmethod
 from typing import Any
@@ -80,7 +81,19 @@ class Learner(LightningModule, ABC):
         return None
 
     def setup(self, stage: str) -> None:
-        """Let DDP expect parameters without a gradient where the method has phases."""
+        """Let DDP expect parameters without a gradient where the method has phases.
+
+        Raises:
+            ValueError: If the run ends before the student learns.
+        """
+        epochs = self.trainer.max_epochs or -1
+        phases = [self.learners(epoch) for epoch in range(epochs)] if stage == "fit" else []
+        if phases and all(phase is not None and self.student not in phase for phase in phases):
+            arguments = [name for name in inspect.signature(type(self).__init__).parameters if name.endswith("_epochs")]
+            raise ValueError(
+                f"{type(self).__name__} trains other modules first: the student learns in none of the {epochs} epochs; "
+                f"raise trainer.max_epochs, or shorten {' and '.join(f'model.{name}' for name in arguments)}"
+            )
         # The option has no public setter, and asking every user for `ddp_find_unused_parameters_true` would be worse.
         options = getattr(self.trainer.strategy, "_ddp_kwargs", None)
         if options is not None and type(self).learners is not Learner.learners:

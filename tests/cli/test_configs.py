@@ -13,7 +13,9 @@ from kdlight.methods.learner import Learner
 
 ROOT = Path(__file__).parents[2] / "configs"
 FILES = sorted(ROOT.rglob("*.yaml"))
-WHOLE = [file for file in FILES if {"data", "model"} <= compose([file]).keys() and "class_path" in compose([file])["model"]]
+WHOLE = [
+    file for file in FILES if {"data", "model"} <= compose([file]).keys() and "class_path" in compose([file])["model"]
+]
 PARTS = [file for file in FILES if file not in WHOLE]
 METHODS = [file for file in PARTS if file.parent.name == "methods"]
 DIGITS = [ROOT / "data/digits.yaml", ROOT / "digits/pair.yaml"]
@@ -36,7 +38,9 @@ def build(files, *options):
             if f"{network}_weights" in arguments:
                 spec, path = arguments[network], Path(arguments[f"{network}_weights"])
                 path.parent.mkdir(parents=True, exist_ok=True)
-                made = imported(spec["class_path"])(classes.num_classes, classes.image_shape, **spec.get("init_args", {}))
+                made = imported(spec["class_path"])(
+                    classes.num_classes, classes.image_shape, **spec.get("init_args", {})
+                )
                 torch.save(made.state_dict(), path)
     flags = [flag for file in files for flag in ("--config", str(file))]
     return Built(["fit", *flags, *options])

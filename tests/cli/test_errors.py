@@ -93,3 +93,10 @@ def test_an_untrained_student_is_not_measured(capsys):
 
 def test_unknown_command(capsys):
     assert "did you mean 'fit'" in said(["fti"], capsys)
+
+
+def test_a_run_that_ends_before_the_student_learns(capsys):
+    for name in ("rid", "ted"):
+        file = str(ROOT / f"configs/digits/{name}.yaml")
+        options = [*UNTRAINED, "--trainer.max_epochs", "2", "--trainer.enable_progress_bar", "false"]
+        assert "raise trainer.max_epochs, or shorten model." in said(["fit", "--config", file, *options], capsys)

@@ -9,7 +9,7 @@ from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
 from tests.methods.conftest import build, digits, trainer
 
-EPOCHS = 3
+EPOCHS, BATCHES = 3, 4
 
 
 class Watch(Callback):
@@ -93,7 +93,7 @@ def test_resumed_equals_uninterrupted(method, tmp_path):
     whole = build(method)
     trainer(tmp_path, EPOCHS).fit(whole, datamodule=digits(augment=True))
 
-    stopped = trainer(tmp_path, EPOCHS - 1)
+    stopped = trainer(tmp_path, EPOCHS, max_steps=2 * BATCHES)
     stopped.fit(build(method), datamodule=digits(augment=True))
     stopped.save_checkpoint(tmp_path / "stopped.ckpt")
     resumed = build(method)
@@ -108,11 +108,11 @@ def test_another_teacher_is_refused(method, tmp_path):
     model = build(method)
     if not isinstance(model, Distiller):
         pytest.skip("has no teacher")
-    loop = trainer(tmp_path, 1)
+    loop = trainer(tmp_path, EPOCHS, max_steps=BATCHES)
     loop.fit(model, datamodule=digits())
     loop.save_checkpoint(tmp_path / "one.ckpt")
     other = build(method)
     with torch.no_grad():
         next(other.teacher.model.parameters()).add_(1)
     with pytest.raises(ValueError, match="sha256"):
-        trainer(tmp_path, 2).fit(other, datamodule=digits(), ckpt_path=tmp_path / "one.ckpt", weights_only=True)
+        trainer(tmp_path, EPOCHS).fit(other, datamodule=digits(), ckpt_path=tmp_path / "one.ckpt", weights_only=True)

@@ -1,0 +1,167 @@
+"""The strong view of semi-supervised learning, on whole batches: two random operations of fourteen, then cutout.
+
+Cubuk et al. 2020, "RandAugment", https://arxiv.org/abs/1909.13719, in the form of FixMatch (Sohn et al. 2020,
+https://arxiv.org/abs/2001.07685) that the code of MLKD has: RandAugment(2, 10), whose second number has no effect,
+since every operation draws its strength uniformly from its whole range. Pixels come out as from Pillow, up to rounding.
+Every image has its own operations and strengths, without waiting for the device: one gather moves pixels, one looks up
+new values, one blend does the rest, and each leaves those images as they are whose operation is another.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+OPERATIONS = (
+    *("identity", "auto_contrast", "equalize", "brightness", "contrast", "posterize", "solarize"),
+    *("color", "sharpness", "rotate", "shear_x", "shear_y", "translate_x", "translate_y"),
+)
+GREY = (19595, 38470, 7471)  # Pillow's weights of red, green and blue, in 65536ths
+
+
+class StrongDraws(NamedTuple):
+    """The random choices for a set of images.
+
+    Attributes:
+        operations: (n, 2) int64 places in `OPERATIONS`, in the order they are applied.
+        strengths: (n, 2) in [0, 1), between the weak and the strong end of the operation's range.
+        cutout: (n, 3) in [0, 1): the square's row and column, and its side in halves of the image.
+    """
+
+    operations: Tensor
+    strengths: Tensor
+    cutout: Tensor
+
+
+def draw_strong(count: int, *, generator: torch.Generator) -> StrongDraws:
+    """Draws operations, strengths and squares, all uniform."""
+    return StrongDraws(
+        torch.randint(0, len(OPERATIONS), (count, 2), generator=generator),
+        torch.rand(count, 2, generator=generator),
+        torch.rand(count, 3, generator=generator),
+    )
+
+
+def strengthen(images: Tensor, draws: StrongDraws, *, fill: Sequence[float]) -> Tensor:
+    """Applies its operations to every uint8 image (n, 1 or 3 channels, height, width).
+
+    Args:
+        images: as loaded, or cropped and flipped.
+        draws: one row an image.
+        fill: the pixel, per channel in [0, 255], that the square is filled with.
+    """
+    for operations, strengths in zip(draws.operations.T, draws.strengths.T, strict=True):
+        strengths = strengths.to(torch.float32)
+        images = _move(images, operations, strengths)
+        images = _look_up(images, operations, strengths)
+        images = _blend(images, operations, strengths)
+    return _cut_out(images, draws.cutout, fill)
+
+
+def _is(operations: Tensor, name: str) -> Tensor:
+    return operations == OPERATIONS.index(name)
+
+
+def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
+    """Rotation by up to 30 degrees, shear and translation by up to 0.3; nearest pixel, black outside."""
+    count, channels, height, width = images.shape
+    signed = 2 * strengths - 1
+    angle = torch.where(_is(operations, "rotate"), signed * math.radians(30), 0.0)
+    amount = {
+        name: torch.where(_is(operations, name), 0.3 * signed, 0.0)[:, None, None]
+        for name in ("shear_x", "shear_y", "translate_x", "translate_y")
+    }
+    cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    rows = (torch.arange(height, device=images.device) + 0.5)[None, :, None]
+    columns = (torch.arange(width, device=images.device) + 0.5)[None, None, :]
+    # The image turns around its middle and is sheared from its first pixel.
+    down, right = rows - height / 2, columns - width / 2
+    from_column = cosine * right - sine * down + width / 2 + amount["shear_x"] * rows + amount["translate_x"] * width
+    from_row = sine * right + cosine * down + height / 2 + amount["shear_y"] * columns + amount["translate_y"] * height
+    from_column, from_row = from_column.floor().long(), from_row.floor().long()
+    inside = (from_column >= 0) & (from_column < width) & (from_row >= 0) & (from_row < height)
+    places = from_row.clamp(0, height - 1) * width + from_column.clamp(0, width - 1)
+    moved = images.flatten(2).gather(2, places.view(count, 1, -1).expand(-1, channels, -1)).view_as(images)
+    return torch.where(inside[:, None], moved, 0)
+
+
+def _look_up(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
+    """What maps each value of a channel to another, by one table (n, channels, 256)."""
+    count, channels = images.shape[:2]
+    values = images.flatten(2).long()
+    level = torch.arange(256, device=images.device, dtype=torch.float32)
+    strength = strengths[:, None, None]
+    table = level.expand(count, channels, -1)
+    lowest, highest = values.amin(2, keepdim=True), values.amax(2, keepdim=True)
+    span = highest - lowest
+    stretched = torch.where(span > 0, ((level - lowest) * 255 / span.clamp(min=1)).floor().clamp(0, 255), level)
+    mean = (_grey(images).flatten(1).mean(1) + 0.5).floor()[:, None, None]
+    bits = (4 + 4 * strength).floor()
+    step = 2 ** (8 - bits)
+    tables = {
+        "auto_contrast": stretched,
+        "equalize": _equalized(values, level),
+        "brightness": _factor(strength) * level,
+        "contrast": mean + _factor(strength) * (level - mean),
+        "posterize": (level / step).floor() * step,
+        "solarize": torch.where(level < 256 * strength, level, 255 - level),
+    }
+    for name, other in tables.items():
+        table = torch.where(_is(operations, name)[:, None, None], other, table)
+    return table.gather(2, values).to(torch.uint8).view_as(images)
+
+
+def _equalized(values: Tensor, level: Tensor) -> Tensor:
+    histogram = torch.zeros(*values.shape[:2], 256, dtype=torch.long, device=values.device)
+    histogram = histogram.scatter_add_(2, values, torch.ones_like(values))
+    last = histogram.gather(2, values.amax(2, keepdim=True))
+    step = (values.shape[2] - last) // 255
+    before = histogram.cumsum(2) - histogram
+    table = ((before + step // 2) // step.clamp(min=1)).clamp(max=255).to(level.dtype)
+    return torch.where(step > 0, table, level)
+
+
+def _blend(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
+    """Colour and sharpness: a mixture with the grey or the smoothed image."""
+    pixels = images.to(torch.float32)
+    color, sharpness = (_is(operations, name)[:, None, None, None] for name in ("color", "sharpness"))
+    other = torch.where(color, _grey(images)[:, None], torch.where(sharpness, _smoothed(pixels), pixels))
+    mixed = other + _factor(strengths)[:, None, None, None] * (pixels - other)
+    return torch.where(color | sharpness, mixed.clamp(0, 255).to(torch.uint8), images)
+
+
+def _factor(strength: Tensor) -> Tensor:
+    return 0.05 + 0.9 * strength
+
+
+def _grey(images: Tensor) -> Tensor:
+    """(n, height, width), rounded."""
+    if images.shape[1] == 1:
+        return images[:, 0].to(torch.float32)
+    red, green, blue = (weight * channel.int() for weight, channel in zip(GREY, images.unbind(1), strict=True))
+    return ((red + green + blue + 32768) // 65536).to(torch.float32)
+
+
+def _smoothed(pixels: Tensor) -> Tensor:
+    """The mean of the neighbourhood, the pixel itself five times; the border stays."""
+    smoothed = pixels.clone()
+    sums = functional.avg_pool2d(pixels, 3, stride=1, divisor_override=1) + 4 * pixels[:, :, 1:-1, 1:-1]
+    smoothed[:, :, 1:-1, 1:-1] = (sums / 13 + 0.5).floor()
+    return smoothed
+
+
+def _cut_out(images: Tensor, cutout: Tensor, fill: Sequence[float]) -> Tensor:
+    """A square of at most half the width, cut off where it leaves the image."""
+    height, width = images.shape[2:]
+    side = cutout[:, 2:] * 0.5 * width
+    inside = []
+    for place, size in zip(cutout[:, :2].T, (height, width), strict=True):
+        first = (place[:, None] * size - side / 2).clamp(min=0).floor()
+        pixel = torch.arange(size, device=images.device)
+        inside.append((pixel >= first) & (pixel <= (first + side).floor()))
+    square = (inside[0][:, None, :, None] & inside[1][:, None, None, :]).expand_as(images)
+    filled = torch.stack([torch.full_like(images[:, 0], round(value)) for value in fill], dim=1)
+    return torch.where(square, filled, images)

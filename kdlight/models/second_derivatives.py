@@ -1,0 +1,199 @@
+"""Second-order back-propagation of a diagonal: LeCun, Denker, Solla, "Optimal Brain Damage", NIPS 1989.
+
+Every h is a second derivative of the mean cross-entropy, carried backwards like a gradient. For a sum a = w x + …
+
+    h(w) = sum over samples and positions of h(a) x^2,    h(x) = sum over outputs of w^2 h(a),
+
+and for y = f(a): ``h(a) = f'(a)^2 h(y) + f''(a) dL/dy``; the second term is kept, without it hidden layers are worse.
+At the logits ``h = p (1 - p)``, so that the output layer is exact.
+
+Elsewhere it is an approximation: of what two paths back to one value have in common, the cross terms, nothing is kept.
+So it is where a shortcut meets its block or a map is used twice, where a weight is shared over the positions of a
+convolution, and where two units of a layer lead to one logit. A batch norm is taken in evaluation mode, as the fixed
+linear map of its running statistics; that in training these depend on the weights before it is left out.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+# Outputs are inputs, or sums of inputs, or 0: squaring such coefficients changes nothing.
+SELECTING = {
+    *("relu", "relu_", "relu6", "max_pool2d", "dropout"),
+    *("add", "add_", "__add__", "__radd__", "__iadd__"),
+    *("cat", "stack", "pad", "chunk", "split", "__getitem__", "channel_shuffle", "native_channel_shuffle"),
+    *("flatten", "view", "reshape", "permute", "transpose", "contiguous", "squeeze", "unsqueeze"),
+}
+ELEMENTWISE = {"tanh", "sigmoid", "silu", "gelu", "elu", "softplus", "leaky_relu", "hardswish", "mish"}
+
+
+def hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """The approximate second derivative of the mean cross-entropy by each parameter, by name and in its shape.
+
+    Args:
+        model: A classifier; it is run in evaluation mode and left as it was.
+        batches: Images (batch, …) and target (batch,), -1 for an unlabelled sample, which is left out.
+
+    Raises:
+        ValueError: If the model computes something that there is no rule for.
+    """
+    modes = {module: module.training for module in model.modules()}
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    parameters = dict(model.named_parameters())
+    totals = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+    count = sum(int((target >= 0).sum()) for _, target in batches)
+    model.eval().requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            for images, target in batches:
+                for total, derivative in zip(totals.values(), _of_batch(model, images, target, count), strict=True):
+                    total += derivative
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+    return totals
+
+
+def _of_batch(model: nn.Module, images: Tensor, target: Tensor, count: int) -> tuple[Tensor, ...]:
+    activated: list[Tensor] = []
+    with _Recording(activated):
+        logits = model(images)
+    loss = F.cross_entropy(logits, target, ignore_index=-1, reduction="sum") / count
+    gradients = torch.autograd.grad(loss, activated) if activated else ()
+    with _SecondOrder(iter(gradients)):
+        logits = model(images)
+    probabilities = logits.detach().softmax(1)
+    curvature = probabilities * (1 - probabilities) * (target >= 0)[:, None] / count
+    return torch.autograd.grad(logits, list(model.parameters()), curvature, materialize_grads=True)
+
+
+class _Recording(TorchFunctionMode):
+    """Collects the outputs of the element-wise functions, whose gradients the second pass needs."""
+
+    def __init__(self, activated: list[Tensor]) -> None:
+        super().__init__()
+        self.activated = activated
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        value = func(*args, **(kwargs or {}))
+        if func.__name__ in ELEMENTWISE and value.requires_grad:
+            self.activated.append(value)
+        return value
+
+
+class _SecondOrder(TorchFunctionMode):
+    """Runs a model to the same values, so that the gradients carried back are second derivatives instead."""
+
+    def __init__(self, gradients: Iterator[Tensor]) -> None:
+        super().__init__()
+        self.gradients = gradients
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs, name = kwargs or {}, func.__name__
+        if name in ELEMENTWISE and args[0].requires_grad:
+            return self._elementwise(func, *args, **{key: given for key, given in kwargs.items() if key != "inplace"})
+        value = func(*args, **kwargs)
+        if name in SQUARED:
+            return _carry(value, SQUARED[name](*args, **kwargs))
+        outputs = value if isinstance(value, tuple | list) else (value,)
+        if name not in SELECTING and any(isinstance(output, Tensor) and output.requires_grad for output in outputs):
+            raise ValueError(
+                f"second derivatives: expected layers with a rule ({', '.join(sorted(SQUARED))}, activations, sums, "
+                f"selections), got {name}; prune a network without it"
+            )
+        return value
+
+    def _elementwise(self, func: Callable[..., Tensor], a: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        point = a.detach().requires_grad_()
+        value = func(point, *args, **kwargs)
+        (slope,) = torch.autograd.grad(value.sum(), point, create_graph=True)
+        bend = torch.autograd.grad(slope.sum(), point)[0] if slope.requires_grad else torch.zeros_like(point)
+        tapped, added = a.view_as(a), bend * next(self.gradients)
+        tapped.register_hook(lambda carried: carried + added)
+        return _carry(value, slope.detach() ** 2 * tapped)
+
+
+def _carry(value: Tensor, gradient_of: Tensor) -> Tensor:
+    """The value of the first, differentiated as the second."""
+    return value.detach() + (gradient_of - gradient_of.detach())
+
+
+def _square(x: Tensor) -> Tensor:
+    """x^2, differentiated as x: what is bilinear in such squares carries h to both factors."""
+    return _carry(x**2, x)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.linear(_square(x), _square(weight), bias)
+
+
+def _conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+    return F.conv2d(_square(x), _square(weight), bias, *args, **kwargs)
+
+
+def _batch_norm(
+    x: Tensor,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if training or mean is None or variance is None:
+        raise ValueError("second derivatives: expected batch norms with running statistics, got one without; keep them")
+    shape = (1, -1, *[1] * (x.ndim - 2))
+    scale = (variance + eps).rsqrt().view(shape)
+    normalised = _carry(((x - mean.view(shape)) * scale) ** 2, x * scale**2)
+    if weight is not None:
+        normalised = normalised * _square(weight).view(shape)
+    return normalised if bias is None else normalised + bias.view(shape)
+
+
+def _mean(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    mean = x.mean(*args, **kwargs)
+    return mean * (mean.numel() / x.numel())
+
+
+def _adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
+    pooled = F.adaptive_avg_pool2d(x, output_size)
+    if any(size % fewer for size, fewer in zip(x.shape[2:], pooled.shape[2:], strict=True)):
+        raise ValueError(f"second derivatives: {tuple(x.shape[2:])} is not pooled evenly to {tuple(pooled.shape[2:])}")
+    return pooled * (pooled.numel() / x.numel())
+
+
+def _avg_pool2d(
+    x: Tensor,
+    kernel_size: int | tuple[int, int],
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    if ceil_mode or not count_include_pad or divisor_override:
+        raise ValueError("second derivatives: expected an average pooling whose windows all divide by their size")
+    window = kernel_size**2 if isinstance(kernel_size, int) else math.prod(kernel_size)
+    return F.avg_pool2d(x, kernel_size, stride, padding) / window
+
+
+SQUARED: dict[str, Callable[..., Tensor]] = {
+    "linear": _linear,
+    "conv2d": _conv2d,
+    "batch_norm": _batch_norm,
+    "mean": _mean,
+    "adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "avg_pool2d": _avg_pool2d,
+}
