@@ -3,8 +3,9 @@
 import sys
 import warnings
 
-import kdlight  # noqa: F401, I001  before lightning
+import kdlight  # noqa: F401  before lightning
 
+# isort: split
 import torch
 from lightning.pytorch import Callback
 
@@ -41,7 +42,9 @@ def main(names):
         for name in first:
             assert torch.equal(first[name], second[name]), f"{method.__name__}: {name} differs between the processes"
         ours, theirs = gathered(samples.seen)
-        assert ours and theirs and not set(ours) & set(theirs), "the processes share samples"
+        assert ours
+        assert theirs
+        assert not set(ours) & set(theirs), "the processes share samples"
         if loop.is_global_zero:
             print("in step:", method.__name__, flush=True)
 
