@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ COMMANDS = {
     "validate": ("kdlight.cli.run", "measure a checkpoint on the validation split"),
     "test": ("kdlight.cli.run", "measure a checkpoint on the test set"),
     "predict": ("kdlight.cli.run", "write the class probabilities of the test set"),
+    "pid": ("kdlight.workbench.pid", "decompose what two networks, or arrays, tell about the label"),
     "compare": ("kdlight.workbench.compare", "print finished runs as a table, and plot their PID"),
 }
 HELP = """usage: kdlight COMMAND [OPTIONS]
@@ -44,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(COMMANDS)}"
         print(f"kdlight: no command '{command}'; {hint}", file=sys.stderr)
         return 2
+    # Threads that spin while they wait starve one another as soon as the cores are shared: small networks then train many
+    # times slower. It has to be set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     runner = importlib.import_module(COMMANDS[command][0]).main
     code: int = runner(arguments)
     return code
