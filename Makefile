@@ -2,9 +2,9 @@
 # A pip whose index gives a CUDA torch that is not wanted takes other options: make setup PIP_OPTIONS='--index-url …'
 PYTHON ?= python3
 PIP_OPTIONS ?=
+WORKERS ?= 2
 BIN := .venv/bin
 DEMO := teacher rid kd baseline
-export PYTHONWARNINGS ?= default
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .PHONY: help setup demo test test-all check format clean
@@ -29,10 +29,10 @@ demo: setup ## train a teacher on digits, distil from it, compare; a stopped dem
 	$(BIN)/kdlight compare $(DEMO:%=runs/digits/%) --plot runs/digits/pid.png
 
 test: setup ## every formula, and each mechanism at least once
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow'
 
 test-all: setup ## test, and the slow mechanisms for everything shipped
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: setup ## lint, types, import contracts
 	$(BIN)/ruff check .
@@ -46,3 +46,8 @@ format: setup ## format and mend what can be mended
 
 clean: ## remove what was built; runs and data stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+
+.PHONY: bench-pid
+bench-pid: setup ## time the PID solver, beside dit and cvxpy where `pip install -e '.[bench]'` put them
+	OMP_NUM_THREADS=1 $(BIN)/python -m kdlight.workbench.pid_benchmark
+	OMP_NUM_THREADS=1 $(BIN)/python -m kdlight.workbench.pid_benchmark --stage

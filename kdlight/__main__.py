@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(COMMANDS)}"
         print(f"kdlight: no command '{command}'; {hint}", file=sys.stderr)
         return 2
-    # Threads that spin while they wait starve one another as soon as the cores are shared: small networks then train many
-    # times slower. It has to be set before torch is imported.
+    # Threads that spin while they wait starve one another where cores are shared, and small networks then train many times
+    # slower. It has to be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     runner = importlib.import_module(COMMANDS[command][0]).main
     code: int = runner(arguments)

@@ -16,6 +16,7 @@ USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
 # Known noise of the stack, each with its reason.
 IGNORED_WARNINGS = (
+    r"\s*(By default only one Jsonargparse|``instantiate_classes`` was deprecated)",  # Lightning 2.6 calls old names
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 beside torch 2.13; fixed upstream
     r".*does not have many workers.*",  # images lie in memory: workers would only slow them down
     r".*number of training batches .* smaller than the logging interval.*",  # kdlight logs epochs, not steps

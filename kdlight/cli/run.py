@@ -99,7 +99,7 @@ class KdlightCLI(LightningCLI):
         """The trainer, with what every run has."""
         options = self._get(self.config_init, "trainer").as_dict()
         fitting = self.subcommand == "fit"
-        config = self._parser("fit").dump(self.config["fit"], skip_none=False) if fitting else None
+        config = self._parser("fit").dump(self.config["fit"], skip_unset=False) if fitting else None
         return Trainer(**{**options, **equip(options, self.folder, self.datamodule, config=config), **kwargs})
 
     def fit(self, model: Learner, datamodule: LightningDataModule, ckpt_path: str | None, weights_only: bool) -> None:

@@ -63,7 +63,7 @@ class Frozen:
 
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Apply to every tensor what a holder's `_apply` was given: a move to a device or a change of type."""
-        self.model._apply(fn)  # type: ignore[no-untyped-call]
+        self.model._apply(fn)
 
     def sha256(self) -> str:
         """Return the hash of the `state_dict`: names, types, shapes and values in its order, on any device the same."""
