@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 
 from kdlight.methods.learner import Learner
@@ -40,6 +41,10 @@ def equip(
             neither log nor checkpoints of its own.
     """
     loggers = _as_list(options.get("logger"), Logger)
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a repository there
+            logger._wandb_init.pop("anonymous", None)  # Lightning 2.6 hands on a setting that W&B warns about
     callbacks = _as_list(options.get("callbacks"), Callback)
     if options.get("enable_progress_bar") is not False:
         callbacks.append(RichProgressBar())
