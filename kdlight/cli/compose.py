@@ -7,17 +7,30 @@ points at it. ``include: [a.yaml, b.yaml]`` puts whole files below the one that 
 Mappings merge key by key and the later file wins. Where the files name different classes, the last class wins and what
 other files wrote for another class is left out, instead of being handed to a class it was not written for; what a file
 without ``class_path`` says (a teacher-student pair, say) holds for any class, so the order of two such files is free.
+
+What belongs to two files together, such as DKD's beta for a pair, stands in ``pair+dkd.yaml`` beside ``pair.yaml``. It
+is taken by itself, above both, wherever ``pair.yaml`` and a ``dkd.yaml`` of any folder are given or included.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
+from lightning.pytorch.utilities import rank_zero_info
 
 Fragments = Sequence[Any]
 SUFFIXES = (".yaml", ".yml")
+
+
+class Part(NamedTuple):
+    """A file and what it says itself, its pointers resolved."""
+
+    file: Path
+    content: dict[str, Any]
 
 
 class _Loader(yaml.SafeLoader):
@@ -32,12 +45,45 @@ _Loader.add_implicit_resolver(
 def compose(files: Sequence[str | Path]) -> dict[str, Any]:
     """Merge configuration files in their order, the files that they point at resolved.
 
+    A combination that is taken by itself is named in a line on the terminal.
+
     Raises:
         FileNotFoundError: If a file does not exist; the message names who points at it.
         ValueError: If a file is not a YAML mapping, or points at itself.
     """
-    fragments = [fragment for file in files for fragment in _fragments(Path(file), ())]
-    merged = merge(fragments)
+    given = [part for file in files for part in _parts(Path(file), ())]
+    parts = _with_combinations(given)
+    for file in dict.fromkeys(part.file for part in parts if part not in given):
+        rank_zero_info(f"with {os.path.normpath(file)}")
+    return _merged(parts)
+
+
+def _with_combinations(given: Sequence[Part]) -> list[Part]:
+    """The parts with their combinations, each behind the later of its two files.
+
+    A combination for another class than the chosen is left out as a whole: its method was given, then replaced.
+    """
+    chosen = _class_of(given)
+    parts = []
+    for place, part in enumerate(given):
+        parts.append(part)
+        for other in given[:place]:
+            for first, second in permutations((part.file, other.file)):
+                file = first.with_name(f"{first.stem}+{second.stem}.yaml")
+                combination = _parts(file, ()) if file.is_file() else []
+                if combination and _class_of(combination) in (None, chosen):
+                    parts += combination
+    return parts
+
+
+def _class_of(parts: Sequence[Part]) -> str | None:
+    """The class of the method that these files choose."""
+    model = _merged(parts).get("model")
+    return model.get("class_path") if isinstance(model, dict) else None
+
+
+def _merged(parts: Sequence[Part]) -> dict[str, Any]:
+    merged = merge([part.content for part in parts])
     assert isinstance(merged, dict)
     return merged
 
@@ -58,7 +104,7 @@ def merge(fragments: Fragments) -> Any:
     return {key: merge([mapping[key] for mapping in mappings if key in mapping]) for key in keys}
 
 
-def _fragments(file: Path, pointing: tuple[Path, ...]) -> list[dict[str, Any]]:
+def _parts(file: Path, pointing: tuple[Path, ...]) -> list[Part]:
     """The files that a file includes, then the file itself, each with its pointers resolved."""
     content = _read(file, pointing)
     if not isinstance(content, dict):
@@ -67,14 +113,14 @@ def _fragments(file: Path, pointing: tuple[Path, ...]) -> list[dict[str, Any]]:
     if not isinstance(included, list):
         raise ValueError(f"{file}: expected 'include' to be a list of YAML files, got {included!r}")
     pointing = (*pointing, file.resolve())
-    below = [fragment for name in included for fragment in _fragments(file.parent / name, pointing)]
-    return [*below, {key: _resolve(value, key, file, pointing) for key, value in content.items()}]
+    below = [part for name in included for part in _parts(file.parent / name, pointing)]
+    return [*below, Part(file, {key: _resolve(value, key, file, pointing) for key, value in content.items()})]
 
 
 def _resolve(value: Any, key: str, file: Path, pointing: tuple[Path, ...]) -> Any:
     if isinstance(value, str) and value.endswith(SUFFIXES):
         target = file.parent / value
-        content = merge(_fragments(target, pointing))
+        content = _merged(_parts(target, pointing))
         return content[key] if list(content) == [key] else content
     if isinstance(value, dict):
         return {inner: _resolve(item, inner, file, pointing) for inner, item in value.items()}

@@ -55,7 +55,8 @@ def explained() -> Iterator[Outcome]:
 
 
 def quiet() -> None:
-    """Leave out known noise of the libraries."""
+    """Leave out known noise of the libraries, and say a warning in one line, without the line of code it came from."""
+    warnings.formatwarning = lambda message, *_: f"kdlight: warning: {message}\n"  # type: ignore[assignment]
     for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "lightning.pytorch"):
