@@ -46,6 +46,8 @@ def explained() -> Iterator[Outcome]:
         yield outcome
     except SIGTERMException:
         outcome.code = TERMINATED
+    except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into SystemExit(1)
+        outcome.code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else int(stop.code or 0)
     except Exception as error:
         noticed = _noticed_by_kdlight(error) or _of_wandb(error)
         if noticed is None:
@@ -56,7 +58,7 @@ def explained() -> Iterator[Outcome]:
 
 def quiet() -> None:
     """Leave out known noise of the libraries, and say a warning in one line, without the line of code it came from."""
-    warnings.formatwarning = lambda message, *_: f"kdlight: warning: {message}\n"  # type: ignore[assignment]
+    warnings.formatwarning = lambda message, *_: f"kdlight: warning: {message}\n"
     for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "lightning.pytorch"):

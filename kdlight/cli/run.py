@@ -1,5 +1,6 @@
 """``kdlight fit|validate|test|predict``: Lightning's command line with kdlight's runs, configurations and messages."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,14 @@ class KdlightCLI(LightningCLI):
 
     def fit(self, model: Learner, datamodule: LightningDataModule, ckpt_path: str | None, weights_only: bool) -> None:
         """Train, then test the last and the selected weights."""
-        fit_and_test(self.trainer, model, datamodule, self.folder, ckpt_path=ckpt_path)
+        try:
+            fit_and_test(self.trainer, model, datamodule, self.folder, ckpt_path=ckpt_path)
+        except (KeyboardInterrupt, SystemExit):
+            last = self.folder.checkpoint("last")
+            if last.is_file() and self.trainer.is_global_zero:
+                hint = f"the last whole epoch is in {last}, go on with the same command and --ckpt_path last"
+                print(f"kdlight: stopped; {hint}", file=sys.stderr)
+            raise
 
     def predict(self, model: Learner, datamodule: LightningDataModule, ckpt_path: str | None, **options: Any) -> None:
         """Write ``predictions.csv`` into the run's folder."""

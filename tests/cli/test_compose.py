@@ -49,6 +49,43 @@ def test_files_point_at_files_from_their_own_folder(tmp_path):
     }
 
 
+@pytest.fixture
+def combined(tmp_path):
+    """A pair and two methods, and what the pair says with the first of them."""
+    texts = {
+        "pairs/p.yaml": "include: [../recipe.yaml]\nmodel: {init_args: {student: S}}",
+        "recipe.yaml": "trainer: {max_epochs: 1}",
+        "pairs/p+dkd.yaml": "trainer: {max_epochs: 2}\nmodel: {class_path: DKD, init_args: {beta: 2}}",
+        "methods/dkd.yaml": "model: {class_path: DKD, init_args: {beta: 8}}",
+        "methods/kd.yaml": "model: {class_path: KD}",
+    }
+    return {name: write(tmp_path, name, text) for name, text in texts.items()}
+
+
+def test_what_two_files_say_together_is_above_both_in_either_order(combined, tmp_path):
+    files = [combined["pairs/p.yaml"], combined["methods/dkd.yaml"]]
+    composed = compose(files)
+    assert composed == compose(files[::-1])
+    assert composed["model"]["init_args"] == {"student": "S", "beta": 2}
+    assert composed["trainer"] == {"max_epochs": 2}
+    whole = write(tmp_path, "x/whole.yaml", "include: [../methods/dkd.yaml, ../pairs/p.yaml]\ntrainer: {max_epochs: 3}")
+    assert compose([whole]) == {**composed, "trainer": {"max_epochs": 3}}, "what comes later wins"
+
+
+def test_what_two_files_say_together_is_announced(combined, caplog):
+    with caplog.at_level("INFO"):
+        compose([combined["pairs/p.yaml"], combined["methods/kd.yaml"]])
+        assert not caplog.records
+        compose([combined["pairs/p.yaml"], combined["methods/dkd.yaml"]])
+    assert caplog.messages == [f"with {combined['pairs/p+dkd.yaml']}"]
+
+
+def test_what_two_files_say_together_is_left_where_another_method_replaced_theirs(combined):
+    files = [combined[name] for name in ("methods/dkd.yaml", "methods/kd.yaml", "pairs/p.yaml")]
+    expected = {"trainer": {"max_epochs": 1}, "model": {"class_path": "KD", "init_args": {"student": "S"}}}
+    assert compose(files) == compose([files[0], files[2], files[1]]) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -1,12 +1,13 @@
 """Every shipped YAML is composed, parsed and instantiated; pairs and methods combine in either order."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-from kdlight.cli.compose import compose
+from kdlight.cli.compose import compose, merge
 from kdlight.cli.imports import imported
 from kdlight.cli.run import KdlightCLI
 from kdlight.methods.learner import Learner
@@ -17,7 +18,11 @@ WHOLE = [
     file for file in FILES if {"data", "model"} <= compose([file]).keys() and "class_path" in compose([file])["model"]
 ]
 PARTS = [file for file in FILES if file not in WHOLE]
+COMBINATIONS = [file for file in PARTS if "+" in file.stem]
 METHODS = [file for file in PARTS if file.parent.name == "methods"]
+PAIRS = [file for file in PARTS if file.parent.name == "pairs" and file not in COMBINATIONS]
+TABLE = [file for file in PAIRS if "cifar100" in file.read_text()]
+UNTRAINED = ["--model.untrained_teacher", "true", "--model.teacher_weights", "null"]
 DIGITS = [ROOT / "data/digits.yaml", ROOT / "digits/pair.yaml"]
 
 
@@ -34,16 +39,22 @@ def build(files, *options):
     classes = imported(composed["data"]["class_path"])()
     holders = [composed["model"], *((composed.get("trainer") or {}).get("callbacks") or [])]
     for arguments in (holder.get("init_args", {}) for holder in holders):
-        for network in ("teacher", "student"):
-            if f"{network}_weights" in arguments:
-                spec, path = arguments[network], Path(arguments[f"{network}_weights"])
-                path.parent.mkdir(parents=True, exist_ok=True)
-                made = imported(spec["class_path"])(
-                    classes.num_classes, classes.image_shape, **spec.get("init_args", {})
-                )
+        ensemble = arguments.get("teacher", {}).get("init_args", {})
+        wanted = list(zip(ensemble.get("members", []), ensemble.get("weights", []), strict=True))
+        wanted += [
+            (arguments[name], arguments.get(f"{name}_weights")) for name in ("teacher", "student") if name in arguments
+        ]
+        for spec, path in wanted:
+            if path is not None and path not in options:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                network = imported(spec["class_path"])
+                made = network(classes.num_classes, classes.image_shape, **spec.get("init_args", {}))
                 torch.save(made.state_dict(), path)
-    flags = [flag for file in files for flag in ("--config", str(file))]
-    return Built(["fit", *flags, *options])
+    return Built(["fit", *flags(files), *options])
+
+
+def flags(files):
+    return [flag for file in files for flag in ("--config", str(file))]
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +89,73 @@ def test_a_method_combines_with_a_pair_in_either_order(file):
     assert configurations[0] == configurations[1]
 
 
+@pytest.mark.parametrize("method", METHODS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda file: file.stem)
+def test_every_pair_composes_with_every_method_in_either_order(pair, method):
+    composed = compose([pair, method])
+    assert compose([method, pair]) == composed
+    assert composed["model"]["class_path"] == compose([method])["model"]["class_path"]
+
+
+def test_the_pairs_are_those_of_the_table():
+    assert len(TABLE) == 13
+    for file in TABLE:
+        composed = compose([file])
+        arguments = composed["model"]["init_args"]
+        teacher, student = (arguments[name]["class_path"].rpartition(".")[2] for name in ("teacher", "student"))
+        assert file.stem == f"{teacher}-{student}"
+        assert f"/{teacher}_vanilla/" in arguments["teacher_weights"]
+        mobile = student.startswith(("Mobile", "Shuffle"))
+        assert arguments["optimizer"]["init_args"] == {
+            "lr": 0.01 if mobile else 0.05,
+            "momentum": 0.9,
+            "weight_decay": 5e-4,
+        }
+        assert (composed["trainer"]["max_epochs"], composed["data"]["init_args"]["batch_size"]) == (240, 64)
+
+
 @pytest.mark.parametrize(
-    "file", [file for file in PARTS if file not in METHODS], ids=lambda file: str(file.relative_to(ROOT))
+    ("pair", "method"),
+    [("resnet32x4-resnet8x4", "crd"), ("vgg13-MobileNetV2", "dkd"), ("wrn_40_2-ShuffleV1", "ft")],
+)
+def test_a_pair_of_the_table_is_built_in_either_order(pair, method):
+    files = [ROOT / f"pairs/{pair}.yaml", ROOT / f"methods/{method}.yaml"]
+    first, second = (Built(["fit", *flags(order), *UNTRAINED]) for order in (files, files[::-1]))
+    configurations = [resolved(experiment) for experiment in (first, second)]
+    for configuration in configurations:
+        configuration["trainer"].pop("default_root_dir")
+    assert configurations[0] == configurations[1]
+    assert first.model.student.num_classes == first.model.teacher.num_classes == 100
+
+
+@pytest.mark.parametrize("file", COMBINATIONS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_combination_belongs_to_a_method_and_says_something_that_it_accepts(file):
+    first, _, second = file.stem.partition("+")
+    method = ROOT / f"methods/{second}.yaml"
+    said = compose([file])
+    assert said["model"]["class_path"] == compose([method])["model"]["class_path"]
+    alone = merge([compose([file.with_name(f"{first}.yaml")]), compose([method])])
+    assert merge([alone, said]) == compose([file.with_name(f"{first}.yaml"), method]) != alone
+    accepted = argument_names(said["model"]["class_path"])
+    assert set(said["model"].get("init_args", {})) <= accepted
+
+
+def argument_names(path):
+    """Those of the classes behind ``**kwargs`` included."""
+    signatures = (inspect.signature(made.__init__) for made in imported(path).__mro__ if made is not object)
+    return {name for signature in signatures for name in signature.parameters}
+
+
+def test_what_a_pair_and_a_method_need_together_is_taken_and_yields_to_the_command_line():
+    files = [ROOT / "pairs/wrn_40_2-wrn_40_1.yaml", ROOT / "methods/dkd.yaml"]
+    assert Built(["fit", *flags(files), *UNTRAINED]).model.beta == 6
+    assert Built(["fit", *flags(files), *UNTRAINED, "--model.beta", "3"]).model.beta == 3
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in PARTS if file not in METHODS + COMBINATIONS + TABLE],
+    ids=lambda file: str(file.relative_to(ROOT)),
 )
 def test_a_part_fits_into_an_experiment(file):
     data = next((name for name in ("cifar100", "cifar10") if name in str(file) or name in file.read_text()), "digits")

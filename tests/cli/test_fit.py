@@ -128,6 +128,26 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(workplace):
     assert [row["train/loss"] for row in rows(run)[:completed]] == [row["train/loss"] for row in untouched]
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_run_says_how_to_go_on(workplace, sent, code):
+    run = workplace / f"runs/stopped{code}"
+    options = [*TINY, "--trainer.max_epochs=500", "--trainer.callbacks=null", f"--trainer.default_root_dir={run}"]
+    command = [sys.executable, "-m", "kdlight", "fit", "--config", str(ROOT / "configs/digits/kd.yaml"), *options]
+    process = subprocess.Popen(
+        command, cwd=workplace, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    while not (run / "metrics.csv").is_file() or len(rows(run)) < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "--ckpt_path last" in errors
+    assert "Traceback" not in errors
+    assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"] >= 1
+
+
 def test_print_config_prints_the_resolved_whole(workplace):
     printed = fit(workplace, "rid", "--trainer.max_epochs=7", "--print_config").stdout
     for line in ("max_epochs: 7", "class_path: kdlight.methods.RID", "num_classes: 10", "lambda2:"):
