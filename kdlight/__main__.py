@@ -13,6 +13,7 @@ COMMANDS = {
     "test": ("kdlight.cli.run", "measure a checkpoint on the test set"),
     "predict": ("kdlight.cli.run", "write the class probabilities of the test set"),
     "pid": ("kdlight.workbench.pid", "decompose what two networks, or arrays, tell about the label"),
+    "methods": ("kdlight.workbench.methods", "list the methods, or show one with its arguments"),
     "compare": ("kdlight.workbench.compare", "print finished runs as a table, and plot their PID"),
 }
 HELP = """usage: kdlight COMMAND [OPTIONS]
@@ -46,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(COMMANDS)}"
         print(f"kdlight: no command '{command}'; {hint}", file=sys.stderr)
         return 2
-    # Threads that spin while they wait starve one another where cores are shared, and small networks then train many times
-    # slower. It has to be set before torch is imported.
+    # Threads that spin while they wait starve one another where cores are shared, and small networks then train many
+    # times slower. It has to be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     runner = importlib.import_module(COMMANDS[command][0]).main
     code: int = runner(arguments)

@@ -4,58 +4,67 @@ Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge D
 Decomposition", AISTATS 2025 (arXiv 2411.07483), definitions 3.1 to 3.3 and appendix D.3.
 """
 
+import time
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from kdlight.data.batch import Batch
+from kdlight.callbacks.comparison import Comparison, Report
+from kdlight.callbacks.filters import HasFilters
+from kdlight.callbacks.probe import Probe
+from kdlight.callbacks.symboliser import Symboliser
 from kdlight.data.module import ImageDataModule
-from kdlight.information.broja import broja
-from kdlight.information.discretizer import Discretizer
-from kdlight.information.histogram import joint_histogram
+from kdlight.information.discretizer import Method
 from kdlight.methods.distiller import frozen_teacher
 from kdlight.methods.learner import Learner
-from kdlight.methods.stages import trial
 from kdlight.models.classifier import Classifier
 
 Split = Literal["val", "test"]
-Array = npt.NDArray[np.float32]
-Symbols = npt.NDArray[np.int64]
+CLUSTERED = ("kmeans", "quantile")
 
 
 class PIDMonitor(Callback):
     """Logs the information that teacher and student share about the label, in bits.
 
-    A fixed set of probe images from the validation split goes through both networks; each stage is flattened,
-    L2-normalised, reduced by PCA and clustered by k-means, as the RID authors do, and the joint histogram of teacher
-    symbol, student symbol and label is decomposed (`kdlight.information.broja`). The teacher is clustered once, with a
-    fixed seed, so that a curve moves because the student moves; the authors cluster it anew each time, unseeded. Per
-    stage: ``pid/<stage>/`` redundant (transferred knowledge), unique_teacher (knowledge left to distil),
-    unique_student, synergistic, information_teacher, information_student, and gap, the certified error of the atoms.
+    Fixed probe images go through both networks; the features of a stage become symbols (by default as the RID authors
+    do: flattened, L2-normalised, reduced by PCA, clustered by k-means), and the joint histogram of teacher symbol,
+    student symbol and label is decomposed. Logged per stage as ``pid/<stage>/…``: redundant (transferred knowledge),
+    unique_teacher (knowledge left to distil), unique_student, synergistic, information_teacher, information_student and
+    gap, with bias corrections, 95 % intervals and fractions as `kdlight.information.atoms.estimated_atoms` names them.
+    After training the same is measured once on the test set, as in the paper: ``pid_test/<stage>/…``. ``pid/seconds``
+    is what the measurement cost. Nothing is done during a training step.
 
-    After training the same is measured once on the test set, as in the paper: ``pid_test/<stage>/``. Without a
-    validation split (``val_size: 0``) that is all.
+    Where paper and authors' code have it otherwise: they fit the clusters on the images that they count, which inflates
+    the information; here they are fitted on images of the training split, and counted are others. They cluster the
+    teacher anew each time, unseeded; here its symbols are made once, kept in the run's folder for a resumed run, and a
+    curve moves because the student moves.
 
-    Clusters are fitted and counted on the same images and the estimates are biased upwards where a cell of the
-    histogram holds few of them, so let clusters^2 * classes stay well below the number of samples.
+    For a method with filters (RID, TED) two more keys say what it certifies, see
+    `kdlight.callbacks.filters.Filtered.certificates`. A stage whose features are not finite is left out with a warning.
 
     Args:
         every_n_epochs: Measure after every n-th epoch; after the last one always.
         stages: Among "stage1", "stage2", … (the student's, paired with the teacher's from the deepest backwards),
             "embedding" and "logits"; null: all stages and the logits.
-        clusters: Symbols of each side.
+        filtered: Measure what the method's filters make of the stages instead, f_t(T) and f_s(S), as
+            ``pid/filtered_<stage>/…``. The teacher's filters learn too, so its symbols are made anew each time.
+        symbols: How features become symbols: "kmeans", "quantile", "probe", or, of logits alone, "predictions".
+        clusters: Symbols of each side, of kmeans and quantile. Let clusters^2 * classes stay below the number of
+            samples.
         components: Principal components before clustering; at most as many as the features have.
-        samples: Probe images; null: the whole split.
-        seed: Of the clustering.
+        samples: Probe images of the measured split, at least 4; null: the whole split.
+        fit_samples: Training images on which clusters are fitted; their features are in memory meanwhile.
+        seed: Of the clustering and the resampling.
         tolerance: Of the decomposition, in bits.
         teacher: For a method that has none (the baseline): the teacher it is compared with.
         teacher_weights: Path of that teacher's weights.
         untrained_teacher: Compare with that teacher as it was initialised.
+
+    Raises:
+        ValueError: If a number is too small, or predictions are asked of something else than logits.
     """
 
     def __init__(
@@ -63,31 +72,41 @@ class PIDMonitor(Callback):
         *,
         every_n_epochs: int = 1,
         stages: Sequence[str] | None = None,
+        filtered: bool = False,
+        symbols: Method = "kmeans",
         clusters: int = 4,
         components: int = 10,
         samples: int | None = None,
+        fit_samples: int = 2_000,
         seed: int = 0,
         tolerance: float = 1e-6,
         teacher: Classifier | None = None,
         teacher_weights: str | None = None,
         untrained_teacher: bool = False,
     ) -> None:
+        least = {"every_n_epochs": (every_n_epochs, 1), "samples": (samples, 4), "fit_samples": (fit_samples, 2)}
+        for name, (value, smallest) in least.items():
+            if value is not None and value < smallest:
+                raise ValueError(f"PIDMonitor: expected {name} of at least {smallest}, got {value}")
+        if symbols == "predictions" and (filtered or stages is None or list(stages) != ["logits"]):
+            raise ValueError(f"PIDMonitor: predictions are symbols of logits: expected stages [logits], got {stages}")
         self.every_n_epochs = every_n_epochs
         self.stages = stages
-        self.clusters, self.components, self.seed = clusters, components, seed
-        self.samples = samples
+        self.filtered = filtered
+        self.symboliser = Symboliser(symbols, clusters, components, seed)
+        self.samples, self.fit_samples = samples, fit_samples
         self.tolerance = tolerance
         self.teacher = None if teacher is None else frozen_teacher(teacher, teacher_weights, untrained_teacher)
-        self.test: dict[str, dict[str, float]] = {}
-        self._probe: list[Batch] = []
-        self._places: list[_Place] = []
-        self._teacher_symbols: list[Symbols] = []
+        self.test: Report = {}
+        self._validation: Comparison | None = None
+        self._left_out: set[str] = set()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the probe images from the validation split and the teacher's symbols of them.
 
         Raises:
-            ValueError: If neither the method nor this callback has a teacher, or the data offer no probe images.
+            ValueError: If neither the method nor this callback has a teacher, the data offer no probe images, stages
+                are asked for that there are not, or the teacher's features are not finite.
         """
         data: Any = getattr(trainer, "datamodule", None)
         if not isinstance(data, ImageDataModule):
@@ -98,108 +117,73 @@ class PIDMonitor(Callback):
                 f"PIDMonitor measures against a teacher and {type(pl_module).__name__} has none: give the callback "
                 "teacher and teacher_weights"
             )
+        if self.filtered and not isinstance(pl_module, HasFilters):
+            raise ValueError(
+                f"PIDMonitor: filtered needs a method with filters and heads, such as RID, and "
+                f"{type(pl_module).__name__} has none; leave filtered out"
+            )
+        self._validation = None
         if trainer.is_global_zero and data.val_size > 0:
-            self._take_probe(data, "val", pl_module)
+            self._validation = self._comparison(trainer, "val", pl_module)
+            sides = self.symboliser.clusters if self.symboliser.method in CLUSTERED else data.num_classes
+            cells = sides**2 * data.num_classes
+            if self._validation.samples < 5 * cells:
+                rank_zero_info(
+                    f"PIDMonitor: {self._validation.samples} samples for {sides} x {sides} x {data.num_classes} = "
+                    f"{cells} cells are fewer than 5 a cell: expect bias, in the synergy above all, which the "
+                    "correction leaves in part; fewer clusters or more samples help"
+                )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure on the validation split and log."""
         epoch = trainer.current_epoch + 1
         due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs or trainer.should_stop
-        if due and self._probe and trainer.is_global_zero:
-            for stage, atoms in self._measure(pl_module).items():
-                for name, value in atoms.items():
-                    self.log(f"pid/{stage}/{name}", value, rank_zero_only=True)
+        if due and self._validation is not None:
+            started = time.perf_counter()
+            for stage, report in self._measured(self._validation, trainer, pl_module).items():
+                for name, value in report.items():
+                    pl_module.log(f"pid/{stage}/{name}", value, rank_zero_only=True)
+            pl_module.log("pid/seconds", time.perf_counter() - started, rank_zero_only=True)
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the last weights on the test set, once."""
-        if not trainer.is_global_zero or trainer.fast_dev_run:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure the last weights on the test set, once, before they leave the device."""
+        if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
             return
-        data: Any = trainer.datamodule
+        started = time.perf_counter()
+        data: Any = getattr(trainer, "datamodule", None)
         data.setup("test")
-        self._take_probe(data, "test", pl_module)
-        self.test = self._measure(pl_module)
+        self.test = self._measured(self._comparison(trainer, "test", pl_module), trainer, pl_module)
         flat = {
-            f"pid_test/{stage}/{name}": value for stage, atoms in self.test.items() for name, value in atoms.items()
+            f"pid_test/{stage}/{name}": value for stage, report in self.test.items() for name, value in report.items()
         }
+        flat |= {"pid_test/seconds": time.perf_counter() - started, "epoch": trainer.current_epoch}
         for logger in trainer.loggers:
-            logger.log_metrics({**flat, "epoch": trainer.current_epoch}, step=trainer.global_step)
+            logger.log_metrics(flat, step=trainer.global_step)
 
-    def _take_probe(self, data: ImageDataModule, split: Split, learner: LightningModule) -> None:
-        assert self.teacher is not None and isinstance(learner, Learner)
-        count = None if self.samples is None else min(self.samples, len(data.split(split)))
-        self._probe = data.probe_batches(split, count)
-        self.teacher.convert(lambda tensor: tensor.to(learner.device))
-        of_student = trial(learner.student, learner.student.image_shape).stages
-        of_teacher = trial(self.teacher.model, learner.student.image_shape).stages
-        self._places = stage_places(len(of_student), len(of_teacher), self.stages)
-        features = self._features(self.teacher.model, [place.teacher for place in self._places])
-        self._teacher_symbols = [self._symbols(values) for values in features]
-
-    def _measure(self, learner: LightningModule) -> dict[str, dict[str, float]]:
+    def _comparison(self, trainer: Trainer, split: Split, learner: LightningModule) -> Comparison:
+        assert self.teacher is not None
         assert isinstance(learner, Learner)
-        target = torch.cat([batch.target for batch in self._probe]).numpy()
-        of_student = self._features(learner.student, [place.student for place in self._places])
-        measured = {}
-        for place, first, features in zip(self._places, self._teacher_symbols, of_student, strict=True):
-            counts = joint_histogram(first, self._symbols(features), target)
-            pid = broja(counts / counts.sum(), tolerance=self.tolerance)
-            measured[place.name] = {
-                "redundant": float(pid.redundant),
-                "unique_teacher": float(pid.unique_first),
-                "unique_student": float(pid.unique_second),
-                "synergistic": float(pid.synergistic),
-                "information_teacher": float(pid.information_first),
-                "information_student": float(pid.information_second),
-                "gap": float(pid.gap),
-            }
-        return measured
+        self.teacher.convert(lambda tensor: tensor.to(learner.device))
+        data: Any = getattr(trainer, "datamodule", None)
+        return Comparison(
+            learner,
+            self.teacher,
+            Probe.take(data, split, self.samples, self.fit_samples),
+            self.symboliser,
+            stages=self.stages,
+            filtered=self.filtered,
+            tolerance=self.tolerance,
+            keep_in=None if getattr(trainer, "fast_dev_run", False) else Path(trainer.default_root_dir),
+        )
 
-    def _features(self, model: Classifier, places: Sequence[int | str]) -> list[Array]:
-        """One array (samples, features) a place, computed in evaluation mode and full precision."""
-        modes = {module: module.training for module in model.modules()}
-        device = next(model.parameters()).device
-        collected: list[list[Tensor]] = [[] for _ in places]
-        model.eval()
-        with torch.no_grad():
-            for batch in self._probe:
-                computed = model.activations(batch.images.to(device))
-                for values, place in zip(collected, places, strict=True):
-                    chosen = computed.stages[place] if isinstance(place, int) else getattr(computed, place)
-                    values.append(chosen.flatten(1).float().cpu())
-        for module, training in modes.items():
-            module.training = training
-        return [torch.cat(values).numpy() for values in collected]
-
-    def _symbols(self, features: Array) -> Symbols:
-        discretizer = Discretizer(clusters=self.clusters, components=self.components, seed=self.seed)
-        return discretizer.fit_transform(features)
-
-
-class _Place(NamedTuple):
-    """A name in the log and the stage's place, or the attribute of `Activations`, in each network."""
-
-    name: str
-    student: int | str
-    teacher: int | str
-
-
-def stage_places(of_student: int, of_teacher: int, names: Sequence[str] | None) -> list[_Place]:
-    """What is measured, by name.
-
-    Args:
-        of_student: Number of the student's stages.
-        of_teacher: Number of the teacher's stages.
-        names: What was asked for; None: all shared stages and the logits.
-
-    Raises:
-        ValueError: If a name is not among what both networks have.
-    """
-    shared = range(max(0, of_student - of_teacher), of_student)
-    known = {f"stage{place + 1}": (place, place - of_student + of_teacher) for place in shared}
-    places = [_Place(name, *pair) for name, pair in known.items()]
-    places += [_Place(name, name, name) for name in ("embedding", "logits")]
-    wrong = [name for name in names or () if name not in {place.name for place in places}]
-    if wrong:
-        raise ValueError(f"PIDMonitor: expected stages among {', '.join(place.name for place in places)}, got {wrong}")
-    wanted = names if names is not None else [place.name for place in places if place.name != "embedding"]
-    return [place for place in places if place.name in wanted]
+    def _measured(self, comparison: Comparison, trainer: Trainer, learner: LightningModule) -> Report:
+        assert isinstance(learner, Learner)
+        report = comparison.measure(learner)
+        for stage in [stage for stage in comparison.stages if stage not in report and stage not in self._left_out]:
+            self._left_out.add(stage)
+            rank_zero_warn(
+                f"PIDMonitor: the student's {stage} is not finite after epoch {trainer.current_epoch}; its atoms are "
+                "left out as long as it is not",
+                category=UserWarning,
+            )
+        return report

@@ -3,6 +3,7 @@
 Joint distributions are arrays with axes (first source, second source, target).
 """
 
+from kdlight.information.atoms import estimated_atoms
 from kdlight.information.bootstrap import BootstrapPID, Interval, bootstrap
 from kdlight.information.broja import broja
 from kdlight.information.discretizer import Discretizer
@@ -20,6 +21,7 @@ __all__ = [
     "bootstrap",
     "broja",
     "entropy",
+    "estimated_atoms",
     "gaussian_pid",
     "i_min",
     "i_mmi",

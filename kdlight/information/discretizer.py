@@ -61,6 +61,11 @@ class Discretizer:
         self._model: Any = None
 
     @property
+    def fitted(self) -> bool:
+        """Whether ``transform`` can be called."""
+        return self._width is not None
+
+    @property
     def symbols(self) -> int:
         """Number of possible symbols, a size for ``joint_histogram``. For the other methods known once fitted."""
         return self._symbols
@@ -97,13 +102,13 @@ class Discretizer:
             RuntimeError: before ``fit``.
         """
         rows = _rows(features)
-        if self._width is None:
+        if not self.fitted:
             raise RuntimeError("the discretizer is not fitted: call fit or fit_transform first")
         if rows.shape[1] != self._width:
             raise ValueError(f"features: expected {self._width} numbers a sample as fitted, got {rows.shape[1]}")
         if self.method == "predictions":
             return np.asarray(rows.argmax(axis=1), dtype=np.int64)
-        projected = self._project(rows)
+        projected = self._project(_unit(rows))
         if self.method == "quantile":
             return np.asarray(np.searchsorted(self._model, projected[:, 0]), dtype=np.int64)
         if isinstance(self._model, int):
@@ -141,7 +146,8 @@ class Discretizer:
         from sklearn.decomposition import PCA
 
         self._pca, self._scale = None, 1.0
-        single, rows = rows.dtype == np.float32, _unit(rows)
+        single = rows.dtype == np.float32
+        rows = _unit(rows)
         if np.ptp(rows, axis=0).max() > _CONSTANT:
             components = min(self.components, *rows.shape)
             # Components of float32 features need no more precision, at which they take a third of the time.
@@ -153,7 +159,7 @@ class Discretizer:
     def _project(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         if self._pca is None:
             return np.zeros((len(rows), 1))
-        return np.asarray(np.round(self._scale * self._pca.transform(_unit(rows)), _DECIMALS))
+        return np.asarray(np.round(self._scale * self._pca.transform(rows), _DECIMALS))
 
     def _fit_kmeans(self, projected: npt.NDArray[np.float64]) -> None:
         from sklearn.cluster import KMeans
@@ -185,8 +191,9 @@ def _rows(features: npt.ArrayLike) -> npt.NDArray[Any]:
 def _unit(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Rows divided by their length; zeros stay."""
     rows = rows.astype(np.float64)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(length > 0, length, 1.0))
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]  # without a second array of this size
+    rows /= np.where(length > 0, length, 1.0)
+    return rows
 
 
 def _classes(target: npt.ArrayLike | None, samples: int) -> Symbols:

@@ -49,14 +49,14 @@ class Result:
         train_seconds = sum(row.get("seconds", 0.0) for row in epochs.values())
         rates = [row["images_per_second"] for row in epochs.values() if "images_per_second" in row]
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        monitors = (callback.test for callback in callbacks if isinstance(callback, PIDMonitor))
+        monitors = [callback.test for callback in callbacks if isinstance(callback, PIDMonitor)]
         content = {
             "method": type(model).__name__,
             "student_parameters": sum(parameter.numel() for parameter in model.student.parameters()),
             "epochs": len(epochs),
             "test": self.test,
             "final": epochs[max(epochs)],
-            "pid_test": next(monitors, {}),
+            "pid_test": {stage: atoms for test in monitors for stage, atoms in test.items()},
             "seed": int(os.environ.get("PL_GLOBAL_SEED", 0)),
             "teacher_sha256": model.teacher.sha256() if isinstance(model, Distiller) else None,
             "seconds": time.perf_counter() - self.started,

@@ -1,0 +1,52 @@
+"""What is measured of two networks, and where it lies in each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from kdlight.models.activations import Activations
+
+
+class Place(NamedTuple):
+    """A name in the log and the stage's place, or the attribute of `Activations`, in each network."""
+
+    name: str
+    student: int | str
+    teacher: int | str
+
+
+def stage_places(of_student: int, of_teacher: int, names: Sequence[str] | None) -> list[Place]:
+    """What is measured, by name.
+
+    Args:
+        of_student: Number of the student's stages.
+        of_teacher: Number of the teacher's stages; they are paired from the deepest backwards.
+        names: What was asked for; None: all shared stages and the logits.
+
+    Raises:
+        ValueError: If a name is not among what both networks have.
+    """
+    shared = range(max(0, of_student - of_teacher), of_student)
+    places = [Place(f"stage{place + 1}", place, place - of_student + of_teacher) for place in shared]
+    places += [Place(name, name, name) for name in ("embedding", "logits")]
+    wanted = names if names is not None else [place.name for place in places if place.name != "embedding"]
+    require_known(wanted, [place.name for place in places])
+    return [place for place in places if place.name in wanted]
+
+
+def require_known(names: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse names of stages that there are not.
+
+    Raises:
+        ValueError: If a name is not among the known ones.
+    """
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise ValueError(f"PID: expected stages among {', '.join(known)}, got {', '.join(wrong)}")
+
+
+def taken(computed: Activations, place: int | str) -> Tensor:
+    """The features of a place, (batch, …)."""
+    features: Tensor = computed.stages[place] if isinstance(place, int) else getattr(computed, place)
+    return features
