@@ -69,6 +69,7 @@ class CAKD(LogitDistiller):
     """
 
     compares_logits = False  # features alone do not
+    distils = "logits, features"
 
     def __init__(
         self,

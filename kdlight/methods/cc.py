@@ -30,6 +30,8 @@ class CC(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    distils = "relations of samples"
+
     def __init__(
         self, student: Classifier, teacher: Teacher, *, cc_weight: float = 0.02, dim: int = 128, **features: Any
     ) -> None:

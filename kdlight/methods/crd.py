@@ -42,6 +42,8 @@ class CRD(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    distils = "relations of samples"
+
     def __init__(
         self,
         student: Classifier,

@@ -28,6 +28,8 @@ class DIST(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
+    distils = "relations of logits"
+
     def __init__(
         self,
         student: Classifier,

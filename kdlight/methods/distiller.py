@@ -58,6 +58,7 @@ class Distiller(Learner):
     """
 
     compares_logits: ClassVar[bool] = False
+    distils: ClassVar[str] = "–"  # what is compared, as `kdlight methods` lists it
 
     def __init__(
         self,

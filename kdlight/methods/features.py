@@ -24,6 +24,8 @@ class FeatureDistiller(Distiller):
         distiller: The arguments of `Distiller`.
     """
 
+    distils = "features"
+
     def __init__(
         self,
         student: Classifier,

@@ -30,6 +30,7 @@ class LogitDistiller(Distiller):
     """
 
     compares_logits = True
+    distils = "logits"
 
     def __init__(
         self,

@@ -25,6 +25,8 @@ class RKD(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    distils = "relations of samples"
+
     def __init__(
         self,
         student: Classifier,

@@ -9,6 +9,8 @@ import kdlight  # noqa: F401  before lightning
 import torch
 from lightning.pytorch import Callback
 
+from kdlight.callbacks.optimal_brain_damage import OptimalBrainDamage
+from kdlight.methods.supervised import Supervised
 from tests.methods.conftest import build, digits, shipped, trainer
 
 warnings.filterwarnings("ignore")
@@ -33,20 +35,30 @@ def gathered(value):
 
 def main(names):
     torch.set_num_threads(1)
-    for method in (method for method in shipped() if method.__name__ in names):
-        model, samples = build(method), SeenSamples()
-        loop = trainer("runs", 3, strategy="ddp", devices=2, callbacks=[samples])
+    methods = {method.__name__: method for method in shipped()}
+    for case in names:
+        prune = [OptimalBrainDamage(first_epoch=1, sparsity=0.5)] if case == "OptimalBrainDamage" else []
+        model, samples = build(Supervised if prune else methods[case]), SeenSamples()
+        loop = trainer("runs", 3, strategy="ddp", devices=2, callbacks=[samples, *prune])
         loop.fit(model, datamodule=digits())
         first, second = gathered({name: value.clone() for name, value in model.state_dict().items()})
         assert first.keys() == second.keys()
         for name in first:
-            assert torch.equal(first[name], second[name]), f"{method.__name__}: {name} differs between the processes"
+            assert torch.equal(first[name], second[name]), f"{case}: {name} differs between the processes"
+        for callback in prune:
+            masks, others = gathered(callback.state_dict()["kept"])
+            assert any((~mask).any() for mask in masks.values())
+            assert all(torch.equal(mask, others[name]) for name, mask in masks.items())
+            assert not any(model.student.get_parameter(name)[~mask].any() for name, mask in masks.items())
         ours, theirs = gathered(samples.seen)
         assert ours
         assert theirs
         assert not set(ours) & set(theirs), "the processes share samples"
         if loop.is_global_zero:
-            print("in step:", method.__name__, flush=True)
+            print("in step:", case, flush=True)
+    # Without this a process that ends while the other still talks to it is aborted now and then.
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every method on two processes of the CPU: disjoint samples, and in the end bit-equal weights and buffers."""
+"""Every method, and pruning, on two processes of the CPU: disjoint samples, then bit-equal weights and buffers."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from tests.methods.conftest import shipped
 
 ROOT = Path(__file__).parents[2]
 FEW = ["KD", "RID", "TED", "VID", "Supervised"]
-OTHERS = sorted({method.__name__ for method in shipped()} - set(FEW))
+OTHERS = [*sorted({method.__name__ for method in shipped()} - set(FEW)), "OptimalBrainDamage"]
 
 
 @pytest.mark.parametrize("names", [FEW, pytest.param(OTHERS, marks=pytest.mark.slow)], ids=["few", "others"])
