@@ -36,6 +36,7 @@ class Comparison:
         probe: The images.
         symboliser: How features become symbols.
         stages: Names of what is measured; None: all shared stages and, unfiltered, the logits.
+        target: Name of the further target that the probe is about, for the report; None: the label.
         filtered: Measure f_t(T) and f_s(S); then the teacher's symbols are made anew each time.
         tolerance: Of the decomposition, in bits.
         keep_in: Folder that keeps the teacher's symbols; None: they are not kept.
@@ -52,12 +53,13 @@ class Comparison:
         symboliser: Symboliser,
         *,
         stages: Sequence[str] | None,
+        target: str | None,
         filtered: bool,
         tolerance: float,
         keep_in: Path | None,
     ) -> None:
         self.teacher, self.probe, self.symboliser = teacher, probe, symboliser
-        self.filtered = filtered
+        self.filtered, self.target = filtered, target
         self.tolerance = tolerance
         if filtered:
             assert isinstance(learner, HasFilters)
@@ -80,12 +82,22 @@ class Comparison:
     @property
     def stages(self) -> list[str]:
         """What is measured, as the report names it."""
-        return [f"filtered_{place.name}" if self.filtered else place.name for place in self._places]
+        return [self.prefix + place.name for place in self._places]
+
+    @property
+    def prefix(self) -> str:
+        """What sets the names of this comparison apart from those of the stages about the label."""
+        return ("filtered_" if self.filtered else "") + (f"{self.target}_" if self.target else "")
 
     @property
     def samples(self) -> int:
         """How many images are counted."""
         return len(self.probe.target)
+
+    @property
+    def classes(self) -> int:
+        """How many classes the images are of."""
+        return int(self.probe.target.max()) + 1
 
     def measure(self, learner: Learner) -> Report:
         """The atoms of each stage, and what filters and heads certify; without stages that are not finite."""
@@ -96,7 +108,8 @@ class Comparison:
                 lambda batch: self._features(learner, batch, filters, counted=True), self.probe.counted, fitted
             )
         target = self.probe.target
-        certificates = filters.certificates(entropy(np.bincount(target) / len(target))) if filters else {}
+        certified = filters is not None and self.target is None  # the heads counted are those of the label
+        certificates = filters.certificates(entropy(np.bincount(target) / len(target))) if filters and certified else {}
         symbols = {**symbols, **{f"teacher {name}": values for name, values in self._teacher_symbols.items()}}
         report: Report = {}
         for stage, (name, *_) in zip(self.stages, self._places, strict=True):
@@ -117,7 +130,7 @@ class Comparison:
         maps = {}
         if filters is not None and (self.filtered or counted):
             maps = filters.maps(student, self.teacher.activations(images_for(self.teacher.model, batch)))
-        if filters is not None and counted:
+        if filters is not None and counted and self.target is None:
             filters.count(maps, batch.target)
         if not self.filtered:
             return {place.name: taken(student, place.student) for place in self._places}

@@ -51,6 +51,8 @@ class PIDMonitor(Callback):
             "embedding" and "logits"; null: all stages and the logits.
         filtered: Measure what the method's filters make of the stages instead, f_t(T) and f_s(S), as
             ``pid/filtered_<stage>/…``. The teacher's filters learn too, so its symbols are made anew each time.
+        target: Name of a further target of the data, such as CIFAR-100's "coarse", instead of the label; logged as
+            ``pid/<target>_<stage>/…``. A run may have a monitor for each.
         symbols: How features become symbols: "kmeans", "quantile", "probe", or, of logits alone, "predictions".
         clusters: Symbols of each side, of kmeans and quantile. Let clusters^2 * classes stay below the number of
             samples.
@@ -73,6 +75,7 @@ class PIDMonitor(Callback):
         every_n_epochs: int = 1,
         stages: Sequence[str] | None = None,
         filtered: bool = False,
+        target: str | None = None,
         symbols: Method = "kmeans",
         clusters: int = 4,
         components: int = 10,
@@ -93,6 +96,7 @@ class PIDMonitor(Callback):
         self.every_n_epochs = every_n_epochs
         self.stages = stages
         self.filtered = filtered
+        self.target = target
         self.symboliser = Symboliser(symbols, clusters, components, seed)
         self.samples, self.fit_samples = samples, fit_samples
         self.tolerance = tolerance
@@ -125,11 +129,12 @@ class PIDMonitor(Callback):
         self._validation = None
         if trainer.is_global_zero and data.val_size > 0:
             self._validation = self._comparison(trainer, "val", pl_module)
-            sides = self.symboliser.clusters if self.symboliser.method in CLUSTERED else data.num_classes
-            cells = sides**2 * data.num_classes
+            classes = self._validation.classes
+            sides = self.symboliser.clusters if self.symboliser.method in CLUSTERED else classes
+            cells = sides**2 * classes
             if self._validation.samples < 5 * cells:
                 rank_zero_info(
-                    f"PIDMonitor: {self._validation.samples} samples for {sides} x {sides} x {data.num_classes} = "
+                    f"PIDMonitor: {self._validation.samples} samples for {sides} x {sides} x {classes} = "
                     f"{cells} cells are fewer than 5 a cell: expect bias, in the synergy above all, which the "
                     "correction leaves in part; fewer clusters or more samples help"
                 )
@@ -143,7 +148,7 @@ class PIDMonitor(Callback):
             for stage, report in self._measured(self._validation, trainer, pl_module).items():
                 for name, value in report.items():
                     pl_module.log(f"pid/{stage}/{name}", value, rank_zero_only=True)
-            pl_module.log("pid/seconds", time.perf_counter() - started, rank_zero_only=True)
+            pl_module.log(f"pid/{self._validation.prefix}seconds", time.perf_counter() - started, rank_zero_only=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the last weights on the test set, once, before they leave the device."""
@@ -168,9 +173,10 @@ class PIDMonitor(Callback):
         return Comparison(
             learner,
             self.teacher,
-            Probe.take(data, split, self.samples, self.fit_samples),
+            Probe.take(data, split, self.samples, self.fit_samples, self.target),
             self.symboliser,
             stages=self.stages,
+            target=self.target,
             filtered=self.filtered,
             tolerance=self.tolerance,
             keep_in=None if getattr(trainer, "fast_dev_run", False) else Path(trainer.default_root_dir),

@@ -26,7 +26,12 @@ class Probe(NamedTuple):
 
     @classmethod
     def take(
-        cls, data: ImageDataModule, split: Literal["val", "test"], samples: int | None, fit_samples: int
+        cls,
+        data: ImageDataModule,
+        split: Literal["val", "test"],
+        samples: int | None,
+        fit_samples: int,
+        target: str | None = None,
     ) -> "Probe":
         """Fixed images of splits that the data have set up; at most as many as there are.
 
@@ -35,10 +40,14 @@ class Probe(NamedTuple):
             split: Which is measured.
             samples: How many of its images; None: all.
             fit_samples: How many training images the clusters are fitted on.
+            target: Name of a further target that takes the place of the label; None: the label.
+
+        Raises:
+            ValueError: If the data have no such target.
         """
         count = None if samples is None else min(samples, len(data.split(split)))
         fitted = data.probe_batches("train", min(fit_samples, len(data.split("train"))))
-        return cls(fitted, data.probe_batches(split, count))
+        return cls(*([_about(target, batch) for batch in part] for part in (fitted, data.probe_batches(split, count))))
 
     @property
     def target(self) -> Symbols:
@@ -51,6 +60,15 @@ class Probe(NamedTuple):
         for batch in (*self.fitted, *self.counted):
             digest.update(batch.images.numpy().tobytes())
         return digest.hexdigest()
+
+
+def _about(target: str | None, batch: Batch) -> Batch:
+    if target is None:
+        return batch
+    if target not in batch.targets:
+        known = ", ".join(batch.targets) or "none"
+        raise ValueError(f"PIDMonitor: expected a further target of the data ({known}), got {target!r}")
+    return batch._replace(target=batch.targets[target])
 
 
 @contextmanager

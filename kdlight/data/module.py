@@ -3,6 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -33,6 +34,8 @@ class ImageDataModule(LightningDataModule):
         augment: random crops, and flips where a mirrored image is still of its class.
         mean: per channel, for pixels in [0, 1].
         std: per channel, for pixels in [0, 1].
+        labels: false for a transfer set without labels: the training images come with target -1, which every supervised
+            term leaves out. Validation and test keep theirs.
         train_per_class: trains on this many images of each class, of those left; None for all.
         batch_size: images per training step and process.
         eval_batch_size: at most so many images per validation, test or prediction step and process.
@@ -54,6 +57,7 @@ class ImageDataModule(LightningDataModule):
         augment: bool,
         mean: Sequence[float],
         std: Sequence[float],
+        labels: bool = True,
         train_per_class: int | None = None,
         batch_size: int = 64,
         eval_batch_size: int = 256,
@@ -74,6 +78,7 @@ class ImageDataModule(LightningDataModule):
             raise ValueError(
                 f"mean and std need {channels} numbers each, std above 0, but are {list(mean)} and {list(std)}"
             )
+        self.labels = labels
         self.val_size, self.train_per_class = val_size, train_per_class
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.augment, self.mean, self.std, self.seed = augment, tuple(mean), tuple(std), seed
@@ -124,7 +129,10 @@ class ImageDataModule(LightningDataModule):
                 )
             generator = seeded_generator(SPLIT_SEED, 1)
             kept = kept[first_per_class(samples.target[kept], self.train_per_class, generator)]
-        self._splits["train"] = samples.subset(kept)
+        train = samples.subset(kept)
+        if not self.labels:
+            train = replace(train, target=torch.full_like(train.target, -1), targets={})
+        self._splits["train"] = train
         if self.val_size > 0:
             self._splits["val"] = samples.subset(held_out)
 

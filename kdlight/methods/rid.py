@@ -3,7 +3,7 @@ Information Decomposition", AISTATS 2025 (arXiv 2411.07483). Authors' code: gith
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,18 @@ INITIAL_RAW_VARIANCE = 5.0
 MINIMAL_VARIANCE = 1e-3
 
 Phase = Literal["warmup", "filters", "student"]
+
+
+class FurtherTarget(NamedTuple):
+    """A target of RID beside the label.
+
+    Attributes:
+        classes: How many it has.
+        weight: Its weight w in the sum; the label's is 1.
+    """
+
+    classes: int
+    weight: float = 1.0
 
 
 class RID(FeatureDistiller):
@@ -54,6 +66,10 @@ class RID(FeatureDistiller):
     Filters and heads are the code's: f_t is 1x1 convolution t -> t, BN, ReLU, 1x1 convolution t -> s, f_s the same with
     s -> 2s -> s, g_t is ReLU of the flat map and one linear layer; sigma_c = softplus(a_c) + 1e-3, a_c starts at 5.
 
+    Several targets at once (`further_targets`; the paper has one): the sum of w_i Red(Y_i : T, S) is bounded through
+    one filter per stage with a head for each target; phase 1 and the warm-up minimise
+    ``sum over targets of w_i CE(Y_i, g_i(f_t(T)))``. `PIDMonitor` measures each by its ``target``.
+
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
@@ -64,6 +80,7 @@ class RID(FeatureDistiller):
         lambda1: Weight of the student's cross-entropy in phase 2.
         lambda2: Weight of variance penalty and mismatch in phase 2; the paper does not state it.
         filter_mismatch_weight: Weight of the mismatch in phase 1; 1 in paper and code.
+        further_targets: Further targets of the data by name, for CIFAR-100 ``{coarse: {classes: 20}}``.
         stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
         reduction: "sum" over a sample's elements and mean over the batch (paper), or "mean" over all (code).
         features: The arguments of `FeatureDistiller`.
@@ -81,6 +98,7 @@ class RID(FeatureDistiller):
         warmup_epochs: int | None = 30,
         cycle_epochs: int = 30,
         filter_ratio: float = 0.25,
+        further_targets: dict[str, FurtherTarget] | None = None,
         stages: Sequence[int] | None = None,
         reduction: Reduction = "sum",
         **features: Any,
@@ -100,6 +118,13 @@ class RID(FeatureDistiller):
             self.student_filters.append(bottleneck_filter(of_student, 2 * of_student, of_student))
             self.teacher_heads.append(feature_head(pair.student_shape, student.num_classes))
             self.raw_variances.append(nn.Parameter(torch.full((of_student,), INITIAL_RAW_VARIANCE)))
+        self.further_targets = further_targets or {}
+        self.further_heads = nn.ModuleDict(
+            {
+                name: nn.ModuleList(feature_head(pair.student_shape, target.classes) for pair in self.pairs)
+                for name, target in self.further_targets.items()
+            }
+        )
 
     def phase(self, epoch: int) -> Phase:
         """The phase of an epoch, counted from 0."""
@@ -115,11 +140,11 @@ class RID(FeatureDistiller):
         """Teacher filters and heads, or student, student filters and variances."""
         if self.phase(epoch) == "student":
             return self.student, self.student_filters, self.raw_variances
-        return self.teacher_filters, self.teacher_heads
+        return self.teacher_filters, self.teacher_heads, self.further_heads
 
     def rates(self) -> dict[str, float]:
         """Phase 1 may have its own rate: the authors' code has an optimizer for each phase."""
-        return {"teacher_filters": self.filter_rate, "teacher_heads": self.filter_rate}
+        return dict.fromkeys(("teacher_filters", "teacher_heads", "further_heads"), self.filter_rate)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """The terms of the epoch's phase, one a stage and kind."""
@@ -130,6 +155,9 @@ class RID(FeatureDistiller):
             from_teacher, name = self.teacher_filters[place](of_teacher), f"stage{pair.student + 1}"
             if phase != "student":
                 terms[f"head_{name}"] = cross_entropy(self.teacher_heads[place](from_teacher), batch.target)
+                for target, (_, weight) in self.further_targets.items():
+                    logits = self.further_heads.get_submodule(f"{target}.{place}")(from_teacher)
+                    terms[f"{target}_head_{name}"] = weight * cross_entropy(logits, batch.targets[target])
             if phase == "warmup":
                 continue
             variance = softplus(self.raw_variances[place]) + MINIMAL_VARIANCE

@@ -237,8 +237,16 @@ def test_the_saved_config_has_every_value() -> None:
         "augment": False,
         "mean": (0.3047,),
         "std": (0.3753,),
+        "labels": True,
         "train_per_class": None,
         "batch_size": 64,
         "eval_batch_size": 256,
         "seed": None,
     }
+
+
+def test_a_transfer_set_has_no_labels_to_train_on():
+    data = DigitsDataModule(labels=False)
+    data.setup("fit")
+    assert (data.split("train").target == -1).all()
+    assert (data.split("val").target >= 0).all()
