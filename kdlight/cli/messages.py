@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 PACKAGE = Path(__file__).parents[1]
@@ -48,6 +49,9 @@ def explained() -> Iterator[Outcome]:
         outcome.code = TERMINATED
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into SystemExit(1)
         outcome.code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else int(stop.code or 0)
+    except MisconfigurationException as error:  # Lightning's own checks of the trainer's arguments
+        outcome.code = USER_ERROR
+        _print_error(str(error))
     except Exception as error:
         noticed = _noticed_by_kdlight(error) or _of_wandb(error)
         if noticed is None:

@@ -64,6 +64,8 @@ class KdlightCLI(LightningCLI):
                 raise ValueError(
                     f"no option '{key}' at the top level of {', '.join(self.files)}{nearest(key, top_level)}"
                 )
+            if isinstance(self.composed[key], list):
+                raise ValueError(f"{', '.join(self.files)}: expected '{key}' to be a mapping, got a list")
         try:
             self.config = parser.parse_args(args)
         except ArgumentError as error:

@@ -107,7 +107,7 @@ class Learner(LightningModule, ABC):
         # The randomness of an epoch depends on the seed, the rank and the epoch alone, so a resumed run repeats it.
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) + self.global_rank
         torch.manual_seed(seed * 100_003 + self.current_epoch)
-        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
         learning = self.learners(self.current_epoch)
         if learning is not None:
             for child in self.children():
@@ -121,9 +121,13 @@ class Learner(LightningModule, ABC):
         self.log_dict(logged, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.images))
         return loss
 
-    def on_train_epoch_end(self) -> None:
-        """Give every rank the buffers of the first, so that what is validated is what the checkpoint holds."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """After the last step give every rank the buffers of the first: what is validated is what a checkpoint holds.
+
+        Not later: at the end of an epoch the first rank's progress bar reduces metrics on its own, and another
+        collective operation beside that would never end.
+        """
+        if self.trainer.is_last_batch and torch.distributed.is_available() and torch.distributed.is_initialized():
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, 0)
 

@@ -42,7 +42,7 @@ def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
     if file.suffix.removeprefix(".") not in known:
         raise ValueError(f"{file}: expected a picture format among {', '.join(sorted(known))}, got '{file.suffix}'")
     figure, axes = plt.subplots(
-        1, len(shown), figsize=(3.6 * len(shown) + 0.8, 3.8), sharey=True, squeeze=False, layout="constrained"
+        1, len(shown), figsize=(max(3.6 * len(shown) + 0.8, 8.0), 3.8), sharey=True, squeeze=False, layout="constrained"
     )
     for axis, (run, values) in zip(axes[0], shown.items(), strict=True):
         _panel(axis, values)
@@ -70,5 +70,11 @@ def _panel(axis: Axes, values: dict[str, list[float]]) -> None:
     axis.plot(values["epoch"], values["information_teacher"], "k--", lw=1.2, label="I(Y; teacher)")
     axis.plot(values["epoch"], values["information_student"], "k-", lw=1.6, label="I(Y; student)")
     axis.set_xlabel("epoch")
-    axis.set_xlim(values["epoch"][0], values["epoch"][-1])
+    if len(values["epoch"]) > 1:
+        axis.set_xlim(values["epoch"][0], values["epoch"][-1])
+    else:  # one measurement is no area: draw it as a bar
+        low = 0.0
+        for name, (_, colour) in LAYERS.items():
+            axis.bar(values["epoch"], values[name], bottom=low, color=colour, alpha=0.9)
+            low += values[name][0]
     axis.spines[["top", "right"]].set_visible(False)

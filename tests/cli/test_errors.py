@@ -35,6 +35,7 @@ def said(arguments, capsys):
     [
         (["--trainer.max_epoch", "3"], "trainer.max_epoch", "trainer.max_epochs"),
         (["--trainr.max_epochs", "3"], "trainr.max_epochs", "trainer.max_epochs"),
+        (["--trainer.max_epochs", "-3"], "max_epochs", "non-negative"),
         (["--trainer.max_epochs", "abc"], "trainer.max_epochs", "expected int or null, got 'abc'"),
         (["--model.student.shortcutt", "padding"], "model.student", "did you mean 'shortcut'"),
         (["--model.student", "kdlight.models.resnet21"], "model.student", "did you mean 'resnet20'"),
@@ -76,6 +77,7 @@ def test_wrong_teachers(options, place, answer, capsys):
 def test_keys_of_a_file(tmp_path, capsys):
     for text, answer in (
         ("modle: {}", "did you mean 'model'"),
+        ("model: [{class_path: kdlight.methods.KD}]", "expected 'model' to be a mapping, got a list"),
         ("trainer: {max_epoch: 3}", "did you mean 'trainer.max_epochs'"),
         ("model: {init_args: {optimzer: {class_path: torch.optim.SGD}}}", "did you mean 'optimizer'"),
     ):

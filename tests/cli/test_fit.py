@@ -158,6 +158,7 @@ def test_two_processes_and_reduced_precision(workplace):
     fit(
         workplace, "rid", "--trainer.max_epochs=2", "--model.warmup_epochs=1", "--model.filter_ratio=0",
         "--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.precision=bf16-mixed",
+        "--trainer.enable_progress_bar=true",
         "--trainer.default_root_dir=runs/ddp",
     )  # fmt: skip
     result = json.loads((workplace / "runs/ddp/result.json").read_text())
