@@ -3,7 +3,6 @@
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -34,8 +33,7 @@ class ImageDataModule(LightningDataModule):
         augment: random crops, and flips where a mirrored image is still of its class.
         mean: per channel, for pixels in [0, 1].
         std: per channel, for pixels in [0, 1].
-        labels: false for a transfer set without labels: the training images come with target -1, which every supervised
-            term leaves out. Validation and test keep theirs.
+        labels: false for a transfer set: training images come with target -1, which supervised terms leave out.
         train_per_class: trains on this many images of each class, of those left; None for all.
         batch_size: images per training step and process.
         eval_batch_size: at most so many images per validation, test or prediction step and process.
@@ -130,9 +128,7 @@ class ImageDataModule(LightningDataModule):
             generator = seeded_generator(SPLIT_SEED, 1)
             kept = kept[first_per_class(samples.target[kept], self.train_per_class, generator)]
         train = samples.subset(kept)
-        if not self.labels:
-            train = replace(train, target=torch.full_like(train.target, -1), targets={})
-        self._splits["train"] = train
+        self._splits["train"] = train if self.labels else train.unlabelled()
         if self.val_size > 0:
             self._splits["val"] = samples.subset(held_out)
 

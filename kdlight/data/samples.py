@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from kdlight.data.batch import Batch
@@ -28,6 +29,10 @@ class Samples:
         """Keeps the samples at `index` (m,), in that order."""
         targets = {name: values[index] for name, values in self.targets.items()}
         return Samples(self.images[index], self.target[index], targets)
+
+    def unlabelled(self) -> "Samples":
+        """Forgets the targets."""
+        return Samples(self.images, torch.full_like(self.target, -1))
 
     def batch(self, index: Tensor) -> Batch:
         """Fetches the samples at `index` (batch,) in one go, which is much faster than image by image."""

@@ -77,7 +77,6 @@ class CTKD(LogitDistiller):
 
     def on_train_epoch_end(self) -> None:
         """Log the temperature."""
-        super().on_train_epoch_end()
         self.log("temperature", self.temperature(0.0).detach())
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
