@@ -12,6 +12,8 @@ COMMANDS = {
     "validate": ("kdlight.cli.run", "measure a checkpoint on the validation split"),
     "test": ("kdlight.cli.run", "measure a checkpoint on the test set"),
     "predict": ("kdlight.cli.run", "write the class probabilities of the test set"),
+    "cache": ("kdlight.cli.cache", "compute what a teacher says about the training images, ahead of a fit"),
+    "bench": ("kdlight.workbench.bench", "time a configuration, part by part, beside a bare loop"),
     "pid": ("kdlight.workbench.pid", "decompose what two networks, or arrays, tell about the label"),
     "methods": ("kdlight.workbench.methods", "list the methods, or show one with its arguments"),
     "compare": ("kdlight.workbench.compare", "print finished runs as a table, and plot their PID"),

@@ -88,9 +88,12 @@ class OptimalBrainDamage(Callback):
         if self.max_drop is not None and data.val_size == 0:
             raise ValueError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; hold images out")
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the masks of a checkpoint to the device."""
+        self.kept = {name: mask.to(pl_module.device) for name, mask in self.kept.items()}
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Delete, where it is time to: before an epoch, so that no epoch ends with weights that were not trained on."""
-        self.kept = {name: mask.to(pl_module.device) for name, mask in self.kept.items()}
         if self._due(trainer.current_epoch):
             # The first process decides for all.
             kept = self._delete(trainer, pl_module) if trainer.is_global_zero else None

@@ -1,6 +1,7 @@
 """What the user reads: errors in one to three lines, and no noise that kdlight could have spared."""
 
 import logging
+import re
 import sys
 import traceback
 import warnings
@@ -53,7 +54,7 @@ def explained() -> Iterator[Outcome]:
         outcome.code = USER_ERROR
         _print_error(str(error))
     except Exception as error:
-        noticed = _noticed_by_kdlight(error) or _of_wandb(error)
+        noticed = _noticed_by_kdlight(error) or _of_wandb(error) or _of_lost_process(error)
         if noticed is None:
             raise
         outcome.code = USER_ERROR
@@ -91,3 +92,10 @@ def _of_wandb(error: BaseException) -> BaseException | None:
     if not type(error).__module__.startswith("wandb"):
         return None
     return ValueError(f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true")
+
+
+def _of_lost_process(error: BaseException) -> BaseException | None:
+    """What gloo says when another process of a distributed run is gone."""
+    if not re.search(r"gloo.*(reset|closed) by peer", str(error)):
+        return None
+    return ConnectionError("another process of this run has ended, and may have said why; go on with --ckpt_path last")

@@ -54,8 +54,13 @@ def _data_module(config: Namespace) -> Any:
     made = imported(config.get("class_path", ""))
     if made is None or not callable(made):
         return None
+    given = vars(config.get("init_args") or Namespace())
+    parts = {name: value for name, value in given.items() if isinstance(value, Namespace) and "class_path" in value}
+    built = {name: _data_module(part) for name, part in parts.items()}  # a transfer set, and what it is evaluated on
+    if None in built.values():
+        return None
     try:
-        module = made(**(config.get("init_args") or Namespace()).as_dict())
+        module = made(**{**given, **built})
     except TypeError:  # the arguments are wrong: validation, which follows, says how
         return None
     return module if hasattr(module, "num_classes") and hasattr(module, "image_shape") else None

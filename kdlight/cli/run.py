@@ -1,5 +1,6 @@
 """``kdlight fit|validate|test|predict``: Lightning's command line with kdlight's runs, configurations and messages."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, Namespace
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningCLI
 
 from kdlight.cli.compose import compose
@@ -19,6 +20,7 @@ from kdlight.methods.learner import Learner
 from kdlight.runs.fit import equip, fit_and_test
 from kdlight.runs.folder import RunFolder, command_for, default_folder, latest, next_free
 from kdlight.runs.predictions import write_predictions
+from kdlight.runs.stops import Stops
 
 CONFIG_FLAGS = ("-c", "--config")
 NAMED_CHECKPOINTS = ("last", "best")
@@ -112,8 +114,11 @@ class KdlightCLI(LightningCLI):
         except (KeyboardInterrupt, SystemExit):
             last = self.folder.checkpoint("last")
             if last.is_file() and self.trainer.is_global_zero:
-                hint = f"the last whole epoch is in {last}, go on with the same command and --ckpt_path last"
+                hint = f"the last position is in {last}, go on with the same command and --ckpt_path last"
                 print(f"kdlight: stopped; {hint}", file=sys.stderr)
+            callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+            if any(isinstance(callback, Stops) and callback.received == signal.SIGINT for callback in callbacks):
+                raise KeyboardInterrupt from None  # `Stops` ends both signals' runs by the exception of SIGTERM
             raise
 
     def predict(self, model: Learner, datamodule: LightningDataModule, ckpt_path: str | None, **options: Any) -> None:

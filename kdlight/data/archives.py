@@ -1,40 +1,161 @@
-"""Fetches a published archive, checks it, unpacks it."""
+"""Fetches a published archive, checks it, unpacks it: whole or not at all.
 
-import shutil
+Own code over ``urllib``: torch.hub and pooch neither resume a download nor know a second address.
+"""
+
+import hashlib
+import http.client
+import os
+import stat
+import sys
 import tarfile
 import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+CHUNK = 1 << 18
+TIMEOUT = 30  # seconds without a byte
 
 
-def fetch_archive(url: str, sha256: str, folder: str, data_dir: Path) -> None:
-    """Downloads a tar archive and puts its one `folder` into `data_dir`, whole or not at all.
+class Archive(NamedTuple):
+    """A published archive.
 
-    Nothing is unpacked before the checksum fits, and nothing outside of `data_dir` is ever written: Python's ``data``
-    filter refuses absolute and upward paths, links that lead outside, and devices.
+    Attributes:
+        name: of the file, with which its addresses end.
+        sha256: the published sum.
+        folder: the folder in it that is wanted.
+    """
+
+    name: str
+    sha256: str
+    folder: str
+
+
+def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir: Path) -> None:
+    """Downloads one of `archives` and puts its folder into `data_dir`.
+
+    A download that was cut off is kept as ``<name>.part`` and goes on where it stopped. Nothing is unpacked before the
+    sum fits, and nothing outside of `data_dir` is ever written.
 
     Args:
-        url: where the archive is published.
-        sha256: the published archive's.
-        folder: the folder in the archive that is wanted.
-        data_dir: where it goes; made if missing.
+        mirrors: addresses, tried in this order; each ends with an archive's name.
+        archives: what is published, the same data in one form or another.
+        data_dir: where the folder goes; made if missing.
 
     Raises:
-        ConnectionError: where the download fails.
-        ValueError: where the archive is not the published one.
+        ConnectionError: where no address gives the whole archive.
+        ValueError: where an address is not that of a published archive, the archive has another sum, or it would write
+            outside of `data_dir`.
     """
+    by_name = {archive.name: archive for archive in archives}
+    unknown = [mirror for mirror in mirrors if mirror.rpartition("/")[2] not in by_name]
+    if unknown:
+        raise ValueError(f"mirrors: {unknown[0]} ends with none of {', '.join(by_name)}, whose sums are published")
     data_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=data_dir, prefix="download-") as scratch:
-        archive = Path(scratch) / "archive.tar.gz"
+    failures, changed = [], False
+    with FileLock(data_dir / ".download.lock"):
+        if any((data_dir / archive.folder).is_dir() for archive in archives):
+            return  # Another process, of this run or another, was first.
+        for mirror in mirrors:
+            archive = by_name[mirror.rpartition("/")[2]]
+            part = data_dir / f"{archive.name}.part"
+            try:
+                found = _downloaded(mirror, part, archive.sha256)
+            except (OSError, http.client.HTTPException) as error:
+                failures.append(f"{mirror}: {' '.join(str(error).split()) or type(error).__name__}")
+                continue
+            if found == archive.sha256:
+                _unpack(part, archive, data_dir)
+                part.unlink()
+                return
+            part.unlink()
+            changed = True
+            failures.append(f"{mirror}: expected sha256 {archive.sha256}, found {found}")
+    what = "is not the published archive" if changed else "could not be downloaded"
+    raise (ValueError if changed else ConnectionError)(
+        f"{' or '.join(by_name)} {what} ({'; '.join(failures) or 'no mirrors given'}): run again, which goes on where "
+        f"it stopped, set mirrors to other addresses, or unpack it into {data_dir.absolute()} by hand"
+    )
+
+
+def how_to_fetch(folder: Path) -> str:
+    """What a user does to have `folder` as it was published."""
+    remove = f"remove {folder.absolute()} and " if folder.exists() else ""
+    return f"{remove}run again with --data.download true"
+
+
+def _downloaded(url: str, part: Path, sha256: str) -> str:
+    """Fills `part`, from where it stopped if it is there; returns its sha256."""
+    resumed = part.exists()
+    _download(url, part)
+    found = _sha256(part)
+    if found != sha256 and resumed:  # What was there may have been of something else.
+        part.unlink()
+        _download(url, part)
+        found = _sha256(part)
+    return found
+
+
+def _download(url: str, part: Path) -> None:
+    start = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "kdlight", **({"Range": f"bytes={start}-"} if start else {})}
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # Nothing is missing, or too much is there: the sum will tell.
+        raise
+    with response, part.open("ab") as stream:
+        # A server that ignores the range sends the whole file, and so does one whose part begins elsewhere.
+        if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            stream.truncate(start := 0)
+        size = response.headers.get("Content-Length")
+        total = None if size is None else start + int(size)
+        console = Console(stderr=True)
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+        with Progress(*columns, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as progress:
+            task = progress.add_task(url.rpartition("/")[2], total=total, completed=start)
+            while data := response.read(CHUNK):
+                stream.write(data)
+                progress.advance(task, len(data))
+    received = part.stat().st_size
+    if total is not None and received < total:
+        raise ConnectionError(f"cut off after {received} of {total} bytes")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _unpack(path: Path, archive: Archive, data_dir: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=data_dir, prefix="unpack-") as scratch:
         try:
-            torch.hub.download_url_to_file(url, str(archive), hash_prefix=sha256)
-        except OSError as error:
-            raise ConnectionError(
-                f"{url} could not be downloaded ({error}): check the network, or unpack it into {data_dir} by hand"
+            if archive.name.endswith(".zip"):
+                with zipfile.ZipFile(path) as packed:
+                    for member in packed.infolist():
+                        _refuse_outside(member)
+                    packed.extractall(scratch)
+            else:
+                with tarfile.open(path) as tar:
+                    tar.extractall(scratch, filter="data")  # refuses what leads outside, and devices
+        except (tarfile.TarError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{archive.name} is not unpacked: {' '.join(str(error).split())}; set other mirrors"
             ) from error
-        except RuntimeError as error:
-            raise ValueError(f"{url} is not the published archive: {error}; try again, it may be cut off") from error
-        with tarfile.open(archive) as tar:
-            tar.extractall(scratch, filter="data")
-        shutil.move(Path(scratch) / folder, data_dir / folder)
+        os.replace(Path(scratch) / archive.folder, data_dir / archive.folder)
+
+
+def _refuse_outside(member: zipfile.ZipInfo) -> None:
+    parts = member.filename.replace("\\", "/").split("/")
+    link = stat.S_ISLNK(member.external_attr >> 16)
+    if link or ".." in parts or parts[0] == "" or ":" in parts[0]:
+        raise zipfile.BadZipFile(f"{member.filename!r} {'is a link' if link else 'would be written outside'}")

@@ -32,13 +32,19 @@ def draw(count: int, *, padding: int, flip: bool, generator: torch.Generator) ->
     return Draws(shifts, flipped)
 
 
-def crop(images: Tensor, shifts: Tensor, *, padding: int) -> Tensor:
-    """Cuts every image (n, channels, height, width) at its own place (n, 2) out of its zero-padded version."""
+def crop(images: Tensor, shifts: Tensor, *, padding: int, flipped: Tensor | None = None) -> Tensor:
+    """Cuts every image (n, channels, height, width) at its own place (n, 2) out of its zero-padded version.
+
+    Those for which `flipped` (n,) is true come out mirrored left and right.
+    """
     count, channels, height, width = images.shape
     padded = functional.pad(images, (padding, padding, padding, padding))
     rows = shifts[:, :1] + torch.arange(height, device=images.device)
-    columns = shifts[:, 1:] + torch.arange(width, device=images.device)
-    # One gather with flat places is faster than indexing with rows and columns.
+    columns = torch.arange(width, device=images.device)
+    if flipped is not None:
+        columns = torch.where(flipped[:, None], width - 1 - columns, columns)
+    columns = shifts[:, 1:] + columns
+    # One gather with flat places is faster than indexing with rows and columns, and than mirroring afterwards.
     places = (rows[:, :, None] * padded.shape[-1] + columns[:, None, :]).view(count, 1, height * width)
     return padded.flatten(2).gather(2, places.expand(-1, channels, -1)).view_as(images)
 

@@ -9,12 +9,11 @@ from typing import Any, ClassVar, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from kdlight.data.archives import fetch_archive
+from kdlight.data.archives import Archive, fetch_archive, how_to_fetch
 from kdlight.data.cifar_files import CIFAR10, CIFAR100, Layout, find_layout, read_files
 from kdlight.data.module import ImageDataModule
 from kdlight.data.samples import Samples
 
-ADDRESS = "https://www.cs.toronto.edu/~kriz"
 CIFAR100_CLASSES = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
     castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
@@ -26,6 +25,11 @@ CIFAR100_CLASSES = """
 """
 
 
+def published(archive: str) -> tuple[str, str]:
+    """The addresses of one of the archives in Python's form, which alone has a mirror."""
+    return f"https://www.cs.toronto.edu/~kriz/{archive}", f"https://dataset.bj.bcebos.com/cifar/{archive}"
+
+
 class CIFARDataModule(ImageDataModule):
     """What CIFAR-10 and CIFAR-100 share.
 
@@ -35,7 +39,8 @@ class CIFARDataModule(ImageDataModule):
         std: per channel, for pixels in [0, 1].
         val_size: images held out of the 50,000 for validation; 0 for none.
         augment: random crops from a black border of four pixels, and random horizontal flips.
-        download: fetches the published binary archive if neither folder is there.
+        download: fetches a published archive if neither folder is there.
+        mirrors: addresses of the published archives, tried in this order.
         accept_modified: takes files whose checksum is not the published one, and does without missing training files;
             a warning names them.
         options: `ImageDataModule`'s.
@@ -45,7 +50,7 @@ class CIFARDataModule(ImageDataModule):
     crop_padding: ClassVar[int] = 4
     mirror: ClassVar[bool] = True
     layouts: ClassVar[tuple[Layout, ...]]
-    archive: ClassVar[tuple[str, str]]  # of the first layout: file name, sha256
+    archives: ClassVar[tuple[Archive, ...]]
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class CIFARDataModule(ImageDataModule):
         *,
         mean: Sequence[float],
         std: Sequence[float],
+        mirrors: Sequence[str],
         val_size: int = 5000,
         augment: bool = True,
         download: bool = False,
@@ -61,14 +67,13 @@ class CIFARDataModule(ImageDataModule):
     ) -> None:
         super().__init__(mean=mean, std=std, val_size=val_size, augment=augment, **options)
         self.data_dir = Path(data_dir).expanduser()
-        self.download = download
+        self.download, self.mirrors = download, tuple(mirrors)
         self.accept_modified = accept_modified
 
     def prepare_data(self) -> None:
         """Downloads the data set where that is allowed and needed."""
         if self.download and find_layout(self.data_dir, self.layouts) is None:
-            name, sha256 = self.archive
-            fetch_archive(f"{ADDRESS}/{name}", sha256, self.layouts[0].folder, self.data_dir)
+            fetch_archive(self.mirrors, self.archives, self.data_dir)
 
     def read_train(self) -> Samples:
         """Reads the training set."""
@@ -84,7 +89,7 @@ class CIFARDataModule(ImageDataModule):
             folders = " nor ".join(f"{layout.folder}/" for layout in self.layouts)
             raise FileNotFoundError(
                 f"neither {folders} is in {self.data_dir.absolute()}: set data_dir to the folder that holds one, or "
-                f"download: true"
+                "run again with --data.download true"
             )
         samples, deviations = read_files(self.data_dir, layout, part, accept_modified=self.accept_modified)
         if deviations:
@@ -95,7 +100,7 @@ class CIFARDataModule(ImageDataModule):
         if samples.target.max() >= self.num_classes:
             raise ValueError(
                 f"{self.data_dir / layout.folder} has the label {samples.target.max()}, but there are only "
-                f"{self.num_classes} classes: unpack the published archive again"
+                f"{self.num_classes} classes: {how_to_fetch(self.data_dir / layout.folder)}"
             )
         return samples
 
@@ -107,6 +112,7 @@ class CIFAR10DataModule(CIFARDataModule):
         data_dir: the folder that holds ``cifar-10-batches-py/`` or ``cifar-10-batches-bin/``.
         mean: per channel, for pixels in [0, 1]; weights trained by others may need ImageNet's.
         std: per channel, for pixels in [0, 1].
+        mirrors: addresses of a published archive, tried in this order.
         options: `CIFARDataModule`'s.
     """
 
@@ -123,9 +129,17 @@ class CIFAR10DataModule(CIFARDataModule):
         "truck",
     )
     layouts: ClassVar[tuple[Layout, ...]] = CIFAR10
-    archive: ClassVar[tuple[str, str]] = (
-        "cifar-10-binary.tar.gz",
-        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    archives: ClassVar[tuple[Archive, ...]] = (
+        Archive(
+            "cifar-10-python.tar.gz",
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            "cifar-10-batches-py",
+        ),
+        Archive(
+            "cifar-10-binary.tar.gz",
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            "cifar-10-batches-bin",
+        ),
     )
 
     def __init__(
@@ -134,9 +148,10 @@ class CIFAR10DataModule(CIFARDataModule):
         *,
         mean: Sequence[float] = (0.4914, 0.4822, 0.4465),
         std: Sequence[float] = (0.2470, 0.2435, 0.2616),
+        mirrors: Sequence[str] = published("cifar-10-python.tar.gz"),
         **options: Any,
     ) -> None:
-        super().__init__(data_dir, mean=mean, std=std, **options)
+        super().__init__(data_dir, mean=mean, std=std, mirrors=mirrors, **options)
 
 
 class CIFAR100DataModule(CIFARDataModule):
@@ -148,14 +163,23 @@ class CIFAR100DataModule(CIFARDataModule):
         data_dir: the folder that holds ``cifar-100-python/`` or ``cifar-100-binary/``.
         mean: per channel, for pixels in [0, 1]; the default is that of the field's reference code.
         std: per channel, for pixels in [0, 1].
+        mirrors: addresses of a published archive, tried in this order.
         options: `CIFARDataModule`'s.
     """
 
     class_names: ClassVar[tuple[str, ...]] = tuple(CIFAR100_CLASSES.split())
     layouts: ClassVar[tuple[Layout, ...]] = CIFAR100
-    archive: ClassVar[tuple[str, str]] = (
-        "cifar-100-binary.tar.gz",
-        "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+    archives: ClassVar[tuple[Archive, ...]] = (
+        Archive(
+            "cifar-100-python.tar.gz",
+            "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+            "cifar-100-python",
+        ),
+        Archive(
+            "cifar-100-binary.tar.gz",
+            "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+            "cifar-100-binary",
+        ),
     )
 
     def __init__(
@@ -164,6 +188,7 @@ class CIFAR100DataModule(CIFARDataModule):
         *,
         mean: Sequence[float] = (0.5071, 0.4867, 0.4408),
         std: Sequence[float] = (0.2675, 0.2565, 0.2761),
+        mirrors: Sequence[str] = published("cifar-100-python.tar.gz"),
         **options: Any,
     ) -> None:
-        super().__init__(data_dir, mean=mean, std=std, **options)
+        super().__init__(data_dir, mean=mean, std=std, mirrors=mirrors, **options)

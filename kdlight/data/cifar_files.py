@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kdlight.data.archives import how_to_fetch
 from kdlight.data.pickled_arrays import load_pickled_arrays
 from kdlight.data.samples import Samples
 
@@ -134,13 +135,14 @@ def read_files(
         ValueError: where a file is not the published one or cannot be read.
     """
     decoded, deviations = [], []
+    mend = how_to_fetch(data_dir / layout.folder)
     files = layout.train if part == "train" else layout.test
     for name, expected in files.items():
         path = data_dir / layout.folder / name
         if not path.is_file():
             if not accept_modified or part == "test":
                 hint = ", or set accept_modified: true to train without it" if part == "train" else ""
-                raise FileNotFoundError(f"{path} is missing: unpack the published archive again{hint}")
+                raise FileNotFoundError(f"{path} is missing: {mend}{hint}")
             deviations.append(f"{name} is missing")
             continue
         data = path.read_bytes()  # What was checked is what is read.
@@ -149,15 +151,15 @@ def read_files(
             if not accept_modified:
                 raise ValueError(
                     f"{path} is truncated or changed ({len(data)} bytes): expected {layout.algorithm} {expected}, "
-                    f"found {found}; unpack the archive again, or set accept_modified: true to use it as it is"
+                    f"found {found}; {mend}, or set accept_modified: true to use it as it is"
                 )
             deviations.append(f"{name} has {layout.algorithm} {found}")
         try:
             decoded.append(layout.decode(data))
         except ValueError as error:
-            raise ValueError(f"{path} cannot be read: {error}; unpack the published archive again") from error
+            raise ValueError(f"{path} cannot be read: {error}; {mend}") from error
     if not decoded:
-        raise FileNotFoundError(f"{data_dir / layout.folder} has none of {', '.join(files)}: unpack the archive again")
+        raise FileNotFoundError(f"{data_dir / layout.folder} has none of {', '.join(files)}: {mend}")
     images = np.concatenate([pixels for pixels, _ in decoded]).reshape(-1, 3, 32, 32)
     targets = {
         name: torch.from_numpy(np.concatenate([labels[name] for _, labels in decoded])) for name in layout.labels

@@ -1,26 +1,23 @@
-"""What all data modules for small images share: splits, loaders, augmentation on the device."""
+"""What all data modules for images share: splits and loaders."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
-from lightning.pytorch import LightningDataModule
 
-from kdlight.data.augmentation import Draws, crop, draw, flip, normalize
+from kdlight.data.augmented_module import AugmentedDataModule
 from kdlight.data.batch import Batch
-from kdlight.data.loader import BatchLoader, TrainingIndices, TrainingLoader, evaluation_indices
-from kdlight.data.samples import Samples
+from kdlight.data.loader import CPU, BatchLoader, TrainingIndices, TrainingLoader, evaluation_indices
+from kdlight.data.samples import Samples, Split
 from kdlight.data.seeding import seeded_generator
-from kdlight.data.splits import first_per_class, stratified_order
-from kdlight.data.strong_view import StrongDraws, draw_strong, strengthen
+from kdlight.data.splits import SPLIT_SEED, cut, noisy, stratified_order
 
-SPLIT_SEED = 0  # Splits are the same in every run: runs with other seeds must stay comparable.
+SplitName = Literal["train", "val", "test"]
 
 
-class ImageDataModule(LightningDataModule):
-    """Keeps the images of a split in memory as one uint8 tensor; crops, flips and normalises whole batches.
+class ImageDataModule(AugmentedDataModule):
+    """Crops, flips and normalises whole batches; small images lie in memory, on the GPU where they fit.
 
     A validation split is cut from the training set, with the class proportions of the whole. The test set is read for
     ``test`` and ``predict`` alone. Everything random follows from the seed, the epoch and the sample: neither a
@@ -35,18 +32,16 @@ class ImageDataModule(LightningDataModule):
         std: per channel, for pixels in [0, 1].
         labels: false for a transfer set: training images come with target -1, which supervised terms leave out.
         train_per_class: trains on this many images of each class, of those left; None for all.
+        label_noise: fraction of the training labels that are replaced by another class, drawn uniformly; the same in
+            every run. Further targets keep what they say.
         batch_size: images per training step and process.
         eval_batch_size: at most so many images per validation, test or prediction step and process.
         seed: of shuffling and augmentation; None for the run's (``seed_everything``), 0 where it has none.
 
     Raises:
-        ValueError: for sizes below 1, or a mean or std that does not fit the channels.
+        ValueError: for sizes below 1, label noise outside of [0, 1] or without labels, or a mean or std that does not
+            fit the channels.
     """
-
-    class_names: ClassVar[tuple[str, ...]]
-    image_shape: ClassVar[tuple[int, int, int]]  # channels, height, width
-    crop_padding: ClassVar[int]
-    mirror: ClassVar[bool]
 
     def __init__(
         self,
@@ -57,45 +52,45 @@ class ImageDataModule(LightningDataModule):
         std: Sequence[float],
         labels: bool = True,
         train_per_class: int | None = None,
+        label_noise: float = 0.0,
         batch_size: int = 64,
         eval_batch_size: int = 256,
         seed: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(augment=augment, mean=mean, std=std, seed=seed)
         for name, value, least in (
             ("val_size", val_size, 0),
             ("train_per_class", train_per_class, 1),
             ("batch_size", batch_size, 1),
             ("eval_batch_size", eval_batch_size, 1),
-            ("seed", seed, 0),
         ):
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least}, but is {value}")
-        channels = self.image_shape[0]
-        if len(mean) != channels or len(std) != channels or min(std) <= 0:
-            raise ValueError(
-                f"mean and std need {channels} numbers each, std above 0, but are {list(mean)} and {list(std)}"
-            )
-        self.labels = labels
+        if not 0 <= label_noise <= 1 or (label_noise > 0 and not labels):
+            raise ValueError(f"label_noise must be in [0, 1], and 0 without labels, but is {label_noise}")
+        self.labels, self.label_noise = labels, label_noise
         self.val_size, self.train_per_class = val_size, train_per_class
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.augment, self.mean, self.std, self.seed = augment, tuple(mean), tuple(std), seed
-        self._splits: dict[str, Samples] = {}
-        self._draws: dict[tuple[int, int, torch.device], Draws] = {}
-        self._strong_draws: tuple[int, StrongDraws] | None = None
+        self._splits: dict[str, Split] = {}
+        self._on_device: dict[tuple[str, torch.device], Split] = {}
 
+    @property
     @abstractmethod
-    def read_train(self) -> Samples:
-        """Reads the whole training set."""
-
-    @abstractmethod
-    def read_test(self) -> Samples:
-        """Reads the test set."""
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of `target`."""
 
     @property
     def num_classes(self) -> int:
         """How many classes `target` counts."""
         return len(self.class_names)
+
+    @abstractmethod
+    def read_train(self) -> Split:
+        """Reads the whole training set."""
+
+    @abstractmethod
+    def read_test(self) -> Split:
+        """Reads the test set."""
 
     @property
     def train_size(self) -> int:
@@ -111,28 +106,16 @@ class ImageDataModule(LightningDataModule):
         if stage in ("test", "predict") and "test" not in self._splits:
             self._splits["test"] = self.read_test()
 
-    def _cut(self, samples: Samples) -> None:
-        if self.val_size >= len(samples):
-            raise ValueError(
-                f"val_size={self.val_size} leaves nothing to train on: the training set has {len(samples)} images"
-            )
-        order = stratified_order(samples.target, seeded_generator(SPLIT_SEED))
-        held_out, kept = order[: self.val_size].sort().values, order[self.val_size :].sort().values
-        if self.train_per_class is not None:
-            counts = torch.bincount(samples.target[kept], minlength=self.num_classes)
-            if self.train_per_class > counts.min():
-                raise ValueError(
-                    f"train_per_class={self.train_per_class} is more than the {counts.min()} images that are left of "
-                    f"class {self.class_names[int(counts.argmin())]!r} with val_size={self.val_size}: lower either"
-                )
-            generator = seeded_generator(SPLIT_SEED, 1)
-            kept = kept[first_per_class(samples.target[kept], self.train_per_class, generator)]
+    def _cut(self, samples: Split) -> None:
+        kept, held_out = cut(samples.target, self.val_size, self.train_per_class, self.class_names)
         train = samples.subset(kept)
+        if self.label_noise > 0:
+            train = train.with_target(noisy(train.target, self.label_noise, self.num_classes))
         self._splits["train"] = train if self.labels else train.unlabelled()
         if self.val_size > 0:
             self._splits["val"] = samples.subset(held_out)
 
-    def split(self, name: Literal["train", "val", "test"]) -> Samples:
+    def split(self, name: SplitName) -> Split:
         """Returns a split that `setup` has read: raw images, in order.
 
         Raises:
@@ -145,9 +128,16 @@ class ImageDataModule(LightningDataModule):
             )
         return self._splits[name]
 
-    def probe_batches(
-        self, split: Literal["train", "val", "test"], count: int | None = None, *, seed: int = SPLIT_SEED
-    ) -> list[Batch]:
+    @property
+    def train_split(self) -> Split:
+        """The training split, raw images in order."""
+        return self.split("train")
+
+    def train_sha256(self) -> str:
+        """Identity of the training images in their order: their bytes, or for image files their paths and sizes."""
+        return self.split("train").sha256()
+
+    def probe_batches(self, split: SplitName, count: int | None = None, *, seed: int = SPLIT_SEED) -> list[Batch]:
         """Returns `count` fixed images of a split (None: all), as batches on the CPU that a model can take.
 
         Not augmented, normalised, with the class proportions of the split, in its order; the same in every process and
@@ -161,93 +151,60 @@ class ImageDataModule(LightningDataModule):
             raise ValueError(f"{count} probe images were asked for, but the {split} split has {len(samples)}")
         chosen = stratified_order(samples.target, seeded_generator(seed, 2))[:count].sort().values
         places = evaluation_indices(len(chosen), batch_size=self.eval_batch_size)
-        return [self.normalized(samples.batch(chosen[place])) for place in places]
+        return [self.normalized(batch) for batch in samples.batches([chosen[place] for place in places])]
 
     def train_dataloader(self) -> TrainingLoader:
         """Shuffled batches of the training split."""
-        samples = self.split("train")
-        shuffle = not getattr(self.trainer, "overfit_batches", 0)
+        samples = self._placed("train")
+        processes, rank = self._share()
         indices = TrainingIndices(
-            len(samples), batch_size=self.batch_size, seed=self._seed, shuffle=shuffle, **self._share()
+            len(samples),
+            batch_size=self.batch_size,
+            seed=self._seed,
+            shuffle=not getattr(self.trainer, "overfit_batches", 0),
+            processes=processes,
+            rank=rank,
+            device=samples.device,
         )
-        return TrainingLoader(samples, indices, pin_memory=self._on_cuda)
+        return TrainingLoader(samples, indices, parameters=self._choices, pin_memory=self._pins(samples))
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         """Batches of the validation split; no loader where nothing is held out."""
-        return self._evaluation_loader(self.split("val")) if self.val_size > 0 else []
+        return self._evaluation_loader("val") if self.val_size > 0 else []
 
     def test_dataloader(self) -> BatchLoader:
         """Batches of the test set."""
-        return self._evaluation_loader(self.split("test"))
+        return self._evaluation_loader("test")
 
     def predict_dataloader(self) -> BatchLoader:
         """Batches of the test set."""
         return self.test_dataloader()
 
-    def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
-        """Augments a training batch and normalises any, on the device.
-
-        A method whose class attribute ``views`` is above 1 gets as many independently augmented views of a sample; one
-        whose ``strong_view`` is true gets the last of them strengthened (`kdlight.data.strong_view`).
-        """
-        if not isinstance(batch, Batch):  # A model's example input passes through here, too.
-            return batch
-        trainer = self.trainer
-        if trainer is not None and trainer.training:
-            method = trainer.lightning_module
-            views, strong = getattr(method, "views", 1), getattr(method, "strong_view", False)
-            batch = self.augmented(batch, epoch=trainer.current_epoch, views=views, strong=strong)
-        return self.normalized(batch)
-
-    def augmented(self, batch: Batch, *, epoch: int, views: int = 1, strong: bool = False) -> Batch:
-        """Replaces a raw training batch's images by `views` augmented versions, first view first, the last strong."""
-        if not self.augment:
-            return batch._replace(images=batch.images.repeat(views, 1, 1, 1)) if views > 1 else batch
-        results = []
-        for view in range(views):
-            draws = self._epoch_draws(epoch, view, batch.images.device)
-            cropped = crop(batch.images, draws.shifts[batch.index], padding=self.crop_padding)
-            results.append(flip(cropped, draws.flipped[batch.index]) if self.mirror else cropped)
-        if strong:
-            choices = self._epoch_strong_draws(epoch, batch.images.device)
-            chosen = StrongDraws(*(choice[batch.index] for choice in choices))
-            results[-1] = strengthen(results[-1], chosen, fill=[255 * mean for mean in self.mean])
-        return batch._replace(images=torch.cat(results))
-
-    def normalized(self, batch: Batch) -> Batch:
-        """Replaces a batch's raw images by normalised ones."""
-        assert batch.images.dtype == torch.uint8, "images are normalised once"
-        return batch._replace(images=normalize(batch.images, self.mean, self.std))
-
-    def _epoch_draws(self, epoch: int, view: int, device: torch.device) -> Draws:
-        """Draws for all images of an epoch at once, so that the batches they come in make no difference."""
-        key = (epoch, view, device)
-        if key not in self._draws:
-            self._draws = {drawn: draws for drawn, draws in self._draws.items() if drawn[0] == epoch}
-            generator = seeded_generator(self._seed, epoch, view + 1)
-            draws = draw(self.train_size, padding=self.crop_padding, flip=self.mirror, generator=generator)
-            self._draws[key] = Draws(*(choice.to(device) for choice in draws))
-        return self._draws[key]
-
-    def _epoch_strong_draws(self, epoch: int, device: torch.device) -> StrongDraws:
-        if self._strong_draws is None or self._strong_draws[0] != epoch:
-            draws = draw_strong(self.train_size, generator=seeded_generator(self._seed, epoch, 0, 1))
-            self._strong_draws = epoch, StrongDraws(*(choice.to(device) for choice in draws))
-        return self._strong_draws[1]
-
-    @property
-    def _seed(self) -> int:
-        return self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
-
-    def _share(self) -> dict[str, int]:
-        """This process's share of the data: Lightning knows how its strategy divides it."""
+    def _share(self) -> tuple[int, int]:
+        """How many processes share the data, and which this one is: Lightning knows how its strategy divides them."""
         share = self.trainer.distributed_sampler_kwargs if self.trainer is not None else None
-        return {"processes": share["num_replicas"], "rank": share["rank"]} if share else {}
+        return (share["num_replicas"], share["rank"]) if share else (1, 0)
 
-    def _evaluation_loader(self, samples: Samples) -> BatchLoader:
-        indices = evaluation_indices(len(samples), batch_size=self.eval_batch_size, **self._share())
-        return BatchLoader(samples, indices, pin_memory=self._on_cuda)
+    def _evaluation_loader(self, name: SplitName) -> BatchLoader:
+        samples = self._placed(name)
+        processes, rank = self._share()
+        indices = evaluation_indices(
+            len(samples), batch_size=self.eval_batch_size, processes=processes, rank=rank, device=samples.device
+        )
+        return BatchLoader(samples, indices, pin_memory=self._pins(samples))
+
+    def _placed(self, name: SplitName) -> Split:
+        """A split where batches are fetched from: on the GPU, if it lies in memory and there is room."""
+        samples, device = self.split(name), self._device
+        if device.type != "cuda" or not isinstance(samples, Samples):
+            return samples
+        if (name, device) not in self._on_device:
+            self._on_device[name, device] = samples.placed(device, free=lambda gpu: torch.cuda.mem_get_info(gpu)[0])
+        return self._on_device[name, device]
+
+    def _pins(self, samples: Split) -> bool:
+        return self._device.type == "cuda" and samples.device.type == "cpu"
 
     @property
-    def _on_cuda(self) -> bool:
-        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer is not None else CPU

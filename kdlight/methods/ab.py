@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kdlight.losses.ab import ab_loss
 from kdlight.methods.distiller import Teacher
 from kdlight.methods.initialised import InitialisedStudent
-from kdlight.methods.preactivations import before_relu
+from kdlight.methods.preactivations import before_relu, student_before_relu
 from kdlight.methods.regressor import ConvolutionalRegressor
 from kdlight.methods.stages import stage_pairs, trial
 from kdlight.models.activations import Activations
@@ -36,6 +36,8 @@ class AB(InitialisedStudent):
         ValueError: If a network does not show its maps before the ReLU.
     """
 
+    reads = ("logits", "preactivations")
+
     def __init__(
         self,
         student: Classifier,
@@ -49,7 +51,7 @@ class AB(InitialisedStudent):
         self.ab_weight = ab_weight
         self.margin = margin
         self.pairs = stage_pairs(self)
-        of_student = before_relu(trial(student, student.image_shape), "student")
+        of_student = student_before_relu(trial(student, student.image_shape), student)
         of_teacher = before_relu(trial(self.teacher.model, student.image_shape), "teacher")
         self.connectors = nn.ModuleList()
         for pair in self.pairs:
@@ -65,7 +67,7 @@ class AB(InitialisedStudent):
         """One term a stage."""
         terms = {}
         for place, (pair, connector) in enumerate(zip(self.pairs, self.connectors, strict=True)):
-            connected = connector(before_relu(student, "student")[pair.student])
+            connected = connector(student_before_relu(student, self.student)[pair.student])
             loss = ab_loss(connected, before_relu(teacher, "teacher")[pair.teacher], margin=self.margin)
             weight = self.ab_weight / 2 ** (len(self.pairs) - place - 1)
             terms[f"ab_stage{pair.student + 1}"] = weight * loss

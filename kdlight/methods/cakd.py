@@ -112,11 +112,18 @@ class CAKD(LogitDistiller):
         if warms_up == "learning_rate" and warmup_epochs > 0:
             self.make_scheduler = functools.partial(warmed_up, schedule=self.make_scheduler, epochs=warmup_epochs)
         self.pairs = [] if logits_alone else stage_pairs(self, stages)
+        if self.pairs and self.teacher_cache is not None:
+            raise ValueError(
+                "CAKD with stages needs the teacher's gradient, which no cache holds: expected stages: [] beside "
+                "teacher_cache, got stages; leave one of them out"
+            )
         self.adapters = nn.ModuleList(nn.Linear(pair.student_shape[0], pair.teacher_shape[0]) for pair in self.pairs)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """As every distiller's, with the teacher's graph from the first distilled stage on."""
-        first = min((pair.teacher for pair in self.pairs), default=None)
+        if not self.pairs:
+            return super().batch_terms(batch)
+        first = min(pair.teacher for pair in self.pairs)
         teacher = self.teacher.activations(batch.images, gradient_from=first)
         return self.loss_terms(self.student.activations(batch.images), teacher, batch)
 

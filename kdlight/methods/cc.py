@@ -30,6 +30,8 @@ class CC(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "embedding")
+
     distils = "relations of samples"
 
     def __init__(

@@ -42,6 +42,8 @@ class CRD(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "embedding")
+
     distils = "relations of samples"
 
     def __init__(

@@ -58,6 +58,8 @@ class CTKD(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
+    saves_teacher = True  # the learned temperature divides its logits
+
     def __init__(
         self,
         student: Classifier,
@@ -77,7 +79,8 @@ class CTKD(LogitDistiller):
 
     def on_train_epoch_end(self) -> None:
         """Log the temperature."""
-        self.log("temperature", self.temperature(0.0).detach())
+        super().on_train_epoch_end()
+        self.log("temperature", self.temperature(0.0).detach(), sync_dist=True)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy and the divergence at the learned temperature."""

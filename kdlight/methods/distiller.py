@@ -2,11 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor
 
+from kdlight.caching.teacher_cache import CachedTeacher, Lesson, TeacherCache, opened
 from kdlight.data.batch import Batch
+from kdlight.data.module import ImageDataModule
 from kdlight.methods.learner import Learner
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     Teacher = Classifier | Frozen
 else:
     Teacher = Classifier  # the command line builds classifiers only
+
+
+TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
 def frozen_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teacher: bool = False) -> Frozen:
@@ -51,6 +57,8 @@ class Distiller(Learner):
         teacher: The network it learns from.
         teacher_weights: Path of the teacher's weights: a run's checkpoint, safetensors, or another layout of the field.
         untrained_teacher: Distil from a teacher as it was initialised, as the RID paper does on purpose.
+        teacher_precision: Let the teacher alone compute in a lower precision, for devices that are faster in it.
+        teacher_cache: Compute the teacher's outputs on a number of views of every image once, and replay these views.
         learner: The arguments of `Learner`.
 
     Raises:
@@ -58,6 +66,10 @@ class Distiller(Learner):
     """
 
     compares_logits: ClassVar[bool] = False
+    # What the method reads of the teacher: fields of `Activations`. The fewer, the smaller a cache.
+    reads: ClassVar[tuple[str, ...]] = Activations._fields
+    # Whether a backward pass may need the teacher's own tensors, which `inference_mode` does not allow.
+    saves_teacher: ClassVar[bool] = True
     distils: ClassVar[str] = "–"  # what is compared, as `kdlight methods` lists it
 
     def __init__(
@@ -67,6 +79,8 @@ class Distiller(Learner):
         *,
         teacher_weights: str | None = None,
         untrained_teacher: bool = False,
+        teacher_precision: Literal["bf16", "16"] | None = None,
+        teacher_cache: TeacherCache | None = None,
         **learner: Any,
     ) -> None:
         super().__init__(student, **learner)
@@ -74,6 +88,10 @@ class Distiller(Learner):
             raise ValueError("student and teacher are the same object; build two networks")
         self.teacher = frozen_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
+        self.teacher_precision = teacher_precision
+        self.teacher_cache = teacher_cache
+        self._cached: CachedTeacher | None = None
+        self._resumed_cache: dict[str, str] | None = None
         if self.compares_logits:
             self.require_same_classes(type(self).__name__)
 
@@ -108,8 +126,52 @@ class Distiller(Learner):
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """One forward pass of each network, then the method's terms."""
-        teacher = self.teacher.activations(batch.images)
+        teacher = self.taught(batch)
         return self.loss_terms(self.student.activations(batch.images), teacher, batch)
+
+    def taught(self, batch: Batch) -> Activations:
+        """What the teacher computes on a training batch, or has computed on the same views before."""
+        if self._cached is not None:
+            return self._cached.activations(self.current_epoch, batch.index)
+        return self.teacher.activations(batch.images, inference=not self.saves_teacher).only(self.reads)
+
+    def setup(self, stage: str) -> None:
+        """As every learner's; the teacher computes in its own precision from here on."""
+        super().setup(stage)
+        if self.teacher_precision is not None:
+            self.teacher.lower(TEACHER_TYPES[self.teacher_precision])
+
+    def compile_networks(self, mode: str) -> None:
+        """Compile the student and the teacher."""
+        super().compile_networks(mode)
+        self.teacher.compile(mode)
+
+    def lesson(self) -> Lesson:
+        """What is taken from the teacher in a step."""
+        return Lesson(self.reads, views=getattr(self, "views", 1), strong=getattr(self, "strong_view", False))
+
+    def on_fit_start(self) -> None:
+        """Open the cache, or make it.
+
+        Raises:
+            ValueError: If the cache was made for another run, or the data are not a kdlight data module.
+        """
+        if self.teacher_cache is None:
+            return
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, ImageDataModule):
+            raise ValueError(
+                f"teacher_cache replays the views of a kdlight data module, got {type(data).__name__}; pass one as "
+                "datamodule, or leave teacher_cache out"
+            )
+        self._cached = opened(self.teacher_cache, self.teacher, data, self.lesson(), self.trainer)
+        if self._resumed_cache not in (None, self._cached.sha256):
+            raise ValueError(
+                f"the teacher cache {self.teacher_cache.path} is not the one that this run began with: put that back, "
+                "or begin a new run"
+            )
+        if data.augment:
+            data.replay(self._cached.parameters)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Where the student moves (device, precision), the teacher follows, although it is not a child.
@@ -118,8 +180,10 @@ class Distiller(Learner):
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Record which teacher this student learned from."""
+        """Record which teacher this student learned from, and through which cache."""
         checkpoint["teacher_sha256"] = self.teacher.sha256()
+        if self._cached is not None:
+            checkpoint["teacher_cache_sha256"] = self._cached.sha256
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse to go on with another teacher.
@@ -127,6 +191,7 @@ class Distiller(Learner):
         Raises:
             ValueError: If the checkpoint was made with a teacher of other weights.
         """
+        self._resumed_cache = checkpoint.get("teacher_cache_sha256")
         expected, given = checkpoint.get("teacher_sha256"), self.teacher.sha256()
         if expected not in (None, given):
             raise ValueError(

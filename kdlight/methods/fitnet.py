@@ -31,6 +31,8 @@ class FitNet(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "stages")
+
     def __init__(
         self, student: Classifier, teacher: Teacher, *, fitnet_weight: float = 100.0, stage: int = 1, **features: Any
     ) -> None:

@@ -33,6 +33,8 @@ class FSP(InitialisedStudent):
         ValueError: If the widths of the networks' stages differ.
     """
 
+    reads = ("logits", "stem", "stages")
+
     distils = "relations of stages"
 
     def __init__(self, student: Classifier, teacher: Teacher, *, fsp_weight: float = 1.0, **initialised: Any) -> None:

@@ -40,6 +40,8 @@ class FT(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "stages")
+
     def __init__(
         self,
         student: Classifier,
@@ -69,7 +71,7 @@ class FT(FeatureDistiller):
         """The paraphraser's error, for which the student need not run; then the terms of both."""
         if self.current_epoch >= self.paraphraser_epochs:
             return super().batch_terms(batch)
-        of_teacher = self.teacher.activations(batch.images).stages[-1]
+        of_teacher = self.taught(batch).stages[-1]
         rebuilt = self.paraphraser["decoder"](self.paraphraser["encoder"](of_teacher))
         return {"ft_paraphraser": F.mse_loss(rebuilt, of_teacher)}
 

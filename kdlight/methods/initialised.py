@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import Any
 
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from kdlight.data.batch import Batch
@@ -31,6 +32,21 @@ class InitialisedStudent(FeatureDistiller):
     def __init__(self, student: Classifier, teacher: Teacher, *, init_epochs: int = 30, **features: Any) -> None:
         super().__init__(student, teacher, **features)
         self.init_epochs = init_epochs
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """As every learner's.
+
+        Raises:
+            ValueError: If the optimizer is fused: PyTorch's cannot take in the classifier after its first step.
+        """
+        made = super().configure_optimizers()
+        optimizer: Any = made["optimizer"] if isinstance(made, dict) else made
+        if optimizer.defaults.get("fused"):
+            raise ValueError(
+                f"the student's classifier begins to learn in {type(self).__name__}'s second phase, which a fused "
+                "SGD does not allow: expected fused: false, got true; set model.optimizer.init_args.fused to false"
+            )
+        return made
 
     @abstractmethod
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:

@@ -31,6 +31,8 @@ class LogitDistiller(Distiller):
 
     compares_logits = True
     distils = "logits"
+    reads = ("logits", "member_logits")
+    saves_teacher = False
 
     def __init__(
         self,

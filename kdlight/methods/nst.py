@@ -28,6 +28,8 @@ class NST(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "stages")
+
     def __init__(
         self,
         student: Classifier,

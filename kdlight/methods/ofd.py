@@ -12,7 +12,7 @@ from kdlight.data.batch import Batch
 from kdlight.losses.ofd import ofd_loss, ofd_margin
 from kdlight.methods.distiller import Teacher
 from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.preactivations import before_relu
+from kdlight.methods.preactivations import before_relu, student_before_relu
 from kdlight.methods.stages import stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
@@ -35,11 +35,13 @@ class OFD(FeatureDistiller):
         ValueError: If a network does not show its maps before the ReLU, or the teacher has no batch norm there.
     """
 
+    reads = ("logits", "preactivations")
+
     def __init__(self, student: Classifier, teacher: Teacher, *, ofd_weight: float = 1e-3, **features: Any) -> None:
         super().__init__(student, teacher, **features)
         self.ofd_weight = ofd_weight
         self.pairs = stage_pairs(self)
-        of_student = before_relu(trial(student, student.image_shape), "student")
+        of_student = student_before_relu(trial(student, student.image_shape), student)
         norms = self.teacher.model.norms_before_relu()
         self.regressors = nn.ModuleList()
         for place, pair in enumerate(self.pairs):
@@ -54,7 +56,7 @@ class OFD(FeatureDistiller):
         """The cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for place, (pair, regressor) in enumerate(zip(self.pairs, self.regressors, strict=True)):
-            regressed = regressor(before_relu(student, "student")[pair.student])
+            regressed = regressor(student_before_relu(student, self.student)[pair.student])
             of_teacher = before_relu(teacher, "teacher")[pair.teacher]
             loss = ofd_loss(regressed, of_teacher, self.get_buffer(f"margin{place}"))
             weight = self.ofd_weight / 2 ** (len(self.pairs) - place - 1)

@@ -25,6 +25,8 @@ class PKT(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "embedding")
+
     distils = "relations of samples"
 
     def __init__(self, student: Classifier, teacher: Teacher, *, pkt_weight: float = 30000.0, **features: Any) -> None:

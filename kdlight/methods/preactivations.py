@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
 
 
 def before_relu(computed: Activations, owner: str) -> tuple[Tensor, ...]:
@@ -21,3 +22,12 @@ def before_relu(computed: Activations, owner: str) -> tuple[Tensor, ...]:
             "ShuffleNet), got one that does not; choose another network, or a method that compares maps after the ReLU"
         )
     return computed.preactivations
+
+
+def student_before_relu(computed: Activations, student: Classifier) -> tuple[Tensor, ...]:
+    """The student's maps before their ReLU; linear bottlenecks, which none follows, as they are, like RepDistiller.
+
+    Raises:
+        ValueError: If the network has none.
+    """
+    return computed.stages if student.linear_stages else before_relu(computed, "student")

@@ -104,6 +104,8 @@ class ReviewKD(FeatureDistiller):
         ValueError: If the teacher does not show its maps before the ReLU.
     """
 
+    reads = ("logits", "embedding", "preactivations")
+
     def __init__(
         self,
         student: Classifier,

@@ -86,6 +86,8 @@ class RID(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "stages")
+
     def __init__(
         self,
         student: Classifier,

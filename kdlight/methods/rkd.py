@@ -25,6 +25,8 @@ class RKD(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "embedding")
+
     distils = "relations of samples"
 
     def __init__(

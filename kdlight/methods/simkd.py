@@ -94,6 +94,8 @@ class SimKD(FeatureDistiller):
         ValueError: If something lies between the teacher's last map and the mean that its classifier takes.
     """
 
+    reads = ("logits", "stages", "preactivations")
+
     compares_logits = True
 
     def __init__(

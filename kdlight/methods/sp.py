@@ -25,6 +25,8 @@ class SP(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "stages")
+
     distils = "relations of samples"
 
     def __init__(self, student: Classifier, teacher: Teacher, *, sp_weight: float = 3000.0, **features: Any) -> None:

@@ -39,6 +39,8 @@ class TED(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "stages")
+
     def __init__(
         self,
         student: Classifier,

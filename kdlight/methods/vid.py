@@ -73,6 +73,8 @@ class VID(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
     """
 
+    reads = ("logits", "stages")
+
     def __init__(
         self,
         student: Classifier,

@@ -1,7 +1,9 @@
 """What a classifier computes on its way from images to logits."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -24,3 +26,22 @@ class Activations(NamedTuple):
     preactivations: tuple[Tensor, ...] | None = None
     stem: Tensor | None = None
     member_logits: tuple[Tensor, ...] = ()
+
+    def only(self, fields: Collection[str]) -> "Activations":
+        """Forget all other fields, so that the memory of what nobody reads is free; they are empty from then on."""
+        return self._replace(**{name: empty for name, empty in ABSENT.items() if name not in fields})
+
+    def map(self, fn: Callable[[Tensor], Tensor]) -> "Activations":
+        """Apply a function to every tensor."""
+        return Activations(
+            fn(self.logits),
+            fn(self.embedding),
+            tuple(map(fn, self.stages)),
+            None if self.preactivations is None else tuple(map(fn, self.preactivations)),
+            None if self.stem is None else fn(self.stem),
+            tuple(map(fn, self.member_logits)),
+        )
+
+
+# What stands for a field that was not kept.
+ABSENT: dict[str, Any] = Activations(torch.empty(0), torch.empty(0), ())._asdict()

@@ -19,10 +19,12 @@ class Classifier(nn.Module, ABC):
         image_shape: (channels, height, width) of the images it is meant for. Only the channels are binding.
         head_name: The name of the submodule that turns the embedding into logits.
         stage_names: The names of the submodules that compute the stages, in order.
+        linear_stages: Whether no ReLU follows the stages at all, so that a map is its own preactivation.
     """
 
     head_name: str
     stage_names: tuple[str, ...]
+    linear_stages: bool = False
 
     def __init__(self, num_classes: int, image_shape: ImageShape) -> None:
         super().__init__()

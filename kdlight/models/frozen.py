@@ -25,34 +25,58 @@ class Frozen:
 
     Args:
         model: The classifier. It is taken over, not copied.
+
+    Attributes:
+        lowered: The floating point type that `lower` chose.
     """
 
     def __init__(self, model: Classifier) -> None:
         self.model = model.eval().requires_grad_(False)
+        self._compiled: Callable[[Tensor], Activations] | None = None
+        self.lowered: torch.dtype | None = None
+        self._sha256: str | None = None
 
     @property
     def num_classes(self) -> int:
         """The number of logits."""
         return self.model.num_classes
 
-    def activations(self, images: Tensor, *, gradient_from: int | None = None) -> Activations:
-        """Run the model.
+    def compile(self, mode: str) -> None:
+        """Compile the model with `torch.compile`; once."""
+        if self._compiled is None:
+            self._compiled = torch.compile(self.model.activations, mode=mode)
 
-        Without a graph, by `no_grad`: the tensors of `inference_mode` could not be saved for the backward pass of a
-        module that is trained on them, such as RID's teacher filter.
+    def lower(self, dtype: torch.dtype) -> None:
+        """Compute in this floating point type from now on; `activations` returns float32 all the same.
+
+        `sha256` stays that of the weights as they were: they are the same teacher.
+        """
+        if self.lowered is None:
+            self._sha256 = self.sha256()
+        self.lowered = dtype
+        self.model.to(dtype)
+
+    def activations(self, images: Tensor, *, inference: bool = False, gradient_from: int | None = None) -> Activations:
+        """Run the model, without a graph.
 
         Args:
             images: (batch, channels, height, width).
+            inference: Run in `inference_mode`, which keeps less book than `no_grad`. A tensor of it cannot be saved for
+                a backward pass: not by a module that is trained on it, such as RID's teacher filter, nor by a product
+                with what the student computed.
             gradient_from: The index of a stage. From there on the graph is kept, so that
                 `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works; what
-                comes before keeps none.
+                comes before keeps none, and nothing is converted to float32.
         """
         # Whoever else holds the model may have called `train()`.
         if self.model.training:
             self.model.eval()
+        if self.lowered is not None:
+            images = images.to(self.lowered)
         if gradient_from is None:
-            with torch.no_grad():
-                return self.model.activations(images)
+            with torch.inference_mode() if inference else torch.no_grad():
+                computed = (self._compiled or self.model.activations)(images)
+                return computed if self.lowered is None else computed.map(Tensor.float)
         stage = self.model.get_submodule(self.model.stage_names[gradient_from])
         hook = stage.register_forward_hook(_start_graph)
         try:
@@ -64,9 +88,13 @@ class Frozen:
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Apply to every tensor what a holder's `_apply` was given: a move to a device or a change of type."""
         self.model._apply(fn)
+        if self.lowered is not None:
+            self.model.to(self.lowered)
 
     def sha256(self) -> str:
         """Return the hash of the `state_dict`: names, types, shapes and values in its order, on any device the same."""
+        if self._sha256 is not None:
+            return self._sha256
         digest = hashlib.sha256()
         for name, tensor in self.model.state_dict().items():
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

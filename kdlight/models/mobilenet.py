@@ -46,6 +46,7 @@ class MobileNetV2(Classifier):
 
     head_name = "classifier"
     stage_names = ("blocks.1", "blocks.2", "blocks.4", "blocks.6")
+    linear_stages = True
 
     def __init__(self, num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> None:
         super().__init__(num_classes, image_shape)

@@ -2,22 +2,26 @@
 
 from typing import Any
 
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 
 from kdlight.methods.learner import Learner
+from kdlight.runs.checkpoints import WholeCheckpoints
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
+from kdlight.runs.nonfinite import NonFiniteStop
 from kdlight.runs.record import RunRecord
 from kdlight.runs.result import Result
+from kdlight.runs.stops import Stops
 
 SELECTED_BY = "val/accuracy"
 
 
 def run_callbacks(folder: RunFolder, data: LightningDataModule, metrics: MetricsCSV, config: str) -> list[Callback]:
-    """What every run has: its record, and the checkpoints of the last and of the selected epoch.
+    """What every run has: its record, its stops, and the checkpoints of the last and of the selected epoch.
 
     Without a validation split nothing is selected, and there is no ``best.ckpt``.
     """
@@ -25,13 +29,14 @@ def run_callbacks(folder: RunFolder, data: LightningDataModule, metrics: Metrics
     last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **options)
     best = ModelCheckpoint(filename="best", monitor=SELECTED_BY, mode="max", **options)
     validated = getattr(data, "val_size", 1) != 0
-    return [RunRecord(folder, metrics, config), *([best] if validated else []), last]
+    instruments = [RunRecord(folder, metrics, config), NonFiniteStop(folder), Stops(folder)]
+    return [*instruments, *([best] if validated else []), last]
 
 
 def equip(
     options: dict[str, Any], folder: RunFolder, data: LightningDataModule, *, config: str | None
 ) -> dict[str, Any]:
-    """The loggers and callbacks of a configured trainer, and those that every run has.
+    """The loggers, callbacks and plugins of a configured trainer, and those that every run has.
 
     Args:
         options: The arguments of the trainer.
@@ -52,7 +57,12 @@ def equip(
         metrics = MetricsCSV(folder)
         loggers.append(metrics)
         callbacks += run_callbacks(folder, data, metrics, config)
-    return {"logger": loggers, "callbacks": callbacks, "enable_checkpointing": config is not None}
+    plugins = options.get("plugins") or []
+    plugins = list(plugins) if isinstance(plugins, list | tuple) else [plugins]
+    if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        plugins.append(WholeCheckpoints())
+    given = {"logger": loggers, "callbacks": callbacks, "plugins": plugins}
+    return {**given, "enable_checkpointing": config is not None}
 
 
 def _as_list(value: Any, kind: type) -> list[Any]:

@@ -43,6 +43,10 @@ class RunFolder(NamedTuple):
         """The weights of an untrained teacher, without which the run could not be resumed."""
         return self.path / "teacher.safetensors"
 
+    def nonfinite(self, rank: int) -> Path:
+        """What made a loss NaN or infinite in a process."""
+        return self.path / (f"nonfinite-{rank}.pt" if rank else "nonfinite.pt")
+
     def checkpoint(self, name: str) -> Path:
         """The checkpoint called "last" or "best"."""
         return self.checkpoints / f"{name}.ckpt"

@@ -1,13 +1,13 @@
 """The log of a run's epochs as a table anyone can read: one row an epoch, whatever was logged when."""
 
 import csv
-import os
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from kdlight.runs.folder import RunFolder
+from kdlight.runs.whole_files import replacing
 
 OF_THE_RESULT = ("test/", "pid_test/")
 
@@ -38,11 +38,13 @@ class MetricsCSV(Logger):
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: ``config.yaml`` holds them."""
 
-    def resume(self, completed_epochs: int) -> None:
-        """Take the rows of the epochs that the checkpoint holds from the file of the stopped run."""
-        if self.folder.metrics.is_file():
-            logged = self.folder.read_metrics()
-            self.rows = {epoch: dict(row) for epoch, row in logged.items() if epoch < completed_epochs}
+    def resume(self, epoch: int, row: dict[str, Any]) -> None:
+        """Take the rows before the checkpoint's epoch from the file of the stopped run, and that epoch's from it."""
+        logged = self.folder.read_metrics() if self.folder.metrics.is_file() else {}
+        before = {place: logged[place] for place in logged if place < epoch}
+        self.rows = {place: {**earlier, "step": int(earlier["step"])} for place, earlier in before.items()}
+        if row:
+            self.rows[epoch] = dict(row)
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -53,13 +55,11 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the table whole, or leave the old one: a crash or a full disk cannot leave half of it."""
+        """Write the table whole, or leave the old one."""
         if not self.rows:
             return
         columns = sorted({column for row in self.rows.values() for column in row} - {"step"})
-        draft = self.folder.metrics.with_suffix(".csv.part")
-        with draft.open("w", newline="", encoding="utf-8") as stream:
+        with replacing(self.folder.metrics) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, ["epoch", "step", *columns])
             writer.writeheader()
             writer.writerows({"epoch": epoch, **row} for epoch, row in sorted(self.rows.items()))
-        os.replace(draft, self.folder.metrics)

@@ -4,17 +4,28 @@ import time
 from typing import Any
 
 import torch
+import torch.distributed
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
+from torch.nn import SyncBatchNorm
 
+from kdlight.callbacks.pid import PIDMonitor
 from kdlight.methods.distiller import Distiller
+from kdlight.methods.learner import Learner
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
+from kdlight.runs.stops import inside_epoch, validates_after
+from kdlight.runs.whole_files import remove_drafts, replacing
+
+SAVED = "epoch_so_far"
 
 
 class RunRecord(Callback):
     """Logs ``seconds`` and ``images_per_second`` of each training epoch, validation and instruments left out.
+
+    A checkpoint holds what Lightning leaves out of it: the row of its epoch, which reaches ``metrics.csv`` only after
+    the checkpoint, and inside an epoch what each process has summed up so far.
 
     Args:
         folder: Where the run keeps its files.
@@ -29,22 +40,101 @@ class RunRecord(Callback):
         self._started = 0.0
         self._ended = 0.0
         self._images = 0
+        self._resumed: dict[str, Any] | None = None
+        self._trained = False
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the epoch's row, and inside an epoch its sums."""
+        assert isinstance(pl_module, Learner)
+        row = dict(self.metrics.rows.get(trainer.current_epoch, {}))
+        processes = []
+        if inside_epoch(trainer):
+            seconds = self._ended - self._started
+            processes = _gathered(
+                {"seconds": seconds, "images": self._images, "means": pl_module.epoch_means.state_dict()}
+            )
+        elif trainer.training:
+            # What Lightning hands to the loggers next, in this epoch's last step; it has no public name.
+            logged = trainer._logger_connector.metrics["log"]
+            row |= {name: float(value) for name, value in logged.items()}
+            row["step"] = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+        batches = trainer.num_training_batches
+        checkpoint[SAVED] = {"row": row, "processes": processes, "batches": batches}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the logged epochs that the checkpoint holds."""
-        if trainer.state.fn == "fit":
-            self.metrics.resume(completed_epochs=checkpoint["epoch"] + 1)
+        """Keep the logged epochs that the checkpoint holds.
+
+        Raises:
+            ValueError: If it stands inside an epoch of another number of processes, or is no run's.
+        """
+        if trainer.state.fn != "fit":
+            return
+        if SAVED not in checkpoint:
+            raise ValueError(
+                f"the checkpoint has no '{SAVED}': expected one that kdlight fit of this version wrote; start from its "
+                "weights instead: --model.student_weights PATH"
+            )
+        self._resumed = checkpoint[SAVED]
+        self.metrics.resume(checkpoint["epoch"], self._resumed["row"])
+        processes = len(self._resumed["processes"])
+        if processes not in (0, trainer.world_size):
+            raise ValueError(
+                f"the checkpoint stands inside epoch {checkpoint['epoch']} of {processes} processes: expected as many, "
+                f"got {trainer.world_size}; go on with --trainer.devices {processes}, or from --ckpt_path best"
+            )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the configuration, and an untrained teacher: its weights exist nowhere else."""
+        """Keep the configuration, and an untrained teacher: its weights exist nowhere else.
+
+        Raises:
+            ValueError: If batch norms are to be synchronised on a CPU.
+        """
+        if pl_module.device.type == "cpu" and any(isinstance(norm, SyncBatchNorm) for norm in pl_module.modules()):
+            raise ValueError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
+        if isinstance(pl_module, Distiller):  # FSDP moves the module's own parameters to the device, and nothing else
+            pl_module.teacher.convert(lambda tensor: tensor.to(pl_module.device))
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config))
         if trainer.is_global_zero:
-            self.folder.path.mkdir(parents=True, exist_ok=True)
-            self.folder.config.write_text(self.config, encoding="utf-8")
+            self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
+            for folder in (self.folder.path, self.folder.checkpoints):
+                remove_drafts(folder)
+            with replacing(self.folder.config) as draft:
+                draft.write_text(self.config, encoding="utf-8")
             if isinstance(pl_module, Distiller) and pl_module.untrained_teacher:
                 tensors = pl_module.teacher.model.state_dict()
-                save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, self.folder.teacher)
+                with replacing(self.folder.teacher) as draft:
+                    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up the sums of an epoch that the checkpoint stands inside.
+
+        Raises:
+            ValueError: If the epoch has another number of steps now.
+        """
+        self._trained = True
+        resumed, self._resumed = self._resumed, None
+        if resumed is None:
+            return
+        if trainer.fit_loop.resumed_on_epoch_end:
+            _step_plateaus(trainer, resumed["row"])
+        if not resumed["processes"]:
+            return
+        if resumed["batches"] != trainer.num_training_batches:
+            raise ValueError(
+                f"the checkpoint stands inside epoch {trainer.current_epoch} of {resumed['batches']} steps, the data "
+                f"give {trainer.num_training_batches} now: go on with the batch size and the data of that run"
+            )
+        assert isinstance(pl_module, Learner)
+        own = resumed["processes"][trainer.global_rank]
+        self._images, self._started = own["images"], time.perf_counter() - own["seconds"]
+        self._ended = time.perf_counter()
+        pl_module.epoch_means.load_state_dict(own["means"], pl_module.device)
+        # Else Lightning leaves out the step of schedules that follow a metric when this epoch ends.
+        trainer.fit_loop._restarting = False
+        steps = trainer.fit_loop.epoch_loop
+        if steps.restarted_on_last and validates_after(trainer, steps.batch_idx):
+            steps._batches_that_stepped -= 1  # Lightning counts the step before that validation again
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -66,3 +156,27 @@ class RunRecord(Callback):
         if self._images:
             pl_module.log("seconds", seconds, sync_dist=True)
             pl_module.log("images_per_second", trainer.world_size * self._images / seconds, sync_dist=True)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure the PID on the test set if the run was killed between its last epoch and that."""
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        for callback in callbacks:
+            if isinstance(callback, PIDMonitor) and not self._trained:
+                callback.on_train_end(trainer, pl_module)
+
+
+def _gathered(value: Any) -> list[Any]:
+    """The values of all processes."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
+def _step_plateaus(trainer: Trainer, row: dict[str, float]) -> None:
+    """Take the step of schedules that follow a metric, which Lightning takes after the epoch's checkpoint."""
+    for config in trainer.lr_scheduler_configs:
+        if config.reduce_on_plateau and config.interval == "epoch":
+            scheduler: Any = config.scheduler
+            scheduler.step(row[str(config.monitor)])

@@ -19,6 +19,7 @@ from kdlight.callbacks.pid import PIDMonitor
 from kdlight.methods.distiller import Distiller
 from kdlight.methods.learner import Learner
 from kdlight.runs.folder import RunFolder
+from kdlight.runs.whole_files import replacing
 
 PACKAGES = ("kdlight", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "scikit-learn")
 
@@ -62,21 +63,20 @@ class Result:
             "seconds": time.perf_counter() - self.started,
             "train_seconds": train_seconds,
             "images_per_second": sorted(rates)[len(rates) // 2] if rates else None,
-            "peak_memory": _peak_memory(),
+            "peak_memory": peak_memory(),
             "device": _device(trainer),
             "precision": str(trainer.precision),
             "processes": trainer.world_size,
             "packages": {package: version(package) for package in PACKAGES},
             "python": platform.python_version(),
-            "git_commit": _git_commit(),
+            "git_commit": git_commit(),
             "command": " ".join(["kdlight", *sys.argv[1:]]),
         }
-        draft = folder.result.with_suffix(".json.part")
-        draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(draft, folder.result)
+        with replacing(folder.result) as draft:
+            draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Bytes at most in use: on the GPU where there is one, else of this process."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
@@ -89,7 +89,7 @@ def _device(trainer: Trainer) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """The commit of the working folder, ``-dirty`` behind it where files were changed; None outside a repository."""
     try:
         described = subprocess.run(

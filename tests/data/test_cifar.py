@@ -65,7 +65,10 @@ def test_a_changed_byte_is_an_error(layout: Layout, part: str, write_cifar: Writ
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{name} is truncated or changed.*expected \w+ \w+, found \w+; .*accept_mod"):
+    with pytest.raises(
+        ValueError,
+        match=rf"{name} is truncated or changed.*expected \w+ \w+, found \w+; .*--data.download true.*accept_mod",
+    ):
         read_files(data_dir, layout, part, accept_modified=False)  # type: ignore[arg-type]
     _, deviations = read_files(data_dir, layout, part, accept_modified=True)  # type: ignore[arg-type]
     assert len(deviations) == 1
@@ -90,7 +93,10 @@ def test_accepting_names_every_file_that_differs(write_cifar: Write, publish: Pu
 def test_the_test_file_cannot_be_missing(write_cifar: Write) -> None:
     data_dir = write_cifar(CIFAR100[0])
     (data_dir / "cifar-100-binary" / "test.bin").unlink()
-    with pytest.raises(FileNotFoundError, match=r"test.bin is missing: unpack the published archive again$"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"test.bin is missing: remove .*cifar-100-binary and run again with --data.download true$",
+    ):
         CIFAR100DataModule(str(data_dir), accept_modified=True).setup("test")
 
 
@@ -110,7 +116,7 @@ def test_a_label_without_a_class_is_an_error(write_cifar: Write) -> None:
 
 
 def test_missing_folder_names_both_layouts(tmp_path: Path) -> None:
-    message = rf"cifar-100-binary/ nor cifar-100-python/ is in {tmp_path}: set data_dir .* or download: true$"
+    message = rf"cifar-100-binary/ nor cifar-100-python/ is in {tmp_path}: set data_dir .* --data.download true$"
     with pytest.raises(FileNotFoundError, match=message):
         CIFAR100DataModule(str(tmp_path)).setup("fit")
 

@@ -239,6 +239,7 @@ def test_the_saved_config_has_every_value() -> None:
         "std": (0.3753,),
         "labels": True,
         "train_per_class": None,
+        "label_noise": 0.0,
         "batch_size": 64,
         "eval_batch_size": 256,
         "seed": None,

@@ -9,7 +9,9 @@ import kdlight  # noqa: F401  before lightning
 import torch
 from lightning.pytorch import Callback
 
+from kdlight.caching.teacher_cache import TeacherCache
 from kdlight.callbacks.optimal_brain_damage import OptimalBrainDamage
+from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised
 from tests.methods.conftest import build, digits, shipped, trainer
 
@@ -33,14 +35,27 @@ def gathered(value):
     return values
 
 
+def check_cache(model, data):
+    """Each process made its share, and all of it is what the teacher says about the views that are replayed."""
+    everything = torch.arange(data.train_size)
+    for view, parameters in enumerate(model._cached.parameters):
+        (batch,) = data.training_views([everything], parameters)
+        kept, said = model._cached.activations(view, everything).logits, model.teacher.activations(batch.images).logits
+        torch.testing.assert_close(kept, said, rtol=2e-3, atol=1e-3)
+
+
 def main(names):
     torch.set_num_threads(1)
     methods = {method.__name__: method for method in shipped()}
     for case in names:
         prune = [OptimalBrainDamage(first_epoch=1, sparsity=0.5)] if case == "OptimalBrainDamage" else []
-        model, samples = build(Supervised if prune else methods[case]), SeenSamples()
+        if case == "TeacherCache":
+            model, data = build(KD, teacher_cache=TeacherCache("cache", views=2)), digits(augment=True)
+        else:
+            model, data = build(Supervised if prune else methods[case]), digits()
+        samples = SeenSamples()
         loop = trainer("runs", 3, strategy="ddp", devices=2, callbacks=[samples, *prune])
-        loop.fit(model, datamodule=digits())
+        loop.fit(model, datamodule=data)
         first, second = gathered({name: value.clone() for name, value in model.state_dict().items()})
         assert first.keys() == second.keys()
         for name in first:
@@ -50,6 +65,8 @@ def main(names):
             assert any((~mask).any() for mask in masks.values())
             assert all(torch.equal(mask, others[name]) for name, mask in masks.items())
             assert not any(model.student.get_parameter(name)[~mask].any() for name, mask in masks.items())
+        if case == "TeacherCache":
+            check_cache(model, data)
         ours, theirs = gathered(samples.seen)
         assert ours
         assert theirs

@@ -1,4 +1,4 @@
-"""Every method, and pruning, on two processes of the CPU: disjoint samples, then bit-equal weights and buffers."""
+"""Every method, pruning and a cached teacher on two CPU processes: disjoint samples, bit-equal weights and buffers."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ from tests.methods.conftest import shipped
 ROOT = Path(__file__).parents[2]
 FEW = ["KD", "RID", "TED", "VID", "Supervised"]
 OTHERS = [*sorted({method.__name__ for method in shipped()} - set(FEW)), "OptimalBrainDamage"]
+FEW.append("TeacherCache")
 
 
 @pytest.mark.parametrize("names", [FEW, pytest.param(OTHERS, marks=pytest.mark.slow)], ids=["few", "others"])

@@ -47,10 +47,16 @@ def test_ab_connects_networks_of_other_widths_before_their_relu():
 def test_networks_that_do_not_fit_are_refused():
     teacher = {"teacher": resnet8(10, SHAPE), "untrained_teacher": True}
     with pytest.raises(ValueError, match="expected a student that shows its feature maps before the ReLU"):
-        AB(MobileNetV2(10, SHAPE), **teacher)
+        AB(Tapped(MobileNetV2(10, SHAPE), ["blocks.1", "blocks.2", "blocks.6"], image_shape=SHAPE), **teacher)
     with pytest.raises(ValueError, match=r"the student's are \[32, 64, 128, 256\], the teacher's \[16, 16, 32, 64\]"):
         FSP(resnet8x4(10, SHAPE), **teacher)
     without_stem = Tapped(resnet8(10, SHAPE), ["layer1", "layer2", "layer3"], image_shape=SHAPE)
     without_stem.activations = lambda images: without_stem.model.activations(images)._replace(stem=None)
     with pytest.raises(ValueError, match="name a Tapped's stem"):
         FSP(without_stem, **teacher)
+
+
+def test_a_fused_optimizer_is_refused_before_the_first_step(tmp_path):
+    fused = {"optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, fused=True)}
+    with pytest.raises(ValueError, match="expected fused: false"):
+        trainer(tmp_path, 2).fit(build(AB, **fused), datamodule=digits())

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from kdlight.data.batch import Batch
-from kdlight.data.strong_view import OPERATIONS
+from kdlight.data.strong_view import OPERATIONS, StrongDraws
+from kdlight.data.views import choices_of
 from kdlight.losses.kd import kd_loss
 from kdlight.losses.standardization import standardize
 from kdlight.methods.mlkd import MLKD
@@ -68,7 +69,7 @@ def test_the_data_strengthen_the_second_view_alone(tmp_path):
     model = Keeping(build(MLKD).student, build(MLKD).teacher)
     trainer(tmp_path, 1).fit(model, datamodule=data)
     raw = data.split("train")
-    draws = data._epoch_strong_draws(0, torch.device("cpu"))
+    draws = StrongDraws(**choices_of(data.view_parameters(0, views=2, strong=True), "strong"))
     for batch in batches:
         plain = Batch(raw.images[batch.index], raw.target[batch.index], batch.index)
         weak, second = data.normalized(data.augmented(plain, epoch=0, views=2)).images.chunk(2)

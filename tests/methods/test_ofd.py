@@ -3,10 +3,13 @@ import torch
 
 from kdlight.data.batch import Batch
 from kdlight.losses.ofd import ofd_loss, ofd_margin
+from kdlight.methods.ab import AB
 from kdlight.methods.ofd import OFD
 from kdlight.models.mobilenet import MobileNetV2
 from kdlight.models.resnet import resnet8
 from kdlight.models.shufflenet_v1 import ShuffleV1
+from kdlight.models.tapped import Tapped
+from kdlight.models.vgg import vgg8
 from kdlight.models.wrn import wrn_16_2
 
 SHAPE = (1, 8, 8)
@@ -30,10 +33,28 @@ def test_every_stage_is_compared_before_its_relu_within_the_margin_of_its_own_no
     assert not any("margin" in name for name in model.state_dict())
 
 
+def tapped(num_classes, image_shape):
+    """A foreign network, of which nobody knows whether a ReLU ends its stages."""
+    return Tapped(MobileNetV2(num_classes, image_shape), ["blocks.1", "blocks.2", "blocks.6"], image_shape=image_shape)
+
+
+@pytest.mark.parametrize("method", [AB, OFD])
+def test_a_linear_bottleneck_is_compared_as_it_is(method):
+    shape = (3, 32, 32)
+    model = method(MobileNetV2(10, shape), vgg8(10, shape), untrained_teacher=True)
+    images = torch.randn(8, *shape)
+    computed = model.student.activations(images)
+    connected = (model.connectors if method is AB else model.regressors)[0](computed.stages[model.pairs[0].student])
+    assert connected.shape[1] == model.teacher.activations(images).preactivations[model.pairs[0].teacher].shape[1]
+    terms = model.batch_terms(Batch(images, torch.arange(8), torch.arange(8)))
+    assert sum(name.startswith(method.__name__.lower()) for name in terms) == len(model.pairs)
+    assert all(term.isfinite() for term in terms.values())
+
+
 @pytest.mark.parametrize(
     ("student", "teacher", "message"),
     [
-        (MobileNetV2, resnet8, "expected a student that shows its feature maps before the ReLU"),
+        (tapped, resnet8, "expected a student that shows its feature maps before the ReLU"),
         (resnet8, ShuffleV1, "ShuffleV1 has no batch norm before the ReLU of each stage"),
     ],
 )

@@ -1,0 +1,31 @@
+#!/bin/bash
+# A run on several nodes. Submit it where `kdlight` runs; what follows the script's name goes to `kdlight fit`:
+#
+#   sbatch configs/trainers/slurm.sh --config configs/imagenet/kd.yaml
+#
+# Below, say the nodes, and the GPUs of each twice: srun starts a process for each device, Lightning none. Two minutes
+# before the time is up the processes get SIGTERM and keep their position inside the epoch; the job is queued again and
+# goes on there, after a node's failure from the last checkpoint. Its run is runs/slurm-JOB in every attempt.
+#
+#SBATCH --job-name=kdlight
+#SBATCH --nodes=2
+#SBATCH --gpus-per-node=4
+#SBATCH --ntasks-per-node=4
+#SBATCH --cpus-per-task=8
+#SBATCH --time=24:00:00
+#SBATCH --signal=TERM@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+set -eu
+
+run=runs/slurm-$SLURM_JOB_ID
+resume=
+if [ -f "$run/checkpoints/last.ckpt" ]; then resume='--ckpt_path last'; else rm -rf "$run"; fi
+
+code=0
+srun --kill-on-bad-exit=1 kdlight fit "$@" --trainer.default_root_dir "$run" $resume \
+  --trainer.num_nodes "$SLURM_NNODES" --trainer.devices "$SLURM_NTASKS_PER_NODE" || code=$?
+
+# 143: stopped by SIGTERM. With any other code a second attempt would end the same way.
+if [ "$code" -eq 143 ]; then exec scontrol requeue "$SLURM_JOB_ID"; fi
+exit "$code"

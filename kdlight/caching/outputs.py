@@ -1,0 +1,69 @@
+"""What a teacher computed, as named tensors that can be stored, and back."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kdlight.models.activations import ABSENT, Activations
+
+OF_LOGITS = ("logits", "member_logits")
+
+
+def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Name the tensors of the fields that are to be kept: ``logits``, ``stages.0`` and so on.
+
+    Args:
+        computed: Of a batch.
+        fields: Names of fields of `Activations`; one that the teacher does not have is left out.
+        top: Keep that many of the highest logits of a sample, with their classes and the logarithm of the rest's mass
+            (``logits.top``, ``logits.classes``, ``logits.rest``); None: all.
+        dtype: What floating point numbers are kept in.
+
+    Returns:
+        (batch, …) tensors by name.
+    """
+    encoded: dict[str, Tensor] = {}
+    for field in fields:
+        value = getattr(computed, field)
+        named = {field: value} if isinstance(value, Tensor) else {f"{field}.{i}": v for i, v in enumerate(value or ())}
+        for name, tensor in named.items():
+            if top is not None and field in OF_LOGITS:
+                encoded |= {f"{name}.{part}": kept for part, kept in _top(tensor.float(), top).items()}
+            else:
+                encoded[name] = tensor
+    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in encoded.items()}
+
+
+def decode(stored: dict[str, Tensor], *, num_classes: int) -> Activations:
+    """The inverse of `encode`, in float32. A field that was not kept is empty.
+
+    Of the logits outside the top all are equal: their mass is right at temperature 1, its division is not known.
+    """
+    decoded: dict[str, Tensor] = {}
+    for name, tensor in stored.items():
+        base, _, part = name.rpartition(".")
+        if part == "top":
+            values, classes, rest = tensor.float(), stored[f"{base}.classes"].long(), stored[f"{base}.rest"].float()
+            others = rest - math.log(num_classes - values.shape[1])
+            decoded[base] = others[:, None].repeat(1, num_classes).scatter(1, classes, values)
+        elif part not in ("classes", "rest"):
+            decoded[name] = tensor.float()
+
+    def several(field: str) -> tuple[Tensor, ...]:
+        return tuple(decoded[f"{field}.{i}"] for i in range(len(decoded)) if f"{field}.{i}" in decoded)
+
+    return Activations(
+        logits=decoded.get("logits", ABSENT["logits"]),
+        embedding=decoded.get("embedding", ABSENT["embedding"]),
+        stages=several("stages"),
+        preactivations=several("preactivations") or None,
+        stem=decoded.get("stem"),
+        member_logits=several("member_logits"),
+    )
+
+
+def _top(logits: Tensor, count: int) -> dict[str, Tensor]:
+    values, classes = logits.topk(count, dim=1)
+    rest = logits.scatter(1, classes, -math.inf).logsumexp(1)
+    return {"top": values, "classes": classes.to(torch.int32), "rest": rest}

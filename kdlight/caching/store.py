@@ -1,0 +1,149 @@
+"""A teacher cache on disk: what it was made for, the views, and one memory-mapped array an output."""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+DESCRIPTION, VIEWS = "cache.json", "views.safetensors"
+
+
+@dataclass
+class Store:
+    """The files of a cache.
+
+    An array has the shape (k, samples, views in a step, …): k views of every sample, each as many images as the method
+    sees of a sample in one step.
+
+    Attributes:
+        folder: Where they lie.
+        description: ``key``: what the cache was made for; ``outputs``: shape and type of each array; ``filled``: how
+            many of the k views are there; ``sha256`` of every file, once all are.
+    """
+
+    folder: Path
+    description: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the description of what is there.
+
+        Raises:
+            ValueError: If it cannot be read.
+        """
+        try:
+            content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+            return cls(folder, {name: content[name] for name in ("key", "outputs", "filled", "sha256")})
+        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{folder / DESCRIPTION} does not describe a teacher cache: {error!r}; remove the folder, the next run "
+                "makes it anew"
+            ) from error
+
+    @classmethod
+    def create(cls, folder: Path, key: dict[str, Any], parameters: list[dict[str, Tensor]], outputs: Any) -> Self:
+        """Make room for a cache.
+
+        Args:
+            folder: Is emptied if it exists.
+            key: What the cache is made for.
+            parameters: The random choices of each view, see `ImageDataModule.view_parameters`.
+            outputs: By name (shape, type) of an array.
+
+        Raises:
+            OSError: If the disk has no room for it.
+        """
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        store = cls(folder, {"key": key, "outputs": outputs, "filled": 0, "sha256": {}})
+        needed, free = sum(map(store.nbytes, outputs)), shutil.disk_usage(folder).free
+        if needed > free:
+            shutil.rmtree(folder)
+            raise OSError(
+                f"the teacher cache {folder.with_suffix('')} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are "
+                "free: choose another path, fewer views, `top` classes, or a method that reads less of the teacher"
+            )
+        named = {f"{view}/{name}": value for view, of_view in enumerate(parameters) for name, value in of_view.items()}
+        save_file({name: value.contiguous() for name, value in named.items()}, folder / VIEWS)
+        for name in outputs:
+            with store.file(name).open("wb") as file:
+                file.truncate(store.nbytes(name))
+        store.describe()
+        return store
+
+    def describe(self) -> None:
+        """Write the description, whole or not at all."""
+        draft = self.folder / f"{DESCRIPTION}.part"
+        draft.write_text(json.dumps(self.description, indent=2) + "\n", encoding="utf-8")
+        os.replace(draft, self.folder / DESCRIPTION)
+
+    def parameters(self) -> list[dict[str, Tensor]]:
+        """The random choices of each view."""
+        views: list[dict[str, Tensor]] = [{} for _ in range(self.description["key"]["views"])]
+        for name, value in load_file(self.folder / VIEWS).items():
+            view, _, parameter = name.partition("/")
+            views[int(view)][parameter] = value
+        return views
+
+    def file(self, name: str) -> Path:
+        """The file of an output."""
+        return self.folder / f"{name}.bin"
+
+    def nbytes(self, name: str) -> int:
+        """The size of an output's file."""
+        shape, dtype = self.description["outputs"][name]
+        size: int = math.prod(shape) * getattr(torch, dtype).itemsize
+        return size
+
+    def write(self, name: str, view: int, start: int, values: Tensor) -> None:
+        """Write an output for consecutive samples of a view.
+
+        Args:
+            name: Of the output.
+            view: Which of the k views.
+            start: The first sample.
+            values: (samples, views in a step, …).
+        """
+        shape, _ = self.description["outputs"][name]
+        with self.file(name).open("r+b") as file:
+            file.seek((view * shape[1] + start) * (self.nbytes(name) // math.prod(shape[:2])))
+            file.write(values.contiguous().view(torch.uint8).numpy().data)
+
+    def array(self, name: str) -> Tensor:
+        """The memory-mapped array of an output; read it, never write to it."""
+        shape, dtype = self.description["outputs"][name]
+        path = str(self.file(name))
+        return torch.from_file(path, shared=False, size=math.prod(shape), dtype=getattr(torch, dtype)).view(shape)
+
+    def sums(self) -> dict[str, str]:
+        """The sha256 of every file that holds data."""
+        found = {}
+        for path in [self.folder / VIEWS, *map(self.file, self.description["outputs"])]:
+            with path.open("rb") as file:
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
+
+    def verify(self) -> None:
+        """Compare the files with their sums.
+
+        Raises:
+            ValueError: If one is missing or another.
+        """
+        try:
+            found = self.sums()
+        except FileNotFoundError as error:
+            found = {Path(error.filename).name: "no file"}
+        for name, expected in self.description["sha256"].items():
+            if found.get(name) != expected and name in found:
+                raise ValueError(
+                    f"{self.folder / name} is truncated or changed: expected sha256 {expected}, found {found[name]}; "
+                    f"remove {self.folder}, the next run makes it anew"
+                )

@@ -1,0 +1,114 @@
+"""Caltech-UCSD Birds-200-2011.
+
+C. Wah, S. Branson, P. Welinder, P. Perona, S. Belongie, The Caltech-UCSD Birds-200-2011 Dataset, 2011,
+https://www.vision.caltech.edu/datasets/cub_200_2011/
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdlight.data.archives import Archive, fetch_archive, how_to_fetch
+from kdlight.data.file_module import ImageFilesDataModule
+from kdlight.data.image_files import ImageFiles
+from kdlight.data.listing import Listing, check_count
+
+ARCHIVES = (
+    Archive("CUB_200_2011.tgz", "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081", "CUB_200_2011"),
+)
+ADDRESSES = (
+    "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
+    "http://www.vision.caltech.edu/visipedia-data/CUB-200-2011/CUB_200_2011.tgz",
+)
+CLASSES, TRAIN_IMAGES, TEST_IMAGES = 200, 5994, 5794
+
+
+class CUBDataModule(ImageFilesDataModule):
+    """CUB-200-2011: 5,994 training and 5,794 test images of 200 species of birds, some 30 of each in either set.
+
+    Args:
+        data_dir: the folder that holds ``CUB_200_2011/``.
+        val_size: training images held out for validation; 0 for none.
+        download: fetches the published archive if the folder is not there.
+        mirrors: addresses of the archive, tried in this order.
+        accept_modified: takes another number of images, with a warning.
+        options: `ImageFilesDataModule`'s.
+    """
+
+    num_classes = CLASSES
+
+    def __init__(
+        self,
+        data_dir: str = "data",
+        *,
+        val_size: int = 600,
+        download: bool = False,
+        mirrors: Sequence[str] = ADDRESSES,
+        accept_modified: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(data_dir, val_size=val_size, **options)
+        self.root = self.data_dir / "CUB_200_2011"
+        self.download, self.mirrors = download, tuple(mirrors)
+        self.accept_modified = accept_modified
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The species, from the published list."""
+        names = self._column("classes.txt")
+        return tuple(names[number].partition(".")[2] or names[number] for number in sorted(names, key=int))
+
+    def prepare_data(self) -> None:
+        """Downloads the data set where that is allowed and needed."""
+        if self.download and not self.root.is_dir():
+            fetch_archive(self.mirrors, ARCHIVES, self.data_dir)
+
+    def read_train(self) -> ImageFiles:
+        """Lists and counts the training images."""
+        return self._read("1", TRAIN_IMAGES)
+
+    def read_test(self) -> ImageFiles:
+        """Lists and counts the test images."""
+        return self._read("0", TEST_IMAGES)
+
+    def _read(self, part: str, expected: int) -> ImageFiles:
+        paths, labels, parts = map(self._column, ("images.txt", "image_class_labels.txt", "train_test_split.txt"))
+        if not paths.keys() == labels.keys() == parts.keys():
+            raise ValueError(
+                f"images.txt, image_class_labels.txt and train_test_split.txt in {self.root.absolute()} number "
+                f"different images: {self._mend}"
+            )
+        chosen = [number for number in paths if parts[number] == part]
+        target = torch.tensor([int(labels[number]) - 1 for number in chosen])
+        check_count(
+            str((self.root / "train_test_split.txt").absolute()),
+            len(chosen),
+            expected,
+            accept_modified=self.accept_modified,
+            mend=self._mend,
+        )
+        if len(target) and not 0 <= target.min() <= target.max() < CLASSES:
+            raise ValueError(
+                f"image_class_labels.txt in {self.root.absolute()} has classes beside 1 to {CLASSES}: {self._mend}"
+            )
+        return self.files(self.root, Listing([f"images/{paths[number]}" for number in chosen], target))
+
+    def _column(self, name: str) -> dict[str, str]:
+        """The second column of a published list by the first, which numbers images or classes."""
+        path: Path = self.root / name
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path.absolute()} is missing: set data_dir to the folder that holds CUB_200_2011/, or {self._mend}"
+            )
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        broken = [place for place, row in enumerate(rows, 1) if len(row) != 2 or not row[0].isdigit()]
+        if broken:
+            raise ValueError(f"{path.absolute()}: line {broken[0]} is not a number and a value: {self._mend}")
+        return {row[0]: row[1] for row in rows}
+
+    @property
+    def _mend(self) -> str:
+        return how_to_fetch(self.root)

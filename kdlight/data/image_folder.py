@@ -1,0 +1,48 @@
+"""Any images in class folders."""
+
+from functools import cached_property
+from typing import Any
+
+from kdlight.data.file_module import ImageFilesDataModule
+from kdlight.data.image_files import ImageFiles
+from kdlight.data.listing import check_classes, list_classes, list_images
+
+
+class ImageFolderDataModule(ImageFilesDataModule):
+    """Images in torchvision's layout: ``train/<class>/…`` and ``test/<class>/…`` (or ``val/``) below one folder.
+
+    Classes count in the order of their names. With `labels` false the training images are a transfer set.
+
+    Args:
+        data_dir: the folder that holds ``train/``.
+        num_classes: of the networks; None for as many as ``train/`` has folders.
+        test_folder: the folder of the test set; None for ``test`` where there is one, else ``val``.
+        options: `ImageFilesDataModule`'s; `val_size` says how many training images are held out for validation.
+    """
+
+    def __init__(
+        self, data_dir: str, *, num_classes: int | None = None, test_folder: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(data_dir, **options)
+        self._num_classes = num_classes
+        self.test_folder = test_folder
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the class folders."""
+        return list_classes(self.data_dir / "train")
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes `target` counts."""
+        return len(self.class_names) if self._num_classes is None else self._num_classes
+
+    def read_train(self) -> ImageFiles:
+        """Lists the training images."""
+        check_classes(self.data_dir / "train", self.class_names, self.num_classes)
+        return self.files(self.data_dir, list_images(self.data_dir, "train", self.class_names))
+
+    def read_test(self) -> ImageFiles:
+        """Lists the test images."""
+        folder = self.test_folder or ("test" if (self.data_dir / "test").is_dir() else "val")
+        return self.files(self.data_dir, list_images(self.data_dir, folder, self.class_names))

@@ -1,0 +1,90 @@
+"""ImageNet, the data set of the ILSVRC 2012 classification task.
+
+O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015, https://arxiv.org/abs/1409.0575
+"""
+
+from functools import cached_property
+from typing import Any
+
+from kdlight.data.file_module import ImageFilesDataModule
+from kdlight.data.image_files import ImageFiles
+from kdlight.data.listing import check_classes, check_count, list_classes, list_images
+
+TRAIN_IMAGES, TEST_IMAGES = 1_281_167, 50_000
+MEND = (
+    "unpack the missing part of ILSVRC2012_img_train.tar or ILSVRC2012_img_val.tar of image-net.org again "
+    "(torchvision.datasets.ImageNet sorts both into class folders)"
+)
+
+
+class ImageNetDataModule(ImageFilesDataModule):
+    """1,281,167 training images of 1,000 classes; the 50,000 of the official validation set are the test set.
+
+    Classes count in the order of their WordNet ids, as in torchvision.
+
+    Args:
+        data_dir: the folder that holds ``train/<wnid>/`` and ``val/<wnid>/``.
+        val_size: training images held out for validation; 0 for none.
+        num_classes: 1,000, or what a subset has, such as ImageNet-100; that takes `accept_modified`.
+        download: only says that ImageNet cannot be downloaded without an account.
+        accept_modified: takes another number of images, with a warning.
+        options: `ImageFilesDataModule`'s.
+    """
+
+    def __init__(
+        self,
+        data_dir: str = "data/imagenet",
+        *,
+        val_size: int = 10_000,
+        num_classes: int = 1000,
+        download: bool = False,
+        accept_modified: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(data_dir, val_size=val_size, **options)
+        self._num_classes = num_classes
+        self.download = download
+        self.accept_modified = accept_modified
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes `target` counts."""
+        return self._num_classes
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The WordNet ids, which are the names of the class folders."""
+        return list_classes(self.data_dir / "train")
+
+    def prepare_data(self) -> None:
+        """Says where ImageNet comes from, where it is to be downloaded and not there.
+
+        Raises:
+            FileNotFoundError: in that case.
+        """
+        if self.download and not (self.data_dir / "train").is_dir():
+            raise FileNotFoundError(
+                f"{self.data_dir.absolute()} has no train/, and ImageNet cannot be downloaded without an account: get "
+                "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from https://image-net.org and sort them into "
+                "class folders with torchvision.datasets.ImageNet"
+            )
+
+    def read_train(self) -> ImageFiles:
+        """Lists and counts the training images."""
+        return self._read("train", TRAIN_IMAGES)
+
+    def read_test(self) -> ImageFiles:
+        """Lists and counts the images of the official validation set."""
+        return self._read("val", TEST_IMAGES)
+
+    def _read(self, folder: str, expected: int) -> ImageFiles:
+        check_classes(self.data_dir / "train", self.class_names, self.num_classes)
+        listing = list_images(self.data_dir, folder, self.class_names)
+        check_count(
+            str((self.data_dir / folder).absolute()),
+            len(listing.paths),
+            expected,
+            accept_modified=self.accept_modified,
+            mend=MEND,
+        )
+        return self.files(self.data_dir, listing)

@@ -1,0 +1,185 @@
+"""Tiny-ImageNet, the data set of Stanford's course CS231n.
+
+Y. Le, X. Yang, Tiny ImageNet Visual Recognition Challenge, 2015, http://cs231n.stanford.edu/reports/2015/pdfs/yle_project.pdf
+"""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from kdlight.data.archives import Archive, fetch_archive, how_to_fetch
+from kdlight.data.image_files import decode
+from kdlight.data.listing import Listing, check_classes, check_count, list_images
+from kdlight.data.module import ImageDataModule
+from kdlight.data.samples import Samples
+
+FOLDER = "tiny-imagenet-200"
+ARCHIVES = (
+    Archive("tiny-imagenet-200.zip", "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821", FOLDER),
+)
+ADDRESSES = (
+    "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    "https://cs231n.stanford.edu/tiny-imagenet-200.zip",
+)
+SIDE, TRAIN_PER_CLASS, TEST_PER_CLASS = 64, 500, 50
+
+
+class TinyImageNetDataModule(ImageDataModule):
+    """100,000 training images of 200 classes, 64x64 pixels; the 10,000 of the official validation set are the test set.
+
+    The official test set has no labels. Images are decoded once and stay in memory (1.4 GB). Classes count in the order
+    of their WordNet ids, as where torchvision's ``ImageFolder`` reads ``train/``.
+
+    Args:
+        data_dir: the folder that holds ``tiny-imagenet-200/``.
+        mean: per channel, for pixels in [0, 1]; the default is that of the field's reference code.
+        std: per channel, for pixels in [0, 1].
+        val_size: training images held out for validation; 0 for none.
+        augment: random crops from a black border of eight pixels, and random horizontal flips. (mdistiller's code turns
+            by up to 20 degrees instead of cropping.)
+        num_classes: 200, or what a subset has; that takes `accept_modified`.
+        download: fetches the published archive if the folder is not there.
+        mirrors: addresses of the archive, tried in this order.
+        accept_modified: takes another number of images, with a warning.
+        options: `ImageDataModule`'s.
+    """
+
+    image_shape = (3, SIDE, SIDE)
+    crop_padding: ClassVar[int] = 8
+    mirror: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        data_dir: str = "data",
+        *,
+        mean: Sequence[float] = (0.4802, 0.4481, 0.3975),
+        std: Sequence[float] = (0.2302, 0.2265, 0.2262),
+        val_size: int = 10_000,
+        augment: bool = True,
+        num_classes: int = 200,
+        download: bool = False,
+        mirrors: Sequence[str] = ADDRESSES,
+        accept_modified: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(mean=mean, std=std, val_size=val_size, augment=augment, **options)
+        self.data_dir = Path(data_dir).expanduser()
+        self.root = self.data_dir / FOLDER
+        self._num_classes = num_classes
+        self.download, self.mirrors = download, tuple(mirrors)
+        self.accept_modified = accept_modified
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes `target` counts."""
+        return self._num_classes
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The first name of each class in ``words.txt``."""
+        words = dict(line.split("\t", 1) for line in self._lines("words.txt") if "\t" in line)
+        return tuple(words.get(wnid, wnid).split(",")[0].strip() for wnid in self._wnids)
+
+    @cached_property
+    def _wnids(self) -> tuple[str, ...]:
+        wnids = tuple(sorted(self._lines("wnids.txt")))
+        check_classes(self.root / "wnids.txt", wnids, self.num_classes)
+        return wnids
+
+    def prepare_data(self) -> None:
+        """Downloads the data set where that is allowed and needed."""
+        if self.download and not self.root.is_dir():
+            fetch_archive(self.mirrors, ARCHIVES, self.data_dir)
+
+    def read_train(self) -> Samples:
+        """Decodes the training set."""
+        wnids = self._wnids  # The first thing to miss where there is no data set.
+        return self._decoded(list_images(self.root, "train", wnids), "train", TRAIN_PER_CLASS)
+
+    def read_test(self) -> Samples:
+        """Decodes the official validation set, whose classes are in ``val/val_annotations.txt``."""
+        place = {wnid: place for place, wnid in enumerate(self._wnids)}
+        paths, target = [], []
+        for number, line in enumerate(self._lines("val/val_annotations.txt"), 1):
+            name, _, rest = line.partition("\t")
+            wnid = rest.partition("\t")[0]
+            if wnid not in place:
+                raise ValueError(
+                    f"{self.root.absolute()}/val/val_annotations.txt: line {number} has the class {wnid!r}, which "
+                    f"is not in wnids.txt: {self._mend}"
+                )
+            paths.append(f"val/images/{name}")
+            target.append(place[wnid])
+        return self._decoded(Listing(paths, torch.tensor(target, dtype=torch.int64)), "val", TEST_PER_CLASS)
+
+    def _decoded(self, listing: Listing, folder: str, per_class: int) -> Samples:
+        counts = listing.target.bincount(minlength=self.num_classes).tolist()
+        wrong = [place for place, count in enumerate(counts) if count != per_class]
+        first = wrong[0] if wrong else 0
+        others = f" ({len(wrong) - 1} other classes differ, too)" if len(wrong) > 1 else ""
+        check_count(
+            f"{(self.root / folder).absolute()}, class {self._wnids[first]}{others}",
+            counts[first],
+            per_class,
+            accept_modified=self.accept_modified,
+            mend=self._mend,
+        )
+        try:
+            images = decode_all(self.root, listing.paths, self.image_shape, f"decoding {FOLDER}/{folder}")
+        except ValueError as error:
+            raise ValueError(f"{error}; {self._mend}") from error
+        return Samples(images, listing.target)
+
+    def _lines(self, name: str) -> list[str]:
+        path = self.root / name
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path.absolute()} is missing: set data_dir to the folder that holds {FOLDER}/, or {self._mend}"
+            )
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+    @property
+    def _mend(self) -> str:
+        return how_to_fetch(self.root)
+
+
+def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], told: str) -> Tensor:
+    """Decodes image files of one size into a tensor (n, *shape) uint8, in threads, with a progress bar.
+
+    Args:
+        root: the folder that `paths` are seen from.
+        paths: (n,) of the images.
+        shape: channels, height, width.
+        told: the progress bar's title.
+
+    Raises:
+        ValueError: where a file is missing, broken, or of another size.
+    """
+    images = torch.empty(len(paths), *shape, dtype=torch.uint8)
+
+    def fill(place: int) -> None:
+        image = decode(root / paths[place])
+        if image.shape != shape:
+            raise ValueError(f"{root / paths[place]} is {tuple(image.shape)}, but {shape} was expected")
+        images[place] = image
+
+    shown = rank_zero_only.rank == 0 and sys.stderr.isatty()  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = pool.map(fill, range(len(paths)))
+        bar = track(done, told, len(paths), console=Console(stderr=True), transient=True, disable=not shown)
+        try:
+            deque(bar, maxlen=0)
+        finally:
+            pool.shutdown(cancel_futures=True)  # After an error the rest need not be decoded.
+    return images

@@ -1,0 +1,83 @@
+"""Distillation on images of another data set, whose classes need not be the teacher's."""
+
+from kdlight.data.module import ImageDataModule
+from kdlight.data.samples import Split
+from kdlight.data.views import Views
+
+
+class TransferDataModule(ImageDataModule):
+    """Trains on one data set's images without labels; validates, tests and counts classes on another's.
+
+    A transfer set: G. Hinton, O. Vinyals, J. Dean 2015, https://arxiv.org/abs/1503.02531, section 2. Images of both are
+    normalised with the mean and std of `evaluation`, which are those of the teacher's training.
+
+    Args:
+        train: its training split is trained on, in its batch size and with its augmentation; its labels are forgotten.
+        evaluation: its classes, its validation split and its test set are those of the run.
+
+    Raises:
+        ValueError: where images of the two differ in shape.
+    """
+
+    def __init__(self, train: ImageDataModule, evaluation: ImageDataModule) -> None:
+        if train.image_shape != evaluation.image_shape:
+            raise ValueError(
+                f"images to train on are {train.image_shape}, those to evaluate on {evaluation.image_shape}: expected "
+                "one shape; ImageFolderDataModule takes an image_size"
+            )
+        self.train, self.evaluation = train, evaluation
+        super().__init__(
+            val_size=evaluation.val_size,
+            augment=train.augment,
+            mean=evaluation.mean,
+            std=evaluation.std,
+            labels=False,
+            batch_size=train.batch_size,
+            eval_batch_size=evaluation.eval_batch_size,
+            seed=train.seed,
+        )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of the evaluation."""
+        return self.evaluation.class_names
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the evaluation has."""
+        return self.evaluation.num_classes
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return self.evaluation.image_shape
+
+    @property
+    def view_kind(self) -> Views:
+        """The random views of the images to train on."""
+        return self.train.view_kind
+
+    def prepare_data(self) -> None:
+        """Downloads either data set where that is allowed and needed."""
+        self.train.prepare_data()
+        self.evaluation.prepare_data()
+
+    def setup(self, stage: str) -> None:
+        """Reads what `stage` needs of either data set."""
+        self.train.trainer = self.evaluation.trainer = self.trainer
+        if stage == "fit" and "train" not in self._splits:
+            self.train.setup("fit")
+            self._splits["train"] = self.train.split("train").unlabelled()
+        if stage != "fit" or self.val_size > 0:
+            self.evaluation.setup("validate" if stage == "fit" else stage)
+        self._splits |= {
+            name: self.evaluation.split(name) for name in ("val", "test") if name in self.evaluation._splits
+        }
+
+    def read_train(self) -> Split:
+        """Reads the whole set to train on."""
+        return self.train.read_train()
+
+    def read_test(self) -> Split:
+        """Reads the test set of the evaluation."""
+        return self.evaluation.read_test()

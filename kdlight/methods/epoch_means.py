@@ -1,0 +1,43 @@
+"""The means of the loss's terms over an epoch, summed up on the device."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class EpochMeans:
+    """Weighs each step by its samples, and waits for the device when an epoch ends, never in a step.
+
+    Attributes:
+        samples: The number of samples so far.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin an epoch."""
+        self.samples = 0
+        self._names: tuple[str, ...] = ()
+        self._sums: Tensor | None = None
+
+    def add(self, values: dict[str, Tensor], *, samples: int) -> None:
+        """Add the scalars of a step, which have the same names all through an epoch."""
+        weighted = torch.stack(tuple(values.values())).float() * samples
+        self._sums = weighted if self._sums is None else self._sums.add_(weighted)
+        self._names = tuple(values)
+        self.samples += samples
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint inside an epoch keeps."""
+        return {"samples": self.samples, "names": self._names, "sums": self._sums}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on with the sums of a checkpoint."""
+        self.samples, self._names = state["samples"], tuple(state["names"])
+        self._sums = None if state["sums"] is None else state["sums"].to(device)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The means by name."""
+        return {} if self._sums is None else dict(zip(self._names, (self._sums / self.samples).unbind(), strict=True))

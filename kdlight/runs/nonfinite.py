@@ -1,0 +1,148 @@
+"""A loss that is not a number stops the run, and what made it is kept."""
+
+from collections import deque
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import FSDPStrategy
+from torch import Tensor
+
+from kdlight.data.batch import Batch
+from kdlight.methods.learner import Learner
+from kdlight.runs.folder import RunFolder
+from kdlight.runs.whole_files import replacing
+
+LARGEST = torch.finfo(torch.float32).max
+STEPS_BEHIND = 4  # so far the device may be behind before the check waits for it
+
+
+class NonFiniteLossError(ValueError):
+    """A term of the loss, or their sum, was NaN or infinite."""
+
+
+class Check(NamedTuple):
+    """The terms of a step on their way from the device."""
+
+    epoch: int
+    step: int
+    seed: int
+    names: tuple[str, ...]
+    values: Tensor
+    batch: Batch
+    arrived: torch.cuda.Event | None
+
+
+class NonFiniteStop(Callback):
+    """Looks at the terms of every step.
+
+    On a CPU at once, before the backward pass: what is kept are the weights that gave the loss. On CUDA nothing waits
+    in a step: the terms are copied while the device computes on, and looked at when they have arrived, at most
+    `STEPS_BEHIND` steps later; by then the optimizer may have carried the NaN into the weights that are kept.
+
+    ``nonfinite.pt`` in the run's folder (``nonfinite-1.pt`` of process 1) holds epoch, step, terms by name, the batch
+    as the model saw it, the seed of the step's random numbers, and the method's ``state_dict`` (empty under FSDP, where
+    no process has it), all readable with ``weights_only=True``. `replay` computes the terms again.
+
+    Args:
+        folder: The run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._batch: Batch | None = None
+        self._pending: deque[Check] = deque()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The first process knows which folder is the run's."""
+        self.folder = trainer.strategy.broadcast(self.folder)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Keep the batch for the step."""
+        self._batch = batch
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Look at the terms, or at those of an earlier step.
+
+        Raises:
+            NonFiniteLossError: If one is NaN or infinite, or their sum.
+        """
+        assert isinstance(pl_module, Learner)
+        assert self._batch is not None
+        terms = pl_module.terms
+        values, arrived = torch.stack(tuple(terms.values())), None
+        if values.is_cuda:
+            values = torch.empty_like(values, device="cpu", pin_memory=True).copy_(values, non_blocking=True)
+            arrived = torch.cuda.Event()
+            arrived.record()
+        step = trainer.fit_loop.epoch_loop.batch_idx
+        seed = torch.initial_seed()
+        self._pending.append(Check(trainer.current_epoch, step, seed, tuple(terms), values, self._batch, arrived))
+        self._look(trainer, pl_module, behind=STEPS_BEHIND)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at what is left: no checkpoint is written after a NaN."""
+        self._look(trainer, pl_module, behind=0)
+
+    def _look(self, trainer: Trainer, pl_module: LightningModule, *, behind: int) -> None:
+        while self._pending:
+            check = self._pending[0]
+            if check.arrived is not None:
+                if len(self._pending) <= behind and not check.arrived.query():
+                    return
+                check.arrived.synchronize()
+            self._pending.popleft()
+            if not abs(sum(check.values.tolist())) <= LARGEST:  # which holds of no NaN
+                self._stop(check, trainer, pl_module)
+
+    def _stop(self, check: Check, trainer: Trainer, pl_module: LightningModule) -> None:
+        terms = dict(zip(check.names, check.values.tolist(), strict=True))
+        path = self.folder.nonfinite(trainer.global_rank)
+        sharded = isinstance(trainer.strategy, FSDPStrategy)  # the other processes would have to join in
+        content = {
+            "epoch": check.epoch,
+            "step": check.step,
+            "seed": check.seed,
+            "terms": terms,
+            "batch": check.batch._asdict(),
+            "state_dict": {} if sharded else pl_module.state_dict(),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as draft, draft.open("wb") as stream:
+            torch.save(content, stream)
+        listed = ", ".join(f"{name} = {value:.6g}" for name, value in terms.items())
+        raise NonFiniteLossError(
+            f"the loss is not finite in step {check.step} of epoch {check.epoch}: {listed}; weights and batch are in "
+            f"{path}; lower the learning rate or the term's weight, or clip gradients (--trainer.gradient_clip_val 1)"
+        )
+
+
+def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
+    """Compute the terms of a step that stopped a run again, with their graph.
+
+    With the method built as in the run's ``config.yaml``::
+
+        method = KD(student, teacher, teacher_weights="runs/digits/teacher/checkpoints/best.ckpt")
+        terms = replay("runs/digits/kd/nonfinite.pt", method)
+
+    The numbers are those of the run where the file holds the weights before the step (`NonFiniteStop`); CRD's memory
+    has already taken the batch in.
+
+    Args:
+        path: The file.
+        method: The method of the run with its teacher; it gets the weights of the file, and the phase of its epoch.
+
+    Returns:
+        The weighted terms by name.
+    """
+    content = torch.load(path, map_location=method.device, weights_only=True)
+    loop = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+    loop.fit_loop.epoch_progress.current.completed = content["epoch"]
+    method.trainer = loop
+    method.load_state_dict(content["state_dict"])
+    learning = method.learners(content["epoch"])
+    for child in method.children():
+        child.train(learning is None or child in learning)
+    torch.manual_seed(content["seed"])
+    return method.batch_terms(Batch(**content["batch"]))

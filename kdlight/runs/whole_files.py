@@ -1,0 +1,67 @@
+"""Files that are whole or not there: neither a crash nor a full disk leaves half of one."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PART = ".part"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DiskFullError(OSError):
+    """There is no space for a file of a run."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a draft beside the file; it takes the file's place when it is whole and on the disk.
+
+    Where the writing fails, the draft is removed and what lay there before stays.
+
+    Args:
+        path: The file. Its folder exists.
+
+    Raises:
+        DiskFullError: If there is no space, or less than the user may take.
+    """
+    draft = path.with_name(path.name + PART)
+    try:
+        yield draft
+        _flush(draft)
+        os.replace(draft, path)
+    except BaseException as error:
+        draft.unlink(missing_ok=True)
+        cause = _full(error)
+        if cause is None:
+            raise
+        there = "the last whole one is still there" if path.exists() else "there was none before"
+        raise DiskFullError(
+            f"disk is full: {path} was not written ({cause.strerror}), {there}; free space and go on with "
+            "--ckpt_path last"
+        ) from error
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what a killed process was writing."""
+    for draft in folder.glob(f"*{PART}"):
+        draft.unlink()
+
+
+def _flush(path: Path) -> None:
+    """Wait until the content is on the disk: after a power failure the new name could stand for an empty file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _full(error: BaseException | None) -> OSError | None:
+    """The error of a chain that says there is no space: torch's writer reports another one on top of it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,117 @@
+"""Where the time of a training step goes, part by part: the parts are disjoint, and their sum is the whole."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.profilers import Profiler
+
+DATA, TEACHER, STUDENT, LOSS = "data", "teacher forward", "student forward", "loss"
+BACKWARD, OPTIMIZER, OTHER = "backward", "optimizer", "logging, loop"
+PARTS = (DATA, TEACHER, STUDENT, LOSS, BACKWARD, OPTIMIZER, OTHER)
+
+# The last word of Lightning's name of an action. One that is not here belongs to the part it happens in.
+ACTIONS = {
+    "train_dataloader_next": DATA,
+    "batch_to_device": DATA,
+    "training_step": LOSS,  # what is left of it when both networks have run
+    "backward": BACKWARD,
+    "optimizer_step": OPTIMIZER,
+    "optimizer_zero_grad": OPTIMIZER,
+}
+
+
+class Part(NamedTuple):
+    """Seconds of one step, on the wall and on the CPU, the mean over the timed steps."""
+
+    wall: float
+    cpu: float
+
+
+Parts = dict[str, Part]
+
+
+class PartsProfiler(Profiler):
+    """Lightning tells it where each action begins and ends; time belongs to the innermost part that is open.
+
+    Args:
+        device: Is waited for at every beginning and end, where it is a GPU.
+        steps: That are counted.
+    """
+
+    def __init__(self, device: torch.device, steps: int) -> None:
+        super().__init__()
+        self._device, self._steps = device, steps
+        self._open: list[str] = [OTHER]
+        self._sums = {part: [0.0, 0.0] for part in PARTS}
+        self._last = (0.0, 0.0)
+        self._counts = False
+        self._watched: list[tuple[Any, str, Any]] = []
+
+    def start(self, action_name: str) -> None:
+        """An action begins."""
+        self._account()
+        inherited = OTHER if action_name.startswith("[Callback]") else self._open[-1]
+        self._open.append(ACTIONS.get(action_name.rpartition(".")[2], inherited))
+
+    def stop(self, action_name: str) -> None:
+        """An action ends."""
+        self._account()
+        self._open.pop()
+
+    def toggle(self) -> None:
+        """Count from here, or up to here."""
+        self._account()
+        self._last = self._now()
+        self._counts = not self._counts
+
+    def parts(self) -> Parts:
+        """What a step took."""
+        return {part: Part(wall / self._steps, cpu / self._steps) for part, (wall, cpu) in self._sums.items()}
+
+    def watch(self, model: LightningModule) -> None:
+        """Tell the forward passes of the networks, or the look into a cache, from the loss they are part of."""
+        teacher, taught = getattr(model, "teacher", None), "taught" if hasattr(model, "taught") else None
+        for owner, name, part in (
+            (getattr(model, "student", None), "activations", STUDENT),
+            (teacher, "activations", TEACHER),
+            (model, taught, TEACHER),
+        ):
+            if owner is not None and name is not None:
+                self._watched.append((owner, name, vars(owner).get(name)))
+                vars(owner)[name] = self._timed(getattr(owner, name), part)
+
+    def unwatch(self) -> None:
+        """Leave the networks as they were."""
+        for owner, name, before in self._watched:
+            del vars(owner)[name]
+            if before is not None:
+                vars(owner)[name] = before
+        self._watched.clear()
+
+    def _timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self._account()
+            self._open.append(part)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._account()
+                self._open.pop()
+
+        return timed
+
+    def _account(self) -> None:
+        if self._counts:
+            now = self._now()
+            sums = self._sums[self._open[-1]]
+            sums[0] += now[0] - self._last[0]
+            sums[1] += now[1] - self._last[1]
+            self._last = now
+
+    def _now(self) -> tuple[float, float]:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter(), time.process_time()

@@ -1,0 +1,227 @@
+"""A cached teacher answers for the views it has seen, and for nothing else."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from kdlight.caching import teacher_cache
+from kdlight.caching.teacher_cache import TeacherCache
+from kdlight.methods.at import AT
+from kdlight.methods.cakd import CAKD
+from kdlight.methods.distiller import Distiller
+from kdlight.methods.kd import KD
+from kdlight.models.frozen import Frozen
+from tests.methods.conftest import build, digits, shipped, trainer
+
+
+class Steps(Callback):
+    """The terms of every step, and how often the teacher ran."""
+
+    def __init__(self):
+        self.terms = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.terms.append({name: float(value) for name, value in pl_module.terms.items()})
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Counts the teacher's forward passes."""
+    passes = []
+    original = Frozen.activations
+
+    def counted(self, images, **options):
+        passes.append(len(images))
+        return original(self, images, **options)
+
+    monkeypatch.setattr(Frozen, "activations", counted)
+    return passes
+
+
+def fit(folder, model, data, **options):
+    steps = Steps()
+    trainer(folder, options.pop("epochs", 5), callbacks=[steps], **options).fit(model, datamodule=data)
+    return steps.terms
+
+
+def cached(folder, method=KD, **cache):
+    return build(method, teacher_cache=TeacherCache(str(folder / "cache"), **cache))
+
+
+def test_twenty_cached_steps_equal_twenty_uncached_on_the_same_views(tmp_path, runs):
+    model = cached(tmp_path)
+    found = fit(tmp_path, model, digits(augment=True))
+    filling = 4 * 4 + 1  # four views in batches of 256 of 200 images, and two images for the shapes
+    assert len(found) == 20
+    assert len(runs) <= filling, "the teacher runs while the cache is made, not afterwards"
+
+    data = digits(augment=True)
+    data.setup("fit")
+    data.replay(model._cached.parameters)
+    again = build(KD)
+    expected = fit(tmp_path, again, data)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
+    for name, value in again.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-3, atol=5e-3)
+
+    fresh = fit(tmp_path, build(KD), digits(augment=True))
+    assert fresh[-1] != pytest.approx(found[-1], rel=1e-3, abs=1e-4), "other views give other losses"
+
+
+def test_views_repeat_after_k_epochs_and_are_shared_by_seeds(tmp_path, runs):
+    data = digits(augment=True, seed=3)
+    fit(tmp_path, cached(tmp_path, views=2), data, epochs=1)
+    made = len(runs)
+    other = digits(augment=True, seed=4)
+    fit(tmp_path, cached(tmp_path, views=2), other, epochs=1)
+    assert len(runs) == made
+    for epoch, same in ((0, 2), (1, 3)):
+        loader = next(iter(data.train_dataloader()))
+        first, second = (data.augmented(loader, epoch=at).images for at in (epoch, same))
+        assert torch.equal(first, second)
+        assert torch.equal(first, other.augmented(loader, epoch=epoch).images)
+        assert not torch.equal(first, data.augmented(loader, epoch=epoch + 1).images)
+
+
+def test_without_augmentation_there_is_one_view(tmp_path):
+    model = cached(tmp_path)
+    found = fit(tmp_path, model, digits())
+    assert len(model._cached.parameters) == 1
+    for ours, theirs in zip(found, fit(tmp_path, build(KD), digits()), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "method", [made for made in shipped() if issubclass(made, Distiller)], ids=lambda made: made.__name__
+)
+def test_every_method_learns_the_same_from_a_cache(method, tmp_path):
+    # At the recipe's rate some methods multiply the last digits, which the composition of batches changes.
+    options = {"optimizer": lambda parameters: torch.optim.SGD(parameters, lr=1e-4)}
+    if method is CAKD:
+        options["stages"] = []
+    model = build(method, teacher_cache=TeacherCache(str(tmp_path / "cache"), views=2, precision="float32"), **options)
+    found = fit(tmp_path, model, digits(augment=True), epochs=3, limit_train_batches=2)
+    data = digits(augment=True)
+    data.setup("fit")
+    data.replay(model._cached.parameters)
+    expected = fit(tmp_path, build(method, **options), data, epochs=3, limit_train_batches=2)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+
+
+def other_weights(model):
+    with torch.no_grad():
+        next(model.teacher.model.parameters()).add_(1)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda folder: (other_weights(cached(folder)), digits(augment=True)), "another teacher"),
+        (lambda folder: (cached(folder), digits(augment=True, val_size=200)), "other training images"),
+        (lambda folder: (cached(folder), digits(augment=True, mean=(0.5,))), "another transform"),
+        (lambda folder: (cached(folder), digits()), "another transform"),
+        (lambda folder: (cached(folder, views=3), digits(augment=True)), "another number of views"),
+        (lambda folder: (cached(folder, top=3), digits(augment=True)), "another `top`"),
+        (lambda folder: (cached(folder, precision="float32"), digits(augment=True)), "another precision"),
+        (lambda folder: (cached(folder, AT), digits(augment=True)), "does not hold the teacher's stages"),
+    ],
+)
+def test_a_cache_for_another_run_is_refused(tmp_path, change, complaint):
+    fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
+    model, data = change(tmp_path)
+    with pytest.raises(ValueError, match=complaint):
+        fit(tmp_path, model, data, epochs=1)
+
+
+def damage_data(folder):
+    path = folder / "logits.bin"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (damage_data, "logits.bin is truncated or changed"),
+        (lambda folder: (folder / "logits.bin").write_bytes(b"short"), "logits.bin is truncated or changed"),
+        (lambda folder: (folder / "logits.bin").unlink(), "found no file"),
+        (lambda folder: (folder / "views.safetensors").write_bytes(b"short"), "views.safetensors is truncated"),
+        (lambda folder: (folder / "cache.json").write_text("{"), "does not describe a teacher cache"),
+    ],
+)
+def test_a_damaged_cache_is_refused(tmp_path, damage, complaint):
+    fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
+    damage(tmp_path / "cache")
+    with pytest.raises(ValueError, match=complaint):
+        fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
+
+
+def test_a_stopped_making_goes_on_behind_its_last_view(tmp_path, runs, monkeypatch):
+    whole = cached(tmp_path)
+    fit(tmp_path, whole, digits(augment=True), epochs=1)
+    expected = json.loads((tmp_path / "cache/cache.json").read_text())
+    shutil.rmtree(tmp_path / "cache")
+    everything = len(runs)
+
+    class Stopping(teacher_cache.Progress):
+        def update(self, task, *, description):
+            if "view 3" in description:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(teacher_cache, "Progress", Stopping)
+        with pytest.raises(SystemExit):  # what Lightning makes of Ctrl-C
+            fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
+    assert not (tmp_path / "cache").exists()
+    runs.clear()
+    fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
+    assert 0 < len(runs) < everything
+    assert json.loads((tmp_path / "cache/cache.json").read_text()) == expected
+
+
+def test_a_run_goes_on_with_its_own_cache_alone(tmp_path):
+    model = cached(tmp_path)
+    stopped = trainer(tmp_path, 3, max_steps=4)
+    stopped.fit(model, datamodule=digits(augment=True, seed=1))
+    stopped.save_checkpoint(tmp_path / "stopped.ckpt")
+    shutil.rmtree(tmp_path / "cache")
+    fit(tmp_path, cached(tmp_path), digits(augment=True, seed=2), epochs=1)
+    with pytest.raises(ValueError, match="not the one that this run began with"):
+        trainer(tmp_path, 3).fit(
+            cached(tmp_path), datamodule=digits(augment=True), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True
+        )
+
+
+def test_no_room_on_the_disk_is_said_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 1000))
+    with pytest.raises(OSError, match=r"0\.0 GB are free"):
+        fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
+    assert not (tmp_path / "cache.part").exists()
+
+
+def test_outputs_beyond_half_precision_are_refused(tmp_path):
+    model = cached(tmp_path)
+    with torch.no_grad():
+        model.teacher.model.head.weight.mul_(1e6)
+    with pytest.raises(ValueError, match=r"not finite in float16.*float32"):
+        fit(tmp_path, model, digits(augment=True), epochs=1)
+
+
+@pytest.mark.parametrize("wrong", [{"views": 0}, {"top": 0}, {"precision": "float8"}])
+def test_wrong_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match="teacher cache needs"):
+        TeacherCache("cache", **wrong)
+
+
+def test_what_no_cache_can_hold_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="gradient"):
+        cached(tmp_path, CAKD)
+    with pytest.raises(ValueError, match="top is 10 of 10 classes"):
+        fit(tmp_path, cached(tmp_path, top=10), digits(), epochs=1)

@@ -1,0 +1,236 @@
+"""Faults, and what is asserted for each; where no file is named, the test is below.
+
+| fault | asserted | test |
+|---|---|---|
+| kill at 5 random points | the resumed run ends bit-identical: weights, log, optimizer | runs/test_stops.py |
+| kill in a checkpoint, before a log's row, before validation | the same, and no draft is left | runs/test_stops.py |
+| kill of the command | the same, from outside | cli/test_fit.py |
+| SIGTERM, Ctrl-C | the same, from inside the epoch; each image seen once an epoch | runs/test_stops.py |
+| full disk | code 2, one line; the last whole checkpoint goes on | full_disk, runs/test_checkpoints.py |
+| truncated checkpoint | code 2, one line with the file and the way out | one_line |
+| corrupt data file | code 2, one line with the file | one_line |
+| wrong teacher | code 2, one line with both sha256 | one_line |
+| wrong teacher cache | code 2, one line: what it was made for | one_line, caching/test_teacher_cache.py |
+| NaN loss | code 2, one line with step and term; the step can be replayed | one_line, runs/test_nonfinite.py |
+| a DDP worker dies | all processes end within a minute, code not 0 | lost_process, process_that_fails |
+| SIGTERM of two processes | code 143; it goes on and ends with the same weights and log | two_processes |
+"""
+
+import csv
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from kdlight.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.logger=false"]
+TINY = ["--data.train_per_class=20", "--data.batch_size=50", *QUIET]
+MEASURED = ("seconds", "images_per_second")
+WITHIN = 60  # seconds
+
+
+def arguments(name, run, *options):
+    config = str(ROOT / f"configs/digits/{name}.yaml")
+    return ["fit", "--config", config, *TINY, f"--trainer.default_root_dir={run}", "--trainer.callbacks=null", *options]
+
+
+def started(folder, name, run, *options, **popen):
+    return subprocess.Popen(
+        [sys.executable, "-m", "kdlight", *arguments(name, run, *options)],
+        cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, **popen,
+    )  # fmt: skip
+
+
+def end(process):
+    _, errors = process.communicate(timeout=2 * WITHIN)
+    assert process.returncode == 0, errors
+
+
+def rows(run):
+    if not (run / "metrics.csv").is_file():
+        return []
+    with (run / "metrics.csv").open() as stream:
+        return [{key: row[key] for key in row if key not in MEASURED} for row in csv.DictReader(stream)]
+
+
+def wait_for_rows(process, run, number):
+    while len(rows(run)) < number:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def one_line(errors):
+    (line,) = [line for line in errors.splitlines() if line.startswith("kdlight: ")]
+    assert "Traceback" not in errors
+    return line
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a teacher and a student of it that were trained for an epoch."""
+    folder = tmp_path_factory.mktemp("workplace")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        for name in ("teacher", "kd"):
+            assert main(arguments(name, f"runs/digits/{name}", "--trainer.max_epochs=1")) == 0
+    return folder
+
+
+def truncated(folder):
+    """Half of the checkpoint that is to be resumed."""
+    path = folder / "runs/digits/truncated/checkpoints/last.ckpt"
+    path.parent.mkdir(parents=True)
+    whole = (folder / "runs/digits/kd/checkpoints/last.ckpt").read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return arguments("kd", "runs/digits/truncated", "--ckpt_path=last")
+
+
+def corrupt_data(folder):
+    """A file of CIFAR-10 that is something else."""
+    (folder / "data/cifar-10-batches-py").mkdir(parents=True)
+    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        (folder / "data/cifar-10-batches-py" / name).write_bytes(b"not CIFAR")
+    config = str(ROOT / "configs/cifar10/teacher.yaml")
+    return ["fit", "--config", config, *QUIET, "--trainer.accelerator=cpu", f"--data.data_dir={folder / 'data'}"]
+
+
+def another_teacher(folder):
+    """A resumed run is given other weights."""
+    weights = torch.load(folder / "runs/digits/teacher/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    weights = {name.removeprefix("student."): value for name, value in weights.items()}
+    next(iter(weights.values())).add_(1)
+    torch.save(weights, folder / "other.pt")
+    return arguments("kd", "runs/digits/kd", "--ckpt_path=last", "--model.teacher_weights=other.pt")
+
+
+def cache_of_another_teacher(folder):
+    """A teacher cache that another run made is named."""
+    cached = ["--trainer.max_epochs=1", "--model.teacher_cache.path=cache"]
+    if not (folder / "cache").exists():
+        untrained = ["--model.untrained_teacher=true", "--model.teacher_weights=null"]
+        assert main(["cache", *arguments("kd", "runs/digits/cached", *cached, *untrained)[1:]]) == 0
+    return arguments("kd", "runs/digits/cached", *cached)
+
+
+def diverging(folder):
+    """A learning rate that no network survives."""
+    return arguments("kd", "runs/digits/diverging", "--trainer.max_epochs=2", "--model.optimizer.lr=1e20")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (truncated, ["truncated/checkpoints/last.ckpt cannot be read", "truncated", "leave --ckpt_path out"]),
+        (corrupt_data, ["data_batch_1"]),
+        (another_teacher, ["sha256", "give the teacher_weights of that run"]),
+        (cache_of_another_teacher, ["teacher cache cache was made for another teacher (sha256)", "another path"]),
+        (diverging, ["step 1 of epoch 0", "cross_entropy = ", "nan", "diverging/nonfinite.pt", "learning rate"]),
+    ],
+)
+def test_one_line_says_it(fault, said, workplace, monkeypatch, capfd):
+    monkeypatch.chdir(workplace)
+    assert main(fault(workplace)) == 2
+    line = one_line(capfd.readouterr().err)
+    for part in said:
+        assert part in line
+
+
+def test_full_disk(workplace, monkeypatch):
+    """The limit falls while the run goes on: from then on no file may be larger than a checkpoint's beginning."""
+    run = workplace / "runs/digits/full"
+    process = started(workplace, "kd", run, "--trainer.max_epochs=500")
+    wait_for_rows(process, run, 2)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    _, errors = process.communicate(timeout=WITHIN)
+    assert process.returncode == 2, errors
+    line = one_line(errors)
+    for part in ("disk is full", ".ckpt was not written", "still there", "free space and go on with --ckpt_path last"):
+        assert part in line
+    epoch = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"]
+    assert not list(run.rglob("*.part"))
+    monkeypatch.chdir(workplace)
+    assert main(arguments("kd", run, f"--trainer.max_epochs={epoch + 2}", "--ckpt_path=last")) == 0
+    assert [int(row["epoch"]) for row in rows(run)] == list(range(epoch + 2))
+
+
+def children(process):
+    return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+# On gloo, which notices a lost connection; NCCL would not, and there a process ends with the one that started it.
+TWO = ["--trainer.strategy=ddp", "--trainer.devices=2", "--data.batch_size=10", "--trainer.accelerator=cpu"]
+
+
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
+def test_a_lost_process_ends_the_run(rank, workplace):
+    run = workplace / f"runs/digits/lost{rank}"
+    process = started(workplace, "teacher", run, "--trainer.max_epochs=500", *TWO)
+    wait_for_rows(process, run, 2)
+    (other,) = children(process)
+    os.kill([process.pid, other][rank], signal.SIGKILL)
+    _, errors = process.communicate(timeout=WITHIN)  # until the pipe has no writer left: all processes have ended
+    assert process.returncode != 0
+    if rank == 1:
+        assert "go on with --ckpt_path last" in one_line(errors)
+
+
+FAILING = """
+import os
+import sys
+
+from kdlight.__main__ import main
+from kdlight.methods.supervised import Supervised
+
+if os.environ.get("LOCAL_RANK", "0") == "{rank}":
+    terms = Supervised.batch_terms
+    Supervised.batch_terms = lambda self, batch: {{
+        name: term * (float("nan") if self.global_step == 3 else 1.0) for name, term in terms(self, batch).items()
+    }}
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_fails_ends_the_run(rank, workplace):
+    script, run = workplace / f"failing{rank}.py", workplace / f"runs/digits/failing{rank}"
+    script.write_text(FAILING.format(rank=rank))
+    process = subprocess.Popen(
+        [sys.executable, str(script), *arguments("teacher", run, "--trainer.max_epochs=500", *TWO)],
+        cwd=workplace, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    _, errors = process.communicate(timeout=2 * WITHIN)
+    assert process.returncode != 0
+    assert "step 3 of epoch 0: cross_entropy = nan" in errors
+    assert (run / ("nonfinite-1.pt" if rank else "nonfinite.pt")).is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_go_on(workplace):
+    options = ["--trainer.max_epochs=12", *TWO]
+    whole, run = workplace / "runs/digits/whole", workplace / "runs/digits/stopped"
+    end(started(workplace, "teacher", whole, *options))
+    stopped = started(workplace, "teacher", run, *options)
+    wait_for_rows(stopped, run, 2)
+    stopped.send_signal(signal.SIGTERM)
+    _, errors = stopped.communicate(timeout=WITHIN)
+    assert stopped.returncode == 143, errors
+    assert "--ckpt_path last" in one_line(errors)
+    sums = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch_so_far"]["processes"]
+    assert len(sums) in (0, 2)
+    again = started(workplace, "teacher", run, *options, "--ckpt_path=last")
+    end(again)
+    assert rows(run) == rows(whole)
+    expected = torch.load(whole / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    for name, value in torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"].items():
+        assert torch.equal(value, expected[name]), name

@@ -1,0 +1,93 @@
+"""A loss that is NaN or infinite stops a run, and its step can be computed again."""
+
+import math
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from kdlight.data.batch import Batch
+from kdlight.methods.kd import KD
+from kdlight.methods.rid import RID
+from kdlight.methods.supervised import Supervised
+from kdlight.runs.folder import RunFolder
+from kdlight.runs.nonfinite import STEPS_BEHIND, Check, NonFiniteLossError, NonFiniteStop, replay
+from tests.methods.conftest import build
+from tests.runs.conftest import STEPS, run
+
+
+class Poison(Callback):
+    """Makes one weight infinite before a step."""
+
+    def __init__(self, step):
+        self.step, self.weights = step, {}
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            with torch.no_grad():
+                next(pl_module.student.parameters()).view(-1)[0] = math.inf
+            self.weights = {name: value.clone() for name, value in pl_module.named_parameters()}
+
+
+@pytest.mark.parametrize("method", [KD, RID])
+def test_the_step_is_kept_and_gives_the_same_again(method, tmp_path):
+    poison = Poison(STEPS + 1)
+    ended = run(tmp_path, method, callbacks=[poison])
+    assert isinstance(ended.stopped_by, NonFiniteLossError)
+    message = str(ended.stopped_by)
+    assert "step 1 of epoch 1: " in message
+    assert "= nan" in message
+    assert str(tmp_path / "nonfinite.pt") in message
+    assert len(message.splitlines()) == 1
+    assert ended.checkpoint["global_step"] == STEPS, "the last whole epoch stays"
+
+    kept = torch.load(tmp_path / "nonfinite.pt", weights_only=True)
+    assert (kept["epoch"], kept["step"]) == (1, 1)
+    assert len(kept["batch"]["images"]) == len(kept["batch"]["index"]) == 50
+    for name, value in poison.weights.items():
+        assert torch.equal(kept["state_dict"][name], value), f"{name} is not as it was before the step"
+
+    again = replay(tmp_path / "nonfinite.pt", build(method))
+    assert again.keys() == kept["terms"].keys()
+    for name, value in kept["terms"].items():
+        assert again[name].item() == pytest.approx(value, nan_ok=True, rel=1e-6), name
+    assert any(value.isnan() for value in again.values())
+
+
+def test_terms_that_cancel_or_overflow_are_noticed(tmp_path):
+    class Trainer:
+        global_rank, strategy = 0, None
+
+    method, stop = build(Supervised), NonFiniteStop(RunFolder(tmp_path))
+    batch = Batch(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2))
+    for values in ([math.inf, -math.inf], [3e38, 3e38], [1.0, math.nan]):
+        stop._pending.append(Check(0, 3, 0, ("one", "other"), torch.tensor(values), batch, None))
+        with pytest.raises(NonFiniteLossError, match=r"one = .*other = "):
+            stop._look(Trainer(), method, behind=0)
+    stop._pending.append(Check(0, 3, 0, ("one", "other"), torch.tensor([1.0, -2.0]), batch, None))
+    stop._look(Trainer(), method, behind=0)
+
+
+def test_what_is_on_its_way_is_not_waited_for(tmp_path):
+    """As on CUDA: terms that have not arrived are looked at later, but no more than a few steps."""
+
+    class Arriving:
+        waited = 0
+
+        def query(self):
+            return False
+
+        def synchronize(self):
+            self.waited += 1
+
+    stop, batch = NonFiniteStop(RunFolder(tmp_path)), Batch(*[torch.zeros(1)] * 3)
+    events = [Arriving() for _ in range(STEPS_BEHIND + 1)]
+    for event in events[:-1]:
+        stop._pending.append(Check(0, 0, 0, ("one",), torch.ones(1), batch, event))
+        stop._look(None, None, behind=STEPS_BEHIND)
+    assert [event.waited for event in events] == [0] * (STEPS_BEHIND + 1)
+    stop._pending.append(Check(0, 0, 0, ("one",), torch.ones(1), batch, events[-1]))
+    stop._look(None, None, behind=STEPS_BEHIND)
+    assert [event.waited for event in events] == [1] + [0] * STEPS_BEHIND
+    stop._look(None, None, behind=0)
+    assert [event.waited for event in events] == [1] * (STEPS_BEHIND + 1)
