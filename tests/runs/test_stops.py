@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from kdlight.caching.teacher_cache import TeacherCache
 from kdlight.callbacks.optimal_brain_damage import OptimalBrainDamage
 from kdlight.methods.crd import CRD
 from kdlight.methods.kd import KD
@@ -54,6 +55,12 @@ def test_rid_goes_on_where_it_was(step, whole_rid, tmp_path):
 def test_the_memory_of_crd_goes_on(tmp_path):
     _, resumed, _ = stopped_and_resumed(tmp_path / "stopped", CRD, STEPS + 1, epochs=2)
     assert_same(resumed, run(tmp_path / "whole", CRD, epochs=2))
+
+
+def test_a_cached_teacher_goes_on(tmp_path):
+    model = {"teacher_cache": TeacherCache(str(tmp_path / "cache"), views=2)}
+    whole = run(tmp_path / "whole", KD, model=model)
+    assert_same(stopped_and_resumed(tmp_path / "stopped", KD, STEPS + 1, model=model)[1], whole)
 
 
 @pytest.mark.slow
