@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from kdlight.models.activations import ABSENT, Activations
+from kdlight.models.activations import Activations
 
 OF_LOGITS = ("logits", "member_logits")
 
@@ -35,8 +35,8 @@ def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, d
     return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in encoded.items()}
 
 
-def decode(stored: dict[str, Tensor], *, num_classes: int) -> Activations:
-    """The inverse of `encode`, in float32. A field that was not kept is empty.
+def decode(stored: dict[str, Tensor], fields: tuple[str, ...], *, num_classes: int) -> Activations:
+    """The inverse of `encode`, in float32, for the fields that were kept.
 
     Of the logits outside the top all are equal: their mass is right at temperature 1, its division is not known.
     """
@@ -53,14 +53,15 @@ def decode(stored: dict[str, Tensor], *, num_classes: int) -> Activations:
     def several(field: str) -> tuple[Tensor, ...]:
         return tuple(decoded[f"{field}.{i}"] for i in range(len(decoded)) if f"{field}.{i}" in decoded)
 
+    absent = torch.empty(0)
     return Activations(
-        logits=decoded.get("logits", ABSENT["logits"]),
-        embedding=decoded.get("embedding", ABSENT["embedding"]),
+        logits=decoded.get("logits", absent),
+        embedding=decoded.get("embedding", absent),
         stages=several("stages"),
         preactivations=several("preactivations") or None,
         stem=decoded.get("stem"),
         member_logits=several("member_logits"),
-    )
+    ).only(fields)
 
 
 def _top(logits: Tensor, count: int) -> dict[str, Tensor]:

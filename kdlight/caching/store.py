@@ -42,7 +42,7 @@ class Store:
         try:
             content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
             return cls(folder, {name: content[name] for name in ("key", "outputs", "filled", "sha256")})
-        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"{folder / DESCRIPTION} does not describe a teacher cache: {error!r}; remove the folder, the next run "
                 "makes it anew"

@@ -9,20 +9,17 @@ Both papers divide a large image into crops and keep soft labels; here a view is
 epoch, and features may be kept as well.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from filelock import FileLock
 from lightning.pytorch import Trainer
-from rich.progress import Progress
 from torch import Tensor
 
-from kdlight.caching.outputs import decode, encode
-from kdlight.caching.store import DESCRIPTION, Store
+from kdlight.caching.filling import Filling, Lesson
+from kdlight.caching.outputs import decode
+from kdlight.caching.store import Store
 from kdlight.data.module import ImageDataModule
 from kdlight.models.activations import Activations
 from kdlight.models.frozen import Frozen
@@ -55,19 +52,7 @@ class TeacherCache:
             )
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """What a method takes from its teacher, and what it sees of a sample in one step.
-
-    Attributes:
-        fields: Names of the fields of `Activations` that are read.
-        views: Images of a sample in a step.
-        strong: Whether the last of them is strengthened.
-    """
-
-    fields: tuple[str, ...]
-    views: int = 1
-    strong: bool = False
+CLOSE = 0.02  # of the largest output; half precision and the composition of batches stay far below
 
 
 class CachedTeacher:
@@ -75,14 +60,16 @@ class CachedTeacher:
 
     Args:
         store: A complete cache.
+        fields: What is read of it.
         num_classes: The teacher's.
     """
 
-    def __init__(self, store: Store, num_classes: int) -> None:
-        self.num_classes = num_classes
+    def __init__(self, store: Store, fields: tuple[str, ...], num_classes: int) -> None:
+        self.fields, self.num_classes = fields, num_classes
         self.parameters = store.parameters()
         self.sha256 = store.description["sha256"]
-        self._arrays = {name: store.array(name) for name in store.description["outputs"]}
+        read = [name for name in store.description["outputs"] if name.partition(".")[0] in fields]
+        self._arrays = {name: store.array(name) for name in read}
         self._moved: tuple[int, torch.device, dict[str, Tensor]] | None = None
 
     def activations(self, epoch: int, index: Tensor) -> Activations:
@@ -93,12 +80,12 @@ class CachedTeacher:
         view = epoch % len(self.parameters)
         rows = {name: values[index] for name, values in self._of_view(view, index.device).items()}
         stacked = {name: values.transpose(0, 1).flatten(0, 1) for name, values in rows.items()}
-        return decode(stacked, num_classes=self.num_classes)
+        return decode(stacked, self.fields, num_classes=self.num_classes)
 
     def _of_view(self, view: int, device: torch.device) -> dict[str, Tensor]:
         if self._moved is None or self._moved[:2] != (view, device):
-            arrays = {name: array[view].to(device, non_blocking=True) for name, array in self._arrays.items()}
-            self._moved = view, device, arrays
+            self._moved = None  # else two views would lie on the device at once
+            self._moved = view, device, {name: array[view].to(device) for name, array in self._arrays.items()}
         return self._moved[2]
 
 
@@ -113,6 +100,10 @@ def opened(
         OSError: If the disk has no room for it.
     """
     folder = Path(settings.path).expanduser()
+    if settings.top is not None and settings.top >= teacher.num_classes:
+        raise ValueError(
+            f"teacher_cache.top is {settings.top} of {teacher.num_classes} classes: expected fewer; null keeps all"
+        )
     key = {
         "teacher": teacher.sha256(),
         "images": data.train_sha256(),
@@ -122,18 +113,13 @@ def opened(
         "precision": settings.precision,
         "computed_in": [str(trainer.precision), str(teacher.lowered)],
     }
-    if settings.top is not None and settings.top >= teacher.num_classes:
-        raise ValueError(
-            f"teacher_cache.top is {settings.top} of {teacher.num_classes} classes: expected fewer; null keeps all"
-        )
-    with _locked(folder, trainer):
-        missing = trainer.strategy.broadcast(not (folder / DESCRIPTION).is_file())
-        if missing:
-            _fill(folder, key, teacher, data, lesson, trainer)
+    filling = Filling(folder, key, teacher, data, lesson, trainer)
+    filling.fill_if_missing()
     store = Store.read(folder)
-    _require_same(store, key, lesson.fields)
+    _require_same(store, key)
     store.verify()
-    return CachedTeacher(store, teacher.num_classes)
+    _require_same_outputs(store, filling)
+    return CachedTeacher(store, lesson.fields, teacher.num_classes)
 
 
 MADE_FOR = {
@@ -145,99 +131,35 @@ MADE_FOR = {
     "precision": "another precision",
     "computed_in": "a teacher computing in another precision",
 }
+REMEDY = "give this run's cache another path, or remove the folder and it is made anew"
 
 
-def _require_same(store: Store, key: dict[str, Any], fields: tuple[str, ...]) -> None:
-    made_for = store.description["key"]
+def _require_same(store: Store, key: dict[str, Any]) -> None:
     for name, wanted in key.items():
-        found = made_for.get(name)
+        found = store.description["key"].get(name)
         if found != wanted:
             if isinstance(wanted, dict) and isinstance(found, dict):
                 differing = [part for part in wanted if wanted[part] != found.get(part)]
                 found, wanted = ({part: side.get(part) for part in differing} for side in (found, wanted))
             raise ValueError(
                 f"the teacher cache {store.folder} was made for {MADE_FOR[name]}: it has {found}, this run {wanted}; "
-                "give this run's cache another path, or remove the folder and it is made anew"
+                + REMEDY
             )
-    absent = set(fields) - set(made_for["fields"])
-    if absent:
-        raise ValueError(
-            f"the teacher cache {store.folder} does not hold the teacher's {', '.join(sorted(absent))}, which this "
-            "method reads; give this run's cache another path"
-        )
 
 
-@contextmanager
-def _locked(folder: Path, trainer: Trainer) -> Iterator[None]:
-    """One run at a time makes a cache; the first process speaks for the others."""
-    if trainer.is_global_zero:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
-            yield
-    else:
-        yield
-
-
-def _fill(
-    folder: Path, key: dict[str, Any], teacher: Frozen, data: ImageDataModule, lesson: Lesson, trainer: Trainer
-) -> None:
-    """Make a cache; one whose making was stopped goes on behind its last whole view."""
-    draft, first = folder.with_name(f"{folder.name}.part"), trainer.is_global_zero
-    share = torch.arange(data.train_size).tensor_split(trainer.world_size)[trainer.global_rank]
-    batches = share.split(max(1, data.eval_batch_size // lesson.views))
-    key = {**key, "fields": list(lesson.fields)}
-    if first:
-        _begin(draft, key, teacher, data, lesson, trainer)
-    trainer.strategy.barrier("teacher cache begun")
-    store = Store.read(draft)
-    parameters = store.parameters()
-    filled, views = store.description["filled"], key["views"]
-    with Progress(disable=not first, transient=True) as progress:
-        task = progress.add_task("teacher cache", total=views * len(batches), completed=filled * len(batches))
-        for view in range(filled, views):
-            progress.update(task, description=f"teacher cache, view {view + 1} of {views}")
-            for batch in data.training_views(batches, parameters[view], views=lesson.views, strong=lesson.strong):
-                for name, values in _computed(batch.images, key, teacher, trainer).items():
-                    by_sample = values.unflatten(0, (lesson.views, -1)).transpose(0, 1)
-                    store.write(name, view, int(batch.index[0]), by_sample)
-                progress.advance(task)
-            trainer.strategy.barrier("teacher cache filled")
-            if first:
-                store.description["filled"] = view + 1
-                store.describe()
-    if first:
-        store.description["sha256"] = store.sums()
-        store.describe()
-        draft.rename(folder)
-    trainer.strategy.barrier("teacher cache complete")
-
-
-def _begin(
-    draft: Path, key: dict[str, Any], teacher: Frozen, data: ImageDataModule, lesson: Lesson, trainer: Trainer
-) -> None:
-    if (draft / DESCRIPTION).is_file() and Store.read(draft).description["key"] == key:
-        return
-    drawn = [data.view_parameters(view, views=lesson.views, strong=lesson.strong) for view in range(key["views"])]
-    two = torch.arange(data.train_size)[:2]
-    (batch,) = data.training_views([two], drawn[0], views=lesson.views, strong=lesson.strong)
-    outputs = {
-        name: [[key["views"], data.train_size, lesson.views, *values.shape[1:]], str(values.dtype).rpartition(".")[2]]
-        for name, values in _computed(batch.images, key, teacher, trainer).items()
-    }
-    Store.create(draft, key, drawn, outputs)
-
-
-def _computed(images: Tensor, key: dict[str, Any], teacher: Frozen, trainer: Trainer) -> dict[str, Tensor]:
-    """What is kept of a batch, on the CPU."""
-    precision = trainer.precision_plugin
-    images = precision.convert_input(images.to(trainer.strategy.root_device))
-    with precision.forward_context():
-        computed = teacher.activations(images, inference=True)
-    encoded = encode(computed, key["fields"], top=key["top"], dtype=getattr(torch, key["precision"]))
-    for name, values in encoded.items():
-        if not values.isfinite().all():
+def _require_same_outputs(store: Store, filling: Filling) -> None:
+    """Compute two images of the first view again: weights and names alone do not say what a network computes."""
+    for name, expected in filling.sample(store.parameters()[0]).items():
+        if name not in store.description["outputs"]:
             raise ValueError(
-                f"the teacher's {name} is not finite in {key['precision']}: expected finite numbers; set "
-                "teacher_cache.precision to float32, or check the teacher"
+                f"the teacher cache {store.folder} does not hold the teacher's {name.partition('.')[0]}, which this "
+                "method reads; give this run's cache another path"
             )
-    return {name: values.cpu() for name, values in encoded.items()}
+        found = store.array(name)[0, : len(expected)]
+        if not expected.is_floating_point():
+            continue  # the classes of nearly equal logits may change places
+        if found.shape != expected.shape or (found - expected).abs().max() > CLOSE * expected.abs().max():
+            raise ValueError(
+                f"the teacher cache {store.folder} holds other {name} than this teacher computes on the same images: "
+                f"expected the same network and data; {REMEDY}"
+            )

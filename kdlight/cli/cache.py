@@ -20,7 +20,13 @@ class CacheCLI(KdlightCLI):
         """The configured trainer without instruments and steps."""
         options = self._get(self.config_init, "trainer").as_dict()
         shown = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-        bare = {**dict.fromkeys(shown, False), "callbacks": [], "limit_train_batches": 0}
+        bare = {
+            **dict.fromkeys(shown, False),
+            "callbacks": [],
+            "limit_train_batches": 0,
+            "overfit_batches": 0,
+            "fast_dev_run": False,
+        }
         return Trainer(**{**options, **bare, **kwargs})
 
     def fit(self, model: Learner, datamodule: LightningDataModule, ckpt_path: str | None, weights_only: bool) -> None:

@@ -94,7 +94,7 @@ class AugmentedDataModule(LightningDataModule):
         return self._views.draw(epoch, seed=self._seed, views=views, strong=strong)
 
     def replay(self, parameters: Sequence[Mapping[str, Tensor]]) -> None:
-        """From now on gives epoch e the views ``parameters[e % len(parameters)]``; the shuffle stays that of e.
+        """Gives epoch e the views ``parameters[e % len(parameters)]`` until a fit ends; the shuffle stays that of e.
 
         Args:
             parameters: of `view_parameters`, an epoch each.
@@ -103,6 +103,15 @@ class AugmentedDataModule(LightningDataModule):
             ValueError: where there are none, or they are for other views or another number of samples.
         """
         self._views.replay(parameters)
+
+    def teardown(self, stage: str) -> None:
+        """Ends a replay, which is one fit's."""
+        if stage == "fit" and self._epoch_views is not None:
+            self._epoch_views.forget_replay()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Ends a replay."""
+        self.teardown("fit")
 
     def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
         """All that decides what a model sees of an image beside the parameters, for JSON."""

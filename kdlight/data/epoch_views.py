@@ -54,6 +54,11 @@ class EpochViews:
         self._replayed = parameters
         self._current = {}
 
+    def forget_replay(self) -> None:
+        """Draws anew from now on."""
+        self._replayed = None
+        self._current = {}
+
     def check(self, choices: Mapping[str, Tensor], *, views: int, strong: bool) -> None:
         """Compares choices that came from elsewhere with what would be drawn.
 

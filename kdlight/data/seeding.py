@@ -7,8 +7,9 @@ import torch
 def derived_seed(*entropy: int) -> int:
     """Returns a seed for these non-negative numbers, e.g. (seed, epoch, view).
 
-    The numbers are hashed: with a sum, as in ``torch.utils.data.DistributedSampler``, seed 1 would begin with the
-    second epoch of seed 0, and runs that are meant to differ by chance alone would share their shuffles.
+    Zeros at the end do not count, so purposes that share a seed end with numbers of their own. The numbers are hashed:
+    with a sum, as in ``torch.utils.data.DistributedSampler``, seed 1 would begin with the second epoch of seed 0, and
+    runs that are meant to differ by chance alone would share their shuffles.
     """
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
 

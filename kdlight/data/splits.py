@@ -72,7 +72,7 @@ def cut(
 
 def noisy(target: Tensor, fraction: float, num_classes: int) -> Tensor:
     """Replaces a fraction of the labels (n,) by another class each, uniformly drawn, always in the same way."""
-    generator = seeded_generator(SPLIT_SEED, 3)
+    generator = seeded_generator(SPLIT_SEED, 0, 0, 0, 3)  # not a shuffle's of any epoch
     chosen = torch.randperm(len(target), generator=generator)[: round(fraction * len(target))]
     steps = torch.randint(1, num_classes, (len(chosen),), generator=generator)
     result = target.clone()

@@ -1,5 +1,7 @@
 """Distillation on images of another data set, whose classes need not be the teacher's."""
 
+from typing import Any
+
 from kdlight.data.module import ImageDataModule
 from kdlight.data.samples import Split
 from kdlight.data.views import Views
@@ -56,6 +58,11 @@ class TransferDataModule(ImageDataModule):
     def view_kind(self) -> Views:
         """The random views of the images to train on."""
         return self.train.view_kind
+
+    def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
+        """That of the images to train on, with the mean and std of the others."""
+        identity = self.train.transform_identity(views=views, strong=strong)
+        return {**identity, "mean": list(self.mean), "std": list(self.std)}
 
     def prepare_data(self) -> None:
         """Downloads either data set where that is allowed and needed."""

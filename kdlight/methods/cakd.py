@@ -68,6 +68,7 @@ class CAKD(LogitDistiller):
             logits are compared of other classes.
     """
 
+    saves_teacher = False
     compares_logits = False  # features alone do not
     distils = "logits, features"
 

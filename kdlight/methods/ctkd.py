@@ -58,8 +58,6 @@ class CTKD(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
-    saves_teacher = True  # the learned temperature divides its logits
-
     def __init__(
         self,
         student: Classifier,

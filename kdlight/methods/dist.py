@@ -28,6 +28,7 @@ class DIST(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
+    saves_teacher = False
     distils = "relations of logits"
 
     def __init__(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from kdlight.caching.teacher_cache import CachedTeacher, Lesson, TeacherCache, opened
+from kdlight.caching.filling import Lesson
+from kdlight.caching.teacher_cache import CachedTeacher, TeacherCache, opened
 from kdlight.data.batch import Batch
 from kdlight.data.module import ImageDataModule
 from kdlight.methods.learner import Learner
@@ -23,6 +24,7 @@ else:
     Teacher = Classifier  # the command line builds classifiers only
 
 
+SAME_IMAGES = 0.05  # mean difference, in standard deviations: a device rounds otherwise, mixing does much more
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
@@ -91,6 +93,7 @@ class Distiller(Learner):
         self.teacher_precision = teacher_precision
         self.teacher_cache = teacher_cache
         self._cached: CachedTeacher | None = None
+        self._cache_fits = False
         self._resumed_cache: dict[str, str] | None = None
         if self.compares_logits:
             self.require_same_classes(type(self).__name__)
@@ -132,14 +135,26 @@ class Distiller(Learner):
     def taught(self, batch: Batch) -> Activations:
         """What the teacher computes on a training batch, or has computed on the same views before."""
         if self._cached is not None:
+            if not self._cache_fits:
+                self._require_cached_views(batch, self._cached)
             return self._cached.activations(self.current_epoch, batch.index)
         return self.teacher.activations(batch.images, inference=not self.saves_teacher).only(self.reads)
 
     def setup(self, stage: str) -> None:
-        """As every learner's; the teacher computes in its own precision from here on."""
+        """As every learner's; the teacher computes in its own precision from here on.
+
+        Raises:
+            ValueError: If it does so in another already.
+        """
         super().setup(stage)
-        if self.teacher_precision is not None:
-            self.teacher.lower(TEACHER_TYPES[self.teacher_precision])
+        wanted = TEACHER_TYPES[self.teacher_precision] if self.teacher_precision is not None else None
+        if self.teacher.lowered not in (None, wanted):
+            raise ValueError(
+                f"this teacher computes in {self.teacher.lowered} since an earlier fit: expected teacher_precision "
+                f"to stay, got {self.teacher_precision}; build the teacher anew"
+            )
+        if wanted is not None:
+            self.teacher.lower(wanted)
 
     def compile_networks(self, mode: str) -> None:
         """Compile the student and the teacher."""
@@ -156,6 +171,7 @@ class Distiller(Learner):
         Raises:
             ValueError: If the cache was made for another run, or the data are not a kdlight data module.
         """
+        self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves the module's own parameters alone
         if self.teacher_cache is None:
             return
         data = getattr(self.trainer, "datamodule", None)
@@ -165,13 +181,37 @@ class Distiller(Learner):
                 "datamodule, or leave teacher_cache out"
             )
         self._cached = opened(self.teacher_cache, self.teacher, data, self.lesson(), self.trainer)
-        if self._resumed_cache not in (None, self._cached.sha256):
-            raise ValueError(
-                f"the teacher cache {self.teacher_cache.path} is not the one that this run began with: put that back, "
-                "or begin a new run"
-            )
+        self._cache_fits = False
         if data.augment:
             data.replay(self._cached.parameters)
+
+    def on_train_start(self) -> None:
+        """Refuse to go on with another cache: the views would change.
+
+        Raises:
+            ValueError: If the run began with another cache, or without one.
+        """
+        super().on_train_start()
+        ours = None if self._cached is None else self._cached.sha256
+        if self.trainer.ckpt_path is not None and self._resumed_cache != ours:
+            began = "without a teacher cache" if self._resumed_cache is None else "with another teacher cache"
+            raise ValueError(
+                f"this run began {began}: expected teacher_cache as it was, got {self.teacher_cache}; put it back, or "
+                "begin a new run"
+            )
+
+    def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:
+        """Compare the first images of a fit with the views that the cache was made for."""
+        data, lesson = self.trainer.datamodule, self.lesson()  # type: ignore[attr-defined]
+        few, parameters = batch.index[:4].cpu(), cached.parameters[self.current_epoch % len(cached.parameters)]
+        (expected,) = data.training_views([few], parameters, views=lesson.views, strong=lesson.strong)
+        seen = batch.images.unflatten(0, (lesson.views, -1))[:, : len(few)].flatten(0, 1)
+        if (seen.float().cpu() - expected.images).abs().mean() > SAME_IMAGES:
+            raise ValueError(
+                "the images of this step are not the views that the teacher cache holds: something changes batches "
+                "after the data module's own views (mixed images?); leave teacher_cache out"
+            )
+        self._cache_fits = True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Where the student moves (device, precision), the teacher follows, although it is not a child.
@@ -182,8 +222,7 @@ class Distiller(Learner):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record which teacher this student learned from, and through which cache."""
         checkpoint["teacher_sha256"] = self.teacher.sha256()
-        if self._cached is not None:
-            checkpoint["teacher_cache_sha256"] = self._cached.sha256
+        checkpoint["teacher_cache_sha256"] = None if self._cached is None else self._cached.sha256
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse to go on with another teacher.

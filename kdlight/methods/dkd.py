@@ -30,6 +30,8 @@ class DKD(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
+    saves_teacher = False
+
     def __init__(
         self,
         student: Classifier,

@@ -23,10 +23,17 @@ class EpochMeans:
         self._sums: Tensor | None = None
 
     def add(self, values: dict[str, Tensor], *, samples: int) -> None:
-        """Add the scalars of a step, which have the same names all through an epoch."""
-        weighted = torch.stack(tuple(values.values())).float() * samples
+        """Add the scalars of a step.
+
+        Raises:
+            ValueError: If their names are not those of the epoch's first step.
+        """
+        names = self._names or tuple(values)
+        if values.keys() != set(names):
+            raise ValueError(f"expected terms of the same names all through an epoch, {names}, got {tuple(values)}")
+        weighted = torch.stack([values[name] for name in names]).float() * samples
         self._sums = weighted if self._sums is None else self._sums.add_(weighted)
-        self._names = tuple(values)
+        self._names = names
         self.samples += samples
 
     def state_dict(self) -> dict[str, Any]:

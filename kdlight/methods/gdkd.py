@@ -36,6 +36,8 @@ class GDKD(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
+    saves_teacher = False
+
     def __init__(
         self,
         student: Classifier,

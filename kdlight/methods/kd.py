@@ -34,6 +34,8 @@ class KD(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
+    saves_teacher = False
+
     def __init__(
         self,
         student: Classifier,

@@ -73,6 +73,8 @@ class Learner(LightningModule, ABC):
         self.compiles = compile  # a module's own `compile` is a method
         self.terms: dict[str, Tensor] = {}
         self.epoch_means = EpochMeans()
+        if not compile:  # the summary counts operations on it
+            self.example_input_array = torch.zeros(1, *student.image_shape)
         self.val_accuracy = self._accuracy()
         self.test_accuracy = self._accuracy()
 
@@ -145,7 +147,7 @@ class Learner(LightningModule, ABC):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step: its randomness depends on seed, rank, epoch and step alone, so a resumed run repeats it."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        drawn = derived_seed(seed, self.global_rank, self.current_epoch, batch_idx)
+        drawn = derived_seed(seed, self.global_rank, self.current_epoch, batch_idx, 0, 1)
         # `torch.manual_seed` asks for every kind of accelerator, which takes longer than a small network's optimizer.
         torch.default_generator.manual_seed(drawn)
         if self.device.type != "cpu":
@@ -153,10 +155,14 @@ class Learner(LightningModule, ABC):
         if self.compiles:
             torch.compiler.cudagraph_mark_step_begin()
 
+    def taken(self, batch: Batch) -> Batch:
+        """A batch in the type and layout of the networks: once, not in the first layer of each."""
+        layout = torch.channels_last if self.channels_last else torch.preserve_format
+        return batch._replace(images=batch.images.to(self.dtype, memory_format=layout))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum the terms; the epoch's means are logged as ``train/<term>``, so what is plotted is what is optimised."""
-        if self.channels_last:  # once, not in the first layer of each network
-            batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
+        batch = self.taken(batch)
         terms = self.batch_terms(batch)
         stacked = torch.stack(tuple(terms.values()))
         loss = stacked.sum()
@@ -170,26 +176,28 @@ class Learner(LightningModule, ABC):
             self.log(f"train/{name}", mean, sync_dist=True, batch_size=self.epoch_means.samples)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """After the last step give every rank the buffers of the first: what is validated is what a checkpoint holds.
+        """Before a validation give every rank the buffers of the first: what is validated is what a checkpoint holds.
 
         Not later: at the end of an epoch the first rank's progress bar reduces metrics on its own, and another
         collective operation beside that would never end.
         """
-        if self.trainer.is_last_batch and torch.distributed.is_available() and torch.distributed.is_initialized():
+        validates = self.trainer.is_last_batch or (batch_idx + 1) % (self.trainer.val_check_batch or 1) == 0
+        if validates and torch.distributed.is_available() and torch.distributed.is_initialized():
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
     def on_train_end(self) -> None:
-        """Leave no phase behind: every parameter requires a gradient again."""
+        """Leave no phase behind, nor compiled code: it would go on with this student's weights in a copy of it."""
         self.requires_grad_(True)
+        vars(self.student).pop("activations", None)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log accuracy and cross-entropy of the student on the validation split."""
-        self._evaluate(batch, "val", self.val_accuracy)
+        self._evaluate(self.taken(batch), "val", self.val_accuracy)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log accuracy and cross-entropy of the student on the test set."""
-        self._evaluate(batch, "test", self.test_accuracy)
+        self._evaluate(self.taken(batch), "test", self.test_accuracy)
 
     def _evaluate(self, batch: Batch, split: str, accuracy: MulticlassAccuracy) -> None:
         logits = self(batch.images)
@@ -200,7 +208,8 @@ class Learner(LightningModule, ABC):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Index, target, and the student's class probabilities (batch, classes)."""
-        return {"index": batch.index, "target": batch.target, "probabilities": self(batch.images).float().softmax(1)}
+        probabilities = self(self.taken(batch).images).float().softmax(1)
+        return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 
     def rates(self) -> dict[str, float]:
         """Learning rates of children by name, as multiples of the optimizer's; 1 for those not named."""

@@ -30,6 +30,8 @@ class LogitMSE(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
+    saves_teacher = False
+
     def __init__(
         self, student: Classifier, teacher: Teacher, *, ce_weight: float = 0.1, mse_weight: float = 0.9, **logits: Any
     ) -> None:

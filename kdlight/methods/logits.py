@@ -32,7 +32,6 @@ class LogitDistiller(Distiller):
     compares_logits = True
     distils = "logits"
     reads = ("logits", "member_logits")
-    saves_teacher = False
 
     def __init__(
         self,

@@ -47,6 +47,7 @@ class MLKD(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
+    saves_teacher = False
     distils = "logits, relations"
     views: ClassVar[int] = 2
     strong_view: ClassVar[bool] = True

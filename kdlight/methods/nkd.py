@@ -30,6 +30,8 @@ class NKD(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
     """
 
+    saves_teacher = False
+
     def __init__(
         self, student: Classifier, teacher: Teacher, *, gamma: float = 3.5, temperature: float = 3.0, **logits: Any
     ) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 
@@ -28,8 +27,9 @@ class Activations(NamedTuple):
     member_logits: tuple[Tensor, ...] = ()
 
     def only(self, fields: Collection[str]) -> "Activations":
-        """Forget all other fields, so that the memory of what nobody reads is free; they are empty from then on."""
-        return self._replace(**{name: empty for name, empty in ABSENT.items() if name not in fields})
+        """Forget all other fields, so that the memory of what nobody reads is free; to read one is an error."""
+        forgotten: dict[str, Any] = {name: NotKept(name) for name in self._fields if name not in fields}
+        return self._replace(**forgotten)
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> "Activations":
         """Apply a function to every tensor."""
@@ -43,5 +43,25 @@ class Activations(NamedTuple):
         )
 
 
-# What stands for a field that was not kept.
-ABSENT: dict[str, Any] = Activations(torch.empty(0), torch.empty(0), ())._asdict()
+class NotKept:
+    """Stands for a field that was forgotten.
+
+    Args:
+        field: Its name.
+    """
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+        raise ValueError(
+            f"the teacher's {self.field} was not kept: expected a method whose class attribute `reads` names what it "
+            f"reads of the teacher; add {self.field!r} to it"
+        )
+
+    __getattr__ = __iter__ = __len__ = __bool__ = __getitem__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __pow__ = _refuse
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        next((value for value in args if isinstance(value, cls)), cls("output"))._refuse()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,8 +86,18 @@ class Frozen:
         finally:
             hook.remove()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled code would go on with this model's weights in a copy.
+        return {**vars(self), "_compiled": None}
+
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
-        """Apply to every tensor what a holder's `_apply` was given: a move to a device or a change of type."""
+        """Apply to every tensor what a holder's `_apply` was given: a move to a device or a change of type.
+
+        `sha256` stays that of the weights before a change of type.
+        """
+        parameter = next(self.model.parameters(), None)
+        if parameter is not None and self._sha256 is None and fn(parameter.new_empty(0)).dtype != parameter.dtype:
+            self._sha256 = self.sha256()
         self.model._apply(fn)
         if self.lowered is not None:
             self.model.to(self.lowered)

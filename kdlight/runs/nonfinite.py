@@ -82,7 +82,11 @@ class NonFiniteStop(Callback):
         self._look(trainer, pl_module, behind=STEPS_BEHIND)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at what is left: no checkpoint is written after a NaN."""
+        """Look at what is left."""
+        self._look(trainer, pl_module, behind=0)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Look at what is left: no checkpoint is written after a NaN, which the gradients carry to every process."""
         self._look(trainer, pl_module, behind=0)
 
     def _look(self, trainer: Trainer, pl_module: LightningModule, *, behind: int) -> None:
@@ -145,4 +149,4 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
     for child in method.children():
         child.train(learning is None or child in learning)
     torch.manual_seed(content["seed"])
-    return method.batch_terms(Batch(**content["batch"]))
+    return method.batch_terms(method.taken(Batch(**content["batch"])))

@@ -91,8 +91,6 @@ class RunRecord(Callback):
         """
         if pl_module.device.type == "cpu" and any(isinstance(norm, SyncBatchNorm) for norm in pl_module.modules()):
             raise ValueError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
-        if isinstance(pl_module, Distiller):  # FSDP moves the module's own parameters to the device, and nothing else
-            pl_module.teacher.convert(lambda tensor: tensor.to(pl_module.device))
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config))
         if trainer.is_global_zero:

@@ -46,7 +46,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_drafts(folder: Path) -> None:
     """Remove what a killed process was writing."""
     for draft in folder.glob(f"*{PART}"):
-        draft.unlink()
+        if draft.is_file():
+            draft.unlink()
 
 
 def _flush(path: Path) -> None:

@@ -2,13 +2,16 @@
 
 import json
 import shutil
+import threading
 
 import pytest
 import torch
+from filelock import FileLock
 from lightning.pytorch import Callback
 
-from kdlight.caching import teacher_cache
+from kdlight.caching import filling
 from kdlight.caching.teacher_cache import TeacherCache
+from kdlight.data.digits import DigitsDataModule
 from kdlight.methods.at import AT
 from kdlight.methods.cakd import CAKD
 from kdlight.methods.distiller import Distiller
@@ -54,9 +57,9 @@ def cached(folder, method=KD, **cache):
 def test_twenty_cached_steps_equal_twenty_uncached_on_the_same_views(tmp_path, runs):
     model = cached(tmp_path)
     found = fit(tmp_path, model, digits(augment=True))
-    filling = 4 * 4 + 1  # four views in batches of 256 of 200 images, and two images for the shapes
+    made = 4 + 2  # four views in batches of 256 of 200 images, and two images for the shapes and the comparison
     assert len(found) == 20
-    assert len(runs) <= filling, "the teacher runs while the cache is made, not afterwards"
+    assert len(runs) == made, "the teacher runs while the cache is made, not afterwards"
 
     data = digits(augment=True)
     data.setup("fit")
@@ -75,10 +78,12 @@ def test_twenty_cached_steps_equal_twenty_uncached_on_the_same_views(tmp_path, r
 def test_views_repeat_after_k_epochs_and_are_shared_by_seeds(tmp_path, runs):
     data = digits(augment=True, seed=3)
     fit(tmp_path, cached(tmp_path, views=2), data, epochs=1)
-    made = len(runs)
-    other = digits(augment=True, seed=4)
-    fit(tmp_path, cached(tmp_path, views=2), other, epochs=1)
-    assert len(runs) == made
+    runs.clear()
+    model, other = cached(tmp_path, views=2), digits(augment=True, seed=4)
+    fit(tmp_path, model, other, epochs=1)
+    assert runs == [2], "two images are compared, none is computed for the cache"
+    for module in (data, other):
+        module.replay(model._cached.parameters)
     for epoch, same in ((0, 2), (1, 3)):
         loader = next(iter(data.train_dataloader()))
         first, second = (data.augmented(loader, epoch=at).images for at in (epoch, same))
@@ -113,6 +118,22 @@ def test_every_method_learns_the_same_from_a_cache(method, tmp_path):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
 
 
+class Mixed(DigitsDataModule):
+    """Averages pairs of images behind the module's own views."""
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        batch = super().on_after_batch_transfer(batch, dataloader_idx)
+        return batch._replace(images=(batch.images + batch.images.flip(0)) / 2)
+
+
+def other_network(model):
+    """The same weights under the same names in a network that computes something else."""
+    body = model.teacher.model
+    plain = body.activations
+    body.activations = lambda images: plain(images.flip(-1))
+    return model
+
+
 def other_weights(model):
     with torch.no_grad():
         next(model.teacher.model.parameters()).add_(1)
@@ -130,6 +151,8 @@ def other_weights(model):
         (lambda folder: (cached(folder, top=3), digits(augment=True)), "another `top`"),
         (lambda folder: (cached(folder, precision="float32"), digits(augment=True)), "another precision"),
         (lambda folder: (cached(folder, AT), digits(augment=True)), "does not hold the teacher's stages"),
+        (lambda folder: (other_network(cached(folder)), digits(augment=True)), "other logits than this teacher"),
+        (lambda folder: (cached(folder), Mixed(augment=True, train_per_class=20, batch_size=50)), "not the views"),
     ],
 )
 def test_a_cache_for_another_run_is_refused(tmp_path, change, complaint):
@@ -170,13 +193,13 @@ def test_a_stopped_making_goes_on_behind_its_last_view(tmp_path, runs, monkeypat
     shutil.rmtree(tmp_path / "cache")
     everything = len(runs)
 
-    class Stopping(teacher_cache.Progress):
+    class Stopping(filling.Progress):
         def update(self, task, *, description):
             if "view 3" in description:
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(teacher_cache, "Progress", Stopping)
+        patch.setattr(filling, "Progress", Stopping)
         with pytest.raises(SystemExit):  # what Lightning makes of Ctrl-C
             fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
     assert not (tmp_path / "cache").exists()
@@ -193,10 +216,43 @@ def test_a_run_goes_on_with_its_own_cache_alone(tmp_path):
     stopped.save_checkpoint(tmp_path / "stopped.ckpt")
     shutil.rmtree(tmp_path / "cache")
     fit(tmp_path, cached(tmp_path), digits(augment=True, seed=2), epochs=1)
-    with pytest.raises(ValueError, match="not the one that this run began with"):
-        trainer(tmp_path, 3).fit(
-            cached(tmp_path), datamodule=digits(augment=True), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True
-        )
+    for other, began in ((cached(tmp_path), "with another teacher cache"), (build(KD), "with another teacher cache")):
+        with pytest.raises(ValueError, match=f"this run began {began}"):
+            trainer(tmp_path, 3).fit(
+                other, datamodule=digits(augment=True), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True
+            )
+
+
+def test_a_replay_ends_with_its_fit(tmp_path):
+    data = digits(augment=True)
+    fit(tmp_path, cached(tmp_path, views=1), data, epochs=1)
+    batch = next(iter(data.train_dataloader()))
+    first, second = (data.augmented(batch, epoch=epoch).images for epoch in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_a_feature_methods_cache_serves_a_logit_method(tmp_path, runs):
+    fit(tmp_path, cached(tmp_path, AT), digits(augment=True), epochs=1)
+    runs.clear()
+    fit(tmp_path, cached(tmp_path, KD), digits(augment=True), epochs=1)
+    assert runs == [2]
+
+
+def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/thesis.tex").write_text("mine")
+    with pytest.raises(ValueError, match="no teacher cache, and not empty"):
+        fit(tmp_path, cached(tmp_path), digits(), epochs=1)
+    assert (tmp_path / "cache/thesis.tex").read_text() == "mine"
+
+
+def test_a_run_waits_for_another_that_makes_the_cache(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(filling, "LOCK_SECONDS", 0.05)
+    lock = FileLock(tmp_path / "cache.lock", thread_local=False)
+    lock.acquire()
+    threading.Timer(0.5, lock.release).start()
+    fit(tmp_path, cached(tmp_path), digits(), epochs=1)
+    assert "another run makes" in capsys.readouterr().err
 
 
 def test_no_room_on_the_disk_is_said_before_the_work(tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from kdlight.data.loader import TrainingIndices
 from kdlight.data.seeding import seeded_generator
-from kdlight.data.splits import first_per_class, stratified_order
+from kdlight.data.splits import first_per_class, noisy, stratified_order
 
 
 @pytest.mark.parametrize("counts", [(30, 30, 30), (60, 25, 5), (1, 1, 40)])
@@ -30,3 +31,13 @@ def test_first_per_class_keeps_that_many_of_each() -> None:
     assert kept.equal(kept.sort().values)
     assert torch.bincount(target[kept] + 1).tolist() == [2, 2, 0, 2]
     assert len({tuple(first_per_class(target, 2, seeded_generator(seed)).tolist()) for seed in range(20)}) > 5
+
+
+def test_the_noise_is_not_in_the_order_of_any_epoch():
+    target = torch.zeros(1000, dtype=torch.int64)
+    wrong = noisy(target, 0.4, 10) != target
+    for epoch in range(8):
+        indices = TrainingIndices(1000, batch_size=100, seed=0)
+        indices.set_epoch(epoch)
+        order = torch.cat(list(indices))
+        assert 0.2 < wrong[order[:400]].double().mean() < 0.6, f"epoch {epoch} begins with the noise"

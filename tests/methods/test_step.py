@@ -107,3 +107,34 @@ def test_compiled_networks_learn_the_same(method, tmp_path):
     for name, value in ended[0].items():
         torch.testing.assert_close(ended[1][name], value, rtol=1e-2, atol=1e-4)
     assert any(not torch.equal(ended[1][name], value) for name, value in ended[0].items()), "nothing was compiled"
+
+
+class Undeclared(KD):
+    """Reads features, and does not say so."""
+
+    def loss_terms(self, student, teacher, batch):
+        pairs = zip(student.stages, teacher.stages, strict=False)
+        return {"features": torch.stack([(ours - theirs).pow(2).mean() for ours, theirs in pairs]).sum()}
+
+
+def test_a_field_that_a_method_does_not_declare_cannot_be_read(tmp_path):
+    model = Undeclared(build(KD).student, build(KD).teacher)
+    with pytest.raises(ValueError, match="stages was not kept"):
+        trainer(tmp_path, 1).fit(model, datamodule=digits())
+
+
+def test_whole_precisions_train_and_keep_the_teachers_identity(tmp_path):
+    for precision, kind in (("bf16-true", torch.bfloat16), ("64-true", torch.float64)):
+        model = build(KD)
+        expected = model.teacher.sha256()
+        trainer(tmp_path, 1, max_steps=2, precision=precision).fit(model, datamodule=digits())
+        assert next(model.student.parameters()).dtype == next(model.teacher.model.parameters()).dtype == kind
+        assert model.teacher.sha256() == expected
+        assert all(term.isfinite() for term in model.terms.values())
+
+
+def test_a_teacher_that_was_lowered_is_not_taken_for_a_whole_one(tmp_path):
+    lowered = build(KD, teacher_precision="bf16")
+    trainer(tmp_path, 1, max_steps=1).fit(lowered, datamodule=digits())
+    with pytest.raises(ValueError, match="build the teacher anew"):
+        trainer(tmp_path, 1, max_steps=1).fit(KD(build(KD).student, lowered.teacher), datamodule=digits())
