@@ -68,7 +68,7 @@ class Filling:
         lock = self._lock()
         try:
             if not self._is_there():
-                if self.folder.is_dir() and any(self.folder.iterdir()):
+                if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
                     raise ValueError(
                         f"{self.folder} is no teacher cache, and not empty: expected a folder of its own; name another "
                         "path"

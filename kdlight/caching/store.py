@@ -60,7 +60,12 @@ class Store:
 
         Raises:
             OSError: If the disk has no room for it.
+            ValueError: If something else has its name.
         """
+        if folder.exists() and not (folder / DESCRIPTION).is_file():
+            raise ValueError(
+                f"{folder} is in the way: expected no such file or folder, it is no begun cache; remove it"
+            )
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         store = cls(folder, {"key": key, "outputs": outputs, "filled": 0, "sha256": {}})
@@ -115,7 +120,7 @@ class Store:
         shape, _ = self.description["outputs"][name]
         with self.file(name).open("r+b") as file:
             file.seek((view * shape[1] + start) * (self.nbytes(name) // math.prod(shape[:2])))
-            file.write(values.contiguous().view(torch.uint8).numpy().data)
+            file.write(values.numpy().tobytes())
 
     def array(self, name: str) -> Tensor:
         """The memory-mapped array of an output; read it, never write to it."""

@@ -100,6 +100,7 @@ def opened(
         OSError: If the disk has no room for it.
     """
     folder = Path(settings.path).expanduser()
+    folder = folder if folder.name else folder.resolve()
     if settings.top is not None and settings.top >= teacher.num_classes:
         raise ValueError(
             f"teacher_cache.top is {settings.top} of {teacher.num_classes} classes: expected fewer; null keeps all"

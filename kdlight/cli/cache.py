@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import LightningDataModule, Trainer
 
+from kdlight.caching.store import DESCRIPTION
 from kdlight.cli.messages import explained, quiet
 from kdlight.cli.run import KdlightCLI
 from kdlight.methods.distiller import Distiller
@@ -41,11 +42,12 @@ class CacheCLI(KdlightCLI):
                 f"kdlight cache: expected a method with a teacher and model.teacher_cache, got {type(model).__name__} "
                 "without; add --model.teacher_cache.path FOLDER"
             )
-        began = time.perf_counter()
+        began, there = time.perf_counter(), (Path(cache.path).expanduser() / DESCRIPTION).is_file()
         self.trainer.fit(model, datamodule=datamodule)
         if self.trainer.is_global_zero:
             size = sum(file.stat().st_size for file in Path(cache.path).expanduser().iterdir())
-            print(f"teacher cache {cache.path}: {size / 1e6:.1f} MB, {time.perf_counter() - began:.1f} s")
+            done = f"{'checked' if there else 'made'} in {time.perf_counter() - began:.1f} s"
+            print(f"teacher cache {cache.path}: {size / 1e6:.1f} MB, {done}")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -25,6 +25,7 @@ IGNORED_WARNINGS = (
     r".*exists and is not empty.*",  # a run's folder holds its configuration and log before the first checkpoint
     r".*callbacks used to create the checkpoint need to be provided.*",  # a test needs weights, not callbacks
     r".*Total length of `list` across ranks is zero.*",  # val_size: 0 asks for no validation
+    r".*`self\.log\('pid/.*sync_dist=True.*",  # the first process measures the PID, on all samples
 )
 IGNORED_MESSAGES = (
     *("litlogger", "litmodels"),  # advertisements
@@ -54,7 +55,7 @@ def explained() -> Iterator[Outcome]:
         outcome.code = USER_ERROR
         _print_error(str(error))
     except Exception as error:
-        noticed = _noticed_by_kdlight(error) or _of_wandb(error) or _of_lost_process(error)
+        noticed = _noticed_by_kdlight(error) or _of_wandb(error) or _of_lost_process(error) or _of_the_disk(error)
         if noticed is None:
             raise
         outcome.code = USER_ERROR
@@ -92,6 +93,13 @@ def _of_wandb(error: BaseException) -> BaseException | None:
     if not type(error).__module__.startswith("wandb"):
         return None
     return ValueError(f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true")
+
+
+def _of_the_disk(error: BaseException) -> BaseException | None:
+    """A path that cannot be made or opened, which only the user can mend."""
+    if not isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
+        return None
+    return OSError(f"{error.filename}: {error.strerror}; expected a path that can be written to, name another")
 
 
 def _of_lost_process(error: BaseException) -> BaseException | None:

@@ -10,6 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities import rank_zero_info
 
 from kdlight.cli.compose import compose
 from kdlight.cli.imports import nearest
@@ -82,11 +83,16 @@ class KdlightCLI(LightningCLI):
         root = config.trainer.default_root_dir
         base = Path(root) if root else default_folder(self.files)
         checkpoint = config.get("ckpt_path")
-        self.folder = next_free(base) if fitting and checkpoint is None else latest(base)
+        if fitting and checkpoint is None:
+            self.folder = next_free(base)
+        else:  # a folder that was named is meant, whatever stands beside it
+            self.folder = RunFolder(base) if root else latest(base, checkpoint or "last")
         if checkpoint in NAMED_CHECKPOINTS:
             checkpoint = str(self.folder.checkpoint(checkpoint))
         if checkpoint is not None:
             require_file(checkpoint, "leave --ckpt_path out to start a run" if fitting else "train first: kdlight fit")
+            if not fitting:
+                rank_zero_info(f"measuring {checkpoint}")
         elif not fitting and config.model.init_args.get("student_weights") is None:
             raise ValueError(
                 f"kdlight {self.subcommand} would measure an untrained student: give --ckpt_path best (or last, or a "

@@ -140,8 +140,8 @@ class ImageFiles(Split):
                 image = decode(self._path(place))
             except ValueError as error:
                 raise ValueError(
-                    f"{error}: put the published file there, or take it out of the data set, and set accept_modified: "
-                    "true where that counts its images"
+                    f"{error}: put the whole file there, or take it out of the data set; where images are counted, "
+                    "set accept_modified: true"
                 ) from error
             for view, images in enumerate(views):
                 images.append(self._cropped(image, None if self.crops is None else int(self.crops[view, place])))

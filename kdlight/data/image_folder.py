@@ -17,13 +17,20 @@ class ImageFolderDataModule(ImageFilesDataModule):
         data_dir: the folder that holds ``train/``.
         num_classes: of the networks; None for as many as ``train/`` has folders.
         test_folder: the folder of the test set; None for ``test`` where there is one, else ``val``.
-        options: `ImageFilesDataModule`'s; `val_size` says how many training images are held out for validation.
+        val_size: training images held out for validation; 0 for none, and then there is nothing to select a model by.
+        options: `ImageFilesDataModule`'s.
     """
 
     def __init__(
-        self, data_dir: str, *, num_classes: int | None = None, test_folder: str | None = None, **options: Any
+        self,
+        data_dir: str,
+        *,
+        num_classes: int | None = None,
+        test_folder: str | None = None,
+        val_size: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(data_dir, **options)
+        super().__init__(data_dir, val_size=val_size, **options)
         self._num_classes = num_classes
         self.test_folder = test_folder
 

@@ -90,6 +90,10 @@ class Distiller(Learner):
             raise ValueError("student and teacher are the same object; build two networks")
         self.teacher = frozen_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
+        if not isinstance(teacher_cache, TeacherCache | None):
+            raise ValueError(
+                f"teacher_cache: expected kdlight.caching.TeacherCache(path), got {teacher_cache!r}; wrap it"
+            )
         self.teacher_precision = teacher_precision
         self.teacher_cache = teacher_cache
         self._cached: CachedTeacher | None = None

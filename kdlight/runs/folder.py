@@ -108,12 +108,18 @@ def next_free(base: Path) -> RunFolder:
     return RunFolder(_numbered(base, number))
 
 
-def latest(base: Path) -> RunFolder:
-    """The newest of ``base``, ``base-2`` … that exists; ``base`` itself where none does."""
-    number = 1
-    while _numbered(base, number + 1).is_dir():
+def latest(base: Path, checkpoint: str) -> RunFolder:
+    """The newest of ``base``, ``base-2`` … that has the checkpoint "last" or "best"; ``base`` itself where none has.
+
+    A start that was refused, or stopped before its first checkpoint, leaves a folder without one.
+    """
+    newest, number = RunFolder(base), 1
+    while _numbered(base, number).is_dir():
+        folder = RunFolder(_numbered(base, number))
+        if folder.checkpoint(checkpoint).is_file():
+            newest = folder
         number += 1
-    return RunFolder(_numbered(base, number))
+    return newest
 
 
 def _numbered(base: Path, number: int) -> Path:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch.nn import SyncBatchNorm
 
 from kdlight.callbacks.pid import PIDMonitor
+from kdlight.data.module import ImageDataModule
 from kdlight.methods.distiller import Distiller
 from kdlight.methods.learner import Learner
 from kdlight.runs.folder import RunFolder
@@ -91,6 +92,9 @@ class RunRecord(Callback):
         """
         if pl_module.device.type == "cpu" and any(isinstance(norm, SyncBatchNorm) for norm in pl_module.modules()):
             raise ValueError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, ImageDataModule):
+            data.setup("test")  # a test set that is not as published is said now, not after the last epoch
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config))
         if trainer.is_global_zero:

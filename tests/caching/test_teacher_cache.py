@@ -281,3 +281,33 @@ def test_what_no_cache_can_hold_is_refused(tmp_path):
         cached(tmp_path, CAKD)
     with pytest.raises(ValueError, match="top is 10 of 10 classes"):
         fit(tmp_path, cached(tmp_path, top=10), digits(), epochs=1)
+
+
+@pytest.mark.parametrize("train_per_class", [20, 17])
+def test_the_top_of_the_logits_is_kept_for_every_sample(train_per_class, tmp_path):
+    data = digits(augment=True)
+    data.train_per_class, data.eval_batch_size = train_per_class, 64
+    model = cached(tmp_path, views=2, top=3)
+    fit(tmp_path, model, data, epochs=1)
+    everything = torch.arange(data.train_size)
+    for view, parameters in enumerate(model._cached.parameters):
+        (batch,) = data.training_views([everything], parameters)
+        said = model.teacher.activations(batch.images).logits.softmax(1)
+        kept = model._cached.activations(view, everything).logits.softmax(1)
+        top = said.topk(3, dim=1).indices
+        torch.testing.assert_close(kept.gather(1, top), said.gather(1, top), rtol=5e-3, atol=1e-3)
+
+
+def test_what_is_in_the_way_is_not_removed(tmp_path):
+    (tmp_path / "cache").write_text("mine")
+    with pytest.raises(ValueError, match="no teacher cache, and not empty"):
+        fit(tmp_path, cached(tmp_path), digits(), epochs=1)
+    (tmp_path / "cache").unlink()
+    (tmp_path / "cache.part").mkdir()
+    with pytest.raises(ValueError, match=r"cache\.part is in the way"):
+        fit(tmp_path, cached(tmp_path), digits(), epochs=1)
+
+
+def test_a_path_alone_is_not_taken_for_settings():
+    with pytest.raises(ValueError, match=r"expected kdlight\.caching\.TeacherCache"):
+        build(KD, teacher_cache="cache")

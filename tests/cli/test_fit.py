@@ -84,9 +84,16 @@ ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
 
 
 def test_a_second_run_gets_a_neighbour(workplace):
-    for _ in range(2):
-        fit(workplace, "kd", "--trainer.max_epochs=1", "--trainer.callbacks=null")
+    for seed in (0, 1):
+        fit(workplace, "kd", "--trainer.max_epochs=1", "--trainer.callbacks=null", f"--seed_everything={seed}")
     assert (workplace / "runs/digits/kd-2/result.json").is_file()
+    (workplace / "runs/digits/kd-3/checkpoints").mkdir(parents=True)  # a start that was refused
+    for name in ("kd", "kd-2"):
+        expected = json.loads((workplace / f"runs/digits/{name}/result.json").read_text())["test"]["best"]["loss"]
+        config = str(workplace / f"runs/digits/{name}/config.yaml")
+        done = kdlight(workplace, "test", "--config", config, "--ckpt_path=best", "--trainer.enable_progress_bar=false")
+        assert f"measuring runs/digits/{name}/checkpoints/best.ckpt" in done.stderr
+        assert f"{expected:.7f}"[:7] in done.stdout
     table = kdlight(workplace, "compare", "runs/digits/kd", "runs/digits/kd-2").stdout
     assert [line.split()[0] for line in table.splitlines() if line.startswith(" kd")] == ["kd", "kd-2"]
 

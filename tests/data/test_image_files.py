@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_decoded_is_named_in_one_line(
     path.unlink()
     if broken != "missing":
         path.write_bytes(content[: len(content) // 2] if broken == "truncated" else b"no image")
-    with pytest.raises(ValueError, match=rf"^{path} cannot be decoded \(.+\): put the published file there") as caught:
+    with pytest.raises(ValueError, match=rf"^{path} cannot be decoded \(.+\): put the whole file there") as caught:
         list(module.test_dataloader())
     assert "\n" not in str(caught.value)
     assert caught.traceback[-1].path.name == "image_files.py"  # by which the command line knows it for its own
@@ -226,3 +226,7 @@ def test_the_transform_tells_sizes() -> None:
 def test_sizes_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ImageFolderDataModule("nowhere", val_size=0, **options)
+
+
+def test_a_folder_of_ones_own_needs_no_validation_split(tmp_path: Path) -> None:
+    assert ImageFolderDataModule(str(tmp_path)).val_size == 0

@@ -5,8 +5,10 @@ import torch
 from lightning.pytorch import Callback
 
 from kdlight.callbacks.pid import PIDMonitor
+from kdlight.data.digits import DigitsDataModule
 from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised
+from kdlight.runs.folder import RunFolder
 from kdlight.runs.record import SAVED
 from tests.runs.conftest import STEPS, killed, run
 from tests.runs.test_stops import Signal, kill
@@ -64,3 +66,13 @@ def test_pid_on_the_test_set_is_measured_after_a_kill_behind_the_last_epoch(tmp_
     run(tmp_path / "whole", KD, callbacks=[whole], **options)
     assert resumed.test
     assert resumed.test == whole.test
+
+
+def test_a_broken_test_set_is_said_before_the_first_step(tmp_path, monkeypatch):
+    def missing(self):
+        raise FileNotFoundError("test_batch.bin is missing")
+
+    monkeypatch.setattr(DigitsDataModule, "read_test", missing)
+    with pytest.raises(FileNotFoundError, match="test_batch"):
+        run(tmp_path, Supervised, epochs=1)
+    assert not RunFolder(tmp_path).metrics.exists()

@@ -41,7 +41,7 @@ def test_the_bare_loop_computes_what_a_fit_computes(method):
     options = [*RANDOM, "--data.batch_size=16"] if method == "KD" else [*alone, *RANDOM[len(PAIR) :]]
     steps = []
     with workplace() as folder:
-        fit = Fit([*options, "--data.batch_size=16", "--trainer.accelerator=cpu"], folder)
+        fit = Fit([*options, "--data.batch_size=16", "--trainer.accelerator=cpu"], folder / "run")
         fit.data.setup("fit")
         samples, views = fit.data.split("train"), fit.data.view_parameters(0)
         teacher = fit.model.teacher.model if method == "KD" else None
@@ -98,7 +98,7 @@ def test_the_parts_are_the_whole(monkeypatch):
 
     monkeypatch.setattr(PartsProfiler, "_now", recorded)
     with workplace() as folder:
-        fit = Fit(DIGITS, folder)
+        fit = Fit(DIGITS, folder / "run")
         parts, memory = fit.parts(Pace(steps=1, warmup=1, turns=3))
     assert memory is None
     assert list(parts) == list(PARTS)
