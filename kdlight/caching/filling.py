@@ -65,14 +65,14 @@ class Filling:
         """
         if self._is_there():
             return
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        if self.folder.is_file() or (names and DESCRIPTION not in names):
+            raise ValueError(
+                f"{self.folder} is no teacher cache, and not empty: expected a folder of its own; name another path"
+            )
         lock = self._lock()
         try:
             if not self._is_there():
-                if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
-                    raise ValueError(
-                        f"{self.folder} is no teacher cache, and not empty: expected a folder of its own; name another "
-                        "path"
-                    )
                 self._fill()
         finally:
             if lock is not None:
