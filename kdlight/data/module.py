@@ -20,8 +20,9 @@ class ImageDataModule(AugmentedDataModule):
     """Crops, flips and normalises whole batches; small images lie in memory, on the GPU where they fit.
 
     A validation split is cut from the training set, with the class proportions of the whole. The test set is read for
-    ``test`` and ``predict`` alone. Everything random follows from the seed, the epoch and the sample: neither a
-    resumed run nor another number of processes changes the view of a sample in a given epoch.
+    ``test`` and ``predict``, and by a run that begins, to see that it is whole. Everything random follows from the
+    seed, the epoch and the sample: neither a resumed run nor another number of processes changes the view of a sample
+    in a given epoch.
 
     A subclass names its classes, its image shape and its augmentation, and reads the two sets.
 

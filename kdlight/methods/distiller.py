@@ -205,7 +205,7 @@ class Distiller(Learner):
             )
 
     def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:
-        """Compare the first images of a fit with the views that the cache was made for."""
+        """Compare the first images of a fit, once, with the views that the cache was made for."""
         data, lesson = self.trainer.datamodule, self.lesson()  # type: ignore[attr-defined]
         few, parameters = batch.index[:4].cpu(), cached.parameters[self.current_epoch % len(cached.parameters)]
         (expected,) = data.training_views([few], parameters, views=lesson.views, strong=lesson.strong)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.distributed
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -33,6 +33,13 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """
     total = F.cross_entropy(logits.float(), target, ignore_index=UNLABELLED, reduction="sum")
     return total / (target != UNLABELLED).sum().clamp(min=1)
+
+
+def validates_after(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether a validation follows the step."""
+    steps = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
+    every = trainer.val_check_batch
+    return isinstance(every, int) and (steps + 1) % every == 0
 
 
 class Learner(LightningModule, ABC):
@@ -148,7 +155,7 @@ class Learner(LightningModule, ABC):
         """Seed the step: its randomness depends on seed, rank, epoch and step alone, so a resumed run repeats it."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
         drawn = derived_seed(seed, self.global_rank, self.current_epoch, batch_idx, 0, 1)
-        # `torch.manual_seed` asks for every kind of accelerator, which takes longer than a small network's optimizer.
+        # `torch.manual_seed` would ask for every kind of accelerator in every step.
         torch.default_generator.manual_seed(drawn)
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(drawn)
@@ -181,8 +188,8 @@ class Learner(LightningModule, ABC):
         Not later: at the end of an epoch the first rank's progress bar reduces metrics on its own, and another
         collective operation beside that would never end.
         """
-        validates = self.trainer.is_last_batch or (batch_idx + 1) % (self.trainer.val_check_batch or 1) == 0
-        if validates and torch.distributed.is_available() and torch.distributed.is_initialized():
+        validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
+        if validated and torch.distributed.is_available() and torch.distributed.is_initialized():
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, 0)
 

@@ -13,10 +13,10 @@ from torch.nn import SyncBatchNorm
 from kdlight.callbacks.pid import PIDMonitor
 from kdlight.data.module import ImageDataModule
 from kdlight.methods.distiller import Distiller
-from kdlight.methods.learner import Learner
+from kdlight.methods.learner import Learner, validates_after
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
-from kdlight.runs.stops import inside_epoch, validates_after
+from kdlight.runs.stops import inside_epoch
 from kdlight.runs.whole_files import remove_drafts, replacing
 
 SAVED = "epoch_so_far"

@@ -12,6 +12,7 @@ import torch.distributed
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from kdlight.methods.learner import validates_after
 from kdlight.runs.folder import RunFolder
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -88,6 +89,7 @@ class Stops(Callback):
             # Lightning raises its exception after this step, and after the validation where one is due.
             trainer._signal_connector.received_sigterm = True
         elif due and not trainer.is_last_batch and not validates_after(trainer, batch_idx):
+            # Not between a step and its validation, which a resumed run would leave out.
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -122,13 +124,6 @@ def inside_epoch(trainer: Trainer) -> bool:
     """Whether the epoch that was begun last has not ended."""
     progress: Any = trainer.fit_loop.epoch_progress.current
     return bool(progress.processed < progress.started)
-
-
-def validates_after(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether a validation follows the step: a run that resumed between the two would leave it out."""
-    steps = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
-    every = trainer.val_check_batch
-    return isinstance(every, int) and (steps + 1) % every == 0
 
 
 def _end_with(parent: int) -> None:

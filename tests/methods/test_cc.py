@@ -17,3 +17,11 @@ def test_oracle(oracle, oracle_batch, oracle_student, oracle_teacher):
     value = model.loss_terms(oracle_student, oracle_teacher, oracle_batch)["cc"] / 0.02
     weights = model.student_embedding.weight, model.teacher_embedding.weight
     oracle.check("cc_embed8", value, oracle_student.embedding, *weights)
+
+
+def test_equal_embeddings_have_no_distance(oracle_batch, oracle_student):
+    model = build(CC)
+    layer = nn.Linear(oracle_student.embedding.shape[1], 8).double()
+    model.student_embedding = model.teacher_embedding = layer
+    terms = model.loss_terms(oracle_student, oracle_student, oracle_batch)
+    assert terms["cc"].item() == 0
