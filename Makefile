@@ -50,9 +50,9 @@ clean: ## remove what was built; runs and data stay
 # The goals are those of one CPU core; BENCH='--data_dir DIR' takes CIFAR-100 instead of random images.
 .PHONY: bench
 bench: setup ## time the fit of two pairs beside a bare loop, with a teacher cache, and the data path alone
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m kdlight.workbench.bench_standard $(BENCH)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m kdlight.workbench.bench.standard $(BENCH)
 
 .PHONY: bench-pid
 bench-pid: setup ## time the PID solver, beside dit and cvxpy where `pip install -e '.[bench]'` put them
-	OMP_NUM_THREADS=1 $(BIN)/python -m kdlight.workbench.pid_benchmark
-	OMP_NUM_THREADS=1 $(BIN)/python -m kdlight.workbench.pid_benchmark --stage
+	OMP_NUM_THREADS=1 $(BIN)/python -m kdlight.workbench.pid_study.solver_benchmark
+	OMP_NUM_THREADS=1 $(BIN)/python -m kdlight.workbench.pid_study.solver_benchmark --stage

@@ -13,10 +13,10 @@ COMMANDS = {
     "test": ("kdlight.cli.run", "measure a checkpoint on the test set"),
     "predict": ("kdlight.cli.run", "write the class probabilities of the test set"),
     "cache": ("kdlight.cli.cache", "compute what a teacher says about the training images, ahead of a fit"),
-    "bench": ("kdlight.workbench.bench", "time a configuration, part by part, beside a bare loop"),
-    "pid": ("kdlight.workbench.pid", "decompose what two networks, or arrays, tell about the label"),
-    "methods": ("kdlight.workbench.methods", "list the methods, or show one with its arguments"),
-    "compare": ("kdlight.workbench.compare", "print finished runs as a table, and plot their PID"),
+    "bench": ("kdlight.workbench.bench.command", "time a configuration, part by part, beside a bare loop"),
+    "pid": ("kdlight.workbench.pid.command", "decompose what two networks, or arrays, tell about the label"),
+    "methods": ("kdlight.workbench.list_methods", "list the methods, or show one with its arguments"),
+    "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
 }
 HELP = """usage: kdlight COMMAND [OPTIONS]
 

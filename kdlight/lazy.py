@@ -9,7 +9,7 @@ from typing import Any
 
 
 def names_of(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make the ``__getattr__`` and ``__dir__`` of a package from the files of its folder.
+    """Make the ``__getattr__`` and ``__dir__`` of a package from the files of its folder and of the folders in it.
 
     A public name is a function or class at the top level of a file, without a leading underscore. The files are parsed,
     not imported: asking for one name imports the file that defines it and no other, and a new file needs no entry.
@@ -26,14 +26,15 @@ def names_of(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], C
     @functools.cache
     def modules() -> dict[str, str]:
         found: dict[str, str] = {}
-        for file in sorted(file for folder in folders for file in Path(folder).glob("[!_]*.py")):
+        below = sorted((Path(folder), file) for folder in folders for file in Path(folder).rglob("[!_]*.py"))
+        for folder, file in below:
             for name in _public_names(file):
                 # Importing the file would bind the module to this name in the package, over the function or class.
                 if name == file.stem:
                     raise ImportError(f"{package}: {file.name} defines {name}, its own stem; rename the file")
                 if name in found:
                     raise ImportError(f"{package}: both {found[name]}.py and {file.name} define {name}; rename one")
-                found[name] = file.stem
+                found[name] = ".".join(file.relative_to(folder).with_suffix("").parts)
         return found
 
     def resolve(name: str) -> object:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.models.activations import Activations
 
 RELATIVE = 1e-9

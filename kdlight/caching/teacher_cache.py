@@ -17,10 +17,10 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from kdlight.caching.filling import Filling, Lesson
+from kdlight.caching.builder import Filling, Lesson
 from kdlight.caching.outputs import decode
 from kdlight.caching.store import Store
-from kdlight.data.module import ImageDataModule
+from kdlight.data.base.image_module import ImageDataModule
 from kdlight.models.activations import Activations
 from kdlight.models.frozen import Frozen
 

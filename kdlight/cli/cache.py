@@ -10,8 +10,8 @@ from lightning.pytorch import LightningDataModule, Trainer
 from kdlight.caching.store import DESCRIPTION
 from kdlight.cli.messages import explained, quiet
 from kdlight.cli.run import KdlightCLI
-from kdlight.methods.distiller import Distiller
-from kdlight.methods.learner import Learner
+from kdlight.methods.base.distiller import Distiller
+from kdlight.methods.base.learner import Learner
 
 
 class CacheCLI(KdlightCLI):

@@ -17,7 +17,7 @@ from kdlight.cli.imports import nearest
 from kdlight.cli.messages import explained, quiet
 from kdlight.cli.parse_errors import readable
 from kdlight.cli.parser import Parser, teacher_holders
-from kdlight.methods.learner import Learner
+from kdlight.methods.base.learner import Learner
 from kdlight.runs.fit import equip, fit_and_test
 from kdlight.runs.folder import RunFolder, command_for, default_folder, latest, next_free
 from kdlight.runs.predictions import write_predictions

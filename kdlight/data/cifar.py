@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from kdlight.data.archives import Archive, fetch_archive, how_to_fetch
-from kdlight.data.cifar_files import CIFAR10, CIFAR100, Layout, find_layout, read_files
-from kdlight.data.module import ImageDataModule
-from kdlight.data.samples import Samples
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.samples import Samples
+from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
+from kdlight.data.sources.cifar_files import CIFAR10, CIFAR100, Layout, find_layout, read_files
 
 CIFAR100_CLASSES = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can

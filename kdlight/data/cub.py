@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from kdlight.data.archives import Archive, fetch_archive, how_to_fetch
-from kdlight.data.file_module import ImageFilesDataModule
-from kdlight.data.image_files import ImageFiles
-from kdlight.data.listing import Listing, check_count
+from kdlight.data.base.files_module import ImageFilesDataModule
+from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
+from kdlight.data.sources.image_files import ImageFiles
+from kdlight.data.sources.listing import Listing, check_count
 
 ARCHIVES = (
     Archive("CUB_200_2011.tgz", "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081", "CUB_200_2011"),

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 import torch
 
-from kdlight.data.module import ImageDataModule
-from kdlight.data.samples import Samples
-from kdlight.data.seeding import seeded_generator
-from kdlight.data.splits import SPLIT_SEED, stratified_order
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.samples import Samples
+from kdlight.data.base.splits import SPLIT_SEED, stratified_order
+from kdlight.streams import seeded_generator
 
 TEST_SIZE = 360  # A fifth: the data set has no split of its own.
 

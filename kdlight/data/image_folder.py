@@ -3,9 +3,9 @@
 from functools import cached_property
 from typing import Any
 
-from kdlight.data.file_module import ImageFilesDataModule
-from kdlight.data.image_files import ImageFiles
-from kdlight.data.listing import check_classes, list_classes, list_images
+from kdlight.data.base.files_module import ImageFilesDataModule
+from kdlight.data.sources.image_files import ImageFiles
+from kdlight.data.sources.listing import check_classes, list_classes, list_images
 
 
 class ImageFolderDataModule(ImageFilesDataModule):

@@ -6,9 +6,9 @@ O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015, 
 from functools import cached_property
 from typing import Any
 
-from kdlight.data.file_module import ImageFilesDataModule
-from kdlight.data.image_files import ImageFiles
-from kdlight.data.listing import check_classes, check_count, list_classes, list_images
+from kdlight.data.base.files_module import ImageFilesDataModule
+from kdlight.data.sources.image_files import ImageFiles
+from kdlight.data.sources.listing import check_classes, check_count, list_classes, list_images
 
 TRAIN_IMAGES, TEST_IMAGES = 1_281_167, 50_000
 MEND = (

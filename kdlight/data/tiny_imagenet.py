@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from kdlight.data.archives import Archive, fetch_archive, how_to_fetch
-from kdlight.data.image_files import decode
-from kdlight.data.listing import Listing, check_classes, check_count, list_images
-from kdlight.data.module import ImageDataModule
-from kdlight.data.samples import Samples
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.samples import Samples
+from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
+from kdlight.data.sources.image_files import decode
+from kdlight.data.sources.listing import Listing, check_classes, check_count, list_images
 
 FOLDER = "tiny-imagenet-200"
 ARCHIVES = (

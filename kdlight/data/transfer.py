@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from kdlight.data.module import ImageDataModule
-from kdlight.data.samples import Split
-from kdlight.data.views import Views
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.samples import Split
+from kdlight.data.views.kinds import Views
 
 
 class TransferDataModule(ImageDataModule):

@@ -4,14 +4,14 @@ Joint distributions are arrays with axes (first source, second source, target).
 """
 
 from kdlight.information.atoms import estimated_atoms
-from kdlight.information.bootstrap import BootstrapPID, Interval, bootstrap
-from kdlight.information.broja import broja
+from kdlight.information.broja_solver import broja
+from kdlight.information.decomposition import PID
 from kdlight.information.discretizer import Discretizer
-from kdlight.information.entropy import entropy, mutual_information
+from kdlight.information.entropies import entropy, mutual_information
 from kdlight.information.gaussian import gaussian_pid
 from kdlight.information.histogram import joint_histogram
-from kdlight.information.intersection import i_min, i_mmi
-from kdlight.information.pid import PID
+from kdlight.information.redundancies import i_min, i_mmi
+from kdlight.information.resampling import BootstrapPID, Interval, bootstrap
 
 __all__ = [
     "PID",

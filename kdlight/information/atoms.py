@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from kdlight.information.bootstrap import bootstrap
-from kdlight.information.broja import broja
-from kdlight.information.entropy import entropy
+from kdlight.information.broja_solver import broja
+from kdlight.information.entropies import entropy
+from kdlight.information.resampling import bootstrap
 
 
 def estimated_atoms(

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import xlogy
 
-from kdlight.information.entropy import Array
+from kdlight.information.entropies import Array
 
 #: Smallest divisor and argument of a logarithm.
 TINY = 1e-300

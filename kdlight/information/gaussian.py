@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
 
-from kdlight.information.entropy import Array
-from kdlight.information.pid import PID, Informations
+from kdlight.information.decomposition import PID, Informations
+from kdlight.information.entropies import Array
 
 
 def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:

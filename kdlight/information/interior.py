@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from kdlight.information.bracket import TINY, Bracket
-from kdlight.information.entropy import Array
+from kdlight.information.entropies import Array
 
 #: Fraction of the way to the boundary of the positive orthant that a step may go.
 _TO_BOUNDARY = 0.9

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from kdlight.losses.directions import unit
-from kdlight.losses.pooling import pool_to_smaller
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.shapes import require_same_batch
+from kdlight.losses.parts.directions import unit
+from kdlight.losses.parts.pooling import pool_to_smaller
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.shapes import require_same_batch
 
 
 @at_least_float32

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.probabilities import log_probability_pair
-from kdlight.losses.shapes import require_same_shape
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.probabilities import log_probability_pair
+from kdlight.losses.parts.shapes import require_same_shape
 
 
 class CAKDDivergences(NamedTuple):

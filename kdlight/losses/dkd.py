@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from kdlight.losses.cakd import cakd_divergences
-from kdlight.losses.masks import target_mask
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.reduction import labelled_mean
+from kdlight.losses.parts.masks import target_mask
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.reduction import labelled_mean
 
 
 @at_least_float32

@@ -6,9 +6,9 @@ CVPR 2017 (openaccess.thecvf.com). Code followed: github.com/HobbitLong/RepDisti
 
 from torch import Tensor
 
-from kdlight.losses.pooling import pool_to_smaller
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.shapes import require_same_batch, require_same_shape
+from kdlight.losses.parts.pooling import pool_to_smaller
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.shapes import require_same_batch, require_same_shape
 
 
 @at_least_float32

@@ -6,9 +6,9 @@ arXiv 1802.04977. Code followed: github.com/HobbitLong/RepDistiller, with which 
 from torch import Tensor
 
 from kdlight.losses.at import attention
-from kdlight.losses.pooling import pool_to_smaller
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.shapes import require_same_batch
+from kdlight.losses.parts.pooling import pool_to_smaller
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.shapes import require_same_batch
 
 
 @at_least_float32

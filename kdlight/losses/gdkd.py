@@ -7,8 +7,8 @@ Zheng, Cheng, "Rethinking Decoupled Knowledge Distillation: A Predictive Distrib
 from torch import Tensor
 
 from kdlight.losses.cakd import cakd_divergences
-from kdlight.losses.masks import top_mask
-from kdlight.losses.precision import at_least_float32
+from kdlight.losses.parts.masks import top_mask
+from kdlight.losses.parts.precision import at_least_float32
 
 
 @at_least_float32

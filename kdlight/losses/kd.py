@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.probabilities import log_probability_pair
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.probabilities import log_probability_pair
 
 
 @at_least_float32

@@ -8,8 +8,8 @@ view, a slip that the method does not follow.
 import torch
 from torch import Tensor
 
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.probabilities import log_probabilities, log_probability_pair
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.probabilities import log_probabilities, log_probability_pair
 
 
 @at_least_float32

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.masks import target_mask
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.probabilities import log_probability_pair
-from kdlight.losses.reduction import labelled_mean
+from kdlight.losses.parts.masks import target_mask
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.probabilities import log_probability_pair
+from kdlight.losses.parts.reduction import labelled_mean
 
 
 @at_least_float32

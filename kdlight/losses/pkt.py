@@ -6,8 +6,8 @@ arXiv 1803.10837.
 import torch
 from torch import Tensor
 
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.shapes import require_same_batch
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.shapes import require_same_batch
 
 EPSILON = 1e-7
 

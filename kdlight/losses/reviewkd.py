@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.shapes import require_same_shape
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.shapes import require_same_shape
 
 
 @at_least_float32

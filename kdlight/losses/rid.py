@@ -14,9 +14,9 @@ scale: in the code the penalty weighs height * width times more against the mism
 
 from torch import Tensor
 
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.reduction import Reduction, reduced
-from kdlight.losses.shapes import per_channel, require_same_shape
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.reduction import Reduction, reduced
+from kdlight.losses.parts.shapes import per_channel, require_same_shape
 
 
 @at_least_float32

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from kdlight.losses.precision import at_least_float32
+from kdlight.losses.parts.precision import at_least_float32
 
 
 @at_least_float32

@@ -6,9 +6,9 @@ ICML 2023 (arXiv 2210.01351), for feature maps as the RID paper (arXiv 2411.0748
 
 from torch import Tensor
 
-from kdlight.losses.precision import at_least_float32
-from kdlight.losses.reduction import Reduction, reduced
-from kdlight.losses.shapes import require_same_shape
+from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.reduction import Reduction, reduced
+from kdlight.losses.parts.shapes import require_same_shape
 
 
 @at_least_float32

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from kdlight.losses.ab import ab_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.initialised import InitialisedStudent
-from kdlight.methods.preactivations import before_relu, student_before_relu
-from kdlight.methods.regressor import ConvolutionalRegressor
-from kdlight.methods.stages import stage_pairs, trial
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.preactivations import before_relu, student_before_relu
+from kdlight.methods.base.regressor import ConvolutionalRegressor
+from kdlight.methods.base.stages import stage_pairs, trial
+from kdlight.methods.base.two_phase import InitialisedStudent
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

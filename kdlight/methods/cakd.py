@@ -9,14 +9,14 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.cakd import CAKDDivergences, cakd_divergences
-from kdlight.losses.masks import target_mask, top_mask
-from kdlight.losses.reduction import labelled_mean
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.logits import LogitDistiller
-from kdlight.methods.schedules import at_epoch, warm_up, warmed_up
-from kdlight.methods.stages import stage_pairs
+from kdlight.losses.parts.masks import target_mask, top_mask
+from kdlight.losses.parts.reduction import labelled_mean
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.schedules import at_epoch, warm_up, warmed_up
+from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

@@ -9,13 +9,13 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from kdlight.data.batch import Batch
-from kdlight.data.module import ImageDataModule
+from kdlight.data.base.batch import Batch
+from kdlight.data.base.image_module import ImageDataModule
 from kdlight.losses.crd import crd_loss
-from kdlight.methods.contrastive_memory import ContrastiveMemory
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.stages import trial
+from kdlight.methods.base.contrastive_memory import ContrastiveMemory
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.stages import trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import Tensor
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.dkd import dkd_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.logits import LogitDistiller
-from kdlight.methods.schedules import warm_up
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.schedules import warm_up
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

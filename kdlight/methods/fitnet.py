@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.fitnet import fitnet_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.regressor import ConvolutionalRegressor
-from kdlight.methods.stages import stage_pairs, trial
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.regressor import ConvolutionalRegressor
+from kdlight.methods.base.stages import stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

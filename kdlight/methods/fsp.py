@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from kdlight.losses.fsp import fsp_loss, fsp_matrix
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.initialised import InitialisedStudent
-from kdlight.methods.stages import trial
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.stages import trial
+from kdlight.methods.base.two_phase import InitialisedStudent
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

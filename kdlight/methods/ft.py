@@ -8,11 +8,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.ft import ft_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.stages import stage_pairs
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

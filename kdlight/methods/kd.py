@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.kd import kd_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.logits import LogitDistiller
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.logit_distiller import LogitDistiller
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

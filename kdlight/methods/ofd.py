@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.ofd import ofd_loss, ofd_margin
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.preactivations import before_relu, student_before_relu
-from kdlight.methods.stages import stage_pairs, trial
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.preactivations import before_relu, student_before_relu
+from kdlight.methods.base.stages import stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

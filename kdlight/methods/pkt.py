@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.pkt import pkt_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

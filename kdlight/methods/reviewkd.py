@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.reviewkd import hcl_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.preactivations import before_relu
-from kdlight.methods.stages import StagePair, stage_pairs, trial
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.preactivations import before_relu
+from kdlight.methods.base.stages import StagePair, stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdlight.data.batch import Batch
-from kdlight.losses.pooling import pool_to_smaller
+from kdlight.data.base.batch import Batch
+from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.losses.simkd import simkd_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.stages import stage_pairs
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

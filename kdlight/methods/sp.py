@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import Tensor
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.sp import sp_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.stages import stage_pairs
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from kdlight.data.batch import Batch
-from kdlight.methods.learner import Learner, cross_entropy
+from kdlight.data.base.batch import Batch
+from kdlight.methods.base.learner import Learner, cross_entropy
 
 
 class Supervised(Learner):

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kdlight.data.batch import Batch
-from kdlight.losses.reduction import Reduction
+from kdlight.data.base.batch import Batch
+from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.ted import ted_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.learner import cross_entropy
-from kdlight.methods.stages import bottleneck_filter, feature_head, stage_pairs
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.stages import bottleneck_filter, feature_head, stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

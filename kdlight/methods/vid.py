@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from kdlight.data.batch import Batch
-from kdlight.losses.reduction import Reduction
+from kdlight.data.base.batch import Batch
+from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.vid import vid_loss
-from kdlight.methods.distiller import Teacher
-from kdlight.methods.features import FeatureDistiller
-from kdlight.methods.stages import stage_pairs
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 

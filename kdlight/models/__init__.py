@@ -4,7 +4,7 @@ Every network is a `Classifier`: ``model(images)`` gives logits, ``model.activat
 first argument is the number of classes, its second the (channels, height, width) of the images.
 
 Names resolve from the files of this folder, so a new file is public without an edit here. A type checker takes a name
-from here as ``Any``; ``from kdlight.models.wrn import wrn_40_2`` gives it the full type.
+from here as ``Any``; ``from kdlight.models.zoo.wrn import wrn_40_2`` gives it the full type.
 """
 
 from kdlight.lazy import names_of

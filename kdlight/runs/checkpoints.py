@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from kdlight.runs.whole_files import replacing
+from kdlight.files import replacing
 
 
 class WholeCheckpoints(TorchCheckpointIO):

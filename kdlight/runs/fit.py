@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 
-from kdlight.methods.learner import Learner
+from kdlight.methods.base.learner import Learner
 from kdlight.runs.checkpoints import WholeCheckpoints
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV

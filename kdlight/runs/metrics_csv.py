@@ -6,8 +6,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from kdlight.files import replacing
 from kdlight.runs.folder import RunFolder
-from kdlight.runs.whole_files import replacing
 
 OF_THE_RESULT = ("test/", "pid_test/")
 

@@ -9,10 +9,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
-from kdlight.data.batch import Batch
-from kdlight.methods.learner import Learner
+from kdlight.data.base.batch import Batch
+from kdlight.files import replacing
+from kdlight.methods.base.learner import Learner
 from kdlight.runs.folder import RunFolder
-from kdlight.runs.whole_files import replacing
 
 LARGEST = torch.finfo(torch.float32).max
 STEPS_BEHIND = 4  # so far the device may be behind before the check waits for it

@@ -10,14 +10,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 from torch.nn import SyncBatchNorm
 
-from kdlight.callbacks.pid import PIDMonitor
-from kdlight.data.module import ImageDataModule
-from kdlight.methods.distiller import Distiller
-from kdlight.methods.learner import Learner, validates_after
+from kdlight.callbacks.pid_monitor import PIDMonitor
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.files import remove_drafts, replacing
+from kdlight.methods.base.distiller import Distiller
+from kdlight.methods.base.learner import Learner, validates_after
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
 from kdlight.runs.stops import inside_epoch
-from kdlight.runs.whole_files import remove_drafts, replacing
 
 SAVED = "epoch_so_far"
 

@@ -15,11 +15,11 @@ from typing import Self
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from kdlight.callbacks.pid import PIDMonitor
-from kdlight.methods.distiller import Distiller
-from kdlight.methods.learner import Learner
+from kdlight.callbacks.pid_monitor import PIDMonitor
+from kdlight.files import replacing
+from kdlight.methods.base.distiller import Distiller
+from kdlight.methods.base.learner import Learner
 from kdlight.runs.folder import RunFolder
-from kdlight.runs.whole_files import replacing
 
 PACKAGES = ("kdlight", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "scikit-learn")
 

@@ -12,7 +12,7 @@ import torch.distributed
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from kdlight.methods.learner import validates_after
+from kdlight.methods.base.learner import validates_after
 from kdlight.runs.folder import RunFolder
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 
-from kdlight.data.module import ImageDataModule
+from kdlight.data.base.image_module import ImageDataModule
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
 from kdlight.models.weights import load_weights

@@ -5,8 +5,8 @@ import torch
 
 from kdlight.caching.outputs import decode, encode
 from kdlight.models.ensemble import Ensemble
-from kdlight.models.resnet import resnet8
-from kdlight.models.wrn import wrn_16_1
+from kdlight.models.zoo.resnet import resnet8
+from kdlight.models.zoo.wrn import wrn_16_1
 
 ALL = ("logits", "member_logits", "embedding", "stages", "preactivations", "stem")
 

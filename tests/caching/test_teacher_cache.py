@@ -13,8 +13,8 @@ from kdlight.caching import filling
 from kdlight.caching.teacher_cache import TeacherCache
 from kdlight.data.digits import DigitsDataModule
 from kdlight.methods.at import AT
+from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.cakd import CAKD
-from kdlight.methods.distiller import Distiller
 from kdlight.methods.kd import KD
 from kdlight.models.frozen import Frozen
 from tests.methods.conftest import build, digits, shipped, trainer

@@ -11,7 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from kdlight.cli.compose import compose, merge
 from kdlight.cli.imports import imported
 from kdlight.cli.run import KdlightCLI
-from kdlight.methods.learner import Learner
+from kdlight.methods.base.learner import Learner
 
 ROOT = Path(__file__).parents[2] / "configs"
 FILES = sorted(ROOT.rglob("*.yaml"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from kdlight.models.resnet import resnet8, resnet14
+from kdlight.models.zoo.resnet import resnet8, resnet14
 from tests.cli.test_configs import Built
 
 ROOT = Path(__file__).parents[2] / "configs"

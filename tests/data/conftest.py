@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kdlight  # noqa: F401  # before lightning and torchvision
-from kdlight.data.cifar_files import Layout
+from kdlight.data.sources.cifar_files import Layout
 
 PER_FILE = 40
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kdlight.data.cifar import CIFAR10DataModule, CIFAR100DataModule
-from kdlight.data.cifar_files import CIFAR10, CIFAR100, Layout, read_files
+from kdlight.data.sources.cifar_files import CIFAR10, CIFAR100, Layout, read_files
 
 Write = Callable[..., Path]
 Publish = Callable[[Path, Layout], None]

@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from sklearn.datasets import load_digits
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.data.digits import DigitsDataModule
 
 

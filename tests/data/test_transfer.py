@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
+from kdlight.data.base.samples import Samples
 from kdlight.data.digits import DigitsDataModule
 from kdlight.data.image_folder import ImageFolderDataModule
-from kdlight.data.samples import Samples
 from kdlight.data.transfer import TransferDataModule
 from tests.data.image_sets import write_folder
 from tests.data.test_digits import Linear, trainer

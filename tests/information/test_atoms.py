@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdlight.information.atoms import estimated_atoms
-from kdlight.information.bootstrap import bootstrap
+from kdlight.information.resampling import bootstrap
 
 
 def _counts() -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdlight.information.discretizer import Discretizer, Method
-from kdlight.information.entropy import mutual_information
+from kdlight.information.entropies import mutual_information
 from kdlight.information.histogram import joint_histogram
 
 FITTED: tuple[Method, ...] = ("kmeans", "quantile", "probe")

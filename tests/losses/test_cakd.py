@@ -7,7 +7,7 @@ from kdlight.losses.cakd import cakd_divergences, cakd_loss
 from kdlight.losses.dkd import dkd_loss
 from kdlight.losses.gdkd import gdkd_loss
 from kdlight.losses.kd import kd_loss
-from kdlight.losses.masks import target_mask, top_mask
+from kdlight.losses.parts.masks import target_mask, top_mask
 
 WEIGHTS = {"1_1_8": (1, 1, 8), "binary": (1, 0, 0), "strong": (0, 1, 0), "weak": (0, 0, 1)}
 

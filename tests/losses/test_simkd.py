@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kdlight.losses.pooling import pool_to_smaller
+from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.losses.simkd import simkd_loss
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kdlight.losses.pooling import pool_to_smaller
+from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.losses.vid import vid_loss
 
 START = torch.tensor(5.0, dtype=torch.float64)

@@ -11,9 +11,9 @@ import yaml
 
 import kdlight.methods
 from kdlight.data.digits import DigitsDataModule
-from kdlight.methods.distiller import Distiller
-from kdlight.methods.learner import Learner
-from kdlight.models.resnet import resnet8
+from kdlight.methods.base.distiller import Distiller
+from kdlight.methods.base.learner import Learner
+from kdlight.models.zoo.resnet import resnet8
 
 ROOT = Path(__file__).parents[2]
 # Phases short enough that three epochs see each of them.

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback
 
 from kdlight.caching.teacher_cache import TeacherCache
-from kdlight.callbacks.optimal_brain_damage import OptimalBrainDamage
+from kdlight.callbacks.pruning.optimal_brain_damage import OptimalBrainDamage
 from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised
 from tests.methods.conftest import build, digits, shipped, trainer

@@ -1,17 +1,17 @@
 import pytest
 import torch
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.cakd import cakd_divergences, cakd_loss
 from kdlight.losses.dkd import dkd_loss
 from kdlight.losses.gdkd import gdkd_loss
 from kdlight.losses.kd import kd_loss
-from kdlight.losses.masks import target_mask, top_mask
+from kdlight.losses.parts.masks import target_mask, top_mask
 from kdlight.methods.cakd import CAKD
 from kdlight.models.activations import Activations
 from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
-from kdlight.models.resnet import resnet8, resnet14
+from kdlight.models.zoo.resnet import resnet8, resnet14
 from tests.methods.conftest import build
 
 LOGITS_ALONE = {"stages": [], "warmup_epochs": 0}

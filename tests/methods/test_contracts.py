@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from kdlight.methods.distiller import Distiller
+from kdlight.methods.base.distiller import Distiller
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
 from tests.methods.conftest import build, digits, trainer

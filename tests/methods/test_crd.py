@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.crd import crd_loss, crd_memory_rows
+from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.crd import CRD
-from kdlight.methods.learner import cross_entropy
 from tests.methods.conftest import build, digits, trainer
 
 SAMPLES, NEGATIVES = 50, 16

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.methods.ctkd import CTKD
 from kdlight.models.activations import Activations
 from kdlight.runs.folder import RunFolder

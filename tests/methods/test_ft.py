@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from kdlight.losses.ft import ft_loss
 from kdlight.methods.ft import FT
-from kdlight.models.resnet import resnet8, resnet8x4
+from kdlight.models.zoo.resnet import resnet8, resnet8x4
 from tests.methods.conftest import build, digits, trainer
 
 SHAPE = (1, 8, 8)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.dist import dist_loss
 from kdlight.losses.dkd import dkd_loss
 from kdlight.losses.gdkd import gdkd_loss
@@ -11,18 +11,18 @@ from kdlight.losses.kd import kd_loss
 from kdlight.losses.logit_mse import logit_mse_loss
 from kdlight.losses.nkd import nkd_loss
 from kdlight.losses.standardization import standardize
+from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.dist import DIST
 from kdlight.methods.dkd import DKD
 from kdlight.methods.gdkd import GDKD
 from kdlight.methods.kd import KD
-from kdlight.methods.learner import cross_entropy
 from kdlight.methods.logit_mse import LogitMSE
 from kdlight.methods.nkd import NKD
 from kdlight.methods.vid import VID
 from kdlight.models.activations import Activations
 from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
-from kdlight.models.resnet import resnet8
+from kdlight.models.zoo.resnet import resnet8
 from tests.methods.conftest import build
 
 # Each with its recipe for CIFAR-100: the reference's value at full weight, and the weight.

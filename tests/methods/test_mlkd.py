@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from kdlight.data.batch import Batch
-from kdlight.data.strong_view import OPERATIONS, StrongDraws
-from kdlight.data.views import choices_of
+from kdlight.data.base.batch import Batch
+from kdlight.data.views.kinds import choices_of
+from kdlight.data.views.strong import OPERATIONS, StrongDraws
 from kdlight.losses.kd import kd_loss
 from kdlight.losses.standardization import standardize
 from kdlight.methods.mlkd import MLKD

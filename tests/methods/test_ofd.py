@@ -1,16 +1,16 @@
 import pytest
 import torch
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.ofd import ofd_loss, ofd_margin
 from kdlight.methods.ab import AB
 from kdlight.methods.ofd import OFD
-from kdlight.models.mobilenet import MobileNetV2
-from kdlight.models.resnet import resnet8
-from kdlight.models.shufflenet_v1 import ShuffleV1
 from kdlight.models.tapped import Tapped
-from kdlight.models.vgg import vgg8
-from kdlight.models.wrn import wrn_16_2
+from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.resnet import resnet8
+from kdlight.models.zoo.shufflenet_v1 import ShuffleV1
+from kdlight.models.zoo.vgg import vgg8
+from kdlight.models.zoo.wrn import wrn_16_2
 
 SHAPE = (1, 8, 8)
 

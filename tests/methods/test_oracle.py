@@ -5,9 +5,9 @@ from torch import nn
 
 from kdlight.methods.ab import AB
 from kdlight.methods.at import AT
+from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.fitnet import FitNet
 from kdlight.methods.fsp import FSP
-from kdlight.methods.learner import cross_entropy
 from kdlight.methods.nst import NST
 from kdlight.methods.pkt import PKT
 from kdlight.methods.rkd import RKD

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.losses.reviewkd import hcl_loss
 from kdlight.methods.reviewkd import Review, ReviewKD
-from kdlight.models.mobilenet import MobileNetV2
-from kdlight.models.resnet import resnet8
-from kdlight.models.shufflenet_v1 import ShuffleV1
+from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.resnet import resnet8
+from kdlight.models.zoo.shufflenet_v1 import ShuffleV1
 from tests.methods.conftest import build
 
 SHAPE = (1, 8, 8)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from kdlight.callbacks import PIDMonitor
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.data.digits import DigitsDataModule
-from kdlight.methods.learner import cross_entropy
+from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.rid import RID, FurtherTarget
 from tests.methods.conftest import build, trainer
 

@@ -5,13 +5,13 @@ import torch
 
 from kdlight.losses.kd import kd_loss
 from kdlight.losses.simkd import simkd_loss
-from kdlight.methods.learner import cross_entropy
+from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.simkd import ReusedClassifier, SimKD
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
-from kdlight.models.mobilenet import MobileNetV2
-from kdlight.models.resnet import resnet8
-from kdlight.models.wrn import wrn_16_1, wrn_16_2
+from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.resnet import resnet8
+from kdlight.models.zoo.wrn import wrn_16_1, wrn_16_2
 from tests.methods.conftest import build, digits, trainer
 
 SHAPE = (1, 8, 8)

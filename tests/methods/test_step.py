@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from kdlight.methods.distiller import Distiller
+from kdlight.methods.base.distiller import Distiller
+from kdlight.methods.base.logit_distiller import LogitDistiller
 from kdlight.methods.kd import KD
-from kdlight.methods.logits import LogitDistiller
 from tests.methods.conftest import build, digits, shipped, trainer
 
 # Operators whose result has to be known on the host: each would make it wait for the device.

@@ -7,8 +7,8 @@ import torch
 
 from kdlight.models.ensemble import Ensemble, softened_mean
 from kdlight.models.frozen import Frozen
-from kdlight.models.resnet import resnet8
-from kdlight.models.wrn import wrn_16_1
+from kdlight.models.zoo.resnet import resnet8
+from kdlight.models.zoo.wrn import wrn_16_1
 
 
 @pytest.fixture

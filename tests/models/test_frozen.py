@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
-from kdlight.models.mobilenet import MobileNetV2
-from kdlight.models.resnet import resnet8
 from kdlight.models.tapped import Tapped
-from kdlight.models.vgg import vgg8
-from kdlight.models.wrn import wrn_16_1
+from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.resnet import resnet8
+from kdlight.models.zoo.vgg import vgg8
+from kdlight.models.zoo.wrn import wrn_16_1
 
 
 class Holder(nn.Module):

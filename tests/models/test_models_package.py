@@ -6,8 +6,8 @@ import sys
 import jsonargparse
 
 from kdlight.models.classifier import Classifier
-from kdlight.models.resnet import ResNet
 from kdlight.models.tapped import Tapped
+from kdlight.models.zoo.resnet import ResNet
 
 
 def test_import_is_cheap() -> None:

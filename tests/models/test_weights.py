@@ -9,11 +9,11 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kdlight.models.resnet import ResNet, resnet8
-from kdlight.models.resnet_bottleneck import ResNet50
 from kdlight.models.tapped import Tapped
 from kdlight.models.weights import load_weights, num_classes_of, read_state_dict
-from kdlight.models.wrn import wrn_16_1
+from kdlight.models.zoo.resnet import ResNet, resnet8
+from kdlight.models.zoo.resnet_bottleneck import ResNet50
+from kdlight.models.zoo.wrn import wrn_16_1
 
 
 @pytest.fixture

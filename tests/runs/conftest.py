@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from kdlight.methods.learner import Learner
+from kdlight.methods.base.learner import Learner
 from kdlight.methods.rid import RID
 from kdlight.runs.fit import equip
 from kdlight.runs.folder import RunFolder

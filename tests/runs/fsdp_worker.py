@@ -11,7 +11,7 @@ from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
 from kdlight.cli.compose import compose
 from kdlight.cli.imports import imported
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from tests.methods.conftest import ROOT, build, digits, shipped
 
 warnings.filterwarnings("ignore")

@@ -5,8 +5,8 @@ import errno
 import pytest
 import torch
 
+from kdlight.files import DiskFullError, replacing
 from kdlight.runs.checkpoints import WholeCheckpoints
-from kdlight.runs.whole_files import DiskFullError, replacing
 
 
 class Full:

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.strategies import FSDPStrategy
 
 from kdlight.cli.compose import compose
-from kdlight.models.resnet import BasicBlock
+from kdlight.models.zoo.resnet import BasicBlock
 
 ROOT = Path(__file__).parents[2]
 METHODS = ["KD", "FitNet", "RID"]

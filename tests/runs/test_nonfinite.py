@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from kdlight.data.batch import Batch
+from kdlight.data.base.batch import Batch
 from kdlight.methods.kd import KD
 from kdlight.methods.rid import RID
 from kdlight.methods.supervised import Supervised

@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from kdlight.callbacks.pid import PIDMonitor
+from kdlight.callbacks.pid_monitor import PIDMonitor
 from kdlight.data.digits import DigitsDataModule
 from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised

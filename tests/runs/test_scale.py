@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import nn
 
-from kdlight.methods.distiller import Distiller
+from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.kd import KD
 from kdlight.methods.sp import SP
 from kdlight.runs.folder import RunFolder

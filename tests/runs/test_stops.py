@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from kdlight.caching.teacher_cache import TeacherCache
-from kdlight.callbacks.optimal_brain_damage import OptimalBrainDamage
+from kdlight.callbacks.pruning.optimal_brain_damage import OptimalBrainDamage
 from kdlight.methods.crd import CRD
 from kdlight.methods.kd import KD
 from kdlight.methods.rid import RID

@@ -1,0 +1,180 @@
+"""Making a teacher cache: every view of every image through the teacher once, shared by the processes of a run."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from lightning.pytorch import Trainer
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from kdlight.caching.outputs import encode
+from kdlight.caching.store import DESCRIPTION, Store
+from kdlight.data.base.batch import Batch
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.models.frozen import Frozen
+
+LOCK_SECONDS = 20  # well below the time after which processes that wait for one another give up
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a method takes from its teacher, and what it sees of a sample in one step.
+
+    Attributes:
+        fields: Names of the fields of `Activations` that are read.
+        views: Images of a sample in a step.
+        strong: Whether the last of them is strengthened.
+    """
+
+    fields: tuple[str, ...]
+    views: int = 1
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What a cache is made from.
+
+    Attributes:
+        folder: Of the cache.
+        key: What it is made for.
+        teacher: Computes the outputs.
+        data: Gives images and views.
+        lesson: Which outputs.
+        trainer: Of the run, for its devices, processes and precision.
+    """
+
+    folder: Path
+    key: dict[str, Any]
+    teacher: Frozen
+    data: ImageDataModule
+    lesson: Lesson
+    trainer: Trainer
+
+    def fill_if_missing(self) -> None:
+        """Make the cache if it is not there; runs that want the same one wait for the first.
+
+        Raises:
+            ValueError: If the folder holds something else, or not every process sees it.
+        """
+        if self._is_there():
+            return
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        if self.folder.is_file() or (names and DESCRIPTION not in names):
+            raise ValueError(
+                f"{self.folder} is no teacher cache, and not empty: expected a folder of its own; name another path"
+            )
+        lock = self._lock()
+        try:
+            if not self._is_there():
+                self._fill()
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def sample(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What would be kept of two images of a view, (2, views in a step, …)."""
+        two = torch.arange(self.data.train_size)[:2]
+        (batch,) = self._views_of([two], parameters)
+        return {name: self._by_sample(values) for name, values in self._computed(batch.images).items()}
+
+    def _is_there(self) -> bool:
+        """The first process looks for all."""
+        return bool(self.trainer.strategy.broadcast((self.folder / DESCRIPTION).is_file()))
+
+    def _lock(self) -> FileLock | None:
+        """Hold the cache in the first process, and wait in the others until it does."""
+        lock = None
+        if self.trainer.is_global_zero:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder.with_name(f"{self.folder.name}.lock"))
+        held = False
+        while not held:
+            if lock is not None:
+                try:
+                    lock.acquire(timeout=LOCK_SECONDS)
+                    held = True
+                except Timeout:
+                    print(f"kdlight: another run makes {self.folder}; waiting for it", file=sys.stderr)
+            held = bool(self.trainer.strategy.broadcast(held))
+        return lock
+
+    def _fill(self) -> None:
+        """Make a cache; one whose making was stopped goes on behind its last whole view."""
+        draft, first = self.folder.with_name(f"{self.folder.name}.part"), self.trainer.is_global_zero
+        share = torch.arange(self.data.train_size).tensor_split(self.trainer.world_size)[self.trainer.global_rank]
+        batches = share.split(max(1, self.data.eval_batch_size // self.lesson.views))
+        if first:
+            self._begin(draft)
+        self.trainer.strategy.barrier("teacher cache begun")
+        if not draft.is_dir():
+            raise ValueError(
+                f"process {self.trainer.global_rank} does not see {draft}: expected a disk that all processes share; "
+                "choose another path"
+            )
+        store = Store.read(draft)
+        parameters = store.parameters()
+        filled, views = store.description["filled"], self.key["views"]
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not (first and console.is_terminal), transient=True) as progress:
+            task = progress.add_task("teacher cache", total=views * len(batches), completed=filled * len(batches))
+            for view in range(filled, views):
+                progress.update(task, description=f"teacher cache, view {view + 1} of {views}")
+                for batch in self._views_of(batches, parameters[view]):
+                    for name, values in self._computed(batch.images).items():
+                        store.write(name, view, int(batch.index[0]), self._by_sample(values))
+                    progress.advance(task)
+                self.trainer.strategy.barrier("teacher cache filled")
+                if first:
+                    store.description["filled"] = view + 1
+                    store.describe()
+        if first:
+            store.description["sha256"] = store.sums()
+            store.describe()
+            draft.rename(self.folder)
+        self.trainer.strategy.barrier("teacher cache complete")
+
+    def _begin(self, draft: Path) -> None:
+        key = {**self.key, "fields": list(self.lesson.fields)}
+        if (draft / DESCRIPTION).is_file() and Store.read(draft).description["key"] == key:
+            return
+        lesson = self.lesson
+        drawn = [
+            self.data.view_parameters(view, views=lesson.views, strong=lesson.strong) for view in range(key["views"])
+        ]
+        size = [key["views"], self.data.train_size]
+        outputs = {
+            name: [[*size, *values.shape[1:]], str(values.dtype).rpartition(".")[2]]
+            for name, values in self.sample(drawn[0]).items()
+        }
+        Store.create(draft, key, drawn, outputs)
+
+    def _views_of(self, indices: Sequence[Tensor], parameters: dict[str, Tensor]) -> Iterator[Batch]:
+        return self.data.training_views(indices, parameters, views=self.lesson.views, strong=self.lesson.strong)
+
+    def _by_sample(self, values: Tensor) -> Tensor:
+        """From (views * batch, …), first view first, to (batch, views, …)."""
+        stacked: Tensor = values.unflatten(0, (self.lesson.views, -1))
+        return stacked.transpose(0, 1)
+
+    def _computed(self, images: Tensor) -> dict[str, Tensor]:
+        """What is kept of a batch, on the CPU."""
+        precision = self.trainer.precision_plugin
+        images = precision.convert_input(images.to(self.trainer.strategy.root_device))
+        with precision.forward_context():
+            computed = self.teacher.activations(images, inference=True)
+        kind = getattr(torch, self.key["precision"])
+        encoded = encode(computed, self.lesson.fields, top=self.key["top"], dtype=kind)
+        for name, values in encoded.items():
+            if not values.isfinite().all():
+                raise ValueError(
+                    f"the teacher's {name} is not finite in {self.key['precision']}: expected finite numbers; set "
+                    "teacher_cache.precision to float32, or check the teacher"
+                )
+        return {name: values.cpu() for name, values in encoded.items()}

@@ -1,0 +1,1 @@
+"""Optimal brain damage, and the second derivatives that it needs."""

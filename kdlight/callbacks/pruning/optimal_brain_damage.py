@@ -1,0 +1,182 @@
+"""Pruning: LeCun, Denker, Solla, "Optimal Brain Damage", NIPS 1989."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from kdlight.callbacks.pruning.second_derivatives import hessian_diagonal
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.methods.base.learner import Learner
+
+ACCURACY = "val/accuracy"
+
+
+class OptimalBrainDamage(Callback):
+    """Deletes the student's weights of least saliency, trains on, and repeats.
+
+    The paper's loop: train to a reasonable solution (`first_epoch`), compute the diagonal h of the loss's second
+    derivatives by second-order back-propagation, delete the weights theta of lowest saliency ``1/2 h theta^2``, train
+    on, until a sparsity is reached or the accuracy has fallen too far. The loss is the cross-entropy of training images
+    that are not augmented, whatever the student learns from. Saliency is the change of the loss at a minimum, where the
+    gradient is 0, to second order and for one deletion at a time; it may be negative elsewhere.
+
+    h is an approximation (`hessian_diagonal`): batch norms count as the fixed linear maps of their running statistics,
+    and of a shortcut and its block, as of any two paths that meet, the second derivatives are added and the cross terms
+    left out.
+
+    Only matrices and convolutions are thinned out, all layers in one ranking; biases and norms stay. A deleted weight
+    is 0 from then on: after every step, hence in every checkpoint and in whatever is exported. The sparsity of these
+    weights is logged as ``sparsity``.
+
+    Args:
+        first_epoch: The first deletion comes before this epoch, counted from 0; at least 1.
+        sparsity: Stop when this fraction of the weights is deleted.
+        every_n_epochs: Epochs of training between deletions.
+        fraction: Fraction of the weights left that is deleted at a time.
+        max_drop: Stop when the validation accuracy has fallen by more than this since before the first deletion; what
+            is deleted stays so. null: never.
+        samples: Training images that the derivatives are taken on; null: all.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        first_epoch: int,
+        sparsity: float,
+        every_n_epochs: int = 1,
+        fraction: float = 0.1,
+        max_drop: float | None = None,
+        samples: int | None = None,
+    ) -> None:
+        for name, number in (("first_epoch", first_epoch), ("every_n_epochs", every_n_epochs)):
+            if number < 1:
+                raise ValueError(f"OptimalBrainDamage: expected {name} of at least 1, got {number}; train first")
+        for name, part in (("sparsity", sparsity), ("fraction", fraction)):
+            if not 0 < part < 1:
+                raise ValueError(f"OptimalBrainDamage: expected {name} between 0 and 1, got {part}; 0.5 deletes half")
+        self.first_epoch, self.every_n_epochs = first_epoch, every_n_epochs
+        self.sparsity, self.fraction = sparsity, fraction
+        self.max_drop = max_drop
+        self.samples = samples
+        self.kept: dict[str, Tensor] = {}
+        self.accuracy: float | None = None
+        self.reference: float | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The masks, and what the stopping rule compares."""
+        kept = {name: mask.cpu() for name, mask in self.kept.items()}
+        return {"kept": kept, "accuracy": self.accuracy, "reference": self.reference}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the masks of a checkpoint."""
+        self.kept = state_dict["kept"]
+        self.accuracy, self.reference = state_dict["accuracy"], state_dict["reference"]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the data.
+
+        Raises:
+            ValueError: If the data are not kdlight's, or nothing is held out to see the accuracy fall.
+        """
+        data = _data(trainer)
+        if self.max_drop is not None and data.val_size == 0:
+            raise ValueError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; hold images out")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the masks of a checkpoint to the device."""
+        self.kept = {name: mask.to(pl_module.device) for name, mask in self.kept.items()}
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Delete, where it is time to: before an epoch, so that no epoch ends with weights that were not trained on."""
+        if self._due(trainer.current_epoch):
+            # The first process decides for all.
+            kept = self._delete(trainer, pl_module) if trainer.is_global_zero else None
+            kept = trainer.strategy.broadcast(kept)
+            assert kept is not None
+            self.kept = {name: mask.to(pl_module.device) for name, mask in kept.items()}
+            self._hold(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Put deleted weights back to 0, which momentum and gradients have moved."""
+        self._hold(pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the sparsity."""
+        pl_module.log("sparsity", self._deleted() / max(1, self._count()))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the accuracy; that of the whole network is the reference."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and ACCURACY in trainer.callback_metrics:
+            self.accuracy = float(trainer.callback_metrics[ACCURACY])
+            if not self.kept:
+                self.reference = self.accuracy
+
+    def _due(self, epoch: int) -> bool:
+        if epoch < self.first_epoch or (epoch - self.first_epoch) % self.every_n_epochs:
+            return False
+        if not self.kept:
+            return True
+        return self._deleted() < round(self.sparsity * self._count()) and not self._fallen()
+
+    def _fallen(self) -> bool:
+        if self.max_drop is None or self.accuracy is None or self.reference is None:
+            return False
+        return self.accuracy < self.reference - self.max_drop
+
+    def _delete(self, trainer: Trainer, learner: LightningModule) -> dict[str, Tensor]:
+        assert isinstance(learner, Learner)
+        batches = [
+            (batch.images.to(learner.device), batch.target.to(learner.device))
+            for batch in _data(trainer).probe_batches("train", self.samples)
+        ]
+        weights = {name: weight for name, weight in learner.student.named_parameters() if weight.ndim > 1}
+        derivatives = hessian_diagonal(learner.student, batches)
+        saliencies = {name: 0.5 * derivatives[name] * weight.detach() ** 2 for name, weight in weights.items()}
+        for name, mask in self.kept.items():
+            saliencies[name][~mask] = -math.inf  # deleted already: the first of all
+        count, deleted = sum(weight.numel() for weight in weights.values()), self._deleted()
+        goal = min(round(self.sparsity * count), deleted + math.ceil(self.fraction * (count - deleted)))
+        return lowest_removed(saliencies, goal)
+
+    def _hold(self, learner: LightningModule) -> None:
+        assert isinstance(learner, Learner)
+        with torch.no_grad():
+            for name, mask in self.kept.items():
+                learner.student.get_parameter(name).mul_(mask)
+
+    def _deleted(self) -> int:
+        return sum(int((~mask).sum()) for mask in self.kept.values())
+
+    def _count(self) -> int:
+        return sum(mask.numel() for mask in self.kept.values())
+
+
+def _data(trainer: Trainer) -> ImageDataModule:
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, ImageDataModule):
+        raise ValueError(f"OptimalBrainDamage takes its images from a kdlight data module, got {type(data).__name__}")
+    return data
+
+
+def lowest_removed(saliencies: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Masks that are false at the lowest values of all tensors together.
+
+    Args:
+        saliencies: Any tensors by name.
+        number: How many values are removed.
+    """
+    flat = torch.cat([saliency.flatten() for saliency in saliencies.values()])
+    kept = torch.ones_like(flat, dtype=torch.bool)
+    kept[flat.topk(number, largest=False).indices] = False
+    parts = kept.split([saliency.numel() for saliency in saliencies.values()])
+    return {
+        name: part.view_as(saliency).cpu() for (name, saliency), part in zip(saliencies.items(), parts, strict=True)
+    }

@@ -1,0 +1,1 @@
+"""What data modules are built from: splits, samples, batches, loaders."""

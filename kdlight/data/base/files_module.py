@@ -1,0 +1,83 @@
+"""What all data modules share whose images are decoded by worker processes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities import suggested_max_num_workers
+
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.sources.image_files import ImageFiles, fs_paths
+from kdlight.data.sources.listing import Listing
+from kdlight.data.views.kinds import ResizedCrops, Views
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class ImageFilesDataModule(ImageDataModule):
+    """Images as large as they come: workers decode, crop and resize; the device flips and normalises.
+
+    Training takes crops of 8 to 100 % of the area, between 3:4 and 4:3 in shape, and flips; evaluation the middle.
+
+    Args:
+        data_dir: the folder of the data set.
+        image_size: height and width of what a network sees.
+        resize_size: what the shorter side is resized to before the middle is cut out; None for the 256 to 224 of the
+            field, whatever the size.
+        num_workers: processes that decode, for each loader that is running; 0 for the training process itself, None
+            for one less than there are processors for it.
+        mean: per channel, for pixels in [0, 1].
+        std: per channel, for pixels in [0, 1].
+        augment: random crops and flips.
+        options: `ImageDataModule`'s.
+    """
+
+    def __init__(
+        self,
+        data_dir: str,
+        *,
+        image_size: int = 224,
+        resize_size: int | None = None,
+        num_workers: int | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        augment: bool = True,
+        **options: Any,
+    ) -> None:
+        self.image_size = image_size
+        self.resize_size = image_size * 256 // 224 if resize_size is None else resize_size
+        super().__init__(mean=mean, std=std, augment=augment, **options)
+        if not 1 <= self.image_size <= self.resize_size:
+            raise ValueError(f"expected 1 <= image_size <= resize_size, got {image_size} and {self.resize_size}")
+        if num_workers is not None and num_workers < 0:
+            raise ValueError(f"num_workers must be at least 0, but is {num_workers}")
+        self.data_dir = Path(data_dir).expanduser()
+        self.num_workers = num_workers
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Three colours, height, width."""
+        return (3, self.image_size, self.image_size)
+
+    @property
+    def view_kind(self) -> Views:
+        """Random crops, resized, and mirror images."""
+        return ResizedCrops()
+
+    def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
+        """All that decides what a model sees of an image beside the parameters, for JSON."""
+        return {**super().transform_identity(views=views, strong=strong), "resize_size": self.resize_size}
+
+    def files(self, root: Path, listing: Listing) -> ImageFiles:
+        """The images that were listed below `root`."""
+        workers = self.num_workers
+        if workers is None:
+            workers = suggested_max_num_workers(self.trainer.num_devices if self.trainer is not None else 1)
+        return ImageFiles(
+            root,
+            fs_paths(listing.paths),
+            listing.target,
+            size=self.image_size,
+            resize=self.resize_size,
+            workers=workers,
+        )

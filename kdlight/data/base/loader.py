@@ -1,0 +1,144 @@
+"""Batches of a split, in an order that follows from numbers alone.
+
+A torch ``DataLoader`` fetches, collates and ships single images to pay for slow decoding; images in memory need none
+of it. Lightning takes any sized iterable as a loader and leaves one that is no ``DataLoader`` as it is, so the shares
+of the processes are cut here: without repeated images, which Lightning's own sampler adds to make shares equal.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from itertools import islice
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from kdlight.data.base.batch import Batch
+from kdlight.data.base.samples import Split
+from kdlight.streams import seeded_generator
+
+CPU = torch.device("cpu")
+
+
+class BatchIndices(Iterable[Tensor], Sized, Protocol):
+    """The (batch,) indices of one pass over a split, for one process."""
+
+
+class TrainingIndices:
+    """A new shuffle each epoch, in full batches and a smaller last one.
+
+    The processes see disjoint images: a shuffle is dealt round, and the images that would make the shares unequal sit
+    out that epoch (at most ``processes - 1`` of them, others each time). The global batch of n processes is the batch
+    that one process with n times the batch size would take. A last batch of a single image is dropped, because batch
+    normalisation cannot take its variance.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        processes: int = 1,
+        rank: int = 0,
+        device: torch.device = CPU,
+    ) -> None:
+        self._size, self._batch_size, self._seed, self._shuffle = size, batch_size, seed, shuffle
+        self._processes, self._rank, self._device = processes, rank, device
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the shuffle; Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        full, rest = divmod(self._size // self._processes, self._batch_size)
+        return full + (rest > 1)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = torch.arange(self._size)
+        if self._shuffle:
+            order = torch.randperm(self._size, generator=seeded_generator(self._seed, self.epoch))
+        even = self._size - self._size % self._processes
+        share = order[self._rank : even : self._processes].to(self._device)  # once an epoch, not once a step
+        for batch in range(len(self)):
+            yield share[batch * self._batch_size : (batch + 1) * self._batch_size]
+
+
+def evaluation_indices(
+    size: int, *, batch_size: int, processes: int = 1, rank: int = 0, device: torch.device = CPU
+) -> BatchIndices:
+    """Deals every image to exactly one process, in order, so that averages over processes are exact.
+
+    All processes get the same number of batches, for they meet in collective operations; so batches are of equal size
+    as nearly as possible, and none exceeds `batch_size`.
+    """
+    largest_share = -(-size // processes)
+    batches = max(1, -(-largest_share // batch_size))
+    return torch.arange(size, device=device)[rank::processes].tensor_split(batches)
+
+
+class BatchLoader:
+    """Fetches batch after batch.
+
+    Args:
+        samples: of a split.
+        indices: of the batches, on the samples' device.
+        pin_memory: puts batches where a GPU copies from without being waited for.
+    """
+
+    def __init__(self, samples: Split, indices: BatchIndices, *, pin_memory: bool = False) -> None:
+        self.samples = samples
+        self._indices = indices
+        self._pin_memory = pin_memory
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.samples.batches(self._indices, pin_memory=self._pin_memory)
+
+
+class TrainingLoader(BatchLoader):
+    """A loader whose order changes with the epoch, and which a checkpoint inside an epoch can resume where it was.
+
+    Args:
+        samples: of the training split.
+        indices: of the batches, on the samples' device.
+        parameters: gives the views of all samples in an epoch, for samples that are cropped where they are decoded.
+        pin_memory: puts batches where a GPU copies from without being waited for.
+
+    Attributes:
+        sampler: the indices; by this name Lightning finds their ``set_epoch``.
+    """
+
+    def __init__(
+        self,
+        samples: Split,
+        indices: TrainingIndices,
+        *,
+        parameters: Callable[[int], Mapping[str, Tensor]] = lambda epoch: {},
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__(samples, indices, pin_memory=pin_memory)
+        self.sampler = indices
+        self._parameters = parameters
+        self._fetched = 0
+        self._resumed = {"epoch": -1, "fetched": 0}
+
+    def __iter__(self) -> Iterator[Batch]:
+        # Lightning restores the state also after the last batch of an epoch: it is for the epoch it was saved in.
+        self._fetched = self._resumed["fetched"] if self._resumed["epoch"] == self.sampler.epoch else 0
+        samples = self.samples.with_views(self._parameters(self.sampler.epoch))
+        rest = list(islice(self._indices, self._fetched, None))
+        for batch in samples.batches(rest, pin_memory=self._pin_memory):
+            self._fetched += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Lightning saves this in its checkpoints."""
+        return {"epoch": self.sampler.epoch, "fetched": self._fetched}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes on after the batches that the checkpoint has seen."""
+        self._resumed = state

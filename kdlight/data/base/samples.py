@@ -1,0 +1,114 @@
+"""The samples of a split: what every one offers, and the one held in memory as whole tensors."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from kdlight.data.base.batch import Batch
+
+
+class Split(ABC):
+    """Samples in a fixed order, wherever their images are.
+
+    Attributes:
+        target: (n,) int64 class; -1 for an unlabelled sample.
+        targets: further (n,) int64 targets by name.
+    """
+
+    target: Tensor
+    targets: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are; batches are asked for with indices that are there, too."""
+        return self.target.device
+
+    @abstractmethod
+    def with_target(self, target: Tensor) -> Self:
+        """Replaces the targets by others (n,)."""
+
+    def unlabelled(self) -> Self:
+        """Forgets the targets."""
+        return self.with_target(torch.full_like(self.target, -1))
+
+    @abstractmethod
+    def subset(self, index: Tensor) -> Self:
+        """Keeps the samples at `index` (m,), in that order."""
+
+    @abstractmethod
+    def batch(self, index: Tensor) -> Batch:
+        """Fetches the samples at `index` (batch,)."""
+
+    def batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
+        """Fetches batch after batch; in page-locked memory, from which copies to a GPU need not be waited for."""
+        for index in indices:
+            yield pinned(self.batch(index)) if pin_memory else self.batch(index)
+
+    def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
+        """Fetches what these views (`kdlight.data.views.kinds`) are made of from now on; whole images, as a rule."""
+        return self
+
+    @abstractmethod
+    def sha256(self) -> str:
+        """Identity of the images in their order, whatever their targets."""
+
+    def _targets_at(self, index: Tensor) -> dict[str, Tensor]:
+        return {name: values[index] for name, values in self.targets.items()}
+
+
+@dataclass(frozen=True)
+class Samples(Split):
+    """A split in memory.
+
+    Attributes:
+        images: (n, channels, height, width) uint8.
+        target: (n,) int64 class; -1 for an unlabelled sample.
+        targets: further (n,) int64 targets by name.
+    """
+
+    images: Tensor
+    target: Tensor
+    targets: dict[str, Tensor] = field(default_factory=dict)
+
+    def with_target(self, target: Tensor) -> Self:
+        """Replaces the targets by others (n,)."""
+        return replace(self, target=target)
+
+    def subset(self, index: Tensor) -> Self:
+        """Keeps the samples at `index` (m,), in that order."""
+        return replace(self, images=self.images[index], target=self.target[index], targets=self._targets_at(index))
+
+    def batch(self, index: Tensor) -> Batch:
+        """Fetches the samples at `index` (batch,) in one go, which is much faster than image by image."""
+        return Batch(self.images[index], self.target[index], index, self._targets_at(index))
+
+    def sha256(self) -> str:
+        """Hash of shape and bytes."""
+        digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
+        digest.update(self.images.contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def placed(self, device: torch.device, *, free: Callable[[torch.device], int]) -> Self:
+        """Moves the split to `device`, if it takes at most a quarter of the bytes that are `free` there."""
+        if self.images.nbytes * 4 > free(device):
+            return self
+        moved = {name: values.to(device) for name, values in self.targets.items()}
+        return replace(self, images=self.images.to(device), target=self.target.to(device), targets=moved)
+
+
+def pinned(batch: Batch) -> Batch:
+    """Moves a batch to page-locked memory: a copy to the device from any other memory waits for the device."""
+    parts = batch._asdict()
+    for name, part in parts.items():
+        parts[name] = (
+            {key: value.pin_memory() for key, value in part.items()} if isinstance(part, dict) else part.pin_memory()
+        )
+    return Batch(**parts)

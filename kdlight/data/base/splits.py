@@ -1,0 +1,80 @@
+"""Which samples are held out, and which are kept."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from kdlight.streams import seeded_generator
+
+SPLIT_SEED = 0  # Splits are the same in every run: runs with other seeds must stay comparable.
+
+
+def _rank_within_class(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Returns each sample's place in a shuffle of its class, (n,), and the size of its class, (n,)."""
+    _, label, counts = torch.unique(target, return_inverse=True, return_counts=True)
+    shuffled = torch.randperm(len(target), generator=generator)
+    by_class = shuffled[label[shuffled].argsort(stable=True)]
+    starts = counts.cumsum(0) - counts
+    rank = torch.empty_like(label)
+    rank[by_class] = torch.arange(len(target)) - starts.repeat_interleave(counts)
+    return rank, counts[label]
+
+
+def stratified_order(target: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns a random permutation (n,) whose every prefix has the class proportions of `target` (n,).
+
+    No class of a prefix is off its share by more than one sample.
+    """
+    rank, count = _rank_within_class(target, generator)
+    quantile = (rank + 0.5) / count.double()
+    ties = torch.randperm(len(target), generator=generator)
+    return ties[quantile[ties].argsort(stable=True)]
+
+
+def first_per_class(target: Tensor, per_class: int, generator: torch.Generator) -> Tensor:
+    """Returns the places of `per_class` random samples of each class in `target` (n,), ascending."""
+    rank, _ = _rank_within_class(target, generator)
+    return (rank < per_class).nonzero().flatten()
+
+
+def cut(
+    target: Tensor, val_size: int, train_per_class: int | None, class_names: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Divides a training set into what is trained on and what is held out, always in the same way.
+
+    Args:
+        target: (n,) class of each sample.
+        val_size: how many are held out, with the class proportions of the whole.
+        train_per_class: how many of each class are kept of the others; None for all.
+        class_names: in the order of `target`.
+
+    Returns:
+        The places of the samples that are kept, and of those held out, each ascending.
+
+    Raises:
+        ValueError: where too few are left.
+    """
+    if val_size >= len(target):
+        raise ValueError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")
+    order = stratified_order(target, seeded_generator(SPLIT_SEED))
+    held_out, kept = order[:val_size].sort().values, order[val_size:].sort().values
+    if train_per_class is not None:
+        counts = torch.bincount(target[kept], minlength=len(class_names))
+        if train_per_class > counts.min():
+            raise ValueError(
+                f"train_per_class={train_per_class} is more than the {counts.min()} images that are left of class "
+                f"{class_names[int(counts.argmin())]!r} with val_size={val_size}: lower either"
+            )
+        kept = kept[first_per_class(target[kept], train_per_class, seeded_generator(SPLIT_SEED, 1))]
+    return kept, held_out
+
+
+def noisy(target: Tensor, fraction: float, num_classes: int) -> Tensor:
+    """Replaces a fraction of the labels (n,) by another class each, uniformly drawn, always in the same way."""
+    generator = seeded_generator(SPLIT_SEED, 0, 0, 0, 3)  # not a shuffle's of any epoch
+    chosen = torch.randperm(len(target), generator=generator)[: round(fraction * len(target))]
+    steps = torch.randint(1, num_classes, (len(chosen),), generator=generator)
+    result = target.clone()
+    result[chosen] = (target[chosen] + steps) % num_classes
+    return result

@@ -1,0 +1,195 @@
+"""A split of image files that are decoded when they are needed, by worker processes.
+
+Workers crop and resize; mirror images and normalisation are left to whole batches on the device.
+"""
+
+import hashlib
+import math
+import os
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from kdlight.data.base.batch import Batch
+from kdlight.data.base.samples import Split, pinned
+
+AREA = (0.08, 1.0)  # the published recipe's: Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
+RATIO = (3 / 4, 4 / 3)
+
+
+class Box(NamedTuple):
+    """A part of an image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def random_box(seed: int, height: int, width: int) -> Box:
+    """Draws a box as torchvision's ``RandomResizedCrop.get_params`` does, for an image of this size.
+
+    Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. A stream of its own for each seed: neither the
+    process nor what it decoded before makes a difference.
+    """
+    stream = random.Random(seed)
+    for _ in range(10):
+        area = height * width * stream.uniform(*AREA)
+        ratio = math.exp(stream.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
+        box_width, box_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < box_width <= width and 0 < box_height <= height:
+            top, left = (int(stream.random() * (room + 1)) for room in (height - box_height, width - box_width))
+            return Box(top, left, box_height, box_width)
+    ratio = min(max(width / height, RATIO[0]), RATIO[1])
+    box_width, box_height = min(width, round(height * ratio)), min(height, round(width / ratio))
+    return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
+
+
+def decode(path: Path) -> Tensor:
+    """Decodes an image file to (3, height, width) uint8, whatever its colours.
+
+    Raises:
+        ValueError: where the file is missing or broken.
+    """
+    try:
+        with Image.open(path) as image:
+            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    except Exception as error:  # Decoding a broken file can raise anything.
+        raise ValueError(f"{path.absolute()} cannot be decoded ({' '.join(str(error).split())})") from error
+
+
+@dataclass(frozen=True)
+class ImageFiles(Split):
+    """A split on the disk.
+
+    Attributes:
+        root: the folder that `paths` are seen from.
+        paths: (n,) of the images, as `fs_paths` makes them.
+        target: (n,) int64 class; -1 for an unlabelled sample.
+        size: height and width of what is fetched.
+        resize: what the shorter side is resized to before the middle is cut out.
+        workers: how many processes decode; 0 for the calling one.
+        targets: further (n,) int64 targets by name.
+        crops: (views, n) seeds of `random_box`; None for the middle of the image.
+    """
+
+    root: Path
+    paths: NDArray[np.bytes_]
+    target: Tensor
+    size: int
+    resize: int
+    workers: int
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    crops: Tensor | None = None
+
+    def with_target(self, target: Tensor) -> Self:
+        """Replaces the targets by others (n,)."""
+        return replace(self, target=target)
+
+    def subset(self, index: Tensor) -> Self:
+        """Keeps the samples at `index` (m,), in that order."""
+        crops = None if self.crops is None else self.crops[:, index]
+        paths, target, targets = self.paths[index.numpy()], self.target[index], self._targets_at(index)
+        return replace(self, paths=paths, target=target, targets=targets, crops=crops)
+
+    def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
+        """Fetches the random crops of these views, stacked along the batch, first view first."""
+        crops = [choice for name, choice in parameters.items() if name.endswith(".crop")]
+        return replace(self, crops=torch.stack(crops) if crops else None)
+
+    def batch(self, index: Tensor) -> Batch:
+        """Decodes the samples at `index` (batch,) in the calling process."""
+        return Batch(self.decoded(index.tolist()), self.target[index], index, self._targets_at(index))
+
+    def batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
+        """Decodes batch after batch in worker processes, a few ahead.
+
+        Raises:
+            ValueError: where a file is missing or broken.
+        """
+        indices = list(indices)
+        loader = DataLoader(
+            _Decoder(self),
+            batch_size=None,
+            sampler=[index.tolist() for index in indices],
+            num_workers=self.workers,
+            pin_memory=pin_memory,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),  # The loader draws a seed for its workers: not from the run's numbers.
+        )
+        for index, images in zip(indices, loader, strict=True):
+            if isinstance(images, ValueError):
+                raise ValueError(str(images))
+            batch = Batch(images, self.target[index], index, self._targets_at(index))
+            yield pinned(batch) if pin_memory else batch
+
+    def decoded(self, places: Sequence[int]) -> Tensor:
+        """Decodes the images at `places`: (views * n, 3, size, size) uint8, first view first."""
+        views: list[list[Tensor]] = [[] for _ in range(1 if self.crops is None else len(self.crops))]
+        for place in places:
+            try:
+                image = decode(self._path(place))
+            except ValueError as error:
+                raise ValueError(
+                    f"{error}: put the whole file there, or take it out of the data set; where images are counted, "
+                    "set accept_modified: true"
+                ) from error
+            for view, images in enumerate(views):
+                images.append(self._cropped(image, None if self.crops is None else int(self.crops[view, place])))
+        return torch.stack([image for images in views for image in images])
+
+    def sha256(self) -> str:
+        """Hash of the paths below the root and of the files' sizes."""
+        digest = hashlib.sha256()
+        for place, path in enumerate(self.paths):
+            digest.update(path + b"\0%d\n" % self._path(place).stat().st_size)
+        return digest.hexdigest()
+
+    def _path(self, place: int) -> Path:
+        return self.root / os.fsdecode(bytes(self.paths[place]))
+
+    def _cropped(self, image: Tensor, seed: int | None) -> Tensor:
+        from torchvision.transforms.v2 import functional  # takes a second, and is not needed to build a data module
+
+        size = [self.size, self.size]
+        if seed is None:
+            whole: Tensor = functional.resize(image, [self.resize], antialias=True)
+            middle: Tensor = functional.center_crop(whole, size)
+            return middle
+        part: Tensor = functional.resized_crop(image, *random_box(seed, *image.shape[-2:]), size, antialias=True)
+        return part
+
+
+def fs_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
+    """Packs relative paths: a million strings would be copied into every worker, one reference count at a time."""
+    return np.array([os.fsencode(path) for path in paths], np.bytes_)
+
+
+class _Decoder(Dataset[Any]):
+    """Decodes a whole batch in one process.
+
+    It hands over images alone: every tensor from another process holds a file open as long as it lives. An error comes
+    back as a value, for raised in a worker it would arrive as the text of a traceback.
+    """
+
+    def __init__(self, files: ImageFiles) -> None:
+        self.files = files
+
+    def __getitem__(self, places: list[int]) -> Tensor | ValueError:
+        try:
+            return self.files.decoded(places)
+        except ValueError as error:
+            return ValueError(str(error))
+
+
+def _as_it_is(images: Any) -> Any:
+    return images

@@ -1,0 +1,137 @@
+"""Random views: which choices make one, and how they are applied to whole batches on the device.
+
+The choices for all samples of an epoch are tensors by name, ``"0.shifts"`` for the shifts of the first view, so that
+they can be kept and replayed: a cached teacher answers for the very views that it has seen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from kdlight.data.views.crops import crop, draw, flip
+from kdlight.data.views.strong import StrongDraws, draw_strong, strengthen
+from kdlight.streams import seeded_generator
+
+STRONG = "strong"
+
+
+class Views(Protocol):
+    """A kind of random view."""
+
+    def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draws the choices of one view for `count` samples, (count, …) each."""
+
+    def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
+        """Makes one batch (n, channels, height, width) of each view's choices for these n samples."""
+
+    def identity(self) -> dict[str, Any]:
+        """What decides a view beside its choices."""
+
+
+@dataclass(frozen=True)
+class PaddedCrops:
+    """Crops of the zero-padded image and mirror images: the standard for small images.
+
+    Attributes:
+        padding: width of the black border, at most 127.
+        mirror: whether an image may be flipped.
+    """
+
+    padding: int
+    mirror: bool
+
+    def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draws ``shifts`` (count, 2) uint8, and ``flipped`` (count,) bool."""
+        draws = draw(count, padding=self.padding, flip=self.mirror, generator=generator)
+        shifts = {"shifts": draws.shifts.to(torch.uint8)}
+        return {**shifts, "flipped": draws.flipped} if self.mirror else shifts
+
+    def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
+        """Crops and flips the images as they lie in memory."""
+        return [
+            crop(images, chosen["shifts"], padding=self.padding, flipped=chosen.get("flipped")) for chosen in choices
+        ]
+
+    def identity(self) -> dict[str, Any]:
+        """The kind of crop, its padding, and whether images are mirrored."""
+        return {"crop": "padded", **asdict(self)}
+
+
+@dataclass(frozen=True)
+class ResizedCrops:
+    """Crops of random size and shape, resized, and mirror images: the standard for photographs.
+
+    The crop happens where the image is decoded (`kdlight.data.sources.image_files`): images arrive here as one batch for
+    all views, first view first.
+
+    Attributes:
+        mirror: whether an image may be flipped.
+    """
+
+    mirror: bool = True
+
+    def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draws ``crop`` (count,) int64, the seed of each crop, and ``flipped`` (count,) bool.
+
+        A crop depends on the size of its image, which is known when that is decoded.
+        """
+        seeds = torch.randint(2**62, (count,), generator=generator)
+        if not self.mirror:
+            return {"crop": seeds}
+        return {"crop": seeds, "flipped": torch.rand(count, generator=generator) < 0.5}
+
+    def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
+        """Flips the cropped images (views * n, channels, height, width)."""
+        parts = images.chunk(len(choices))
+        return [
+            flip(part, chosen["flipped"]) if self.mirror else part for part, chosen in zip(parts, choices, strict=True)
+        ]
+
+    def identity(self) -> dict[str, Any]:
+        """The kind of crop, and whether images are mirrored."""
+        return {"crop": "resized", **asdict(self)}
+
+
+def draw_views(kind: Views, count: int, *, seed: int, epoch: int, views: int, strong: bool) -> dict[str, Tensor]:
+    """Draws for all samples of an epoch at once, so that the batches they come in make no difference."""
+    drawn = {}
+    for view in range(views):
+        choices = kind.draw(count, seeded_generator(seed, epoch, view + 1))
+        drawn.update({f"{view}.{name}": choice for name, choice in choices.items()})
+    if strong:
+        choices = draw_strong(count, generator=seeded_generator(seed, epoch, 0, 1))._asdict()
+        choices["operations"] = choices["operations"].to(torch.uint8)
+        drawn.update({f"{STRONG}.{name}": choice for name, choice in choices.items()})
+    return drawn
+
+
+def apply_views(kind: Views, images: Tensor, chosen: Mapping[str, Tensor], fill: Sequence[float]) -> Tensor:
+    """Makes the views of a batch.
+
+    Args:
+        kind: of the views.
+        images: uint8, as `kind` takes them.
+        chosen: the choices of `draw_views` for these samples.
+        fill: the pixel, per channel in [0, 255], that the strong view's square is filled with.
+
+    Returns:
+        The views stacked along the batch, first view first; the last one is strong where `chosen` says so.
+    """
+    results = kind.apply(images, [choices_of(chosen, str(view)) for view in range(view_count(chosen))])
+    strong = choices_of(chosen, STRONG)
+    if strong:
+        results[-1] = strengthen(results[-1], StrongDraws(**strong), fill=fill)
+    return results[0] if len(results) == 1 else torch.cat(results)
+
+
+def view_count(chosen: Mapping[str, Tensor]) -> int:
+    """How many views choices are for."""
+    return len({name.partition(".")[0] for name in chosen} - {STRONG})
+
+
+def choices_of(chosen: Mapping[str, Tensor], view: str) -> dict[str, Tensor]:
+    """The choices of one view, under their own names."""
+    return {name.partition(".")[2]: choice for name, choice in chosen.items() if name.partition(".")[0] == view}

@@ -1,0 +1,1 @@
+"""What formulas share: shapes, masks, precision, reductions."""

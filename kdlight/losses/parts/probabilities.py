@@ -1,0 +1,33 @@
+"""Class probabilities at a temperature, in log space."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdlight.losses.parts.shapes import require_same_shape
+
+
+def log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
+    """``log softmax(logits / temperature)`` over the classes: finite however far apart the logits are.
+
+    Args:
+        logits: (batch, classes).
+        temperature: Positive; a scalar tensor may carry a gradient.
+
+    Raises:
+        ValueError: If a plain number is not positive (a tensor is not looked at: that would wait for the device).
+    """
+    if not isinstance(temperature, Tensor) and temperature <= 0:
+        raise ValueError(f"expected a positive temperature, got {temperature}; the literature uses 1 to 20")
+    return F.log_softmax(logits / temperature, dim=1)
+
+
+def log_probability_pair(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor
+) -> tuple[Tensor, Tensor]:
+    """`log_probabilities` of both at one temperature; no gradient reaches the teacher's logits.
+
+    Raises:
+        ValueError: If the shapes differ or the temperature is not positive.
+    """
+    require_same_shape(student_logits, teacher_logits)
+    return log_probabilities(student_logits, temperature), log_probabilities(teacher_logits.detach(), temperature)

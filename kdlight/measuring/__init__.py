@@ -1,0 +1,1 @@
+"""Two networks beside one another on fixed images: what they tell about the label."""

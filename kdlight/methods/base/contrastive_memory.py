@@ -1,0 +1,143 @@
+"""The memory of CRD: the last embeddings of every training sample, for contrasts with more samples than a batch holds.
+
+Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018
+(arXiv 1805.01978), as Tian et al. use it in CRD.
+"""
+
+import math
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+from kdlight.losses.crd import crd_log_normalizer, crd_memory_rows, crd_similarities
+from kdlight.streams import seeded_generator
+
+LARGE = 2**62  # of which the remainder of a division by a number of samples is all but uniform
+
+
+class ContrastiveMemory(nn.Module):
+    """One row a training sample and network.
+
+    `allot` makes the rows and `group` learns the classes, both before training. All that a step does stays on the
+    device. Every process of a distributed run keeps all rows: they start from the run's seed alone and `update` gathers
+    the batches of all, so that the processes agree without a broadcast.
+
+    Buffers in a checkpoint: `student` and `teacher` (samples, dim), and `log_normalizer` (2,): log Z of the student's
+    and of the teacher's scores, NaN until the first batch sets them for good; DDP hands on the first process's.
+
+    Args:
+        dim: Size of an embedding.
+        negatives: K, drawn for each sample of a batch.
+        temperature: tau, that divides inner products.
+        momentum: Share of a row that an update keeps.
+    """
+
+    student: Tensor
+    teacher: Tensor
+    log_normalizer: Tensor
+    by_class: Tensor
+    class_start: Tensor
+    class_size: Tensor
+
+    def __init__(self, dim: int, *, negatives: int, temperature: float, momentum: float) -> None:
+        super().__init__()
+        self.negatives = negatives
+        self.temperature = temperature
+        self.momentum = momentum
+        self.register_buffer("student", torch.empty(0, dim))
+        self.register_buffer("teacher", torch.empty(0, dim))
+        self.register_buffer("log_normalizer", torch.full((2,), torch.nan))
+        for name in ("by_class", "class_start", "class_size"):
+            self.register_buffer(name, torch.empty(0, dtype=torch.long), persistent=False)
+
+    @property
+    def samples(self) -> int:
+        """The number of rows, 0 before they are allotted."""
+        return len(self.student)
+
+    def allot(self, samples: int, *, seed: int = 0) -> None:
+        """Make random rows, uniform in a cube of mean squared norm 1, unless there are as many already."""
+        if self.samples == samples:
+            return
+        bound, generator = math.sqrt(3 / self.student.shape[1]), seeded_generator(seed)
+        for name in ("student", "teacher"):
+            rows = torch.empty(samples, self.student.shape[1]).uniform_(-bound, bound, generator=generator)
+            setattr(self, name, rows.to(self.get_buffer(name)))
+
+    def group(self, target: Tensor) -> None:
+        """Learn the classes of the training samples, for `draw`; unlabelled ones are a class of their own.
+
+        Args:
+            target: (samples,).
+
+        Raises:
+            ValueError: If there is one class only.
+        """
+        classes, place, sizes = target.unique(return_inverse=True, return_counts=True)
+        if len(classes) < 2:
+            raise ValueError("negatives are of other classes: expected training samples of at least two, got one class")
+        starts = sizes.cumsum(0) - sizes
+        device = self.student.device
+        self.by_class = target.argsort().to(device)
+        self.class_start, self.class_size = starts[place].to(device), sizes[place].to(device)
+
+    def draw(self, index: Tensor) -> Tensor:
+        """Each sample itself, and `negatives` samples of other classes, uniformly and with replacement.
+
+        Args:
+            index: (batch,), places in the training set.
+
+        Returns:
+            (batch, 1 + negatives).
+        """
+        start, size = self.class_start[index, None], self.class_size[index, None]
+        # In the order of the classes, the others' samples are all places but those from start to start + size.
+        place = torch.randint(LARGE, (len(index), self.negatives), device=index.device) % (self.samples - size)
+        place += size * (place >= start)
+        return torch.cat([index[:, None], self.by_class[place]], 1)
+
+    def forward(self, student: Tensor, teacher: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+        """The scores of a batch for `crd_loss`: the student's with the teacher's rows, and the reverse.
+
+        Args:
+            student: (batch, dim), unit norm.
+            teacher: (batch, dim), unit norm.
+            candidates: (batch, 1 + negatives), from `draw`.
+
+        Returns:
+            Two tensors (batch, 1 + negatives).
+        """
+        of_student = self._scores(student, self.teacher, candidates, self.log_normalizer[0])
+        return of_student, self._scores(teacher, self.student, candidates, self.log_normalizer[1])
+
+    def _scores(self, embedding: Tensor, rows: Tensor, candidates: Tensor, log_normalizer: Tensor) -> Tensor:
+        # One product with the whole memory, of which the candidates are picked, is an order of magnitude cheaper than
+        # picking (batch, negatives, dim) rows first. It is kept for the backward pass, before which `update` writes.
+        similarities = crd_similarities(embedding, rows.clone(), temperature=self.temperature).gather(1, candidates)
+        first = crd_log_normalizer(similarities, samples=self.samples)
+        log_normalizer.copy_(torch.where(log_normalizer.isnan(), first, log_normalizer))
+        return similarities - log_normalizer
+
+    @torch.no_grad()
+    def update(self, index: Tensor, student: Tensor, teacher: Tensor) -> None:
+        """Move the rows of a batch towards its embeddings, those of all processes.
+
+        Args:
+            index: (batch,), places in the training set.
+            student: (batch, dim), unit norm.
+            teacher: (batch, dim), unit norm.
+        """
+        index = _gathered(index)
+        for rows, embedding in ((self.student, student), (self.teacher, teacher)):
+            moved = crd_memory_rows(rows[index], _gathered(embedding), momentum=self.momentum)
+            rows.index_copy_(0, index, moved.to(rows.dtype))
+
+
+def _gathered(values: Tensor) -> Tensor:
+    """The values (batch, ...) of all processes, whose batches are of one size."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return values
+    parts = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, values.contiguous())
+    return torch.cat(parts)

@@ -1,0 +1,243 @@
+"""What every distillation method shares: the frozen teacher beside the student."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from kdlight.caching.builder import Lesson
+from kdlight.caching.teacher_cache import CachedTeacher, TeacherCache, opened
+from kdlight.data.base.batch import Batch
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.methods.base.learner import Learner
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+from kdlight.models.ensemble import Ensemble
+from kdlight.models.frozen import Frozen
+from kdlight.models.weights import load_weights
+
+if TYPE_CHECKING:
+    Teacher = Classifier | Frozen
+else:
+    Teacher = Classifier  # the command line builds classifiers only
+
+
+SAME_IMAGES = 0.05  # mean difference, in standard deviations: a device rounds otherwise, mixing does much more
+TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
+
+
+def frozen_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teacher: bool = False) -> Frozen:
+    """Freeze a teacher with its weights loaded.
+
+    Raises:
+        ValueError: If no weights are given and the teacher is not meant to be untrained, or both are.
+    """
+    if isinstance(teacher, Frozen):
+        return teacher
+    ways = (teacher_weights is not None) + untrained_teacher + (isinstance(teacher, Ensemble) and teacher.has_weights)
+    if ways != 1:
+        given = "neither" if ways == 0 else "both"
+        raise ValueError(
+            f"expected teacher_weights (a checkpoint's path; or an ensemble's own weights) or untrained_teacher: true, "
+            f"got {given}; in Python, a teacher whose weights are loaded already is passed as Frozen(model)"
+        )
+    if teacher_weights is not None:
+        load_weights(teacher, teacher_weights)
+    return Frozen(teacher)
+
+
+class Distiller(Learner):
+    """A student that learns from a frozen teacher.
+
+    A method implements `loss_terms`. The teacher lies outside the module tree: it has no parameter here, no entry in a
+    checkpoint, stays in evaluation mode and costs one forward pass without a graph a step.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        teacher_weights: Path of the teacher's weights: a run's checkpoint, safetensors, or another layout of the field.
+        untrained_teacher: Distil from a teacher as it was initialised, as the RID paper does on purpose.
+        teacher_precision: Let the teacher alone compute in a lower precision, for devices that are faster in it.
+        teacher_cache: Compute the teacher's outputs on a number of views of every image once, and replay these views.
+        learner: The arguments of `Learner`.
+
+    Raises:
+        ValueError: If the teacher has no weights, or its classes are not the student's and the method compares logits.
+    """
+
+    compares_logits: ClassVar[bool] = False
+    # What the method reads of the teacher: fields of `Activations`. The fewer, the smaller a cache.
+    reads: ClassVar[tuple[str, ...]] = Activations._fields
+    # Whether a backward pass may need the teacher's own tensors, which `inference_mode` does not allow.
+    saves_teacher: ClassVar[bool] = True
+    distils: ClassVar[str] = "–"  # what is compared, as `kdlight methods` lists it
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        teacher_weights: str | None = None,
+        untrained_teacher: bool = False,
+        teacher_precision: Literal["bf16", "16"] | None = None,
+        teacher_cache: TeacherCache | None = None,
+        **learner: Any,
+    ) -> None:
+        super().__init__(student, **learner)
+        if student is teacher:
+            raise ValueError("student and teacher are the same object; build two networks")
+        self.teacher = frozen_teacher(teacher, teacher_weights, untrained_teacher)
+        self.untrained_teacher = untrained_teacher
+        if not isinstance(teacher_cache, TeacherCache | None):
+            raise ValueError(
+                f"teacher_cache: expected kdlight.caching.TeacherCache(path), got {teacher_cache!r}; wrap it"
+            )
+        self.teacher_precision = teacher_precision
+        self.teacher_cache = teacher_cache
+        self._cached: CachedTeacher | None = None
+        self._cache_fits = False
+        self._resumed_cache: dict[str, str] | None = None
+        if self.compares_logits:
+            self.require_same_classes(type(self).__name__)
+
+    def require_same_classes(self, what: str) -> None:
+        """Refuse a pair whose logits cannot be compared.
+
+        Raises:
+            ValueError: If the numbers of classes differ.
+        """
+        of_student, of_teacher = self.student.num_classes, self.teacher.num_classes
+        if of_student != of_teacher:
+            raise ValueError(
+                f"{what} compares logits: expected a teacher of the student's {of_student} classes, got {of_teacher}; "
+                "choose a teacher trained on the student's data, or a method that compares features"
+            )
+
+    def require_one_teacher(self, what: str) -> None:
+        """Refuse an ensemble, which has no feature maps of its own.
+
+        Raises:
+            ValueError: If the teacher is one.
+        """
+        if isinstance(self.teacher.model, Ensemble):
+            raise ValueError(
+                f"{what} compares features: expected one teacher, got an ensemble of "
+                f"{len(self.teacher.model.members)}; choose one of its members, or a method that compares logits alone"
+            )
+
+    @abstractmethod
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The weighted terms of the loss by name, from what both networks computed on the batch."""
+
+    def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """One forward pass of each network, then the method's terms."""
+        teacher = self.taught(batch)
+        return self.loss_terms(self.student.activations(batch.images), teacher, batch)
+
+    def taught(self, batch: Batch) -> Activations:
+        """What the teacher computes on a training batch, or has computed on the same views before."""
+        if self._cached is not None:
+            if not self._cache_fits:
+                self._require_cached_views(batch, self._cached)
+            return self._cached.activations(self.current_epoch, batch.index)
+        return self.teacher.activations(batch.images, inference=not self.saves_teacher).only(self.reads)
+
+    def setup(self, stage: str) -> None:
+        """As every learner's; the teacher computes in its own precision from here on.
+
+        Raises:
+            ValueError: If it does so in another already.
+        """
+        super().setup(stage)
+        wanted = TEACHER_TYPES[self.teacher_precision] if self.teacher_precision is not None else None
+        if self.teacher.lowered not in (None, wanted):
+            raise ValueError(
+                f"this teacher computes in {self.teacher.lowered} since an earlier fit: expected teacher_precision "
+                f"to stay, got {self.teacher_precision}; build the teacher anew"
+            )
+        if wanted is not None:
+            self.teacher.lower(wanted)
+
+    def compile_networks(self, mode: str) -> None:
+        """Compile the student and the teacher."""
+        super().compile_networks(mode)
+        self.teacher.compile(mode)
+
+    def lesson(self) -> Lesson:
+        """What is taken from the teacher in a step."""
+        return Lesson(self.reads, views=getattr(self, "views", 1), strong=getattr(self, "strong_view", False))
+
+    def on_fit_start(self) -> None:
+        """Open the cache, or make it.
+
+        Raises:
+            ValueError: If the cache was made for another run, or the data are not a kdlight data module.
+        """
+        self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves the module's own parameters alone
+        if self.teacher_cache is None:
+            return
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, ImageDataModule):
+            raise ValueError(
+                f"teacher_cache replays the views of a kdlight data module, got {type(data).__name__}; pass one as "
+                "datamodule, or leave teacher_cache out"
+            )
+        self._cached = opened(self.teacher_cache, self.teacher, data, self.lesson(), self.trainer)
+        self._cache_fits = False
+        if data.augment:
+            data.replay(self._cached.parameters)
+
+    def on_train_start(self) -> None:
+        """Refuse to go on with another cache: the views would change.
+
+        Raises:
+            ValueError: If the run began with another cache, or without one.
+        """
+        super().on_train_start()
+        ours = None if self._cached is None else self._cached.sha256
+        if self.trainer.ckpt_path is not None and self._resumed_cache != ours:
+            began = "without a teacher cache" if self._resumed_cache is None else "with another teacher cache"
+            raise ValueError(
+                f"this run began {began}: expected teacher_cache as it was, got {self.teacher_cache}; put it back, or "
+                "begin a new run"
+            )
+
+    def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:
+        """Compare the first images of a fit, once, with the views that the cache was made for."""
+        data, lesson = self.trainer.datamodule, self.lesson()  # type: ignore[attr-defined]
+        few, parameters = batch.index[:4].cpu(), cached.parameters[self.current_epoch % len(cached.parameters)]
+        (expected,) = data.training_views([few], parameters, views=lesson.views, strong=lesson.strong)
+        seen = batch.images.unflatten(0, (lesson.views, -1))[:, : len(few)].flatten(0, 1)
+        if (seen.float().cpu() - expected.images).abs().mean() > SAME_IMAGES:
+            raise ValueError(
+                "the images of this step are not the views that the teacher cache holds: something changes batches "
+                "after the data module's own views (mixed images?); leave teacher_cache out"
+            )
+        self._cache_fits = True
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Where the student moves (device, precision), the teacher follows, although it is not a child.
+        super()._apply(fn, recurse)
+        self.teacher.convert(fn)
+        return self
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Record which teacher this student learned from, and through which cache."""
+        checkpoint["teacher_sha256"] = self.teacher.sha256()
+        checkpoint["teacher_cache_sha256"] = None if self._cached is None else self._cached.sha256
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on with another teacher.
+
+        Raises:
+            ValueError: If the checkpoint was made with a teacher of other weights.
+        """
+        self._resumed_cache = checkpoint.get("teacher_cache_sha256")
+        expected, given = checkpoint.get("teacher_sha256"), self.teacher.sha256()
+        if expected not in (None, given):
+            raise ValueError(
+                f"the checkpoint's student learned from a teacher with sha256 {expected[:12]}…, this one has "
+                f"{given[:12]}…; give the teacher_weights of that run (an untrained teacher's lie in its run folder)"
+            )

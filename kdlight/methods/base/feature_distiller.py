@@ -1,0 +1,53 @@
+"""What methods that compare features share: the task's terms beside their own, Hinton's among them."""
+
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.base.batch import Batch
+from kdlight.losses.kd import kd_loss
+from kdlight.methods.base.distiller import Distiller, Teacher
+from kdlight.methods.base.learner import cross_entropy
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class FeatureDistiller(Distiller):
+    """A method whose own terms compare features, beside cross-entropy and, where it has a weight, Hinton's term.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from; its classes may differ from the student's unless `kd_weight` is given.
+        ce_weight: Weight of the cross-entropy with the labels.
+        kd_weight: Weight of Hinton's term T^2 KL, for combinations such as CRD+KD; 0 leaves it out.
+        temperature: T of Hinton's term.
+        distiller: The arguments of `Distiller`.
+    """
+
+    distils = "features"
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        ce_weight: float = 1.0,
+        kd_weight: float = 0.0,
+        temperature: float = 4.0,
+        **distiller: Any,
+    ) -> None:
+        super().__init__(student, teacher, **distiller)
+        self.ce_weight = ce_weight
+        self.kd_weight = kd_weight
+        self.temperature = temperature
+        self.require_one_teacher(type(self).__name__)
+        if kd_weight:
+            self.require_same_classes("Hinton's term (kd_weight)")
+
+    def task_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The weighted cross-entropy and, where it has a weight, Hinton's term."""
+        terms = {"cross_entropy": self.ce_weight * cross_entropy(student.logits, batch.target)}
+        if self.kd_weight:
+            soft = kd_loss(student.logits, teacher.logits, temperature=self.temperature)
+            terms["kd"] = self.kd_weight * soft
+        return terms

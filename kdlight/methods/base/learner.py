@@ -1,0 +1,240 @@
+"""What every experiment shares: a student, its optimizer, and the metrics of validation and test."""
+
+import inspect
+import os
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics.classification import MulticlassAccuracy
+
+from kdlight.data.base.batch import Batch
+from kdlight.methods.base.epoch_means import EpochMeans
+from kdlight.models.classifier import Classifier
+from kdlight.models.weights import load_weights
+from kdlight.streams import derived_seed
+
+UNLABELLED = -1
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy over the labelled samples of a batch, in nats; 0 where none is labelled.
+
+    Args:
+        logits: (batch, classes).
+        target: (batch,), -1 for an unlabelled sample.
+    """
+    total = F.cross_entropy(logits.float(), target, ignore_index=UNLABELLED, reduction="sum")
+    return total / (target != UNLABELLED).sum().clamp(min=1)
+
+
+def validates_after(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether a validation follows the step."""
+    steps = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
+    every = trainer.val_check_batch
+    return isinstance(every, int) and (steps + 1) % every == 0
+
+
+class Learner(LightningModule, ABC):
+    """A student that learns: optimizer, schedule, phases, and the metrics of validation and test.
+
+    Args:
+        student: The network that is trained.
+        student_weights: Path of weights that the student starts from; none: it starts as it was initialised.
+        optimizer: Makes the optimizer from the parameters. The default is the recipe of the field's CIFAR-100 table.
+        scheduler: Makes the learning rate schedule from the optimizer; stepped once an epoch.
+        channels_last: Keep the networks' weights, and so their feature maps, in the memory layout in which convolutions
+            are fastest on CPUs and on tensor cores. The numbers change in the last digits alone.
+        compile: Compile the networks with `torch.compile`, on CUDA into graphs. The first steps take minutes.
+
+    Attributes:
+        terms: The weighted terms of the latest training step by name, without a graph.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        *,
+        student_weights: str | None = None,
+        optimizer: OptimizerCallable = lambda parameters: torch.optim.SGD(
+            parameters, lr=0.05, momentum=0.9, weight_decay=5e-4
+        ),
+        scheduler: LRSchedulerCallable | None = None,
+        channels_last: bool = True,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        if student_weights is not None:
+            load_weights(student, student_weights)
+        self.student = student
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.channels_last = channels_last
+        self.compiles = compile  # a module's own `compile` is a method
+        self.terms: dict[str, Tensor] = {}
+        self.epoch_means = EpochMeans()
+        if not compile:  # the summary counts operations on it
+            self.example_input_array = torch.zeros(1, *student.image_shape)
+        self.val_accuracy = self._accuracy()
+        self.test_accuracy = self._accuracy()
+
+    def _accuracy(self) -> MulticlassAccuracy:
+        return MulticlassAccuracy(
+            self.student.num_classes, average="micro", ignore_index=UNLABELLED, validate_args=False
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The student's logits (batch, classes)."""
+        logits: Tensor = self.student(images)
+        return logits
+
+    @abstractmethod
+    def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """The weighted terms of the training loss by name; their sum is minimised."""
+
+    def learners(self, epoch: int) -> tuple[torch.nn.Module, ...] | None:
+        """The children that learn in this epoch; the others keep weights and buffers. None: all of them, always."""
+        return None
+
+    def setup(self, stage: str) -> None:
+        """Lay the networks out in memory, compile them, and let DDP expect the phases' parameters without a gradient.
+
+        Raises:
+            ValueError: If the run ends before the student learns.
+        """
+        epochs = self.trainer.max_epochs or -1
+        phases = [self.learners(epoch) for epoch in range(epochs)] if stage == "fit" else []
+        if phases and all(phase is not None and self.student not in phase for phase in phases):
+            arguments = [name for name in inspect.signature(type(self).__init__).parameters if name.endswith("_epochs")]
+            raise ValueError(
+                f"{type(self).__name__} trains other modules first: the student learns in none of the {epochs} epochs; "
+                f"raise trainer.max_epochs, or shorten {' and '.join(f'model.{name}' for name in arguments)}"
+            )
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
+        if self.compiles and stage == "fit":
+            self.compile_networks("reduce-overhead" if self.trainer.strategy.root_device.type == "cuda" else "default")
+        # The option has no public setter, and asking every user for `ddp_find_unused_parameters_true` would be worse.
+        options = getattr(self.trainer.strategy, "_ddp_kwargs", None)
+        if options is not None and type(self).learners is not Learner.learners:
+            options["find_unused_parameters"] = True
+
+    def compile_networks(self, mode: str) -> None:
+        """Compile every network that a training step runs; once, however often the trainer sets up."""
+        if "activations" not in vars(self.student):
+            vars(self.student)["activations"] = torch.compile(self.student.activations, mode=mode)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the phase of this epoch.
+
+        After DDP has wrapped the module: a parameter that is frozen at that moment would never be synchronised.
+        """
+        self.epoch_means.reset()
+        self._begin_phase()
+
+    def on_train_start(self) -> None:
+        """Take up the phase of an epoch that a checkpoint stands inside, whose start Lightning does not repeat."""
+        if self.trainer.fit_loop.restarted_mid_epoch:
+            self._begin_phase()
+
+    def _begin_phase(self) -> None:
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
+        learning = self.learners(self.current_epoch)
+        if learning is not None:
+            for child in self.children():
+                child.train(child in learning).requires_grad_(child in learning)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed the step: its randomness depends on seed, rank, epoch and step alone, so a resumed run repeats it."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        drawn = derived_seed(seed, self.global_rank, self.current_epoch, batch_idx, 0, 1)
+        # `torch.manual_seed` would ask for every kind of accelerator in every step.
+        torch.default_generator.manual_seed(drawn)
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(drawn)
+        if self.compiles:
+            torch.compiler.cudagraph_mark_step_begin()
+
+    def taken(self, batch: Batch) -> Batch:
+        """A batch in the type and layout of the networks: once, not in the first layer of each."""
+        layout = torch.channels_last if self.channels_last else torch.preserve_format
+        return batch._replace(images=batch.images.to(self.dtype, memory_format=layout))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Sum the terms; the epoch's means are logged as ``train/<term>``, so what is plotted is what is optimised."""
+        batch = self.taken(batch)
+        terms = self.batch_terms(batch)
+        stacked = torch.stack(tuple(terms.values()))
+        loss = stacked.sum()
+        self.terms = dict(zip(terms, stacked.detach().unbind(), strict=True))
+        self.epoch_means.add({**self.terms, "loss": loss.detach()}, samples=len(batch.images))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means."""
+        for name, mean in self.epoch_means.compute().items():
+            self.log(f"train/{name}", mean, sync_dist=True, batch_size=self.epoch_means.samples)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Before a validation give every rank the buffers of the first: what is validated is what a checkpoint holds.
+
+        Not later: at the end of an epoch the first rank's progress bar reduces metrics on its own, and another
+        collective operation beside that would never end.
+        """
+        validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
+        if validated and torch.distributed.is_available() and torch.distributed.is_initialized():
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
+    def on_train_end(self) -> None:
+        """Leave no phase behind, nor compiled code: it would go on with this student's weights in a copy of it."""
+        self.requires_grad_(True)
+        vars(self.student).pop("activations", None)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log accuracy and cross-entropy of the student on the validation split."""
+        self._evaluate(self.taken(batch), "val", self.val_accuracy)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log accuracy and cross-entropy of the student on the test set."""
+        self._evaluate(self.taken(batch), "test", self.test_accuracy)
+
+    def _evaluate(self, batch: Batch, split: str, accuracy: MulticlassAccuracy) -> None:
+        logits = self(batch.images)
+        accuracy.update(logits, batch.target)
+        self.log(f"{split}/accuracy", accuracy, on_step=False, on_epoch=True, prog_bar=True)
+        loss = cross_entropy(logits, batch.target)
+        self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.images))
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Index, target, and the student's class probabilities (batch, classes)."""
+        probabilities = self(self.taken(batch).images).float().softmax(1)
+        return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
+
+    def rates(self) -> dict[str, float]:
+        """Learning rates of children by name, as multiples of the optimizer's; 1 for those not named."""
+        return {}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One optimizer over everything that ever learns; a phase leaves out what has no gradient."""
+        rates = self.rates()
+        groups = [
+            {"params": list(child.parameters()), "rate": rates.get(name, 1.0)} for name, child in self.named_children()
+        ]
+        optimizer = self.make_optimizer([group for group in groups if group["params"]])
+        for group in optimizer.param_groups:
+            group["lr"] *= group.pop("rate")
+        if self.make_scheduler is None:
+            return optimizer
+        scheduler: Any = self.make_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            monitor = getattr(scheduler, "monitor", "val/loss")
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}

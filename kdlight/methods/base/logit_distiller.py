@@ -1,0 +1,60 @@
+"""What methods that compare logits share: the task's term beside their own, standardised logits, several teachers."""
+
+from typing import Any
+
+from torch import Tensor
+
+from kdlight.data.base.batch import Batch
+from kdlight.losses.standardization import standardize
+from kdlight.methods.base.distiller import Distiller, Teacher
+from kdlight.methods.base.learner import cross_entropy
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+from kdlight.models.ensemble import softened_mean
+
+
+class LogitDistiller(Distiller):
+    """A method whose own term compares logits, beside the cross-entropy.
+
+    Where the teacher is an `Ensemble`, its logits are those whose softmax at the method's temperature is the mean of
+    the members' softened outputs.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from, of the student's classes.
+        ce_weight: Weight of the cross-entropy with the labels.
+        standardize_logits: Standardise every row of both logits before they are compared (Sun, Ren, Li, Wang, Cao,
+            "Logit Standardization in Knowledge Distillation", CVPR 2024, arXiv 2403.01427); the cross-entropy keeps the
+            raw ones. Their KD then has ``temperature`` 2, ``ce_weight`` 0.1 and ``kd_weight`` 9.
+        distiller: The arguments of `Distiller`.
+    """
+
+    compares_logits = True
+    distils = "logits"
+    reads = ("logits", "member_logits")
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        ce_weight: float = 1.0,
+        standardize_logits: bool = False,
+        **distiller: Any,
+    ) -> None:
+        super().__init__(student, teacher, **distiller)
+        self.ce_weight = ce_weight
+        self.standardize_logits = standardize_logits
+
+    def task_terms(self, student: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The weighted cross-entropy."""
+        return {"cross_entropy": self.ce_weight * cross_entropy(student.logits, batch.target)}
+
+    def compared_logits(
+        self, student: Activations, teacher: Activations, temperature: float | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The student's and the teacher's logits (batch, classes) as they are compared at a temperature."""
+        of_student, of_members = student.logits, teacher.member_logits or (teacher.logits,)
+        if self.standardize_logits:
+            of_student, of_members = standardize(of_student), tuple(map(standardize, of_members))
+        return of_student, softened_mean(of_members, temperature)

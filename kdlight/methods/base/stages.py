@@ -1,0 +1,83 @@
+"""Which stage of the teacher each stage of the student learns from, and the shapes of both."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from kdlight.losses.parts.pooling import pool_to_smaller
+from kdlight.methods.base.distiller import Distiller
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class StagePair(NamedTuple):
+    """One stage of each network and the shapes (channels, height, width) of their maps, pooled to one size."""
+
+    student: int
+    teacher: int
+    student_shape: torch.Size
+    teacher_shape: torch.Size
+
+    def maps(self, student: Activations, teacher: Activations) -> tuple[Tensor, Tensor]:
+        """The pair's feature maps (batch, channels, height, width), the larger average-pooled to the smaller."""
+        return pool_to_smaller(student.stages[self.student], teacher.stages[self.teacher])
+
+
+def stage_pairs(method: Distiller, stages: Sequence[int] | None = None) -> list[StagePair]:
+    """Pair the networks' stages from the deepest backwards, measured by one forward pass of each.
+
+    Args:
+        method: Holds student and teacher.
+        stages: Places of the pairs to keep, 0 the shallowest that both have, -1 the deepest; None: all.
+
+    Raises:
+        ValueError: If a stage is asked for that the networks do not share.
+    """
+    student = trial(method.student, method.student.image_shape)
+    teacher = trial(method.teacher.model, method.student.image_shape)
+    shared = min(len(student.stages), len(teacher.stages))
+    if shared == 0:
+        raise ValueError(
+            f"expected networks with stages, the student has {len(student.stages)} and the teacher "
+            f"{len(teacher.stages)}; features are compared with one teacher, not with an ensemble"
+        )
+    wrong = [stage for stage in stages or () if not -shared <= stage < shared]
+    if wrong:
+        raise ValueError(
+            f"expected stages between {-shared} and {shared - 1}, since the student has {len(student.stages)} and the "
+            f"teacher {len(teacher.stages)}, got {wrong}; choose among the stages that both have"
+        )
+    pairs = []
+    for place in range(shared) if stages is None else stages:
+        from_end = place % shared - shared
+        of_student, of_teacher = len(student.stages) + from_end, len(teacher.stages) + from_end
+        maps = pool_to_smaller(student.stages[of_student], teacher.stages[of_teacher])
+        pairs.append(StagePair(of_student, of_teacher, *(a_map.shape[1:] for a_map in maps)))
+    return pairs
+
+
+def trial(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
+    """What a model computes on two blank images, so that a method's own modules are sized without a table of widths."""
+    parameter = next(model.parameters())
+    training = model.training
+    with torch.no_grad():
+        computed = model.eval().activations(parameter.new_zeros(2, *image_shape))
+    model.train(training)
+    return computed
+
+
+def bottleneck_filter(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """A filter of RID and TED as the RID authors' code builds it: 1x1 convolution, BN, ReLU, 1x1 convolution."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, hidden, 1, bias=False),
+        nn.BatchNorm2d(hidden),
+        nn.ReLU(),
+        nn.Conv2d(hidden, outputs, 1, bias=False),
+    )
+
+
+def feature_head(shape: torch.Size, num_classes: int) -> nn.Sequential:
+    """A head of RID and TED as the RID authors' code builds it: ReLU of the flat map, then one linear layer."""
+    return nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Linear(shape.numel(), num_classes))

@@ -1,0 +1,73 @@
+"""What AB and FSP share: the teacher's features initialise the student, which then learns its task."""
+
+from abc import abstractmethod
+from typing import Any
+
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from kdlight.data.base.batch import Batch
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.learner import cross_entropy
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+
+
+class InitialisedStudent(FeatureDistiller):
+    """A student that learns the teacher's features first and the labels afterwards.
+
+    For `init_epochs` epochs the features' term alone is minimised: the student's classifier gets no gradient. From then
+    on it is the cross-entropy alone (and Hinton's term, where it has a weight). The reference code runs the first phase
+    before its 240 epochs, at the full learning rate: add the epochs to the trainer's and to the schedule's milestones.
+    It begins the second phase with a new optimizer, here the momentum of the first goes on.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        init_epochs: Epochs on the features' term.
+        features: The arguments of `FeatureDistiller`.
+    """
+
+    def __init__(self, student: Classifier, teacher: Teacher, *, init_epochs: int = 30, **features: Any) -> None:
+        super().__init__(student, teacher, **features)
+        self.init_epochs = init_epochs
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """As every learner's.
+
+        Raises:
+            ValueError: If the optimizer is fused: PyTorch's cannot take in the classifier after its first step.
+        """
+        made = super().configure_optimizers()
+        optimizer: Any = made["optimizer"] if isinstance(made, dict) else made
+        if optimizer.defaults.get("fused"):
+            raise ValueError(
+                f"the student's classifier begins to learn in {type(self).__name__}'s second phase, which a fused "
+                "SGD does not allow: expected fused: false, got true; set model.optimizer.init_args.fused to false"
+            )
+        return made
+
+    @abstractmethod
+    def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
+        """The weighted terms of the first phase by name."""
+
+    def init_learners(self) -> tuple[nn.Module, ...]:
+        """The children that learn in the first phase alone, beside the student."""
+        return ()
+
+    def learners(self, epoch: int) -> tuple[nn.Module, ...]:
+        """The student, and in the first phase what it is compared through."""
+        return (self.student, *self.init_learners()) if epoch < self.init_epochs else (self.student,)
+
+    def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """One forward pass of the student, and of the teacher in the phases that look at it."""
+        if self.current_epoch < self.init_epochs or self.kd_weight:
+            return super().batch_terms(batch)
+        return {"cross_entropy": self.ce_weight * cross_entropy(self(batch.images), batch.target)}
+
+    def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """The features' terms, then the task's."""
+        if self.current_epoch < self.init_epochs:
+            return self.init_terms(student, teacher)
+        return self.task_terms(student, teacher, batch)

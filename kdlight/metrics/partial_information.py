@@ -1,0 +1,119 @@
+"""Partial information decomposition as a metric: batches are counted, the counts decomposed."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from kdlight.information.broja_solver import broja
+from kdlight.information.discretizer import Discretizer
+
+Source = int | Discretizer
+
+
+class PartialInformationDecomposition(Metric):
+    """The BROJA atoms of what two sources tell about a target, in bits.
+
+    The state is the joint histogram, so batches and processes are summed exactly; decomposing it (see
+    ``kdlight.information.broja``) is left to ``compute``. Symbols are counted on their device without waiting for it;
+    features go to the CPU, where their discretizer is. For intervals hand the counts on:
+    ``kdlight.information.bootstrap(metric.counts.cpu().numpy())``.
+
+    Samples whose target is negative are unlabelled and left out.
+
+    Example::
+
+        metric = PartialInformationDecomposition(10, Discretizer(clusters=10).fit(features_of_training), 10)
+        for images, target in batches:
+            metric.update(teacher(images).argmax(1), student.features(images), target)
+        metric.compute()["redundant"]
+
+    Args:
+        first: The number of symbols of the first source, or the fitted discretizer of its features.
+        second: Likewise of the second source.
+        target: The number of classes.
+        tolerance: Of the decomposition, in bits.
+        options: `torchmetrics.Metric`'s.
+
+    Raises:
+        ValueError: If a number is below 1, or a discretizer is not fitted.
+    """
+
+    is_differentiable = False
+    higher_is_better = None
+    full_state_update = False
+
+    counts: Tensor
+    outside: Tensor
+
+    def __init__(self, first: Source, second: Source, target: int, *, tolerance: float = 1e-6, **options: Any) -> None:
+        super().__init__(**options)
+        self.sources = (first, second)
+        self.tolerance = tolerance
+        sizes = [_size(source, name) for source, name in ((first, "first"), (second, "second"), (target, "target"))]
+        self.add_state("counts", torch.zeros(sizes, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("outside", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, first: Tensor, second: Tensor, target: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            first: Symbols from 0, (batch,) integers; or features (batch, ...) where there is a discretizer.
+            second: Likewise.
+            target: Classes from 0, (batch,) integers; below 0 for an unlabelled sample.
+
+        Raises:
+            ValueError: If shapes or types are others. Symbols out of range are said by `compute`.
+        """
+        given = (first, second)
+        symbols = [
+            values if isinstance(source, int) else torch.from_numpy(source.transform(_array(values)))
+            for source, values in zip(self.sources, given, strict=True)
+        ]
+        cell = torch.zeros_like(target)
+        inside = torch.ones_like(target, dtype=torch.bool)
+        for name, values, size in zip(
+            ("first", "second", "target"), (*symbols, target), self.counts.shape, strict=True
+        ):
+            if values.shape != target.shape or values.ndim != 1 or values.is_floating_point():
+                raise ValueError(
+                    f"{name}: expected integers of shape ({len(target)},), got {values.dtype} of {tuple(values.shape)}"
+                    + ("; features need a fitted Discretizer in the metric" if values.is_floating_point() else "")
+                )
+            values = values.to(target.device)
+            inside &= (values >= 0) & (values < size)
+            cell = cell * size + values.clamp(0, size - 1)
+        labelled = target >= 0
+        self.counts.view(-1).index_add_(0, cell.to(self.counts.device), (inside & labelled).to(self.counts))
+        self.outside += (~inside & labelled).sum().to(self.outside)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The atoms ``redundant``, ``unique_first``, ``unique_second``, ``synergistic``, and their certified ``gap``.
+
+        Raises:
+            ValueError: If nothing was counted, or symbols were out of range.
+        """
+        if outside := int(self.outside):
+            sizes = " x ".join(map(str, self.counts.shape))
+            raise ValueError(f"{outside} samples had symbols outside of the {sizes} declared; declare as many as occur")
+        counts = self.counts.cpu().numpy()
+        if not counts.any():
+            raise ValueError("no sample was counted: expected update with labelled samples before compute")
+        pid = broja(counts / counts.sum(), tolerance=self.tolerance)
+        return {name: torch.tensor(value, device=self.counts.device) for name, value in pid._asdict().items()}
+
+
+def _size(source: Source, name: str) -> int:
+    if isinstance(source, int):
+        if source < 1:
+            raise ValueError(f"{name}: expected at least 1 symbol, got {source}")
+        return source
+    if not source.fitted:
+        raise ValueError(f"{name}: expected a fitted Discretizer; call its fit with features of other samples")
+    return source.symbols
+
+
+def _array(features: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
+    return features.detach().float().cpu().numpy()

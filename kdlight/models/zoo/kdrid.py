@@ -1,0 +1,36 @@
+"""The networks that the authors of RID trained on CIFAR-10.
+
+Dissanayake et al. 2024, "Quantifying Knowledge Distillation Using Partial Information Decomposition",
+https://arxiv.org/abs/2411.07483. Their code (https://github.com/pasandissanayake/kd-rid, systems/wrncifar.py) calls
+them WRN-40-2 and WRN-16-1 and gives them that depth rule and those widths, but they are not the wide residual networks
+of Zagoruyko and Komodakis (`wrn.py`): their blocks end with the ReLU, as a ResNet's do, and a shortcut that changes the
+shape has a batch norm. So they are `ResNet`s with (depth - 4) / 6 blocks a stage. Take `wrn_40_2` and `wrn_16_1` to
+follow the paper's words, these to follow its code.
+
+As in their code, convolutions and the head are drawn from He et al.'s uniform distribution over the fan out and biases
+are 0. Their shortcut is called `shortcut`, here it is `downsample`; they published no weights.
+"""
+
+from torch import nn
+
+from kdlight.models.classifier import CIFAR_SHAPE, ImageShape
+from kdlight.models.zoo.resnet import ResNet
+
+
+def kdrid_wrn_40_2(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
+    """The RID authors' CIFAR-10 teacher: six blocks a stage, widths 32, 64, 128."""
+    return _kdrid_network(6, (16, 32, 64, 128), num_classes, image_shape)
+
+
+def kdrid_wrn_16_1(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
+    """The RID authors' CIFAR-10 student: two blocks a stage, widths 16, 32, 64."""
+    return _kdrid_network(2, (16, 16, 32, 64), num_classes, image_shape)
+
+
+def _kdrid_network(blocks: int, widths: tuple[int, int, int, int], num_classes: int, image_shape: ImageShape) -> ResNet:
+    network = ResNet(blocks, widths, num_classes, image_shape, "projection")
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_uniform_(module.weight, mode="fan_out", nonlinearity="relu")
+    nn.init.zeros_(network.fc.bias)
+    return network

@@ -1,0 +1,102 @@
+"""VGG networks with batch norm for small images.
+
+Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+https://arxiv.org/abs/1409.1556, table 1, with one linear layer after global average pooling. Names, parameters and
+initialisation are those of https://github.com/HobbitLong/RepDistiller (models/vgg.py, its `_bn` variants).
+
+The image is halved before the second, third and fourth block, and before the fifth where it has 64 rows or more
+(RepDistiller: exactly 64). Halving rounds up, which changes nothing at 32 and 64 pixels and keeps small images from
+vanishing.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
+from kdlight.models.zoo.initialisation import kaiming_convolutions, small_head
+
+
+class VGG(Classifier):
+    """Five blocks of 3x3 convolutions; the first is the stem, the others are the stages.
+
+    Args:
+        convolutions: Number of convolutions in each block.
+        num_classes: Number of classes.
+        image_shape: (channels, height, width).
+    """
+
+    head_name = "classifier"
+    stage_names = ("block1", "block2", "block3", "block4")
+
+    def __init__(self, convolutions: tuple[int, int, int, int, int], num_classes: int, image_shape: ImageShape) -> None:
+        super().__init__(num_classes, image_shape)
+        self.block0 = _block(convolutions[0], image_shape[0], 64)
+        self.block1 = _block(convolutions[1], 64, 128)
+        self.block2 = _block(convolutions[2], 128, 256)
+        self.block3 = _block(convolutions[3], 256, 512)
+        self.block4 = _block(convolutions[4], 512, 512)
+        self.classifier = nn.Linear(512, num_classes)
+        kaiming_convolutions(self)
+        small_head(self.classifier)
+
+    def activations(self, images: Tensor) -> Activations:
+        stem = F.relu(self.block0(images))
+        preactivation1 = self.block1(_halve(stem))
+        stage1 = F.relu(preactivation1)
+        preactivation2 = self.block2(_halve(stage1))
+        stage2 = F.relu(preactivation2)
+        preactivation3 = self.block3(_halve(stage2))
+        stage3 = F.relu(preactivation3)
+        preactivation4 = self.block4(_halve(stage3) if images.shape[2] >= 64 else stage3)
+        stage4 = F.relu(preactivation4)
+        embedding = stage4.mean(dim=(2, 3))
+        return Activations(
+            logits=self.classifier(embedding),
+            embedding=embedding,
+            stages=(stage1, stage2, stage3, stage4),
+            preactivations=(preactivation1, preactivation2, preactivation3, preactivation4),
+            stem=stem,
+        )
+
+    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+        lasts = (block[-1] for block in (self.block1, self.block2, self.block3, self.block4))
+        return tuple(last for last in lasts if isinstance(last, nn.BatchNorm2d))
+
+
+def _block(convolutions: int, in_channels: int, channels: int) -> nn.Sequential:
+    """Convolutions with batch norm and ReLU, without the last ReLU."""
+    layers: list[nn.Module] = []
+    for _ in range(convolutions):
+        layers += [nn.Conv2d(in_channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
+        in_channels = channels
+    return nn.Sequential(*layers[:-1])
+
+
+def _halve(x: Tensor) -> Tensor:
+    return F.max_pool2d(x, 2, ceil_mode=True)
+
+
+def vgg8(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
+    """VGG-8: one convolution a block."""
+    return VGG((1, 1, 1, 1, 1), num_classes, image_shape)
+
+
+def vgg11(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
+    """VGG-11, configuration A."""
+    return VGG((1, 1, 2, 2, 2), num_classes, image_shape)
+
+
+def vgg13(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
+    """VGG-13, configuration B."""
+    return VGG((2, 2, 2, 2, 2), num_classes, image_shape)
+
+
+def vgg16(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
+    """VGG-16, configuration D."""
+    return VGG((2, 2, 3, 3, 3), num_classes, image_shape)
+
+
+def vgg19(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
+    """VGG-19, configuration E."""
+    return VGG((2, 2, 4, 4, 4), num_classes, image_shape)

@@ -1,0 +1,1 @@
+"""``kdlight bench``: how fast a configuration trains."""

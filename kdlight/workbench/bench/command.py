@@ -1,0 +1,175 @@
+"""``kdlight bench --config FILE``: how fast a configuration trains, where the time goes, and how fast it could.
+
+The steps of `kdlight fit` are timed in turns with those of a loop that has only the numbers (plain torch, the same
+networks, KD on resident images), so that a busy machine slows both. On a CPU, ratios are of images per CPU-second,
+which other programs change little; on a GPU, of images per second. Where a method has phases, the first is timed.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from kdlight.cli.messages import explained, quiet
+from kdlight.methods.base.distiller import Distiller
+from kdlight.workbench.bench.bare_loop import BareLoop, Recipe, random_images
+from kdlight.workbench.bench.report import BARE, Timed, circumstances, print_report, report
+from kdlight.workbench.bench.timed_fit import FIT, Fit, Loop, Pace
+
+USAGE = """kdlight bench --config FILE [OPTIONS] [OPTIONS OF kdlight fit]
+       kdlight bench --config FILE --against "--model.compile=true" --against "--trainer.precision=bf16-mixed" """
+GIVEN = "bare loop with the teacher's logits given"
+STEPS = {False: 5, True: 50}  # of a turn: a GPU's queue runs empty at its end
+AUTOCAST = {"16": torch.float16, "bf16": torch.bfloat16}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; what a user can mend is said in at most three lines and returns 2."""
+    quiet()
+    with explained() as outcome:
+        against, remaining = take_against(arguments[1:])
+        parser = argparse.ArgumentParser(
+            "kdlight bench",
+            USAGE,
+            description=(__doc__ or "").partition(": ")[2],
+            epilog="Every other option is one of `kdlight fit`.",
+            allow_abbrev=False,
+        )
+        parser.add_argument("--steps", type=int, metavar="N", help="of a turn; 5 on a CPU, 50 on a GPU")
+        parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
+        parser.add_argument("--repeat", type=int, default=20, metavar="N", help="turns; their median is shown")
+        parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+        parser.add_argument(
+            "--against", metavar="OPTIONS", help="also time the configuration with these options of fit; repeatable"
+        )
+        options, others = parser.parse_known_args(remaining)
+        for name in ("steps", "warmup", "repeat"):
+            value = getattr(options, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name}: expected 1 or more, got {value}")
+        command = shlex.join(["kdlight", *arguments])
+        with workplace() as folder:
+            fits = {
+                " ".join(change) or FIT: Fit([*others, *change], folder / str(place))
+                for place, change in enumerate([[], *against])
+            }
+            steps = options.steps or STEPS[fits[FIT].device.type == "cuda"]
+            content = measure(fits, Pace(steps, options.warmup, options.repeat))
+        content = {"command": command, **content}
+        print_report(content, Console())
+        if options.json is not None:
+            write_json(content, options.json)
+    return outcome.code
+
+
+def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
+    """Take the ``--against OPTIONS`` out of the options: argparse refuses a value that begins like an option.
+
+    Raises:
+        ValueError: If there are no options, or a quote is not closed.
+    """
+    against, others = [], []
+    remaining = iter(options)
+    for option in remaining:
+        flag, equals, value = option.partition("=")
+        if flag != "--against":
+            others.append(option)
+            continue
+        text = value if equals else next(remaining, "")
+        try:
+            change = shlex.split(text)
+        except ValueError as error:
+            raise ValueError(f"--against {text}: {error}") from None
+        if not change:
+            raise ValueError("--against: expected options of kdlight fit in quotes behind it, got nothing")
+        against.append(change)
+    return against, others
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder for the runs, which nobody will look at: their log is quiet, and W&B stays offline."""
+    os.environ.setdefault("WANDB_MODE", "offline")
+    lightning = logging.getLogger("lightning.pytorch")
+    level = lightning.level
+    lightning.setLevel(logging.WARNING)
+    try:
+        with tempfile.TemporaryDirectory(prefix="kdlight-bench-") as folder:
+            yield Path(folder)
+    finally:
+        lightning.setLevel(level)
+
+
+def measure(fits: dict[str, Fit], pace: Pace) -> dict[str, Any]:
+    """Time configurations, each in turns with the bare loop of the first one's networks.
+
+    Args:
+        fits: By name; the first is what the others are compared with.
+        pace: Steps, warm-up and turns.
+
+    Returns:
+        What `bench_report.report` says.
+    """
+    first, *_ = fits.values()
+    measured = []
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=len(fits) * (pace.turns + 1))
+        loops = bare_loops(first)
+        for name, fit in fits.items():
+
+            def advance(_: int) -> int:
+                progress.advance(task)
+                return 0
+
+            progress.update(task, description=f"{name}, in turns with the {' and the '.join(loops)}")
+            stopwatch = fit.run(pace, {**loops, "progress": advance})
+            progress.update(task, description=f"{name}, part by part")
+            measured.append(Timed(name, stopwatch, *fit.parts(pace._replace(turns=-(-pace.turns // 3)))))
+            progress.advance(task)
+            loops = {BARE: loops[BARE]}  # the other only once
+    loss = "KD" if isinstance(first.model, Distiller) else "cross-entropy"
+    content = {**pace._asdict(), "bare_loss": loss, **circumstances(first)}
+    return content | report(measured, clock="cpu" if first.device.type == "cpu" else "wall")
+
+
+def bare_loops(fit: Fit) -> dict[str, Loop]:
+    """The bare loop of a configuration's networks, and one that is given the teacher's logits."""
+    model, data = fit.model, fit.data
+    augments = getattr(data, "augment", True)
+    recipe = Recipe(
+        batch_size=data.batch_size,
+        padding=getattr(data, "crop_padding", Recipe().padding) if augments else 0,
+        mirror=getattr(data, "mirror", True) and augments,
+        mean=tuple(data.mean),
+        std=tuple(data.std),
+        autocast=AUTOCAST.get(fit.precision.partition("-")[0]),
+    )
+    images, target = random_images(
+        data.image_shape, model.student.num_classes, batch_size=recipe.batch_size, device=fit.device
+    )
+    if not isinstance(model, Distiller):
+        return {BARE: BareLoop(model.student, None, images, target, recipe).run}
+    teacher = model.teacher.model
+    logits = torch.randn(len(images), model.student.num_classes, device=fit.device)
+    return {
+        BARE: BareLoop(model.student, teacher, images, target, recipe).run,
+        GIVEN: BareLoop(model.student, teacher, images, target, recipe, given_logits=logits).run,
+    }
+
+
+def write_json(content: dict[str, Any], file: Path) -> None:
+    """Write what was measured."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    print(f"saved {file}")

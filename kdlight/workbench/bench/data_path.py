@@ -1,0 +1,91 @@
+"""What the way of the images to the networks costs, beside torchvision's on PIL images, which other frameworks use."""
+
+from collections.abc import Callable
+from operator import truediv
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.samples import Samples
+from kdlight.workbench.bench.timed_fit import Times
+
+CPU = torch.device("cpu")
+PIL_IMAGES = 512  # of a turn
+
+
+class DataPath(NamedTuple):
+    """Images per CPU-second on one thread: fetched, cropped, mirrored, normalised, in batches.
+
+    Attributes:
+        kdlight: Medians of the turns.
+        torchvision: RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, in a DataLoader without workers.
+        ratio: The median of the turns' ratios.
+    """
+
+    kdlight: float
+    torchvision: float
+    ratio: float
+
+
+def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
+    """Time both by turns in this thread.
+
+    Args:
+        data: Of images that lie in memory, with `augment`.
+        turns: Of each.
+    """
+    data.setup("fit")
+    samples = data.split("train")
+    assert isinstance(samples, Samples), "torchvision is given the same images from memory"
+    loader = DataLoader(_Pictures(samples, data), batch_size=data.batch_size, shuffle=True)
+    batches = data.train_dataloader()
+
+    def ours(turn: int) -> int:
+        batches.sampler.set_epoch(turn)
+        return sum(len(data.normalized(data.augmented(batch, epoch=turn)).images) for batch in batches)
+
+    def theirs(turn: int) -> int:
+        images = 0
+        for batch, _ in loader:
+            images += len(batch)
+            if images >= PIL_IMAGES:
+                break
+        return images
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pairs = [(_rate(ours, turn), _rate(theirs, turn)) for turn in range(turns + 1)][1:]
+    finally:
+        torch.set_num_threads(threads)
+    our, their = zip(*pairs, strict=True)
+    return DataPath(median(our), median(their), median(map(truediv, our, their)))
+
+
+def _rate(run: Callable[[int], int], turn: int) -> float:
+    began = Times.now(CPU)
+    images = run(turn)
+    return images / Times.now(CPU).since(began).cpu
+
+
+class _Pictures(Dataset[tuple[Tensor, int]]):
+    """The images as torchvision's data sets give them."""
+
+    def __init__(self, samples: Samples, data: ImageDataModule) -> None:
+        self._images = samples.images.permute(0, 2, 3, 1).contiguous().numpy()
+        self._target = samples.target.tolist()
+        steps: list[Any] = [transforms.RandomCrop(data.image_shape[1:], data.crop_padding)]
+        steps += [transforms.RandomHorizontalFlip()] if data.mirror else []
+        self._transform = transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(data.mean, data.std)])
+
+    def __len__(self) -> int:
+        return len(self._target)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, int]:
+        return self._transform(Image.fromarray(self._images[place])), self._target[place]

@@ -1,0 +1,55 @@
+"""Images of CIFAR's shape that show nothing: for timing where there is no data."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.samples import Samples
+from kdlight.streams import seeded_generator
+
+
+class RandomImages(ImageDataModule):
+    """Random uint8 images and labels of 100 classes, with CIFAR's augmentation.
+
+    Args:
+        train_images: How many there are.
+        val_size: Of them, held out.
+        augment: Crops and flips.
+        mean: For pixels in [0, 1].
+        std: For pixels in [0, 1].
+        options: `ImageDataModule`'s.
+    """
+
+    class_names: ClassVar[tuple[str, ...]] = tuple(f"class {number}" for number in range(100))
+    image_shape: ClassVar[tuple[int, int, int]] = (3, 32, 32)
+    crop_padding: ClassVar[int] = 4
+    mirror: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        train_images: int = 50_000,
+        val_size: int = 0,
+        augment: bool = True,
+        mean: Sequence[float] = (0.5071, 0.4867, 0.4408),
+        std: Sequence[float] = (0.2675, 0.2565, 0.2761),
+        **options: Any,
+    ) -> None:
+        super().__init__(val_size=val_size, augment=augment, mean=mean, std=std, **options)
+        self.train_images = train_images
+
+    def read_train(self) -> Samples:
+        """Draws the images."""
+        return _drawn(self.train_images, 0)
+
+    def read_test(self) -> Samples:
+        """Draws others."""
+        return _drawn(1000, 1)
+
+
+def _drawn(count: int, stream: int) -> Samples:
+    generator = seeded_generator(stream, 7)
+    images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return Samples(images, torch.randint(0, 100, (count,), generator=generator))

@@ -1,0 +1,152 @@
+"""What `kdlight bench` measured, as rates, ratios and shares; as a table and as JSON."""
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from statistics import median
+from typing import Any, Literal, NamedTuple
+
+import torch
+import yaml
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from kdlight.runs.result import PACKAGES, git_commit, peak_memory
+from kdlight.workbench.bench.parts import PARTS, Parts
+from kdlight.workbench.bench.timed_fit import FIT, Fit, Stopwatch
+
+Clock = Literal["wall", "cpu"]
+BARE = "bare loop"
+
+
+class Timed(NamedTuple):
+    """A configuration, timed.
+
+    Attributes:
+        name: What it is called.
+        stopwatch: Its turns, and those of the bare loops between them.
+        parts: Where a step's time goes.
+        peak_memory: Bytes on the GPU; None on a CPU.
+    """
+
+    name: str
+    stopwatch: Stopwatch
+    parts: Parts
+    peak_memory: int | None
+
+    def rates(self, clock: Clock, of: str = FIT) -> list[float]:
+        """Images per second of each turn, of the fit or of a loop."""
+        return [turn.images / getattr(turn.times, clock) for turn in self.stopwatch.turns[of]]
+
+
+def circumstances(fit: Fit) -> dict[str, Any]:
+    """Where and with what was measured."""
+    on_gpu = fit.device.type == "cuda"
+    return {
+        "method": type(fit.model).__name__,
+        "batch_size": fit.data.batch_size,
+        "device": torch.cuda.get_device_name(fit.device) if on_gpu else f"{fit.device.type} ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+        "packages": {package: version(package) for package in PACKAGES},
+        "python": platform.python_version(),
+        "git_commit": git_commit(),
+        "config": yaml.safe_load(fit.config),
+    }
+
+
+def report(measured: Sequence[Timed], *, clock: Clock) -> dict[str, Any]:
+    """Rates as medians over the turns; ratios as medians of the ratios to the bare loop's next turn.
+
+    Args:
+        measured: The first is what the others are compared with; its bare loops are shown.
+        clock: Which one the ratios are taken from.
+
+    Returns:
+        ``clock``; ``peak_memory`` of the whole process in bytes, on the GPU where there is one; and ``rows``: each with
+        ``images_per_second`` and ``images_per_cpu_second`` (``turns`` has all of them), ``of_bare`` and ``of_first``.
+        Those of a configuration have ``start_seconds`` (a teacher cache is made in them) and ``warmup_seconds``
+        (compilation is in them), ``peak_memory`` on a GPU, and ``parts``: ``ms``, ``cpu_ms`` and ``share`` by name.
+    """
+    first = measured[0]
+    reference = _of_bare(first, FIT, clock)
+    rows = []
+    for timed in measured:
+        about = {
+            "start_seconds": timed.stopwatch.start.wall,
+            "warmup_seconds": timed.stopwatch.warmup.wall,
+            "peak_memory": timed.peak_memory,
+            "parts": _shares(timed.parts, clock),
+        }
+        rows.append(_row(timed, FIT, timed.name, clock, reference) | about)
+    loops = [loop for loop in first.stopwatch.turns if loop.startswith(BARE)]
+    rows += [_row(first, loop, loop, clock, reference) for loop in loops]
+    return {"clock": clock, "peak_memory": peak_memory(), "rows": rows}
+
+
+def print_report(content: dict[str, Any], console: Console) -> None:
+    """Print the rates, then the parts."""
+    for table in tables(content):
+        console.print(table)
+
+
+def tables(content: dict[str, Any]) -> list[Table]:
+    """The rates with their ratios, and a step's time part by part."""
+    on_gpu = content["clock"] == "wall"
+    clocks = "images per second" if on_gpu else "images per CPU-second"
+    memory = f"{content['peak_memory'] / 2**20:,.0f} MiB at most in use"
+    rates = Table(
+        title=f"{content['method']}, batches of {content['batch_size']}, {content['device']}, {content['threads']} "
+        f"threads; medians of {content['turns']} turns of {content['steps']} steps.\n"
+        f"Ratios are those of {clocks}; the bare loop's loss is {content['bare_loss']}; {memory}",
+        **LOOK,
+    )
+    rates.add_column("", overflow="fold")
+    for heading in ("img/s", "img/CPU-s", "of bare", "of first", "start s", "warm-up s", *(["MiB"] if on_gpu else [])):
+        rates.add_column(heading, justify="right", no_wrap=True)
+    for row in content["rows"]:
+        cells = [f"{row[name]:,.0f}" for name in ("images_per_second", "images_per_cpu_second")]
+        cells += [f"{row[name]:.3f}" for name in ("of_bare", "of_first")]
+        if "parts" in row:
+            cells += [f"{row[name]:.1f}" for name in ("start_seconds", "warmup_seconds")]
+            cells += [f"{row['peak_memory'] / 2**20:,.0f}"] if on_gpu else []
+        rates.add_row(escape(row["name"]), *cells)
+    kind = "ms" if on_gpu else "cpu_ms"
+    timed = [row for row in content["rows"] if "parts" in row]
+    parts = Table(title=f"One step in {'ms' if on_gpu else 'CPU-ms'}, each part waited for", **LOOK)
+    parts.add_column("")
+    for row in timed:
+        parts.add_column(escape(row["name"]), justify="right", overflow="fold")
+    for name in PARTS:
+        parts.add_row(name, *(f"{row['parts'][name][kind]:,.2f}  {row['parts'][name]['share']:5.1%}" for row in timed))
+    parts.add_row("sum", *(f"{sum(part[kind] for part in row['parts'].values()):,.2f}  {1:5.0%}" for row in timed))
+    return [rates, parts]
+
+
+LOOK: dict[str, Any] = {"title_justify": "left", "box": box.SIMPLE_HEAD, "pad_edge": False}
+
+
+def _of_bare(timed: Timed, of: str, clock: Clock) -> float:
+    pairs = zip(timed.rates(clock, of), timed.rates(clock, BARE), strict=True)
+    return median(rate / bare for rate, bare in pairs)
+
+
+def _row(timed: Timed, of: str, name: str, clock: Clock, reference: float) -> dict[str, Any]:
+    wall, cpu, of_bare = timed.rates("wall", of), timed.rates("cpu", of), _of_bare(timed, of, clock)
+    return {
+        "name": name,
+        "images_per_second": median(wall),
+        "images_per_cpu_second": median(cpu),
+        "of_bare": of_bare,
+        "of_first": of_bare / reference,
+        "turns": {"images_per_second": wall, "images_per_cpu_second": cpu},
+    }
+
+
+def _shares(parts: Parts, clock: Clock) -> dict[str, dict[str, float]]:
+    whole = sum(getattr(part, clock) for part in parts.values())
+    return {
+        name: {"ms": 1000 * part.wall, "cpu_ms": 1000 * part.cpu, "share": getattr(part, clock) / whole}
+        for name, part in parts.items()
+    }

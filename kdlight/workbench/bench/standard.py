@@ -1,0 +1,145 @@
+"""The speed that kdlight promises, measured: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
+
+KD of two pairs on images of CIFAR's shape in batches of 64: the fit beside the bare loop; with a teacher cache of four
+views, and what that takes to fill; the bare loop with the teacher's logits given; and the data path alone. The images
+are random unless a folder with CIFAR-100 is named, and the teachers untrained: neither makes a difference to the time.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from kdlight.cli.messages import explained, quiet
+from kdlight.workbench.bench.command import GIVEN, measure, workplace, write_json
+from kdlight.workbench.bench.data_path import time_data_path
+from kdlight.workbench.bench.random_images import RandomImages
+from kdlight.workbench.bench.report import LOOK, print_report
+from kdlight.workbench.bench.timed_fit import FIT, Fit, Pace
+
+VIEWS = 4
+CACHED = f"fit with a teacher cache of {VIEWS} views"
+IMAGES = 1280
+DATA_PATH_IMAGES = 10_000
+
+
+class Pair(NamedTuple):
+    """A pair, how it is timed, and the ratios that are to be reached."""
+
+    teacher: str
+    student: str
+    pace: Pace
+    of_bare: float
+    cached: float
+    given: float
+
+
+PAIRS = (
+    Pair("wrn_40_2", "wrn_16_1", Pace(steps=2, warmup=3, turns=15), of_bare=0.95, cached=3.5, given=4.2),
+    Pair("resnet20", "resnet8", Pace(steps=5, warmup=3, turns=30), of_bare=0.95, cached=1.6, given=1.8),
+)
+DATA_PATH, OF_TORCHVISION = 15_000, 8.0
+
+
+class Line(NamedTuple):
+    """A ratio or rate with what is expected of it; 0 where nothing is."""
+
+    what: str
+    measured: float
+    goal: float = 0.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print everything."""
+    parser = argparse.ArgumentParser("make bench", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--data_dir", metavar="DIR", help="folder with CIFAR-100; random images by default")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    options = parser.parse_args(arguments)
+    quiet()
+    console = Console()
+    with explained() as outcome:
+        contents, lines = [], data_path_lines()
+        for pair in PAIRS:
+            content = measure_pair(pair, data_options(options.data_dir))
+            print_report(content, console)
+            lines += pair_lines(pair, content)
+            contents.append({"pair": f"{pair.teacher} -> {pair.student}", **content})
+        console.print(summary(lines))
+        if options.json is not None:
+            write_json({"summary": [line._asdict() for line in lines], "pairs": contents}, options.json)
+    return outcome.code
+
+
+def data_options(data_dir: str | None) -> list[str]:
+    """Few images, so that the caches are filled soon: the time of a step does not depend on their number."""
+    if data_dir is None:
+        return ["--data", "kdlight.workbench.bench.random_images.RandomImages", f"--data.train_images={IMAGES}"]
+    per_class = f"--data.train_per_class={-(-IMAGES // 100)}"
+    return ["--data", "kdlight.data.CIFAR100DataModule", f"--data.data_dir={data_dir}", "--data.val_size=0", per_class]
+
+
+def measure_pair(pair: Pair, data: Sequence[str]) -> dict[str, Any]:
+    """Time the fit without and with a cache, and the bare loops."""
+    common = [
+        *data,
+        "--data.batch_size=64",
+        "--model=kdlight.methods.KD",
+        f"--model.student=kdlight.models.{pair.student}",
+        f"--model.teacher=kdlight.models.{pair.teacher}",
+        "--model.untrained_teacher=true",
+        "--trainer.max_epochs=240",
+        "--trainer.devices=1",
+    ]
+    with workplace() as folder:
+        cache = [f"--model.teacher_cache.path={folder / 'cache'}", f"--model.teacher_cache.views={VIEWS}"]
+        fits = {FIT: Fit(common, folder / "uncached"), CACHED: Fit([*common, *cache], folder / "cached")}
+        content = measure(fits, pair.pace)
+        images = VIEWS * fits[CACHED].data.train_size
+    seconds = next(row["start_seconds"] for row in content["rows"] if row["name"] == CACHED)
+    return {**content, "filling": {"images": images, "seconds": seconds}}
+
+
+def pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
+    """What the pair's ratios come to."""
+    rows, name = {row["name"]: row for row in content["rows"]}, f"{pair.teacher} -> {pair.student}"
+    filling = content["filling"]
+    return [
+        Line(f"{name}: fit of the bare loop", rows[FIT]["of_bare"], pair.of_bare),
+        Line(f"{name}: cached teacher, once filled, of the uncached", rows[CACHED]["of_first"], pair.cached),
+        Line(f"{name}: bare loop with given logits of the bare loop", rows[GIVEN]["of_bare"], pair.given),
+        Line(f"{name}: images/s while the cache is filled", filling["images"] / filling["seconds"]),
+    ]
+
+
+def data_path_lines() -> list[Line]:
+    """What the data path alone comes to."""
+    timed = time_data_path(RandomImages(train_images=DATA_PATH_IMAGES))
+    return [
+        Line("data path, images per CPU-second on one thread", timed.kdlight, DATA_PATH),
+        Line("torchvision's on PIL images, likewise", timed.torchvision),
+        Line("data path of torchvision's", timed.ratio, OF_TORCHVISION),
+    ]
+
+
+def summary(lines: Sequence[Line]) -> Table:
+    """What was measured beside what is expected."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    table = Table(title=f"Measured on {device}; the goals are for a CPU", **LOOK)
+    for heading in ("", "measured", "goal", ""):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for line in lines:
+        missed = "missed" if line.measured < line.goal else ""
+        table.add_row(line.what, _number(line.measured), _number(line.goal) if line.goal else "", missed)
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

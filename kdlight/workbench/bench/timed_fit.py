@@ -1,0 +1,228 @@
+"""A configuration whose training steps are timed: `kdlight fit` with a clock in it, and with loops to compare it with.
+
+The trainer has the loggers and callbacks of every run, its progress bar too, which draws where nobody looks. What falls
+between the steps is left out: validation, checkpoints and the PID. An epoch that ends inside a turn counts.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import rich
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
+
+from kdlight.callbacks.pid_monitor import PIDMonitor
+from kdlight.cli.run import KdlightCLI
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.methods.base.learner import Learner
+from kdlight.workbench.bench.parts import Parts, PartsProfiler
+
+OUTSIDE_THE_STEPS = (Checkpoint, PIDMonitor)
+FIT = "fit"
+
+# Runs some steps and returns the number of images.
+Loop = Callable[[int], int]
+
+
+class Times(NamedTuple):
+    """Two clocks: wall time, and the seconds that all threads of this process were on a CPU."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls, device: torch.device) -> "Times":
+        """Read both, when the device has done what it was told."""
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, earlier: "Times") -> "Times":
+        """The seconds between two readings."""
+        return Times(self.wall - earlier.wall, self.cpu - earlier.cpu)
+
+
+class Turn(NamedTuple):
+    """Some steps in a row.
+
+    Attributes:
+        images: How many went through them; further views of an image do not count.
+        times: Seconds.
+    """
+
+    images: int
+    times: Times
+
+
+class Pace(NamedTuple):
+    """How a fit is timed.
+
+    Attributes:
+        steps: Of a turn. A GPU is waited for at the end of each.
+        warmup: Steps before the first turn.
+        turns: How many turns each has.
+    """
+
+    steps: int
+    warmup: int
+    turns: int
+
+
+class Stopwatch(Callback):
+    """Times a run in turns, lets the loops take theirs in between, and stops the run.
+
+    Attributes:
+        turns: Of the fit and of each loop, in their order.
+        start: From the call of `fit` to the first step; a teacher cache is made in it.
+        warmup: Of the steps before the first turn; compilation is in it.
+    """
+
+    def __init__(
+        self, pace: Pace, device: torch.device, loops: Mapping[str, Loop], profiler: PartsProfiler | None = None
+    ) -> None:
+        self.pace, self.profiler = pace, profiler
+        self.turns: dict[str, list[Turn]] = {name: [] for name in (FIT, *loops)}
+        self.start = self.warmup = Times(0.0, 0.0)
+        self._device, self._loops = device, loops
+        self._done = self._images = 0
+        self._last = Times.now(device)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The networks are where they will run."""
+        if self.profiler is not None:
+            self.profiler.watch(pl_module)
+        self.start = self._lap()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count; the step is over when the next batch is fetched."""
+        self._done += 1
+        self._images += len(batch.target)
+        in_turn = self._done - self.pace.warmup
+        if in_turn == 0:
+            self.warmup = self._lap()
+            for loop in self._loops.values():
+                loop(self.pace.warmup)
+        elif in_turn > 0 and in_turn % self.pace.steps == 0:
+            self.turns[FIT].append(Turn(self._images, self._lap()))
+            for name, loop in self._loops.items():
+                images = loop(self.pace.steps)
+                self.turns[name].append(Turn(images, self._lap()))
+            trainer.should_stop = in_turn == self.pace.steps * self.pace.turns
+        else:
+            return
+        self._images = 0
+        if self.profiler is not None:
+            self.profiler.toggle()
+        self._last = Times.now(self._device)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the networks as they were.
+
+        Raises:
+            ValueError: If the run ended before its turns.
+        """
+        if self.profiler is not None:
+            self.profiler.unwatch()
+        if len(self.turns[FIT]) < self.pace.turns:
+            needed = self.pace.warmup + self.pace.steps * self.pace.turns
+            raise ValueError(
+                f"the run ended after {self._done} steps: expected {needed} (--warmup and --repeat times --steps); "
+                "lower them, or raise trainer.max_epochs"
+            )
+
+    def _lap(self) -> Times:
+        now = Times.now(self._device)
+        lap, self._last = now.since(self._last), now
+        return lap
+
+
+class _BuiltCLI(KdlightCLI):
+    """A command line that builds everything and runs nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+class Fit:
+    """One configuration, built once; its runs go on with the weights that the last one left.
+
+    Args:
+        arguments: The options of `kdlight fit`.
+        folder: Where its runs go.
+
+    Raises:
+        ValueError: If an option is wrong, the data module is not kdlight's, or more than one process would train.
+    """
+
+    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
+        self._cli = _BuiltCLI(["fit", *arguments, f"--trainer.default_root_dir={folder}"])
+        trainer: Trainer = self._cli.trainer
+        if trainer.world_size > 1:
+            raise ValueError(
+                f"kdlight bench times one process, got {trainer.world_size}: add --trainer.devices 1; `kdlight fit` "
+                "logs images_per_second of any number"
+            )
+        self.device = trainer.strategy.root_device
+        self.precision = str(trainer.precision)
+        self.model: Learner = self._cli.model
+        data = self._cli.datamodule
+        if not isinstance(data, ImageDataModule):
+            raise ValueError(
+                f"kdlight bench makes images like those of kdlight's data modules, got {type(data).__name__}; "
+                "subclass kdlight.data.ImageDataModule, or time a configuration with one of its modules"
+            )
+        self.data = data
+        self.config: str = self._cli._parser("fit").dump(self._cli.config["fit"], skip_unset=False)
+
+    def run(self, pace: Pace, loops: Mapping[str, Loop]) -> Stopwatch:
+        """Train in turns with the loops.
+
+        Raises:
+            ValueError: If the configuration's run is shorter.
+        """
+        stopwatch = Stopwatch(pace, self.device, loops)
+        self._run(stopwatch)
+        return stopwatch
+
+    def parts(self, pace: Pace) -> tuple[Parts, int | None]:
+        """Where the time goes, and the bytes at most in use on the GPU.
+
+        A GPU is waited for at every part's end, so the whole is slower. Memory of a CPU cannot be told apart: None.
+        """
+        steps = pace.steps * pace.turns
+        profiler = PartsProfiler(self.device, steps)
+        on_gpu = self.device.type == "cuda"
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        self._run(Stopwatch(pace._replace(steps=steps, turns=1), self.device, {}, profiler))
+        return profiler.parts(), torch.cuda.max_memory_allocated(self.device) if on_gpu else None
+
+    def _run(self, stopwatch: Stopwatch) -> None:
+        # What a trainer switches for the whole process would otherwise stay for the configurations beside it.
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(False)
+        self.model.train()  # a phase of the last run may have left parts of it in eval mode
+        trainer = self._cli.instantiate_trainer(
+            profiler=stopwatch.profiler,
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
+            min_epochs=None,
+            min_steps=None,
+            enable_model_summary=False,
+        )
+        every: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        every[:] = [*(callback for callback in every if not isinstance(callback, OUTSIDE_THE_STEPS)), stopwatch]
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            for callback in every:
+                if isinstance(callback, RichProgressBar):
+                    callback._console_kwargs = {"file": nowhere, "force_terminal": True}
+            try:
+                trainer.fit(self.model, datamodule=self.data)
+            finally:
+                rich.reconfigure()  # the bar has given its console to everyone

@@ -1,0 +1,1 @@
+"""``kdlight compare``: finished runs as a table and a picture."""

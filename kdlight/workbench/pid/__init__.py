@@ -1,0 +1,1 @@
+"""``kdlight pid``: the partial information decomposition of finished runs, or of arrays."""

@@ -1,0 +1,1 @@
+"""How exact the PID solver and its estimates are, and what they cost."""

@@ -1,0 +1,204 @@
+"""What the BROJA solver costs, beside others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
+
+Seconds are those of one CPU core in this process. Beside kdlight, where they are installed (``pip install -e
+'.[bench]'``): dit by its cone route, and the program that the RID authors solve by cvxpy, written anew from its
+formula, with the solver that cvxpy chooses and, as theirs, SCS. The error is that of the redundant information against
+kdlight's at a gap of 1e-9 bits.
+"""
+
+import argparse
+import functools
+import importlib
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kdlight.information.broja_solver import broja
+from kdlight.information.entropies import Array, mutual_information
+from kdlight.workbench.pid_study.joints import peaked, sparse
+
+#: (target, first source, second source), the tolerance in bits.
+SIZES = (
+    ((2, 2, 2), 1e-6),
+    ((4, 4, 4), 1e-6),
+    ((10, 10, 10), 1e-6),
+    ((10, 20, 20), 1e-6),
+    ((10, 50, 50), 1e-6),
+    ((100, 50, 50), 1e-4),
+    ((100, 100, 100), 1e-4),
+)
+BATCH = 100
+
+
+class Timed(NamedTuple):
+    """CPU seconds, and what came out."""
+
+    seconds: float
+    result: Any
+
+
+def timed(function: Callable[[], Any], *, least: float = 0.3) -> Timed:
+    """The shortest of as many runs as `least` seconds hold, but of one at least."""
+    best, spent, result = float("inf"), 0.0, None
+    while result is None or spent < least:
+        started = time.process_time()
+        result = function()
+        seconds = time.process_time() - started
+        best, spent = min(best, seconds), spent + max(seconds, 1e-6)
+    return Timed(best, result)
+
+
+def by_cvxpy(joint: Array, solver: str | None) -> float:
+    """The redundant information in bits of the program that the RID authors solve.
+
+    Minimise sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|) over Q with the tables of P, in nats; their estimator is that of
+    Liang et al., 2023 (arXiv 2302.12247).
+
+    Args:
+        joint: Axes (first source, second source, target).
+        solver: One of cvxpy's; None: its choice.
+    """
+    cvxpy = importlib.import_module("cvxpy")
+    classes = joint.shape[2]
+    tables = [cvxpy.Variable(joint.shape[:2], nonneg=True) for _ in range(classes)]
+    mean = sum(tables) / classes
+    divergence = sum(cvxpy.sum(cvxpy.rel_entr(table, mean)) for table in tables)
+    constraints = [cvxpy.sum(sum(tables)) == 1]
+    for label, table in enumerate(tables):
+        constraints.append(cvxpy.sum(table, axis=1) == joint[:, :, label].sum(axis=1))
+        constraints.append(cvxpy.sum(table, axis=0) == joint[:, :, label].sum(axis=0))
+    cvxpy.Problem(cvxpy.Minimize(divergence), constraints).solve(solver=solver)
+    found = np.stack([np.maximum(table.value, 0) for table in tables], axis=2)
+    found /= found.sum()
+    together = mutual_information(found.reshape(-1, classes))
+    return mutual_information(found.sum(axis=1)) + mutual_information(found.sum(axis=0)) - together
+
+
+def by_dit(joint: Array) -> float:
+    """The redundant information in bits by dit's cone program (Makkeh et al., 2018)."""
+    dit = importlib.import_module("dit")
+    symbols = [[f"{place:03d}" for place in range(size)] for size in joint.shape]
+    places = np.argwhere(joint > 0)
+    outcomes = [tuple(names[place] for names, place in zip(symbols, cell, strict=True)) for cell in places]
+    distribution = dit.Distribution(outcomes, joint[joint > 0])
+    unique = dit.pid.PID_BROJA._measure(distribution, ((0,), (1,)), (2,), method="cone")
+    return mutual_information(joint.sum(axis=1)) - float(unique[(0,)])
+
+
+def rivals() -> dict[str, Callable[[Array], float]]:
+    """The installed ones, by name."""
+    found: dict[str, Callable[[Array], float]] = {}
+    if importlib.util.find_spec("cvxpy") is not None:
+        found["RID authors' program, cvxpy"] = functools.partial(by_cvxpy, solver=None)
+        found["RID authors' program, cvxpy, SCS"] = functools.partial(by_cvxpy, solver="SCS")
+    if importlib.util.find_spec("dit") is not None and importlib.util.find_spec("ecos") is not None:
+        found["dit, cone"] = by_dit
+    for solve in found.values():
+        solve(sparse(2, 2, seed=3))  # what is imported on the first call is not timed
+    return found
+
+
+def lines(largest_rival: int) -> Iterator[str]:
+    """The table in Markdown, row by row.
+
+    Args:
+        largest_rival: Cells of the largest joint that others are given: they take minutes, and gigabytes, beyond.
+    """
+    yield "| target x first x second | joint | solver | seconds | gap | error | times kdlight |"
+    yield "|---|---|---|---|---|---|---|"
+    others = rivals()
+    for (classes, first, second), tolerance in SIZES:
+        size = f"{classes} x {first} x {second}"
+        for kind, joint in (
+            ("correlated", peaked(classes, first, copied=0.5, seed=3)),
+            ("sparse", sparse(first, classes, seed=3)),
+        ):
+            assert joint.shape == (first, second, classes)
+            own = timed(functools.partial(broja, joint, tolerance=tolerance))
+            known = joint.size <= 25_000
+            truth = broja(joint, tolerance=1e-9).redundant if known else None
+            error = f"{abs(own.result.redundant - truth):.0e}" if known else ""
+            yield f"| {size} | {kind} | kdlight | {own.seconds:.4f} | {own.result.gap:.0e} | {error} | |"
+            for name, solve in others.items() if joint.size <= largest_rival else ():
+                yield _rival(f"| {size} | {kind} | {name}", solve, joint, truth, own.seconds)
+    batch = np.stack([peaked(10, 10, copied=0.5, seed=seed) for seed in range(BATCH)])
+    own = timed(functools.partial(broja, batch, tolerance=1e-6))
+    size = f"{BATCH} joints of 10 x 10 x 10"
+    yield f"| {size} | correlated | kdlight | {own.seconds:.4f} | {own.result.gap.max():.0e} | | |"
+
+
+def stage_seconds(samples: int = 10_000, width: int = 16_384, fitted: int = 2_000) -> Iterator[str]:
+    """What `PIDMonitor` spends on one stage of the student beyond the forward passes, as it comes: in batches.
+
+    Args:
+        samples: Images that are counted.
+        width: float32 numbers of an image, as 16 channels of 32 x 32.
+        fitted: Training images on which the clusters are fitted.
+    """
+    from kdlight.information.atoms import estimated_atoms
+    from kdlight.information.discretizer import Discretizer
+    from kdlight.information.histogram import joint_histogram
+
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((10, width), dtype=np.float32)
+
+    def features(target: Any) -> Any:
+        return directions[target] + 4 * rng.standard_normal((len(target), width), dtype=np.float32)
+
+    def mistaken(target: Any) -> Any:
+        return np.where(rng.random(len(target)) < 0.8, target, rng.integers(0, 10, len(target)))
+
+    target = rng.integers(0, 10, samples)
+    learned = rng.integers(0, 10, fitted)
+    rows = features(learned)
+    fit = timed(lambda: Discretizer(clusters=10).fit(rows, learned), least=0.0)
+    parts, applying = [], 0.0
+    for batch in np.array_split(target, max(samples // 250, 1)):
+        rows = features(mistaken(batch))
+        applied = timed(functools.partial(fit.result.transform, rows), least=0.0)
+        applying += applied.seconds
+        parts.append(applied.result)
+    counts = joint_histogram(mistaken(target), np.concatenate(parts), target)
+    atoms = timed(functools.partial(estimated_atoms, counts), least=0.0)
+    total = fit.seconds + applying + atoms.seconds
+    yield f"one stage, {samples:,} samples of {width:,} numbers, 10 clusters, {fitted:,} others to fit them:"
+    yield f"clusters {fit.seconds:.2f}, symbols {applying:.2f}, atoms with intervals {atoms.seconds:.2f}, "
+    yield f"together {total:.2f} seconds of one CPU core"
+
+
+def _rival(row: str, solve: Callable[[Array], float], joint: Array, truth: float | None, own_seconds: float) -> str:
+    try:
+        theirs = timed(functools.partial(solve, joint))
+    except Exception as failure:  # whatever a rival raises belongs into its row
+        return f"{row} | failed: {type(failure).__name__} | | | |"
+    error = "" if truth is None else f"{abs(theirs.result - truth):.0e}"
+    return f"{row} | {theirs.seconds:.4f} | | {error} | {theirs.seconds / own_seconds:.0f} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        "python -m kdlight.workbench.pid_study.solver_benchmark",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--largest_rival",
+        type=int,
+        default=4_000,
+        metavar="CELLS",
+        help="largest joint that other solvers get; 25,000 (10 x 50 x 50) takes them minutes",
+    )
+    parser.add_argument("--stage", action="store_true", help="instead: what PIDMonitor spends on one stage")
+    options = parser.parse_args(arguments)
+    for line in stage_seconds() if options.stage else lines(options.largest_rival):
+        print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

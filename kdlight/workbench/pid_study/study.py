@@ -1,0 +1,84 @@
+"""How far estimated PID atoms lie from the truth: ``python -m kdlight.workbench.pid_study.study``.
+
+Joints of known decomposition are sampled many times and estimated from each sample. Printed are bias, standard
+deviation and coverage of the plug-in and the corrected atoms; ``--plot`` draws bias and standard deviation against the
+number of samples and of bins.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kdlight.information.entropies import Array
+from kdlight.workbench.pid_study.estimates import ATOMS, estimated
+from kdlight.workbench.pid_study.joints import classifiers, clusters, peaked, sparse
+
+
+def joints() -> dict[str, Array]:
+    """The joints of the table, by name."""
+    return {
+        "classifiers, 10x10x10": classifiers(10, first=0.9, second=0.8, copied=0.6),
+        "independent, 10x10x10": np.full((10, 10, 10), 1e-3),
+        "conditionally independent, 10x10x10": peaked(10, 10),
+        "sparse, 10x10x10": sparse(10, 10),
+        "100 classes in clusters, 10x10x100": clusters(100, 10, kept=0.7, copied=0.5),
+    }
+
+
+HEADINGS = (
+    *("joint", "N", "atom", "truth", "bias plug-in", "bias corrected", "sd plug-in", "sd corrected"),
+    *("coverage plug-in", "coverage corrected", "called mostly bias"),
+)
+
+
+def table(samples: Sequence[int], repetitions: int) -> Iterator[str]:
+    """The lines of the table, in Markdown, as they are computed."""
+    yield f"| {' | '.join(HEADINGS)} |"
+    yield "|" + "---|" * len(HEADINGS)
+    for name, joint in joints().items():
+        for size in samples:
+            found = estimated(joint, size, repetitions)
+            both = (found.plug_in, found.corrected)
+            for place, atom in enumerate(ATOMS):
+                cells = [name, f"{size:,}", atom, f"{found.truth[place]:.4f}"]
+                cells += [f"{found.bias(estimate)[place]:+.4f}" for estimate in both]
+                cells += [f"{estimate[:, place].std(ddof=1):.4f}" for estimate in both]
+                cells += [f"{found.coverage(estimate)[place]:.2f}" for estimate in both]
+                cells.append(f"{found.flagged:.0%}" if atom == "Syn" else "")
+                yield f"| {' | '.join(cells)} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study."""
+    parser = argparse.ArgumentParser(
+        "python -m kdlight.workbench.pid_study.study",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--repetitions", type=int, default=200, help="samples of each joint; for the plot a quarter")
+    parser.add_argument(
+        "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="sizes of a sample"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw bias and deviation against samples and bins")
+    options = parser.parse_args(arguments)
+    if options.repetitions < 8 or min(options.samples) < 4:
+        print("pid_study: expected at least 8 repetitions and 4 samples", file=sys.stderr)
+        return 2
+    started = time.process_time()
+    for line in table(options.samples, options.repetitions):
+        print(line, flush=True)
+    if options.plot is not None:
+        from kdlight.workbench.pid_study.picture import save_study_picture
+
+        save_study_picture(options.plot, options.repetitions // 4)
+        print(f"saved {options.plot}")
+    print(f"{options.repetitions} repetitions, {time.process_time() - started:.0f} seconds of one CPU core")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

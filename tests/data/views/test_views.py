@@ -1,0 +1,174 @@
+"""Views are drawn, kept, replayed and made outside of training, bit for bit as training sees them."""
+
+import json
+
+import pytest
+import torch
+
+from kdlight.data.base.samples import Samples
+from kdlight.data.digits import DigitsDataModule
+from kdlight.data.views.crops import crop, draw, flip
+from kdlight.streams import seeded_generator
+from tests.data.test_digits import Linear, trainer
+
+
+def module(**options: object) -> DigitsDataModule:
+    data = DigitsDataModule(**{"augment": True, **options})  # type: ignore[arg-type]
+    data.setup("fit")
+    return data
+
+
+def trained(data: DigitsDataModule, epochs: int, *, views: int = 1, strong: bool = False) -> Linear:
+    model = Linear()
+    model.views, model.strong_view = views, strong  # type: ignore[assignment]
+    trainer(max_epochs=epochs, limit_val_batches=0).fit(model, datamodule=data)
+    return model
+
+
+class Mirrored(DigitsDataModule):
+    mirror = True
+
+
+def test_a_view_is_the_crop_and_flip_of_seed_epoch_and_view() -> None:
+    data = Mirrored(augment=True, seed=3)
+    data.setup("fit")
+    raw = data.split("train").batch(torch.tensor([700, 3, 77]))
+    seen = data.augmented(raw, epoch=5, views=2).images.chunk(2)
+    for view, images in enumerate(seen):
+        draws = draw(data.train_size, padding=1, flip=True, generator=seeded_generator(3, 5, view + 1))
+        expected = flip(crop(raw.images, draws.shifts[raw.index], padding=1), draws.flipped[raw.index])
+        assert images.equal(expected)
+
+
+@pytest.mark.parametrize(
+    ("views", "strong", "names"),
+    [
+        (1, False, ["0.shifts"]),
+        (2, False, ["0.shifts", "1.shifts"]),
+        (2, True, ["0.shifts", "1.shifts", "strong.operations", "strong.strengths", "strong.cutout"]),
+    ],
+)
+def test_the_views_made_outside_are_those_of_training(views: int, strong: bool, names: list[str]) -> None:
+    data = module()
+    parameters = data.view_parameters(1, views=views, strong=strong)
+    assert list(parameters) == names
+    assert {len(choice) for choice in parameters.values()} == {data.train_size}
+    assert parameters["0.shifts"].dtype == torch.uint8
+    batches = trained(data, 2, views=views, strong=strong).train_batches[18:]
+    made = list(data.training_views([b.index for b in batches], parameters, views=views, strong=strong))
+    assert len(made) == 18
+    for one, other in zip(batches, made, strict=True):
+        assert one.images.equal(other.images)
+        assert one.target.equal(other.target)
+        assert len(one.images) == views * len(one.target)
+
+
+def test_replayed_views_come_round_while_the_shuffle_goes_on() -> None:
+    kept = [module(seed=7).view_parameters(epoch) for epoch in (0, 1)]
+    data, fresh = module(seed=1), module(seed=1)
+    data.replay(kept)
+    replayed, drawn = trained(data, 3).train_batches, trained(fresh, 3).train_batches
+    assert all(one.index.equal(other.index) for one, other in zip(replayed, drawn, strict=True))
+    assert not any(one.images.equal(other.images) for one, other in zip(replayed, drawn, strict=True))
+    for epoch in range(3):
+        part = replayed[18 * epoch : 18 * (epoch + 1)]
+        for one, other in zip(part, data.training_views([b.index for b in part], kept[epoch % 2]), strict=True):
+            assert one.images.equal(other.images)
+
+
+def test_without_augmentation_there_are_no_parameters() -> None:
+    data = module(augment=False)
+    assert data.view_parameters(0, views=2, strong=True) == {}
+    data.replay([{}])
+    (batch,) = data.training_views([torch.tensor([4, 2])], {}, views=2)
+    raw = data.normalized(data.split("train").batch(torch.tensor([4, 2])))
+    assert batch.images.equal(raw.images.repeat(2, 1, 1, 1))
+
+
+def test_views_of_something_else_are_refused() -> None:
+    data = module()
+    good = data.view_parameters(0)
+    for wrong, message in [
+        ([], "needs the views of at least one epoch"),
+        ([good, {}], r"need 0\.shifts, but were given none"),
+        ([{**good, "0.flipped": torch.zeros(1137)}], r"were given 0\.shifts, 0\.flipped"),
+        ([{"0.shifts": good["0.shifts"][:-1]}], r"0\.shifts of the shape \(1137, 2\), but were given \(1136, 2\)"),
+    ]:
+        with pytest.raises(ValueError, match=message) as caught:
+            data.replay(wrong)  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="for views=2, strong=False"):
+        next(data.training_views([torch.tensor([0])], good, views=2))
+    data.replay([good])
+    with pytest.raises(ValueError, match="for views=2, strong=False"):
+        data.augmented(data.split("train").batch(torch.tensor([0])), epoch=0, views=2)
+
+
+def test_the_transform_is_told_from_others() -> None:
+    told = [
+        module().transform_identity(),
+        module().transform_identity(views=2),
+        module().transform_identity(views=2, strong=True),
+        module(augment=False).transform_identity(),
+        module(mean=(0.5,)).transform_identity(),
+        module(std=(0.5,)).transform_identity(),
+        Mirrored(augment=True).transform_identity(),
+    ]
+    texts = [json.dumps(identity, sort_keys=True) for identity in told]
+    assert len(set(texts)) == len(texts)
+    assert texts[0] == json.dumps(module(seed=4, batch_size=9).transform_identity(), sort_keys=True)
+    assert json.loads(texts[0]) == told[0]
+
+
+def test_the_training_images_are_told_from_others_whatever_their_labels() -> None:
+    whole = module().train_sha256()
+    assert whole == module(labels=False, seed=3, augment=False).train_sha256()
+    assert whole == module(label_noise=0.5).train_sha256()
+    assert len({whole, module(val_size=299).train_sha256(), module(train_per_class=9).train_sha256()}) == 3
+
+
+def samples() -> Samples:
+    return Samples(torch.zeros(10, 3, 4, 4, dtype=torch.uint8), torch.arange(10), {"coarse": torch.arange(10) // 5})
+
+
+@pytest.mark.parametrize(("free", "moves"), [(4 * 480, True), (4 * 480 - 1, False)])
+def test_samples_move_to_the_device_where_they_take_a_quarter_of_what_is_free(free: int, moves: bool) -> None:
+    asked: list[torch.device] = []
+
+    def bytes_free(device: torch.device) -> int:
+        asked.append(device)
+        return free
+
+    device = torch.device("meta")  # any device that is not the CPU
+    placed = samples().placed(device, free=bytes_free)
+    assert asked == [device]
+    assert {tensor.device for tensor in (placed.images, placed.target, placed.targets["coarse"])} == {
+        device if moves else torch.device("cpu")
+    }
+    assert placed.device.type == ("meta" if moves else "cpu")
+
+
+def test_label_noise_replaces_exactly_its_share_by_other_classes() -> None:
+    clean, other = module(), module(label_noise=0.3, seed=9)
+    true, noisy = clean.split("train").target, other.split("train").target
+    wrong = true != noisy
+    assert int(wrong.sum()) == round(0.3 * 1137)
+    steps = (noisy - true)[wrong] % 10
+    counts = steps.bincount(minlength=10)
+    assert counts[0] == 0
+    # Of 341 each other class gets 37.9, with a standard deviation of 5.8.
+    assert (counts[1:] - 341 / 9).abs().max() < 4 * 5.8
+    assert other.split("val").target.equal(clean.split("val").target)
+    assert module(label_noise=0.3).split("train").target.equal(noisy)
+    assert (module(label_noise=1.0).split("train").target != true).all()
+    other.setup("test")
+    clean.setup("test")
+    assert other.split("test").target.equal(clean.split("test").target)
+
+
+@pytest.mark.parametrize(
+    "options", [{"label_noise": 1.5}, {"label_noise": -0.1}, {"label_noise": 0.1, "labels": False}]
+)
+def test_label_noise_that_cannot_be_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"label_noise must be in \[0, 1\], and 0 without labels, but is"):
+        DigitsDataModule(**options)  # type: ignore[arg-type]

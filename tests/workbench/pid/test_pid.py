@@ -1,0 +1,163 @@
+"""`kdlight pid` of arrays and of finished networks."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from kdlight.__main__ import main
+from kdlight.models.zoo.resnet import resnet8
+from kdlight.runs.folder import RunFolder
+from kdlight.workbench.finished import FinishedRun
+
+SHAPE = (1, 8, 8)
+QUICK = ("--clusters=2", "--fit_samples=100")
+LOGITS = ("--symbols=predictions",)
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 2, (2, 2000))
+    for name, values in (("first", first), ("second", second), ("target", first ^ second)):
+        np.save(tmp_path / f"{name}.npy", values)
+    return tmp_path
+
+
+def of_arrays(folder, *options):
+    files = [f"--{name}={folder / f'{name}.npy'}" for name in ("first", "second", "target")]
+    return main(["pid", *files, *options])
+
+
+def test_xor_is_synergy(arrays, capsys):
+    assert of_arrays(arrays, f"--json={arrays / 'out/pid.json'}", f"--plot={arrays / 'out/pid.png'}") == 0
+    report = json.loads((arrays / "out/pid.json").read_text())
+    assert report["samples"] == 2000
+    assert report["atoms"]["synergistic"] == pytest.approx(1, abs=0.01)
+    assert report["atoms"]["redundant_i_mmi"] == pytest.approx(0, abs=0.01)
+    assert (arrays / "out/pid.png").read_bytes().startswith(b"\x89PNG")
+    assert "synergistic" in capsys.readouterr().out
+
+
+def test_features_are_clustered_on_the_other_half(arrays):
+    """Features without any information have none, however many clusters are fitted to them."""
+    rng = np.random.default_rng(1)
+    target = rng.integers(0, 2, 2000)
+    np.save(arrays / "first.npy", np.eye(2, 6)[target] + 0.05 * rng.standard_normal((2000, 6)))
+    np.save(arrays / "second.npy", rng.standard_normal((2000, 6)))
+    np.save(arrays / "target.npy", target)
+    options = ["--symbols=probe", f"--json={arrays / 'pid.json'}"]
+    assert of_arrays(arrays, *options) == 0
+    report = json.loads((arrays / "pid.json").read_text())
+    assert report["samples"] == 1000
+    assert report["atoms"]["information_first"] == pytest.approx(1, abs=0.01)
+    assert report["atoms"]["information_second"] < 0.01
+
+
+def run_of(folder, seed, **method):
+    """What a finished run leaves behind, as far as it matters."""
+    torch.manual_seed(seed)
+    run = RunFolder(folder)
+    run.checkpoints.mkdir(parents=True)
+    model = resnet8(10, SHAPE)
+    weights = {f"student.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"state_dict": weights}, run.checkpoint("last"))
+    network = {"class_path": "kdlight.models.resnet8", "init_args": {"num_classes": 10, "image_shape": list(SHAPE)}}
+    config = {
+        "trainer": {"callbacks": None},
+        "model": {"class_path": "kdlight.methods.KD", "init_args": {"student": network, **method}},
+        "data": {"class_path": "kdlight.data.DigitsDataModule", "init_args": {"val_size": 100, "train_per_class": 20}},
+    }
+    run.config.write_text(yaml.safe_dump(config))
+    return network
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    network = run_of(folder / "teacher", 0)
+    weights = str(folder / "teacher/checkpoints/last.ckpt")
+    run_of(folder / "student", 1, teacher=network, teacher_weights=weights)
+    return folder
+
+
+def of_networks(runs, folder, *options):
+    file = folder / "pid.json"
+    assert main(["pid", f"--student={runs / 'student'}", "--samples=60", *QUICK, f"--json={file}", *options]) == 0
+    return json.loads(file.read_text())
+
+
+def test_each_stage_against_each(runs, tmp_path, capsys):
+    report = of_networks(runs, tmp_path, f"--plot={tmp_path / 'pid.png'}")
+    places = ["stage1", "stage2", "stage3", "embedding", "logits"]
+    assert list(report["matrix"]) == places
+    for row in report["matrix"].values():
+        assert list(row) == places
+        informations = [cell["information_teacher"] for cell in row.values()]
+        assert max(informations) == pytest.approx(min(informations), abs=1e-9)
+    assert report["samples"] == 60
+    assert (tmp_path / "pid.png").read_bytes().startswith(b"\x89PNG")
+    shown = capsys.readouterr()
+    assert "stage3" in shown.out
+    assert len(shown.err.splitlines()) >= 1  # 60 samples are few, and that is said
+
+
+def test_a_network_by_its_run_its_checkpoint_or_its_weights(runs, tmp_path):
+    run = FinishedRun.at(runs / "student")
+    expected = run.teacher().sha256()
+    assert run.student().sha256() != expected
+    assert FinishedRun.at(runs / "teacher").student().sha256() == expected
+    checkpoint = runs / "teacher/checkpoints/last.ckpt"
+    assert FinishedRun.at(checkpoint).student().sha256() == expected
+    weights = tmp_path / "weights.pt"
+    torch.save(FinishedRun.at(checkpoint).student().model.state_dict(), weights)
+    assert not FinishedRun.has_run(weights)
+    assert of_networks(runs, tmp_path, f"--teacher={weights}", *LOGITS)["teacher_sha256"] == expected
+
+
+def test_data_can_be_changed_and_a_network_equals_itself(runs, tmp_path):
+    options = ["--split=val", "--data.val_size", "80", f"--teacher={runs / 'student'}", "--samples=1000", *LOGITS]
+    report = of_networks(runs, tmp_path, *options)
+    assert report["samples"] == 80
+    for place, row in report["matrix"].items():
+        assert row[place]["unique_teacher"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "expected either --first, --second and --target, or --student"),
+        (["--first=a.npy"], "expected either"),
+        (["--first=a.npy", "--second=a.npy", "--target=a.npy"], "a.npy does not exist"),
+        (["--student=nowhere"], "nowhere does not exist"),
+        (["--student={runs}"], "config.yaml is missing"),
+        (["--student={runs}/teacher"], "was trained without a teacher; name one with --teacher RUN"),
+        (["--student={runs}/student", "--data.val_siz=3"], "val_siz"),
+        (["--student={runs}/student", "--sample=3"], "no option --sample"),
+        (["--student={runs}/student", "--samples=3"], "expected at least 4, got 3"),
+        (["--student={runs}/student", "--plot=pid.xyz"], "expected a picture format among"),
+    ],
+)
+def test_errors_are_one_line(runs, options, message, capsys):
+    assert main(["pid", *(option.format(runs=runs) for option in options)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kdlight: ")
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("target", np.zeros((2000, 2), int), "one-dimensional target of one length"),
+        ("first", np.zeros(5, int), "one length, got shapes"),
+        ("first", np.full((2000, 3), np.nan), "expected finite numbers"),
+        ("second", np.array(["a"] * 2000), ""),
+    ],
+)
+def test_arrays_that_do_not_fit(arrays, name, values, message, capsys):
+    np.save(arrays / f"{name}.npy", values)
+    assert of_arrays(arrays) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
