@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from kdlight.cli.messages import DEBUG, report_errors
+
 # Command: (module whose `main(argv)` runs it, one line of help).
 COMMANDS = {
     "fit": ("kdlight.cli.run", "train a student (or a teacher) and test it"),
@@ -28,7 +30,8 @@ kdlight fit --config configs/digits/rid.yaml       run an experiment
 kdlight fit --config FILE --trainer.max_epochs 3   any value can be overridden
 kdlight fit --config FILE --print_config           print the resolved configuration
 kdlight fit --config FILE --ckpt_path last         go on where a stopped run ended
-kdlight COMMAND --help                             every option of a command"""
+kdlight COMMAND --help                             every option of a command
+kdlight COMMAND … --debug                          show the traceback of an error"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,9 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Threads that spin while they wait starve one another where cores are shared, and small networks then train many
     # times slower. It has to be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    runner = importlib.import_module(COMMANDS[command][0]).main
-    code: int = runner(arguments)
-    return code
+    if "--debug" in arguments:
+        arguments.remove("--debug")
+        os.environ[DEBUG] = "1"  # the processes of a distributed run inherit it
+    with report_errors() as outcome:
+        importlib.import_module(COMMANDS[command][0]).main(arguments)
+    return outcome.code
 
 
 if __name__ == "__main__":

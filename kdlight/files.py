@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kdlight.errors import UserError
+
 PART = ".part"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class DiskFullError(OSError):
+class DiskFullError(UserError, OSError):
     """There is no space for a file of a run."""
 
 

@@ -17,6 +17,7 @@ from kdlight.caching.outputs import encode
 from kdlight.caching.store import DESCRIPTION, Store
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
 from kdlight.models.frozen import Frozen
 
 LOCK_SECONDS = 20  # well below the time after which processes that wait for one another give up
@@ -61,13 +62,13 @@ class Filling:
         """Make the cache if it is not there; runs that want the same one wait for the first.
 
         Raises:
-            ValueError: If the folder holds something else, or not every process sees it.
+            UserError: If the folder holds something else, or not every process sees it.
         """
         if self._is_there():
             return
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         if self.folder.is_file() or (names and DESCRIPTION not in names):
-            raise ValueError(
+            raise UserError(
                 f"{self.folder} is no teacher cache, and not empty: expected a folder of its own; name another path"
             )
         lock = self._lock()
@@ -114,7 +115,7 @@ class Filling:
             self._begin(draft)
         self.trainer.strategy.barrier("teacher cache begun")
         if not draft.is_dir():
-            raise ValueError(
+            raise UserError(
                 f"process {self.trainer.global_rank} does not see {draft}: expected a disk that all processes share; "
                 "choose another path"
             )
@@ -173,7 +174,7 @@ class Filling:
         encoded = encode(computed, self.lesson.fields, top=self.key["top"], dtype=kind)
         for name, values in encoded.items():
             if not values.isfinite().all():
-                raise ValueError(
+                raise UserError(
                     f"the teacher's {name} is not finite in {self.key['precision']}: expected finite numbers; set "
                     "teacher_cache.precision to float32, or check the teacher"
                 )

@@ -13,6 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from kdlight.errors import UserError
+from kdlight.files import DiskFullError
+
 DESCRIPTION, VIEWS = "cache.json", "views.safetensors"
 
 
@@ -37,13 +40,13 @@ class Store:
         """Read the description of what is there.
 
         Raises:
-            ValueError: If it cannot be read.
+            UserError: If it cannot be read.
         """
         try:
             content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
             return cls(folder, {name: content[name] for name in ("key", "outputs", "filled", "sha256")})
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{folder / DESCRIPTION} does not describe a teacher cache: {error!r}; remove the folder, the next run "
                 "makes it anew"
             ) from error
@@ -59,20 +62,18 @@ class Store:
             outputs: By name (shape, type) of an array.
 
         Raises:
-            OSError: If the disk has no room for it.
-            ValueError: If something else has its name.
+            DiskFullError: If the disk has no room for it.
+            UserError: If something else has its name.
         """
         if folder.exists() and not (folder / DESCRIPTION).is_file():
-            raise ValueError(
-                f"{folder} is in the way: expected no such file or folder, it is no begun cache; remove it"
-            )
+            raise UserError(f"{folder} is in the way: expected no such file or folder, it is no begun cache; remove it")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         store = cls(folder, {"key": key, "outputs": outputs, "filled": 0, "sha256": {}})
         needed, free = sum(map(store.nbytes, outputs)), shutil.disk_usage(folder).free
         if needed > free:
             shutil.rmtree(folder)
-            raise OSError(
+            raise DiskFullError(
                 f"the teacher cache {folder.with_suffix('')} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are "
                 "free: choose another path, fewer views, `top` classes, or a method that reads less of the teacher"
             )
@@ -140,7 +141,7 @@ class Store:
         """Compare the files with their sums.
 
         Raises:
-            ValueError: If one is missing or another.
+            UserError: If one is missing or another.
         """
         try:
             found = self.sums()
@@ -148,7 +149,7 @@ class Store:
             found = {Path(error.filename).name: "no file"}
         for name, expected in self.description["sha256"].items():
             if found.get(name) != expected and name in found:
-                raise ValueError(
+                raise UserError(
                     f"{self.folder / name} is truncated or changed: expected sha256 {expected}, found {found[name]}; "
                     f"remove {self.folder}, the next run makes it anew"
                 )

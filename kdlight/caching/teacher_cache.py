@@ -21,6 +21,7 @@ from kdlight.caching.builder import Filling, Lesson
 from kdlight.caching.outputs import decode
 from kdlight.caching.store import Store
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 from kdlight.models.frozen import Frozen
 
@@ -36,7 +37,7 @@ class TeacherCache:
         precision: What is kept. float16 has three digits and reaches to 65,504.
 
     Raises:
-        ValueError: If a number is below 1, or the precision is another.
+        UserError: If a number is below 1, or the precision is another.
     """
 
     path: str
@@ -46,7 +47,7 @@ class TeacherCache:
 
     def __post_init__(self) -> None:
         if self.views < 1 or (self.top is not None and self.top < 1) or self.precision not in ("float16", "float32"):
-            raise ValueError(
+            raise UserError(
                 f"a teacher cache needs views and top of at least 1 and the precision float16 or float32, got "
                 f"{self.views}, {self.top}, {self.precision}"
             )
@@ -95,14 +96,14 @@ def opened(
     """Open a cache, after making it if there is none; every process of a distributed run makes its share.
 
     Raises:
-        ValueError: If what is there was made for another teacher, other images, another transform, or does not hold
+        UserError: If what is there was made for another teacher, other images, another transform, or does not hold
             what the method reads; or if its files changed.
         OSError: If the disk has no room for it.
     """
     folder = Path(settings.path).expanduser()
     folder = folder if folder.name else folder.resolve()
     if settings.top is not None and settings.top >= teacher.num_classes:
-        raise ValueError(
+        raise UserError(
             f"teacher_cache.top is {settings.top} of {teacher.num_classes} classes: expected fewer; null keeps all"
         )
     key = {
@@ -142,7 +143,7 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
             if isinstance(wanted, dict) and isinstance(found, dict):
                 differing = [part for part in wanted if wanted[part] != found.get(part)]
                 found, wanted = ({part: side.get(part) for part in differing} for side in (found, wanted))
-            raise ValueError(
+            raise UserError(
                 f"the teacher cache {store.folder} was made for {MADE_FOR[name]}: it has {found}, this run {wanted}; "
                 + REMEDY
             )
@@ -152,7 +153,7 @@ def _require_same_outputs(store: Store, filling: Filling) -> None:
     """Compute two images of the first view again: weights and names alone do not say what a network computes."""
     for name, expected in filling.sample(store.parameters()[0]).items():
         if name not in store.description["outputs"]:
-            raise ValueError(
+            raise UserError(
                 f"the teacher cache {store.folder} does not hold the teacher's {name.partition('.')[0]}, which this "
                 "method reads; give this run's cache another path"
             )
@@ -160,7 +161,7 @@ def _require_same_outputs(store: Store, filling: Filling) -> None:
         if not expected.is_floating_point():
             continue  # the classes of nearly equal logits may change places
         if found.shape != expected.shape or (found - expected).abs().max() > CLOSE * expected.abs().max():
-            raise ValueError(
+            raise UserError(
                 f"the teacher cache {store.folder} holds other {name} than this teacher computes on the same images: "
                 f"expected the same network and data; {REMEDY}"
             )

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
 from kdlight.information.discretizer import Method
 from kdlight.measuring.comparison import Comparison, Report
 from kdlight.measuring.filters import HasFilters
@@ -66,7 +67,7 @@ class PIDMonitor(Callback):
         untrained_teacher: Compare with that teacher as it was initialised.
 
     Raises:
-        ValueError: If a number is too small, or predictions are asked of something else than logits.
+        UserError: If a number is too small, or predictions are asked of something else than logits.
     """
 
     def __init__(
@@ -90,9 +91,9 @@ class PIDMonitor(Callback):
         least = {"every_n_epochs": (every_n_epochs, 1), "samples": (samples, 4), "fit_samples": (fit_samples, 2)}
         for name, (value, smallest) in least.items():
             if value is not None and value < smallest:
-                raise ValueError(f"PIDMonitor: expected {name} of at least {smallest}, got {value}")
+                raise UserError(f"PIDMonitor: expected {name} of at least {smallest}, got {value}")
         if symbols == "predictions" and (filtered or stages is None or list(stages) != ["logits"]):
-            raise ValueError(f"PIDMonitor: predictions are symbols of logits: expected stages [logits], got {stages}")
+            raise UserError(f"PIDMonitor: predictions are symbols of logits: expected stages [logits], got {stages}")
         self.every_n_epochs = every_n_epochs
         self.stages = stages
         self.filtered = filtered
@@ -109,20 +110,20 @@ class PIDMonitor(Callback):
         """Take the probe images from the validation split and the teacher's symbols of them.
 
         Raises:
-            ValueError: If neither the method nor this callback has a teacher, the data offer no probe images, stages
+            UserError: If neither the method nor this callback has a teacher, the data offer no probe images, stages
                 are asked for that there are not, or the teacher's features are not finite.
         """
         data: Any = getattr(trainer, "datamodule", None)
         if not isinstance(data, ImageDataModule):
-            raise ValueError(f"PIDMonitor takes its probe images from a kdlight data module, got {type(data).__name__}")
+            raise UserError(f"PIDMonitor takes its probe images from a kdlight data module, got {type(data).__name__}")
         self.teacher = getattr(pl_module, "teacher", None) or self.teacher
         if self.teacher is None:
-            raise ValueError(
+            raise UserError(
                 f"PIDMonitor measures against a teacher and {type(pl_module).__name__} has none: give the callback "
                 "teacher and teacher_weights"
             )
         if self.filtered and not isinstance(pl_module, HasFilters):
-            raise ValueError(
+            raise UserError(
                 f"PIDMonitor: filtered needs a method with filters and heads, such as RID, and "
                 f"{type(pl_module).__name__} has none; leave filtered out"
             )

@@ -8,8 +8,9 @@ from typing import Any
 from lightning.pytorch import LightningDataModule, Trainer
 
 from kdlight.caching.store import DESCRIPTION
-from kdlight.cli.messages import explained, quiet
+from kdlight.cli.messages import quiet
 from kdlight.cli.run import KdlightCLI
+from kdlight.errors import UserError
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner
 
@@ -34,11 +35,11 @@ class CacheCLI(KdlightCLI):
         """Make the cache where it is not there, check it where it is.
 
         Raises:
-            ValueError: If the method has no teacher, or the configuration names no cache.
+            UserError: If the method has no teacher, or the configuration names no cache.
         """
         cache = model.teacher_cache if isinstance(model, Distiller) else None
         if cache is None:
-            raise ValueError(
+            raise UserError(
                 f"kdlight cache: expected a method with a teacher and model.teacher_cache, got {type(model).__name__} "
                 "without; add --model.teacher_cache.path FOLDER"
             )
@@ -50,9 +51,7 @@ class CacheCLI(KdlightCLI):
             print(f"teacher cache {cache.path}: {size / 1e6:.1f} MB, {done}")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Make or check a cache; what a user can mend is said in at most three lines and returns 2."""
+def main(arguments: Sequence[str]) -> None:
+    """Make or check a cache."""
     quiet()
-    with explained() as outcome:
-        CacheCLI(["fit", *arguments[1:]])
-    return outcome.code
+    CacheCLI(["fit", *arguments[1:]])

@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 import yaml
 from lightning.pytorch.utilities import rank_zero_info
 
+from kdlight.errors import MissingFileError, UserError
+
 Fragments = Sequence[Any]
 SUFFIXES = (".yaml", ".yml")
 
@@ -48,8 +50,8 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
     A combination that is taken by itself is named in a line on the terminal.
 
     Raises:
-        FileNotFoundError: If a file does not exist; the message names who points at it.
-        ValueError: If a file is not a YAML mapping, or points at itself.
+        MissingFileError: If a file does not exist; the message names who points at it.
+        UserError: If a file is not a YAML mapping, or points at itself.
     """
     given = [part for file in files for part in _parts(Path(file), ())]
     parts = _with_combinations(given)
@@ -108,10 +110,10 @@ def _parts(file: Path, pointing: tuple[Path, ...]) -> list[Part]:
     """The files that a file includes, then the file itself, each with its pointers resolved."""
     content = _read(file, pointing)
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected a mapping such as 'trainer: …', got {type(content).__name__}")
+        raise UserError(f"{file}: expected a mapping such as 'trainer: …', got {type(content).__name__}")
     included = content.pop("include", [])
     if not isinstance(included, list):
-        raise ValueError(f"{file}: expected 'include' to be a list of YAML files, got {included!r}")
+        raise UserError(f"{file}: expected 'include' to be a list of YAML files, got {included!r}")
     pointing = (*pointing, file.resolve())
     below = [part for name in included for part in _parts(file.parent / name, pointing)]
     return [*below, Part(file, {key: _resolve(value, key, file, pointing) for key, value in content.items()})]
@@ -131,13 +133,13 @@ def _resolve(value: Any, key: str, file: Path, pointing: tuple[Path, ...]) -> An
 
 def _read(file: Path, pointing: tuple[Path, ...]) -> Any:
     if file.resolve() in pointing:
-        raise ValueError(f"{pointing[-1]}: points at {file}, which leads back to itself; remove one of the pointers")
+        raise UserError(f"{pointing[-1]}: points at {file}, which leads back to itself; remove one of the pointers")
     try:
         return yaml.load(file.read_text(encoding="utf-8"), _Loader) or {}
     except FileNotFoundError:
         where = f"{pointing[-1]} points at {file}, which" if pointing else str(file)
-        raise FileNotFoundError(f"{where} does not exist; expected a YAML configuration file") from None
+        raise MissingFileError(f"{where} does not exist; expected a YAML configuration file") from None
     except IsADirectoryError:
-        raise ValueError(f"{file} is a folder; expected a YAML configuration file") from None
+        raise UserError(f"{file} is a folder; expected a YAML configuration file") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None

@@ -1,19 +1,17 @@
 """What the user reads: errors in one to three lines, and no noise that kdlight could have spared."""
 
 import logging
+import os
 import re
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from kdlight.errors import UserError
 
-PACKAGE = Path(__file__).parents[1]
+DEBUG = "KDLIGHT_DEBUG"
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
 # Known noise of the stack, each with its reason.
@@ -42,24 +40,27 @@ class Outcome:
 
 
 @contextmanager
-def explained() -> Iterator[Outcome]:
-    """Say what went wrong without a traceback where kdlight itself noticed it, and set the exit code."""
+def report_errors() -> Iterator[Outcome]:
+    """Print a mistake of the user's in at most three lines, and set the exit code.
+
+    Any other error passes through: it is a bug, of kdlight or of the user's own method, and its traceback shows where.
+    With `KDLIGHT_DEBUG=1` in the environment every error passes through.
+    """
     outcome = Outcome()
     try:
         yield outcome
-    except SIGTERMException:
-        outcome.code = TERMINATED
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into SystemExit(1)
         outcome.code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else int(stop.code or 0)
-    except MisconfigurationException as error:  # Lightning's own checks of the trainer's arguments
-        outcome.code = USER_ERROR
-        _print_error(str(error))
     except Exception as error:
-        noticed = _noticed_by_kdlight(error) or _of_wandb(error) or _of_lost_process(error) or _of_the_disk(error)
-        if noticed is None:
+        if type(error).__name__ == "SIGTERMException":  # Lightning's, named so that it need not be imported here
+            outcome.code = TERMINATED
+            return
+        mistake = _mistake(error)
+        if mistake is None or os.environ.get(DEBUG, "0") not in ("", "0"):
             raise
         outcome.code = USER_ERROR
-        _print_error(str(noticed))
+        lines = [line for line in mistake.splitlines() if line.strip()]
+        print("kdlight: " + "\n".join(lines[:3]), file=sys.stderr)
 
 
 def quiet() -> None:
@@ -73,37 +74,19 @@ def quiet() -> None:
         )
 
 
-def _print_error(message: str) -> None:
-    lines = [line for line in message.splitlines() if line.strip()]
-    print("kdlight: " + "\n".join(lines[:3]), file=sys.stderr)
-
-
-def _noticed_by_kdlight(error: BaseException | None) -> BaseException | None:
-    """The exception of a chain that a check of kdlight raised: its traceback ends in the package."""
-    while error is not None:
-        frames = traceback.extract_tb(error.__traceback__)
-        if frames and isinstance(error, ValueError | OSError) and PACKAGE in Path(frames[-1].filename).parents:
-            return error
-        error = error.__cause__ or error.__context__
+def _mistake(error: BaseException) -> str | None:
+    """The message for the user, if the error or its stated cause is a mistake that the user can mend."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's own checks of the trainer's arguments
+        return str(error)
+    if type(error).__module__.startswith("wandb"):
+        return f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true"
+    if re.search(r"gloo.*(reset|closed) by peer", str(error)):
+        return "another process of this run has ended, and may have said why; go on with --ckpt_path last"
+    if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
+        return f"{error.filename}: {error.strerror}; expected a path that can be written to, name another"
     return None
-
-
-def _of_wandb(error: BaseException) -> BaseException | None:
-    """What W&B says when it has no account, with what to do."""
-    if not type(error).__module__.startswith("wandb"):
-        return None
-    return ValueError(f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true")
-
-
-def _of_the_disk(error: BaseException) -> BaseException | None:
-    """A path that cannot be made or opened, which only the user can mend."""
-    if not isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
-        return None
-    return OSError(f"{error.filename}: {error.strerror}; expected a path that can be written to, name another")
-
-
-def _of_lost_process(error: BaseException) -> BaseException | None:
-    """What gloo says when another process of a distributed run is gone."""
-    if not re.search(r"gloo.*(reset|closed) by peer", str(error)):
-        return None
-    return ConnectionError("another process of this run has ended, and may have said why; go on with --ckpt_path last")

@@ -14,9 +14,10 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from kdlight.cli.compose import compose
 from kdlight.cli.imports import nearest
-from kdlight.cli.messages import explained, quiet
+from kdlight.cli.messages import quiet
 from kdlight.cli.parse_errors import readable
 from kdlight.cli.parser import Parser, teacher_holders
+from kdlight.errors import MissingFileError, UserError
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.fit import equip, fit_and_test
 from kdlight.runs.folder import RunFolder, command_for, default_folder, latest, next_free
@@ -58,21 +59,21 @@ class KdlightCLI(LightningCLI):
         """Parse the arguments of `__init__`.
 
         Raises:
-            ValueError: If they are wrong; the message says where and what would be right.
+            UserError: If they are wrong; the message says where and what would be right.
         """
         options = sorted({action.dest for action in self._parser(args[0])._actions})
         top_level = {option.partition(".")[0] for option in options}
         for key in self.composed:
             if key not in top_level:
-                raise ValueError(
+                raise UserError(
                     f"no option '{key}' at the top level of {', '.join(self.files)}{nearest(key, top_level)}"
                 )
             if isinstance(self.composed[key], list):
-                raise ValueError(f"{', '.join(self.files)}: expected '{key}' to be a mapping, got a list")
+                raise UserError(f"{', '.join(self.files)}: expected '{key}' to be a mapping, got a list")
         try:
             self.config = parser.parse_args(args)
         except ArgumentError as error:
-            raise ValueError(readable(str(error), options)) from None
+            raise UserError(readable(str(error), options)) from None
 
     def _parse_ckpt_path(self) -> None:
         """Leave a checkpoint's hyper-parameters alone: the configuration says everything."""
@@ -94,7 +95,7 @@ class KdlightCLI(LightningCLI):
             if not fitting:
                 rank_zero_info(f"measuring {checkpoint}")
         elif not fitting and config.model.init_args.get("student_weights") is None:
-            raise ValueError(
+            raise UserError(
                 f"kdlight {self.subcommand} would measure an untrained student: give --ckpt_path best (or last, or a "
                 "path) or --model.student_weights"
             )
@@ -135,18 +136,16 @@ class KdlightCLI(LightningCLI):
         print(f"saved {self.folder.predictions}")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one of the four commands; what a user can mend is said in at most three lines and returns 2."""
+def main(arguments: Sequence[str]) -> None:
+    """Run one of the four commands."""
     quiet()
-    with explained() as outcome:
-        KdlightCLI(arguments)
-    return outcome.code
+    KdlightCLI(arguments)
 
 
 def require_file(path: str, remedy: str) -> None:
     """Say what to do about a checkpoint that is not there."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}; {remedy}")
+        raise MissingFileError(f"no checkpoint at {path}; {remedy}")
 
 
 def place_loggers(config: Any, folder: RunFolder) -> None:
@@ -172,6 +171,6 @@ def split_configs(options: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             file = next(remaining, None)
             if file is None:
-                raise ValueError(f"{option}: expected a YAML file behind it, got nothing")
+                raise UserError(f"{option}: expected a YAML file behind it, got nothing")
             files.append(file)
     return files, others

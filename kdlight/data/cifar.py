@@ -13,6 +13,7 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Samples
 from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
 from kdlight.data.sources.cifar_files import CIFAR10, CIFAR100, Layout, find_layout, read_files
+from kdlight.errors import MissingFileError, UserError
 
 CIFAR100_CLASSES = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
@@ -87,7 +88,7 @@ class CIFARDataModule(ImageDataModule):
         layout = find_layout(self.data_dir, self.layouts)
         if layout is None:
             folders = " nor ".join(f"{layout.folder}/" for layout in self.layouts)
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"neither {folders} is in {self.data_dir.absolute()}: set data_dir to the folder that holds one, or "
                 "run again with --data.download true"
             )
@@ -98,7 +99,7 @@ class CIFARDataModule(ImageDataModule):
                 + ", ".join(deviations)
             )
         if samples.target.max() >= self.num_classes:
-            raise ValueError(
+            raise UserError(
                 f"{self.data_dir / layout.folder} has the label {samples.target.max()}, but there are only "
                 f"{self.num_classes} classes: {how_to_fetch(self.data_dir / layout.folder)}"
             )

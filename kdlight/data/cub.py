@@ -15,6 +15,7 @@ from kdlight.data.base.files_module import ImageFilesDataModule
 from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import Listing, check_count
+from kdlight.errors import MissingFileError, UserError
 
 ARCHIVES = (
     Archive("CUB_200_2011.tgz", "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081", "CUB_200_2011"),
@@ -77,7 +78,7 @@ class CUBDataModule(ImageFilesDataModule):
     def _read(self, part: str, expected: int) -> ImageFiles:
         paths, labels, parts = map(self._column, ("images.txt", "image_class_labels.txt", "train_test_split.txt"))
         if not paths.keys() == labels.keys() == parts.keys():
-            raise ValueError(
+            raise UserError(
                 f"images.txt, image_class_labels.txt and train_test_split.txt in {self.root.absolute()} number "
                 f"different images: {self._mend}"
             )
@@ -91,7 +92,7 @@ class CUBDataModule(ImageFilesDataModule):
             mend=self._mend,
         )
         if len(target) and not 0 <= target.min() <= target.max() < CLASSES:
-            raise ValueError(
+            raise UserError(
                 f"image_class_labels.txt in {self.root.absolute()} has classes beside 1 to {CLASSES}: {self._mend}"
             )
         return self.files(self.root, Listing([f"images/{paths[number]}" for number in chosen], target))
@@ -100,13 +101,13 @@ class CUBDataModule(ImageFilesDataModule):
         """The second column of a published list by the first, which numbers images or classes."""
         path: Path = self.root / name
         if not path.is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{path.absolute()} is missing: set data_dir to the folder that holds CUB_200_2011/, or {self._mend}"
             )
         rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         broken = [place for place, row in enumerate(rows, 1) if len(row) != 2 or not row[0].isdigit()]
         if broken:
-            raise ValueError(f"{path.absolute()}: line {broken[0]} is not a number and a value: {self._mend}")
+            raise UserError(f"{path.absolute()}: line {broken[0]} is not a number and a value: {self._mend}")
         return {row[0]: row[1] for row in rows}
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 from kdlight.data.base.files_module import ImageFilesDataModule
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import check_classes, check_count, list_classes, list_images
+from kdlight.errors import MissingFileError
 
 TRAIN_IMAGES, TEST_IMAGES = 1_281_167, 50_000
 MEND = (
@@ -60,10 +61,10 @@ class ImageNetDataModule(ImageFilesDataModule):
         """Says where ImageNet comes from, where it is to be downloaded and not there.
 
         Raises:
-            FileNotFoundError: in that case.
+            MissingFileError: in that case.
         """
         if self.download and not (self.data_dir / "train").is_dir():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{self.data_dir.absolute()} has no train/, and ImageNet cannot be downloaded without an account: get "
                 "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from https://image-net.org and sort them into "
                 "class folders with torchvision.datasets.ImageNet"

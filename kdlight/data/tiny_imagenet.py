@@ -23,6 +23,7 @@ from kdlight.data.base.samples import Samples
 from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
 from kdlight.data.sources.image_files import decode
 from kdlight.data.sources.listing import Listing, check_classes, check_count, list_images
+from kdlight.errors import MissingFileError, UserError
 
 FOLDER = "tiny-imagenet-200"
 ARCHIVES = (
@@ -115,7 +116,7 @@ class TinyImageNetDataModule(ImageDataModule):
             name, _, rest = line.partition("\t")
             wnid = rest.partition("\t")[0]
             if wnid not in place:
-                raise ValueError(
+                raise UserError(
                     f"{self.root.absolute()}/val/val_annotations.txt: line {number} has the class {wnid!r}, which "
                     f"is not in wnids.txt: {self._mend}"
                 )
@@ -138,13 +139,13 @@ class TinyImageNetDataModule(ImageDataModule):
         try:
             images = decode_all(self.root, listing.paths, self.image_shape, f"decoding {FOLDER}/{folder}")
         except ValueError as error:
-            raise ValueError(f"{error}; {self._mend}") from error
+            raise UserError(f"{error}; {self._mend}") from error
         return Samples(images, listing.target)
 
     def _lines(self, name: str) -> list[str]:
         path = self.root / name
         if not path.is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{path.absolute()} is missing: set data_dir to the folder that holds {FOLDER}/, or {self._mend}"
             )
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -164,14 +165,14 @@ def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], to
         told: the progress bar's title.
 
     Raises:
-        ValueError: where a file is missing, broken, or of another size.
+        UserError: where a file is missing, broken, or of another size.
     """
     images = torch.empty(len(paths), *shape, dtype=torch.uint8)
 
     def fill(place: int) -> None:
         image = decode(root / paths[place])
         if image.shape != shape:
-            raise ValueError(f"{root / paths[place]} is {tuple(image.shape)}, but {shape} was expected")
+            raise UserError(f"{root / paths[place]} is {tuple(image.shape)}, but {shape} was expected")
         images[place] = image
 
     shown = rank_zero_only.rank == 0 and sys.stderr.isatty()  # type: ignore[attr-defined]

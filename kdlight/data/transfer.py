@@ -5,6 +5,7 @@ from typing import Any
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Split
 from kdlight.data.views.kinds import Views
+from kdlight.errors import UserError
 
 
 class TransferDataModule(ImageDataModule):
@@ -18,12 +19,12 @@ class TransferDataModule(ImageDataModule):
         evaluation: its classes, its validation split and its test set are those of the run.
 
     Raises:
-        ValueError: where images of the two differ in shape.
+        UserError: where images of the two differ in shape.
     """
 
     def __init__(self, train: ImageDataModule, evaluation: ImageDataModule) -> None:
         if train.image_shape != evaluation.image_shape:
-            raise ValueError(
+            raise UserError(
                 f"images to train on are {train.image_shape}, those to evaluate on {evaluation.image_shape}: expected "
                 "one shape; ImageFolderDataModule takes an image_size"
             )

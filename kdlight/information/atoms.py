@@ -34,7 +34,7 @@ def estimated_atoms(
         seed: of the resampling.
 
     Raises:
-        ValueError: as ``bootstrap``.
+        UserError: as ``bootstrap``.
 
     Warns:
         UserWarning: as ``bootstrap``, where the samples are few.

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from kdlight.errors import UserError
 from kdlight.information.bracket import Bracket
 from kdlight.information.decomposition import PID, Informations, decompose_joints
 from kdlight.information.entropies import Array, entropy
@@ -42,10 +43,10 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
         Atoms and gap in bits: floats for one joint, arrays for a batch.
 
     Raises:
-        ValueError: if ``joint`` is not a distribution or a batch of them, or the tolerance is not positive.
+        UserError: if ``joint`` is not a distribution or a batch of them, or the tolerance is not positive.
     """
     if not tolerance > 0:
-        raise ValueError(f"tolerance: expected a positive number of bits, got {tolerance}")
+        raise UserError(f"tolerance: expected a positive number of bits, got {tolerance}")
     return decompose_joints(joint, lambda table: _decompose(table, tolerance))
 
 

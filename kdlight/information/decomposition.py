@@ -96,7 +96,7 @@ def decompose_joints(joint: npt.ArrayLike, decompose: Callable[[Array], PID]) ->
         decompose: maps one valid joint to floats.
 
     Raises:
-        ValueError: if ``joint`` is not a distribution or a batch of them.
+        UserError: if ``joint`` is not a distribution or a batch of them.
     """
     table = probabilities(joint, dims=(3, 4), name="joint")
     if table.ndim == 3:

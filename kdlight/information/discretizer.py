@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from kdlight.errors import UserError
+
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
 
@@ -42,14 +44,14 @@ class Discretizer:
         seed: of PCA, k-means and the probe's halves; the same seed gives the same symbols.
 
     Raises:
-        ValueError: for an unknown method or a number below one.
+        UserError: for an unknown method or a number below one.
     """
 
     def __init__(self, method: Method = "kmeans", *, clusters: int = 10, components: int = 10, seed: int = 0) -> None:
         if method not in ("kmeans", "quantile", "probe", "predictions"):
-            raise ValueError(f"method: expected kmeans, quantile, probe or predictions, got {method!r}")
+            raise UserError(f"method: expected kmeans, quantile, probe or predictions, got {method!r}")
         if clusters < 1 or components < 1:
-            raise ValueError(f"expected at least 1 cluster and 1 component, got {clusters} and {components}")
+            raise UserError(f"expected at least 1 cluster and 1 component, got {clusters} and {components}")
         self.method = method
         self.clusters = clusters
         self.components = 1 if method == "quantile" else components
@@ -78,7 +80,7 @@ class Discretizer:
             target: classes from 0, shape (samples,); needed by ``probe`` and ignored by the others.
 
         Raises:
-            ValueError: for no samples, non-finite features, or a probe without a fitting target.
+            UserError: for no samples, non-finite features, or a probe without a fitting target.
         """
         rows = _rows(features)
         self._width = rows.shape[1]
@@ -98,14 +100,14 @@ class Discretizer:
         """Symbols of samples, shape (samples,), from 0.
 
         Raises:
-            ValueError: for features that are not finite or not of the fitted size.
+            UserError: for features that are not finite or not of the fitted size.
             RuntimeError: before ``fit``.
         """
         rows = _rows(features)
         if not self.fitted:
             raise RuntimeError("the discretizer is not fitted: call fit or fit_transform first")
         if rows.shape[1] != self._width:
-            raise ValueError(f"features: expected {self._width} numbers a sample as fitted, got {rows.shape[1]}")
+            raise UserError(f"features: expected {self._width} numbers a sample as fitted, got {rows.shape[1]}")
         if self.method == "predictions":
             return np.asarray(rows.argmax(axis=1), dtype=np.int64)
         projected = self._project(_unit(rows))
@@ -126,14 +128,14 @@ class Discretizer:
             target: as for ``fit``.
 
         Raises:
-            ValueError: as for ``fit``; also for a probe with fewer than two samples.
+            UserError: as for ``fit``; also for a probe with fewer than two samples.
         """
         if self.method != "probe":
             return self.fit(features, target).transform(features)
         rows = np.asarray(features)
         classes = _classes(target, len(rows))
         if len(rows) < 2:
-            raise ValueError(f"features: expected at least 2 samples to fit a probe on halves, got {len(rows)}")
+            raise UserError(f"features: expected at least 2 samples to fit a probe on halves, got {len(rows)}")
         order = np.random.default_rng(self.seed).permutation(len(rows))
         halves = order[: len(order) // 2], order[len(order) // 2 :]
         symbols = np.empty(len(rows), dtype=np.int64)
@@ -180,11 +182,11 @@ class Discretizer:
 def _rows(features: npt.ArrayLike) -> npt.NDArray[Any]:
     array = np.asarray(features)
     if array.ndim < 2 or array.size == 0:
-        raise ValueError(f"features: expected shape (samples, ...) without an empty axis, got {array.shape}")
+        raise UserError(f"features: expected shape (samples, ...) without an empty axis, got {array.shape}")
     rows = array.reshape(len(array), -1)
     broken = int((~np.isfinite(rows).all(axis=1)).sum())
     if broken:
-        raise ValueError(f"features: expected finite numbers, got NaN or infinity in {broken} of {len(rows)} samples")
+        raise UserError(f"features: expected finite numbers, got NaN or infinity in {broken} of {len(rows)} samples")
     return rows
 
 
@@ -200,5 +202,5 @@ def _classes(target: npt.ArrayLike | None, samples: int) -> Symbols:
     classes = np.asarray(target)
     if classes.shape != (samples,) or not np.issubdtype(classes.dtype, np.integer) or classes.min() < 0:
         given = f"{classes.dtype} of {classes.shape}"
-        raise ValueError(f"target: a probe expects integer classes from 0 of shape ({samples},), got {given}")
+        raise UserError(f"target: a probe expects integer classes from 0 of shape ({samples},), got {given}")
     return classes.astype(np.int64)

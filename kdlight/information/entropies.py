@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from kdlight.errors import UserError
+
 Array = npt.NDArray[np.float64]
 
 #: How far the sum of a distribution may be from one: float32 tables summed naively stay well inside.
@@ -21,20 +23,20 @@ def probabilities(p: npt.ArrayLike, *, dims: tuple[int, ...], name: str = "p") -
         A float64 copy whose distributions sum to one.
 
     Raises:
-        ValueError: for a wrong number of axes, an empty axis, a negative or non-finite entry, or a sum away from one.
+        UserError: for a wrong number of axes, an empty axis, a negative or non-finite entry, or a sum away from one.
     """
     table = np.array(p, dtype=np.float64)
     if table.ndim not in dims or table.size == 0:
         expected = " or ".join(str(dim) for dim in dims)
-        raise ValueError(f"{name}: expected a non-empty array with {expected} axes, got shape {table.shape}")
+        raise UserError(f"{name}: expected a non-empty array with {expected} axes, got shape {table.shape}")
     if not np.isfinite(table).all():
-        raise ValueError(f"{name}: expected finite probabilities, got NaN or infinity; check what produced the table")
+        raise UserError(f"{name}: expected finite probabilities, got NaN or infinity; check what produced the table")
     if table.min() < 0:
-        raise ValueError(f"{name}: expected non-negative probabilities, got {table.min():g}")
+        raise UserError(f"{name}: expected non-negative probabilities, got {table.min():g}")
     total = table.sum(axis=tuple(range(table.ndim - dims[0], table.ndim)), keepdims=True)
     worst = float(total.flat[np.abs(total - 1).argmax()])
     if abs(worst - 1) > _SUM_TOLERANCE:
-        raise ValueError(f"{name}: expected probabilities that sum to 1, got {worst:g}; divide counts by their sum")
+        raise UserError(f"{name}: expected probabilities that sum to 1, got {worst:g}; divide counts by their sum")
     return np.asarray(table / total)
 
 
@@ -42,7 +44,7 @@ def entropy(p: npt.ArrayLike) -> float:
     """Shannon entropy in bits of a distribution, whatever its number of axes.
 
     Raises:
-        ValueError: if ``p`` is not a distribution.
+        UserError: if ``p`` is not a distribution.
     """
     table = probabilities(p, dims=(max(np.ndim(p), 1),))
     positive = table[table > 0]
@@ -56,7 +58,7 @@ def mutual_information(p: npt.ArrayLike) -> float:
         p: joint distribution, shape (X, Y).
 
     Raises:
-        ValueError: if ``p`` is not a joint distribution of two variables.
+        UserError: if ``p`` is not a joint distribution of two variables.
     """
     table = probabilities(p, dims=(2,))
     product = table.sum(axis=1, keepdims=True) * table.sum(axis=0)

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
 
+from kdlight.errors import UserError
 from kdlight.information.decomposition import PID, Informations
 from kdlight.information.entropies import Array
 
@@ -23,20 +24,20 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
         Atoms in bits, ``gap`` 0.
 
     Raises:
-        ValueError: if the matrix is not of the sizes' sum, symmetric and positive definite. A singular one means that
+        UserError: if the matrix is not of the sizes' sum, symmetric and positive definite. A singular one means that
             some variables determine others, where informations are infinite.
     """
     matrix = np.asarray(covariance, dtype=np.float64)
     if len(sizes) != 3 or min(sizes) < 1 or matrix.shape != (sum(sizes), sum(sizes)):
-        raise ValueError(
+        raise UserError(
             f"covariance: expected a square matrix of three positive sizes' sum, got {matrix.shape}, {sizes}"
         )
     if not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
-        raise ValueError("covariance: expected a finite symmetric matrix; use for example numpy.cov(samples.T)")
+        raise UserError("covariance: expected a finite symmetric matrix; use for example numpy.cov(samples.T)")
     spread = np.sqrt(np.clip(np.diag(matrix), np.finfo(float).tiny, None))
     smallest = float(np.linalg.eigvalsh(matrix / np.outer(spread, spread)).min())
     if smallest < 1e-12:
-        raise ValueError(
+        raise UserError(
             f"covariance: expected a positive definite matrix, got smallest correlation eigenvalue {smallest:.1e}; "
             "leave out variables that others determine"
         )

@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from kdlight.errors import UserError
+
 
 def joint_histogram(
     first: npt.ArrayLike, second: npt.ArrayLike, target: npt.ArrayLike, sizes: tuple[int, int, int] | None = None
@@ -22,19 +24,19 @@ def joint_histogram(
         Counts, axes (first source, second source, target).
 
     Raises:
-        ValueError: if there is no sample, or symbols are not one-dimensional, of one length, integer, or in range.
+        UserError: if there is no sample, or symbols are not one-dimensional, of one length, integer, or in range.
     """
     symbols = [np.asarray(values) for values in (first, second, target)]
     names = ("first", "second", "target")
     for name, values in zip(names, symbols, strict=True):
         if values.ndim != 1 or values.size == 0 or not np.issubdtype(values.dtype, np.integer):
-            raise ValueError(f"{name}: expected integers of shape (samples,), got {values.dtype} of {values.shape}")
+            raise UserError(f"{name}: expected integers of shape (samples,), got {values.dtype} of {values.shape}")
     if len({len(values) for values in symbols}) > 1:
         lengths = ", ".join(f"{len(values)} of {name}" for name, values in zip(names, symbols, strict=True))
-        raise ValueError(f"expected as many symbols of each variable, got {lengths}")
+        raise UserError(f"expected as many symbols of each variable, got {lengths}")
     shape = tuple(int(values.max()) + 1 for values in symbols) if sizes is None else tuple(sizes)
     for name, values, size in zip(names, symbols, shape, strict=True):
         if values.min() < 0 or values.max() >= size:
-            raise ValueError(f"{name}: expected symbols from 0 to {size - 1}, got {values.min()} to {values.max()}")
+            raise UserError(f"{name}: expected symbols from 0 to {size - 1}, got {values.min()} to {values.max()}")
     cells = np.ravel_multi_index(tuple(values.astype(np.int64) for values in symbols), shape)
     return np.asarray(np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape), dtype=np.int64)

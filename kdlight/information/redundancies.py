@@ -20,7 +20,7 @@ def i_min(joint: npt.ArrayLike) -> PID:
         Atoms in bits, ``gap`` 0: floats for one joint, arrays for a batch.
 
     Raises:
-        ValueError: if ``joint`` is not a distribution or a batch of them.
+        UserError: if ``joint`` is not a distribution or a batch of them.
     """
     return decompose_joints(joint, _i_min)
 
@@ -37,7 +37,7 @@ def i_mmi(joint: npt.ArrayLike) -> PID:
         Atoms in bits, ``gap`` 0: floats for one joint, arrays for a batch.
 
     Raises:
-        ValueError: if ``joint`` is not a distribution or a batch of them.
+        UserError: if ``joint`` is not a distribution or a batch of them.
     """
     return decompose_joints(joint, lambda table: Informations.of(table).decompose(0.0))
 

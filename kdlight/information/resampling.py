@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kdlight.errors import UserError
 from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array
 
@@ -63,21 +64,21 @@ def bootstrap(
         seed: of the draws; the same seed gives the same result.
 
     Raises:
-        ValueError: if ``counts`` are not counts with three axes of at least four samples, or too few draws are asked.
+        UserError: if ``counts`` are not counts with three axes of at least four samples, or too few draws are asked.
 
     Warns:
         UserWarning: when there are fewer than five samples for each cell of the histogram.
     """
     table = np.asarray(counts)
     if table.ndim != 3 or not np.issubdtype(table.dtype, np.integer) or table.size == 0 or table.min() < 0:
-        raise ValueError(
+        raise UserError(
             f"counts: expected integers >= 0 with 3 axes, got {table.dtype} of {table.shape}; see joint_histogram"
         )
     if min(resamples, subsamples) < 2:
-        raise ValueError(f"expected at least 2 resamples and 2 subsamples, got {resamples} and {subsamples}")
+        raise UserError(f"expected at least 2 resamples and 2 subsamples, got {resamples} and {subsamples}")
     samples = int(table.sum())
     if samples < 4:
-        raise ValueError(f"counts: expected at least 4 samples, got {samples}")
+        raise UserError(f"counts: expected at least 4 samples, got {samples}")
     symbols = [int(table.any(axis=axes).sum()) for axes in ((1, 2), (0, 2), (0, 1))]
     cells = int(np.prod(symbols))
     if samples < 5 * cells:

@@ -25,7 +25,7 @@ def ab_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, *, mar
         margin: m, at least 0; 1 in the published tables.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserError: If the shapes differ.
     """
     require_same_shape(student_preactivation, teacher_preactivation)
     student, on = student_preactivation, teacher_preactivation.detach() > 0

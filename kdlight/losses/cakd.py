@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kdlight.errors import UserError
 from kdlight.losses.parts.precision import at_least_float32
 from kdlight.losses.parts.probabilities import log_probability_pair
 from kdlight.losses.parts.shapes import require_same_shape
@@ -52,11 +53,11 @@ def cakd_divergences(
         temperature: T, positive.
 
     Raises:
-        ValueError: If the shapes differ, the mask is not boolean or the temperature is not positive.
+        UserError: If the shapes differ, the mask is not boolean or the temperature is not positive.
     """
     require_same_shape(student_logits, strong)
     if strong.dtype != torch.bool:
-        raise ValueError(f"expected a boolean mask of the strong set, got {strong.dtype}; compare or cast it first")
+        raise UserError(f"expected a boolean mask of the strong set, got {strong.dtype}; compare or cast it first")
     student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
     strong_mass, weak_mass = _log_mass(teacher, strong), _log_mass(teacher, ~strong)
     return CAKDDivergences(
@@ -92,12 +93,12 @@ def cakd_loss(
         temperature: T, positive.
 
     Raises:
-        ValueError: If the shapes differ, the mask is not boolean, the temperature is not positive or a weight has
+        UserError: If the shapes differ, the mask is not boolean, the temperature is not positive or a weight has
             another shape.
     """
     for weight in (alpha, beta):
         if isinstance(weight, Tensor) and weight.shape not in ((), student_logits.shape[:1]):
-            raise ValueError(
+            raise UserError(
                 f"expected one weight or one a sample of {tuple(student_logits.shape)}, got {tuple(weight.shape)}; "
                 "pass shape (batch,)"
             )

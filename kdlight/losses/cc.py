@@ -22,7 +22,7 @@ def cc_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
         teacher_embedding: (batch, dim).
 
     Raises:
-        ValueError: If the shapes differ or there is one sample only.
+        UserError: If the shapes differ or there is one sample only.
     """
     require_same_batch(student_embedding, teacher_embedding, at_least=2)
     require_same_shape(student_embedding, teacher_embedding)

@@ -59,7 +59,7 @@ def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) ->
         samples: n, size of the training set.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserError: If the shapes differ.
     """
     require_same_shape(student_scores, teacher_scores)
     return _noise_contrastive(student_scores, samples) + _noise_contrastive(teacher_scores, samples)

@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from kdlight.errors import UserError
+
 
 def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.0) -> Tensor:
     """The global temperature: start + span * sigmoid(parameter), between the two ends.
@@ -32,10 +34,10 @@ def ctkd_reversal(epoch: int, *, epochs: int = 10, strongest: float = -1.0) -> f
         strongest: Last factor. Negative: a positive one would not reverse.
 
     Raises:
-        ValueError: If ``epochs`` is not positive.
+        UserError: If ``epochs`` is not positive.
     """
     if epochs < 1:
-        raise ValueError(f"expected at least 1 epoch of curriculum, got {epochs}; 1 reverses in full from epoch 1")
+        raise UserError(f"expected at least 1 epoch of curriculum, got {epochs}; 1 reverses in full from epoch 1")
     return strongest * (1 - math.cos(math.pi * min(epoch, epochs) / epochs)) / 2
 
 

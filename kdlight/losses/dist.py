@@ -27,7 +27,7 @@ def dist_loss(
         temperature: T, positive.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        UserError: If the shapes differ or the temperature is not positive.
     """
     student, teacher = (log_p.exp() for log_p in log_probability_pair(student_logits, teacher_logits, temperature))
     inter_class, intra_class = _row_correlation(student, teacher), _row_correlation(student.T, teacher.T)

@@ -27,7 +27,7 @@ def dkd_loss(
         temperature: T, positive.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        UserError: If the shapes differ or the temperature is not positive.
     """
     strong = target_mask(student_logits, target)
     terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)

@@ -22,7 +22,7 @@ def fitnet_loss(regressed: Tensor, teacher_feature: Tensor) -> Tensor:
         teacher_feature: The same shape; no gradient reaches it.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserError: If the shapes differ.
     """
     require_same_shape(regressed, teacher_feature)
     return F.mse_loss(regressed, teacher_feature.detach())

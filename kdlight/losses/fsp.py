@@ -25,7 +25,7 @@ def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
         (batch, bottom channels, top channels).
 
     Raises:
-        ValueError: If the batches differ or a tensor is not a map.
+        UserError: If the batches differ or a tensor is not a map.
     """
     require_same_batch(bottom, top)
     bottom, top = (feature.flatten(2) for feature in pool_to_smaller(bottom, top))
@@ -41,7 +41,7 @@ def fsp_loss(student_matrix: Tensor, teacher_matrix: Tensor) -> Tensor:
         teacher_matrix: The same shape, so both networks need the same widths; no gradient reaches it.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserError: If the shapes differ.
     """
     require_same_shape(student_matrix, teacher_matrix)
     return (student_matrix - teacher_matrix.detach()).square().mean()

@@ -23,7 +23,7 @@ def ft_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
         teacher_factor: The same, channels may differ; no gradient reaches it: the paraphraser is trained before.
 
     Raises:
-        ValueError: If the batches differ or a tensor is not a map.
+        UserError: If the batches differ or a tensor is not a map.
     """
     require_same_batch(student_factor, teacher_factor)
     student, teacher = pool_to_smaller(student_factor, teacher_factor.detach())

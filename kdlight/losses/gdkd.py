@@ -36,7 +36,7 @@ def gdkd_loss(
         temperature: T, positive.
 
     Raises:
-        ValueError: If the shapes differ, the temperature is not positive or there are fewer than ``top`` classes.
+        UserError: If the shapes differ, the temperature is not positive or there are fewer than ``top`` classes.
     """
     strong = top_mask(teacher_logits, top)
     terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)

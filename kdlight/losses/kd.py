@@ -21,7 +21,7 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
             softmaxes.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        UserError: If the shapes differ or the temperature is not positive.
     """
     student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
     return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
@@ -39,7 +39,7 @@ def soft_cross_entropy_loss(student_logits: Tensor, teacher_logits: Tensor, *, t
         temperature: T, positive.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        UserError: If the shapes differ or the temperature is not positive.
     """
     student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
     return -(teacher.exp() * student).sum(1).mean() * temperature**2

@@ -18,7 +18,7 @@ def logit_mse_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
         teacher_logits: (batch, classes); no gradient reaches it.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserError: If the shapes differ.
     """
     require_same_shape(student_logits, teacher_logits)
     difference = student_logits - teacher_logits.detach()

@@ -22,7 +22,7 @@ def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
         temperature: T of the probabilities P, positive.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        UserError: If the shapes differ or the temperature is not positive.
     """
     student, teacher = (p.exp() for p in log_probability_pair(student_logits, teacher_logits, temperature))
     return (teacher.T @ teacher - student.T @ student).square().sum() / student.shape[1]
@@ -38,7 +38,7 @@ def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
         temperature: T of the probabilities P, positive.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        UserError: If the shapes differ or the temperature is not positive.
     """
     student, teacher = (p.exp() for p in log_probability_pair(student_logits, teacher_logits, temperature))
     return (teacher @ teacher.T - student @ student.T).square().sum() / len(student)

@@ -32,7 +32,7 @@ def nkd_loss(
         temperature: T of the non-target term, positive.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        UserError: If the shapes differ or the temperature is not positive.
     """
     mask = target_mask(student_logits, target)
     student, teacher = log_probability_pair(student_logits, teacher_logits, 1.0)

@@ -20,7 +20,7 @@ def nst_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
         teacher_feature: (batch, any channels, height, width); no gradient reaches it.
 
     Raises:
-        ValueError: If the batches differ or a tensor is not a map.
+        UserError: If the batches differ or a tensor is not a map.
     """
     require_same_batch(student_feature, teacher_feature)
     student, teacher = (

@@ -26,7 +26,7 @@ def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margi
         margin: (channels,), not positive; `ofd_margin` of the teacher's last batch norm.
 
     Raises:
-        ValueError: If batches or channels differ or the margin is not one number a channel.
+        UserError: If batches or channels differ or the margin is not one number a channel.
     """
     height, width = student_preactivation.shape[2:]
     teacher = F.adaptive_avg_pool2d(teacher_preactivation.detach(), (height, width))

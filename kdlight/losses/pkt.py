@@ -23,7 +23,7 @@ def pkt_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
         teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
 
     Raises:
-        ValueError: If the batches differ.
+        UserError: If the batches differ.
     """
     require_same_batch(student_embedding, teacher_embedding)
     student, teacher = _neighbours(student_embedding), _neighbours(teacher_embedding.detach())

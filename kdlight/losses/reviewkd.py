@@ -19,7 +19,7 @@ def hcl_loss(fused: Tensor, teacher_feature: Tensor) -> Tensor:
         teacher_feature: The same shape; no gradient reaches it.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserError: If the shapes differ.
     """
     require_same_shape(fused, teacher_feature)
     teacher_feature = teacher_feature.detach()

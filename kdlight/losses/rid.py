@@ -34,7 +34,7 @@ def rid_mismatch(
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
 
     Raises:
-        ValueError: If the maps' shapes differ or the variance is not one number a channel.
+        UserError: If the maps' shapes differ or the variance is not one number a channel.
     """
     require_same_shape(filtered_student, filtered_teacher)
     difference = filtered_teacher - filtered_student

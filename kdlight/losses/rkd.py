@@ -22,7 +22,7 @@ def rkd_loss(
         angle_weight: Weight of the angles; 50 in the published tables.
 
     Raises:
-        ValueError: If the batches differ or there is one sample only.
+        UserError: If the batches differ or there is one sample only.
     """
     distance = rkd_distance_loss(student_embedding, teacher_embedding)
     return distance_weight * distance + angle_weight * rkd_angle_loss(student_embedding, teacher_embedding)
@@ -37,7 +37,7 @@ def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> T
         teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
 
     Raises:
-        ValueError: If the batches differ or there is one sample only.
+        UserError: If the batches differ or there is one sample only.
     """
     require_same_batch(student_embedding, teacher_embedding, at_least=2)
     return F.smooth_l1_loss(_relative_distances(student_embedding), _relative_distances(teacher_embedding.detach()))
@@ -52,7 +52,7 @@ def rkd_angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tens
         teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
 
     Raises:
-        ValueError: If the batches differ or there is one sample only.
+        UserError: If the batches differ or there is one sample only.
     """
     require_same_batch(student_embedding, teacher_embedding, at_least=2)
     return F.smooth_l1_loss(_cosines(student_embedding), _cosines(teacher_embedding.detach()))

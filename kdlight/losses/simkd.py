@@ -22,7 +22,7 @@ def simkd_loss(projected: Tensor, teacher_feature: Tensor) -> Tensor:
         teacher_feature: The same shape; no gradient reaches it.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserError: If the shapes differ.
     """
     require_same_shape(projected, teacher_feature)
     return F.mse_loss(projected, teacher_feature.detach())

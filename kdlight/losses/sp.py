@@ -16,7 +16,7 @@ def sp_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
         teacher_feature: (batch, ...) of any other size; no gradient reaches it.
 
     Raises:
-        ValueError: If the batches differ.
+        UserError: If the batches differ.
     """
     require_same_batch(student_feature, teacher_feature)
     return (_similarity(teacher_feature.detach()) - _similarity(student_feature)).square().mean()

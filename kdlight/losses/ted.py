@@ -21,7 +21,7 @@ def ted_loss(filtered_student: Tensor, filtered_teacher: Tensor, *, reduction: R
         reduction: "mean" over all elements (both reference codes), or "sum" over a sample's and mean over the batch.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserError: If the shapes differ.
     """
     require_same_shape(filtered_student, filtered_teacher)
     return reduced((filtered_student - filtered_teacher.detach()).square(), reduction)

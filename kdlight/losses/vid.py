@@ -23,7 +23,7 @@ def vid_loss(regressed: Tensor, teacher_feature: Tensor, variance: Tensor, *, re
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
 
     Raises:
-        ValueError: If the shapes differ or the variance is not one number a channel.
+        UserError: If the shapes differ or the variance is not one number a channel.
     """
     require_same_shape(regressed, teacher_feature)
     variance = per_channel(variance, regressed)

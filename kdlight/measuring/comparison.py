@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
+from kdlight.errors import UserError
 from kdlight.information.atoms import estimated_atoms
 from kdlight.information.discretizer import Symbols
 from kdlight.information.entropies import entropy
@@ -42,7 +43,7 @@ class Comparison:
         keep_in: Folder that keeps the teacher's symbols; None: they are not kept.
 
     Raises:
-        ValueError: If there is no such stage, or the teacher's features are not finite.
+        UserError: If there is no such stage, or the teacher's features are not finite.
     """
 
     def __init__(
@@ -148,5 +149,5 @@ class Comparison:
             features, self.probe.counted, self.symboliser.fitted(features, self.probe.fitted)
         )
         if broken := [place.name for place in self._places if place.name not in symbols]:
-            raise ValueError(f"PID: the teacher's {', '.join(broken)} is not finite; check the teacher's weights")
+            raise UserError(f"PID: the teacher's {', '.join(broken)} is not finite; check the teacher's weights")
         return symbols

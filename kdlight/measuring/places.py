@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 
 
@@ -25,7 +26,7 @@ def stage_places(of_student: int, of_teacher: int, names: Sequence[str] | None) 
         names: What was asked for; None: all shared stages and the logits.
 
     Raises:
-        ValueError: If a name is not among what both networks have.
+        UserError: If a name is not among what both networks have.
     """
     shared = range(max(0, of_student - of_teacher), of_student)
     places = [Place(f"stage{place + 1}", place, place - of_student + of_teacher) for place in shared]
@@ -39,11 +40,11 @@ def require_known(names: Sequence[str], known: Sequence[str]) -> None:
     """Refuse names of stages that there are not.
 
     Raises:
-        ValueError: If a name is not among the known ones.
+        UserError: If a name is not among the known ones.
     """
     wrong = [name for name in names if name not in known]
     if wrong:
-        raise ValueError(f"PID: expected stages among {', '.join(known)}, got {', '.join(wrong)}")
+        raise UserError(f"PID: expected stages among {', '.join(known)}, got {', '.join(wrong)}")
 
 
 def taken(computed: Activations, place: int | str) -> Tensor:

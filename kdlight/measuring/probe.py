@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
 from kdlight.information.discretizer import Symbols
 
 
@@ -43,7 +44,7 @@ class Probe(NamedTuple):
             target: Name of a further target that takes the place of the label; None: the label.
 
         Raises:
-            ValueError: If the data have no such target.
+            UserError: If the data have no such target.
         """
         count = None if samples is None else min(samples, len(data.split(split)))
         fitted = data.probe_batches("train", min(fit_samples, len(data.split("train"))))
@@ -67,7 +68,7 @@ def _about(target: str | None, batch: Batch) -> Batch:
         return batch
     if target not in batch.targets:
         known = ", ".join(batch.targets) or "none"
-        raise ValueError(f"PIDMonitor: expected a further target of the data ({known}), got {target!r}")
+        raise UserError(f"PIDMonitor: expected a further target of the data ({known}), got {target!r}")
     return batch._replace(target=batch.targets[target])
 
 

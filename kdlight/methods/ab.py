@@ -33,7 +33,7 @@ class AB(InitialisedStudent):
         initialised: The arguments of `InitialisedStudent`.
 
     Raises:
-        ValueError: If a network does not show its maps before the ReLU.
+        UserError: If a network does not show its maps before the ReLU.
     """
 
     reads = ("logits", "preactivations")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
+from kdlight.errors import UserError
 from kdlight.losses.cakd import CAKDDivergences, cakd_divergences
 from kdlight.losses.parts.masks import target_mask, top_mask
 from kdlight.losses.parts.reduction import labelled_mean
@@ -64,7 +65,7 @@ class CAKD(LogitDistiller):
         logits: The arguments of `LogitDistiller`.
 
     Raises:
-        ValueError: If a choice is unknown, the fraction is not between 0 and 1, stages are wanted of an ensemble, or
+        UserError: If a choice is unknown, the fraction is not between 0 and 1, stages are wanted of an ensemble, or
             logits are compared of other classes.
     """
 
@@ -96,9 +97,9 @@ class CAKD(LogitDistiller):
         super().__init__(student, teacher, **logits)
         for value, choice in ((strong, Strong), (sample_weights, SampleWeights), (warms_up, WarmsUp)):
             if value not in get_args(choice):
-                raise ValueError(f"CAKD: expected one of {', '.join(get_args(choice))}, got {value!r}; choose one")
+                raise UserError(f"CAKD: expected one of {', '.join(get_args(choice))}, got {value!r}; choose one")
         if not 0 < strong_channels < 1:
-            raise ValueError(f"CAKD: expected strong_channels between 0 and 1, got {strong_channels}; 0.5 is half")
+            raise UserError(f"CAKD: expected strong_channels between 0 and 1, got {strong_channels}; 0.5 is half")
         if logit_weight or sample_weights == "progress":
             self.require_same_classes("CAKD with logit_weight or sample_weights: progress")
         logits_alone = stages is not None and not stages
@@ -114,7 +115,7 @@ class CAKD(LogitDistiller):
             self.make_scheduler = functools.partial(warmed_up, schedule=self.make_scheduler, epochs=warmup_epochs)
         self.pairs = [] if logits_alone else stage_pairs(self, stages)
         if self.pairs and self.teacher_cache is not None:
-            raise ValueError(
+            raise UserError(
                 "CAKD with stages needs the teacher's gradient, which no cache holds: expected stages: [] beside "
                 "teacher_cache, got stages; leave one of them out"
             )

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
 from kdlight.losses.crd import crd_loss
 from kdlight.methods.base.contrastive_memory import ContrastiveMemory
 from kdlight.methods.base.distiller import Teacher
@@ -70,14 +71,14 @@ class CRD(FeatureDistiller):
         """Make the memory of the training set, to which validation and test have no need.
 
         Raises:
-            ValueError: If the data are not a kdlight data module, or have one class only.
+            UserError: If the data are not a kdlight data module, or have one class only.
         """
         super().setup(stage)
         if stage != "fit":
             return
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, ImageDataModule):
-            raise ValueError(
+            raise UserError(
                 f"CRD remembers every training sample by its index: expected a kdlight data module, got "
                 f"{type(data).__name__}; pass one as datamodule"
             )
@@ -91,12 +92,12 @@ class CRD(FeatureDistiller):
         """Make room for the checkpoint's memory.
 
         Raises:
-            ValueError: If training goes on with another number of training samples, or another teacher.
+            UserError: If training goes on with another number of training samples, or another teacher.
         """
         super().on_load_checkpoint(checkpoint)
         samples = len(checkpoint["state_dict"].get("memory.student", ()))
         if self.memory.samples not in (0, samples):
-            raise ValueError(
+            raise UserError(
                 f"the checkpoint remembers {samples} training samples, the data have {self.memory.samples}; give the "
                 "val_size and train_per_class of that run"
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from kdlight.errors import UserError
 from kdlight.losses.fsp import fsp_loss, fsp_matrix
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.stages import trial
@@ -30,7 +31,7 @@ class FSP(InitialisedStudent):
         initialised: The arguments of `InitialisedStudent`.
 
     Raises:
-        ValueError: If the widths of the networks' stages differ.
+        UserError: If the widths of the networks' stages differ.
     """
 
     reads = ("logits", "stem", "stages")
@@ -45,7 +46,7 @@ class FSP(InitialisedStudent):
             for model in (student, self.teacher.model)
         )
         if of_student != of_teacher:
-            raise ValueError(
+            raise UserError(
                 f"FSP needs networks of the same widths: the student's are {of_student}, the teacher's {of_teacher}; "
                 "choose a pair of one family and width, such as resnet56 and resnet20"
             )
@@ -61,5 +62,5 @@ class FSP(InitialisedStudent):
 
 def _with_stem(computed: Activations) -> tuple[Tensor, ...]:
     if computed.stem is None:
-        raise ValueError("FSP begins with the stem's feature map: expected networks that show it; name a Tapped's stem")
+        raise UserError("FSP begins with the stem's feature map: expected networks that show it; name a Tapped's stem")
     return computed.stem, *computed.stages

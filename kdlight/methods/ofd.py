@@ -32,7 +32,7 @@ class OFD(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
 
     Raises:
-        ValueError: If a network does not show its maps before the ReLU, or the teacher has no batch norm there.
+        UserError: If a network does not show its maps before the ReLU, or the teacher has no batch norm there.
     """
 
     reads = ("logits", "preactivations")

@@ -101,7 +101,7 @@ class ReviewKD(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
 
     Raises:
-        ValueError: If the teacher does not show its maps before the ReLU.
+        UserError: If the teacher does not show its maps before the ReLU.
     """
 
     reads = ("logits", "embedding", "preactivations")

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
+from kdlight.errors import UserError
 from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.losses.simkd import simkd_loss
 from kdlight.methods.base.distiller import Teacher
@@ -91,7 +92,7 @@ class SimKD(FeatureDistiller):
         features: The arguments of `FeatureDistiller`.
 
     Raises:
-        ValueError: If something lies between the teacher's last map and the mean that its classifier takes.
+        UserError: If something lies between the teacher's last map and the mean that its classifier takes.
     """
 
     reads = ("logits", "stages", "preactivations")
@@ -116,7 +117,7 @@ class SimKD(FeatureDistiller):
         teacher_map = last_map(of_teacher)
         mean = teacher_map.mean(dim=(2, 3))
         if mean.shape != of_teacher.embedding.shape or not torch.allclose(mean, of_teacher.embedding, rtol=1e-3):
-            raise ValueError(
+            raise UserError(
                 "SimKD reuses a classifier of the last map's mean: expected a teacher with nothing between them, got "
                 f"{type(self.teacher.model).__name__}; choose a ResNet, a wrn or a vgg"
             )

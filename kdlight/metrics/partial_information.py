@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from kdlight.errors import UserError
 from kdlight.information.broja_solver import broja
 from kdlight.information.discretizer import Discretizer
 
@@ -38,7 +39,7 @@ class PartialInformationDecomposition(Metric):
         options: `torchmetrics.Metric`'s.
 
     Raises:
-        ValueError: If a number is below 1, or a discretizer is not fitted.
+        UserError: If a number is below 1, or a discretizer is not fitted.
     """
 
     is_differentiable = False
@@ -65,7 +66,7 @@ class PartialInformationDecomposition(Metric):
             target: Classes from 0, (batch,) integers; below 0 for an unlabelled sample.
 
         Raises:
-            ValueError: If shapes or types are others. Symbols out of range are said by `compute`.
+            UserError: If shapes or types are others. Symbols out of range are said by `compute`.
         """
         given = (first, second)
         symbols = [
@@ -78,7 +79,7 @@ class PartialInformationDecomposition(Metric):
             ("first", "second", "target"), (*symbols, target), self.counts.shape, strict=True
         ):
             if values.shape != target.shape or values.ndim != 1 or values.is_floating_point():
-                raise ValueError(
+                raise UserError(
                     f"{name}: expected integers of shape ({len(target)},), got {values.dtype} of {tuple(values.shape)}"
                     + ("; features need a fitted Discretizer in the metric" if values.is_floating_point() else "")
                 )
@@ -93,14 +94,14 @@ class PartialInformationDecomposition(Metric):
         """The atoms ``redundant``, ``unique_first``, ``unique_second``, ``synergistic``, and their certified ``gap``.
 
         Raises:
-            ValueError: If nothing was counted, or symbols were out of range.
+            UserError: If nothing was counted, or symbols were out of range.
         """
         if outside := int(self.outside):
             sizes = " x ".join(map(str, self.counts.shape))
-            raise ValueError(f"{outside} samples had symbols outside of the {sizes} declared; declare as many as occur")
+            raise UserError(f"{outside} samples had symbols outside of the {sizes} declared; declare as many as occur")
         counts = self.counts.cpu().numpy()
         if not counts.any():
-            raise ValueError("no sample was counted: expected update with labelled samples before compute")
+            raise UserError("no sample was counted: expected update with labelled samples before compute")
         pid = broja(counts / counts.sum(), tolerance=self.tolerance)
         return {name: torch.tensor(value, device=self.counts.device) for name, value in pid._asdict().items()}
 
@@ -108,10 +109,10 @@ class PartialInformationDecomposition(Metric):
 def _size(source: Source, name: str) -> int:
     if isinstance(source, int):
         if source < 1:
-            raise ValueError(f"{name}: expected at least 1 symbol, got {source}")
+            raise UserError(f"{name}: expected at least 1 symbol, got {source}")
         return source
     if not source.fitted:
-        raise ValueError(f"{name}: expected a fitted Discretizer; call its fit with features of other samples")
+        raise UserError(f"{name}: expected a fitted Discretizer; call its fit with features of other samples")
     return source.symbols
 
 

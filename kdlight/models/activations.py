@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from kdlight.errors import UserError
+
 
 class Activations(NamedTuple):
     """One forward pass of a classifier.
@@ -54,7 +56,7 @@ class NotKept:
         self.field = field
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
-        raise ValueError(
+        raise UserError(
             f"the teacher's {self.field} was not kept: expected a method whose class attribute `reads` names what it "
             f"reads of the teacher; add {self.field!r} to it"
         )

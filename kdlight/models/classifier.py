@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 
 ImageShape = tuple[int, int, int]
@@ -47,8 +48,8 @@ class Classifier(nn.Module, ABC):
         """Return for each stage the batch norm right before the ReLU that ends it.
 
         Raises:
-            ValueError: The network has none for every stage.
+            UserError: The network has none for every stage.
         """
-        raise ValueError(
+        raise UserError(
             f"{type(self).__name__} has no batch norm before the ReLU of each stage: take a ResNet, a wrn or a vgg"
         )

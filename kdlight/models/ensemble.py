@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
@@ -25,7 +26,7 @@ class Ensemble(Classifier):
             get their weights from one file of the whole.
 
     Raises:
-        ValueError: If there are no members, their classes differ, or there is not one path for each.
+        UserError: If there are no members, their classes differ, or there is not one path for each.
     """
 
     stage_names = ()
@@ -33,9 +34,9 @@ class Ensemble(Classifier):
     def __init__(self, members: Sequence[Classifier], weights: Sequence[str] | None = None) -> None:
         classes = [member.num_classes for member in members]
         if len(set(classes)) != 1:
-            raise ValueError(f"expected members of the same number of classes, got {classes}; name at least one member")
+            raise UserError(f"expected members of the same number of classes, got {classes}; name at least one member")
         if weights is not None and len(weights) != len(members):
-            raise ValueError(
+            raise UserError(
                 f"expected a path of weights for each of {len(members)} members, got {len(weights)}; name one each"
             )
         super().__init__(classes[0], members[0].image_shape)
@@ -52,7 +53,7 @@ class Ensemble(Classifier):
 
     @property
     def head(self) -> nn.Module:
-        raise ValueError(f"an ensemble has no head, each of its {len(self.members)} members has: choose one of them")
+        raise UserError(f"an ensemble has no head, each of its {len(self.members)} members has: choose one of them")
 
 
 def softened_mean(member_logits: Sequence[Tensor], temperature: float | Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 
@@ -27,7 +28,7 @@ class Tapped(Classifier):
         image_shape: (channels, height, width).
 
     Raises:
-        ValueError: The model has no module of such a name, or no linear layer.
+        UserError: The model has no module of such a name, or no linear layer.
     """
 
     def __init__(
@@ -42,12 +43,12 @@ class Tapped(Classifier):
         modules = dict(model.named_modules())
         for name in (*stages, embedding, stem, head):
             if name is not None and name not in modules:
-                raise ValueError(_unknown(name, model, modules))
+                raise UserError(_unknown(name, model, modules))
         linears = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
         head = head or next(reversed(linears), "")
         layer = modules[head]
         if not isinstance(layer, nn.Linear):
-            raise ValueError(f"the head of {type(model).__name__} must be a linear layer; it has {linears[-3:]}")
+            raise UserError(f"the head of {type(model).__name__} must be a linear layer; it has {linears[-3:]}")
         super().__init__(layer.out_features, image_shape)
         self.model = model
         self.head_name = f"model.{head}"
@@ -63,7 +64,7 @@ class Tapped(Classifier):
         """Run the model and read its inner values.
 
         Raises:
-            ValueError: A named module did not run, gave something else than one tensor, or had its output overwritten.
+            UserError: A named module did not run, gave something else than one tensor, or had its output overwritten.
         """
         outputs: dict[str, tuple[Any, int]] = {}
 
@@ -85,9 +86,9 @@ class Tapped(Classifier):
         def read(name: str) -> Tensor:
             output, version = outputs.get(name, (None, 0))
             if not isinstance(output, Tensor):
-                raise ValueError(f"{name} gave {type(output).__name__} where one tensor is needed: tap another module")
+                raise UserError(f"{name} gave {type(output).__name__} where one tensor is needed: tap another module")
             if _version(output) != version:
-                raise ValueError(f"{name} is overwritten by the layer after it: tap that one or make it not in-place")
+                raise UserError(f"{name} is overwritten by the layer after it: tap that one or make it not in-place")
             return output
 
         return Activations(

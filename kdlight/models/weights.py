@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdlight.errors import MissingFileError, UserError
+
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load a file of weights into a model, which stays as it is if they do not fit.
@@ -17,8 +19,8 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     called `fc` and the other way round, and the weights of a foreign model fit the `Tapped` around it.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is of another kind, or names or shapes differ.
+        MissingFileError: There is no such file.
+        UserError: The file is of another kind, or names or shapes differ.
     """
     expected = model.state_dict()
     file = read_state_dict(path)
@@ -38,7 +40,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         if names
     ]
     if problems:
-        raise ValueError(f"{path} does not fit {type(model).__name__}: " + "\n".join(problems))
+        raise UserError(f"{path} does not fit {type(model).__name__}: " + "\n".join(problems))
     model.load_state_dict(given, strict=False)
 
 
@@ -50,15 +52,15 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     safetensors. Files are read with `weights_only=True`, so that none can run code.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file needs code to be read, is damaged, or holds no weights.
+        MissingFileError: There is no such file.
+        UserError: The file needs code to be read, is damaged, or holds no weights.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no file of weights at {path}")
+        raise MissingFileError(f"no file of weights at {path}")
     weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f"{path} holds no state_dict: expected tensors by name, bare or below 'model' or 'state_dict'")
+        raise UserError(f"{path} holds no state_dict: expected tensors by name, bare or below 'model' or 'state_dict'")
     for prefix in ("module.", "model."):
         if all(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
@@ -69,11 +71,11 @@ def num_classes_of(state_dict: Mapping[str, Tensor]) -> int:
     """Return the number of classes of a network: the rows of its last matrix, which is the classifier head.
 
     Raises:
-        ValueError: There is no matrix.
+        UserError: There is no matrix.
     """
     matrices = [tensor for tensor in state_dict.values() if tensor.ndim == 2]
     if not matrices:
-        raise ValueError("these weights have no matrix, so no classifier head to count the classes of")
+        raise UserError("these weights have no matrix, so no classifier head to count the classes of")
     return matrices[-1].shape[0]
 
 
@@ -84,7 +86,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file: {error}") from None
+        raise UserError(f"{path} is no safetensors file: {error}") from None
 
 
 def _read_pickle(path: Path) -> dict[str, Any]:
@@ -93,10 +95,10 @@ def _read_pickle(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         needed = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"needs {needed[1]}, which can run code" if needed else "is no file of torch.save"
-        raise ValueError(f"{path} {reason}: save the weights alone, torch.save(model.state_dict(), path)") from None
+        raise UserError(f"{path} {reason}: save the weights alone, torch.save(model.state_dict(), path)") from None
     except (RuntimeError, EOFError) as error:
         reason = next(iter(str(error).splitlines()), "it ends too early")
-        raise ValueError(f"{path} cannot be read: {reason}") from None
+        raise UserError(f"{path} cannot be read: {reason}") from None
     weights: dict[str, Any] = content if isinstance(content, dict) else {}
     if isinstance(weights.get("model"), dict):
         return dict(weights["model"])

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from kdlight.errors import UserError
 from kdlight.files import replacing
 
 
@@ -34,12 +35,12 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            ValueError: If it is no whole checkpoint.
+            UserError: If it is no whole checkpoint.
         """
         try:
             return super().load_checkpoint(path, *args, **options)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{path} cannot be read: expected a whole checkpoint of kdlight, got a file of "
                 f"{Path(path).stat().st_size} bytes that is truncated or something else; give another one "
                 "(--ckpt_path best), or leave --ckpt_path out to start again"

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kdlight.errors import MissingFileError
+
 CONFIGS, RUNS = "configs", "runs"
 
 
@@ -63,10 +65,10 @@ class RunFolder(NamedTuple):
         """The content of ``result.json``.
 
         Raises:
-            FileNotFoundError: If the run has not ended.
+            MissingFileError: If the run has not ended.
         """
         if not self.result.is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{self.result} does not exist: expected a finished run; let it end, or go on with --ckpt_path last"
             )
         content: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))

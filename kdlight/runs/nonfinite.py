@@ -10,6 +10,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
+from kdlight.errors import UserError
 from kdlight.files import replacing
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.folder import RunFolder
@@ -18,7 +19,7 @@ LARGEST = torch.finfo(torch.float32).max
 STEPS_BEHIND = 4  # so far the device may be behind before the check waits for it
 
 
-class NonFiniteLossError(ValueError):
+class NonFiniteLossError(UserError):
     """A term of the loss, or their sum, was NaN or infinite."""
 
 

@@ -12,6 +12,7 @@ from torch.nn import SyncBatchNorm
 
 from kdlight.callbacks.pid_monitor import PIDMonitor
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
 from kdlight.files import remove_drafts, replacing
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner, validates_after
@@ -66,12 +67,12 @@ class RunRecord(Callback):
         """Keep the logged epochs that the checkpoint holds.
 
         Raises:
-            ValueError: If it stands inside an epoch of another number of processes, or is no run's.
+            UserError: If it stands inside an epoch of another number of processes, or is no run's.
         """
         if trainer.state.fn != "fit":
             return
         if SAVED not in checkpoint:
-            raise ValueError(
+            raise UserError(
                 f"the checkpoint has no '{SAVED}': expected one that kdlight fit of this version wrote; start from its "
                 "weights instead: --model.student_weights PATH"
             )
@@ -79,7 +80,7 @@ class RunRecord(Callback):
         self.metrics.resume(checkpoint["epoch"], self._resumed["row"])
         processes = len(self._resumed["processes"])
         if processes not in (0, trainer.world_size):
-            raise ValueError(
+            raise UserError(
                 f"the checkpoint stands inside epoch {checkpoint['epoch']} of {processes} processes: expected as many, "
                 f"got {trainer.world_size}; go on with --trainer.devices {processes}, or from --ckpt_path best"
             )
@@ -88,10 +89,10 @@ class RunRecord(Callback):
         """Keep the configuration, and an untrained teacher: its weights exist nowhere else.
 
         Raises:
-            ValueError: If batch norms are to be synchronised on a CPU.
+            UserError: If batch norms are to be synchronised on a CPU.
         """
         if pl_module.device.type == "cpu" and any(isinstance(norm, SyncBatchNorm) for norm in pl_module.modules()):
-            raise ValueError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
+            raise UserError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ImageDataModule):
             data.setup("test")  # a test set that is not as published is said now, not after the last epoch
@@ -112,7 +113,7 @@ class RunRecord(Callback):
         """Take up the sums of an epoch that the checkpoint stands inside.
 
         Raises:
-            ValueError: If the epoch has another number of steps now.
+            UserError: If the epoch has another number of steps now.
         """
         self._trained = True
         resumed, self._resumed = self._resumed, None
@@ -123,7 +124,7 @@ class RunRecord(Callback):
         if not resumed["processes"]:
             return
         if resumed["batches"] != trainer.num_training_batches:
-            raise ValueError(
+            raise UserError(
                 f"the checkpoint stands inside epoch {trainer.current_epoch} of {resumed['batches']} steps, the data "
                 f"give {trainer.num_training_batches} now: go on with the batch size and the data of that run"
             )

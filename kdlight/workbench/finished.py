@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import MissingFileError, UserError
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
 from kdlight.models.weights import load_weights
@@ -26,18 +27,18 @@ class FinishedRun(NamedTuple):
         """A run by its folder, with the selected checkpoint (the last where none was selected), or by a checkpoint.
 
         Raises:
-            FileNotFoundError: If there is no configuration or no checkpoint.
+            MissingFileError: If there is no configuration or no checkpoint.
         """
         if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; expected a run's folder, or a checkpoint in it")
+            raise MissingFileError(f"{path} does not exist; expected a run's folder, or a checkpoint in it")
         folder = RunFolder(path if path.is_dir() else path.parent.parent)
         if not folder.config.is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{path}: expected a run's folder, or a checkpoint in it; {folder.config} is missing"
             )
         kept = [file for name in ("best", "last") if (file := folder.checkpoint(name)).is_file()]
         if path.is_dir() and not kept:
-            raise FileNotFoundError(f"{path} has no checkpoint; go on with kdlight fit --ckpt_path last")
+            raise MissingFileError(f"{path} has no checkpoint; go on with kdlight fit --ckpt_path last")
         return cls(folder, kept[0] if path.is_dir() else path)
 
     @staticmethod
@@ -61,14 +62,14 @@ class FinishedRun(NamedTuple):
             weights: A file of other weights for that network; None: those that the run used.
 
         Raises:
-            ValueError: If the run has no teacher.
+            UserError: If the run has no teacher.
         """
         config = self.config()
         callbacks = config["trainer"].get("callbacks") or []
         holders = [part.get("init_args") or {} for part in (config["model"], *callbacks)]
         holder = next((holder for holder in holders if holder.get("teacher")), None)
         if holder is None:
-            raise ValueError(f"{self.folder.path} was trained without a teacher; name one with --teacher RUN")
+            raise UserError(f"{self.folder.path} was trained without a teacher; name one with --teacher RUN")
         if weights is None and holder.get("untrained_teacher"):
             weights = self.folder.teacher
         elif weights is None and holder.get("teacher_weights"):
@@ -82,16 +83,16 @@ class FinishedRun(NamedTuple):
             changed: Arguments that are others now, such as ``data_dir``.
 
         Raises:
-            ValueError: If they are no images, or take no such argument.
+            UserError: If they are no images, or take no such argument.
         """
         config = self.config()["data"]
         arguments = {**(config.get("init_args") or {}), **changed}
         try:
             data = built({**config, "init_args": arguments})
         except TypeError as error:
-            raise ValueError(f"--data: {error}") from None
+            raise UserError(f"--data: {error}") from None
         if not isinstance(data, ImageDataModule):
-            raise ValueError(f"{self.folder.config}: expected data of images, got {config['class_path']}")
+            raise UserError(f"{self.folder.config}: expected data of images, got {config['class_path']}")
         return data
 
 
@@ -110,7 +111,7 @@ def built(value: Any) -> Any:
 def _loaded(config: dict[str, Any], weights: Path | None) -> Frozen:
     model = built(config)
     if not isinstance(model, Classifier):
-        raise ValueError(f"expected a network with the face of a Classifier, got {config['class_path']}")
+        raise UserError(f"expected a network with the face of a Classifier, got {config['class_path']}")
     if weights is not None:
         load_weights(model, weights)
     return Frozen(model.to("cuda" if torch.cuda.is_available() else "cpu"))

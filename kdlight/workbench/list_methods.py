@@ -4,7 +4,6 @@ import argparse
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kdlight.cli.imports import nearest
+from kdlight.errors import UserError
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.feature_distiller import FeatureDistiller
 from kdlight.methods.base.learner import Learner
@@ -43,22 +43,20 @@ class Argument(NamedTuple):
     meaning: str
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the command; a method that does not exist is said in one line and returns 2."""
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser("kdlight methods", description=__doc__, allow_abbrev=False)
     parser.add_argument("method", nargs="?", help="show this one in full, named by its file or its class")
     wanted = parser.parse_args(arguments[1:]).method
     methods = shipped()
     if wanted is None:
         Console().print(overview(methods))
-        return 0
+        return
     found = {key.lower(): method for stem, method in methods.items() for key in (stem, method.__name__)}
     if wanted.lower() not in found:
         hint = nearest(wanted.lower(), methods) or "; `kdlight methods` lists them"
-        print(f"kdlight: there is no method '{wanted}'{hint}", file=sys.stderr)
-        return 2
+        raise UserError(f"there is no method '{wanted}'{hint}")
     describe(found[wanted.lower()], Console())
-    return 0
 
 
 def shipped() -> dict[str, type[Learner]]:

@@ -9,7 +9,7 @@ import torch
 from filelock import FileLock
 from lightning.pytorch import Callback
 
-from kdlight.caching import filling
+from kdlight.caching import builder
 from kdlight.caching.teacher_cache import TeacherCache
 from kdlight.data.digits import DigitsDataModule
 from kdlight.methods.at import AT
@@ -193,13 +193,13 @@ def test_a_stopped_making_goes_on_behind_its_last_view(tmp_path, runs, monkeypat
     shutil.rmtree(tmp_path / "cache")
     everything = len(runs)
 
-    class Stopping(filling.Progress):
+    class Stopping(builder.Progress):
         def update(self, task, *, description):
             if "view 3" in description:
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(filling, "Progress", Stopping)
+        patch.setattr(builder, "Progress", Stopping)
         with pytest.raises(SystemExit):  # what Lightning makes of Ctrl-C
             fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
     assert not (tmp_path / "cache").exists()
@@ -247,7 +247,7 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
 
 
 def test_a_run_waits_for_another_that_makes_the_cache(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(filling, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(builder, "LOCK_SECONDS", 0.05)
     lock = FileLock(tmp_path / "cache.lock", thread_local=False)
     lock.acquire()
     threading.Timer(0.5, lock.release).start()

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from kdlight.__main__ import main
+from kdlight.cli.messages import report_errors
+from kdlight.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 TEACHER = ["fit", "--config", str(ROOT / "configs/digits/teacher.yaml")]
@@ -102,3 +104,52 @@ def test_a_run_that_ends_before_the_student_learns(capsys):
         file = str(ROOT / f"configs/digits/{name}.yaml")
         options = [*UNTRAINED, "--trainer.max_epochs", "2", "--trainer.enable_progress_bar", "false"]
         assert "raise trainer.max_epochs, or shorten model." in said(["fit", "--config", file, *options], capsys)
+
+
+OWN_METHOD = """
+from kdlight.methods import Distiller
+
+class Mine(Distiller):
+    def loss_terms(self, student, teacher, batch):
+        first, second = (student, teacher, batch)
+"""
+
+
+@pytest.mark.parametrize(
+    ("debug", "environment"), [([], "0"), (["--debug"], "0"), ([], "1")], ids=["plain", "--debug", "KDLIGHT_DEBUG"]
+)
+def test_a_bug_shows_its_traceback_and_a_mistake_only_on_request(debug, environment, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KDLIGHT_DEBUG", environment)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_method.py").write_text(OWN_METHOD)
+    (tmp_path / "own.yaml").write_text("model: {class_path: own_method.Mine}")
+    files = [f"--config={file}" for file in (ROOT / "configs/data/digits.yaml", ROOT / "configs/digits/pair.yaml")]
+    own = [
+        "fit",
+        *files,
+        "--config=own.yaml",
+        *UNTRAINED,
+        "--trainer.max_epochs=1",
+        "--trainer.enable_progress_bar=false",
+        *debug,
+    ]
+    with pytest.raises(ValueError, match="too many values to unpack"):
+        main(own)
+    mistaken = ["compare", "nowhere", *debug]
+    if debug or environment == "1":
+        with pytest.raises(UserError, match="nowhere"):
+            main(mistaken)
+    else:
+        assert main(mistaken) == 2
+        assert "nowhere" in capsys.readouterr().err
+
+
+def test_an_error_while_a_mistake_is_handled_is_not_taken_for_it():
+    def fail():
+        try:
+            raise UserError("given 3, expected 4")
+        except UserError:
+            return [][0]
+
+    with pytest.raises(IndexError), report_errors():
+        fail()

@@ -102,7 +102,7 @@ def test_measuring_a_checkpoint(workplace):
     config = str(workplace / "runs/digits/teacher/config.yaml")
     expected = json.loads((workplace / "runs/digits/teacher/result.json").read_text())["test"]["best"]["accuracy"]
     done = kdlight(workplace, "test", "--config", config, "--ckpt_path=best", "--trainer.enable_progress_bar=false")
-    assert f"{expected:.6f}"[:6] in done.stdout
+    assert f"{expected:.6f}"[:6].rstrip("0") in done.stdout  # 0.75 is printed as it is
     kdlight(workplace, "validate", "--config", config, "--ckpt_path=last", "--trainer.enable_progress_bar=false")
     kdlight(workplace, "predict", "--config", config, "--ckpt_path=best", "--trainer.enable_progress_bar=false")
     with (workplace / "runs/digits/teacher/predictions.csv").open() as stream:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kdlight.callbacks.pruning.second_derivatives import hessian_diagonal
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 
 ACCURACY = "val/accuracy"
@@ -41,7 +42,7 @@ class OptimalBrainDamage(Callback):
         samples: Training images that the derivatives are taken on; null: all.
 
     Raises:
-        ValueError: If a number is out of range.
+        UserError: If a number is out of range.
     """
 
     def __init__(
@@ -56,10 +57,10 @@ class OptimalBrainDamage(Callback):
     ) -> None:
         for name, number in (("first_epoch", first_epoch), ("every_n_epochs", every_n_epochs)):
             if number < 1:
-                raise ValueError(f"OptimalBrainDamage: expected {name} of at least 1, got {number}; train first")
+                raise UserError(f"OptimalBrainDamage: expected {name} of at least 1, got {number}; train first")
         for name, part in (("sparsity", sparsity), ("fraction", fraction)):
             if not 0 < part < 1:
-                raise ValueError(f"OptimalBrainDamage: expected {name} between 0 and 1, got {part}; 0.5 deletes half")
+                raise UserError(f"OptimalBrainDamage: expected {name} between 0 and 1, got {part}; 0.5 deletes half")
         self.first_epoch, self.every_n_epochs = first_epoch, every_n_epochs
         self.sparsity, self.fraction = sparsity, fraction
         self.max_drop = max_drop
@@ -82,11 +83,11 @@ class OptimalBrainDamage(Callback):
         """Look at the data.
 
         Raises:
-            ValueError: If the data are not kdlight's, or nothing is held out to see the accuracy fall.
+            UserError: If the data are not kdlight's, or nothing is held out to see the accuracy fall.
         """
         data = _data(trainer)
         if self.max_drop is not None and data.val_size == 0:
-            raise ValueError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; hold images out")
+            raise UserError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; hold images out")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the masks of a checkpoint to the device."""
@@ -162,7 +163,7 @@ class OptimalBrainDamage(Callback):
 def _data(trainer: Trainer) -> ImageDataModule:
     data = getattr(trainer, "datamodule", None)
     if not isinstance(data, ImageDataModule):
-        raise ValueError(f"OptimalBrainDamage takes its images from a kdlight data module, got {type(data).__name__}")
+        raise UserError(f"OptimalBrainDamage takes its images from a kdlight data module, got {type(data).__name__}")
     return data
 
 

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from kdlight.errors import UserError
+
 # Outputs are inputs, or sums of inputs, or 0: squaring such coefficients changes nothing.
 SELECTING = {
     *("relu", "relu_", "relu6", "max_pool2d", "dropout"),
@@ -40,7 +42,7 @@ def hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]])
         batches: Images (batch, …) and target (batch,), -1 for an unlabelled sample, which is left out.
 
     Raises:
-        ValueError: If the model computes something that there is no rule for.
+        UserError: If the model computes something that there is no rule for.
     """
     modes = {module: module.training for module in model.modules()}
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
@@ -108,7 +110,7 @@ class _SecondOrder(TorchFunctionMode):
             return _carry(value, SQUARED[name](*args, **kwargs))
         outputs = value if isinstance(value, tuple | list) else (value,)
         if name not in SELECTING and any(isinstance(output, Tensor) and output.requires_grad for output in outputs):
-            raise ValueError(
+            raise UserError(
                 f"second derivatives: expected layers with a rule ({', '.join(sorted(SQUARED))}, activations, sums, "
                 f"selections), got {name}; prune a network without it"
             )
@@ -153,7 +155,7 @@ def _batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     if training or mean is None or variance is None:
-        raise ValueError("second derivatives: expected batch norms with running statistics, got one without; keep them")
+        raise UserError("second derivatives: expected batch norms with running statistics, got one without; keep them")
     shape = (1, -1, *[1] * (x.ndim - 2))
     scale = (variance + eps).rsqrt().view(shape)
     normalised = _carry(((x - mean.view(shape)) * scale) ** 2, x * scale**2)
@@ -170,7 +172,7 @@ def _mean(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 def _adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
     pooled = F.adaptive_avg_pool2d(x, output_size)
     if any(size % fewer for size, fewer in zip(x.shape[2:], pooled.shape[2:], strict=True)):
-        raise ValueError(f"second derivatives: {tuple(x.shape[2:])} is not pooled evenly to {tuple(pooled.shape[2:])}")
+        raise UserError(f"second derivatives: {tuple(x.shape[2:])} is not pooled evenly to {tuple(pooled.shape[2:])}")
     return pooled * (pooled.numel() / x.numel())
 
 
@@ -184,7 +186,7 @@ def _avg_pool2d(
     divisor_override: int | None = None,
 ) -> Tensor:
     if ceil_mode or not count_include_pad or divisor_override:
-        raise ValueError("second derivatives: expected an average pooling whose windows all divide by their size")
+        raise UserError("second derivatives: expected an average pooling whose windows all divide by their size")
     window = kernel_size**2 if isinstance(kernel_size, int) else math.prod(kernel_size)
     return F.avg_pool2d(x, kernel_size, stride, padding) / window
 

@@ -15,6 +15,7 @@ from kdlight.data.base.samples import Split
 from kdlight.data.views.crops import normalize
 from kdlight.data.views.epoch import EpochViews
 from kdlight.data.views.kinds import PaddedCrops, Views, apply_views
+from kdlight.errors import UserError
 
 
 class AugmentedDataModule(LightningDataModule):
@@ -27,7 +28,7 @@ class AugmentedDataModule(LightningDataModule):
         seed: of shuffling and augmentation; None for the run's (``seed_everything``), 0 where it has none.
 
     Raises:
-        ValueError: for a mean or std that does not fit the channels, or a negative seed.
+        UserError: for a mean or std that does not fit the channels, or a negative seed.
     """
 
     crop_padding: ClassVar[int]
@@ -37,11 +38,11 @@ class AugmentedDataModule(LightningDataModule):
         super().__init__()
         channels = self.image_shape[0]
         if len(mean) != channels or len(std) != channels or min(std) <= 0:
-            raise ValueError(
+            raise UserError(
                 f"mean and std need {channels} numbers each, std above 0, but are {list(mean)} and {list(std)}"
             )
         if seed is not None and seed < 0:
-            raise ValueError(f"seed must be at least 0, but is {seed}")
+            raise UserError(f"seed must be at least 0, but is {seed}")
         self.augment, self.mean, self.std, self.seed = augment, tuple(mean), tuple(std), seed
         self._epoch_views: EpochViews | None = None
 
@@ -100,7 +101,7 @@ class AugmentedDataModule(LightningDataModule):
             parameters: of `view_parameters`, an epoch each.
 
         Raises:
-            ValueError: where there are none, or they are for other views or another number of samples.
+            UserError: where there are none, or they are for other views or another number of samples.
         """
         self._views.replay(parameters)
 
@@ -136,7 +137,7 @@ class AugmentedDataModule(LightningDataModule):
             strong: whether the last one is strong.
 
         Raises:
-            ValueError: where `parameters` are for other views or another number of samples.
+            UserError: where `parameters` are for other views or another number of samples.
         """
         self._views.check(parameters, views=views, strong=strong)
         for batch in self.train_split.with_views(parameters).batches(indices):

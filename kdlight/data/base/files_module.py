@@ -10,6 +10,7 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.sources.image_files import ImageFiles, fs_paths
 from kdlight.data.sources.listing import Listing
 from kdlight.data.views.kinds import ResizedCrops, Views
+from kdlight.errors import UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -48,9 +49,9 @@ class ImageFilesDataModule(ImageDataModule):
         self.resize_size = image_size * 256 // 224 if resize_size is None else resize_size
         super().__init__(mean=mean, std=std, augment=augment, **options)
         if not 1 <= self.image_size <= self.resize_size:
-            raise ValueError(f"expected 1 <= image_size <= resize_size, got {image_size} and {self.resize_size}")
+            raise UserError(f"expected 1 <= image_size <= resize_size, got {image_size} and {self.resize_size}")
         if num_workers is not None and num_workers < 0:
-            raise ValueError(f"num_workers must be at least 0, but is {num_workers}")
+            raise UserError(f"num_workers must be at least 0, but is {num_workers}")
         self.data_dir = Path(data_dir).expanduser()
         self.num_workers = num_workers
 

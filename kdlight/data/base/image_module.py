@@ -11,6 +11,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.data.base.loader import CPU, BatchLoader, TrainingIndices, TrainingLoader, evaluation_indices
 from kdlight.data.base.samples import Samples, Split
 from kdlight.data.base.splits import SPLIT_SEED, cut, noisy, stratified_order
+from kdlight.errors import UserError
 from kdlight.streams import seeded_generator
 
 SplitName = Literal["train", "val", "test"]
@@ -40,7 +41,7 @@ class ImageDataModule(AugmentedDataModule):
         seed: of shuffling and augmentation; None for the run's (``seed_everything``), 0 where it has none.
 
     Raises:
-        ValueError: for sizes below 1, label noise outside of [0, 1] or without labels, or a mean or std that does not
+        UserError: for sizes below 1, label noise outside of [0, 1] or without labels, or a mean or std that does not
             fit the channels.
     """
 
@@ -66,9 +67,9 @@ class ImageDataModule(AugmentedDataModule):
             ("eval_batch_size", eval_batch_size, 1),
         ):
             if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least}, but is {value}")
+                raise UserError(f"{name} must be at least {least}, but is {value}")
         if not 0 <= label_noise <= 1 or (label_noise > 0 and not labels):
-            raise ValueError(f"label_noise must be in [0, 1], and 0 without labels, but is {label_noise}")
+            raise UserError(f"label_noise must be in [0, 1], and 0 without labels, but is {label_noise}")
         self.labels, self.label_noise = labels, label_noise
         self.val_size, self.train_per_class = val_size, train_per_class
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -101,7 +102,7 @@ class ImageDataModule(AugmentedDataModule):
     def setup(self, stage: str) -> None:
         """Reads what `stage` (fit, validate, test or predict) needs and nothing else."""
         if stage == "validate" and self.val_size == 0:
-            raise ValueError("there is no validation split to validate on: set val_size above 0")
+            raise UserError("there is no validation split to validate on: set val_size above 0")
         if stage in ("fit", "validate") and "train" not in self._splits:
             self._cut(self.read_train())
         if stage in ("test", "predict") and "test" not in self._splits:
@@ -120,10 +121,10 @@ class ImageDataModule(AugmentedDataModule):
         """Returns a split that `setup` has read: raw images, in order.
 
         Raises:
-            ValueError: where there is none of that name.
+            UserError: where there is none of that name.
         """
         if name not in self._splits:
-            raise ValueError(
+            raise UserError(
                 f"the {name} split is not there: run setup({'test' if name == 'test' else 'fit'!r}) first"
                 + (", with val_size above 0" if name == "val" else "")
             )
@@ -145,11 +146,11 @@ class ImageDataModule(AugmentedDataModule):
         epoch. `index` is the place in the split.
 
         Raises:
-            ValueError: where the split is not there or has fewer images.
+            UserError: where the split is not there or has fewer images.
         """
         samples = self.split(split)
         if count is not None and not 0 < count <= len(samples):
-            raise ValueError(f"{count} probe images were asked for, but the {split} split has {len(samples)}")
+            raise UserError(f"{count} probe images were asked for, but the {split} split has {len(samples)}")
         chosen = stratified_order(samples.target, seeded_generator(seed, 2))[:count].sort().values
         places = evaluation_indices(len(chosen), batch_size=self.eval_batch_size)
         return [self.normalized(batch) for batch in samples.batches([chosen[place] for place in places])]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from kdlight.errors import UserError
 from kdlight.streams import seeded_generator
 
 SPLIT_SEED = 0  # Splits are the same in every run: runs with other seeds must stay comparable.
@@ -53,16 +54,16 @@ def cut(
         The places of the samples that are kept, and of those held out, each ascending.
 
     Raises:
-        ValueError: where too few are left.
+        UserError: where too few are left.
     """
     if val_size >= len(target):
-        raise ValueError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")
+        raise UserError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")
     order = stratified_order(target, seeded_generator(SPLIT_SEED))
     held_out, kept = order[:val_size].sort().values, order[val_size:].sort().values
     if train_per_class is not None:
         counts = torch.bincount(target[kept], minlength=len(class_names))
         if train_per_class > counts.min():
-            raise ValueError(
+            raise UserError(
                 f"train_per_class={train_per_class} is more than the {counts.min()} images that are left of class "
                 f"{class_names[int(counts.argmin())]!r} with val_size={val_size}: lower either"
             )

@@ -21,8 +21,14 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from kdlight.errors import UserError
+
 CHUNK = 1 << 18
 TIMEOUT = 30  # seconds without a byte
+
+
+class DownloadError(UserError, ConnectionError):
+    """No address gives the whole archive."""
 
 
 class Archive(NamedTuple):
@@ -51,14 +57,14 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
         data_dir: where the folder goes; made if missing.
 
     Raises:
-        ConnectionError: where no address gives the whole archive.
-        ValueError: where an address is not that of a published archive, the archive has another sum, or it would write
+        DownloadError: where no address gives the whole archive.
+        UserError: where an address is not that of a published archive, the archive has another sum, or it would write
             outside of `data_dir`.
     """
     by_name = {archive.name: archive for archive in archives}
     unknown = [mirror for mirror in mirrors if mirror.rpartition("/")[2] not in by_name]
     if unknown:
-        raise ValueError(f"mirrors: {unknown[0]} ends with none of {', '.join(by_name)}, whose sums are published")
+        raise UserError(f"mirrors: {unknown[0]} ends with none of {', '.join(by_name)}, whose sums are published")
     data_dir.mkdir(parents=True, exist_ok=True)
     failures, changed = [], False
     with FileLock(data_dir / ".download.lock"):
@@ -80,7 +86,7 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
             changed = True
             failures.append(f"{mirror}: expected sha256 {archive.sha256}, found {found}")
     what = "is not the published archive" if changed else "could not be downloaded"
-    raise (ValueError if changed else ConnectionError)(
+    raise (UserError if changed else DownloadError)(
         f"{' or '.join(by_name)} {what} ({'; '.join(failures) or 'no mirrors given'}): run again, which goes on where "
         f"it stopped, set mirrors to other addresses, or unpack it into {data_dir.absolute()} by hand"
     )
@@ -148,7 +154,7 @@ def _unpack(path: Path, archive: Archive, data_dir: Path) -> None:
                 with tarfile.open(path) as tar:
                     tar.extractall(scratch, filter="data")  # refuses what leads outside, and devices
         except (tarfile.TarError, zipfile.BadZipFile) as error:
-            raise ValueError(
+            raise UserError(
                 f"{archive.name} is not unpacked: {' '.join(str(error).split())}; set other mirrors"
             ) from error
         os.replace(Path(scratch) / archive.folder, data_dir / archive.folder)

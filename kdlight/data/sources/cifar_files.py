@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kdlight.data.base.samples import Samples
 from kdlight.data.sources.archives import how_to_fetch
 from kdlight.data.sources.pickled_arrays import load_pickled_arrays
+from kdlight.errors import MissingFileError, UserError
 
 PIXELS = 3 * 32 * 32
 
@@ -44,23 +45,23 @@ class Layout:
         """Reads one file's pixels (n, 3072), red plane first, and its labels, each (n,).
 
         Raises:
-            ValueError: where the content has another form, with the reason.
+            UserError: where the content has another form, with the reason.
         """
         if None in self.labels.values():
             record = len(self.labels) + PIXELS
             if len(data) == 0 or len(data) % record != 0:
-                raise ValueError(f"{len(data)} bytes are not a whole number of records of {record}")
+                raise UserError(f"{len(data)} bytes are not a whole number of records of {record}")
             records = np.frombuffer(data, np.uint8).reshape(-1, record)
             labels = {name: records[:, column].astype(np.int64) for column, name in enumerate(self.labels)}
             return records[:, len(self.labels) :], labels
         content = load_pickled_arrays(data)
         missing = {"data", *self.labels.values()} - content.keys()
         if missing:
-            raise ValueError(f"no {', '.join(sorted(map(str, missing)))} in it")
+            raise UserError(f"no {', '.join(sorted(map(str, missing)))} in it")
         labels = {name: np.asarray(content[str(key)], np.int64) for name, key in self.labels.items()}
         pixels = content["data"]
         if np.ndim(pixels) != 2 or any(pixels.shape != (len(values), PIXELS) for values in labels.values()):
-            raise ValueError(f"pixels have the shape {np.shape(pixels)}, not ({len(labels['target'])}, {PIXELS})")
+            raise UserError(f"pixels have the shape {np.shape(pixels)}, not ({len(labels['target'])}, {PIXELS})")
         return pixels, labels
 
 
@@ -131,8 +132,8 @@ def read_files(
         The samples, and what is not as published, one sentence a file.
 
     Raises:
-        FileNotFoundError: where a file that is needed is not there.
-        ValueError: where a file is not the published one or cannot be read.
+        MissingFileError: where a file that is needed is not there.
+        UserError: where a file is not the published one or cannot be read.
     """
     decoded, deviations = [], []
     mend = how_to_fetch(data_dir / layout.folder)
@@ -142,14 +143,14 @@ def read_files(
         if not path.is_file():
             if not accept_modified or part == "test":
                 hint = ", or set accept_modified: true to train without it" if part == "train" else ""
-                raise FileNotFoundError(f"{path} is missing: {mend}{hint}")
+                raise MissingFileError(f"{path} is missing: {mend}{hint}")
             deviations.append(f"{name} is missing")
             continue
         data = path.read_bytes()  # What was checked is what is read.
         found = hashlib.new(layout.algorithm, data).hexdigest()
         if found != expected:
             if not accept_modified:
-                raise ValueError(
+                raise UserError(
                     f"{path} is truncated or changed ({len(data)} bytes): expected {layout.algorithm} {expected}, "
                     f"found {found}; {mend}, or set accept_modified: true to use it as it is"
                 )
@@ -157,9 +158,9 @@ def read_files(
         try:
             decoded.append(layout.decode(data))
         except ValueError as error:
-            raise ValueError(f"{path} cannot be read: {error}; {mend}") from error
+            raise UserError(f"{path} cannot be read: {error}; {mend}") from error
     if not decoded:
-        raise FileNotFoundError(f"{data_dir / layout.folder} has none of {', '.join(files)}: {mend}")
+        raise MissingFileError(f"{data_dir / layout.folder} has none of {', '.join(files)}: {mend}")
     images = np.concatenate([pixels for pixels, _ in decoded]).reshape(-1, 3, 32, 32)
     targets = {
         name: torch.from_numpy(np.concatenate([labels[name] for _, labels in decoded])) for name in layout.labels

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.samples import Split, pinned
+from kdlight.errors import UserError
 
 AREA = (0.08, 1.0)  # the published recipe's: Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
 RATIO = (3 / 4, 4 / 3)
@@ -58,13 +59,13 @@ def decode(path: Path) -> Tensor:
     """Decodes an image file to (3, height, width) uint8, whatever its colours.
 
     Raises:
-        ValueError: where the file is missing or broken.
+        UserError: where the file is missing or broken.
     """
     try:
         with Image.open(path) as image:
             return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     except Exception as error:  # Decoding a broken file can raise anything.
-        raise ValueError(f"{path.absolute()} cannot be decoded ({' '.join(str(error).split())})") from error
+        raise UserError(f"{path.absolute()} cannot be decoded ({' '.join(str(error).split())})") from error
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class ImageFiles(Split):
         """Decodes batch after batch in worker processes, a few ahead.
 
         Raises:
-            ValueError: where a file is missing or broken.
+            UserError: where a file is missing or broken.
         """
         indices = list(indices)
         loader = DataLoader(
@@ -127,8 +128,8 @@ class ImageFiles(Split):
             generator=torch.Generator(),  # The loader draws a seed for its workers: not from the run's numbers.
         )
         for index, images in zip(indices, loader, strict=True):
-            if isinstance(images, ValueError):
-                raise ValueError(str(images))
+            if isinstance(images, UserError):
+                raise images
             batch = Batch(images, self.target[index], index, self._targets_at(index))
             yield pinned(batch) if pin_memory else batch
 
@@ -139,7 +140,7 @@ class ImageFiles(Split):
             try:
                 image = decode(self._path(place))
             except ValueError as error:
-                raise ValueError(
+                raise UserError(
                     f"{error}: put the whole file there, or take it out of the data set; where images are counted, "
                     "set accept_modified: true"
                 ) from error
@@ -184,11 +185,11 @@ class _Decoder(Dataset[Any]):
     def __init__(self, files: ImageFiles) -> None:
         self.files = files
 
-    def __getitem__(self, places: list[int]) -> Tensor | ValueError:
+    def __getitem__(self, places: list[int]) -> Tensor | UserError:
         try:
             return self.files.decoded(places)
-        except ValueError as error:
-            return ValueError(str(error))
+        except UserError as error:
+            return UserError(str(error))
 
 
 def _as_it_is(images: Any) -> Any:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdlight.errors import UserError
+
 
 class _Dtype:
     """Stands for ``numpy.dtype``; the reader checks the size of the bytes instead."""
@@ -34,7 +36,7 @@ class _Array:
     def to_numpy(self) -> NDArray[np.uint8]:
         _, shape, dtype, column_major, raw = self.state
         if not dtype.is_byte:
-            raise ValueError("not an array of bytes")
+            raise UserError("not an array of bytes")
         return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if column_major else "C")
 
 
@@ -72,15 +74,15 @@ def load_pickled_arrays(data: bytes) -> dict[str, Any]:
         The dictionary, its keys as str.
 
     Raises:
-        ValueError: for anything else, with the reason.
+        UserError: for anything else, with the reason.
     """
     try:
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
         if not isinstance(content, dict):
-            raise ValueError(f"it holds a {type(content).__name__}, not a dictionary")
+            raise UserError(f"it holds a {type(content).__name__}, not a dictionary")
         return {
             key.decode() if isinstance(key, bytes) else key: value.to_numpy() if isinstance(value, _Array) else value
             for key, value in content.items()
         }
     except Exception as error:  # Unpickling a broken file can raise anything.
-        raise ValueError(f"not a pickle of arrays ({type(error).__name__}: {error})") from error
+        raise UserError(f"not a pickle of arrays ({type(error).__name__}: {error})") from error

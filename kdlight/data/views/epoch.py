@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kdlight.data.views.kinds import STRONG, Views, draw_views, view_count
+from kdlight.errors import UserError
 
 
 class EpochViews:
@@ -44,10 +45,10 @@ class EpochViews:
         """From now on gives epoch e the choices ``parameters[e % len(parameters)]``.
 
         Raises:
-            ValueError: where there are none, or they are for other views or another number of samples.
+            UserError: where there are none, or they are for other views or another number of samples.
         """
         if not parameters:
-            raise ValueError("replay needs the views of at least one epoch, but was given none")
+            raise UserError("replay needs the views of at least one epoch, but was given none")
         for kept in parameters:
             strong = any(name.partition(".")[0] == STRONG for name in kept)
             self.check(kept, views=max(1, view_count(kept)), strong=strong)
@@ -63,18 +64,18 @@ class EpochViews:
         """Compares choices that came from elsewhere with what would be drawn.
 
         Raises:
-            ValueError: where names, numbers of samples or shapes differ.
+            UserError: where names, numbers of samples or shapes differ.
         """
         expected = draw_views(self.kind, 0, seed=0, epoch=0, views=views, strong=strong) if self.kind else {}
         if choices.keys() != expected.keys():
-            raise ValueError(
+            raise UserError(
                 f"these views need {', '.join(expected) or 'no choices'}, but were given "
                 f"{', '.join(choices) or 'none'}: make them with this data module for views={views}, strong={strong}"
             )
         for name, choice in choices.items():
             shape = (self.count, *expected[name].shape[1:])
             if choice.shape != shape:
-                raise ValueError(
+                raise UserError(
                     f"these views need {name} of the shape {shape}, but were given {tuple(choice.shape)}: make them "
                     "for this training split"
                 )

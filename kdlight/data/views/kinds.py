@@ -64,8 +64,8 @@ class PaddedCrops:
 class ResizedCrops:
     """Crops of random size and shape, resized, and mirror images: the standard for photographs.
 
-    The crop happens where the image is decoded (`kdlight.data.sources.image_files`): images arrive here as one batch for
-    all views, first view first.
+    The crop happens where the image is decoded (`kdlight.data.sources.image_files`): images arrive here as one
+    batch for all views, first view first.
 
     Attributes:
         mirror: whether an image may be flipped.

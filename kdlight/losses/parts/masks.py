@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from kdlight.errors import UserError
+
 
 def target_mask(logits: Tensor, target: Tensor) -> Tensor:
     """The target class alone. An unlabelled sample (-1) gets class 0: leave it out of the mean (`labelled_mean`).
@@ -12,10 +14,10 @@ def target_mask(logits: Tensor, target: Tensor) -> Tensor:
         target: (batch,) class numbers.
 
     Raises:
-        ValueError: If ``target`` is not one number a sample.
+        UserError: If ``target`` is not one number a sample.
     """
     if target.shape != logits.shape[:1]:
-        raise ValueError(
+        raise UserError(
             f"expected one class number a sample of logits {tuple(logits.shape)}, got a target {tuple(target.shape)}; "
             "pass shape (batch,)"
         )
@@ -30,8 +32,8 @@ def top_mask(logits: Tensor, size: int) -> Tensor:
         size: From 1 to the number of classes.
 
     Raises:
-        ValueError: If there are fewer classes than that.
+        UserError: If there are fewer classes than that.
     """
     if not 1 <= size <= logits.shape[1]:
-        raise ValueError(f"expected a set of 1 to {logits.shape[1]} classes, got {size}; choose a size in this range")
+        raise UserError(f"expected a set of 1 to {logits.shape[1]} classes, got {size}; choose a size in this range")
     return torch.zeros_like(logits, dtype=torch.bool).scatter(1, logits.topk(size, dim=1).indices, True)

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from kdlight.errors import UserError
+
 
 def pool_to_smaller(student_feature: Tensor, teacher_feature: Tensor) -> tuple[Tensor, Tensor]:
     """Average-pool the larger of two maps (batch, channels, height, width) to the height and width of the smaller.
@@ -15,17 +17,17 @@ def pool_to_smaller(student_feature: Tensor, teacher_feature: Tensor) -> tuple[T
         Student and teacher map of one size; unchanged if they had it already.
 
     Raises:
-        ValueError: If a tensor has no height and width, or one map is higher and the other wider.
+        UserError: If a tensor has no height and width, or one map is higher and the other wider.
     """
     student_size, teacher_size = student_feature.shape[2:], teacher_feature.shape[2:]
     if len(student_size) != 2 or len(teacher_size) != 2:
-        raise ValueError(
+        raise UserError(
             "expected maps (batch, channels, height, width), got "
             f"{tuple(student_feature.shape)} and {tuple(teacher_feature.shape)}; pass feature maps, not embeddings"
         )
     size = min(student_size[0], teacher_size[0]), min(student_size[1], teacher_size[1])
     if size not in (student_size, teacher_size):
-        raise ValueError(
+        raise UserError(
             "expected one map to be no larger than the other, got "
             f"{tuple(student_feature.shape)} and {tuple(teacher_feature.shape)}; choose stages of matching aspect"
         )

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from kdlight.errors import UserError
 from kdlight.losses.parts.shapes import require_same_shape
 
 
@@ -14,10 +15,10 @@ def log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
         temperature: Positive; a scalar tensor may carry a gradient.
 
     Raises:
-        ValueError: If a plain number is not positive (a tensor is not looked at: that would wait for the device).
+        UserError: If a plain number is not positive (a tensor is not looked at: that would wait for the device).
     """
     if not isinstance(temperature, Tensor) and temperature <= 0:
-        raise ValueError(f"expected a positive temperature, got {temperature}; the literature uses 1 to 20")
+        raise UserError(f"expected a positive temperature, got {temperature}; the literature uses 1 to 20")
     return F.log_softmax(logits / temperature, dim=1)
 
 
@@ -27,7 +28,7 @@ def log_probability_pair(
     """`log_probabilities` of both at one temperature; no gradient reaches the teacher's logits.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        UserError: If the shapes differ or the temperature is not positive.
     """
     require_same_shape(student_logits, teacher_logits)
     return log_probabilities(student_logits, temperature), log_probabilities(teacher_logits.detach(), temperature)

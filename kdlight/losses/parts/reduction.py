@@ -4,6 +4,8 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor
 
+from kdlight.errors import UserError
+
 Reduction: TypeAlias = Literal["mean", "sum"]
 
 
@@ -11,13 +13,13 @@ def reduced(elements: Tensor, reduction: Reduction) -> Tensor:
     """Reduce (batch, ...) to a scalar: "mean" over all elements, or "sum" within a sample and mean over the batch.
 
     Raises:
-        ValueError: If the reduction is neither.
+        UserError: If the reduction is neither.
     """
     if reduction == "mean":
         return elements.mean()
     if reduction == "sum":
         return elements.flatten(1).sum(1).mean()
-    raise ValueError(f"expected reduction 'mean' or 'sum', got {reduction!r}; pass one of the two")
+    raise UserError(f"expected reduction 'mean' or 'sum', got {reduction!r}; pass one of the two")
 
 
 def labelled_mean(values: Tensor, target: Tensor) -> Tensor:

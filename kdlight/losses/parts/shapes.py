@@ -2,15 +2,17 @@
 
 from torch import Tensor
 
+from kdlight.errors import UserError
+
 
 def require_same_shape(student: Tensor, teacher: Tensor) -> None:
     """Refuse a student and a teacher tensor of different shapes.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserError: If the shapes differ.
     """
     if student.shape != teacher.shape:
-        raise ValueError(
+        raise UserError(
             f"expected student and teacher of one shape, got {tuple(student.shape)} and {tuple(teacher.shape)}; "
             "project or resize one of them first"
         )
@@ -20,10 +22,10 @@ def require_same_batch(student: Tensor, teacher: Tensor, *, at_least: int = 1) -
     """Refuse tensors of different batch sizes, for losses that compare relations within the batch.
 
     Raises:
-        ValueError: If the first dimensions differ or are smaller than ``at_least``.
+        UserError: If the first dimensions differ or are smaller than ``at_least``.
     """
     if len(student) != len(teacher) or len(student) < at_least:
-        raise ValueError(
+        raise UserError(
             f"expected student and teacher of one batch of at least {at_least}, got {tuple(student.shape)} and "
             f"{tuple(teacher.shape)}; pass the same samples to both (drop_last=True drops a short last batch)"
         )
@@ -37,10 +39,10 @@ def per_channel(values: Tensor, feature: Tensor) -> Tensor:
         feature: (batch, channels, height, width); only its shape is used.
 
     Raises:
-        ValueError: If there is not one value a channel.
+        UserError: If there is not one value a channel.
     """
     if values.shape != feature.shape[1:2]:
-        raise ValueError(
+        raise UserError(
             f"expected one value a channel of {tuple(feature.shape)}, got {tuple(values.shape)}; "
             f"pass a tensor of shape ({feature.shape[1]},)"
         )

@@ -10,6 +10,7 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
+from kdlight.errors import UserError
 from kdlight.losses.crd import crd_log_normalizer, crd_memory_rows, crd_similarities
 from kdlight.streams import seeded_generator
 
@@ -72,11 +73,11 @@ class ContrastiveMemory(nn.Module):
             target: (samples,).
 
         Raises:
-            ValueError: If there is one class only.
+            UserError: If there is one class only.
         """
         classes, place, sizes = target.unique(return_inverse=True, return_counts=True)
         if len(classes) < 2:
-            raise ValueError("negatives are of other classes: expected training samples of at least two, got one class")
+            raise UserError("negatives are of other classes: expected training samples of at least two, got one class")
         starts = sizes.cumsum(0) - sizes
         device = self.student.device
         self.by_class = target.argsort().to(device)

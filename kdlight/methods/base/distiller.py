@@ -11,6 +11,7 @@ from kdlight.caching.builder import Lesson
 from kdlight.caching.teacher_cache import CachedTeacher, TeacherCache, opened
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
@@ -32,14 +33,14 @@ def frozen_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teac
     """Freeze a teacher with its weights loaded.
 
     Raises:
-        ValueError: If no weights are given and the teacher is not meant to be untrained, or both are.
+        UserError: If no weights are given and the teacher is not meant to be untrained, or both are.
     """
     if isinstance(teacher, Frozen):
         return teacher
     ways = (teacher_weights is not None) + untrained_teacher + (isinstance(teacher, Ensemble) and teacher.has_weights)
     if ways != 1:
         given = "neither" if ways == 0 else "both"
-        raise ValueError(
+        raise UserError(
             f"expected teacher_weights (a checkpoint's path; or an ensemble's own weights) or untrained_teacher: true, "
             f"got {given}; in Python, a teacher whose weights are loaded already is passed as Frozen(model)"
         )
@@ -64,7 +65,7 @@ class Distiller(Learner):
         learner: The arguments of `Learner`.
 
     Raises:
-        ValueError: If the teacher has no weights, or its classes are not the student's and the method compares logits.
+        UserError: If the teacher has no weights, or its classes are not the student's and the method compares logits.
     """
 
     compares_logits: ClassVar[bool] = False
@@ -87,11 +88,11 @@ class Distiller(Learner):
     ) -> None:
         super().__init__(student, **learner)
         if student is teacher:
-            raise ValueError("student and teacher are the same object; build two networks")
+            raise UserError("student and teacher are the same object; build two networks")
         self.teacher = frozen_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
         if not isinstance(teacher_cache, TeacherCache | None):
-            raise ValueError(
+            raise UserError(
                 f"teacher_cache: expected kdlight.caching.TeacherCache(path), got {teacher_cache!r}; wrap it"
             )
         self.teacher_precision = teacher_precision
@@ -106,11 +107,11 @@ class Distiller(Learner):
         """Refuse a pair whose logits cannot be compared.
 
         Raises:
-            ValueError: If the numbers of classes differ.
+            UserError: If the numbers of classes differ.
         """
         of_student, of_teacher = self.student.num_classes, self.teacher.num_classes
         if of_student != of_teacher:
-            raise ValueError(
+            raise UserError(
                 f"{what} compares logits: expected a teacher of the student's {of_student} classes, got {of_teacher}; "
                 "choose a teacher trained on the student's data, or a method that compares features"
             )
@@ -119,10 +120,10 @@ class Distiller(Learner):
         """Refuse an ensemble, which has no feature maps of its own.
 
         Raises:
-            ValueError: If the teacher is one.
+            UserError: If the teacher is one.
         """
         if isinstance(self.teacher.model, Ensemble):
-            raise ValueError(
+            raise UserError(
                 f"{what} compares features: expected one teacher, got an ensemble of "
                 f"{len(self.teacher.model.members)}; choose one of its members, or a method that compares logits alone"
             )
@@ -148,12 +149,12 @@ class Distiller(Learner):
         """As every learner's; the teacher computes in its own precision from here on.
 
         Raises:
-            ValueError: If it does so in another already.
+            UserError: If it does so in another already.
         """
         super().setup(stage)
         wanted = TEACHER_TYPES[self.teacher_precision] if self.teacher_precision is not None else None
         if self.teacher.lowered not in (None, wanted):
-            raise ValueError(
+            raise UserError(
                 f"this teacher computes in {self.teacher.lowered} since an earlier fit: expected teacher_precision "
                 f"to stay, got {self.teacher_precision}; build the teacher anew"
             )
@@ -173,14 +174,14 @@ class Distiller(Learner):
         """Open the cache, or make it.
 
         Raises:
-            ValueError: If the cache was made for another run, or the data are not a kdlight data module.
+            UserError: If the cache was made for another run, or the data are not a kdlight data module.
         """
         self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves the module's own parameters alone
         if self.teacher_cache is None:
             return
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, ImageDataModule):
-            raise ValueError(
+            raise UserError(
                 f"teacher_cache replays the views of a kdlight data module, got {type(data).__name__}; pass one as "
                 "datamodule, or leave teacher_cache out"
             )
@@ -193,13 +194,13 @@ class Distiller(Learner):
         """Refuse to go on with another cache: the views would change.
 
         Raises:
-            ValueError: If the run began with another cache, or without one.
+            UserError: If the run began with another cache, or without one.
         """
         super().on_train_start()
         ours = None if self._cached is None else self._cached.sha256
         if self.trainer.ckpt_path is not None and self._resumed_cache != ours:
             began = "without a teacher cache" if self._resumed_cache is None else "with another teacher cache"
-            raise ValueError(
+            raise UserError(
                 f"this run began {began}: expected teacher_cache as it was, got {self.teacher_cache}; put it back, or "
                 "begin a new run"
             )
@@ -211,7 +212,7 @@ class Distiller(Learner):
         (expected,) = data.training_views([few], parameters, views=lesson.views, strong=lesson.strong)
         seen = batch.images.unflatten(0, (lesson.views, -1))[:, : len(few)].flatten(0, 1)
         if (seen.float().cpu() - expected.images).abs().mean() > SAME_IMAGES:
-            raise ValueError(
+            raise UserError(
                 "the images of this step are not the views that the teacher cache holds: something changes batches "
                 "after the data module's own views (mixed images?); leave teacher_cache out"
             )
@@ -232,12 +233,12 @@ class Distiller(Learner):
         """Refuse to go on with another teacher.
 
         Raises:
-            ValueError: If the checkpoint was made with a teacher of other weights.
+            UserError: If the checkpoint was made with a teacher of other weights.
         """
         self._resumed_cache = checkpoint.get("teacher_cache_sha256")
         expected, given = checkpoint.get("teacher_sha256"), self.teacher.sha256()
         if expected not in (None, given):
-            raise ValueError(
+            raise UserError(
                 f"the checkpoint's student learned from a teacher with sha256 {expected[:12]}…, this one has "
                 f"{given[:12]}…; give the teacher_weights of that run (an untrained teacher's lie in its run folder)"
             )

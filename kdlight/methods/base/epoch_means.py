@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdlight.errors import UserError
+
 
 class EpochMeans:
     """Weighs each step by its samples, and waits for the device when an epoch ends, never in a step.
@@ -26,11 +28,11 @@ class EpochMeans:
         """Add the scalars of a step.
 
         Raises:
-            ValueError: If their names are not those of the epoch's first step.
+            UserError: If their names are not those of the epoch's first step.
         """
         names = self._names or tuple(values)
         if values.keys() != set(names):
-            raise ValueError(f"expected terms of the same names all through an epoch, {names}, got {tuple(values)}")
+            raise UserError(f"expected terms of the same names all through an epoch, {names}, got {tuple(values)}")
         weighted = torch.stack([values[name] for name in names]).float() * samples
         self._sums = weighted if self._sums is None else self._sums.add_(weighted)
         self._names = names

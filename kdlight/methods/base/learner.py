@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.classification import MulticlassAccuracy
 
 from kdlight.data.base.batch import Batch
+from kdlight.errors import UserError
 from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
@@ -107,13 +108,13 @@ class Learner(LightningModule, ABC):
         """Lay the networks out in memory, compile them, and let DDP expect the phases' parameters without a gradient.
 
         Raises:
-            ValueError: If the run ends before the student learns.
+            UserError: If the run ends before the student learns.
         """
         epochs = self.trainer.max_epochs or -1
         phases = [self.learners(epoch) for epoch in range(epochs)] if stage == "fit" else []
         if phases and all(phase is not None and self.student not in phase for phase in phases):
             arguments = [name for name in inspect.signature(type(self).__init__).parameters if name.endswith("_epochs")]
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} trains other modules first: the student learns in none of the {epochs} epochs; "
                 f"raise trainer.max_epochs, or shorten {' and '.join(f'model.{name}' for name in arguments)}"
             )

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 
@@ -14,10 +15,10 @@ def before_relu(computed: Activations, owner: str) -> tuple[Tensor, ...]:
         owner: "student" or "teacher", for the message.
 
     Raises:
-        ValueError: If the network has none.
+        UserError: If the network has none.
     """
     if computed.preactivations is None:
-        raise ValueError(
+        raise UserError(
             f"expected a {owner} that shows its feature maps before the ReLU of each stage (a ResNet, a wrn, a vgg, a "
             "ShuffleNet), got one that does not; choose another network, or a method that compares maps after the ReLU"
         )
@@ -28,6 +29,6 @@ def student_before_relu(computed: Activations, student: Classifier) -> tuple[Ten
     """The student's maps before their ReLU; linear bottlenecks, which none follows, as they are, like RepDistiller.
 
     Raises:
-        ValueError: If the network has none.
+        UserError: If the network has none.
     """
     return computed.stages if student.linear_stages else before_relu(computed, "student")

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from kdlight.errors import UserError
+
 
 class ConvolutionalRegressor(nn.Sequential):
     """One convolution from the student's shape to the teacher's, batch norm, and ReLU unless it is left out.
@@ -16,7 +18,7 @@ class ConvolutionalRegressor(nn.Sequential):
         relu: End with a ReLU, for a teacher's map after its own.
 
     Raises:
-        ValueError: If the teacher's map is larger than the student's and not twice as large.
+        UserError: If the teacher's map is larger than the student's and not twice as large.
     """
 
     def __init__(self, student_shape: torch.Size, teacher_shape: torch.Size, *, relu: bool) -> None:
@@ -29,7 +31,7 @@ class ConvolutionalRegressor(nn.Sequential):
         elif given[0] >= wanted[0] and given[1] >= wanted[1]:
             convolution = nn.Conv2d(inputs, outputs, (1 + given[0] - wanted[0], 1 + given[1] - wanted[1]))
         else:
-            raise ValueError(
+            raise UserError(
                 f"expected a student's map of half the teacher's size or no smaller than it, got {given[0]}x{given[1]} "
                 f"for {wanted[0]}x{wanted[1]}; choose another stage or pair"
             )

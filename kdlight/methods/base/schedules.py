@@ -17,6 +17,8 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
+from kdlight.errors import UserError
+
 # These multiply the rate they find; the others write a rate of their own over it.
 CHAINABLE = (
     ConstantLR,
@@ -51,12 +53,12 @@ def warmed_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epochs
         epochs: Length of the warm-up, at least 1.
 
     Raises:
-        ValueError: If the schedule does not multiply the rate that it finds.
+        UserError: If the schedule does not multiply the rate that it finds.
     """
     scheduler = None if schedule is None else schedule(optimizer)
     if not isinstance(scheduler, (type(None), *CHAINABLE)):
         names = ", ".join(kind.__name__ for kind in CHAINABLE)
-        raise ValueError(f"a rate with warm-up has a scheduler among {names}, got {type(scheduler).__name__}; take one")
+        raise UserError(f"a rate with warm-up has a scheduler among {names}, got {type(scheduler).__name__}; take one")
     growth = LinearLR(optimizer, start_factor=1 / epochs, total_iters=epochs - 1)
     return growth if scheduler is None else ChainedScheduler([growth, scheduler], optimizer)
 

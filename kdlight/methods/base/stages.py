@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kdlight.errors import UserError
 from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.methods.base.distiller import Distiller
 from kdlight.models.activations import Activations
@@ -33,19 +34,19 @@ def stage_pairs(method: Distiller, stages: Sequence[int] | None = None) -> list[
         stages: Places of the pairs to keep, 0 the shallowest that both have, -1 the deepest; None: all.
 
     Raises:
-        ValueError: If a stage is asked for that the networks do not share.
+        UserError: If a stage is asked for that the networks do not share.
     """
     student = trial(method.student, method.student.image_shape)
     teacher = trial(method.teacher.model, method.student.image_shape)
     shared = min(len(student.stages), len(teacher.stages))
     if shared == 0:
-        raise ValueError(
+        raise UserError(
             f"expected networks with stages, the student has {len(student.stages)} and the teacher "
             f"{len(teacher.stages)}; features are compared with one teacher, not with an ensemble"
         )
     wrong = [stage for stage in stages or () if not -shared <= stage < shared]
     if wrong:
-        raise ValueError(
+        raise UserError(
             f"expected stages between {-shared} and {shared - 1}, since the student has {len(student.stages)} and the "
             f"teacher {len(teacher.stages)}, got {wrong}; choose among the stages that both have"
         )

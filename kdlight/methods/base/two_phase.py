@@ -7,6 +7,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
+from kdlight.errors import UserError
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller
 from kdlight.methods.base.learner import cross_entropy
@@ -37,12 +38,12 @@ class InitialisedStudent(FeatureDistiller):
         """As every learner's.
 
         Raises:
-            ValueError: If the optimizer is fused: PyTorch's cannot take in the classifier after its first step.
+            UserError: If the optimizer is fused: PyTorch's cannot take in the classifier after its first step.
         """
         made = super().configure_optimizers()
         optimizer: Any = made["optimizer"] if isinstance(made, dict) else made
         if optimizer.defaults.get("fused"):
-            raise ValueError(
+            raise UserError(
                 f"the student's classifier begins to learn in {type(self).__name__}'s second phase, which a fused "
                 "SGD does not allow: expected fused: false, got true; set model.optimizer.init_args.fused to false"
             )

@@ -20,7 +20,8 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from kdlight.cli.messages import explained, quiet
+from kdlight.cli.messages import quiet
+from kdlight.errors import UserError
 from kdlight.methods.base.distiller import Distiller
 from kdlight.workbench.bench.bare_loop import BareLoop, Recipe, random_images
 from kdlight.workbench.bench.report import BARE, Timed, circumstances, print_report, report
@@ -33,50 +34,48 @@ STEPS = {False: 5, True: 50}  # of a turn: a GPU's queue runs empty at its end
 AUTOCAST = {"16": torch.float16, "bf16": torch.bfloat16}
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the command; what a user can mend is said in at most three lines and returns 2."""
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
     quiet()
-    with explained() as outcome:
-        against, remaining = take_against(arguments[1:])
-        parser = argparse.ArgumentParser(
-            "kdlight bench",
-            USAGE,
-            description=(__doc__ or "").partition(": ")[2],
-            epilog="Every other option is one of `kdlight fit`.",
-            allow_abbrev=False,
-        )
-        parser.add_argument("--steps", type=int, metavar="N", help="of a turn; 5 on a CPU, 50 on a GPU")
-        parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
-        parser.add_argument("--repeat", type=int, default=20, metavar="N", help="turns; their median is shown")
-        parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
-        parser.add_argument(
-            "--against", metavar="OPTIONS", help="also time the configuration with these options of fit; repeatable"
-        )
-        options, others = parser.parse_known_args(remaining)
-        for name in ("steps", "warmup", "repeat"):
-            value = getattr(options, name)
-            if value is not None and value < 1:
-                raise ValueError(f"--{name}: expected 1 or more, got {value}")
-        command = shlex.join(["kdlight", *arguments])
-        with workplace() as folder:
-            fits = {
-                " ".join(change) or FIT: Fit([*others, *change], folder / str(place))
-                for place, change in enumerate([[], *against])
-            }
-            steps = options.steps or STEPS[fits[FIT].device.type == "cuda"]
-            content = measure(fits, Pace(steps, options.warmup, options.repeat))
-        content = {"command": command, **content}
-        print_report(content, Console())
-        if options.json is not None:
-            write_json(content, options.json)
-    return outcome.code
+    against, remaining = take_against(arguments[1:])
+    parser = argparse.ArgumentParser(
+        "kdlight bench",
+        USAGE,
+        description=(__doc__ or "").partition(": ")[2],
+        epilog="Every other option is one of `kdlight fit`.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="of a turn; 5 on a CPU, 50 on a GPU")
+    parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
+    parser.add_argument("--repeat", type=int, default=20, metavar="N", help="turns; their median is shown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument(
+        "--against", metavar="OPTIONS", help="also time the configuration with these options of fit; repeatable"
+    )
+    options, others = parser.parse_known_args(remaining)
+    for name in ("steps", "warmup", "repeat"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name}: expected 1 or more, got {value}")
+    command = shlex.join(["kdlight", *arguments])
+    with workplace() as folder:
+        fits = {
+            " ".join(change) or FIT: Fit([*others, *change], folder / str(place))
+            for place, change in enumerate([[], *against])
+        }
+        steps = options.steps or STEPS[fits[FIT].device.type == "cuda"]
+        content = measure(fits, Pace(steps, options.warmup, options.repeat))
+    content = {"command": command, **content}
+    print_report(content, Console())
+    if options.json is not None:
+        write_json(content, options.json)
 
 
 def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
     """Take the ``--against OPTIONS`` out of the options: argparse refuses a value that begins like an option.
 
     Raises:
-        ValueError: If there are no options, or a quote is not closed.
+        UserError: If there are no options, or a quote is not closed.
     """
     against, others = [], []
     remaining = iter(options)
@@ -89,9 +88,9 @@ def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
         try:
             change = shlex.split(text)
         except ValueError as error:
-            raise ValueError(f"--against {text}: {error}") from None
+            raise UserError(f"--against {text}: {error}") from None
         if not change:
-            raise ValueError("--against: expected options of kdlight fit in quotes behind it, got nothing")
+            raise UserError("--against: expected options of kdlight fit in quotes behind it, got nothing")
         against.append(change)
     return against, others
 

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from kdlight.cli.messages import explained, quiet
+from kdlight.cli.messages import quiet, report_errors
 from kdlight.workbench.bench.command import GIVEN, measure, workplace, write_json
 from kdlight.workbench.bench.data_path import time_data_path
 from kdlight.workbench.bench.random_images import RandomImages
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     quiet()
     console = Console()
-    with explained() as outcome:
+    with report_errors() as outcome:
         contents, lines = [], data_path_lines()
         for pair in PAIRS:
             content = measure_pair(pair, data_options(options.data_dir))

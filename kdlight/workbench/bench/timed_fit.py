@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
 from kdlight.callbacks.pid_monitor import PIDMonitor
 from kdlight.cli.run import KdlightCLI
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 from kdlight.workbench.bench.parts import Parts, PartsProfiler
 
@@ -125,13 +126,13 @@ class Stopwatch(Callback):
         """Leave the networks as they were.
 
         Raises:
-            ValueError: If the run ended before its turns.
+            UserError: If the run ended before its turns.
         """
         if self.profiler is not None:
             self.profiler.unwatch()
         if len(self.turns[FIT]) < self.pace.turns:
             needed = self.pace.warmup + self.pace.steps * self.pace.turns
-            raise ValueError(
+            raise UserError(
                 f"the run ended after {self._done} steps: expected {needed} (--warmup and --repeat times --steps); "
                 "lower them, or raise trainer.max_epochs"
             )
@@ -157,14 +158,14 @@ class Fit:
         folder: Where its runs go.
 
     Raises:
-        ValueError: If an option is wrong, the data module is not kdlight's, or more than one process would train.
+        UserError: If an option is wrong, the data module is not kdlight's, or more than one process would train.
     """
 
     def __init__(self, arguments: Sequence[str], folder: Path) -> None:
         self._cli = _BuiltCLI(["fit", *arguments, f"--trainer.default_root_dir={folder}"])
         trainer: Trainer = self._cli.trainer
         if trainer.world_size > 1:
-            raise ValueError(
+            raise UserError(
                 f"kdlight bench times one process, got {trainer.world_size}: add --trainer.devices 1; `kdlight fit` "
                 "logs images_per_second of any number"
             )
@@ -173,7 +174,7 @@ class Fit:
         self.model: Learner = self._cli.model
         data = self._cli.datamodule
         if not isinstance(data, ImageDataModule):
-            raise ValueError(
+            raise UserError(
                 f"kdlight bench makes images like those of kdlight's data modules, got {type(data).__name__}; "
                 "subclass kdlight.data.ImageDataModule, or time a configuration with one of its modules"
             )
@@ -184,7 +185,7 @@ class Fit:
         """Train in turns with the loops.
 
         Raises:
-            ValueError: If the configuration's run is shorter.
+            UserError: If the configuration's run is shorter.
         """
         stopwatch = Stopwatch(pace, self.device, loops)
         self._run(stopwatch)

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from kdlight.errors import UserError
 from kdlight.runs.folder import RunFolder
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the command; a run that is not there is said in one line and returns 2."""
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser("kdlight compare", description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest stage by default")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="save the PID over the epochs as a picture")
     options = parser.parse_args(arguments[1:])
-    try:
-        compare([RunFolder(path) for path in options.runs], options.stage, options.plot)
-    except (OSError, ValueError) as error:
-        print(f"kdlight: {error}", file=sys.stderr)
-        return 2
-    return 0
+    compare([RunFolder(path) for path in options.runs], options.stage, options.plot)
 
 
 def compare(runs: Sequence[RunFolder], stage: str | None = None, picture: Path | None = None) -> None:
@@ -38,20 +33,18 @@ def compare(runs: Sequence[RunFolder], stage: str | None = None, picture: Path |
         picture: File of the picture; its suffix says the format.
 
     Raises:
-        FileNotFoundError: If a run has not ended.
-        ValueError: If no run measured that stage, or the picture's format is unknown.
+        MissingFileError: If a run has not ended.
+        UserError: If no run measured that stage, or the picture's format is unknown.
     """
     results = [run.read_result() for run in runs]
     stage = stage or deepest_stage(results)
     if stage is not None and not any(stage in result["pid_test"] for result in results):
         measured = sorted({name for result in results for name in result["pid_test"]})
-        raise ValueError(f"no run measured the PID of '{stage}'; expected one of {', '.join(measured) or 'none'}")
+        raise UserError(f"no run measured the PID of '{stage}'; expected one of {', '.join(measured) or 'none'}")
     Console().print(table(runs, results, stage))
     if picture is not None:
         if stage is None:
-            raise ValueError(
-                "none of the runs measured a PID, so there is nothing to plot; add the callback PIDMonitor"
-            )
+            raise UserError("none of the runs measured a PID, so there is nothing to plot; add the callback PIDMonitor")
         from kdlight.workbench.compare.picture import save_pid_picture
 
         save_pid_picture(runs, stage, picture)

@@ -10,6 +10,7 @@ matplotlib.use("Agg")  # no screen is needed, and none may be there
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from kdlight.errors import UserError
 from kdlight.runs.folder import RunFolder
 
 # Stacked from the bottom: what the teacher knows is the first two, what the student knows the first and the third.
@@ -30,17 +31,15 @@ def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
         file: Where; the suffix says the format.
 
     Raises:
-        ValueError: If no run logged the stage, or the format is unknown.
+        UserError: If no run logged the stage, or the format is unknown.
     """
     curves = {run: _curves(run, stage) for run in runs}
     shown = {run: values for run, values in curves.items() if values["epoch"]}
     if not shown:
-        raise ValueError(
-            f"no run logged pid/{stage}/… over its epochs; without a validation split there is none to log"
-        )
+        raise UserError(f"no run logged pid/{stage}/… over its epochs; without a validation split there is none to log")
     known = plt.gcf().canvas.get_supported_filetypes()
     if file.suffix.removeprefix(".") not in known:
-        raise ValueError(f"{file}: expected a picture format among {', '.join(sorted(known))}, got '{file.suffix}'")
+        raise UserError(f"{file}: expected a picture format among {', '.join(sorted(known))}, got '{file.suffix}'")
     figure, axes = plt.subplots(
         1, len(shown), figsize=(max(3.6 * len(shown) + 0.8, 8.0), 3.8), sharey=True, squeeze=False, layout="constrained"
     )

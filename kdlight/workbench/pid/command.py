@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from kdlight.errors import MissingFileError, UserError
 from kdlight.information.atoms import estimated_atoms
 from kdlight.information.discretizer import Discretizer
 from kdlight.information.histogram import joint_histogram
@@ -37,8 +38,8 @@ class Settings(NamedTuple):
     tolerance: float
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the command; what a user can mend is said in one line and returns 2."""
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         "kdlight pid", USAGE, description=(__doc__ or "").partition(": ")[2], allow_abbrev=False
     )
@@ -66,17 +67,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="save a picture; its suffix says the format")
     options, others = parser.parse_known_args(arguments[1:])
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
-            warnings.filterwarnings("always", message=".*fewer than 5 a cell")
-            _run(options, others)
-    except (OSError, ValueError) as error:
-        print(f"kdlight: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", message=".*fewer than 5 a cell")
+        _run(options, others)
     for message in sorted({str(warning.message) for warning in caught}):
         print(f"kdlight: {message}", file=sys.stderr)
-    return 0
 
 
 def _run(options: argparse.Namespace, others: list[str]) -> None:
@@ -92,11 +88,11 @@ def _run(options: argparse.Namespace, others: list[str]) -> None:
         report: Any = compare_networks(options, settings, _changes(others))
     elif all(given.values()) and options.student is options.teacher is None:
         if others:
-            raise ValueError(f"no option {others[0]}; see kdlight pid --help")
+            raise UserError(f"no option {others[0]}; see kdlight pid --help")
         first, second, target = (_read(file) for file in given.values())
         report = compare_arrays(first, second, target, settings)
     else:
-        raise ValueError("expected either --first, --second and --target, or --student; see kdlight pid --help")
+        raise UserError("expected either --first, --second and --target, or --student; see kdlight pid --help")
     from kdlight.workbench.pid.report import print_report
 
     print_report(report)
@@ -126,16 +122,16 @@ def compare_arrays(
         ``samples`` that were counted, and the ``atoms`` by name, with the redundancies I_min and MMI for comparison.
 
     Raises:
-        ValueError: If shapes, types or lengths do not fit.
+        UserError: If shapes, types or lengths do not fit.
     """
     if len({len(values) for values in (first, second, target)}) > 1 or target.ndim != 1:
         shapes = ", ".join(str(values.shape) for values in (first, second, target))
-        raise ValueError(f"expected first, second and a one-dimensional target of one length, got shapes {shapes}")
+        raise UserError(f"expected first, second and a one-dimensional target of one length, got shapes {shapes}")
     sources = [first, second]
     clustered = [not _are_symbols(values) for values in sources]
     if any(clustered):
         if len(target) < 8:
-            raise ValueError(f"expected at least 8 samples, of which half fit the clusters, got {len(target)}")
+            raise UserError(f"expected at least 8 samples, of which half fit the clusters, got {len(target)}")
         order = np.random.default_rng(settings.seed).permutation(len(target))
         fitted, counted = order[: len(order) // 2], order[len(order) // 2 :]
         for place, values in enumerate(sources):
@@ -159,13 +155,13 @@ def _are_symbols(values: npt.NDArray[Any]) -> bool:
 
 def _read(file: Path) -> npt.NDArray[Any]:
     if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist; expected an array of numpy.save")
+        raise MissingFileError(f"{file} does not exist; expected an array of numpy.save")
     try:
         array = np.load(file, allow_pickle=False)
     except (ValueError, EOFError):
         array = None
     if not isinstance(array, np.ndarray) or array.ndim == 0:
-        raise ValueError(f"{file}: expected an array of numbers in the format of numpy.save (.npy)")
+        raise UserError(f"{file}: expected an array of numbers in the format of numpy.save (.npy)")
     return array
 
 
@@ -176,9 +172,9 @@ def _changes(others: list[str]) -> dict[str, Any]:
     for option in remaining:
         flag, equals, value = option.partition("=")
         if not flag.startswith("--data."):
-            raise ValueError(f"no option {flag}; see kdlight pid --help")
+            raise UserError(f"no option {flag}; see kdlight pid --help")
         text = value if equals else next(remaining, None)
         if text is None:
-            raise ValueError(f"{flag}: expected a value behind it, got nothing")
+            raise UserError(f"{flag}: expected a value behind it, got nothing")
         changes[flag.removeprefix("--data.")] = yaml.safe_load(text)
     return changes

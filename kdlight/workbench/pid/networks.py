@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
+from kdlight.errors import UserError
 from kdlight.information.atoms import estimated_atoms
 from kdlight.information.discretizer import Symbols
 from kdlight.information.entropies import entropy
@@ -32,12 +33,12 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
         What was compared, and the ``matrix`` of atoms by the teacher's stage and the student's.
 
     Raises:
-        FileNotFoundError: If there is no such run.
-        ValueError: If a number is too small or features are not finite.
+        MissingFileError: If there is no such run.
+        UserError: If a number is too small or features are not finite.
     """
     for name, value in (("--samples", options.samples), ("--fit_samples", options.fit_samples)):
         if value is not None and value < 4:
-            raise ValueError(f"{name}: expected at least 4, got {value}")
+            raise UserError(f"{name}: expected at least 4, got {value}")
     run = FinishedRun.at(options.student)
     student = run.student()
     if options.teacher is None:
@@ -91,5 +92,5 @@ def _symbols(network: Frozen, name: str, probe: Probe, symboliser: Symboliser) -
 
     symbols = symboliser.symbols(features, probe.counted, symboliser.fitted(features, probe.fitted))
     if broken := [place for place in places if place not in symbols]:
-        raise ValueError(f"the {name}'s {', '.join(broken)} is not finite; choose another checkpoint")
+        raise UserError(f"the {name}'s {', '.join(broken)} is not finite; choose another checkpoint")
     return symbols

@@ -12,6 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kdlight.errors import UserError
+
 BARS = {
     "redundant": ("redundant", "#1b7f79"),
     "unique_first": ("unique to\nthe first", "#d98c3f"),
@@ -29,11 +31,11 @@ def require_format(file: Path) -> None:
     """Refuse a file whose suffix names no format of pictures.
 
     Raises:
-        ValueError: If it does not.
+        UserError: If it does not.
     """
     known = Figure().canvas.get_supported_filetypes()
     if file.suffix.removeprefix(".") not in known:
-        raise ValueError(f"{file}: expected a picture format among {', '.join(sorted(known))}, got '{file.suffix}'")
+        raise UserError(f"{file}: expected a picture format among {', '.join(sorted(known))}, got '{file.suffix}'")
 
 
 def save_report_picture(report: dict[str, Any], file: Path) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kdlight.data import archives
 from kdlight.data.cifar import CIFAR100DataModule
 from kdlight.data.cub import CUBDataModule
+from kdlight.data.sources import archives
 from kdlight.data.sources.archives import Archive, fetch_archive
 from kdlight.data.sources.cifar_files import CIFAR100, Layout
 from kdlight.data.tiny_imagenet import TinyImageNetDataModule
