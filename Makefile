@@ -13,6 +13,7 @@ help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: .venv/installed ## fill .venv with everything (quick when nothing changed)
+	@$(BIN)/python -P kdlight/lazy.py # for type checkers and editors: the public names of every package
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,18 +1,27 @@
-"""Lazy public names of a package: those its files define, imported when first asked for (PEP 562)."""
+"""Lazy public names of a package: what its files list in ``__all__``, imported when first asked for (PEP 562).
+
+Type checkers and editors do not run this. For them `write_stubs` says the same in an ``__init__.pyi`` per package; the
+build writes these stubs into the wheel, and ``make setup`` beside the sources. This file needs nothing but the standard
+library, so that the build can use it.
+"""
 
 import ast
 import functools
 import importlib
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+LISTED = re.compile(r"^__all__\b(?: = (\[[^\]]*\])$)?", re.MULTILINE)
+LAZY = "names_of(__name__, __path__)"  # how an `__init__.py` says that its names are lazy
 
 
 def names_of(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make the ``__getattr__`` and ``__dir__`` of a package from the files of its folder and of the folders in it.
 
-    A public name is a function or class at the top level of a file, without a leading underscore. The files are parsed,
-    not imported: asking for one name imports the file that defines it and no other, and a new file needs no entry.
+    The public names are those that the files list in ``__all__``. The lists are read, the files are not imported:
+    asking for one name imports the file that defines it and no other, and a new file needs no entry anywhere.
 
     Args:
         package: The package's ``__name__``.
@@ -25,17 +34,7 @@ def names_of(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], C
 
     @functools.cache
     def modules() -> dict[str, str]:
-        found: dict[str, str] = {}
-        below = sorted((Path(folder), file) for folder in folders for file in Path(folder).rglob("[!_]*.py"))
-        for folder, file in below:
-            for name in _public_names(file):
-                # Importing the file would bind the module to this name in the package, over the function or class.
-                if name == file.stem:
-                    raise ImportError(f"{package}: {file.name} defines {name}, its own stem; rename the file")
-                if name in found:
-                    raise ImportError(f"{package}: both {found[name]}.py and {file.name} define {name}; rename one")
-                found[name] = ".".join(file.relative_to(folder).with_suffix("").parts)
-        return found
+        return {name: module for folder in folders for name, module in public_names(package, Path(folder)).items()}
 
     def resolve(name: str) -> object:
         if name.startswith("_") or name not in modules():
@@ -48,6 +47,59 @@ def names_of(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], C
     return resolve, listed
 
 
-def _public_names(file: Path) -> list[str]:
-    body = ast.parse(file.read_text(encoding="utf-8")).body
-    return [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"]
+def public_names(package: str, folder: Path) -> dict[str, str]:
+    """Find the public names of a package, each with the module below the package that defines it.
+
+    Raises:
+        ImportError: If two files list one name, or a name is also that of a file or folder.
+    """
+    files = sorted(folder.rglob("[!_]*.py"))
+    parts = [file.relative_to(folder).with_suffix("").parts for file in files]
+    modules = {part for path in parts for part in path}
+    found: dict[str, str] = {}
+    for file, path in zip(files, parts, strict=True):
+        for name in _listed_names(file):
+            # Importing that file would bind the module to this name in the package, over the function or class.
+            if name in modules:
+                raise ImportError(
+                    f"{package}: {file.name} lists {name} in __all__, the name of a file; rename the file"
+                )
+            if name in found:
+                other = found[name].replace(".", "/")
+                raise ImportError(f"{package}: both {other}.py and {'/'.join(path)}.py list {name}; rename one")
+            found[name] = ".".join(path)
+    return found
+
+
+def write_stubs(source: Path, target: Path) -> list[Path]:
+    """Write an ``__init__.pyi`` for every package whose names are lazy, and return the files.
+
+    Args:
+        source: The folder of the package kdlight.
+        target: The folder that the stubs are written below; the source itself, or a build's copy of it.
+    """
+    written = []
+    for init in sorted(source.rglob("__init__.py")):
+        if LAZY not in init.read_text(encoding="utf-8"):
+            continue
+        package = init.parent.relative_to(source.parent)
+        names = public_names(".".join(package.parts), init.parent)
+        lines = [f"from .{module} import {name} as {name}\n" for name, module in sorted(names.items())]
+        stub = target.parent / package / "__init__.pyi"
+        stub.write_text("# Written by kdlight/lazy.py from the __all__ of this folder's files.\n" + "".join(lines))
+        written.append(stub)
+    return written
+
+
+def _listed_names(file: Path) -> list[str]:
+    found = LISTED.search(file.read_text(encoding="utf-8"))
+    if found is None:
+        return []
+    if found[1] is None:
+        raise ImportError(f"{file}: expected __all__ = [...] in one piece, for it is read without importing the file")
+    names: list[str] = ast.literal_eval(found[1])
+    return names
+
+
+if __name__ == "__main__":
+    write_stubs(Path(__file__).parent, Path(__file__).parent)

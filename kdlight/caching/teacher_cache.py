@@ -9,6 +9,8 @@ Both papers divide a large image into crops and keep soft labels; here a view is
 epoch, and features may be kept as well.
 """
 
+__all__ = ["TeacherCache"]
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal

@@ -4,6 +4,8 @@ Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge D
 Decomposition", AISTATS 2025 (arXiv 2411.07483), definitions 3.1 to 3.3 and appendix D.3.
 """
 
+__all__ = ["PIDMonitor"]
+
 import time
 from collections.abc import Sequence
 from pathlib import Path

@@ -3,6 +3,8 @@
 A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
+__all__ = ["CIFAR10DataModule", "CIFAR100DataModule"]
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal

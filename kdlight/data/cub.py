@@ -4,6 +4,8 @@ C. Wah, S. Branson, P. Welinder, P. Perona, S. Belongie, The Caltech-UCSD Birds-
 https://www.vision.caltech.edu/datasets/cub_200_2011/
 """
 
+__all__ = ["CUBDataModule"]
+
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Handwritten digits: a data set that is always there and trains in seconds."""
 
+__all__ = ["DigitsDataModule"]
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

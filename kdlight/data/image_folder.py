@@ -1,5 +1,7 @@
 """Any images in class folders."""
 
+__all__ = ["ImageFolderDataModule"]
+
 from functools import cached_property
 from typing import Any
 

@@ -3,6 +3,8 @@
 O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015, https://arxiv.org/abs/1409.0575
 """
 
+__all__ = ["ImageNetDataModule"]
+
 from functools import cached_property
 from typing import Any
 

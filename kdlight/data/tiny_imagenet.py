@@ -3,6 +3,8 @@
 Y. Le, X. Yang, Tiny ImageNet Visual Recognition Challenge, 2015, http://cs231n.stanford.edu/reports/2015/pdfs/yle_project.pdf
 """
 
+__all__ = ["TinyImageNetDataModule"]
+
 import os
 import sys
 from collections import deque

@@ -1,5 +1,7 @@
 """Distillation on images of another data set, whose classes need not be the teacher's."""
 
+__all__ = ["TransferDataModule"]
+
 from typing import Any
 
 from kdlight.data.base.image_module import ImageDataModule

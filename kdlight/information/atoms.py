@@ -1,5 +1,7 @@
 """All that a report says about a histogram, by name."""
 
+__all__ = ["estimated_atoms"]
+
 import numpy as np
 import numpy.typing as npt
 

@@ -1,5 +1,7 @@
 """Partial information decomposition of Bertschinger, Rauh, Olbrich, Jost and Ay (BROJA)."""
 
+__all__ = ["broja"]
+
 import numpy as np
 import numpy.typing as npt
 

@@ -1,5 +1,7 @@
 """What every partial information decomposition has in common: its atoms and the equations between them."""
 
+__all__ = ["PID"]
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """From features to symbols, whose joint distribution with the target can be counted."""
 
+__all__ = ["Discretizer"]
+
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Entropy and mutual information of discrete distributions, in bits."""
 
+__all__ = ["entropy", "mutual_information"]
+
 import numpy as np
 import numpy.typing as npt
 

@@ -1,5 +1,7 @@
 """Closed form of BROJA for jointly Gaussian variables."""
 
+__all__ = ["gaussian_pid"]
+
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh

@@ -1,5 +1,7 @@
 """Joint distribution of two sources and a target, counted."""
 
+__all__ = ["joint_histogram"]
+
 import numpy as np
 import numpy.typing as npt
 

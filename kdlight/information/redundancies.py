@@ -1,5 +1,7 @@
 """Two redundancies with a closed form, for comparison with BROJA's."""
 
+__all__ = ["i_min", "i_mmi"]
+
 import numpy as np
 import numpy.typing as npt
 

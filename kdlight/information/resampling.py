@@ -1,5 +1,7 @@
 """Error bars and bias correction for a decomposition estimated from samples."""
 
+__all__ = ["BootstrapPID", "Interval", "bootstrap"]
+
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple

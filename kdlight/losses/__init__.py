@@ -5,8 +5,7 @@ scalar, the mean over the batch unless the docstring says otherwise. No gradient
 the docstring says so. Feature losses take one stage; a method sums its stages. Weights belong to the methods, T^2 to
 the loss.
 
-Names resolve from the files of this folder, so a new file is public without an edit here. A type checker takes a name
-from here as ``Any``; ``from kdlight.losses.kd import kd_loss`` gives it the full type.
+The names are those that the files of this folder list in ``__all__``: a new file needs no entry here.
 """
 
 from kdlight.lazy import names_of

@@ -4,6 +4,8 @@ Heo, Lee, Yun, Choi, "Knowledge Transfer via Distillation of Activation Boundari
 (arXiv 1811.03233).
 """
 
+__all__ = ["ab_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.precision import at_least_float32

@@ -1,5 +1,7 @@
 """AT: Zagoruyko, Komodakis, "Paying More Attention to Attention", ICLR 2017 (arXiv 1612.03928)."""
 
+__all__ = ["at_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.directions import unit

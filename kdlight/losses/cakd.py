@@ -10,6 +10,8 @@ A mask splits the elements in a strong set S and a weak set W. With b = (p_S, p_
     KL(teacher || student) = binary + p_S(teacher) * strong + p_W(teacher) * weak.
 """
 
+__all__ = ["CAKDDivergences", "cakd_divergences", "cakd_loss"]
+
 from typing import NamedTuple
 
 import torch

@@ -4,6 +4,8 @@ arXiv 1904.01802. Code followed: github.com/HobbitLong/RepDistiller, shared by t
 tables were made.
 """
 
+__all__ = ["cc_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.precision import at_least_float32

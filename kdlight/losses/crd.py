@@ -4,6 +4,8 @@ The authors' code (github.com/HobbitLong/RepDistiller) as arithmetic on scores, 
 negatives and the embeddings belong to the method.
 """
 
+__all__ = ["crd_log_normalizer", "crd_loss", "crd_memory_rows", "crd_similarities"]
+
 import math
 
 import torch

@@ -4,6 +4,8 @@ arXiv 2211.16231; the authors' code is github.com/zhengli97/CTKD. The loss is `k
 reversed gradient makes it an adversary: minimised by the student, maximised in the temperature.
 """
 
+__all__ = ["ctkd_reversal", "ctkd_temperature"]
+
 import math
 
 import torch

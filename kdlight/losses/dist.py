@@ -1,5 +1,7 @@
 """DIST: Huang, You, Wang, Qian, Xu, "Knowledge Distillation from A Stronger Teacher", 2022 (arXiv 2205.10536)."""
 
+__all__ = ["dist_loss"]
+
 import torch
 from torch import Tensor
 

@@ -1,5 +1,7 @@
 """DKD: Zhao, Cui, Song, Qiu, Liang, "Decoupled Knowledge Distillation", CVPR 2022 (arXiv 2203.08679)."""
 
+__all__ = ["dkd_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.cakd import cakd_divergences

@@ -3,6 +3,8 @@
 arXiv 1412.6550.
 """
 
+__all__ = ["fitnet_loss"]
+
 import torch.nn.functional as F
 from torch import Tensor
 

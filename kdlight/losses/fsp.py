@@ -4,6 +4,8 @@ Yim, Joo, Bae, Kim, "A Gift from Knowledge Distillation: Fast Optimization, Netw
 CVPR 2017 (openaccess.thecvf.com). Code followed: github.com/HobbitLong/RepDistiller.
 """
 
+__all__ = ["fsp_loss", "fsp_matrix"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.pooling import pool_to_smaller

@@ -3,6 +3,8 @@
 arXiv 1802.04977. Code followed: github.com/HobbitLong/RepDistiller, with which the published tables were made.
 """
 
+__all__ = ["ft_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.at import attention

@@ -1,5 +1,7 @@
 """KD: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv 1503.02531)."""
 
+__all__ = ["kd_loss", "soft_cross_entropy_loss"]
+
 import torch.nn.functional as F
 from torch import Tensor
 

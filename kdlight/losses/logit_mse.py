@@ -1,5 +1,7 @@
 """Logit matching: Bucilua, Caruana, Niculescu-Mizil, "Model Compression", KDD 2006; Ba, Caruana (arXiv 1312.6184)."""
 
+__all__ = ["logit_mse_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.precision import at_least_float32

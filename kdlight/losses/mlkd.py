@@ -5,6 +5,8 @@ over the temperatures 4, 3, 5, 2, 6. The code computes the instance level of the
 view, a slip that the method does not follow.
 """
 
+__all__ = ["mlkd_batch_loss", "mlkd_class_loss", "mlkd_kept_fractions"]
+
 import torch
 from torch import Tensor
 

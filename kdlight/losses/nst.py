@@ -1,5 +1,7 @@
 """NST: Huang, Wang, "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer", 2017, arXiv 1707.01219."""
 
+__all__ = ["nst_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.directions import unit

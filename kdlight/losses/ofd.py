@@ -3,6 +3,8 @@
 arXiv 1904.01866.
 """
 
+__all__ = ["ofd_loss", "ofd_margin"]
+
 import math
 
 import torch

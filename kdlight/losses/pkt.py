@@ -3,6 +3,8 @@
 arXiv 1803.10837.
 """
 
+__all__ = ["pkt_loss"]
+
 import torch
 from torch import Tensor
 

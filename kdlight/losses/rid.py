@@ -12,6 +12,8 @@ With reduction "sum" both terms are the paper's; with "mean" they are the author
 scale: in the code the penalty weighs height * width times more against the mismatch.
 """
 
+__all__ = ["rid_mismatch", "rid_variance_penalty"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.precision import at_least_float32

@@ -1,5 +1,7 @@
 """RKD: Park, Kim, Lu, Cho, "Relational Knowledge Distillation", CVPR 2019 (arXiv 1904.05068)."""
 
+__all__ = ["rkd_angle_loss", "rkd_distance_loss", "rkd_loss"]
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor

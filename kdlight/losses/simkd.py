@@ -3,6 +3,8 @@
 arXiv 2203.14001; the authors' code is github.com/DefangChen/SimKD.
 """
 
+__all__ = ["simkd_loss"]
+
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -1,5 +1,7 @@
 """SP: Tung, Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019 (arXiv 1907.09682)."""
 
+__all__ = ["sp_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.directions import unit

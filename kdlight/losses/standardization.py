@@ -1,5 +1,7 @@
 """LS: Sun, Ren, Li, Wang, Cao, "Logit Standardization in Knowledge Distillation", CVPR 2024 (arXiv 2403.01427)."""
 
+__all__ = ["standardize"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.precision import at_least_float32

@@ -4,6 +4,8 @@ Liang, Zuo, Zhang, He, Chen, Zhao, "Less is More: Task-aware Layer-wise Distilla
 ICML 2023 (arXiv 2210.01351), for feature maps as the RID paper (arXiv 2411.07483, appendix C) adapts it.
 """
 
+__all__ = ["ted_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.precision import at_least_float32

@@ -1,5 +1,7 @@
 """VID: Ahn, Hu, Damianou, Lawrence, Dai, "Variational Information Distillation", CVPR 2019 (arXiv 1904.05835)."""
 
+__all__ = ["vid_loss"]
+
 from torch import Tensor
 
 from kdlight.losses.parts.precision import at_least_float32

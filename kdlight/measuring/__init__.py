@@ -1,1 +1,5 @@
 """Two networks beside one another on fixed images: what they tell about the label."""
+
+from kdlight.lazy import names_of
+
+__getattr__, __dir__ = names_of(__name__, __path__)

@@ -1,7 +1,6 @@
 """One LightningModule per paper: ``from kdlight.methods import RID``.
 
-Names resolve from the files of this folder, so a new file is public without an edit here. A type checker takes a name
-from here as ``Any``; ``from kdlight.methods.rid import RID`` gives it the full type.
+The names are those that the files of this folder list in ``__all__``: a new file needs no entry here.
 """
 
 from kdlight.lazy import names_of

@@ -4,6 +4,8 @@ Heo, Lee, Yun, Choi, "Knowledge Transfer via Distillation of Activation Boundari
 (arXiv 1811.03233). Code followed: github.com/HobbitLong/RepDistiller.
 """
 
+__all__ = ["AB"]
+
 from typing import Any
 
 from torch import Tensor, nn

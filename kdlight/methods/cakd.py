@@ -2,6 +2,8 @@
 Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Read from its abstract and summaries; no code is public.
 """
 
+__all__ = ["CAKD"]
+
 import functools
 from collections.abc import Sequence
 from typing import Any, Literal, get_args

@@ -3,6 +3,8 @@
 arXiv 1904.01802. Code followed: github.com/HobbitLong/RepDistiller, shared by the authors.
 """
 
+__all__ = ["CC"]
+
 from typing import Any
 
 from torch import Tensor, nn

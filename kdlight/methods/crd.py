@@ -3,6 +3,8 @@
 Authors' code: github.com/HobbitLong/RepDistiller.
 """
 
+__all__ = ["CRD"]
+
 import os
 from typing import Any
 

@@ -2,6 +2,8 @@
 (arXiv 2211.16231). Authors' code: github.com/zhengli97/CTKD.
 """
 
+__all__ = ["CTKD"]
+
 from typing import Any
 
 import torch

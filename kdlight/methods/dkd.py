@@ -1,5 +1,7 @@
 """DKD: Zhao, Cui, Song, Qiu, Liang, "Decoupled Knowledge Distillation", CVPR 2022 (arXiv 2203.08679)."""
 
+__all__ = ["DKD"]
+
 from typing import Any
 
 from torch import Tensor

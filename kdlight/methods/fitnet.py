@@ -3,6 +3,8 @@
 arXiv 1412.6550.
 """
 
+__all__ = ["FitNet"]
+
 from typing import Any
 
 from torch import Tensor

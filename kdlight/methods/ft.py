@@ -3,6 +3,8 @@
 arXiv 1802.04977. Code followed: github.com/HobbitLong/RepDistiller.
 """
 
+__all__ = ["FT"]
+
 from typing import Any
 
 import torch.nn.functional as F

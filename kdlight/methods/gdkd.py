@@ -4,6 +4,8 @@ Zheng, Cheng, "Rethinking Decoupled Knowledge Distillation: A Predictive Distrib
 (arXiv 2512.04625). Authors' code: github.com/ZaberKo/GDKD.
 """
 
+__all__ = ["GDKD"]
+
 from typing import Any
 
 from torch import Tensor

@@ -2,6 +2,8 @@
 Need to be Deep?", 2014 (arXiv 1312.6184).
 """
 
+__all__ = ["LogitMSE"]
+
 import math
 from typing import Any
 

@@ -3,6 +3,8 @@
 Authors' code: github.com/Jin-Ying/Multi-Level-Logit-Distillation.
 """
 
+__all__ = ["MLKD"]
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -4,6 +4,8 @@ Yang, Zeng, Li, Zhang, Yuan, Li, "From Knowledge Distillation to Self-Knowledge 
 Normalized Loss and Customized Soft Labels", ICCV 2023 (arXiv 2303.13005). Authors' code: github.com/yzd-v/cls_KD.
 """
 
+__all__ = ["NKD"]
+
 from typing import Any
 
 from torch import Tensor

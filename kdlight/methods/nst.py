@@ -1,5 +1,7 @@
 """NST: Huang, Wang, "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer", 2017, arXiv 1707.01219."""
 
+__all__ = ["NST"]
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,6 +3,8 @@
 arXiv 1904.01866.
 """
 
+__all__ = ["OFD"]
+
 import math
 from typing import Any
 

@@ -3,6 +3,8 @@
 arXiv 1803.10837.
 """
 
+__all__ = ["PKT"]
+
 from typing import Any
 
 from torch import Tensor

@@ -1,5 +1,7 @@
 """ReviewKD: Chen, Liu, Zhao, Jia, "Distilling Knowledge via Knowledge Review", CVPR 2021 (arXiv 2104.09044)."""
 
+__all__ = ["ReviewKD"]
+
 from collections.abc import Sequence
 from typing import Any
 

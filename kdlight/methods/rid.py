@@ -2,6 +2,8 @@
 Information Decomposition", AISTATS 2025 (arXiv 2411.07483). Authors' code: github.com/pasandissanayake/kd-rid.
 """
 
+__all__ = ["RID"]
+
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 

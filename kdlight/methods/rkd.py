@@ -1,5 +1,7 @@
 """RKD: Park, Kim, Lu, Cho, "Relational Knowledge Distillation", CVPR 2019 (arXiv 1904.05068)."""
 
+__all__ = ["RKD"]
+
 from typing import Any
 
 from torch import Tensor

@@ -3,6 +3,8 @@
 arXiv 2203.14001. Authors' code: github.com/DefangChen/SimKD.
 """
 
+__all__ = ["SimKD"]
+
 import copy
 from typing import Any
 

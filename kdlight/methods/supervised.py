@@ -1,5 +1,7 @@
 """Training on labels alone: a teacher, or the baseline (BAS) that distillation is compared with."""
 
+__all__ = ["Supervised"]
+
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch

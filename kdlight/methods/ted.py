@@ -2,6 +2,8 @@
 Compression", ICML 2023 (arXiv 2210.01351), for feature maps as the RID paper (arXiv 2411.07483, appendix C) adapts it.
 """
 
+__all__ = ["TED"]
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """VID: Ahn, Hu, Damianou, Lawrence, Dai, "Variational Information Distillation", CVPR 2019 (arXiv 1904.05835)."""
 
+__all__ = ["VID"]
+
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """Partial information decomposition as a metric: batches are counted, the counts decomposed."""
 
+__all__ = ["PartialInformationDecomposition"]
+
 from typing import Any
 
 import numpy as np

@@ -3,8 +3,7 @@
 Every network is a `Classifier`: ``model(images)`` gives logits, ``model.activations(images)`` all that led to them. Its
 first argument is the number of classes, its second the (channels, height, width) of the images.
 
-Names resolve from the files of this folder, so a new file is public without an edit here. A type checker takes a name
-from here as ``Any``; ``from kdlight.models.zoo.wrn import wrn_40_2`` gives it the full type.
+The names are those that the files of this folder list in ``__all__``: a new file needs no entry here.
 """
 
 from kdlight.lazy import names_of

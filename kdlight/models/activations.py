@@ -1,5 +1,7 @@
 """What a classifier computes on its way from images to logits."""
 
+__all__ = ["Activations"]
+
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """The face that every network has, of the zoo or foreign."""
 
+__all__ = ["Classifier"]
+
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn

@@ -1,5 +1,7 @@
 """Several teachers as one: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015 (1503.02531)."""
 
+__all__ = ["Ensemble"]
+
 import math
 from collections.abc import Sequence
 

@@ -1,5 +1,7 @@
 """The teacher: held outside the module tree and never changed."""
 
+__all__ = ["Frozen"]
+
 import hashlib
 from collections.abc import Callable
 from typing import Any

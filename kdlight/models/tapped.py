@@ -1,5 +1,7 @@
 """Foreign models behind the face of the zoo."""
 
+__all__ = ["Tapped"]
+
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any

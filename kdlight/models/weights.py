@@ -1,5 +1,7 @@
 """Weights from files, in the layouts that people have."""
 
+__all__ = ["load_weights"]
+
 import pickle
 import re
 from collections.abc import Collection, Mapping

@@ -1,5 +1,7 @@
 """Pruning: LeCun, Denker, Solla, "Optimal Brain Damage", NIPS 1989."""
 
+__all__ = ["OptimalBrainDamage"]
+
 import math
 from typing import Any
 

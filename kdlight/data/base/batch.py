@@ -1,5 +1,7 @@
 """What a loader hands to a method."""
 
+__all__ = ["Batch"]
+
 from typing import NamedTuple
 
 from torch import Tensor

@@ -1,5 +1,7 @@
 """What all data modules share whose images are decoded by worker processes."""
 
+__all__ = ["ImageFilesDataModule"]
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """What all data modules for images share: splits and loaders."""
 
+__all__ = ["ImageDataModule"]
+
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Literal

@@ -1,5 +1,7 @@
 """What every distillation method shares: the frozen teacher beside the student."""
 
+__all__ = ["Distiller"]
+
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self

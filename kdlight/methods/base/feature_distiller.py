@@ -1,5 +1,7 @@
 """What methods that compare features share: the task's terms beside their own, Hinton's among them."""
 
+__all__ = ["FeatureDistiller"]
+
 from typing import Any
 
 from torch import Tensor

@@ -1,5 +1,7 @@
 """What every experiment shares: a student, its optimizer, and the metrics of validation and test."""
 
+__all__ = ["Learner"]
+
 import inspect
 import os
 from abc import ABC, abstractmethod

@@ -1,5 +1,7 @@
 """What methods that compare logits share: the task's term beside their own, standardised logits, several teachers."""
 
+__all__ = ["LogitDistiller"]
+
 from typing import Any
 
 from torch import Tensor

@@ -1,5 +1,7 @@
 """What AB and FSP share: the teacher's features initialise the student, which then learns its task."""
 
+__all__ = ["InitialisedStudent"]
+
 from abc import abstractmethod
 from typing import Any
 

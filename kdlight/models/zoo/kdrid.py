@@ -11,6 +11,8 @@ As in their code, convolutions and the head are drawn from He et al.'s uniform d
 are 0. Their shortcut is called `shortcut`, here it is `downsample`; they published no weights.
 """
 
+__all__ = ["kdrid_wrn_16_1", "kdrid_wrn_40_2"]
+
 from torch import nn
 
 from kdlight.models.classifier import CIFAR_SHAPE, ImageShape

@@ -6,6 +6,8 @@ parameters and initialisation are those of https://github.com/HobbitLong/RepDist
 `mobile_half`). Every block ends without a ReLU (the linear bottleneck), so there are no preactivations.
 """
 
+__all__ = ["MobileNetV2"]
+
 from torch import Tensor, nn
 
 from kdlight.models.activations import Activations

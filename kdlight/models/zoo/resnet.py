@@ -6,6 +6,19 @@ so that its weights load unchanged; the head starts by torch's own rule. The pap
 ("padding", its option A); RepDistiller, and so most published tables, a 1x1 convolution ("projection", option B).
 """
 
+__all__ = [
+    "ResNet",
+    "resnet8",
+    "resnet8x4",
+    "resnet14",
+    "resnet20",
+    "resnet32",
+    "resnet32x4",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+]
+
 from typing import Literal, cast
 
 import torch

@@ -5,6 +5,8 @@ with a 3x3 stem that keeps the image's size. Names, parameters and initialisatio
 https://github.com/HobbitLong/RepDistiller (models/resnetv2.py); the stride stands in the 3x3 convolution.
 """
 
+__all__ = ["ResNet50"]
+
 from typing import cast
 
 import torch

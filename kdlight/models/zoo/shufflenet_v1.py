@@ -6,6 +6,8 @@ ReLU after the depthwise convolution, which the paper leaves out. Names, paramet
 rule) are those of https://github.com/HobbitLong/RepDistiller (models/ShuffleNetv1.py).
 """
 
+__all__ = ["ShuffleV1"]
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

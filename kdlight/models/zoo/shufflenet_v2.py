@@ -6,6 +6,8 @@ Names, parameters and initialisation (torch's own rule) are those of https://git
 (models/ShuffleNetv2.py).
 """
 
+__all__ = ["ShuffleV2"]
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -9,6 +9,8 @@ The image is halved before the second, third and fourth block, and before the fi
 vanishing.
 """
 
+__all__ = ["VGG", "vgg8", "vgg11", "vgg13", "vgg16", "vgg19"]
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -6,6 +6,8 @@ bias starts at 0. A block begins with its batch norm and ReLU, so a stage ends w
 after a stage is computed at the start of the next.
 """
 
+__all__ = ["WideResNet", "wrn_16_1", "wrn_16_2", "wrn_16_8", "wrn_28_10", "wrn_40_1", "wrn_40_2"]
+
 from typing import cast
 
 from torch import Tensor, nn
