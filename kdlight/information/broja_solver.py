@@ -12,10 +12,12 @@ from kdlight.information.entropies import Array, entropy
 from kdlight.information.interior import interior_point
 from kdlight.information.scaling import scale
 
-#: Newton matrices up to this many rows are factorised before mirror descent is tried.
+#: Newton matrices up to this many rows, one for each positive entry, are factorised before mirror descent is tried.
 _SMALL = 600
 #: Up to this many, they are factorised after it, where it has not reached the tolerance.
 _LARGE = 2000
+#: Steps of mirror descent before a table with few positive entries goes to the interior point.
+_FEW_STEPS = 240
 #: Bits by which sums over 100 x 100 x 100 symbols may be off; part of every gap.
 _ROUNDING = 1e-12
 
@@ -28,14 +30,16 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     and (second, target), the smallest I_Q(target; first, second) is what the sources tell without synergy. It fixes all
     four atoms, so a gap in it is the gap in each of them.
 
-    The value reported is that of a feasible Q, so the redundant and the synergistic information are never above those
-    of the optimum by more than rounding, nor the unique ones below. The lower bound, a feasible point of the dual,
-    gives the gap. Since the optimum is also known to lie where no atom is negative, no atom reported is.
+    The value reported is an upper bound on that of a feasible Q, at most the gap above it, so the redundant and the
+    synergistic information are never above those of the optimum by more than rounding, nor the unique ones below. The
+    lower bound, a feasible point of the dual, gives the gap. Since the optimum is also known to lie where no atom is
+    negative, no atom reported is.
 
-    Two solvers share one pair of bounds. Tables with a Newton matrix of up to 600 rows (the target's symbols times the
-    fewer of the two sources') go to an interior-point method and, if rounding stops that early, on to mirror descent;
-    larger ones to mirror descent and, up to 2000 rows, on to the interior point if the gap is still too wide.
-    Symbols that never occur are left out. The result is deterministic.
+    Two solvers share one pair of bounds. Tables of up to 600 entries (the target's symbols times the fewer of the two
+    sources') go to an interior-point method and, if rounding stops that early, on to mirror descent. Larger ones go to
+    mirror descent. If that leaves the gap too wide, those with up to 2000 positive entries go on to the interior point,
+    and those with up to 600, which are tables counted from few samples, do so after about 240 steps already. Symbols
+    that never occur are left out. The result is deterministic.
 
     Args:
         joint: probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
@@ -68,13 +72,15 @@ def _decompose(joint: Array, tolerance: float) -> PID:
         upper=(informations.largest_excess - offset) * np.log(2),
         tolerance=tolerance * np.log(2),
     )
-    rows = bracket.second.size
+    size, positive = bracket.second.size, np.count_nonzero(bracket.second)
     # Probabilities far below 1e-16 may overflow on the way; the bracket takes no bound from what is not finite.
     with np.errstate(over="ignore", invalid="ignore"):
-        if rows <= _SMALL:
+        if size > _SMALL >= positive:
+            scale(bracket, steps=_FEW_STEPS)
+        if positive <= _SMALL and not bracket.closed:
             interior_point(bracket)
         scale(bracket)
-        if _SMALL < rows <= _LARGE and not bracket.closed:
+        if _SMALL < positive <= _LARGE and not bracket.closed:
             interior_point(bracket)
     excess = min(max(bracket.upper / np.log(2) + offset, 0.0), informations.largest_excess)
     return informations.decompose(excess, gap=max(bracket.upper - bracket.lower, 0.0) / np.log(2) + _ROUNDING)

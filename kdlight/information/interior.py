@@ -34,44 +34,73 @@ class _Iterate(NamedTuple):
     """log sum_y exp(a + b) + slack; 0 for pairs without a constraint."""
 
 
+class _Support:
+    """Which entries of a (T, Y) and b (S, Y) move: those where P's tables are positive.
+
+    Adding a constant to a(:,y) and taking it from b(:,y) changes nothing, so one entry of b is held for each class. A
+    table that was counted from few samples is mostly zeros, and the Newton matrix is as small as what is left.
+
+    Attributes:
+        classes: (T, M), the classes that each symbol of the first source occurs with, filled up with others to the
+            number M of the symbol that has most.
+        filled: (T, M), true where a class is one of the latter.
+        of_source: (F,), the second source's symbols of the entries of b that move, in ascending order.
+        of_class: (F,), their classes.
+        same: (T, M, F), 1.0 where the classes of an entry of a and one of b agree.
+        rows, columns: the pairs of entries among the F that belong to one symbol of the second source.
+        gathered: (T, S, M), where the entries (t, s, classes) of an array (T, S, Y) lie when it is flat.
+    """
+
+    def __init__(self, first: Array, second: Array) -> None:
+        positive = first > 0
+        most = int(positive.sum(axis=1).max())
+        self.classes = np.argsort(~positive, axis=1, kind="stable")[:, :most]
+        self.filled = ~np.take_along_axis(positive, self.classes, axis=1)
+        free = second > 0
+        free[second.argmax(axis=0), np.arange(second.shape[1])] = False
+        self.of_source, self.of_class = np.nonzero(free)
+        self.same = ((self.classes[:, :, None] == self.of_class) & ~self.filled[:, :, None]).astype(np.float64)
+        self.rows, self.columns = np.nonzero(self.of_source[:, None] == self.of_source)
+        pairs = np.arange(len(first) * len(second)).reshape(len(first), -1, 1)
+        self.gathered = pairs * second.shape[1] + self.classes[:, None]
+
+
 class _Newton:
     """The equations for a step, linearised at an iterate and factorised.
 
-    Unknowns are the changes of a (T, Y) and b (S, Y). The constraint of a pair (t, s) adds to the matrix, on a(t,:) +
-    b(s,:) and with q = Q(y|t,s), multiplier (diag q - q q') + multiplier / slack q q'. The blocks of the first source,
-    of size Y, are eliminated; what remains is one matrix of size S Y.
+    Unknowns are the changes of a and b on their support. The constraint of a pair (t, s) adds to the matrix, on a(t,:)
+    + b(s,:) and with q = Q(y|t,s), multiplier (diag q - q q') + multiplier / slack q q'. The blocks of the first
+    source, of size M, are eliminated; what remains is one matrix of size F (see ``_Support``).
 
     Raises:
         numpy.linalg.LinAlgError: if the matrix is not positive definite within rounding.
     """
 
-    def __init__(self, bracket: Bracket, iterate: _Iterate, ridge: float) -> None:
-        self._bracket, self._iterate = bracket, iterate
+    def __init__(self, bracket: Bracket, support: _Support, iterate: _Iterate, ridge: float) -> None:
+        self._bracket, self._support, self._iterate = bracket, support, iterate
         posterior, multiplier, slack, _ = iterate
-        (sources, classes), size = bracket.second.shape, bracket.second.size
-        of_source, of_class = np.arange(sources), np.arange(classes)
-        # Adding a constant to a(:,y) and taking it from b(:,y) changes nothing: one entry of b is held for each class.
-        self._free = bracket.second > 0
-        self._free[bracket.second.argmax(axis=0), of_class] = False
+        of_source, of_class, filled = support.of_source, support.of_class, support.filled
+        diagonal = np.arange(support.classes.shape[1])
 
         joint = multiplier[:, :, None] * posterior
         weighted = (multiplier / slack - multiplier)[:, :, None] * posterior
-        by_class = posterior.swapaxes(1, 2)
-        coupling = by_class[..., None] * weighted[:, None]
-        coupling[:, of_class, :, of_class] += joint.transpose(2, 0, 1)
-        coupling *= self._free
-        first = by_class @ weighted
-        first[:, of_class, of_class] += joint.sum(axis=1)
-        second = posterior.transpose(1, 2, 0) @ weighted.transpose(1, 0, 2)
-        second[:, of_class, of_class] += joint.sum(axis=0)
-        second *= self._free[:, :, None] & self._free[:, None]
-        for blocks, free in ((first, bracket.first > 0), (second, self._free)):
-            blocks[:, of_class, of_class] = np.where(free, blocks[:, of_class, of_class] * (1 + ridge), 1.0)
+        by_class = posterior.take(support.gathered).swapaxes(1, 2)
+        by_class[filled] = 0.0
+        coupling = by_class.take(of_source, axis=2)
+        coupling *= weighted[:, of_source, of_class][:, None]
+        coupling += support.same * joint[:, of_source, of_class][:, None]
+        first = by_class @ weighted.take(support.gathered)
+        first[:, diagonal, diagonal] += joint.take(support.gathered).sum(axis=1)
+        first[:, diagonal, diagonal] = np.where(filled, 1.0, first[:, diagonal, diagonal] * (1 + ridge))
 
         self._inverse = np.linalg.inv(np.linalg.cholesky(first))
-        self._coupling = (self._inverse @ coupling.reshape(-1, classes, size)).reshape(-1, size)
+        self._coupling = (self._inverse @ coupling).reshape(filled.size, len(of_source))
         schur = -(self._coupling.T @ self._coupling)
-        schur.reshape(sources, classes, sources, classes)[of_source, :, of_source] += second
+        second = posterior.transpose(1, 2, 0) @ weighted.transpose(1, 0, 2)
+        every = np.arange(second.shape[1])
+        second[:, every, every] = (1 + ridge) * (second[:, every, every] + joint.sum(axis=0))
+        rows, columns = support.rows, support.columns
+        schur[rows, columns] += second[of_source[rows], of_class[rows], of_class[columns]]
         self._factor, failed = dpotrf(schur.T, lower=1, overwrite_a=1)
         if failed:
             raise np.linalg.LinAlgError("not positive definite")
@@ -90,16 +119,22 @@ class _Newton:
         return change_a, change_b, aim + ratio * linear - multiplier, change_slack
 
     def _solve(self, first: Array, second: Array) -> tuple[Array, Array]:
-        reduced = (self._inverse @ first[..., None]).reshape(-1)
-        solution, _ = dpotrs(self._factor, (second * self._free).reshape(-1) - reduced @ self._coupling, lower=1)
-        reduced = (reduced - self._coupling @ solution).reshape(*first.shape, 1)
-        return (self._inverse.swapaxes(1, 2) @ reduced)[..., 0], solution.reshape(second.shape)
+        classes, filled = self._support.classes, self._support.filled
+        entries = self._support.of_source, self._support.of_class
+        kept = np.where(filled, 0.0, np.take_along_axis(first, classes, axis=1))
+        reduced = (self._inverse @ kept[..., None]).reshape(-1)
+        solution, _ = dpotrs(self._factor, second[entries] - reduced @ self._coupling, lower=1)
+        reduced = (reduced - self._coupling @ solution).reshape(*kept.shape, 1)
+        change_a, change_b = np.zeros_like(first), np.zeros_like(second)
+        np.put_along_axis(change_a, classes, (self._inverse.swapaxes(1, 2) @ reduced)[..., 0], axis=1)
+        change_b[entries] = solution
+        return change_a, change_b
 
 
-def _linearise(bracket: Bracket, iterate: _Iterate) -> _Newton | None:
+def _linearise(bracket: Bracket, support: _Support, iterate: _Iterate) -> _Newton | None:
     for ridge in _RIDGES:
         try:
-            return _Newton(bracket, iterate, ridge)
+            return _Newton(bracket, support, iterate, ridge)
         except np.linalg.LinAlgError:
             continue
     return None
@@ -115,16 +150,20 @@ def interior_point(bracket: Bracket, *, steps: int = 60) -> None:
 
     The multiplier of the constraint (t, s) is Q(t,s), so each iterate is also a point Q(t,s) exp(a + b) / sum_y exp(a +
     b) of the primal. About ten steps usually reach 1e-6, and few more 1e-9, whatever the table's size; one costs
-    O((S Y)^2 (T + S) Y) operations, S being the second source. Zeros of P hold a and b at minus infinity.
+    O((S Y)^2 (T + S) Y) operations, S being the second source. Zeros of P hold a and b at minus infinity; only the
+    entries that are not zero count as S Y and T Y there.
 
-    It stops early where rounding leaves no descent direction, which takes probabilities far below 1e-16 or a tolerance
-    near it; the bounds tell.
+    It does nothing where the tables fix Q, and stops early where rounding leaves no descent direction, which takes
+    probabilities far below 1e-16 or a tolerance near it; the bounds tell.
 
     Args:
         bracket: the problem; its bounds are updated.
         steps: after so many steps it stops, however wide the bracket is.
     """
     first, second = bracket.first, bracket.second
+    support = _Support(first, second)
+    if support.of_source.size == 0:
+        return  # each class has one symbol of the second source: the tables fix Q
     with np.errstate(divide="ignore"):
         # Strictly feasible, since sum_y sqrt(P(y|t) P(y|s)) <= 1 (Bhattacharyya).
         a = 0.5 * np.log(first / first.sum(axis=1, keepdims=True)) - 0.25
@@ -143,7 +182,7 @@ def interior_point(bracket: Bracket, *, steps: int = 60) -> None:
         if bracket.closed:
             return
         violation = np.where(possible, np.log(total) + slack, 0.0)
-        newton = _linearise(bracket, _Iterate(exponential / total[:, :, None], multiplier, slack, violation))
+        newton = _linearise(bracket, support, _Iterate(exponential / total[:, :, None], multiplier, slack, violation))
         if newton is None:
             return
 

@@ -21,7 +21,6 @@ from kdlight.methods.base.feature_distiller import FeatureDistiller
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
-from kdlight.streams import Stream, make_generator
 
 
 class ReusedClassifier(Classifier):
@@ -115,7 +114,7 @@ class SimKD(FeatureDistiller):
         super().__init__(student, teacher, ce_weight=ce_weight, **features)
         self.simkd_weight = simkd_weight
         stage_pairs(self, [-1])  # refuses networks without feature maps
-        noise = torch.randn(2, *student.image_shape, generator=make_generator(Stream.SHAPE_CHECK))
+        noise = torch.randn(2, *student.image_shape, generator=torch.Generator().manual_seed(0))
         of_teacher = _evaluated(self.teacher.model, noise)
         teacher_map = last_map(of_teacher)
         mean = teacher_map.mean(dim=(2, 3))

@@ -1,5 +1,6 @@
 """BROJA: oracles, properties, and what it does with odd input."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,33 @@ def test_solvers_agree() -> None:
 def test_hundred_classes() -> None:
     result = broja(random_joint("lcg_counts", 100, 50, 50, 1), tolerance=1e-6)
     assert result.gap <= 1e-6 + 2e-12
+
+
+def test_few_samples_of_many_classes_take_no_more_than_a_full_table() -> None:
+    """Mirror descent alone takes 20,000 steps, some seconds, on such a table."""
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 100, 1000)
+    sources = (np.where(rng.random(1000) < 0.9, target % 10, rng.integers(0, 10, 1000)) for _ in range(2))
+    counts = np.zeros((10, 10, 100), dtype=int)
+    np.add.at(counts, (*sources, target), 1)
+    rng = np.random.default_rng(0)
+    halves = [rng.multivariate_hypergeometric(counts.ravel(), 500, method="marginals") for _ in range(18)]
+    joint = halves[17].reshape(counts.shape) / 500
+    start = time.process_time()
+    result = broja(joint, tolerance=1e-6)
+    assert time.process_time() - start < 1
+    assert result.gap <= 1e-6 + 2e-12
+
+
+def test_zeros_of_both_tables_leave_the_optimum_where_it_is() -> None:
+    """Two blocks of symbols and classes that do not meet: the decomposition of a mixture of known parts."""
+    one, other = (random_joint("lcg_exp", 3, 4, 5, seed) for seed in (1, 2))
+    mixture = np.zeros((8, 10, 6))
+    mixture[:4, :5, :3], mixture[4:, 5:, 3:] = one / 2, other / 2
+    first, second, whole = (broja(joint, tolerance=1e-8) for joint in (one, other, mixture))
+    # Which block it is, one bit, both sources tell.
+    expected = np.array([1.0, 0, 0, 0]) + (np.array(first[:4]) + np.array(second[:4])) / 2
+    assert whole[:4] == pytest.approx(expected, abs=whole.gap + first.gap + second.gap)
 
 
 _JOINTS = hnp.arrays(

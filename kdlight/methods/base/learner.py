@@ -22,7 +22,7 @@ from kdlight.errors import UserError
 from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
-from kdlight.streams import Stream, derive_seed
+from kdlight.streams import derived_seed
 
 UNLABELLED = -1
 
@@ -157,7 +157,7 @@ class Learner(LightningModule, ABC):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step: its randomness depends on seed, rank, epoch and step alone, so a resumed run repeats it."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        drawn = derive_seed(Stream.STEP, seed, self.global_rank, self.current_epoch, batch_idx)
+        drawn = derived_seed(seed, self.global_rank, self.current_epoch, batch_idx, 0, 1)
         # `torch.manual_seed` would ask for every kind of accelerator in every step.
         torch.default_generator.manual_seed(drawn)
         if self.device.type != "cpu":

@@ -22,7 +22,6 @@ from kdlight.information.atoms import estimated_atoms
 from kdlight.information.discretizer import Discretizer
 from kdlight.information.histogram import joint_histogram
 from kdlight.information.redundancies import i_min, i_mmi
-from kdlight.streams import Stream, derive_seed
 
 METHODS = ("kmeans", "quantile", "probe", "predictions")
 USAGE = """kdlight pid --first A.npy --second B.npy --target Y.npy [OPTIONS]
@@ -133,7 +132,7 @@ def compare_arrays(
     if any(clustered):
         if len(target) < 8:
             raise UserError(f"expected at least 8 samples, of which half fit the clusters, got {len(target)}")
-        order = np.random.default_rng(derive_seed(Stream.FITTED_HALF, settings.seed)).permutation(len(target))
+        order = np.random.default_rng(settings.seed).permutation(len(target))
         fitted, counted = order[: len(order) // 2], order[len(order) // 2 :]
         for place, values in enumerate(sources):
             sources[place] = values[counted]
