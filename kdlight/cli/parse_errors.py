@@ -1,6 +1,7 @@
 """jsonargparse names place and reason inside a tree of attempts; users want these two, and the nearest name."""
 
 import importlib
+import inspect
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -38,6 +39,8 @@ def readable(message: str, options: Iterable[str]) -> str:
 def _unknown_argument(found: re.Match[str], classes: list[str], options: list[str]) -> str:
     *_, owner = classes or [""]
     name = found[1].partition(".")[0]
+    if _takes_others(owner):
+        return f"{owner} does not name an argument '{name}'; write what it hands on as dict_kwargs: {{{name}: …}}"
     return f"{owner} has no argument '{name}'{nearest(name, _arguments(owner))}"
 
 
@@ -96,6 +99,14 @@ def _arguments(path: str) -> list[str]:
     elif callable(made):
         parser.add_function_arguments(made, as_group=False)
     return sorted({action.dest.partition(".")[0] for action in parser._actions} - {"help"})
+
+
+def _takes_others(path: str) -> bool:
+    """Whether a class or function takes ``**kwargs`` whose names cannot be found out."""
+    made = imported(path)
+    parameters = inspect.signature(made).parameters.values() if callable(made) else []
+    named = {given.name for given in parameters if given.kind is not given.VAR_KEYWORD}
+    return len(named) < len(parameters) and set(_arguments(path)) <= named
 
 
 def _nearest_shipped(name: str) -> str:

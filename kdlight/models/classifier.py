@@ -23,11 +23,13 @@ class Classifier(nn.Module, ABC):
         head_name: The name of the submodule that turns the embedding into logits.
         stage_names: The names of the submodules that compute the stages, in order.
         linear_stages: Whether no ReLU follows the stages at all, so that a map is its own preactivation.
+        has_weights: Whether it was built with trained weights, its head's included, so that it can teach as it is.
     """
 
     head_name: str
     stage_names: tuple[str, ...]
     linear_stages: bool = False
+    has_weights: bool = False
 
     def __init__(self, num_classes: int, image_shape: ImageShape) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
+from kdlight.models.taps import as_map, find_taps
 
 HEAD_INPUT = "the input of the head"
 
@@ -36,13 +37,16 @@ class Tapped(Classifier):
     def __init__(
         self,
         model: nn.Module,
-        stages: Sequence[str],
+        stages: Sequence[str] | None = None,
         embedding: str | None = None,
         stem: str | None = None,
         head: str | None = None,
         image_shape: ImageShape = CIFAR_SHAPE,
     ) -> None:
         modules = dict(model.named_modules())
+        if stages is None:
+            taps = find_taps(model, image_shape)
+            stages, stem = taps.stages, stem or taps.stem
         for name in (*stages, embedding, stem, head):
             if name is not None and name not in modules:
                 raise UserError(_unknown(name, model, modules))
@@ -59,8 +63,7 @@ class Tapped(Classifier):
         self.stem_name = None if stem is None else f"model.{stem}"
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(images)
-        return logits
+        return _logits(self.model(images))
 
     def activations(self, images: Tensor) -> Activations:
         """Run the model and read its inner values.
@@ -80,7 +83,7 @@ class Tapped(Classifier):
         hooks = [self.get_submodule(name).register_forward_hook(keep_output(name)) for name in names if name]
         hooks.append(self.head.register_forward_pre_hook(keep_input))
         try:
-            logits = self.model(images)
+            logits = _logits(self.model(images))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -96,9 +99,15 @@ class Tapped(Classifier):
         return Activations(
             logits=logits,
             embedding=read(self.embedding_name or HEAD_INPUT).flatten(1),
-            stages=tuple(read(name) for name in self.stage_names),
-            stem=None if self.stem_name is None else read(self.stem_name),
+            stages=tuple(as_map(read(name)) for name in self.stage_names),
+            stem=None if self.stem_name is None else as_map(read(self.stem_name)),
         )
+
+
+def _logits(output: Any) -> Tensor:
+    """A model's logits; in training, inception and googlenet put out those of auxiliary classifiers beside them."""
+    logits: Tensor = output if isinstance(output, Tensor) else output.logits
+    return logits
 
 
 def _version(output: Any) -> int:

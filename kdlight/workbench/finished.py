@@ -97,7 +97,10 @@ class FinishedRun(NamedTuple):
 
 
 def built(value: Any) -> Any:
-    """What a part of a resolved configuration stands for: a ``class_path`` is called with its ``init_args``."""
+    """What a part of a resolved configuration stands for.
+
+    A ``class_path`` is called with its ``init_args`` and ``dict_kwargs``, as the command line does it.
+    """
     if isinstance(value, list):
         return [built(item) for item in value]
     if not isinstance(value, dict):
@@ -105,10 +108,13 @@ def built(value: Any) -> Any:
     if "class_path" not in value:
         return {key: built(item) for key, item in value.items()}
     module, _, name = value["class_path"].rpartition(".")
-    return getattr(importlib.import_module(module), name)(**built(value.get("init_args") or {}))
+    arguments = {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}
+    return getattr(importlib.import_module(module), name)(**built(arguments))
 
 
 def _loaded(config: dict[str, Any], weights: Path | None) -> Frozen:
+    if weights is not None and (config.get("init_args") or {}).get("pretrained"):  # nothing is fetched to be replaced
+        config = {**config, "init_args": {**config["init_args"], "pretrained": False}}
     model = built(config)
     if not isinstance(model, Classifier):
         raise UserError(f"expected a network with the face of a Classifier, got {config['class_path']}")

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from kdlight.__main__ import main
 from kdlight.cli.messages import report_errors
@@ -19,6 +20,14 @@ UNTRAINED = ["--model.untrained_teacher", "true", "--model.teacher_weights", "nu
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["kdlight"])
+
+
+def build(name: str = "net", **kwargs: object) -> torch.nn.Module:
+    """Hands its further arguments on where nobody can see to whom."""
+    return MAKERS[name](**kwargs)
+
+
+MAKERS = {"net": torch.nn.Linear}
 
 
 def said(arguments, capsys):
@@ -43,6 +52,15 @@ def said(arguments, capsys):
         (["--model.student", "kdlight.models.resnet21"], "model.student", "did you mean 'resnet20'"),
         (["--model.student", "resnet21"], "model.student", "did you mean 'kdlight.models.resnet20'"),
         (["--model.student.num_classes", "abc"], "model.student.num_classes", "expected int"),
+        (
+            [
+                "--model.student",
+                "{class_path: kdlight.models.Tapped, init_args: {model: {class_path: tests.cli.test_errors.build, "
+                "init_args: {width: 3}}}}",
+            ],
+            "model.student.model",
+            "dict_kwargs: {width: …}",
+        ),
         (["--model.optimizer.lrr", "3"], "model.optimizer", "did you mean 'lr'"),
         (["--model", "kdlight.methods.RIDD"], "model", "did you mean 'RID'"),
         (["--data", "kdlight.data.Foo"], "data", "DigitsDataModule"),

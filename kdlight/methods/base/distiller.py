@@ -39,12 +39,13 @@ def frozen_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teac
     """
     if isinstance(teacher, Frozen):
         return teacher
-    ways = (teacher_weights is not None) + untrained_teacher + (isinstance(teacher, Ensemble) and teacher.has_weights)
+    ways = (teacher_weights is not None) + untrained_teacher + teacher.has_weights
     if ways != 1:
         given = "neither" if ways == 0 else "both"
         raise UserError(
-            f"expected teacher_weights (a checkpoint's path; or an ensemble's own weights) or untrained_teacher: true, "
-            f"got {given}; in Python, a teacher whose weights are loaded already is passed as Frozen(model)"
+            "expected teacher_weights (a checkpoint's path), untrained_teacher: true, or a teacher that brings its own "
+            f"weights (pretrained, an ensemble's), got {given}; in Python, a teacher whose weights are loaded already "
+            "is passed as Frozen(model)"
         )
     if teacher_weights is not None:
         load_weights(teacher, teacher_weights)

@@ -1,0 +1,225 @@
+"""The networks of torchvision and timm by their names."""
+
+__all__ = ["Timm", "Torchvision"]
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from kdlight.errors import UserError
+from kdlight.models.classifier import ImageShape
+from kdlight.models.tapped import Tapped
+
+PHOTOGRAPH: ImageShape = (3, 224, 224)
+NAMES_SHOWN = 5
+
+
+class Preprocessing(NamedTuple):
+    """How images are prepared for published weights.
+
+    Attributes:
+        image_size: Height and width that the network sees.
+        resize_size: What the shorter side is resized to before the middle is cut out.
+        mean: Per channel, for pixels in [0, 1].
+        std: Per channel, for pixels in [0, 1].
+    """
+
+    image_size: int
+    resize_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Torchvision(Tapped):
+    """A classifier of torchvision, by the name that `torchvision.models.list_models` has.
+
+    Args:
+        name: Such as ``resnet18`` or ``mobilenet_v3_small``.
+        num_classes: The number of logits.
+        image_shape: (channels, height, width). torchvision's networks take three channels.
+        pretrained: Start from torchvision's weights: true for its default, or a name such as ``IMAGENET1K_V2``. Where
+            the classes are others than those of the weights, the head is a new one.
+        options: Further arguments of torchvision's builder, such as ``{dropout: 0.1}``.
+        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, where those found are not wanted.
+
+    Raises:
+        UserError: There is no such network, or its weights are not at hand and cannot be fetched.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num_classes: int = 1000,
+        image_shape: ImageShape = PHOTOGRAPH,
+        *,
+        pretrained: bool | str = False,
+        options: Mapping[str, Any] | None = None,
+        taps: Mapping[str, Any] | None = None,
+    ) -> None:
+        from torchvision.models import get_model
+
+        _require_torchvision(name)
+        weights = _torchvision_weights(name, pretrained) if pretrained else None
+        if image_shape[0] != 3:
+            raise UserError(f"torchvision's {name} takes images of 3 channels, the data have {image_shape[0]}")
+        given = dict(options or {})
+        if name.startswith("vit_") and weights is None:
+            given.setdefault("image_size", image_shape[1])
+        if name in ("googlenet", "inception_v3") and weights is None:
+            given.setdefault("init_weights", True)
+        if weights is None:
+            given["num_classes"] = num_classes
+        try:
+            model = get_model(name, weights=weights, **given)
+        except OSError as error:
+            raise UserError(
+                f"the weights of torchvision's {name} could not be fetched from {weights.url} ({error}): put the file "
+                f"into {_hub_folder()}, or leave `pretrained` out"
+            ) from error
+        super().__init__(model, image_shape=image_shape, **_checked_taps(taps))
+        self.has_weights = weights is not None and self.num_classes == num_classes
+        if self.num_classes != num_classes:
+            _replace_head(self, num_classes)
+
+    @staticmethod
+    def preprocessing(name: str, pretrained: bool | str = False) -> Preprocessing | None:
+        """How torchvision prepares images for the weights; None for a network without published weights."""
+        try:
+            weights = _torchvision_weights(name, pretrained or True)
+        except UserError:
+            return None
+        transform = weights.transforms()
+        return Preprocessing(
+            transform.crop_size[0], transform.resize_size[0], tuple(transform.mean), tuple(transform.std)
+        )
+
+
+class Timm(Tapped):
+    """A classifier of timm, by the name that `timm.list_models` has. timm is an extra: ``pip install kdlight[timm]``.
+
+    Args:
+        name: Such as ``resnet10t``, with a tag where one of several weights is meant (``resnet18.a1_in1k``).
+        num_classes: The number of logits.
+        image_shape: (channels, height, width).
+        pretrained: Start from timm's weights. Where the classes are others than those of the weights, the head is a new
+            one.
+        options: Further arguments of `timm.create_model`, such as ``{drop_path_rate: 0.1}``.
+        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, where those found are not wanted.
+
+    Raises:
+        UserError: timm is not installed, has no such network, or its weights are not at hand and cannot be fetched.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num_classes: int = 1000,
+        image_shape: ImageShape = PHOTOGRAPH,
+        *,
+        pretrained: bool = False,
+        options: Mapping[str, Any] | None = None,
+        taps: Mapping[str, Any] | None = None,
+    ) -> None:
+        timm = _timm()
+        published = _timm_config(name)
+        given = {"num_classes": num_classes, "in_chans": image_shape[0], **(options or {})}
+        if published.fixed_input_size and tuple(published.input_size[1:]) != tuple(image_shape[1:]):
+            given.setdefault("img_size", tuple(image_shape[1:]))
+        try:
+            model = timm.create_model(name, pretrained=pretrained, **given)
+        except (OSError, RuntimeError) as error:
+            if not pretrained:
+                raise
+            address = f"https://huggingface.co/{published.hf_hub_id}" if published.hf_hub_id else published.url
+            raise UserError(
+                f"the weights of timm's {name} could not be loaded from {address} "
+                f"({' '.join(str(error).split())[:200]}): fetch its file model.safetensors, and give that as weights "
+                "(teacher_weights, student_weights) without `pretrained`"
+            ) from error
+        super().__init__(model, image_shape=image_shape, **_checked_taps(taps))
+        self.has_weights = pretrained and published.num_classes == num_classes
+
+    @staticmethod
+    def preprocessing(name: str, pretrained: bool = False) -> Preprocessing | None:
+        """How timm prepares images for the weights; None for a network without published weights."""
+        published = _timm_config(name)
+        if not published.has_weights:
+            return None
+        size = published.input_size[1]
+        return Preprocessing(size, round(size / published.crop_pct), tuple(published.mean), tuple(published.std))
+
+
+def _require_torchvision(name: str) -> None:
+    from torchvision import models
+
+    classifiers = models.list_models(module=models)
+    if name not in classifiers:
+        raise UserError(_no_network("torchvision", name, classifiers))
+
+
+def _torchvision_weights(name: str, wanted: bool | str) -> Any:
+    from torchvision.models import get_model_weights
+
+    _require_torchvision(name)
+    published = get_model_weights(name)
+    if wanted is True:
+        return published.DEFAULT if len(published) else _no_weights(name, ())
+    try:
+        return published[str(wanted)]
+    except KeyError:
+        return _no_weights(name, [entry.name for entry in published], str(wanted))
+
+
+def _no_weights(name: str, published: Sequence[str], wanted: str = "") -> Any:
+    known = f"expected one of {', '.join(published)}" if published else "torchvision publishes none"
+    raise UserError(f"torchvision's {name} has no weights {wanted}: {known}; leave `pretrained` out")
+
+
+def _hub_folder() -> str:
+    from torch.hub import get_dir
+
+    return f"{get_dir()}/checkpoints"
+
+
+def _timm() -> Any:
+    try:
+        import timm
+    except ModuleNotFoundError:
+        raise UserError("kdlight.models.Timm needs timm, which is not installed: pip install kdlight[timm]") from None
+    return timm
+
+
+def _timm_config(name: str) -> Any:
+    timm = _timm()
+    if not timm.is_model(name.partition(".")[0]):
+        raise UserError(_no_network("timm", name, timm.list_models()))
+    try:
+        return timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
+    except RuntimeError:  # an unknown tag
+        tags = timm.list_pretrained(f"{name.partition('.')[0]}.*")
+        known = f"expected one of {', '.join(tags)}" if tags else "timm publishes none"
+        raise UserError(f"timm has no weights {name}: {known}; or leave the tag out") from None
+
+
+def _no_network(library: str, name: str, names: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names, n=NAMES_SHOWN, cutoff=0.5)
+    return f"{library} has no classifier named {name!r}; nearest: {', '.join(near) or 'none'}"
+
+
+def _checked_taps(taps: Mapping[str, Any] | None) -> dict[str, Any]:
+    unknown = set(taps or {}) - {"stages", "embedding", "stem", "head"}
+    if unknown:
+        raise UserError(f"taps: expected stages, embedding, stem or head, got {', '.join(sorted(unknown))}")
+    return dict(taps or {})
+
+
+def _replace_head(tapped: Tapped, num_classes: int) -> None:
+    """Give the model a new head for other classes than its weights know."""
+    head = tapped.head
+    assert isinstance(head, nn.Linear)
+    parent, _, name = tapped.head_name.rpartition(".")
+    setattr(tapped.get_submodule(parent), name, nn.Linear(head.in_features, num_classes, head.bias is not None))
+    tapped.num_classes = num_classes

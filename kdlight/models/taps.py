@@ -1,0 +1,171 @@
+"""Where the stages of a foreign model end, found by running it once and looking at the shapes of what it computes."""
+
+import copy
+import math
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from kdlight.models.classifier import ImageShape
+
+MOST_STAGES = 4  # of the resolutions that a network passes through, the deepest four; what comes before is the stem
+PROBE_SIZE = 224  # small images would leave nothing of the deepest maps to tell resolutions by
+LARGEST_PREFIX = 8  # class token, distillation token, registers
+
+
+class Taps(NamedTuple):
+    """Names of modules, as `model.named_modules()` has them.
+
+    Attributes:
+        stages: Whose outputs end the stages.
+        stem: Whose output enters the first stage; None where no module ends right before it.
+    """
+
+    stages: tuple[str, ...]
+    stem: str | None
+
+
+class _Output(NamedTuple):
+    name: str
+    shape: tuple[int, ...]  # channels, height, width
+    entered: int
+    left: int
+    pools: bool
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        return self.shape[1:]
+
+
+def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
+    """Find the stages of a model by the resolutions of its feature maps.
+
+    A stage ends with the last module whose output has its resolution, modules inside of residual blocks left out. Of
+    more than four resolutions the last four count. A network that keeps one resolution, such as a vision transformer,
+    is cut into four parts of as many blocks. A network whose modules put out no maps has no stages; methods that
+    compare features say so.
+
+    Args:
+        model: From images to logits. It is run in evaluation mode, on the "meta" device where it can be.
+        image_shape: Of the images it is meant for; tried where it does not take images of 224x224.
+    """
+    outputs = _trial(model, image_shape)
+    if len({output.size for output in outputs}) == 1:
+        quarters = _quarters(outputs)
+        before = [output.name for output in outputs if output.left < quarters[0].entered]
+        return Taps(tuple(output.name for output in quarters), before[-1] if before else None)
+    trunk = [output for output in outputs if _in_a_chain(model, output.name)]
+    if len({output.size for output in trunk}) < 2:  # the layers are wrapped in a module of another kind
+        depths = {output.size: output.name.count(".") for output in sorted(outputs, key=lambda o: -o.name.count("."))}
+        trunk = [output for output in outputs if output.name.count(".") == depths[output.size]]
+    stages: list[_Output] = []
+    for output in {output.size: output for output in trunk}.values():
+        if not stages or math.prod(output.size) < math.prod(stages[-1].size):  # attention maps are of other sizes
+            stages.append(output)
+    stages = stages[-MOST_STAGES:]
+    return Taps(tuple(stage.name for stage in stages), _stem(trunk, stages[0]) if stages else None)
+
+
+def as_map(output: Tensor) -> Tensor:
+    """Lay a module's output out as a feature map (batch, channels, height, width).
+
+    Transformers give (batch, height, width, channels), or (batch, tokens, channels), whose tokens are a square grid
+    behind the class token and its like. What is neither is returned as it is.
+    """
+    if output.ndim == 4 and output.shape[1] == output.shape[2] != output.shape[3]:
+        return output.permute(0, 3, 1, 2)
+    if output.ndim == 3:
+        side = math.isqrt(output.shape[1])
+        prefix = output.shape[1] - side * side
+        if side > 1 and prefix <= LARGEST_PREFIX:
+            tokens: Tensor = output[:, prefix:].transpose(1, 2)
+            return tokens.reshape(*tokens.shape[:2], side, side)
+    return output
+
+
+def _trial(model: nn.Module, image_shape: ImageShape) -> list[_Output]:
+    """What the modules put out, in the order in which they end, without what only serves the head."""
+    shapes = dict.fromkeys([(image_shape[0], PROBE_SIZE, PROBE_SIZE), image_shape])
+    attempts: list[tuple[str, ImageShape]] = [(device, shape) for device in ("meta", "cpu") for shape in shapes]
+    for place, (device, shape) in enumerate(attempts):
+        trial = copy.deepcopy(model).to(device).eval()
+        kept: list[tuple[_Output, Tensor, int]] = []
+        entered: dict[str, int] = {}
+        clock = iter(range(10**9))
+        for name, module in trial.named_modules():
+            if name:
+                module.register_forward_pre_hook(_enter(name, entered, clock))
+                module.register_forward_hook(_leave(name, entered, kept, clock))
+        try:
+            with torch.no_grad():
+                trial(torch.zeros(2, *shape, device=device))
+        except Exception:  # another size is refused, or a module reads values: whatever a foreign model may raise
+            if place + 1 == len(attempts):
+                raise
+            continue
+        # What the next layer overwrites cannot be tapped; a square image has square maps, attention may have others.
+        square = shape[1] == shape[2]
+        outputs = [output for output, tensor, version in kept if tensor._version == version]
+        return _of_the_trunk(trial, [output for output in outputs if not square or output.size[0] == output.size[1]])
+    raise AssertionError
+
+
+def _enter(name: str, entered: dict[str, int], clock: Any) -> Callable[..., None]:
+    return lambda module, arguments: entered.update({name: next(clock)})
+
+
+def _leave(name: str, entered: dict[str, int], kept: list[tuple[_Output, Tensor, int]], clock: Any) -> Any:
+    def keep(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        if isinstance(output, Tensor):
+            shape = tuple(as_map(output).shape[1:])
+            if len(shape) == 3 and shape[1] * shape[2] > 1:
+                pools = "Pool" in type(module).__name__
+                kept.append((_Output(name, shape, entered[name], next(clock), pools), output, output._version))
+
+    return keep
+
+
+def _of_the_trunk(model: nn.Module, outputs: list[_Output]) -> list[_Output]:
+    """Leave out what follows the last layer with weights and is no activation: pooling, permutations, dropout."""
+    weighted = [bool(list(model.get_submodule(output.name).parameters())) for output in outputs]
+    last = max((place for place, has in enumerate(weighted) if has), default=-1)
+    behind = re.compile("Pool|Permute|Drop|Identity|Flatten")
+    kept = [
+        output
+        for place, output in enumerate(outputs)
+        if place <= last or not behind.search(type(model.get_submodule(output.name)).__name__)
+    ]
+    # A module that is run twice counts with its last run, as when it is tapped.
+    return list({output.name: output for output in kept}.values())
+
+
+def _in_a_chain(model: nn.Module, name: str) -> bool:
+    """Whether a module and all around it are links of a chain, so that everything passes through it."""
+    parents = name.split(".")[:-1]
+    around = [model.get_submodule(".".join(parents[: depth + 1])) for depth in range(len(parents))]
+    return all(type(parent) in (nn.Sequential, nn.ModuleList, nn.ModuleDict) for parent in around)
+
+
+def _stem(trunk: list[_Output], stage: _Output) -> str | None:
+    """What enters the first stage: a pooling at its resolution, else the end of what comes before."""
+    own = [output for output in trunk if output.size == stage.size]
+    earlier = [output for output in trunk if output.left < own[0].entered]
+    if own[0].pools and own[0].name != stage.name:
+        return own[0].name
+    if not earlier:
+        earlier = [output for output in own if output.left < stage.entered]
+    return earlier[-1].name if earlier else None
+
+
+def _quarters(outputs: list[_Output]) -> list[_Output]:
+    """Of the longest row of like modules, such as the blocks of a transformer, the end of each quarter."""
+    rows: dict[str, list[_Output]] = {}
+    for output in outputs:
+        rows.setdefault(re.sub(r"\d+$", "", output.name), []).append(output)
+    row = max(rows.values(), key=lambda row: (len(row), -row[0].name.count(".")))
+    if len(row) < MOST_STAGES:
+        return row[-1:]
+    return [row[len(row) * quarter // MOST_STAGES - 1] for quarter in range(1, MOST_STAGES + 1)]
