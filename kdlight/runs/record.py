@@ -95,7 +95,8 @@ class RunRecord(Callback):
             raise UserError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ImageDataModule):
-            data.setup("test")  # a test set that is not as published is said now, not after the last epoch
+            data.setup("test")  # A test set that is not as published is said now, not after the last epoch.
+            _check_test_images(trainer, data)
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config))
         if trainer.is_global_zero:
@@ -166,6 +167,19 @@ class RunRecord(Callback):
         for callback in callbacks:
             if isinstance(callback, PIDMonitor) and not self._trained:
                 callback.on_train_end(trainer, pl_module)
+
+
+def _check_test_images(trainer: Trainer, data: ImageDataModule) -> None:
+    """Find a damaged test image before training; the first process looks for all."""
+    complaint = None
+    if trainer.is_global_zero:
+        try:
+            data.split("test").check()
+        except UserError as error:
+            complaint = str(error)
+    complaint = trainer.strategy.broadcast(complaint)
+    if complaint is not None:
+        raise UserError(complaint)
 
 
 def _gathered(value: Any) -> list[Any]:

@@ -5,7 +5,9 @@ import torch
 from lightning.pytorch import Callback
 
 from kdlight.callbacks.pid_monitor import PIDMonitor
-from kdlight.data.digits import DigitsDataModule
+from kdlight.data.base.samples import Samples
+from kdlight.data.digits import TEST_SIZE, DigitsDataModule
+from kdlight.errors import UserError
 from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised
 from kdlight.runs.folder import RunFolder
@@ -18,6 +20,17 @@ def plateau(optimizer):
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5, threshold=10.0)
     scheduler.monitor = "val/loss"  # as Lightning's command line does
     return scheduler
+
+
+def test_a_damaged_test_image_is_found_before_training(tmp_path, monkeypatch):
+    def check(samples):
+        assert len(samples) == TEST_SIZE
+        raise UserError("bird.jpg cannot be decoded")
+
+    monkeypatch.setattr(Samples, "check", check)
+    with pytest.raises(UserError, match=r"bird\.jpg cannot be decoded"):
+        run(tmp_path, Supervised)
+    assert not RunFolder(tmp_path).checkpoint("last").exists()
 
 
 @pytest.mark.parametrize("step", [2 * STEPS, 2 * STEPS - 1])

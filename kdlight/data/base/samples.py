@@ -56,6 +56,13 @@ class Split(ABC):
         """Fetches what these views (`kdlight.data.views.kinds`) are made of from now on; whole images, as a rule."""
         return self
 
+    def check(self) -> None:  # noqa: B027  # nothing to do, unless images are decoded later
+        """See that every image can be fetched. Images in memory have been decoded already.
+
+        Raises:
+            UserError: If an image file is damaged.
+        """
+
     @abstractmethod
     def sha256(self) -> str:
         """Identity of the images in their order, whatever their targets."""

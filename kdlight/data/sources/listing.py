@@ -1,5 +1,6 @@
 """Class folders in torchvision's layout: listed, counted, compared with what was published."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,12 +25,25 @@ class Listing(NamedTuple):
 
 
 def list_classes(folder: Path) -> tuple[str, ...]:
-    """The names of the class folders below `folder`, sorted, as torchvision's ``ImageFolder`` counts them.
+    """List the names of the class folders below `folder`, sorted, as torchvision's ``ImageFolder`` counts them.
+
+    Hidden folders, ``__pycache__`` and ``__MACOSX`` are no classes.
 
     Raises:
-        MissingFileError: where there are none.
+        MissingFileError: If there are none.
+        UserError: If the folder cannot be read, or a class folder is a link to nothing.
     """
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    names = []
+    try:
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if not _is_class(entry.name):
+                continue
+            if entry.is_symlink() and not entry.exists():
+                raise UserError(f"{entry.absolute()} is a link to nothing: expected a class folder; mend or remove it")
+            if entry.is_dir():
+                names.append(entry.name)
+    except OSError as error:
+        raise _unreadable(error, folder) from error
     if not names:
         raise MissingFileError(
             f"{folder.absolute()} has no class folders: set data_dir to the folder that holds {folder.name}/"
@@ -38,13 +52,16 @@ def list_classes(folder: Path) -> tuple[str, ...]:
 
 
 def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
-    """Lists the images below ``root/folder/<class>/`` with torchvision's suffixes, whatever lies between.
+    """List the images below ``root/folder/<class>/`` with torchvision's suffixes, in torchvision's order.
+
+    Hidden files and folders are left out, such as the ``._`` files of macOS and ``.ipynb_checkpoints``. Classes without
+    an image are named in a warning.
 
     Raises:
-        MissingFileError: where the folder is missing or has no image at all.
-        UserError: where it has a class folder that is not among `classes`.
+        MissingFileError: If the folder is missing or has no image at all.
+        UserError: If it has a class folder that is not among `classes`, or one that cannot be read.
     """
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+    from torchvision.datasets.folder import IMG_EXTENSIONS
 
     unknown = sorted(set(list_classes(root / folder)) - set(classes))
     if unknown:
@@ -52,15 +69,49 @@ def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
             f"{(root / folder).absolute()} has the class folder {unknown[0]}, which is none of the {len(classes)} "
             "classes: take it out, or set data_dir to another data set"
         )
-    places = {name: place for place, name in enumerate(classes)}
-    found = make_dataset(str(root / folder), places, extensions=IMG_EXTENSIONS, allow_empty=True)
-    if not found:
+    found = [_list_class(root / folder / name, IMG_EXTENSIONS) for name in classes]
+    if not any(found):
         raise MissingFileError(
             f"{(root / folder).absolute()} has no images ({', '.join(IMG_EXTENSIONS)}): put some there"
         )
+    empty = [name for name, paths in zip(classes, found, strict=True) if not paths]
+    if empty:
+        rank_zero_warn(
+            f"{(root / folder).absolute()} has no image of {len(empty)} of the {len(classes)} classes: "
+            f"{', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}"
+        )
     # As paths are compared by train_sha256, they are the same on every system.
-    paths = [Path(path).relative_to(root).as_posix() for path, _ in found]
-    return Listing(paths, torch.tensor([target for _, target in found]))
+    paths = [path.relative_to(root).as_posix() for of_class in found for path in of_class]
+    counts = torch.tensor([len(of_class) for of_class in found])
+    return Listing(paths, torch.arange(len(classes)).repeat_interleave(counts))
+
+
+def _list_class(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """List a class's images; torchvision's ``make_dataset`` passes over a folder that it may not read."""
+
+    def refuse(error: OSError) -> None:
+        if folder.exists():
+            raise _unreadable(error, folder) from error
+
+    paths = []
+    for parent, _, names in sorted(os.walk(folder, onerror=refuse, followlinks=True)):
+        within = Path(parent)
+        if any(part.startswith(".") for part in within.relative_to(folder).parts):
+            continue
+        shown = sorted(name for name in names if not name.startswith("."))
+        paths += [within / name for name in shown if name.lower().endswith(suffixes)]
+    return paths
+
+
+def _is_class(name: str) -> bool:
+    return not name.startswith(".") and name not in ("__pycache__", "__MACOSX")
+
+
+def _unreadable(error: OSError, folder: Path) -> UserError:
+    return UserError(
+        f"{error.filename or folder} cannot be read ({error.strerror}): expected a folder of images; "
+        "give yourself the right to read it, or take it out of the data set"
+    )
 
 
 def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> None:
