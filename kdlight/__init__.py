@@ -3,14 +3,36 @@
 Import kdlight before lightning or torchvision: beside a CPU-only torch neither imports without it (`torchvision_shim`).
 """
 
+from typing import TYPE_CHECKING, Any
+
 from kdlight import torchvision_shim
+
+if TYPE_CHECKING:
+    from kdlight.cli.from_python import fit as fit
+    from kdlight.workbench.finished import Run as Run
+    from kdlight.workbench.finished import load_runs as load_runs
 
 torchvision_shim.install()
 
+# Public name: the module that defines it, imported when the name is first asked for, so that `import kdlight` is fast.
+PUBLIC = {
+    "fit": "kdlight.cli.from_python",
+    "Run": "kdlight.workbench.finished",
+    "load_runs": "kdlight.workbench.finished",
+}
 
-def __getattr__(name: str) -> str:
+
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("kdlight")
-    raise AttributeError(f"module 'kdlight' has no attribute {name!r}")
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'kdlight' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PUBLIC])

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
+from kdlight.arguments import Recorded
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Method
@@ -29,7 +30,7 @@ Split = Literal["val", "test"]
 CLUSTERED = ("kmeans", "quantile")
 
 
-class PIDMonitor(Callback):
+class PIDMonitor(Recorded, Callback):
     """Logs the information that teacher and student share about the label, in bits.
 
     Fixed probe images go through both networks; the features of a stage become symbols (by default as the RID authors

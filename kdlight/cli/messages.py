@@ -30,6 +30,7 @@ IGNORED_MESSAGES = (
     *("GPU available", "TPU available", "HPU available", "Seed set to", "module(s) in eval mode"),
     *("Restoring states from the checkpoint", "Loaded model weights from the checkpoint"),
 )
+NOISY = ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "lightning.pytorch")
 
 
 @dataclass
@@ -66,12 +67,32 @@ def report_errors() -> Iterator[Outcome]:
 def quiet() -> None:
     """Leave out known noise of the libraries, and say a warning in one line, without the line of code it came from."""
     warnings.formatwarning = lambda message, *_: f"kdlight: warning: {message}\n"
+    _ignore_warnings()
+    for name in NOISY:
+        logging.getLogger(name).addFilter(_is_news)
+
+
+@contextmanager
+def without_noise() -> Iterator[None]:
+    """Leave out known noise of the libraries for a while, in a program that has settings of its own."""
+    with warnings.catch_warnings():
+        _ignore_warnings()
+        for name in NOISY:
+            logging.getLogger(name).addFilter(_is_news)
+        try:
+            yield
+        finally:
+            for name in NOISY:
+                logging.getLogger(name).removeFilter(_is_news)
+
+
+def _ignore_warnings() -> None:
     for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "lightning.pytorch"):
-        logging.getLogger(name).addFilter(
-            lambda record: not any(part in record.getMessage() for part in IGNORED_MESSAGES)
-        )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not any(part in record.getMessage() for part in IGNORED_MESSAGES)
 
 
 def _mistake(error: BaseException) -> str | None:

@@ -4,10 +4,12 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from kdlight.cli.imports import imported
+from kdlight.cli.objects import data_facts
 from kdlight.models.weights import num_classes_of, read_state_dict
 
 
@@ -31,10 +33,9 @@ class Parser(LightningArgumentParser):
 def flow(config: Namespace) -> None:
     """Write what the data and the teacher's weights decide into the networks of a configuration."""
     method = config.model.get("init_args")
-    data = _data_module(config.data)
-    if method is None or data is None:
+    known = data_facts(yaml.safe_dump(config.data.as_dict()))
+    if method is None or known is None:
         return
-    known = {"num_classes": data.num_classes, "image_shape": data.image_shape}
     if isinstance(method.get("student"), Namespace):
         _fill(method.student, known)
     for holder in teacher_holders(config):
@@ -47,23 +48,6 @@ def teacher_holders(config: Namespace) -> list[Namespace]:
     holders = [config.model, *(callbacks if isinstance(callbacks, list) else [callbacks])]
     arguments = [holder.get("init_args") for holder in holders if isinstance(holder, Namespace)]
     return [given for given in arguments if given is not None and isinstance(given.get("teacher"), Namespace)]
-
-
-def _data_module(config: Namespace) -> Any:
-    """The data module, if it knows classes and image shape; building it reads nothing from the disk."""
-    made = imported(config.get("class_path", ""))
-    if made is None or not callable(made):
-        return None
-    given = vars(config.get("init_args") or Namespace())
-    parts = {name: value for name, value in given.items() if isinstance(value, Namespace) and "class_path" in value}
-    built = {name: _data_module(part) for name, part in parts.items()}  # a transfer set, and what it is evaluated on
-    if None in built.values():
-        return None
-    try:
-        module = made(**{**given, **built})
-    except TypeError:  # the arguments are wrong: validation, which follows, says how
-        return None
-    return module if hasattr(module, "num_classes") and hasattr(module, "image_shape") else None
 
 
 def _of_weights(path: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from kdlight.arguments import Recorded
 from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 
@@ -14,7 +15,7 @@ ImageShape = tuple[int, int, int]
 CIFAR_SHAPE: ImageShape = (3, 32, 32)
 
 
-class Classifier(nn.Module, ABC):
+class Classifier(Recorded, nn.Module, ABC):
     """An image classifier whose inner values can be asked for.
 
     Attributes:

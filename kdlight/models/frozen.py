@@ -44,6 +44,11 @@ class Frozen:
         """The number of logits."""
         return self.model.num_classes
 
+    @property
+    def built_from(self) -> dict[str, Any]:
+        """How the model was built."""
+        return self.model.built_from
+
     def compile(self, mode: str) -> None:
         """Compile the model with `torch.compile`; once."""
         if self._compiled is None:

@@ -77,6 +77,7 @@ def fit_and_test(
     folder: RunFolder,
     *,
     ckpt_path: str | None = None,
+    command: str = "",
 ) -> None:
     """Train; then read the test set, once, for the selected and for the last weights; write ``result.json``.
 
@@ -86,11 +87,12 @@ def fit_and_test(
         data: The data.
         folder: The run's folder.
         ckpt_path: A checkpoint of this run to go on from.
+        command: What the user called, for ``result.json``.
     """
     if getattr(trainer, "fast_dev_run", False):
         trainer.fit(model, datamodule=data)
         return
-    result = Result.begin()
+    result = Result.begin(command)
     trainer.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     folder = trainer.strategy.broadcast(folder)  # the first process knows which folder is the run's
     for name in ("best", "last"):

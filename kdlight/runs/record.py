@@ -105,7 +105,7 @@ class RunRecord(Callback):
                 remove_drafts(folder)
             with replacing(self.folder.config) as draft:
                 draft.write_text(self.config, encoding="utf-8")
-            if isinstance(pl_module, Distiller) and pl_module.untrained_teacher:
+            if isinstance(pl_module, Distiller) and pl_module.keeps_teacher:
                 tensors = pl_module.teacher.model.state_dict()
                 with replacing(self.folder.teacher) as draft:
                     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)

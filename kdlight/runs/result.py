@@ -29,12 +29,17 @@ class Result:
     """Collects the tests of a run and writes them with their circumstances."""
 
     started: float
+    command: str
     test: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls) -> Self:
-        """Start the clock."""
-        return cls(time.perf_counter())
+    def begin(cls, command: str) -> Self:
+        """Start the clock.
+
+        Args:
+            command: What the user called.
+        """
+        return cls(time.perf_counter(), command)
 
     def tested(self, checkpoint: str, measured: Mapping[str, float]) -> None:
         """Note a test of the checkpoint "last" or "best"."""
@@ -70,7 +75,7 @@ class Result:
             "packages": {package: version(package) for package in PACKAGES},
             "python": platform.python_version(),
             "git_commit": git_commit(),
-            "command": " ".join(["kdlight", *sys.argv[1:]]),
+            "command": self.command,
         }
         with replacing(folder.result) as draft:
             draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

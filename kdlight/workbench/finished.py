@@ -1,83 +1,165 @@
-"""Networks and data of finished runs, built from the configuration that lies in their folders."""
+"""Runs that lie on the disk: what they measured, and their networks and data, built from the kept configuration."""
 
-import importlib
+import glob
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
 
+from kdlight.arguments import has_unknown
+from kdlight.cli.objects import build_object
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import MissingFileError, UserError
 from kdlight.models.classifier import Classifier
-from kdlight.models.frozen import Frozen
 from kdlight.models.weights import load_weights
 from kdlight.runs.folder import RunFolder
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-class FinishedRun(NamedTuple):
-    """A run's folder and one of its checkpoints."""
 
-    folder: RunFolder
-    checkpoint: Path
+class Run:
+    """A run by its folder, or by a checkpoint in it.
 
-    @classmethod
-    def at(cls, path: Path) -> "FinishedRun":
-        """A run by its folder, with the selected checkpoint (the last where none was selected), or by a checkpoint.
+    Args:
+        path: The folder, and then the networks have the selected weights (the last where none were selected); or one
+            of its checkpoints.
 
-        Raises:
-            MissingFileError: If there is no configuration or no checkpoint.
-        """
+    Attributes:
+        folder: The folder.
+        files: The places of the files in it.
+
+    Raises:
+        MissingFileError: If there is no such run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        path = Path(path)
         if not path.exists():
             raise MissingFileError(f"{path} does not exist; expected a run's folder, or a checkpoint in it")
-        folder = RunFolder(path if path.is_dir() else path.parent.parent)
-        if not folder.config.is_file():
+        self.files = RunFolder(path if path.is_dir() else path.parent.parent)
+        if not self.files.config.is_file():
             raise MissingFileError(
-                f"{path}: expected a run's folder, or a checkpoint in it; {folder.config} is missing"
+                f"{path}: expected a run's folder, or a checkpoint in it; {self.files.config} is missing"
             )
-        kept = [file for name in ("best", "last") if (file := folder.checkpoint(name)).is_file()]
-        if path.is_dir() and not kept:
-            raise MissingFileError(f"{path} has no checkpoint; go on with kdlight fit --ckpt_path last")
-        return cls(folder, kept[0] if path.is_dir() else path)
+        self.folder = self.files.path
+        self._checkpoint = None if path.is_dir() else path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self._checkpoint or self.folder)!r})"
 
     @staticmethod
     def has_run(checkpoint: Path) -> bool:
         """Whether a file lies where a run keeps its checkpoints."""
         return RunFolder(checkpoint.parent.parent).config.is_file()
 
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint that the networks are read from.
+
+        Raises:
+            MissingFileError: If the run was stopped before its first one.
+        """
+        if self._checkpoint is not None:
+            return self._checkpoint
+        kept = [file for name in ("best", "last") if (file := self.files.checkpoint(name)).is_file()]
+        if not kept:
+            raise MissingFileError(f"{self.folder} has no checkpoint; go on with kdlight fit --ckpt_path last")
+        return kept[0]
+
+    @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration."""
-        content: dict[str, Any] = yaml.safe_load(self.folder.config.read_text(encoding="utf-8"))
+        content: dict[str, Any] = yaml.safe_load(self.files.config.read_text(encoding="utf-8"))
         return content
 
-    def student(self) -> Frozen:
-        """The network that the run trained."""
-        return _loaded(self.config()["model"]["init_args"]["student"], self.checkpoint)
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended and was tested."""
+        return self.files.result.is_file()
 
-    def teacher(self, weights: Path | None = None) -> Frozen:
-        """The teacher of the run: of its method, or the one that its PID was measured against.
+    @property
+    def result(self) -> dict[str, Any]:
+        """What ``result.json`` says: test accuracy, seed, versions, time.
+
+        Raises:
+            MissingFileError: If the run has not ended.
+        """
+        return self.files.read_result()
+
+    @property
+    def metrics(self) -> "pd.DataFrame":
+        """What was logged: one row an epoch, which is the index; the columns are those of ``metrics.csv``.
+
+        Raises:
+            MissingFileError: If no epoch has ended.
+        """
+        import pandas as pd
+
+        if not self.files.metrics.is_file():
+            raise MissingFileError(f"{self.files.metrics} does not exist: expected a run of one epoch or more")
+        return pd.read_csv(self.files.metrics, index_col="epoch")
+
+    def student(self, network: Classifier | None = None) -> Classifier:
+        """Return the network that the run trained, on the CPU and in evaluation mode.
+
+        Args:
+            network: Gets the weights; needed where the run was made in Python from a network that the configuration
+                cannot describe.
+
+        Raises:
+            UserError: If it has to be given.
+        """
+        return self._network("student", self.config["model"]["init_args"]["student"], self.checkpoint, network)
+
+    def teacher(self, weights: Path | None = None, *, network: Classifier | None = None) -> Classifier:
+        """Return the teacher of the run's method, or the one that its PID was measured against.
 
         Args:
             weights: A file of other weights for that network; None: those that the run used.
+            network: As in `student`.
 
         Raises:
-            UserError: If the run has no teacher.
+            UserError: If the run has no teacher, or the network has to be given.
         """
-        config = self.config()
-        callbacks = config["trainer"].get("callbacks") or []
-        holders = [part.get("init_args") or {} for part in (config["model"], *callbacks)]
-        holder = next((holder for holder in holders if holder.get("teacher")), None)
+        callbacks = self.config["trainer"].get("callbacks") or []
+        parts = [part for part in (self.config["model"], *callbacks) if isinstance(part, dict)]
+        holder = next((given for part in parts if (given := part.get("init_args") or {}).get("teacher")), None)
         if holder is None:
-            raise UserError(f"{self.folder.path} was trained without a teacher; name one with --teacher RUN")
-        if weights is None and holder.get("untrained_teacher"):
-            weights = self.folder.teacher
+            raise UserError(f"{self.folder} was trained without a teacher; name one with --teacher RUN")
+        if weights is None and self.files.teacher.is_file():
+            weights = self.files.teacher
         elif weights is None and holder.get("teacher_weights"):
             weights = Path(holder["teacher_weights"])
-        return _loaded(holder["teacher"], weights)
+        found = self._network("teacher", holder["teacher"], weights, network)
+        if weights is None and network is None and not found.has_weights:
+            raise UserError(
+                f"{self.folder} does not say where the teacher's weights lie, as it was given to a callback in Python; "
+                "give a file of them: run.teacher(weights=…), or --teacher FILE"
+            )
+        return found
+
+    def _network(
+        self, role: str, described: dict[str, Any], weights: Path | None, network: Classifier | None
+    ) -> Classifier:
+        if network is None:
+            if has_unknown(described):
+                raise UserError(
+                    f"{self.files.config} cannot describe the {role}, which was built in Python; build it again and "
+                    f"give it: run.{role}(network=…)"
+                )
+            if weights is not None and (described.get("init_args") or {}).get("pretrained"):
+                # Nothing is fetched that is replaced at once.
+                described = {**described, "init_args": {**described["init_args"], "pretrained": False}}
+            network = build_object(Classifier, described)  # type: ignore[type-abstract]
+        if weights is not None:
+            load_weights(network, weights)
+        return network.eval()
 
     def data(self, changed: Mapping[str, Any]) -> ImageDataModule:
-        """The data of the run.
+        """Return the data of the run.
 
         Args:
             changed: Arguments that are others now, such as ``data_dir``.
@@ -85,39 +167,21 @@ class FinishedRun(NamedTuple):
         Raises:
             UserError: If they are no images, or take no such argument.
         """
-        config = self.config()["data"]
-        arguments = {**(config.get("init_args") or {}), **changed}
-        try:
-            data = built({**config, "init_args": arguments})
-        except TypeError as error:
-            raise UserError(f"--data: {error}") from None
-        if not isinstance(data, ImageDataModule):
-            raise UserError(f"{self.folder.config}: expected data of images, got {config['class_path']}")
-        return data
+        described = self.config["data"]
+        arguments = {**(described.get("init_args") or {}), **changed}
+        return build_object(ImageDataModule, {**described, "init_args": arguments})  # type: ignore[type-abstract]
 
 
-def built(value: Any) -> Any:
-    """What a part of a resolved configuration stands for.
+def load_runs(pattern: str | Path) -> list[Run]:
+    """Return the runs whose folders match a pattern, such as ``runs/digits/*``, in alphabetical order.
 
-    A ``class_path`` is called with its ``init_args`` and ``dict_kwargs``, as the command line does it.
+    A run counts from the moment its ``config.yaml`` is written, whether it has ended or not: `Run.finished` tells.
+
+    Raises:
+        MissingFileError: If there is none.
     """
-    if isinstance(value, list):
-        return [built(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "class_path" not in value:
-        return {key: built(item) for key, item in value.items()}
-    module, _, name = value["class_path"].rpartition(".")
-    arguments = {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}
-    return getattr(importlib.import_module(module), name)(**built(arguments))
-
-
-def _loaded(config: dict[str, Any], weights: Path | None) -> Frozen:
-    if weights is not None and (config.get("init_args") or {}).get("pretrained"):  # nothing is fetched to be replaced
-        config = {**config, "init_args": {**config["init_args"], "pretrained": False}}
-    model = built(config)
-    if not isinstance(model, Classifier):
-        raise UserError(f"expected a network with the face of a Classifier, got {config['class_path']}")
-    if weights is not None:
-        load_weights(model, weights)
-    return Frozen(model.to("cuda" if torch.cuda.is_available() else "cpu"))
+    folders = [Path(found) for found in sorted(glob.glob(str(pattern), recursive=True))]
+    runs = [Run(folder) for folder in folders if folder.is_dir() and RunFolder(folder).config.is_file()]
+    if not runs:
+        raise MissingFileError(f"{pattern}: expected folders of runs, found none; a run's folder has a config.yaml")
+    return runs

@@ -8,10 +8,12 @@ import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from kdlight.cli.build import build_experiment, parse
 from kdlight.cli.compose import compose, merge
 from kdlight.cli.imports import imported
-from kdlight.cli.run import KdlightCLI
+from kdlight.cli.objects import build_object
 from kdlight.methods.base.learner import Learner
+from kdlight.models.classifier import Classifier
 
 ROOT = Path(__file__).parents[2] / "configs"
 FILES = sorted(ROOT.rglob("*.yaml"))
@@ -27,38 +29,19 @@ UNTRAINED = ["--model.untrained_teacher", "true", "--model.teacher_weights", "nu
 DIGITS = [ROOT / "data/digits.yaml", ROOT / "digits/pair.yaml"]
 
 
-class Built(KdlightCLI):
-    """Everything up to the run."""
-
-    def _run_subcommand(self, subcommand):
-        pass
-
-
 def build(files, *options):
-    """The instantiated experiment; weights that it names are made first, in the current folder."""
-    composed = compose(files)
-    classes = imported(composed["data"]["class_path"])()
-    holders = [composed["model"], *((composed.get("trainer") or {}).get("callbacks") or [])]
-    for arguments in (holder.get("init_args", {}) for holder in holders):
-        ensemble = arguments.get("teacher", {}).get("init_args", {})
-        wanted = list(zip(ensemble.get("members", []), ensemble.get("weights", []), strict=True))
-        wanted += [
-            (arguments[name], arguments.get(f"{name}_weights")) for name in ("teacher", "student") if name in arguments
-        ]
-        for spec, path in wanted:
-            if path is not None and path not in options:
+    """The experiment; weights that it names are made first, in the current folder."""
+    config = parse("fit", [*flags(files), *options]).config.as_dict()
+    callbacks = config["trainer"].get("callbacks") or []
+    for arguments in (holder.get("init_args") or {} for holder in [config["model"], *callbacks]):
+        ensemble = (arguments.get("teacher") or {}).get("init_args", {})
+        wanted = list(zip(ensemble.get("members") or [], ensemble.get("weights") or [], strict=True))
+        wanted += [(arguments.get(name), arguments.get(f"{name}_weights")) for name in ("teacher", "student")]
+        for described, path in wanted:
+            if path is not None:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-                torch.save(network(spec, classes).state_dict(), path)
-    return Built(["fit", *flags(files), *options])
-
-
-def network(spec, data):
-    """A network of the zoo, or the foreign one inside `Tapped`."""
-    arguments = spec.get("init_args", {})
-    if "model" in arguments:
-        inner = arguments["model"]
-        return imported(inner["class_path"])(**{"num_classes": data.num_classes, **inner.get("init_args", {})})
-    return imported(spec["class_path"])(data.num_classes, data.image_shape, **arguments)
+                torch.save(build_object(Classifier, described).state_dict(), path)
+    return build_experiment("fit", [*flags(files), *options])
 
 
 def flags(files):
@@ -71,14 +54,14 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 def resolved(experiment):
-    return yaml.safe_load(experiment._parser("fit").dump(experiment.config["fit"]))
+    return yaml.safe_load(experiment.config)
 
 
 @pytest.mark.parametrize("file", WHOLE, ids=lambda file: str(file.relative_to(ROOT)))
 def test_an_experiment_is_built(file):
     experiment = build([file])
-    assert isinstance(experiment.model, Learner)
-    assert experiment.model.student.num_classes == experiment.datamodule.num_classes
+    assert isinstance(experiment.method, Learner)
+    assert experiment.method.student.num_classes == experiment.data.num_classes
     text = file.read_text()
     assert text.startswith("# kdlight "), "a whole experiment opens with its command"
     assert str(file.relative_to(ROOT.parent)) in text.splitlines()[0]
@@ -90,7 +73,7 @@ def test_a_method_combines_with_a_pair_in_either_order(file):
     if "Supervised" in file.read_text():
         pytest.skip("has no teacher, so no pair")
     first, second = build([*DIGITS, file]), build([file, *DIGITS])
-    assert type(first.model) is type(second.model)
+    assert type(first.method) is type(second.method)
     configurations = [resolved(experiment) for experiment in (first, second)]
     for configuration in configurations:
         configuration["trainer"].pop("default_root_dir")
@@ -129,12 +112,12 @@ def test_the_pairs_are_those_of_the_table():
 )
 def test_a_pair_of_the_table_is_built_in_either_order(pair, method):
     files = [ROOT / f"pairs/{pair}.yaml", ROOT / f"methods/{method}.yaml"]
-    first, second = (Built(["fit", *flags(order), *UNTRAINED]) for order in (files, files[::-1]))
+    first, second = (build_experiment("fit", [*flags(order), *UNTRAINED]) for order in (files, files[::-1]))
     configurations = [resolved(experiment) for experiment in (first, second)]
     for configuration in configurations:
         configuration["trainer"].pop("default_root_dir")
     assert configurations[0] == configurations[1]
-    assert first.model.student.num_classes == first.model.teacher.num_classes == 100
+    assert first.method.student.num_classes == first.method.teacher.num_classes == 100
 
 
 @pytest.mark.parametrize("file", COMBINATIONS, ids=lambda file: f"{file.parent.name}/{file.stem}")
@@ -157,8 +140,8 @@ def argument_names(path):
 
 def test_what_a_pair_and_a_method_need_together_is_taken_and_yields_to_the_command_line():
     files = [ROOT / "pairs/wrn_40_2-wrn_40_1.yaml", ROOT / "methods/dkd.yaml"]
-    assert Built(["fit", *flags(files), *UNTRAINED]).model.beta == 6
-    assert Built(["fit", *flags(files), *UNTRAINED, "--model.beta", "3"]).model.beta == 3
+    assert build_experiment("fit", [*flags(files), *UNTRAINED]).method.beta == 6
+    assert build_experiment("fit", [*flags(files), *UNTRAINED, "--model.beta", "3"]).method.beta == 3
 
 
 @pytest.mark.parametrize(
@@ -174,4 +157,4 @@ def test_a_part_fits_into_an_experiment(file):
         with pytest.raises(MisconfigurationException, match="No supported gpu backend"):
             build([*base, file])
     else:
-        assert isinstance(build([*base, file]).model, Learner)
+        assert isinstance(build([*base, file]).method, Learner)

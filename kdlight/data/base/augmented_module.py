@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from kdlight.arguments import Recorded
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.loader import CPU
 from kdlight.data.base.samples import Split
@@ -18,7 +19,7 @@ from kdlight.data.views.kinds import PaddedCrops, Views, apply_views
 from kdlight.errors import UserError
 
 
-class AugmentedDataModule(LightningDataModule):
+class AugmentedDataModule(Recorded, LightningDataModule):
     """Gives a method the views of each batch that it wants, drawn or replayed.
 
     Args:

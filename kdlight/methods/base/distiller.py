@@ -94,6 +94,8 @@ class Distiller(Learner):
             raise UserError("student and teacher are the same object; build two networks")
         self.teacher = frozen_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
+        # Weights that lie in no file which the configuration names are kept with the run.
+        self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
         if not isinstance(teacher_cache, TeacherCache | None):
             raise UserError(
                 f"teacher_cache: expected kdlight.caching.TeacherCache(path), got {teacher_cache!r}; wrap it"

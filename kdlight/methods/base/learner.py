@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.classification import MulticlassAccuracy
 
+from kdlight.arguments import Recorded
 from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.methods.base.epoch_means import EpochMeans
@@ -45,7 +46,7 @@ def validates_after(trainer: Trainer, batch_idx: int) -> bool:
     return isinstance(every, int) and (steps + 1) % every == 0
 
 
-class Learner(LightningModule, ABC):
+class Learner(Recorded, LightningModule, ABC):
     """A student that learns: optimizer, schedule, phases, and the metrics of validation and test.
 
     Args:

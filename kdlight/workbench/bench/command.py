@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     command = shlex.join(["kdlight", *arguments])
     with workplace() as folder:
         fits = {
-            " ".join(change) or FIT: Fit([*others, *change], folder / str(place))
+            " ".join(change) or FIT: Fit.of([*others, *change], folder / str(place))
             for place, change in enumerate([[], *against])
         }
         steps = options.steps or STEPS[fits[FIT].device.type == "cuda"]

@@ -96,7 +96,7 @@ def measure_pair(pair: Pair, data: Sequence[str]) -> dict[str, Any]:
     ]
     with workplace() as folder:
         cache = [f"--model.teacher_cache.path={folder / 'cache'}", f"--model.teacher_cache.views={VIEWS}"]
-        fits = {FIT: Fit(common, folder / "uncached"), CACHED: Fit([*common, *cache], folder / "cached")}
+        fits = {FIT: Fit.of(common, folder / "uncached"), CACHED: Fit.of([*common, *cache], folder / "cached")}
         content = measure(fits, pair.pace)
         images = VIEWS * fits[CACHED].data.train_size
     seconds = next(row["start_seconds"] for row in content["rows"] if row["name"] == CACHED)

@@ -16,10 +16,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
 
 from kdlight.callbacks.pid_monitor import PIDMonitor
-from kdlight.cli.run import KdlightCLI
+from kdlight.cli.build import build_experiment
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
-from kdlight.methods.base.learner import Learner
+from kdlight.runs.experiment import Experiment
 from kdlight.workbench.bench.parts import Parts, PartsProfiler
 
 OUTSIDE_THE_STEPS = (Checkpoint, PIDMonitor)
@@ -143,27 +143,19 @@ class Stopwatch(Callback):
         return lap
 
 
-class _BuiltCLI(KdlightCLI):
-    """A command line that builds everything and runs nothing."""
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        pass
-
-
 class Fit:
     """One configuration, built once; its runs go on with the weights that the last one left.
 
     Args:
-        arguments: The options of `kdlight fit`.
-        folder: Where its runs go.
+        experiment: The configuration, built.
 
     Raises:
-        UserError: If an option is wrong, the data module is not kdlight's, or more than one process would train.
+        UserError: If the data module is not kdlight's, or more than one process would train.
     """
 
-    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
-        self._cli = _BuiltCLI(["fit", *arguments, f"--trainer.default_root_dir={folder}"])
-        trainer: Trainer = self._cli.trainer
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        trainer = experiment.trainer()
         if trainer.world_size > 1:
             raise UserError(
                 f"kdlight bench times one process, got {trainer.world_size}: add --trainer.devices 1; `kdlight fit` "
@@ -171,15 +163,29 @@ class Fit:
             )
         self.device = trainer.strategy.root_device
         self.precision = str(trainer.precision)
-        self.model: Learner = self._cli.model
-        data = self._cli.datamodule
+        self.model = experiment.method
+        data = experiment.data
         if not isinstance(data, ImageDataModule):
             raise UserError(
                 f"kdlight bench makes images like those of kdlight's data modules, got {type(data).__name__}; "
                 "subclass kdlight.data.ImageDataModule, or time a configuration with one of its modules"
             )
         self.data = data
-        self.config: str = self._cli._parser("fit").dump(self._cli.config["fit"], skip_unset=False)
+
+    @classmethod
+    def of(cls, arguments: Sequence[str], folder: Path) -> "Fit":
+        """Build what the options of `kdlight fit` describe.
+
+        Args:
+            arguments: The options.
+            folder: Where its runs go.
+        """
+        return cls(build_experiment("fit", [*arguments, f"--trainer.default_root_dir={folder}"]))
+
+    @property
+    def config(self) -> str:
+        """The resolved configuration as YAML."""
+        return self.experiment.config
 
     def run(self, pace: Pace, loops: Mapping[str, Loop]) -> Stopwatch:
         """Train in turns with the loops.
@@ -209,7 +215,7 @@ class Fit:
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(False)
         self.model.train()  # a phase of the last run may have left parts of it in eval mode
-        trainer = self._cli.instantiate_trainer(
+        trainer = self.experiment.trainer(
             profiler=stopwatch.profiler,
             limit_val_batches=0,
             num_sanity_val_steps=0,

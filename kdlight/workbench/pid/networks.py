@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
@@ -17,8 +18,9 @@ from kdlight.measuring.places import taken
 from kdlight.measuring.probe import Probe, images_for
 from kdlight.measuring.symbols import Symboliser
 from kdlight.methods.base.stages import trial
+from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
-from kdlight.workbench.finished import FinishedRun
+from kdlight.workbench.finished import Run
 
 
 def compare_networks(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,14 +41,14 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
     for name, value in (("--samples", options.samples), ("--fit_samples", options.fit_samples)):
         if value is not None and value < 4:
             raise UserError(f"{name}: expected at least 4, got {value}")
-    run = FinishedRun.at(options.student)
-    student = run.student()
+    run = Run(options.student)
+    student = _on_device(run.student())
     if options.teacher is None:
-        teacher = run.teacher()
-    elif options.teacher.is_file() and not FinishedRun.has_run(options.teacher):
-        teacher = run.teacher(options.teacher)
+        teacher = _on_device(run.teacher())
+    elif options.teacher.is_file() and not Run.has_run(options.teacher):
+        teacher = _on_device(run.teacher(options.teacher))
     else:
-        teacher = FinishedRun.at(options.teacher).student()
+        teacher = _on_device(Run(options.teacher).student())
     data = run.data(changed)
     data.setup("fit")
     data.setup("test")
@@ -77,6 +79,10 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
         "label_entropy": entropy(np.bincount(probe.target) / len(probe.target)),
         "matrix": matrix,
     }
+
+
+def _on_device(network: Classifier) -> Frozen:
+    return Frozen(network.to("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _symbols(network: Frozen, name: str, probe: Probe, symboliser: Symboliser) -> dict[str, Symbols]:

@@ -41,7 +41,7 @@ def test_the_bare_loop_computes_what_a_fit_computes(method):
     options = [*RANDOM, "--data.batch_size=16"] if method == "KD" else [*alone, *RANDOM[len(PAIR) :]]
     steps = []
     with workplace() as folder:
-        fit = Fit([*options, "--data.batch_size=16", "--trainer.accelerator=cpu"], folder / "run")
+        fit = Fit.of([*options, "--data.batch_size=16", "--trainer.accelerator=cpu"], folder / "run")
         fit.data.setup("fit")
         samples, views = fit.data.split("train"), fit.data.view_parameters(0)
         teacher = fit.model.teacher.model if method == "KD" else None
@@ -67,7 +67,7 @@ def test_the_bare_loop_computes_what_a_fit_computes(method):
 
 
 def test_given_logits_are_those_of_the_sample():
-    network = Fit([*DIGITS], Path("unused")).model.student
+    network = Fit.of([*DIGITS], Path("unused")).model.student
     images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
     target = torch.randint(0, 10, (40,))
     recipe = Recipe(batch_size=8, padding=0, mirror=False, mean=(0.3,), std=(0.4,))
@@ -98,7 +98,7 @@ def test_the_parts_are_the_whole(monkeypatch):
 
     monkeypatch.setattr(PartsProfiler, "_now", recorded)
     with workplace() as folder:
-        fit = Fit(DIGITS, folder / "run")
+        fit = Fit.of(DIGITS, folder / "run")
         parts, memory = fit.parts(Pace(steps=1, warmup=1, turns=3))
     assert memory is None
     assert list(parts) == list(PARTS)

@@ -8,9 +8,10 @@ import torch
 import yaml
 
 from kdlight.__main__ import main
+from kdlight.models.frozen import Frozen
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.runs.folder import RunFolder
-from kdlight.workbench.finished import FinishedRun
+from kdlight.workbench.finished import Run
 
 SHAPE = (1, 8, 8)
 QUICK = ("--clusters=2", "--fit_samples=100")
@@ -105,15 +106,15 @@ def test_each_stage_against_each(runs, tmp_path, capsys):
 
 
 def test_a_network_by_its_run_its_checkpoint_or_its_weights(runs, tmp_path):
-    run = FinishedRun.at(runs / "student")
-    expected = run.teacher().sha256()
-    assert run.student().sha256() != expected
-    assert FinishedRun.at(runs / "teacher").student().sha256() == expected
+    run = Run(runs / "student")
+    expected = Frozen(run.teacher()).sha256()
+    assert Frozen(run.student()).sha256() != expected
+    assert Frozen(Run(runs / "teacher").student()).sha256() == expected
     checkpoint = runs / "teacher/checkpoints/last.ckpt"
-    assert FinishedRun.at(checkpoint).student().sha256() == expected
+    assert Frozen(Run(checkpoint).student()).sha256() == expected
     weights = tmp_path / "weights.pt"
-    torch.save(FinishedRun.at(checkpoint).student().model.state_dict(), weights)
-    assert not FinishedRun.has_run(weights)
+    torch.save(Run(checkpoint).student().state_dict(), weights)
+    assert not Run.has_run(weights)
     assert of_networks(runs, tmp_path, f"--teacher={weights}", *LOGITS)["teacher_sha256"] == expected
 
 

@@ -1,0 +1,78 @@
+"""Objects that remember the arguments they were built with, so that a run can keep them in its configuration."""
+
+import copy
+import functools
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, Self
+
+UNKNOWN = "object of "  # begins what stands for an object whose arguments nobody kept
+
+
+class Recorded:
+    """A base of classes whose objects know how they were built.
+
+    Attributes:
+        built_from: ``class_path`` and ``init_args``, as a configuration has them: plain values, no references.
+    """
+
+    built_from: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the object and keep what it was built from."""
+        made = super().__new__(cls)
+        parameters = list(inspect.signature(cls.__init__).parameters)[1:]
+        given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # wrong arguments: __init__ refuses them next
+        # Not by assignment, which a torch module refuses before its own constructor has run.
+        vars(made)["built_from"] = {
+            "class_path": import_path(cls),
+            "init_args": {name: describe(value) for name, value in given.items()},
+        }
+        return made
+
+
+def describe(value: Any) -> Any:
+    """Turn an argument into what a configuration file writes for it.
+
+    Returns:
+        Numbers, strings, lists and mappings of them; for an object whose arguments nobody kept a string that begins
+        with `UNKNOWN` and names its class.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    if isinstance(getattr(value, "built_from", None), dict):
+        return copy.deepcopy(value.built_from)
+    if is_dataclass(value) and not isinstance(value, type):
+        return describe(asdict(value))
+    if isinstance(value, functools.partial) and not value.args and isinstance(value.func, type):
+        return {"class_path": import_path(value.func), "init_args": describe(value.keywords)}
+    if isinstance(value, type) and "<" not in value.__qualname__:
+        return import_path(value)
+    kind = value if inspect.isfunction(value) else type(value)
+    return f"{UNKNOWN}{kind.__module__}.{kind.__qualname__}"
+
+
+def has_unknown(described: Any) -> bool:
+    """Return whether a description names an object whose arguments nobody kept."""
+    if isinstance(described, Mapping):
+        return any(has_unknown(item) for item in described.values())
+    if isinstance(described, list):
+        return any(has_unknown(item) for item in described)
+    return isinstance(described, str) and described.startswith(UNKNOWN)
+
+
+def import_path(made: type) -> str:
+    """Return the path that imports a class, the short one for a public class of kdlight: ``kdlight.methods.KD``."""
+    package = ".".join(made.__module__.split(".")[:2])
+    if package.startswith("kdlight.") and getattr(sys.modules.get(package), made.__name__, None) is made:
+        return f"{package}.{made.__name__}"
+    return f"{made.__module__}.{made.__qualname__}"

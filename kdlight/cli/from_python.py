@@ -1,0 +1,175 @@
+"""`kdlight.fit`: what the command does, called from Python with a configuration or with objects."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import yaml
+from jsonargparse import ArgumentError
+from lightning.pytorch import LightningDataModule, seed_everything
+
+from kdlight.arguments import describe, has_unknown
+from kdlight.cli.build import build_experiment, require_file, run_parser
+from kdlight.cli.messages import without_noise
+from kdlight.errors import UserError
+from kdlight.methods.base.learner import Learner
+from kdlight.runs.experiment import Experiment
+from kdlight.runs.folder import RUNS, RunFolder, next_free
+from kdlight.workbench.finished import Run
+
+RESUME = "the same call and ckpt_path='last'"
+
+
+@overload
+def fit(
+    experiment: str | Path | Sequence[str | Path],
+    changes: Mapping[str, Any] | None = None,
+    *,
+    seed: int | None = None,
+    folder: str | Path | None = None,
+    ckpt_path: str | Path | None = None,
+    **trainer: Any,
+) -> Run: ...
+
+
+@overload
+def fit(
+    experiment: Learner,
+    changes: LightningDataModule,
+    *,
+    seed: int | None = None,
+    folder: str | Path | None = None,
+    ckpt_path: str | Path | None = None,
+    **trainer: Any,
+) -> Run: ...
+
+
+def fit(
+    experiment: str | Path | Sequence[str | Path] | Learner,
+    changes: Mapping[str, Any] | LightningDataModule | None = None,
+    *,
+    seed: int | None = None,
+    folder: str | Path | None = None,
+    ckpt_path: str | Path | None = None,
+    **trainer: Any,
+) -> Run:
+    """Train and test, as ``kdlight fit`` does, and return the run.
+
+    With a configuration::
+
+        run = kdlight.fit("digits/rid.yaml", {"model.lambda2": 0.1}, seed=1)
+
+    With objects::
+
+        method = KD(resnet8(10, (1, 8, 8)), Frozen(teacher))
+        run = kdlight.fit(method, DigitsDataModule(), max_epochs=10, folder="runs/mine")
+
+    Both have a folder, a log, checkpoints and ``result.json``, stop at Ctrl-C and continue with ``ckpt_path="last"``.
+    Outside the main thread no signal stops a run.
+
+    Args:
+        experiment: A configuration file or several, or a method.
+        changes: Of a configuration: values by their dotted names, as the command line has them. Of a method: the data.
+        seed: Of shuffling, augmentation and, with a configuration, of the weights; networks that are given as objects
+            have theirs already. None: that of the configuration, or 0.
+        folder: Where the run keeps its files; none: ``runs/`` and the configuration's or the method's name. A folder
+            that exists is never overwritten, the run gets a numbered neighbour.
+        ckpt_path: "last", "best" or a path: continue from this checkpoint of the run.
+        trainer: Further arguments of Lightning's `Trainer`, such as ``max_epochs``.
+
+    Raises:
+        UserError: If an argument is wrong; the message says what is expected.
+    """
+    if trainer.get("fast_dev_run"):
+        raise UserError("fast_dev_run leaves no run to return; give max_epochs=1 and limit_train_batches=1 instead")
+    with without_noise():
+        if isinstance(experiment, Learner):
+            built = _of_objects(experiment, changes, seed, folder, ckpt_path, trainer)
+        else:
+            if not isinstance(changes, Mapping | None):
+                raise UserError(f"changes: expected values by their dotted names, got {type(changes).__name__}")
+            built = _of_files(experiment, changes or {}, seed, folder, ckpt_path, trainer)
+        built.resume = RESUME
+        built.fit()
+    return Run(built.folder.path)
+
+
+def _of_files(
+    files: str | Path | Sequence[str | Path],
+    changes: Mapping[str, Any],
+    seed: int | None,
+    folder: str | Path | None,
+    ckpt_path: str | Path | None,
+    trainer: dict[str, Any],
+) -> Experiment:
+    files = [files] if isinstance(files, str | Path) else list(files)
+    values = {**changes, **{f"trainer.{name}": value for name, value in trainer.items()}}
+    named = {"seed_everything": seed, "trainer.default_root_dir": folder, "ckpt_path": ckpt_path}
+    values |= {name: value for name, value in named.items() if value is not None}
+    options = [f"--config={file}" for file in files]
+    options += [f"--{name}={_written(name, value)}" for name, value in values.items()]
+    built = build_experiment("fit", options)
+    built.command = " ".join(["kdlight fit", *options])
+    return built
+
+
+def _written(name: str, value: Any) -> str:
+    """A value as the command line takes it."""
+    described = describe(value)
+    if has_unknown(described):
+        raise UserError(
+            f"{name}: expected a value that a configuration can hold, got {type(value).__name__}; describe it as "
+            "{'class_path': …, 'init_args': {…}}, or call kdlight.fit with a method and data as objects"
+        )
+    return described if isinstance(described, str) else json.dumps(described)
+
+
+def _of_objects(
+    method: Learner,
+    data: Any,
+    seed: int | None,
+    folder: str | Path | None,
+    ckpt_path: str | Path | None,
+    trainer: dict[str, Any],
+) -> Experiment:
+    if not isinstance(data, LightningDataModule):
+        raise UserError(
+            f"expected a data module behind {type(method).__name__}, got {type(data).__name__}; for example "
+            "kdlight.fit(method, kdlight.data.DigitsDataModule(), max_epochs=10)"
+        )
+    base = Path(folder) if folder is not None else Path(RUNS, type(method).__name__.lower())
+    place = next_free(base) if ckpt_path is None else RunFolder(base)
+    if ckpt_path in ("last", "best"):
+        ckpt_path = place.checkpoint(str(ckpt_path))
+    if ckpt_path is not None:
+        require_file(str(ckpt_path), "leave ckpt_path out to start a run")
+    described = {
+        "seed_everything": seed_everything(seed or 0, workers=True),
+        "trainer": {**describe(trainer), "default_root_dir": str(place.path)},
+        "model": describe(method),
+        "data": describe(data),
+        "ckpt_path": None if ckpt_path is None else str(ckpt_path),
+    }
+    return Experiment(
+        method=method,
+        data=data,
+        folder=place,
+        options=trainer,
+        config=_resolved(described),
+        checkpoint=described["ckpt_path"],
+        command=f"kdlight.fit({type(method).__name__}(…), {type(data).__name__}(…), …)",
+    )
+
+
+def _resolved(described: dict[str, Any]) -> str:
+    """The configuration of objects with all defaults, so that it runs again; or what can be said of it."""
+    if not has_unknown(described):
+        parser = run_parser("fit")
+        try:
+            text: str = parser.dump(parser.parse_object(described), skip_unset=False)
+        except ArgumentError:  # an object may have been given what a configuration cannot hold, such as a mock
+            pass
+        else:
+            return text
+    return yaml.safe_dump(described, sort_keys=False)

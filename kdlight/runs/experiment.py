@@ -1,0 +1,127 @@
+"""An experiment: a method, data, the trainer's options and a folder, from which a run is trained, tested or timed."""
+
+import signal
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from lightning.pytorch import Callback, LightningDataModule, Trainer
+
+from kdlight.caching.teacher_cache import TeacherCache
+from kdlight.errors import UserError
+from kdlight.methods.base.distiller import Distiller
+from kdlight.methods.base.learner import Learner
+from kdlight.runs.fit import equip, fit_and_test
+from kdlight.runs.folder import RunFolder
+from kdlight.runs.stops import Stops
+
+BARE = {
+    **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
+    "callbacks": [],
+    "limit_train_batches": 0,
+    "overfit_batches": 0,
+    "fast_dev_run": False,
+}
+
+
+@dataclass
+class Experiment:
+    """What a configuration describes, built; nothing has run yet.
+
+    Args:
+        method: The method with its networks.
+        data: The data.
+        folder: Where the run keeps its files.
+        options: The arguments of Lightning's `Trainer`, callbacks and loggers as objects.
+        config: The resolved configuration as YAML, which the run keeps as ``config.yaml``.
+        checkpoint: Path of the checkpoint that a fit continues from, or that is measured; None: none.
+        command: What the user called, which the run keeps in ``result.json``.
+        resume: How the user continues a stopped run, for the message of a stop.
+    """
+
+    method: Learner
+    data: LightningDataModule
+    folder: RunFolder
+    options: dict[str, Any] = field(default_factory=dict)
+    config: str = ""
+    checkpoint: str | None = None
+    command: str = ""
+    resume: str = "the same command and --ckpt_path last"
+
+    def trainer(self, **changed: Any) -> Trainer:
+        """Make the trainer of a fit: the options, and the loggers, callbacks and checkpoints that every run has.
+
+        Args:
+            changed: Arguments of the trainer that replace those of the experiment.
+        """
+        return self._trainer(self.config, changed)
+
+    def _trainer(self, config: str | None, changed: dict[str, Any]) -> Trainer:
+        options = {**self.options, "default_root_dir": str(self.folder.path)}
+        return Trainer(**{**options, **equip(options, self.folder, self.data, config=config), **changed})
+
+    def fit(self) -> None:
+        """Train, test the last and the selected weights, and write ``result.json``.
+
+        Raises:
+            KeyboardInterrupt: If Ctrl-C stopped the run; its position is kept, and a line says how to continue.
+        """
+        trainer = self.trainer()
+        try:
+            fit_and_test(trainer, self.method, self.data, self.folder, ckpt_path=self.checkpoint, command=self.command)
+        except (KeyboardInterrupt, SystemExit):
+            last = self.folder.checkpoint("last")
+            if last.is_file() and trainer.is_global_zero:
+                hint = f"the last position is in {last}, go on with {self.resume}"
+                print(f"kdlight: stopped; {hint}", file=sys.stderr)
+            callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+            if any(isinstance(callback, Stops) and callback.received == signal.SIGINT for callback in callbacks):
+                raise KeyboardInterrupt from None  # `Stops` ends both signals' runs by the exception of SIGTERM
+            raise
+
+    def validate(self) -> None:
+        """Measure the checkpoint on the validation split."""
+        self._measuring().validate(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
+
+    def test(self) -> None:
+        """Measure the checkpoint on the test set."""
+        self._measuring().test(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
+
+    def predict(self) -> list[Any]:
+        """Return what the checkpoint's student says about the images of the test set, batch by batch."""
+        trainer = self._measuring()
+        batches: Any = trainer.predict(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
+        return batches or []
+
+    def _measuring(self) -> Trainer:
+        return self._trainer(None, {})
+
+    def teacher_cache(self) -> TeacherCache:
+        """Return where the method keeps its teacher's outputs.
+
+        Raises:
+            UserError: If the method has no teacher, or no cache was named.
+        """
+        cache = self.method.teacher_cache if isinstance(self.method, Distiller) else None
+        if cache is None:
+            raise UserError(
+                f"expected a method with a teacher and a teacher_cache, got {type(self.method).__name__} without; add "
+                "--model.teacher_cache.path FOLDER"
+            )
+        return cache
+
+    def fill_cache(self) -> Trainer:
+        """Make the teacher cache where it is missing and check it where it exists; leave no run.
+
+        This is a fit of no step: teacher, data and devices are set up as the run will set them up.
+
+        Returns:
+            The trainer, which knows the number of processes.
+
+        Raises:
+            UserError: If the method has no teacher, or no cache was named.
+        """
+        self.teacher_cache()
+        trainer = Trainer(**{**self.options, **BARE})
+        trainer.fit(self.method, datamodule=self.data)
+        return trainer
