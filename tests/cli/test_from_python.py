@@ -57,8 +57,8 @@ def test_objects_make_the_run_that_a_command_makes(objects, tmp_path, capsys):
     assert run.config["data"]["init_args"]["train_per_class"] == 10
     images = torch.rand(3, 1, 8, 8)
     last = kdlight.Run(run.folder / "checkpoints/last.ckpt")
-    assert torch.equal(last.student()(images), method.student.eval()(images))
-    assert torch.equal(run.teacher()(images), method.teacher.model(images))
+    torch.testing.assert_close(last.student()(images), method.student.eval()(images))
+    torch.testing.assert_close(run.teacher()(images), method.teacher.model(images))
     assert main(["compare", "runs/mine"]) == 0
     assert "mine" in capsys.readouterr().out
     options = ["--symbols=predictions", "--fit_samples=50", "--json=pid.json"]
@@ -91,7 +91,7 @@ def test_a_network_that_cannot_be_described_is_given_back(tmp_path):
         run.student()
     images = torch.rand(3, 1, 8, 8)
     last = kdlight.Run(run.folder / "checkpoints/last.ckpt")
-    assert torch.equal(last.student(foreign())(images), method.student.eval()(images))
+    torch.testing.assert_close(last.student(foreign())(images), method.student.eval()(images))
     with pytest.raises(UserError, match="without a teacher"):
         run.teacher()
 
