@@ -6,8 +6,6 @@ Heo, Lee, Yun, Choi, "Knowledge Transfer via Distillation of Activation Boundari
 
 __all__ = ["AB"]
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from kdlight.losses.ab import ab_loss
@@ -15,12 +13,13 @@ from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.preactivations import before_relu, student_before_relu
 from kdlight.methods.base.regressor import ConvolutionalRegressor
 from kdlight.methods.base.stages import stage_pairs, trial
-from kdlight.methods.base.two_phase import InitialisedStudent
+from kdlight.methods.base.two_phase import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
-class AB(InitialisedStudent):
+class AB(TwoPhaseDistiller):
     """Teach every neuron on which side of its boundary it lies, then the task.
 
     First phase: ``ab_weight * sum over stages of 2^-(stages after it) * ab_loss(c(s), t)`` on the maps before the ReLU;
@@ -32,7 +31,7 @@ class AB(InitialisedStudent):
         teacher: The network it learns from.
         ab_weight: Weight of the distances.
         margin: How far beyond its boundary a neuron is pushed.
-        initialised: The arguments of `InitialisedStudent`.
+        base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
     Raises:
         UserError: If a network does not show its maps before the ReLU.
@@ -47,9 +46,9 @@ class AB(InitialisedStudent):
         *,
         ab_weight: float = 3e-3,
         margin: float = 1.0,
-        **initialised: Any,
+        **base: Unpack[TwoPhaseDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **initialised)
+        super().__init__(student, teacher, **base)
         self.ab_weight = ab_weight
         self.margin = margin
         self.pairs = stage_pairs(self)

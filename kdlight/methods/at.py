@@ -3,17 +3,17 @@
 __all__ = ["AT"]
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.at import at_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class AT(FeatureDistiller):
@@ -27,7 +27,7 @@ class AT(FeatureDistiller):
         teacher: The network it learns from.
         at_weight: Weight of the squared differences.
         stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "stages")
@@ -39,9 +39,9 @@ class AT(FeatureDistiller):
         *,
         at_weight: float = 1000.0,
         stages: Sequence[int] | None = None,
-        **features: Any,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **features)
+        super().__init__(student, teacher, **base)
         self.at_weight = at_weight
         self.pairs = stage_pairs(self, stages)
 

@@ -6,7 +6,7 @@ __all__ = ["CAKD"]
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,12 @@ from kdlight.losses.cakd import CAKDDivergences, cakd_divergences
 from kdlight.losses.parts.masks import target_mask, top_mask
 from kdlight.losses.parts.reduction import labelled_mean
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.methods.base.schedules import at_epoch, warm_up, warmed_up
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 Weight = float | dict[int, float]
 Strong = Literal["target", "top", "target_and_top"]
@@ -64,7 +65,7 @@ class CAKD(LogitDistiller):
         temperature: T, that softens classes and channels.
         warmup_epochs: Length of the warm-up.
         warms_up: What it warms up, the weight of all levels or the learning rate.
-        logits: The arguments of `LogitDistiller`.
+        base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
 
     Raises:
         UserError: If a choice is unknown, the fraction is not between 0 and 1, stages are wanted of an ensemble, or
@@ -94,9 +95,9 @@ class CAKD(LogitDistiller):
         temperature: float = 4.0,
         warmup_epochs: int = 20,
         warms_up: WarmsUp = "weight",
-        **logits: Any,
+        **base: Unpack[LogitDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **logits)
+        super().__init__(student, teacher, **base)
         for value, choice in ((strong, Strong), (sample_weights, SampleWeights), (warms_up, WarmsUp)):
             if value not in get_args(choice):
                 raise UserError(f"CAKD: expected one of {', '.join(get_args(choice))}, got {value!r}; choose one")

@@ -5,17 +5,16 @@ arXiv 1904.01802. Code followed: github.com/HobbitLong/RepDistiller, shared by t
 
 __all__ = ["CC"]
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.cc import cc_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.stages import trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class CC(FeatureDistiller):
@@ -29,7 +28,7 @@ class CC(FeatureDistiller):
         teacher: The network it learns from.
         cc_weight: Weight of the term.
         dim: Size of the linear embeddings.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "embedding")
@@ -37,9 +36,15 @@ class CC(FeatureDistiller):
     distils = "relations of samples"
 
     def __init__(
-        self, student: Classifier, teacher: Teacher, *, cc_weight: float = 0.02, dim: int = 128, **features: Any
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        cc_weight: float = 0.02,
+        dim: int = 128,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **features)
+        super().__init__(student, teacher, **base)
         self.cc_weight = cc_weight
         of_student = trial(student, student.image_shape).embedding
         of_teacher = trial(self.teacher.model, student.image_shape).embedding

@@ -17,10 +17,11 @@ from kdlight.errors import UserError
 from kdlight.losses.crd import crd_loss
 from kdlight.methods.base.contrastive_memory import ContrastiveMemory
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.stages import trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class CRD(FeatureDistiller):
@@ -42,7 +43,7 @@ class CRD(FeatureDistiller):
         negatives: K, negatives of a sample.
         crd_temperature: tau, that divides inner products.
         momentum: Share of a memory row that an update keeps.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "embedding")
@@ -59,9 +60,9 @@ class CRD(FeatureDistiller):
         negatives: int = 16384,
         crd_temperature: float = 0.07,
         momentum: float = 0.5,
-        **features: Any,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **features)
+        super().__init__(student, teacher, **base)
         self.crd_weight = crd_weight
         of_student = trial(student, student.image_shape).embedding
         of_teacher = trial(self.teacher.model, student.image_shape).embedding

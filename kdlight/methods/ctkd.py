@@ -4,8 +4,6 @@
 
 __all__ = ["CTKD"]
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -13,9 +11,10 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.ctkd import ctkd_reversal, ctkd_temperature, scale_gradient
 from kdlight.losses.kd import kd_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 INITIAL_PARAMETER = 1.0
 
@@ -57,7 +56,7 @@ class CTKD(LogitDistiller):
         curriculum_epochs: Length of the cosine; 1 reverses in full from the first epoch on.
         ce_weight: Weight of the cross-entropy with the labels.
         kd_weight: Weight of the divergence from the teacher.
-        logits: The arguments of `LogitDistiller`.
+        base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
     """
 
     def __init__(
@@ -70,9 +69,9 @@ class CTKD(LogitDistiller):
         curriculum_epochs: int = 10,
         ce_weight: float = 0.1,
         kd_weight: float = 0.9,
-        **logits: Any,
+        **base: Unpack[LogitDistillerArgumentsWithoutCE],
     ) -> None:
-        super().__init__(student, teacher, ce_weight=ce_weight, **logits)
+        super().__init__(student, teacher, ce_weight=ce_weight, **base)
         self.temperature = GlobalTemperature(start, span)
         self.curriculum_epochs = curriculum_epochs
         self.kd_weight = kd_weight

@@ -2,16 +2,15 @@
 
 __all__ = ["DIST"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.dist import dist_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class DIST(LogitDistiller):
@@ -27,7 +26,7 @@ class DIST(LogitDistiller):
         beta: Weight of the inter-class term.
         gamma: Weight of the intra-class term.
         temperature: T, that softens both distributions.
-        logits: The arguments of `LogitDistiller`.
+        base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 
     saves_teacher = False
@@ -42,9 +41,9 @@ class DIST(LogitDistiller):
         beta: float = 1.0,
         gamma: float = 1.0,
         temperature: float = 4.0,
-        **logits: Any,
+        **base: Unpack[LogitDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **logits)
+        super().__init__(student, teacher, **base)
         self.dist_weight = dist_weight
         self.beta, self.gamma = beta, gamma
         self.temperature = temperature

@@ -2,17 +2,16 @@
 
 __all__ = ["DKD"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.dkd import dkd_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.methods.base.schedules import warm_up
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class DKD(LogitDistiller):
@@ -29,7 +28,7 @@ class DKD(LogitDistiller):
         beta: Weight of the divergence within the other classes, NCKD.
         temperature: T, that softens both distributions.
         warmup_epochs: Epochs over which the weight of both grows to 1; 0: none.
-        logits: The arguments of `LogitDistiller`.
+        base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 
     saves_teacher = False
@@ -43,9 +42,9 @@ class DKD(LogitDistiller):
         beta: float = 8.0,
         temperature: float = 4.0,
         warmup_epochs: int = 20,
-        **logits: Any,
+        **base: Unpack[LogitDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **logits)
+        super().__init__(student, teacher, **base)
         self.alpha, self.beta = alpha, beta
         self.temperature = temperature
         self.warmup_epochs = warmup_epochs

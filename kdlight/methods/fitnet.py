@@ -5,18 +5,17 @@ arXiv 1412.6550.
 
 __all__ = ["FitNet"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.fitnet import fitnet_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.regressor import ConvolutionalRegressor
 from kdlight.methods.base.stages import stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class FitNet(FeatureDistiller):
@@ -30,15 +29,21 @@ class FitNet(FeatureDistiller):
         teacher: The network it learns from.
         fitnet_weight: Weight of the squared error.
         stage: The hint, among the stages that both have: 0 the shallowest, -1 the deepest.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "stages")
 
     def __init__(
-        self, student: Classifier, teacher: Teacher, *, fitnet_weight: float = 100.0, stage: int = 1, **features: Any
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        fitnet_weight: float = 100.0,
+        stage: int = 1,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **features)
+        super().__init__(student, teacher, **base)
         self.fitnet_weight = fitnet_weight
         (self.pair,) = stage_pairs(self, [stage])
         of_student = trial(student, student.image_shape).stages[self.pair.student]

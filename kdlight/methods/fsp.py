@@ -7,7 +7,6 @@ CVPR 2017 (openaccess.thecvf.com). Code followed: github.com/HobbitLong/RepDisti
 __all__ = ["FSP"]
 
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor
 
@@ -15,12 +14,13 @@ from kdlight.errors import UserError
 from kdlight.losses.fsp import fsp_loss, fsp_matrix
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.stages import trial
-from kdlight.methods.base.two_phase import InitialisedStudent
+from kdlight.methods.base.two_phase import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
-class FSP(InitialisedStudent):
+class FSP(TwoPhaseDistiller):
     """Copy how the features change from stage to stage, then learn the task.
 
     First phase: ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``, the stem being the first stage and
@@ -30,7 +30,7 @@ class FSP(InitialisedStudent):
         student: The network that is trained.
         teacher: The network it learns from, of the same widths.
         fsp_weight: Weight of the squared differences.
-        initialised: The arguments of `InitialisedStudent`.
+        base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
     Raises:
         UserError: If the widths of the networks' stages differ.
@@ -40,8 +40,15 @@ class FSP(InitialisedStudent):
 
     distils = "relations of stages"
 
-    def __init__(self, student: Classifier, teacher: Teacher, *, fsp_weight: float = 1.0, **initialised: Any) -> None:
-        super().__init__(student, teacher, **initialised)
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        fsp_weight: float = 1.0,
+        **base: Unpack[TwoPhaseDistillerArguments],
+    ) -> None:
+        super().__init__(student, teacher, **base)
         self.fsp_weight = fsp_weight
         of_student, of_teacher = (
             [feature.shape[1] for feature in _with_stem(trial(model, student.image_shape))]

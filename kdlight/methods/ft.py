@@ -5,18 +5,17 @@ arXiv 1802.04977. Code followed: github.com/HobbitLong/RepDistiller.
 
 __all__ = ["FT"]
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.ft import ft_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 SLOPE = 0.1
 
@@ -39,7 +38,7 @@ class FT(FeatureDistiller):
         ft_weight: Weight of the factors' distance.
         paraphraser_epochs: Epochs of the first phase.
         rate: k of the paper, channels of a factor for each of the teacher's.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "stages")
@@ -52,9 +51,9 @@ class FT(FeatureDistiller):
         ft_weight: float = 200.0,
         paraphraser_epochs: int = 30,
         rate: float = 0.5,
-        **features: Any,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **features)
+        super().__init__(student, teacher, **base)
         self.ft_weight = ft_weight
         self.paraphraser_epochs = paraphraser_epochs
         (pair,) = stage_pairs(self, [-1])

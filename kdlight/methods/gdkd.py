@@ -6,17 +6,16 @@ Zheng, Cheng, "Rethinking Decoupled Knowledge Distillation: A Predictive Distrib
 
 __all__ = ["GDKD"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.gdkd import gdkd_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.methods.base.schedules import warm_up
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class GDKD(LogitDistiller):
@@ -35,7 +34,7 @@ class GDKD(LogitDistiller):
         other_weight: w2, weight of the divergence within the others.
         temperature: T, that softens both distributions.
         warmup_epochs: Epochs over which the weight of the three grows to 1; 0: none.
-        logits: The arguments of `LogitDistiller`.
+        base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 
     saves_teacher = False
@@ -51,9 +50,9 @@ class GDKD(LogitDistiller):
         other_weight: float = 8.0,
         temperature: float = 4.0,
         warmup_epochs: int = 20,
-        **logits: Any,
+        **base: Unpack[LogitDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **logits)
+        super().__init__(student, teacher, **base)
         self.top = top
         self.binary_weight, self.top_weight, self.other_weight = binary_weight, top_weight, other_weight
         self.temperature = temperature

@@ -2,17 +2,16 @@
 
 __all__ = ["KD"]
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.kd import kd_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class KD(LogitDistiller):
@@ -33,7 +32,7 @@ class KD(LogitDistiller):
         kd_weight: Weight of the divergence from the teacher.
         noise: Standard deviation of xi, 0 for none.
         noisy_fraction: Probability of a sample to be disturbed; alpha in the paper.
-        logits: The arguments of `LogitDistiller`.
+        base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
     """
 
     saves_teacher = False
@@ -48,9 +47,9 @@ class KD(LogitDistiller):
         kd_weight: float = 0.9,
         noise: float = 0.0,
         noisy_fraction: float = 1.0,
-        **logits: Any,
+        **base: Unpack[LogitDistillerArgumentsWithoutCE],
     ) -> None:
-        super().__init__(student, teacher, ce_weight=ce_weight, **logits)
+        super().__init__(student, teacher, ce_weight=ce_weight, **base)
         self.temperature = temperature
         self.kd_weight = kd_weight
         self.noise, self.noisy_fraction = noise, noisy_fraction

@@ -5,16 +5,16 @@ Need to be Deep?", 2014 (arXiv 1312.6184).
 __all__ = ["LogitMSE"]
 
 import math
-from typing import Any
 
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.logit_mse import logit_mse_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class LogitMSE(LogitDistiller):
@@ -29,15 +29,21 @@ class LogitMSE(LogitDistiller):
         teacher: The network it learns from.
         ce_weight: Weight of the cross-entropy with the labels.
         mse_weight: Weight of the squared distance, each sample's mean difference removed.
-        logits: The arguments of `LogitDistiller`.
+        base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
     """
 
     saves_teacher = False
 
     def __init__(
-        self, student: Classifier, teacher: Teacher, *, ce_weight: float = 0.1, mse_weight: float = 0.9, **logits: Any
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        ce_weight: float = 0.1,
+        mse_weight: float = 0.9,
+        **base: Unpack[LogitDistillerArgumentsWithoutCE],
     ) -> None:
-        super().__init__(student, teacher, ce_weight=ce_weight, **logits)
+        super().__init__(student, teacher, ce_weight=ce_weight, **base)
         self.mse_weight = mse_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

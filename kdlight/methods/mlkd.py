@@ -6,7 +6,7 @@ Authors' code: github.com/Jin-Ying/Multi-Level-Logit-Distillation.
 __all__ = ["MLKD"]
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,10 +16,11 @@ from kdlight.losses.kd import kd_loss
 from kdlight.losses.mlkd import mlkd_batch_loss, mlkd_class_loss, mlkd_kept_fractions
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.learner import cross_entropy
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.ensemble import softened_mean
+from kdlight.unpack import Unpack
 
 
 class MLKD(LogitDistiller):
@@ -46,7 +47,7 @@ class MLKD(LogitDistiller):
         temperatures: T of each summand.
         ce_weight: Weight of the cross-entropies with the labels.
         kd_weight: Weight of the three levels.
-        logits: The arguments of `LogitDistiller`.
+        base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
     """
 
     saves_teacher = False
@@ -62,9 +63,9 @@ class MLKD(LogitDistiller):
         temperatures: Sequence[float] = (4.0, 3.0, 5.0, 2.0, 6.0),
         ce_weight: float = 0.1,
         kd_weight: float = 0.9,
-        **logits: Any,
+        **base: Unpack[LogitDistillerArgumentsWithoutCE],
     ) -> None:
-        super().__init__(student, teacher, ce_weight=ce_weight, **logits)
+        super().__init__(student, teacher, ce_weight=ce_weight, **base)
         self.temperatures = temperatures
         self.kd_weight = kd_weight
 

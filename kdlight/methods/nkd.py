@@ -6,16 +6,15 @@ Normalized Loss and Customized Soft Labels", ICCV 2023 (arXiv 2303.13005). Autho
 
 __all__ = ["NKD"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.nkd import nkd_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class NKD(LogitDistiller):
@@ -29,15 +28,21 @@ class NKD(LogitDistiller):
         teacher: The network it learns from.
         gamma: Weight of the other classes' term.
         temperature: T of the other classes' term; the target's is at 1.
-        logits: The arguments of `LogitDistiller`.
+        base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 
     saves_teacher = False
 
     def __init__(
-        self, student: Classifier, teacher: Teacher, *, gamma: float = 3.5, temperature: float = 3.0, **logits: Any
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        gamma: float = 3.5,
+        temperature: float = 3.0,
+        **base: Unpack[LogitDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **logits)
+        super().__init__(student, teacher, **base)
         self.gamma = gamma
         self.temperature = temperature
 

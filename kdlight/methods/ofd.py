@@ -6,18 +6,18 @@ arXiv 1904.01866.
 __all__ = ["OFD"]
 
 import math
-from typing import Any
 
 from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.ofd import ofd_loss, ofd_margin
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.preactivations import before_relu, student_before_relu
 from kdlight.methods.base.stages import stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class OFD(FeatureDistiller):
@@ -31,7 +31,7 @@ class OFD(FeatureDistiller):
         student: The network that is trained.
         teacher: The network it learns from.
         ofd_weight: Weight of the distances.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:
         UserError: If a network does not show its maps before the ReLU, or the teacher has no batch norm there.
@@ -39,8 +39,15 @@ class OFD(FeatureDistiller):
 
     reads = ("logits", "preactivations")
 
-    def __init__(self, student: Classifier, teacher: Teacher, *, ofd_weight: float = 1e-3, **features: Any) -> None:
-        super().__init__(student, teacher, **features)
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        ofd_weight: float = 1e-3,
+        **base: Unpack[FeatureDistillerArguments],
+    ) -> None:
+        super().__init__(student, teacher, **base)
         self.ofd_weight = ofd_weight
         self.pairs = stage_pairs(self)
         of_student = student_before_relu(trial(student, student.image_shape), student)

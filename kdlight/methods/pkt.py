@@ -5,16 +5,15 @@ arXiv 1803.10837.
 
 __all__ = ["PKT"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.pkt import pkt_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class PKT(FeatureDistiller):
@@ -24,15 +23,22 @@ class PKT(FeatureDistiller):
         student: The network that is trained.
         teacher: The network it learns from.
         pkt_weight: Weight of the divergence.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "embedding")
 
     distils = "relations of samples"
 
-    def __init__(self, student: Classifier, teacher: Teacher, *, pkt_weight: float = 30000.0, **features: Any) -> None:
-        super().__init__(student, teacher, **features)
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        pkt_weight: float = 30000.0,
+        **base: Unpack[FeatureDistillerArguments],
+    ) -> None:
+        super().__init__(student, teacher, **base)
         self.pkt_weight = pkt_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 __all__ = ["ReviewKD"]
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +11,12 @@ from torch import Tensor, nn
 from kdlight.data.base.batch import Batch
 from kdlight.losses.reviewkd import hcl_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.preactivations import before_relu
 from kdlight.methods.base.stages import StagePair, stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 MAXIMAL_WIDTH = 512
 
@@ -100,7 +100,7 @@ class ReviewKD(FeatureDistiller):
         teacher: The network it learns from.
         reviewkd_weight: Weight of the levels' losses. It depends on the pair: 0.6 to 8 in the authors' scripts.
         warmup_epochs: Epochs in which that weight rises; 0 for none.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:
         UserError: If the teacher does not show its maps before the ReLU.
@@ -115,9 +115,9 @@ class ReviewKD(FeatureDistiller):
         *,
         reviewkd_weight: float = 5.0,
         warmup_epochs: int = 20,
-        **features: Any,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **features)
+        super().__init__(student, teacher, **base)
         self.reviewkd_weight = reviewkd_weight
         self.warmup_epochs = warmup_epochs
         self.pairs = stage_pairs(self)

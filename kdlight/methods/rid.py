@@ -5,7 +5,7 @@ Information Decomposition", AISTATS 2025 (arXiv 2411.07483). Authors' code: gith
 __all__ = ["RID"]
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,12 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.rid import rid_mismatch, rid_variance_penalty
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArgumentsWithoutCE
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.base.stages import bottleneck_filter, feature_head, stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 INITIAL_RAW_VARIANCE = 5.0
 MINIMAL_VARIANCE = 1e-3
@@ -85,7 +86,7 @@ class RID(FeatureDistiller):
         further_targets: Further targets of the data by name, for CIFAR-100 ``{coarse: {classes: 20}}``.
         stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
         reduction: "sum" over a sample's elements and mean over the batch (paper), or "mean" over all (code).
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "stages")
@@ -105,9 +106,9 @@ class RID(FeatureDistiller):
         further_targets: dict[str, FurtherTarget] | None = None,
         stages: Sequence[int] | None = None,
         reduction: Reduction = "sum",
-        **features: Any,
+        **base: Unpack[FeatureDistillerArgumentsWithoutCE],
     ) -> None:
-        super().__init__(student, teacher, ce_weight=lambda1, **features)
+        super().__init__(student, teacher, ce_weight=lambda1, **base)
         self.lambda2 = lambda2
         self.filter_mismatch_weight = filter_mismatch_weight
         self.filter_rate = filter_rate

@@ -2,16 +2,15 @@
 
 __all__ = ["RKD"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.rkd import rkd_angle_loss, rkd_distance_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class RKD(FeatureDistiller):
@@ -24,7 +23,7 @@ class RKD(FeatureDistiller):
         teacher: The network it learns from.
         distance_weight: Weight of the smooth L1 distance of the pairs' relative distances.
         angle_weight: Weight of the smooth L1 distance of the triplets' cosines.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "embedding")
@@ -38,9 +37,9 @@ class RKD(FeatureDistiller):
         *,
         distance_weight: float = 25.0,
         angle_weight: float = 50.0,
-        **features: Any,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **features)
+        super().__init__(student, teacher, **base)
         self.distance_weight = distance_weight
         self.angle_weight = angle_weight
 

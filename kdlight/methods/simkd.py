@@ -6,7 +6,6 @@ arXiv 2203.14001. Authors' code: github.com/DefangChen/SimKD.
 __all__ = ["SimKD"]
 
 import copy
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +16,11 @@ from kdlight.errors import UserError
 from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.losses.simkd import simkd_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArgumentsWithoutCE
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class ReusedClassifier(Classifier):
@@ -91,7 +91,7 @@ class SimKD(FeatureDistiller):
         simkd_weight: Weight of the squared error.
         ce_weight: Weight of the cross-entropy with the labels.
         factor: How many times narrower than the teacher's map the projector is inside.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: kd_weight, teacher_weights, optimizer, …
 
     Raises:
         UserError: If something lies between the teacher's last map and the mean that its classifier takes.
@@ -109,9 +109,9 @@ class SimKD(FeatureDistiller):
         simkd_weight: float = 1.0,
         ce_weight: float = 0.0,
         factor: int = 2,
-        **features: Any,
+        **base: Unpack[FeatureDistillerArgumentsWithoutCE],
     ) -> None:
-        super().__init__(student, teacher, ce_weight=ce_weight, **features)
+        super().__init__(student, teacher, ce_weight=ce_weight, **base)
         self.simkd_weight = simkd_weight
         stage_pairs(self, [-1])  # refuses networks without feature maps
         noise = torch.randn(2, *student.image_shape, generator=torch.Generator().manual_seed(0))

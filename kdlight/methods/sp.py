@@ -2,17 +2,16 @@
 
 __all__ = ["SP"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.sp import sp_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class SP(FeatureDistiller):
@@ -24,15 +23,22 @@ class SP(FeatureDistiller):
         student: The network that is trained.
         teacher: The network it learns from.
         sp_weight: Weight of the squared differences.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "stages")
 
     distils = "relations of samples"
 
-    def __init__(self, student: Classifier, teacher: Teacher, *, sp_weight: float = 3000.0, **features: Any) -> None:
-        super().__init__(student, teacher, **features)
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        sp_weight: float = 3000.0,
+        **base: Unpack[FeatureDistillerArguments],
+    ) -> None:
+        super().__init__(student, teacher, **base)
         self.sp_weight = sp_weight
         (self.pair,) = stage_pairs(self, [-1])
 

@@ -5,7 +5,6 @@ Compression", ICML 2023 (arXiv 2210.01351), for feature maps as the RID paper (a
 __all__ = ["TED"]
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,11 +12,12 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.ted import ted_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.base.stages import bottleneck_filter, feature_head, stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
 class TED(FeatureDistiller):
@@ -38,7 +38,7 @@ class TED(FeatureDistiller):
         ted_weight: Weight of the distance; the RID authors' code has 10.
         stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
         reduction: "mean" over all elements, as the reference, or "sum" over a sample's and mean over the batch.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "stages")
@@ -52,9 +52,9 @@ class TED(FeatureDistiller):
         ted_weight: float = 10.0,
         stages: Sequence[int] | None = None,
         reduction: Reduction = "mean",
-        **features: Any,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **features)
+        super().__init__(student, teacher, **base)
         self.filter_epochs = filter_epochs
         self.ted_weight = ted_weight
         self.reduction = reduction

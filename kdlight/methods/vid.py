@@ -4,7 +4,6 @@ __all__ = ["VID"]
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +13,11 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.vid import vid_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 MINIMAL_VARIANCE = 1e-5
 INITIAL_VARIANCE = 5.0
@@ -72,7 +72,7 @@ class VID(FeatureDistiller):
         stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
         regressor_norm: Batch norms inside the regressors, as in the RID authors' baseline.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "stages")
@@ -86,9 +86,9 @@ class VID(FeatureDistiller):
         stages: Sequence[int] | None = None,
         reduction: Reduction = "mean",
         regressor_norm: bool = False,
-        **features: Any,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **features)
+        super().__init__(student, teacher, **base)
         self.vid_weight = vid_weight
         self.reduction = reduction
         self.pairs = stage_pairs(self, stages)

@@ -14,12 +14,13 @@ from kdlight.caching.teacher_cache import CachedTeacher, TeacherCache, opened
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
-from kdlight.methods.base.learner import Learner
+from kdlight.methods.base.learner import Learner, LearnerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
 from kdlight.models.weights import load_weights
+from kdlight.unpack import Unpack
 
 if TYPE_CHECKING:
     Teacher = Classifier | Frozen
@@ -52,6 +53,15 @@ def frozen_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teac
     return Frozen(teacher)
 
 
+class DistillerArguments(LearnerArguments, total=False):
+    """The arguments that methods pass on to `Distiller`, which explains them and has their defaults."""
+
+    teacher_weights: str | None
+    untrained_teacher: bool
+    teacher_precision: Literal["bf16", "16"] | None
+    teacher_cache: TeacherCache | None
+
+
 class Distiller(Learner):
     """A student that learns from a frozen teacher.
 
@@ -65,7 +75,7 @@ class Distiller(Learner):
         untrained_teacher: Distil from a teacher as it was initialised, as the RID paper does on purpose.
         teacher_precision: Let the teacher alone compute in a lower precision, for devices that are faster in it.
         teacher_cache: Compute the teacher's outputs on a number of views of every image once, and replay these views.
-        learner: The arguments of `Learner`.
+        base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
         UserError: If the teacher has no weights, or its classes are not the student's and the method compares logits.
@@ -87,9 +97,9 @@ class Distiller(Learner):
         untrained_teacher: bool = False,
         teacher_precision: Literal["bf16", "16"] | None = None,
         teacher_cache: TeacherCache | None = None,
-        **learner: Any,
+        **base: Unpack[LearnerArguments],
     ) -> None:
-        super().__init__(student, **learner)
+        super().__init__(student, **base)
         if student is teacher:
             raise UserError("student and teacher are the same object; build two networks")
         self.teacher = frozen_teacher(teacher, teacher_weights, untrained_teacher)

@@ -2,16 +2,28 @@
 
 __all__ = ["FeatureDistiller"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.kd import kd_loss
-from kdlight.methods.base.distiller import Distiller, Teacher
+from kdlight.methods.base.distiller import Distiller, DistillerArguments, Teacher
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
+
+
+class FeatureDistillerArgumentsWithoutCE(DistillerArguments, total=False):
+    """The arguments that a method with a cross-entropy weight of its own passes on to `FeatureDistiller`."""
+
+    kd_weight: float
+    temperature: float
+
+
+class FeatureDistillerArguments(FeatureDistillerArgumentsWithoutCE, total=False):
+    """The arguments that methods pass on to `FeatureDistiller`, which explains them and has their defaults."""
+
+    ce_weight: float
 
 
 class FeatureDistiller(Distiller):
@@ -23,7 +35,7 @@ class FeatureDistiller(Distiller):
         ce_weight: Weight of the cross-entropy with the labels.
         kd_weight: Weight of Hinton's term T^2 KL, for combinations such as CRD+KD; 0 leaves it out.
         temperature: T of Hinton's term.
-        distiller: The arguments of `Distiller`.
+        base: Passed on to `Distiller`: teacher_weights, teacher_cache, student_weights, optimizer, …
     """
 
     distils = "features"
@@ -36,9 +48,9 @@ class FeatureDistiller(Distiller):
         ce_weight: float = 1.0,
         kd_weight: float = 0.0,
         temperature: float = 4.0,
-        **distiller: Any,
+        **base: Unpack[DistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **distiller)
+        super().__init__(student, teacher, **base)
         self.ce_weight = ce_weight
         self.kd_weight = kd_weight
         self.temperature = temperature

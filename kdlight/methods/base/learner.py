@@ -5,7 +5,7 @@ __all__ = ["Learner"]
 import inspect
 import os
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import torch.distributed
@@ -44,6 +44,16 @@ def validates_after(trainer: Trainer, batch_idx: int) -> bool:
     steps = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
     every = trainer.val_check_batch
     return isinstance(every, int) and (steps + 1) % every == 0
+
+
+class LearnerArguments(TypedDict, total=False):
+    """The arguments that methods pass on to `Learner`, which explains them and has their defaults."""
+
+    student_weights: str | None
+    optimizer: OptimizerCallable
+    scheduler: LRSchedulerCallable | None
+    channels_last: bool
+    compile: bool
 
 
 class Learner(Recorded, LightningModule, ABC):

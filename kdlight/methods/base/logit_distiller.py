@@ -2,17 +2,28 @@
 
 __all__ = ["LogitDistiller"]
 
-from typing import Any
-
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.standardization import standardize
-from kdlight.methods.base.distiller import Distiller, Teacher
+from kdlight.methods.base.distiller import Distiller, DistillerArguments, Teacher
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.ensemble import softened_mean
+from kdlight.unpack import Unpack
+
+
+class LogitDistillerArgumentsWithoutCE(DistillerArguments, total=False):
+    """The arguments that a method with a cross-entropy weight of its own passes on to `LogitDistiller`."""
+
+    standardize_logits: bool
+
+
+class LogitDistillerArguments(LogitDistillerArgumentsWithoutCE, total=False):
+    """The arguments that methods pass on to `LogitDistiller`, which explains them and has their defaults."""
+
+    ce_weight: float
 
 
 class LogitDistiller(Distiller):
@@ -28,7 +39,7 @@ class LogitDistiller(Distiller):
         standardize_logits: Standardise every row of both logits before they are compared (Sun, Ren, Li, Wang, Cao,
             "Logit Standardization in Knowledge Distillation", CVPR 2024, arXiv 2403.01427); the cross-entropy keeps the
             raw ones. Their KD then has ``temperature`` 2, ``ce_weight`` 0.1 and ``kd_weight`` 9.
-        distiller: The arguments of `Distiller`.
+        base: Passed on to `Distiller`: teacher_weights, teacher_cache, student_weights, optimizer, …
     """
 
     compares_logits = True
@@ -42,9 +53,9 @@ class LogitDistiller(Distiller):
         *,
         ce_weight: float = 1.0,
         standardize_logits: bool = False,
-        **distiller: Any,
+        **base: Unpack[DistillerArguments],
     ) -> None:
-        super().__init__(student, teacher, **distiller)
+        super().__init__(student, teacher, **base)
         self.ce_weight = ce_weight
         self.standardize_logits = standardize_logits
 

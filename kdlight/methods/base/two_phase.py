@@ -1,6 +1,6 @@
 """What AB and FSP share: the teacher's features initialise the student, which then learns its task."""
 
-__all__ = ["InitialisedStudent"]
+__all__ = ["TwoPhaseDistiller"]
 
 from abc import abstractmethod
 from typing import Any
@@ -11,13 +11,20 @@ from torch import Tensor, nn
 from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller
+from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.unpack import Unpack
 
 
-class InitialisedStudent(FeatureDistiller):
+class TwoPhaseDistillerArguments(FeatureDistillerArguments, total=False):
+    """The arguments that methods pass on to `TwoPhaseDistiller`, which explains them and has their defaults."""
+
+    init_epochs: int
+
+
+class TwoPhaseDistiller(FeatureDistiller):
     """A student that learns the teacher's features first and the labels afterwards.
 
     For `init_epochs` epochs the features' term alone is minimised: the student's classifier gets no gradient. From then
@@ -29,11 +36,13 @@ class InitialisedStudent(FeatureDistiller):
         student: The network that is trained.
         teacher: The network it learns from.
         init_epochs: Epochs on the features' term.
-        features: The arguments of `FeatureDistiller`.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
-    def __init__(self, student: Classifier, teacher: Teacher, *, init_epochs: int = 30, **features: Any) -> None:
-        super().__init__(student, teacher, **features)
+    def __init__(
+        self, student: Classifier, teacher: Teacher, *, init_epochs: int = 30, **base: Unpack[FeatureDistillerArguments]
+    ) -> None:
+        super().__init__(student, teacher, **base)
         self.init_epochs = init_epochs
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
