@@ -4,7 +4,7 @@ __all__ = ["at_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.directions import unit
+from kdlight.losses.parts.attention import attention
 from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.losses.parts.precision import at_least_float32
 from kdlight.losses.parts.shapes import require_same_batch
@@ -27,8 +27,3 @@ def at_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     require_same_batch(student_feature, teacher_feature)
     student, teacher = pool_to_smaller(student_feature, teacher_feature.detach())
     return (attention(student) - attention(teacher)).square().mean()
-
-
-def attention(feature: Tensor) -> Tensor:
-    """The unit vector (batch, height * width) of the mean over channels of the squared map."""
-    return unit(feature.square().mean(1).flatten(1))

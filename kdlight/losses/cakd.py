@@ -5,70 +5,16 @@ Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Read from its abstract an
 decomposition is exact mathematics; that alpha and beta replace the teacher's masses and that T^2 multiplies the sum
 follows DKD.
 
-A mask splits the elements in a strong set S and a weak set W. With b = (p_S, p_W) and the probabilities within S and W,
-
-    KL(teacher || student) = binary + p_S(teacher) * strong + p_W(teacher) * weak.
+DKD and GDKD decouple the divergence in the same way; the decomposition itself lies in ``parts/decoupling.py``.
 """
 
-__all__ = ["CAKDDivergences", "cakd_divergences", "cakd_loss"]
+__all__ = ["cakd_loss"]
 
-from typing import NamedTuple
-
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kdlight.errors import UserError
+from kdlight.losses.parts.decoupling import cakd_divergences
 from kdlight.losses.parts.precision import at_least_float32
-from kdlight.losses.parts.probabilities import log_probability_pair
-from kdlight.losses.parts.shapes import require_same_shape
-
-
-class CAKDDivergences(NamedTuple):
-    """The terms of the decomposition, each (batch,), at the temperature but without T^2."""
-
-    binary: Tensor
-    """KL of (p_S, p_W): BCD."""
-    strong: Tensor
-    """KL of the probabilities within S: SCD. 0 where S has fewer than two elements."""
-    weak: Tensor
-    """KL of the probabilities within W: WCD. 0 where W has fewer than two elements: two classes, one of them in S."""
-    strong_mass: Tensor
-    """The teacher's p_S."""
-    weak_mass: Tensor
-    """The teacher's p_W."""
-
-
-@at_least_float32
-def cakd_divergences(
-    student_logits: Tensor, teacher_logits: Tensor, strong: Tensor, *, temperature: float
-) -> CAKDDivergences:
-    """Split KL(teacher || student) of every sample at the temperature into its three divergences.
-
-    Everything is a difference of logarithms: no mass is divided by, so one that underflows is no special case. Where S
-    or W is empty, its divergence and the binary one are 0 and the other is the whole.
-
-    Args:
-        student_logits: (batch, classes), or any vectors to be compared as distributions.
-        teacher_logits: (batch, classes); no gradient reaches it, so none reaches the masses.
-        strong: Boolean mask (batch, classes), true in S.
-        temperature: T, positive.
-
-    Raises:
-        UserError: If the shapes differ, the mask is not boolean or the temperature is not positive.
-    """
-    require_same_shape(student_logits, strong)
-    if strong.dtype != torch.bool:
-        raise UserError(f"expected a boolean mask of the strong set, got {strong.dtype}; compare or cast it first")
-    student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
-    strong_mass, weak_mass = _log_mass(teacher, strong), _log_mass(teacher, ~strong)
-    return CAKDDivergences(
-        binary=_summand(_log_mass(student, strong), strong_mass) + _summand(_log_mass(student, ~strong), weak_mass),
-        strong=_divergence_within(student, teacher, strong),
-        weak=_divergence_within(student, teacher, ~strong),
-        strong_mass=strong_mass.exp(),
-        weak_mass=weak_mass.exp(),
-    )
 
 
 @at_least_float32
@@ -106,22 +52,3 @@ def cakd_loss(
             )
     terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)
     return (terms.binary + alpha * terms.strong + beta * terms.weak).mean() * temperature**2
-
-
-def _outside_lowest(log_p: Tensor, mask: Tensor) -> Tensor:
-    # Not -inf: a row without any element in the mask would give NaN gradients.
-    return log_p.masked_fill(~mask, torch.finfo(log_p.dtype).min)
-
-
-def _log_mass(log_p: Tensor, mask: Tensor) -> Tensor:
-    return _outside_lowest(log_p, mask).logsumexp(1)
-
-
-def _summand(student: Tensor, teacher: Tensor) -> Tensor:
-    return teacher.exp() * (teacher - student)
-
-
-def _divergence_within(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    student = F.log_softmax(_outside_lowest(student, mask), dim=1)
-    teacher = F.log_softmax(_outside_lowest(teacher, mask), dim=1)
-    return _summand(student, teacher).masked_fill(~mask, 0.0).sum(1)

@@ -4,7 +4,7 @@ __all__ = ["dkd_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.cakd import cakd_divergences
+from kdlight.losses.parts.decoupling import cakd_divergences
 from kdlight.losses.parts.masks import target_mask
 from kdlight.losses.parts.precision import at_least_float32
 from kdlight.losses.parts.reduction import labelled_mean

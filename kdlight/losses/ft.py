@@ -7,7 +7,7 @@ __all__ = ["ft_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.at import attention
+from kdlight.losses.parts.attention import attention
 from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.losses.parts.precision import at_least_float32
 from kdlight.losses.parts.shapes import require_same_batch

@@ -8,7 +8,7 @@ __all__ = ["gdkd_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.cakd import cakd_divergences
+from kdlight.losses.parts.decoupling import cakd_divergences
 from kdlight.losses.parts.masks import top_mask
 from kdlight.losses.parts.precision import at_least_float32
 

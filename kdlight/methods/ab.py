@@ -71,5 +71,5 @@ class AB(TwoPhaseDistiller):
             connected = connector(student_before_relu(student, self.student)[pair.student])
             loss = ab_loss(connected, before_relu(teacher, "teacher")[pair.teacher], margin=self.margin)
             weight = self.ab_weight / 2 ** (len(self.pairs) - place - 1)
-            terms[f"ab_stage{pair.student + 1}"] = weight * loss
+            terms[f"ab_{pair.name}"] = weight * loss
         return terms

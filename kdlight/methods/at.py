@@ -49,5 +49,5 @@ class AT(FeatureDistiller):
         """The cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair in self.pairs:
-            terms[f"at_stage{pair.student + 1}"] = self.at_weight * at_loss(*pair.maps(student, teacher))
+            terms[f"at_{pair.name}"] = self.at_weight * at_loss(*pair.maps(student, teacher))
         return terms

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
-from kdlight.losses.cakd import CAKDDivergences, cakd_divergences
+from kdlight.losses.parts.decoupling import CAKDDivergences, cakd_divergences
 from kdlight.losses.parts.masks import target_mask, top_mask
 from kdlight.losses.parts.reduction import labelled_mean
 from kdlight.methods.base.distiller import Teacher
@@ -150,7 +150,7 @@ class CAKD(LogitDistiller):
                 strong = top_mask(relevance, max(1, round(self.strong_channels * relevance.shape[1])))
                 pooled = adapter(student.stages[pair.student].mean((2, 3)))
                 divergences = cakd_divergences(pooled, a_map.mean((2, 3)), strong, temperature=self.temperature)
-                name, counted = f"cakd_stage{pair.student + 1}", torch.zeros_like(batch.target)
+                name, counted = f"cakd_{pair.name}", torch.zeros_like(batch.target)
                 terms |= self._weighted(name, self.feature_weight, divergences, sample_weights, counted)
         return terms
 

@@ -5,14 +5,13 @@ Authors' code: github.com/HobbitLong/RepDistiller.
 
 __all__ = ["CRD"]
 
-import os
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from kdlight.data.base.batch import Batch
-from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.of_trainer import image_data
 from kdlight.errors import UserError
 from kdlight.losses.crd import crd_loss
 from kdlight.methods.base.contrastive_memory import ContrastiveMemory
@@ -21,6 +20,7 @@ from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDist
 from kdlight.methods.base.stages import trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.processes import run_seed
 from kdlight.unpack import Unpack
 
 
@@ -79,13 +79,8 @@ class CRD(FeatureDistiller):
         super().setup(stage)
         if stage != "fit":
             return
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, ImageDataModule):
-            raise UserError(
-                f"CRD remembers every training sample by its index: expected a kdlight data module, got "
-                f"{type(data).__name__}; pass one as datamodule"
-            )
-        self.memory.allot(data.train_size, seed=int(os.environ.get("PL_GLOBAL_SEED", 0)))
+        data = image_data(self.trainer, "CRD remembers every training sample by its index")
+        self.memory.allot(data.train_size, seed=run_seed())
         self.memory.group(data.split("train").target)
         # The processes agree on these; a broadcast of the whole memory before every step would be the step's cost.
         ignored = ("student", "teacher", "by_class", "class_start", "class_size")

@@ -55,5 +55,5 @@ class FitNet(FeatureDistiller):
         terms = self.task_terms(student, teacher, batch)
         regressed = self.regressor(student.stages[self.pair.student])
         loss = fitnet_loss(regressed, teacher.stages[self.pair.teacher])
-        terms[f"fitnet_stage{self.pair.student + 1}"] = self.fitnet_weight * loss
+        terms[f"fitnet_{self.pair.name}"] = self.fitnet_weight * loss
         return terms

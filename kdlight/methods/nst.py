@@ -49,5 +49,5 @@ class NST(FeatureDistiller):
         """The cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair in self.pairs:
-            terms[f"nst_stage{pair.student + 1}"] = self.nst_weight * nst_loss(*pair.maps(student, teacher))
+            terms[f"nst_{pair.name}"] = self.nst_weight * nst_loss(*pair.maps(student, teacher))
         return terms

@@ -69,5 +69,5 @@ class OFD(FeatureDistiller):
             of_teacher = before_relu(teacher, "teacher")[pair.teacher]
             loss = ofd_loss(regressed, of_teacher, self.get_buffer(f"margin{place}"))
             weight = self.ofd_weight / 2 ** (len(self.pairs) - place - 1)
-            terms[f"ofd_stage{pair.student + 1}"] = weight * loss
+            terms[f"ofd_{pair.name}"] = weight * loss
         return terms

@@ -131,7 +131,7 @@ class ReviewKD(FeatureDistiller):
         terms = self.task_terms(student, teacher, batch)
         weight = self.reviewkd_weight * min((self.current_epoch + 1) / max(self.warmup_epochs, 1), 1)
         of_student, of_teacher = _levels(self.pairs, student, teacher)
-        names = ["embedding", *(f"stage{pair.student + 1}" for pair in reversed(self.pairs))]
+        names = ["embedding", *(pair.name for pair in reversed(self.pairs))]
         for name, fused, target in zip(names, self.review(of_student, of_teacher), of_teacher, strict=True):
             terms[f"reviewkd_{name}"] = weight * hcl_loss(fused, target)
         return terms

@@ -20,6 +20,7 @@ from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDist
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.models.evaluating import evaluating
 from kdlight.unpack import Unpack
 
 
@@ -143,12 +144,9 @@ def last_map(computed: Activations) -> Tensor:
     return computed.stages[-1] if computed.preactivations is None else F.relu(computed.preactivations[-1])
 
 
-@torch.no_grad()
 def _evaluated(model: Classifier, images: Tensor) -> Activations:
-    training = model.training
-    computed = model.eval().activations(images.to(next(model.parameters())))
-    model.train(training)
-    return computed
+    with evaluating(model):
+        return model.activations(images.to(next(model.parameters())))
 
 
 def _with_buffers(module: nn.Module) -> nn.Module:

@@ -103,5 +103,5 @@ class VID(FeatureDistiller):
             of_student, of_teacher = pair.maps(student, teacher)
             assert isinstance(regressor, VIDRegressor)
             loss = vid_loss(regressor(of_student), of_teacher, regressor.variance, reduction=self.reduction)
-            terms[f"vid_stage{pair.student + 1}"] = self.vid_weight * loss
+            terms[f"vid_{pair.name}"] = self.vid_weight * loss
         return terms

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch.distributed
 
+from kdlight.processes import gather_object, several
 from kdlight.runs.folder import RunFolder
 
 KEYS = ("index", "target", "probabilities")
@@ -19,12 +20,9 @@ def write_predictions(batches: Sequence[dict[str, Any]], class_names: Sequence[s
         class_names: The columns of the probabilities.
         folder: The run.
     """
-    shares: list[Any] = [batches]
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        shares = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(shares, batches)
-        if torch.distributed.get_rank() > 0:
-            return
+    shares = gather_object(batches)
+    if several() and torch.distributed.get_rank() > 0:
+        return
     rows = [
         [index, target, max(range(len(values)), key=values.__getitem__), *(f"{value:.6g}" for value in values)]
         for share in shares

@@ -16,6 +16,7 @@ from kdlight.errors import UserError
 from kdlight.files import remove_drafts, replacing
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner, validates_after
+from kdlight.processes import gather_object
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
 from kdlight.runs.stops import inside_epoch
@@ -52,7 +53,7 @@ class RunRecord(Callback):
         processes = []
         if inside_epoch(trainer):
             seconds = self._ended - self._started
-            processes = _gathered(
+            processes = gather_object(
                 {"seconds": seconds, "images": self._images, "means": pl_module.epoch_means.state_dict()}
             )
         elif trainer.training:
@@ -180,15 +181,6 @@ def _check_test_images(trainer: Trainer, data: ImageDataModule) -> None:
     complaint = trainer.strategy.broadcast(complaint)
     if complaint is not None:
         raise UserError(complaint)
-
-
-def _gathered(value: Any) -> list[Any]:
-    """The values of all processes."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return [value]
-    values: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(values, value)
-    return values
 
 
 def _step_plateaus(trainer: Trainer, row: dict[str, float]) -> None:

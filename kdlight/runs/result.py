@@ -1,7 +1,6 @@
 """``result.json``: what a run came to, and all that another would need to believe it."""
 
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -19,6 +18,7 @@ from kdlight.callbacks.pid_monitor import PIDMonitor
 from kdlight.files import replacing
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner
+from kdlight.processes import run_seed
 from kdlight.runs.folder import RunFolder
 
 PACKAGES = ("kdlight", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "scikit-learn")
@@ -63,7 +63,7 @@ class Result:
             "test": self.test,
             "final": epochs[max(epochs)],
             "pid_test": {stage: atoms for test in monitors for stage, atoms in test.items()},
-            "seed": int(os.environ.get("PL_GLOBAL_SEED", 0)),
+            "seed": run_seed(),
             "teacher_sha256": model.teacher.sha256() if isinstance(model, Distiller) else None,
             "seconds": time.perf_counter() - self.started,
             "train_seconds": train_seconds,

@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kdlight.losses.at import at_loss, attention
+from kdlight.losses.at import at_loss
+from kdlight.losses.parts.attention import attention
 
 
 def test_oracle(oracle, inputs: SimpleNamespace) -> None:

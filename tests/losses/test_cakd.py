@@ -3,10 +3,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kdlight.losses.cakd import cakd_divergences, cakd_loss
+from kdlight.losses.cakd import cakd_loss
 from kdlight.losses.dkd import dkd_loss
 from kdlight.losses.gdkd import gdkd_loss
 from kdlight.losses.kd import kd_loss
+from kdlight.losses.parts.decoupling import cakd_divergences
 from kdlight.losses.parts.masks import target_mask, top_mask
 
 WEIGHTS = {"1_1_8": (1, 1, 8), "binary": (1, 0, 0), "strong": (0, 1, 0), "weak": (0, 0, 1)}

@@ -2,10 +2,11 @@ import pytest
 import torch
 
 from kdlight.data.base.batch import Batch
-from kdlight.losses.cakd import cakd_divergences, cakd_loss
+from kdlight.losses.cakd import cakd_loss
 from kdlight.losses.dkd import dkd_loss
 from kdlight.losses.gdkd import gdkd_loss
 from kdlight.losses.kd import kd_loss
+from kdlight.losses.parts.decoupling import cakd_divergences
 from kdlight.losses.parts.masks import target_mask, top_mask
 from kdlight.methods.cakd import CAKD
 from kdlight.models.activations import Activations

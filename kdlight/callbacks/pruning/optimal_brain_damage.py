@@ -10,11 +10,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from kdlight.callbacks.pruning.second_derivatives import hessian_diagonal
-from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.of_trainer import image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 
 ACCURACY = "val/accuracy"
+
+NEED = "OptimalBrainDamage measures the loss on training images"
 
 
 class OptimalBrainDamage(Callback):
@@ -87,7 +89,7 @@ class OptimalBrainDamage(Callback):
         Raises:
             UserError: If the data are not kdlight's, or nothing is held out to see the accuracy fall.
         """
-        data = _data(trainer)
+        data = image_data(trainer, NEED)
         if self.max_drop is not None and data.val_size == 0:
             raise UserError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; hold images out")
 
@@ -136,9 +138,10 @@ class OptimalBrainDamage(Callback):
 
     def _delete(self, trainer: Trainer, learner: LightningModule) -> dict[str, Tensor]:
         assert isinstance(learner, Learner)
+        data = image_data(trainer, NEED)
         batches = [
             (batch.images.to(learner.device), batch.target.to(learner.device))
-            for batch in _data(trainer).probe_batches("train", self.samples)
+            for batch in data.probe_batches("train", self.samples)
         ]
         weights = {name: weight for name, weight in learner.student.named_parameters() if weight.ndim > 1}
         derivatives = hessian_diagonal(learner.student, batches)
@@ -160,13 +163,6 @@ class OptimalBrainDamage(Callback):
 
     def _count(self) -> int:
         return sum(mask.numel() for mask in self.kept.values())
-
-
-def _data(trainer: Trainer) -> ImageDataModule:
-    data = getattr(trainer, "datamodule", None)
-    if not isinstance(data, ImageDataModule):
-        raise UserError(f"OptimalBrainDamage takes its images from a kdlight data module, got {type(data).__name__}")
-    return data
 
 
 def lowest_removed(saliencies: dict[str, Tensor], number: int) -> dict[str, Tensor]:

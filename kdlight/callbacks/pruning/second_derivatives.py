@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from kdlight.errors import UserError
+from kdlight.models.evaluating import evaluating
 
 # Outputs are inputs, or sums of inputs, or 0: squaring such coefficients changes nothing.
 SELECTING = {
@@ -44,20 +45,17 @@ def hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]])
     Raises:
         UserError: If the model computes something that there is no rule for.
     """
-    modes = {module: module.training for module in model.modules()}
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     parameters = dict(model.named_parameters())
     totals = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     count = sum(int((target >= 0).sum()) for _, target in batches)
-    model.eval().requires_grad_(True)
+    model.requires_grad_(True)
     try:
-        with torch.enable_grad():
+        with evaluating(model), torch.enable_grad():
             for images, target in batches:
                 for total, derivative in zip(totals.values(), _of_batch(model, images, target, count), strict=True):
                     total += derivative
     finally:
-        for module, training in modes.items():
-            module.training = training
         for parameter in frozen:
             parameter.requires_grad_(False)
     return totals

@@ -1,6 +1,5 @@
 """Augmentation and normalisation of whole batches on the device."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from kdlight.data.views.crops import normalize
 from kdlight.data.views.epoch import EpochViews
 from kdlight.data.views.kinds import PaddedCrops, Views, apply_views
 from kdlight.errors import UserError
+from kdlight.processes import run_seed
 
 
 class AugmentedDataModule(Recorded, LightningDataModule):
@@ -169,4 +169,4 @@ class AugmentedDataModule(Recorded, LightningDataModule):
 
     @property
     def _seed(self) -> int:
-        return self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+        return self.seed if self.seed is not None else run_seed()

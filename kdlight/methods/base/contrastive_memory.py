@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kdlight.errors import UserError
 from kdlight.losses.crd import crd_log_normalizer, crd_memory_rows, crd_similarities
+from kdlight.processes import gather_tensor
 from kdlight.streams import seeded_generator
 
 LARGE = 2**62  # of which the remainder of a division by a number of samples is all but uniform
@@ -129,16 +130,7 @@ class ContrastiveMemory(nn.Module):
             student: (batch, dim), unit norm.
             teacher: (batch, dim), unit norm.
         """
-        index = _gathered(index)
+        index = gather_tensor(index)
         for rows, embedding in ((self.student, student), (self.teacher, teacher)):
-            moved = crd_memory_rows(rows[index], _gathered(embedding), momentum=self.momentum)
+            moved = crd_memory_rows(rows[index], gather_tensor(embedding), momentum=self.momentum)
             rows.index_copy_(0, index, moved.to(rows.dtype))
-
-
-def _gathered(values: Tensor) -> Tensor:
-    """The values (batch, ...) of all processes, whose batches are of one size."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return values
-    parts = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather(parts, values.contiguous())
-    return torch.cat(parts)

@@ -12,7 +12,7 @@ from torch import Tensor
 from kdlight.caching.builder import Lesson
 from kdlight.caching.teacher_cache import CachedTeacher, TeacherCache, opened
 from kdlight.data.base.batch import Batch
-from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.of_trainer import image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner, LearnerArguments
 from kdlight.models.activations import Activations
@@ -194,12 +194,7 @@ class Distiller(Learner):
         self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves the module's own parameters alone
         if self.teacher_cache is None:
             return
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, ImageDataModule):
-            raise UserError(
-                f"teacher_cache replays the views of a kdlight data module, got {type(data).__name__}; pass one as "
-                "datamodule, or leave teacher_cache out"
-            )
+        data = image_data(self.trainer, "teacher_cache replays the views of the data")
         self._cached = opened(self.teacher_cache, self.teacher, data, self.lesson(), self.trainer)
         self._cache_fits = False
         if data.augment:

@@ -3,7 +3,6 @@
 __all__ = ["Learner"]
 
 import inspect
-import os
 from abc import ABC, abstractmethod
 from typing import Any, TypedDict
 
@@ -23,6 +22,7 @@ from kdlight.errors import UserError
 from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
+from kdlight.processes import run_seed, several
 from kdlight.streams import derived_seed
 
 UNLABELLED = -1
@@ -167,7 +167,7 @@ class Learner(Recorded, LightningModule, ABC):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step: its randomness depends on seed, rank, epoch and step alone, so a resumed run repeats it."""
-        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        seed = run_seed()
         drawn = derived_seed(seed, self.global_rank, self.current_epoch, batch_idx, 0, 1)
         # `torch.manual_seed` would ask for every kind of accelerator in every step.
         torch.default_generator.manual_seed(drawn)
@@ -203,7 +203,7 @@ class Learner(Recorded, LightningModule, ABC):
         collective operation beside that would never end.
         """
         validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
-        if validated and torch.distributed.is_available() and torch.distributed.is_initialized():
+        if validated and several():
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, 0)
 

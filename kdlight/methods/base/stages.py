@@ -11,6 +11,7 @@ from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.methods.base.distiller import Distiller
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.models.evaluating import evaluating
 
 
 class StagePair(NamedTuple):
@@ -20,6 +21,11 @@ class StagePair(NamedTuple):
     teacher: int
     student_shape: torch.Size
     teacher_shape: torch.Size
+
+    @property
+    def name(self) -> str:
+        """The student's stage as logs name it, counted from 1."""
+        return f"stage{self.student + 1}"
 
     def maps(self, student: Activations, teacher: Activations) -> tuple[Tensor, Tensor]:
         """The pair's feature maps (batch, channels, height, width), the larger average-pooled to the smaller."""
@@ -62,11 +68,8 @@ def stage_pairs(method: Distiller, stages: Sequence[int] | None = None) -> list[
 def trial(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
     """What a model computes on two blank images, so that a method's own modules are sized without a table of widths."""
     parameter = next(model.parameters())
-    training = model.training
-    with torch.no_grad():
-        computed = model.eval().activations(parameter.new_zeros(2, *image_shape))
-    model.train(training)
-    return computed
+    with evaluating(model):
+        return model.activations(parameter.new_zeros(2, *image_shape))
 
 
 def bottleneck_filter(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -1,0 +1,20 @@
+"""Evaluation mode for a moment."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode without a graph; afterwards every submodule is in the mode it was in."""
+    modes = {inner: inner.training for inner in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for inner, training in modes.items():
+            inner.training = training
