@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from kdlight.errors import UserError
 
@@ -14,6 +15,26 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 class DiskFullError(UserError, OSError):
     """There is no space for a file of a run."""
+
+
+def with_home(value: Any) -> Any:
+    """Write the home folder for the ``~`` that a path begins with, in all of a configuration.
+
+    Args:
+        value: Text, or lists and mappings with text in them, which are changed in place. Text that begins with ``~`` is
+            a path; other values stay.
+    """
+    if isinstance(value, str):
+        return os.path.expanduser(value)
+    items = enumerate(value) if isinstance(value, list) else value.items() if hasattr(value, "items") else ()
+    for key, item in list(items):
+        value[key] = with_home(item)
+    return value
+
+
+def given_path(text: str) -> Path:
+    """The path that an option of a command names; ``~`` is the home folder, also where the shell left it."""
+    return Path(with_home(text))
 
 
 @contextmanager

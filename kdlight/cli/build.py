@@ -14,12 +14,50 @@ from kdlight.cli.imports import nearest
 from kdlight.cli.parse_errors import readable
 from kdlight.cli.parser import Parser, teacher_holders
 from kdlight.errors import MissingFileError, UserError
+from kdlight.files import with_home
 from kdlight.methods.base.learner import Learner
+from kdlight.runs.changes import require_unchanged, same_limits
+from kdlight.runs.claim import Claim
 from kdlight.runs.experiment import Experiment
-from kdlight.runs.folder import RunFolder, command_for, default_folder, latest, next_free
+from kdlight.runs.folder import RunFolder, command_for, default_folder, folder_of, latest
 
 CONFIG_FLAGS = ("-c", "--config")
 NAMED_CHECKPOINTS = ("last", "best")
+AUTO = "auto"
+
+
+class RunHasEndedError(SystemExit):
+    """There is nothing left to do in a run; the command ends with exit code 0.
+
+    Attributes:
+        folder: The run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(0)
+        self.folder = folder
+
+
+class Place(NamedTuple):
+    """Where a command works.
+
+    Attributes:
+        folder: The run.
+        checkpoint: The path of the checkpoint that is continued from, or measured.
+        automatic: Whether a run is started, continued or left alone, whichever fits.
+        existing: Whether the folder is that of a run to continue; else a fit makes one.
+    """
+
+    folder: RunFolder
+    checkpoint: str | None
+    automatic: bool
+    existing: bool
+
+    def claim(self) -> Claim:
+        """Take the folder for a fit."""
+        if self.automatic:
+            return Claim.of_named(self.folder)
+        return Claim.of_existing(self.folder) if self.existing else Claim.of_new(self.folder.path)
 
 
 class Parsed(NamedTuple):
@@ -36,8 +74,10 @@ class Parsed(NamedTuple):
     files: list[str]
 
     def yaml(self) -> str:
-        """The configuration as a file that runs again."""
-        text: str = self.parser.dump(self.config, skip_unset=False)
+        """The configuration as a file that starts a run anew, wherever this one continues from."""
+        config = self.config.clone()
+        config.ckpt_path, config.resume_changed = None, False
+        text: str = self.parser.dump(config, skip_unset=False)
         return text
 
 
@@ -53,7 +93,18 @@ def run_parser(command: str) -> Parser:
     parser.add_argument(
         "--seed_everything", type=bool | int, default=0, help="seed of weights, shuffling and augmentation"
     )
-    parser.add_argument("--ckpt_path", type=str | None, help="a checkpoint's path, or last or best: that of the run")
+    parser.add_argument(
+        "--ckpt_path",
+        type=str | None,
+        help="a checkpoint's path, or last or best: that of the run; auto: start a run, continue it, or leave it "
+        "alone if it has ended",
+    )
+    parser.add_argument(
+        "--resume_changed",
+        type=bool,
+        default=False,
+        help="continue from --ckpt_path although the configuration differs from the run's",
+    )
     parser.add_lightning_class_args(Trainer, "trainer")
     parser.add_lightning_class_args(Learner, "model", subclass_mode=True)
     parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
@@ -84,28 +135,59 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     return Parsed(parser, config, files)
 
 
-def build_experiment(command: str, arguments: Sequence[str]) -> Experiment:
+def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = False) -> Experiment:
     """Build what the options of ``kdlight fit|validate|test|predict`` describe.
 
     The run's folder and checkpoint are looked for first, so that a missing one is said before anything is built.
 
+    Args:
+        command: The command.
+        arguments: Its options.
+        claim: Take the run's folder, which the experiment's fit gives back.
+
     Raises:
         UserError: If an option is wrong, or a checkpoint is missing.
+        RunHasEndedError: If ``--ckpt_path auto`` finds nothing left to do.
     """
     parsed = parse(command, arguments)
     config = parsed.config
-    folder = _place(command, config, parsed.files)
-    config.seed_everything = _seed(config.seed_everything)
-    text = parsed.yaml()
-    built = parsed.parser.instantiate(config)
+    place = _place(command, config, parsed.files)
+    if command == "fit" and place.checkpoint is not None:
+        _compare(parsed, place)
+    claimed = place.claim() if claim else None
+    try:
+        folder = claimed.folder if claimed else place.folder
+        config.ckpt_path = place.checkpoint
+        config.trainer.default_root_dir = str(folder.path)
+        _place_loggers(config.trainer.logger, folder)
+        config.seed_everything = _seed(config.seed_everything)
+        text = parsed.yaml()
+        built = parsed.parser.instantiate(config)
+    except BaseException:
+        if claimed:
+            claimed.release()
+        raise
     return Experiment(
         method=built.model,
         data=built.data,
         folder=folder,
         options=built.trainer.as_dict(),
         config=text,
-        checkpoint=config.ckpt_path,
+        checkpoint=place.checkpoint,
+        claim=claimed,
     )
+
+
+def _compare(parsed: Parsed, place: Place) -> None:
+    """Refuse to continue with another configuration; end here where there is nothing left to do."""
+    run = folder_of(Path(str(place.checkpoint)))
+    if run is None:
+        return
+    before, now = run.config.read_text(encoding="utf-8"), parsed.yaml()
+    require_unchanged(before, now, str(run.path), on_purpose=parsed.config.resume_changed)
+    if place.automatic and run.has_ended() and same_limits(before, now):
+        rank_zero_info(f"{run.path} is finished; to train on, raise --trainer.max_epochs")
+        raise RunHasEndedError(run)
 
 
 def _seed(wanted: bool | int) -> int | bool:
@@ -115,20 +197,23 @@ def _seed(wanted: bool | int) -> int | bool:
     return seed_everything(None if wanted is True else wanted, workers=True)
 
 
-def _place(command: str, config: Namespace, files: list[str]) -> RunFolder:
-    """Find the run's folder and its checkpoint, and write both into the configuration."""
+def _place(command: str, config: Namespace, files: list[str]) -> Place:
+    """Find the run's folder and its checkpoint."""
     fitting = command == "fit"
     root = config.trainer.default_root_dir
     base = Path(root) if root else default_folder(files)
-    checkpoint = config.ckpt_path
-    if fitting and checkpoint is None:
-        folder = next_free(base)
-    else:  # a folder that was named is meant, whatever stands beside it
+    checkpoint, folder = config.ckpt_path, None
+    automatic = fitting and checkpoint == AUTO
+    if automatic:
+        folder = RunFolder(base) if root else latest(base, "last")
+        checkpoint = str(folder.checkpoint("last")) if folder.checkpoint("last").is_file() else None
+    elif checkpoint in NAMED_CHECKPOINTS or not (fitting or checkpoint):
+        # A folder that was named is meant, whatever stands beside it.
         folder = RunFolder(base) if root else latest(base, checkpoint or "last")
-    if checkpoint in NAMED_CHECKPOINTS:
-        checkpoint = str(folder.checkpoint(checkpoint))
+        checkpoint = checkpoint and str(folder.checkpoint(checkpoint))
     if checkpoint is not None:
         require_file(checkpoint, "leave --ckpt_path out to start a run" if fitting else "train first: kdlight fit")
+        folder = folder or _folder_for(Path(checkpoint), base if root else None, fitting)
         if not fitting:
             rank_zero_info(f"measuring {checkpoint}")
     elif not fitting and config.model.init_args.get("student_weights") is None:
@@ -140,10 +225,15 @@ def _place(command: str, config: Namespace, files: list[str]) -> RunFolder:
         if holder.get("teacher_weights") is not None:
             made_by = command_for(holder.teacher_weights)
             require_file(holder.teacher_weights, f"make it: {made_by}" if made_by else "give the teacher's weights")
-    config.ckpt_path = checkpoint
-    config.trainer.default_root_dir = str(folder.path)
-    _place_loggers(config.trainer.logger, folder)
-    return folder
+    return Place(folder or RunFolder(base), checkpoint, automatic, folder is not None)
+
+
+def _folder_for(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolder | None:
+    """The folder in which a checkpoint given by its path is continued, or measured; None: a new one."""
+    if named is None:
+        return folder_of(checkpoint)
+    same = checkpoint.resolve().parent == RunFolder(named.resolve()).checkpoints
+    return RunFolder(named) if same or not fitting else None
 
 
 def require_file(path: str, remedy: str) -> None:
@@ -177,4 +267,4 @@ def split_configs(options: Sequence[str]) -> tuple[list[str], list[str]]:
             if file is None:
                 raise UserError(f"{option}: expected a YAML file behind it, got nothing")
             files.append(file)
-    return files, others
+    return [with_home(file) for file in files], others

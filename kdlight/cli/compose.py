@@ -23,6 +23,7 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_info
 
 from kdlight.errors import MissingFileError, UserError
+from kdlight.files import with_home
 
 Fragments = Sequence[Any]
 SUFFIXES = (".yaml", ".yml")
@@ -115,13 +116,13 @@ def _parts(file: Path, pointing: tuple[Path, ...]) -> list[Part]:
     if not isinstance(included, list):
         raise UserError(f"{file}: expected 'include' to be a list of YAML files, got {included!r}")
     pointing = (*pointing, file.resolve())
-    below = [part for name in included for part in _parts(file.parent / name, pointing)]
+    below = [part for name in included for part in _parts(file.parent / with_home(name), pointing)]
     return [*below, Part(file, {key: _resolve(value, key, file, pointing) for key, value in content.items()})]
 
 
 def _resolve(value: Any, key: str, file: Path, pointing: tuple[Path, ...]) -> Any:
     if isinstance(value, str) and value.endswith(SUFFIXES):
-        target = file.parent / value
+        target = file.parent / with_home(value)
         content = _merged(_parts(target, pointing))
         return content[key] if list(content) == [key] else content
     if isinstance(value, dict):

@@ -10,12 +10,13 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, seed_everything
 
 from kdlight.arguments import describe, has_unknown
-from kdlight.cli.build import build_experiment, require_file, run_parser
+from kdlight.cli.build import RunHasEndedError, build_experiment, require_file, run_parser
 from kdlight.cli.messages import without_noise
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
+from kdlight.runs.claim import Claim
 from kdlight.runs.experiment import Experiment
-from kdlight.runs.folder import RUNS, RunFolder, next_free
+from kdlight.runs.folder import RUNS, RunFolder
 from kdlight.workbench.finished import Run
 
 RESUME = "the same call and ckpt_path='last'"
@@ -75,7 +76,8 @@ def fit(
             have theirs already. None: that of the configuration, or 0.
         folder: Where the run keeps its files; none: ``runs/`` and the configuration's or the method's name. A folder
             that exists is never overwritten, the run gets a numbered neighbour.
-        ckpt_path: "last", "best" or a path: continue from this checkpoint of the run.
+        ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. With a configuration also
+            "auto": start a run, continue it, or leave it alone if it has ended.
         trainer: Further arguments of Lightning's `Trainer`, such as ``max_epochs``.
 
     Raises:
@@ -89,7 +91,10 @@ def fit(
         else:
             if not isinstance(changes, Mapping | None):
                 raise UserError(f"changes: expected values by their dotted names, got {type(changes).__name__}")
-            built = _of_files(experiment, changes or {}, seed, folder, ckpt_path, trainer)
+            try:
+                built = _of_files(experiment, changes or {}, seed, folder, ckpt_path, trainer)
+            except RunHasEndedError as ended:
+                return Run(ended.folder.path)
         built.resume = RESUME
         built.fit()
     return Run(built.folder.path)
@@ -109,7 +114,7 @@ def _of_files(
     values |= {name: value for name, value in named.items() if value is not None}
     options = [f"--config={file}" for file in files]
     options += [f"--{name}={_written(name, value)}" for name, value in values.items()]
-    built = build_experiment("fit", options)
+    built = build_experiment("fit", options, claim=True)
     built.command = " ".join(["kdlight fit", *options])
     return built
 
@@ -139,11 +144,13 @@ def _of_objects(
             "kdlight.fit(method, kdlight.data.DigitsDataModule(), max_epochs=10)"
         )
     base = Path(folder) if folder is not None else Path(RUNS, type(method).__name__.lower())
-    place = next_free(base) if ckpt_path is None else RunFolder(base)
+    place = RunFolder(base)
     if ckpt_path in ("last", "best"):
         ckpt_path = place.checkpoint(str(ckpt_path))
     if ckpt_path is not None:
         require_file(str(ckpt_path), "leave ckpt_path out to start a run")
+    claim = Claim.of_new(base) if ckpt_path is None else Claim.of_existing(place)
+    place = claim.folder
     described = {
         "seed_everything": seed_everything(seed or 0, workers=True),
         "trainer": {**describe(trainer), "default_root_dir": str(place.path)},
@@ -159,6 +166,7 @@ def _of_objects(
         config=_resolved(described),
         checkpoint=described["ckpt_path"],
         command=f"kdlight.fit({type(method).__name__}(…), {type(data).__name__}(…), …)",
+        claim=claim,
     )
 
 

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from kdlight.cli.imports import imported
 from kdlight.cli.objects import data_facts
+from kdlight.files import with_home
 from kdlight.models.weights import num_classes_of, read_state_dict
 
 
@@ -21,7 +22,8 @@ class Parser(LightningArgumentParser):
     """
 
     def validate(self, cfg: Namespace, *args: Any, **kwargs: Any) -> None:
-        """Fill, then validate."""
+        """Write the home folder for ``~``, fill, then validate."""
+        with_home(cfg)
         whole = cfg.get(cfg.get("subcommand") or "") or cfg
         if isinstance(whole.get("data"), Namespace) and isinstance(whole.get("model"), Namespace):
             flow(whole)

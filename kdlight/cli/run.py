@@ -12,7 +12,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run one of the four commands."""
     quiet()
     command, *options = arguments
-    built = build_experiment(command, options)
+    built = build_experiment(command, options, claim=command == "fit")
     if command == "fit":
         built.command = " ".join(["kdlight", *sys.argv[1:]])
         built.fit()

@@ -11,6 +11,7 @@ from kdlight.caching.teacher_cache import TeacherCache
 from kdlight.errors import UserError
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner
+from kdlight.runs.claim import Claim
 from kdlight.runs.fit import equip, fit_and_test
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.stops import Stops
@@ -36,6 +37,7 @@ class Experiment:
         config: The resolved configuration as YAML, which the run keeps as ``config.yaml``.
         checkpoint: Path of the checkpoint that a fit continues from, or that is measured; None: none.
         command: What the user called, which the run keeps in ``result.json``.
+        claim: The right to write into the folder, which a fit gives back when it ends.
         resume: How the user continues a stopped run, for the message of a stop.
     """
 
@@ -46,6 +48,7 @@ class Experiment:
     config: str = ""
     checkpoint: str | None = None
     command: str = ""
+    claim: Claim | None = None
     resume: str = "the same command and --ckpt_path last"
 
     def trainer(self, **changed: Any) -> Trainer:
@@ -66,6 +69,13 @@ class Experiment:
         Raises:
             KeyboardInterrupt: If Ctrl-C stopped the run; its position is kept, and a line says how to continue.
         """
+        try:
+            self._fit()
+        finally:
+            if self.claim is not None:
+                self.claim.release()
+
+    def _fit(self) -> None:
         trainer = self.trainer()
         try:
             fit_and_test(trainer, self.method, self.data, self.folder, ckpt_path=self.checkpoint, command=self.command)

@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Callback, LightningDataModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 
@@ -15,6 +15,7 @@ from kdlight.runs.metrics_csv import MetricsCSV
 from kdlight.runs.nonfinite import NonFiniteStop
 from kdlight.runs.record import RunRecord
 from kdlight.runs.result import Result
+from kdlight.runs.selection import RunCheckpoint
 from kdlight.runs.stops import Stops
 
 SELECTED_BY = "val/accuracy"
@@ -25,9 +26,8 @@ def run_callbacks(folder: RunFolder, data: LightningDataModule, metrics: Metrics
 
     Without a validation split nothing is selected, and there is no ``best.ckpt``.
     """
-    options: dict[str, Any] = {"dirpath": folder.checkpoints, "enable_version_counter": False}
-    last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **options)
-    best = ModelCheckpoint(filename="best", monitor=SELECTED_BY, mode="max", **options)
+    last = RunCheckpoint(folder, "last", save_on_train_epoch_end=True)
+    best = RunCheckpoint(folder, "best", monitor=SELECTED_BY, mode="max")
     validated = getattr(data, "val_size", 1) != 0
     instruments = [RunRecord(folder, metrics, config), NonFiniteStop(folder), Stops(folder)]
     return [*instruments, *([best] if validated else []), last]

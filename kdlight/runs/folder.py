@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,10 @@ class RunFolder(NamedTuple):
     def config(self) -> Path:
         """The resolved configuration."""
         return self.path / "config.yaml"
+
+    def earlier_config(self, number: int) -> Path:
+        """The configuration before the number-th change that a run went on with."""
+        return self.path / f"config.{number}.yaml"
 
     @property
     def metrics(self) -> Path:
@@ -52,6 +57,10 @@ class RunFolder(NamedTuple):
     def checkpoint(self, name: str) -> Path:
         """The checkpoint called "last" or "best"."""
         return self.checkpoints / f"{name}.ckpt"
+
+    def has_ended(self) -> bool:
+        """Whether the run came to its end after it was last started: a start writes the configuration anew."""
+        return self.result.is_file() and self.result.stat().st_mtime_ns >= self.config.stat().st_mtime_ns
 
     def read_metrics(self) -> dict[int, dict[str, float]]:
         """The rows of ``metrics.csv`` by epoch; a metric that an epoch lacks is absent."""
@@ -102,12 +111,10 @@ def command_for(checkpoint: str) -> str | None:
     return f"kdlight fit --config {Path(CONFIGS, *parts[:-2])}.yaml"
 
 
-def next_free(base: Path) -> RunFolder:
-    """The first of ``base``, ``base-2``, ``base-3`` … that does not exist: no run overwrites another."""
-    number = 1
-    while _numbered(base, number).exists():
-        number += 1
-    return RunFolder(_numbered(base, number))
+def folder_of(checkpoint: Path) -> RunFolder | None:
+    """The run that a checkpoint lies in; None for a file that lies elsewhere."""
+    folder = RunFolder(checkpoint.parent.parent)
+    return folder if checkpoint.parent == folder.checkpoints and folder.config.is_file() else None
 
 
 def latest(base: Path, checkpoint: str) -> RunFolder:
@@ -115,14 +122,14 @@ def latest(base: Path, checkpoint: str) -> RunFolder:
 
     A start that was refused, or stopped before its first checkpoint, leaves a folder without one.
     """
-    newest, number = RunFolder(base), 1
-    while _numbered(base, number).is_dir():
-        folder = RunFolder(_numbered(base, number))
-        if folder.checkpoint(checkpoint).is_file():
-            newest = folder
-        number += 1
-    return newest
+    pattern = re.compile(rf"{re.escape(base.name)}(?:-(\d+))?")
+    found = [(int(match[1] or 1), path) for path in base.parent.glob("*") if (match := pattern.fullmatch(path.name))]
+    for _, path in sorted(found, reverse=True):
+        if RunFolder(path).checkpoint(checkpoint).is_file():
+            return RunFolder(path)
+    return RunFolder(base)
 
 
-def _numbered(base: Path, number: int) -> Path:
+def numbered(base: Path, number: int) -> Path:
+    """The neighbours of a folder: ``base``, ``base-2``, ``base-3`` …."""
     return base if number == 1 else base.with_name(f"{base.name}-{number}")

@@ -1,5 +1,6 @@
 """The instrument that every run has: its configuration, throughput, resumed log, an untrained teacher's weights."""
 
+import itertools
 import time
 from typing import Any
 
@@ -104,12 +105,22 @@ class RunRecord(Callback):
             self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
             for folder in (self.folder.path, self.folder.checkpoints):
                 remove_drafts(folder)
-            with replacing(self.folder.config) as draft:
-                draft.write_text(self.config, encoding="utf-8")
+            self._write_config()
             if isinstance(pl_module, Distiller) and pl_module.keeps_teacher:
                 tensors = pl_module.teacher.model.state_dict()
                 with replacing(self.folder.teacher) as draft:
                     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
+
+    def _write_config(self) -> None:
+        """Write the configuration; one that the run had before and that differs is kept beside it."""
+        before = self.folder.config.read_text(encoding="utf-8") if self.folder.config.is_file() else self.config
+        if before != self.config:
+            numbers = itertools.count(1)
+            kept = next(file for file in map(self.folder.earlier_config, numbers) if not file.exists())
+            with replacing(kept) as draft:
+                draft.write_text(before, encoding="utf-8")
+        with replacing(self.folder.config) as draft:
+            draft.write_text(self.config, encoding="utf-8")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the sums of an epoch that the checkpoint stands inside.

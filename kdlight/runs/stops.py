@@ -53,7 +53,8 @@ class Stops(Callback):
             threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over from Lightning."""
+        """Take the signals over from Lightning; the first process knows which folder is the run's."""
+        self.folder = trainer.strategy.broadcast(self.folder)
         self._saved = time.monotonic()
         if trainer.world_size > 1:
             self._group = torch.distributed.new_group(backend="gloo")

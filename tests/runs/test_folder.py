@@ -1,6 +1,8 @@
 """Which folder a run goes on in."""
 
-from kdlight.runs.folder import RunFolder, latest, next_free
+from pathlib import Path
+
+from kdlight.runs.folder import RunFolder, folder_of, latest
 
 
 def saved(path, *names):
@@ -14,7 +16,18 @@ def test_the_newest_run_with_the_checkpoint_is_gone_on_with(tmp_path):
     assert latest(base, "last").path == base
     saved(base, "last", "best")
     saved(tmp_path / "kd-2", "last")
+    saved(tmp_path / "kd-old", "last")
     (tmp_path / "kd-3/checkpoints").mkdir(parents=True)
     assert latest(base, "last").path == tmp_path / "kd-2"
     assert latest(base, "best").path == base
-    assert next_free(base).path == tmp_path / "kd-4"
+    saved(tmp_path / "kd-10", "last")  # the runs between were removed
+    assert latest(base, "last").path == tmp_path / "kd-10"
+
+
+def test_the_run_of_a_checkpoint(tmp_path):
+    saved(tmp_path / "kd", "last")
+    checkpoint = RunFolder(tmp_path / "kd").checkpoint("last")
+    assert folder_of(checkpoint) is None
+    RunFolder(tmp_path / "kd").config.touch()
+    assert folder_of(checkpoint) == RunFolder(tmp_path / "kd")
+    assert folder_of(Path("weights/last.ckpt")) is None

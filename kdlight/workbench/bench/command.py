@@ -22,6 +22,7 @@ from rich.progress import Progress
 
 from kdlight.cli.messages import quiet
 from kdlight.errors import UserError
+from kdlight.files import given_path
 from kdlight.methods.base.distiller import Distiller
 from kdlight.workbench.bench.bare_loop import BareLoop, Recipe, random_images
 from kdlight.workbench.bench.report import BARE, Timed, circumstances, print_report, report
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="of a turn; 5 on a CPU, 50 on a GPU")
     parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
     parser.add_argument("--repeat", type=int, default=20, metavar="N", help="turns; their median is shown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
     parser.add_argument(
         "--against", metavar="OPTIONS", help="also time the configuration with these options of fit; repeatable"
     )

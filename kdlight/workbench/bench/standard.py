@@ -7,7 +7,6 @@ are random unless a folder with CIFAR-100 is named, and the teachers untrained: 
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kdlight.cli.messages import quiet, report_errors
+from kdlight.files import given_path
 from kdlight.workbench.bench.command import GIVEN, measure, workplace, write_json
 from kdlight.workbench.bench.data_path import time_data_path
 from kdlight.workbench.bench.random_images import RandomImages
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print everything."""
     parser = argparse.ArgumentParser("make bench", description=__doc__, allow_abbrev=False)
     parser.add_argument("--data_dir", metavar="DIR", help="folder with CIFAR-100; random images by default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
     options = parser.parse_args(arguments)
     quiet()
     console = Console()

@@ -11,15 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from kdlight.errors import UserError
+from kdlight.files import given_path
 from kdlight.runs.folder import RunFolder
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("kdlight compare", description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument("runs", nargs="+", type=given_path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest stage by default")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="save the PID over the epochs as a picture")
+    parser.add_argument("--plot", type=given_path, metavar="FILE", help="save the PID over the epochs as a picture")
     options = parser.parse_args(arguments[1:])
     compare([RunFolder(path) for path in options.runs], options.stage, options.plot)
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import yaml
 
 from kdlight.errors import MissingFileError, UserError
+from kdlight.files import given_path
 from kdlight.information.atoms import estimated_atoms
 from kdlight.information.discretizer import Discretizer
 from kdlight.information.histogram import joint_histogram
@@ -45,12 +46,14 @@ def main(arguments: Sequence[str]) -> None:
     )
     arrays = parser.add_argument_group("arrays")
     for name in ("first", "second", "target"):
-        arrays.add_argument(f"--{name}", type=Path, metavar="FILE.npy")
+        arrays.add_argument(f"--{name}", type=given_path, metavar="FILE.npy")
     networks = parser.add_argument_group("networks")
-    networks.add_argument("--student", type=Path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    networks.add_argument(
+        "--student", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it"
+    )
     networks.add_argument(
         "--teacher",
-        type=Path,
+        type=given_path,
         metavar="RUN",
         help="likewise, or other weights for the teacher of the student's run; its own by default",
     )
@@ -64,8 +67,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--components", type=int, default=10, metavar="N", help="principal components before that")
     parser.add_argument("--seed", type=int, default=0, help="of the clustering and the resampling")
     parser.add_argument("--tolerance", type=float, default=1e-6, metavar="BITS", help="of the decomposition")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="save a picture; its suffix says the format")
+    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--plot", type=given_path, metavar="FILE", help="save a picture; its suffix says the format")
     options, others = parser.parse_known_args(arguments[1:])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")

@@ -9,10 +9,10 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from kdlight.files import given_path
 from kdlight.information.entropies import Array
 from kdlight.workbench.pid_study.estimates import ATOMS, estimated
 from kdlight.workbench.pid_study.joints import classifiers, clusters, peaked, sparse
@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="sizes of a sample"
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw bias and deviation against samples and bins")
+    parser.add_argument(
+        "--plot", type=given_path, metavar="FILE", help="draw bias and deviation against samples and bins"
+    )
     options = parser.parse_args(arguments)
     if options.repetitions < 8 or min(options.samples) < 4:
         print("pid_study: expected at least 8 repetitions and 4 samples", file=sys.stderr)

@@ -1,0 +1,101 @@
+"""What of a configuration may change when a run goes on, and what is said about the rest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from kdlight.errors import UserError
+
+# Where and how long a run computes and what it shows, not what it computes; a name stands for all that is below it.
+# Weights may lie elsewhere by now: a teacher is known by the sha256 that the checkpoint holds. The precision is not
+# among these, because accuracies of runs are compared at equal precision.
+MAY_CHANGE = (
+    *("ckpt_path", "weights_only", "resume_changed", "optimizer", "lr_scheduler"),
+    *(f"trainer.{name}" for name in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")),
+    *(f"trainer.{name}" for name in ("accelerator", "devices", "num_nodes", "strategy", "plugins", "sync_batchnorm")),
+    *(f"trainer.{name}" for name in ("default_root_dir", "logger", "log_every_n_steps", "profiler", "barebones")),
+    *(f"trainer.{name}" for name in ("enable_progress_bar", "enable_model_summary", "enable_checkpointing")),
+    *(f"trainer.{name}" for name in ("num_sanity_val_steps", "limit_test_batches", "limit_predict_batches")),
+    *(f"trainer.{name}" for name in ("fast_dev_run", "detect_anomaly", "benchmark", "deterministic", "model_registry")),
+    *(f"data.init_args.{name}" for name in ("data_dir", "num_workers", "download")),
+    *(f"model.init_args.{name}" for name in ("teacher_weights", "student_weights", "teacher_cache.path")),
+    *(f"model.init_args.{name}" for name in ("compile", "channels_last")),
+)
+# A checkpoint brings these back as they were, so a change would be written down and have no effect.
+RESTORED = ("model.init_args.optimizer", "model.init_args.scheduler")
+LIMITS = ("max_epochs", "max_steps", "max_time")
+# Callbacks of Lightning that take part in training; its others, and PIDMonitor, only look on.
+LEARNING = ("Averaging", "Finetuning", "GradientAccumulationScheduler", "LambdaCallback", "Pruning")
+SHOWN = 4  # differences in a message
+
+
+def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> None:
+    """Compare the configuration that a run had with the one that it is to go on with.
+
+    Args:
+        before: The resolved configuration of the run, as YAML.
+        now: That of the start.
+        run: The run's folder, for the message.
+        on_purpose: Accept what differs, except what a checkpoint brings back as it was.
+
+    Raises:
+        UserError: If something differs that is not in `MAY_CHANGE`; the message has the names and both values.
+    """
+    found = differences(before, now)
+    restored = {key: values for key, values in found.items() if _below(key, RESTORED)}
+    if restored:
+        raise UserError(
+            f"{_listed(restored)} in {run}: a checkpoint brings optimizer and schedule back as they were; go on "
+            "without the change, or start a run from the trained weights: --model.student_weights PATH"
+        )
+    if found and not on_purpose:
+        raise UserError(
+            f"{_listed(found)} in {run}: expected the configuration that the run began with; leave --ckpt_path out to "
+            "start another run, or change this one on purpose: --resume_changed true"
+        )
+
+
+def differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
+    """The options that differ and may not change, with both values; of another class only its name."""
+    old, new = (_flat(yaml.safe_load(text)) for text in (before, now))
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in sorted({*old, *new}, key=lambda key: (key.count("."), key)):
+        values = old.get(key), new.get(key)
+        classes = [other.removesuffix("class_path") for other in found if other.endswith("class_path")]
+        if values[0] != values[1] and not _below(key, MAY_CHANGE) and not key.startswith(tuple(classes)):
+            found[key] = values
+    return found
+
+
+def same_limits(before: str, now: str) -> bool:
+    """Whether two configurations say alike how long to train."""
+    old, new = (yaml.safe_load(text)["trainer"] for text in (before, now))
+    return all(old.get(name) == new.get(name) for name in LIMITS)
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every value by its dotted name; callbacks that only look on are left out."""
+    if prefix == "trainer.callbacks.":
+        config = [callback for callback in (config if isinstance(config, list) else [config]) if _learns(callback)]
+    items = config.items() if isinstance(config, Mapping) else enumerate(config) if isinstance(config, list) else None
+    if items is None:
+        return {prefix.removesuffix("."): config}
+    return {name: value for key, item in items for name, value in _flat(item, f"{prefix}{key}.").items()}
+
+
+def _learns(callback: Any) -> bool:
+    path = callback.get("class_path", "") if isinstance(callback, Mapping) else ""
+    name = path.rpartition(".")[2]
+    of_lightning = path.startswith(("lightning.", "pytorch_lightning."))
+    watches = name == "PIDMonitor" or (of_lightning and not any(part in name for part in LEARNING))
+    return bool(path) and not watches
+
+
+def _below(key: str, names: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def _listed(found: Mapping[str, tuple[Any, Any]]) -> str:
+    said = [f"{key} was {old!r}, is {new!r}" for key, (old, new) in list(found.items())[:SHOWN]]
+    return ", ".join(said) + (f" and {len(found) - SHOWN} more differ" if len(found) > SHOWN else "")

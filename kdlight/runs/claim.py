@@ -1,0 +1,170 @@
+"""One run writes into a folder at a time: how a run takes its folder, and how it gives it back."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from kdlight.errors import UserError
+from kdlight.runs.folder import RunFolder, numbered
+
+LOCK = ".lock"
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+CLAIMED = "KDLIGHT_RUN_FOLDER"  # tells the processes that Lightning starts which folder the first one took
+
+
+class FolderInUseError(UserError):
+    """Another process trains in the folder."""
+
+
+class Claim:
+    """The right to write into a run's folder. Use it as a context manager, or call `release`.
+
+    The first process of a run holds a lock on a file in the folder. The lock belongs to the operating system, so it
+    ends with the process, however that ends. The other processes of the run write nothing; they learn the folder from
+    the first one, at the latest when training starts.
+
+    Attributes:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: RunFolder, lock: FileLock | None = None, made: Sequence[Path] = ()) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._made = made
+
+    @classmethod
+    def of_new(cls, base: Path) -> Self:
+        """Make the first of ``base``, ``base-2``, ``base-3`` … that does not exist: no run overwrites another.
+
+        Raises:
+            UserError: If no folder can be made there.
+        """
+        if not is_first_process():
+            return cls(RunFolder(Path(os.environ.get(CLAIMED, base))))
+        number = 1
+        while True:
+            path = numbered(base, number)
+            number += 1
+            made = _make(path)
+            lock = _locked(path) if made else None
+            if lock is not None:
+                os.environ[CLAIMED] = str(path)
+                return cls(RunFolder(path), lock, made)
+
+    @classmethod
+    def of_existing(cls, folder: RunFolder) -> Self:
+        """Take the folder of a run that ended.
+
+        Raises:
+            FolderInUseError: If the run is still going on.
+            UserError: If it is no folder that can be written to.
+        """
+        if not is_first_process():
+            return cls(folder)
+        lock = _locked(folder.path)
+        if lock is None:
+            raise FolderInUseError(
+                f"another process is training in {folder.path}: expected a run that has ended; let it end, or leave "
+                "--ckpt_path out to start a run of its own"
+            )
+        os.environ[CLAIMED] = str(folder.path)
+        return cls(folder, lock)
+
+    @classmethod
+    def of_named(cls, folder: RunFolder) -> Self:
+        """Take this folder and no neighbour: make it, or take over what a start left that was killed early.
+
+        Raises:
+            FolderInUseError: If another process trains in it.
+            UserError: If it can not be made, or holds something else than a run.
+        """
+        made = _make(folder.path) if is_first_process() else []
+        claim = cls.of_existing(folder)
+        if not made and not folder.config.is_file() and any(file.name != LOCK for file in folder.path.iterdir()):
+            claim.release()
+            raise UserError(f"{folder.path} holds no run: expected a run's folder or a path where there is nothing")
+        claim._made = made
+        return claim
+
+    def release(self) -> None:
+        """Let others write into the folder; one that was made for a run that did not begin is removed."""
+        if self._lock is None:
+            return
+        if self._made and not _begun(self.folder):
+            _remove(self.folder, self._made)
+        self._lock.release()
+        self._lock = None
+        os.environ.pop(CLAIMED, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one of its run that writes; the others have a rank above 0 in their environment."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
+
+
+def _make(path: Path) -> list[Path]:
+    """Make a folder and those above it; returns those that were made, the innermost first, none if it is there."""
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file: expected a folder for the run; name another path")
+    missing = [path, *(parent for parent in path.parents if not parent.exists())]
+    try:
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                return []
+            except FileNotFoundError:
+                if path.parent.exists():
+                    raise
+                continue  # a refused start beside this one has just removed the empty parent
+            return missing
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{path}: a run's folder cannot be made there ({reason}); name another with --trainer.default_root_dir"
+        ) from error
+
+
+def _locked(path: Path) -> FileLock | None:
+    """The lock of a folder, taken; None if another process has it."""
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    except OSError as error:
+        raise UserError(
+            f"{path / LOCK} cannot be locked ({error.strerror}): expected a run's folder that can be written to; "
+            "copy the run to another folder and name that one: --trainer.default_root_dir FOLDER"
+        ) from error
+    return lock
+
+
+def _begun(folder: RunFolder) -> bool:
+    """Whether a folder holds more than what is written before the first step."""
+    before = {folder.path / LOCK, folder.config, folder.teacher, folder.checkpoints}
+    return any(file not in before for file in folder.path.rglob("*"))
+
+
+def _remove(folder: RunFolder, made: Sequence[Path]) -> None:
+    with suppress(OSError):  # a folder that another run has put something into stays
+        if folder.checkpoints.is_dir():
+            folder.checkpoints.rmdir()
+        for file in (folder.config, folder.teacher, folder.path / LOCK):
+            file.unlink(missing_ok=True)
+        for path in made:
+            path.rmdir()
