@@ -22,10 +22,7 @@ setup: .venv/installed ## fill .venv with everything (quick when nothing changed
 
 demo: setup ## train a teacher on digits, distil from it, compare; a stopped demo goes on where it was
 	@for name in $(DEMO); do \
-		run=runs/digits/$$name; resume=; \
-		[ ! -f $$run/result.json ] || continue; \
-		if [ -f $$run/checkpoints/last.ckpt ]; then resume='--ckpt_path last'; else rm -rf $$run; fi; \
-		$(BIN)/kdlight fit --config configs/digits/$$name.yaml $$resume || exit 1; \
+		$(BIN)/kdlight fit --config configs/digits/$$name.yaml --ckpt_path auto || exit 1; \
 	done
 	$(BIN)/kdlight compare $(DEMO:%=runs/digits/%) --plot runs/digits/pid.png
 

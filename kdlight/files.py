@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from kdlight.errors import UserError
 
 PART = ".part"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READ_ONLY = errno.EROFS
 
 
 class DiskFullError(UserError, OSError):
@@ -47,7 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
         path: The file. Its folder exists.
 
     Raises:
-        DiskFullError: If there is no space, or less than the user may take.
+        DiskFullError: If there is no space, or less than the user may take, or the file system is read-only.
     """
     draft = path.with_name(path.name + PART)
     try:
@@ -55,14 +56,17 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(draft)
         os.replace(draft, path)
     except BaseException as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         cause = _full(error)
         if cause is None:
             raise
+        what = "the file system is read-only" if cause.errno == READ_ONLY else "disk is full"
         there = "the last whole one is still there" if path.exists() else "there was none before"
+        remedy = "name another folder" if cause.errno == READ_ONLY else "free space"
         raise DiskFullError(
-            f"disk is full: {path} was not written ({cause.strerror}), {there}; free space and go on with "
-            "--ckpt_path last"
+            f"{what}: {path} was not written ({cause.strerror}), {there}; {remedy} and "
+            f"{'go on with --ckpt_path last' if path.exists() and path.suffix == '.ckpt' else 'give the command again'}"
         ) from error
 
 
@@ -85,7 +89,7 @@ def _flush(path: Path) -> None:
 def _full(error: BaseException | None) -> OSError | None:
     """The error of a chain that says there is no space: torch's writer reports another one on top of it."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in (*FULL, READ_ONLY):
             return error
         error = error.__cause__ or error.__context__
     return None

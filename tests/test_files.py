@@ -1,12 +1,13 @@
 """Paths as they are given."""
 
+import errno
 from pathlib import Path
 
 import pytest
 from jsonargparse import Namespace
 
 from kdlight.__main__ import main
-from kdlight.files import given_path, with_home
+from kdlight.files import DiskFullError, given_path, replacing, with_home
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,3 +62,18 @@ def test_a_file_is_no_run(home, capsys):
         == 2
     )
     assert "/dev/null is a file: expected a folder for the run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EROFS, "read-only: .*table.csv .*name another folder"), (errno.ENOSPC, "full: .*table.csv .*free space")],
+)
+def test_a_file_that_can_not_be_written_is_named_and_the_advice_can_be_followed(number, said, tmp_path):
+    def write():
+        with replacing(tmp_path / "table.csv"):
+            raise OSError(number, "cannot")
+
+    with pytest.raises(DiskFullError, match=said) as raised:
+        write()
+    assert "--ckpt_path" not in str(raised.value), "there is nothing to go on from"
+    assert not list(tmp_path.iterdir())

@@ -19,11 +19,9 @@
 set -eu
 
 run=runs/slurm-$SLURM_JOB_ID
-resume=
-if [ -f "$run/checkpoints/last.ckpt" ]; then resume='--ckpt_path last'; else rm -rf "$run"; fi
 
 code=0
-srun --kill-on-bad-exit=1 kdlight fit "$@" --trainer.default_root_dir "$run" $resume \
+srun --kill-on-bad-exit=1 kdlight fit "$@" --trainer.default_root_dir "$run" --ckpt_path auto \
   --trainer.num_nodes "$SLURM_NNODES" --trainer.devices "$SLURM_NTASKS_PER_NODE" || code=$?
 
 # 143: stopped by SIGTERM. With any other code a second attempt would end the same way.

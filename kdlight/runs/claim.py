@@ -83,7 +83,9 @@ class Claim:
             FolderInUseError: If another process trains in it.
             UserError: If it can not be made, or holds something else than a run.
         """
-        made = _make(folder.path) if is_first_process() else []
+        if not is_first_process():
+            return cls(folder)
+        made = _make(folder.path)
         claim = cls.of_existing(folder)
         if not made and not folder.config.is_file() and any(file.name != LOCK for file in folder.path.iterdir()):
             claim.release()

@@ -19,6 +19,7 @@ from kdlight.runs.selection import RunCheckpoint
 from kdlight.runs.stops import Stops
 
 SELECTED_BY = "val/accuracy"
+TESTED = {"best": "test_selected/", "last": "test_last/"}  # what loggers call the tests of the checkpoints
 
 
 def run_callbacks(folder: RunFolder, data: LightningDataModule, metrics: MetricsCSV, config: str) -> list[Callback]:
@@ -98,7 +99,12 @@ def fit_and_test(
     for name in ("best", "last"):
         if folder.checkpoint(name).is_file():
             path = str(folder.checkpoint(name))
+            loggers, trainer.loggers = trainer.loggers, []  # they would get both tests under one name
             (measured,) = trainer.test(model, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
+            trainer.loggers = loggers
             result.tested(name, measured)
+            for logger in loggers:
+                renamed = {metric.replace("test/", TESTED[name], 1): value for metric, value in measured.items()}
+                logger.log_metrics(renamed, step=trainer.global_step)
     if trainer.is_global_zero:
         result.write(trainer, model, folder)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from kdlight.errors import MissingFileError
 
 CONFIGS, RUNS = "configs", "runs"
+LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # configurations that name no run
 
 
 class RunFolder(NamedTuple):
@@ -87,10 +88,13 @@ class RunFolder(NamedTuple):
 def default_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
     """The folder of a run by its configuration: ``configs/digits/rid.yaml`` runs in ``runs/digits/rid``.
 
-    Several files give one name, in their order: ``runs/pairs/resnet56-resnet20+dkd``.
+    Several files give one name, in their order: ``runs/pairs/resnet56-resnet20+dkd``. Files that say how a run is
+    logged, or which of the data are held out, are left out of it: what follows finds the run by its first files.
     """
     if not configs:
         return root / "unnamed"
+    configs = [config for config in configs if not Path(config).match(LOGGERS) and Path(config).name not in PROTOCOLS]
+    configs = configs or ["unnamed"]
     parents = Path(configs[0]).parent.parts
     if CONFIGS in parents:
         parents = parents[len(parents) - parents[::-1].index(CONFIGS) :]

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from kdlight.files import replacing
 from kdlight.runs.folder import RunFolder
 
-OF_THE_RESULT = ("test/", "pid_test/")
+OF_THE_RESULT = ("test/", "test_last/", "test_selected/", "pid_test/")
 
 
 class MetricsCSV(Logger):

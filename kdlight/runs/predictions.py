@@ -6,6 +6,7 @@ from typing import Any
 
 import torch.distributed
 
+from kdlight.files import replacing
 from kdlight.processes import gather_object, several
 from kdlight.runs.folder import RunFolder
 
@@ -30,7 +31,7 @@ def write_predictions(batches: Sequence[dict[str, Any]], class_names: Sequence[s
         for index, target, values in zip(*(batch[key].tolist() for key in KEYS), strict=True)
     ]
     folder.path.mkdir(parents=True, exist_ok=True)
-    with folder.predictions.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(folder.predictions) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["index", "target", "prediction", *class_names])
         writer.writerows(sorted(rows))

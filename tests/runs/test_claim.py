@@ -68,6 +68,9 @@ def test_the_other_processes_of_a_run_learn_its_folder(tmp_path, monkeypatch):
         other.release()
         assert claim.folder.path.is_dir()
         Claim.of_existing(claim.folder).release()
+    not_yet_made = RunFolder(tmp_path / "slower")
+    Claim.of_named(not_yet_made).release()
+    assert not not_yet_made.path.exists()
 
 
 @pytest.mark.parametrize("place", ["/dev/null", "file", "file/kd", "/proc/kd"])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kdlight.runs.folder import RunFolder, folder_of, latest
+from kdlight.runs.folder import RunFolder, default_folder, folder_of, latest
 
 
 def saved(path, *names):
@@ -31,3 +31,12 @@ def test_the_run_of_a_checkpoint(tmp_path):
     RunFolder(tmp_path / "kd").config.touch()
     assert folder_of(checkpoint) == RunFolder(tmp_path / "kd")
     assert folder_of(Path("weights/last.ckpt")) is None
+
+
+def test_how_a_run_is_logged_does_not_name_it():
+    digits, wandb = "configs/digits/teacher.yaml", "configs/loggers/wandb.yaml"
+    pair, protocol = "configs/pairs/wrn.yaml", "configs/data/published_protocol.yaml"
+    assert default_folder([digits, wandb]) == default_folder([wandb, digits]) == Path("runs/digits/teacher")
+    assert default_folder([pair, "configs/methods/dkd.yaml", protocol]) == Path("runs/pairs/wrn+dkd")
+    assert default_folder([digits, "configs/data/cifar10.yaml"]) == Path("runs/digits/teacher+cifar10")
+    assert default_folder([wandb]) == default_folder([]) == Path("runs/unnamed")
