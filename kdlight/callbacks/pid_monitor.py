@@ -19,10 +19,10 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Method
 from kdlight.measuring.comparison import Comparison, Report
-from kdlight.measuring.filters import HasFilters
 from kdlight.measuring.probe import Probe
 from kdlight.measuring.symbols import Symboliser
 from kdlight.methods.base.distiller import frozen_teacher
+from kdlight.methods.base.filtered import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.models.classifier import Classifier
 
@@ -125,7 +125,7 @@ class PIDMonitor(Recorded, Callback):
                 f"PIDMonitor measures against a teacher and {type(pl_module).__name__} has none: give the callback "
                 "teacher and teacher_weights"
             )
-        if self.filtered and not isinstance(pl_module, HasFilters):
+        if self.filtered and not isinstance(pl_module, FilteredDistiller):
             raise UserError(
                 f"PIDMonitor: filtered needs a method with filters and heads, such as RID, and "
                 f"{type(pl_module).__name__} has none; leave filtered out"

@@ -15,10 +15,11 @@ from kdlight.information.atoms import estimated_atoms
 from kdlight.information.discretizer import Symbols
 from kdlight.information.entropies import entropy
 from kdlight.information.histogram import joint_histogram
-from kdlight.measuring.filters import Filtered, HasFilters
+from kdlight.measuring.filters import Filtered
 from kdlight.measuring.places import Place, require_known, stage_places, taken
 from kdlight.measuring.probe import Probe, evaluating, images_for
 from kdlight.measuring.symbols import Symboliser, kept_symbols
+from kdlight.methods.base.filtered import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.methods.base.stages import trial
 from kdlight.models.frozen import Frozen
@@ -63,7 +64,7 @@ class Comparison:
         self.filtered, self.target = filtered, target
         self.tolerance = tolerance
         if filtered:
-            assert isinstance(learner, HasFilters)
+            assert isinstance(learner, FilteredDistiller)
             known = Filtered(learner).names
             wanted = known if stages is None else stages
             require_known(wanted, known)
@@ -102,7 +103,7 @@ class Comparison:
 
     def measure(self, learner: Learner) -> Report:
         """The atoms of each stage, and what filters and heads certify; without stages that are not finite."""
-        filters = Filtered(learner) if isinstance(learner, HasFilters) else None
+        filters = Filtered(learner) if isinstance(learner, FilteredDistiller) else None
         with evaluating(learner):
             fitted = self.symboliser.fitted(lambda batch: self._features(learner, batch, filters), self.probe.fitted)
             symbols = self.symboliser.symbols(

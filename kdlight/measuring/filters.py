@@ -6,25 +6,13 @@ constraint relaxed to a distance between f_t(T) and f_s(S).
 """
 
 import math
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from kdlight.methods.base.stages import StagePair
+from kdlight.methods.base.filtered import FilteredDistiller
 from kdlight.models.activations import Activations
-
-
-@runtime_checkable
-class HasFilters(Protocol):
-    """A method with a filter of teacher and student and a head of the teacher a stage: RID, TED."""
-
-    pairs: Sequence[StagePair]
-    teacher_filters: nn.ModuleList
-    student_filters: nn.ModuleList
-    teacher_heads: nn.ModuleList
 
 
 class Filtered:
@@ -34,7 +22,7 @@ class Filtered:
         method: Has the filters.
     """
 
-    def __init__(self, method: HasFilters) -> None:
+    def __init__(self, method: FilteredDistiller) -> None:
         self.method = method
         self.names = [f"stage{pair.student + 1}" for pair in method.pairs]
         self._samples = 0
@@ -43,10 +31,9 @@ class Filtered:
     def maps(self, student: Activations, teacher: Activations) -> dict[str, tuple[Tensor, Tensor]]:
         """f_s(S) and f_t(T) by stage, (batch, channels, height, width) each."""
         filtered = {}
-        for place, (name, pair) in enumerate(zip(self.names, self.method.pairs, strict=True)):
-            of_student, of_teacher = pair.maps(student, teacher)
-            filters = self.method.student_filters[place], self.method.teacher_filters[place]
-            filtered[name] = (filters[0](of_student), filters[1](of_teacher))
+        for place, name in enumerate(self.names):
+            of_student = self.method.filter_student(place, student, teacher)
+            filtered[name] = (of_student, self.method.filter_teacher(place, student, teacher))
         return filtered
 
     def count(self, maps: dict[str, tuple[Tensor, Tensor]], target: Tensor) -> None:

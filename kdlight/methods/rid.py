@@ -4,7 +4,6 @@ Information Decomposition", AISTATS 2025 (arXiv 2411.07483). Authors' code: gith
 
 __all__ = ["RID"]
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,9 +14,8 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.rid import rid_mismatch, rid_variance_penalty
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArgumentsWithoutCE
+from kdlight.methods.base.filtered import FilteredDistiller, FilteredDistillerArgumentsWithoutCE
 from kdlight.methods.base.learner import cross_entropy
-from kdlight.methods.base.stages import bottleneck_filter, feature_head, stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.unpack import Unpack
@@ -40,7 +38,7 @@ class FurtherTarget(NamedTuple):
     weight: float = 1.0
 
 
-class RID(FeatureDistiller):
+class RID(FilteredDistiller):
     """Redundant information distillation: the student is drawn to what the teacher knows about the label, no more.
 
     A filter f_t per stage maps the teacher's features T to a representation that predicts the label through a head g_t,
@@ -62,12 +60,13 @@ class RID(FeatureDistiller):
       against the cross-entropy: lambda2 = 10 belongs to the code's mean;
     - the paper warms up for n_w epochs before the first cycle; in the code phase 1 of the first cycle is the warm-up
       (``warmup_epochs: null``);
-    - in the code f_t's batch norms keep moving in phase 2, here they do not;
+    - in the code everything but the teacher stays in training mode: student and f_s normalise by the batch's
+      statistics, and move their running ones, in phase 1, and f_t does so in phase 2 (``moving_statistics: true``);
+    - the code draws filters and heads from another distribution (``initialisation: authors``);
     - the code's effective learning rate is the square of the declared one (an absolute rate in `LambdaLR`) and RID's
       schedule is never stepped: its configuration here states the rate that was really in effect.
 
-    Filters and heads are the code's: f_t is 1x1 convolution t -> t, BN, ReLU, 1x1 convolution t -> s, f_s the same with
-    s -> 2s -> s, g_t is ReLU of the flat map and one linear layer; sigma_c = softplus(a_c) + 1e-3, a_c starts at 5.
+    Filters and heads have the code's layers (`FilteredDistiller`); sigma_c = softplus(a_c) + 1e-3, a_c starts at 5.
 
     Several targets at once (`further_targets`; the paper has one): the sum of w_i Red(Y_i : T, S) is bounded through
     one filter per stage with a head for each target; phase 1 and the warm-up minimise
@@ -84,12 +83,10 @@ class RID(FeatureDistiller):
         lambda2: Weight of variance penalty and mismatch in phase 2; the paper does not state it.
         filter_mismatch_weight: Weight of the mismatch in phase 1; 1 in paper and code.
         further_targets: Further targets of the data by name, for CIFAR-100 ``{coarse: {classes: 20}}``.
-        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
         reduction: "sum" over a sample's elements and mean over the batch (paper), or "mean" over all (code).
-        base: Passed on to `FeatureDistiller`: kd_weight, teacher_weights, optimizer, …
+        moving_statistics: Keep what a phase does not train in training mode (code): its batch norms then move.
+        base: Passed on to `FilteredDistiller`: stages, initialisation, kd_weight, teacher_weights, optimizer, …
     """
-
-    reads = ("logits", "stages")
 
     def __init__(
         self,
@@ -104,9 +101,9 @@ class RID(FeatureDistiller):
         cycle_epochs: int = 30,
         filter_ratio: float = 0.25,
         further_targets: dict[str, FurtherTarget] | None = None,
-        stages: Sequence[int] | None = None,
         reduction: Reduction = "sum",
-        **base: Unpack[FeatureDistillerArgumentsWithoutCE],
+        moving_statistics: bool = False,
+        **base: Unpack[FilteredDistillerArgumentsWithoutCE],
     ) -> None:
         super().__init__(student, teacher, ce_weight=lambda1, **base)
         self.lambda2 = lambda2
@@ -114,19 +111,13 @@ class RID(FeatureDistiller):
         self.filter_rate = filter_rate
         self.warmup_epochs, self.cycle_epochs, self.filter_ratio = warmup_epochs, cycle_epochs, filter_ratio
         self.reduction = reduction
-        self.pairs = stage_pairs(self, stages)
-        self.teacher_filters, self.student_filters = nn.ModuleList(), nn.ModuleList()
-        self.teacher_heads, self.raw_variances = nn.ModuleList(), nn.ParameterList()
-        for pair in self.pairs:
-            of_student, of_teacher = pair.student_shape[0], pair.teacher_shape[0]
-            self.teacher_filters.append(bottleneck_filter(of_teacher, of_teacher, of_student))
-            self.student_filters.append(bottleneck_filter(of_student, 2 * of_student, of_student))
-            self.teacher_heads.append(feature_head(pair.student_shape, student.num_classes))
-            self.raw_variances.append(nn.Parameter(torch.full((of_student,), INITIAL_RAW_VARIANCE)))
+        self.moving_statistics = moving_statistics
+        widths = [pair.student_shape[0] for pair in self.pairs]
+        self.raw_variances = nn.ParameterList(torch.full((width,), INITIAL_RAW_VARIANCE) for width in widths)
         self.further_targets = further_targets or {}
         self.further_heads = nn.ModuleDict(
             {
-                name: nn.ModuleList(feature_head(pair.student_shape, target.classes) for pair in self.pairs)
+                name: nn.ModuleList(self.make_head(pair, target.classes) for pair in self.pairs)
                 for name, target in self.further_targets.items()
             }
         )
@@ -147,6 +138,13 @@ class RID(FeatureDistiller):
             return self.student, self.student_filters, self.raw_variances
         return self.teacher_filters, self.teacher_heads, self.further_heads
 
+    def begin_phase(self) -> None:
+        """Also put what is not trained in training mode, where batch norms are to move in every phase."""
+        super().begin_phase()
+        if self.moving_statistics:
+            for child in self.children():
+                child.train()
+
     def rates(self) -> dict[str, float]:
         """Phase 1 may have its own rate: the authors' code has an optimizer for each phase."""
         return dict.fromkeys(("teacher_filters", "teacher_heads", "further_heads"), self.filter_rate)
@@ -156,8 +154,7 @@ class RID(FeatureDistiller):
         phase = self.phase(self.current_epoch)
         terms = self.task_terms(student, teacher, batch) if phase == "student" else {}
         for place, pair in enumerate(self.pairs):
-            of_student, of_teacher = pair.maps(student, teacher)
-            from_teacher, name = self.teacher_filters[place](of_teacher), f"stage{pair.student + 1}"
+            from_teacher, name = self.filter_teacher(place, student, teacher), f"stage{pair.student + 1}"
             if phase != "student":
                 terms[f"head_{name}"] = cross_entropy(self.teacher_heads[place](from_teacher), batch.target)
                 for target, (_, weight) in self.further_targets.items():
@@ -166,7 +163,7 @@ class RID(FeatureDistiller):
             if phase == "warmup":
                 continue
             variance = softplus(self.raw_variances[place]) + MINIMAL_VARIANCE
-            from_student = self.student_filters[place](of_student)
+            from_student = self.filter_student(place, student, teacher)
             mismatch = rid_mismatch(from_student, from_teacher, variance, reduction=self.reduction)
             if phase == "filters":
                 terms[f"mismatch_{name}"] = self.filter_mismatch_weight * mismatch

@@ -14,9 +14,11 @@ from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.vid import vid_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
+from kdlight.methods.base.filtered import Initialisation
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.models.zoo.initialisation import kaiming_uniform_layers
 from kdlight.unpack import Unpack
 
 MINIMAL_VARIANCE = 1e-5
@@ -72,6 +74,8 @@ class VID(FeatureDistiller):
         stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
         regressor_norm: Batch norms inside the regressors, as in the RID authors' baseline.
+        initialisation: How the regressors' weights are drawn: "torch", by torch's own rule; or "authors", uniformly
+            over the fan out, as in the RID authors' baseline.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
@@ -86,6 +90,7 @@ class VID(FeatureDistiller):
         stages: Sequence[int] | None = None,
         reduction: Reduction = "mean",
         regressor_norm: bool = False,
+        initialisation: Initialisation = "torch",
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)
@@ -95,6 +100,8 @@ class VID(FeatureDistiller):
         self.regressors = nn.ModuleList(
             VIDRegressor(pair.student_shape[0], pair.teacher_shape[0], norm=regressor_norm) for pair in self.pairs
         )
+        if initialisation == "authors":
+            kaiming_uniform_layers(self.regressors)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy and one term a stage."""

@@ -151,14 +151,15 @@ class Learner(Recorded, LightningModule, ABC):
         After DDP has wrapped the module: a parameter that is frozen at that moment would never be synchronised.
         """
         self.epoch_means.reset()
-        self._begin_phase()
+        self.begin_phase()
 
     def on_train_start(self) -> None:
         """Take up the phase of an epoch that a checkpoint stands inside, whose start Lightning does not repeat."""
         if self.trainer.fit_loop.restarted_mid_epoch:
-            self._begin_phase()
+            self.begin_phase()
 
-    def _begin_phase(self) -> None:
+    def begin_phase(self) -> None:
+        """Let the children that learn in this epoch learn, and the others rest in evaluation mode."""
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
         learning = self.learners(self.current_epoch)
         if learning is not None:

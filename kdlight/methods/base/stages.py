@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdlight.errors import UserError
 from kdlight.losses.parts.pooling import pool_to_smaller
@@ -70,18 +70,3 @@ def trial(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
     parameter = next(model.parameters())
     with evaluating(model):
         return model.activations(parameter.new_zeros(2, *image_shape))
-
-
-def bottleneck_filter(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """A filter of RID and TED as the RID authors' code builds it: 1x1 convolution, BN, ReLU, 1x1 convolution."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, hidden, 1, bias=False),
-        nn.BatchNorm2d(hidden),
-        nn.ReLU(),
-        nn.Conv2d(hidden, outputs, 1, bias=False),
-    )
-
-
-def feature_head(shape: torch.Size, num_classes: int) -> nn.Sequential:
-    """A head of RID and TED as the RID authors' code builds it: ReLU of the flat map, then one linear layer."""
-    return nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Linear(shape.numel(), num_classes))

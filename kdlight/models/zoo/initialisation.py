@@ -19,6 +19,15 @@ def kaiming_convolutions(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
+def kaiming_uniform_layers(network: nn.Module) -> None:
+    """Draw convolutions and linear layers from He et al.'s uniform distribution over the fan out; biases are 0."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_uniform_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 def small_head(head: nn.Linear) -> None:
     """Draw a classifier head from a normal distribution with deviation 0.01; the bias is 0."""
     nn.init.normal_(head.weight, std=0.01)

@@ -13,9 +13,8 @@ are 0. Their shortcut is called `shortcut`, here it is `downsample`; they publis
 
 __all__ = ["kdrid_wrn_16_1", "kdrid_wrn_40_2"]
 
-from torch import nn
-
 from kdlight.models.classifier import CIFAR_SHAPE, ImageShape
+from kdlight.models.zoo.initialisation import kaiming_uniform_layers
 from kdlight.models.zoo.resnet import ResNet
 
 
@@ -31,8 +30,5 @@ def kdrid_wrn_16_1(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> R
 
 def _kdrid_network(blocks: int, widths: tuple[int, int, int, int], num_classes: int, image_shape: ImageShape) -> ResNet:
     network = ResNet(blocks, widths, num_classes, image_shape, "projection")
-    for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_uniform_(module.weight, mode="fan_out", nonlinearity="relu")
-    nn.init.zeros_(network.fc.bias)
+    kaiming_uniform_layers(network)
     return network

@@ -1,0 +1,107 @@
+"""What RID and TED share: filters of both networks' maps, and heads through which the filters learn the label."""
+
+__all__ = ["FilteredDistiller"]
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from kdlight.methods.base.distiller import Teacher
+from kdlight.methods.base.feature_distiller import (
+    FeatureDistiller,
+    FeatureDistillerArguments,
+    FeatureDistillerArgumentsWithoutCE,
+)
+from kdlight.methods.base.stages import StagePair, stage_pairs
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+from kdlight.models.zoo.initialisation import kaiming_uniform_layers
+from kdlight.unpack import Unpack
+
+Initialisation = Literal["torch", "authors"]
+
+
+class FilteredDistillerArgumentsWithoutCE(FeatureDistillerArgumentsWithoutCE, total=False):
+    """The arguments that a method with a cross-entropy weight of its own passes on to `FilteredDistiller`."""
+
+    stages: Sequence[int] | None
+    initialisation: Initialisation
+
+
+class FilteredDistillerArguments(FeatureDistillerArguments, FilteredDistillerArgumentsWithoutCE, total=False):
+    """The arguments that methods pass on to `FilteredDistiller`, which explains them and has their defaults."""
+
+
+class FilteredDistiller(FeatureDistiller):
+    """A method that compares filtered maps: f_s(S) of the student's and f_t(T) of the teacher's, stage by stage.
+
+    The layers are those of the RID authors' code: f_t is 1x1 convolution t -> t, BN, ReLU, 1x1 convolution t -> s, for
+    t channels of the teacher and s of the student; f_s is the same with s -> 2s -> s; a head is the ReLU of the flat
+    filtered map and one linear layer.
+
+    Args:
+        student: The network that is trained.
+        teacher: The network it learns from.
+        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
+        initialisation: How the weights of filters and heads are drawn: "torch", by torch's own rule for such layers; or
+            "authors", as in the RID authors' code, uniformly over the fan out and with zero biases, which makes the
+            weights of a head some 50 times as large.
+        base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
+    """
+
+    reads = ("logits", "stages")
+    #: Whether the student's filters have heads, too.
+    has_student_heads: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        stages: Sequence[int] | None = None,
+        initialisation: Initialisation = "torch",
+        **base: Unpack[FeatureDistillerArguments],
+    ) -> None:
+        super().__init__(student, teacher, **base)
+        self.initialisation = initialisation
+        self.pairs = stage_pairs(self, stages)
+        self.teacher_filters, self.student_filters = nn.ModuleList(), nn.ModuleList()
+        self.teacher_heads, self.student_heads = nn.ModuleList(), nn.ModuleList()
+        for pair in self.pairs:
+            of_student, of_teacher = pair.student_shape[0], pair.teacher_shape[0]
+            self.teacher_filters.append(self._drawn(bottleneck_filter(of_teacher, of_teacher, of_student)))
+            self.student_filters.append(self._drawn(bottleneck_filter(of_student, 2 * of_student, of_student)))
+            self.teacher_heads.append(self.make_head(pair, student.num_classes))
+            if self.has_student_heads:
+                self.student_heads.append(self.make_head(pair, student.num_classes))
+
+    def make_head(self, pair: StagePair, num_classes: int) -> nn.Sequential:
+        """A head that predicts ``num_classes`` classes from a stage's filtered map."""
+        linear = nn.Linear(pair.student_shape.numel(), num_classes)
+        return self._drawn(nn.Sequential(nn.Flatten(), nn.ReLU(), linear))
+
+    def filter_student(self, place: int, student: Activations, teacher: Activations) -> Tensor:
+        """f_s(S) of the pair at a place of ``pairs``, (batch, channels, height, width)."""
+        filtered: Tensor = self.student_filters[place](self.pairs[place].maps(student, teacher)[0])
+        return filtered
+
+    def filter_teacher(self, place: int, student: Activations, teacher: Activations) -> Tensor:
+        """f_t(T) of the pair at a place of ``pairs``, of the same shape."""
+        filtered: Tensor = self.teacher_filters[place](self.pairs[place].maps(student, teacher)[1])
+        return filtered
+
+    def _drawn(self, layers: nn.Sequential) -> nn.Sequential:
+        if self.initialisation == "authors":
+            kaiming_uniform_layers(layers)
+        return layers
+
+
+def bottleneck_filter(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """The layers of a filter: 1x1 convolution, BN, ReLU, 1x1 convolution."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, hidden, 1, bias=False),
+        nn.BatchNorm2d(hidden),
+        nn.ReLU(),
+        nn.Conv2d(hidden, outputs, 1, bias=False),
+    )
