@@ -168,7 +168,8 @@ class ImageFiles(Split):
             image = self._decode(place)
             for view, images in enumerate(views):
                 images.append(self._cropped(image, None if self.crops is None else int(self.crops[view, place])))
-        return torch.stack([image for images in views for image in images])
+        stacked = [image for images in views for image in images]
+        return torch.stack(stacked) if stacked else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
 
     def check(self) -> None:
         """Decode every image once, coarsely and in threads.

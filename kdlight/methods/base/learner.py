@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from kdlight.arguments import Recorded
@@ -56,6 +57,17 @@ class LearnerArguments(TypedDict, total=False):
     compile: bool
 
 
+def _or_unlabelled(batch: Batch) -> Batch:
+    """Return an empty batch with an unlabelled image of zeros, which counts nowhere, and any other batch as it is.
+
+    Of few images a process may get none. It still takes part: under FSDP a forward pass is a meeting of all processes.
+    """
+    if len(batch.images):
+        return batch
+    images = batch.images.new_zeros(1, *batch.images.shape[1:])
+    return batch._replace(images=images, target=batch.target.new_full((1,), UNLABELLED))
+
+
 class Learner(Recorded, LightningModule, ABC):
     """A student that learns: optimizer, schedule, phases, and the metrics of validation and test.
 
@@ -96,8 +108,10 @@ class Learner(Recorded, LightningModule, ABC):
         self.epoch_means = EpochMeans()
         if not compile:  # the summary counts operations on it
             self.example_input_array = torch.zeros(1, *student.image_shape)
-        self.val_accuracy = self._accuracy()
-        self.test_accuracy = self._accuracy()
+        self.val_accuracy, self.test_accuracy = self._accuracy(), self._accuracy()
+        # Lightning's own mean over processes divides a sum of batch sizes as an integer: wrong for unequal shares.
+        # A diverged student's loss is NaN, and is logged as such.
+        self.val_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
 
     def _accuracy(self) -> MulticlassAccuracy:
         return MulticlassAccuracy(
@@ -215,22 +229,25 @@ class Learner(Recorded, LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log accuracy and cross-entropy of the student on the validation split."""
-        self._evaluate(self.taken(batch), "val", self.val_accuracy)
+        self._evaluate(batch, "val", self.val_accuracy, self.val_loss)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log accuracy and cross-entropy of the student on the test set."""
-        self._evaluate(self.taken(batch), "test", self.test_accuracy)
+        self._evaluate(batch, "test", self.test_accuracy, self.test_loss)
 
-    def _evaluate(self, batch: Batch, split: str, accuracy: MulticlassAccuracy) -> None:
-        logits = self(batch.images)
+    def _evaluate(self, batch: Batch, split: str, accuracy: MulticlassAccuracy, loss: MeanMetric) -> None:
+        batch = _or_unlabelled(batch)
+        logits = self(self.taken(batch).images)
         accuracy.update(logits, batch.target)
         self.log(f"{split}/accuracy", accuracy, on_step=False, on_epoch=True, prog_bar=True)
-        loss = cross_entropy(logits, batch.target)
-        self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.images))
+        losses = F.cross_entropy(logits.float(), batch.target, ignore_index=UNLABELLED, reduction="none")
+        loss.update(losses[batch.target != UNLABELLED])
+        self.log(f"{split}/loss", loss, on_step=False, on_epoch=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Index, target, and the student's class probabilities (batch, classes)."""
-        probabilities = self(self.taken(batch).images).float().softmax(1)
+        logits = self(self.taken(_or_unlabelled(batch)).images)[: len(batch.images)]
+        probabilities = logits.float().softmax(1)
         return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 
     def rates(self) -> dict[str, float]:
