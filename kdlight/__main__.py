@@ -18,6 +18,7 @@ COMMANDS = {
     "bench": ("kdlight.workbench.bench.command", "time a configuration, part by part, beside a bare loop"),
     "pid": ("kdlight.workbench.pid.command", "decompose what two networks, or arrays, tell about the label"),
     "methods": ("kdlight.workbench.list_methods", "list the methods, or show one with its arguments"),
+    "configs": ("kdlight.workbench.list_configs", "list the configurations that come with kdlight, or copy them"),
     "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
 }
 HELP = """usage: kdlight COMMAND [OPTIONS]
@@ -26,7 +27,7 @@ Knowledge distillation experiments, and the information decomposition of what wa
 
 {commands}
 
-kdlight fit --config configs/digits/rid.yaml       run an experiment
+kdlight fit --config rid.yaml                      run an experiment: a file, or one of `kdlight configs`
 kdlight fit --config FILE --trainer.max_epochs 3   any value can be overridden
 kdlight fit --config FILE --print_config           print the resolved configuration
 kdlight fit --config FILE --ckpt_path last         go on where a stopped run ended

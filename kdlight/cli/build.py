@@ -12,14 +12,16 @@ from lightning.pytorch.utilities import rank_zero_info
 from kdlight.cli.compose import compose
 from kdlight.cli.imports import nearest
 from kdlight.cli.parse_errors import readable
-from kdlight.cli.parser import Parser, teacher_holders
-from kdlight.errors import MissingFileError, UserError
+from kdlight.cli.parser import Parser
+from kdlight.cli.shipped import choose, shipped_folder
+from kdlight.cli.teachers import require_file, require_teachers
+from kdlight.errors import UserError
 from kdlight.files import with_home
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.changes import require_unchanged, same_limits
 from kdlight.runs.claim import Claim
 from kdlight.runs.experiment import Experiment
-from kdlight.runs.folder import RunFolder, command_for, default_folder, folder_of, latest
+from kdlight.runs.folder import RunFolder, default_folder, folder_of, latest
 
 CONFIG_FLAGS = ("-c", "--config")
 NAMED_CHECKPOINTS = ("last", "best")
@@ -66,12 +68,12 @@ class Parsed(NamedTuple):
     Attributes:
         parser: The parser that it was read with.
         config: What was given, and the defaults of everything else.
-        files: The configuration files, in their order.
+        names: What the run is named after: the configuration files, shipped ones as `kdlight configs` lists them.
     """
 
     parser: Parser
     config: Namespace
-    files: list[str]
+    names: list[str]
 
     def yaml(self) -> str:
         """The configuration as a file that starts a run anew, wherever this one continues from."""
@@ -92,6 +94,9 @@ def run_parser(command: str) -> Parser:
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="a configuration file; several are merged")
     parser.add_argument(
         "--seed_everything", type=bool | int, default=0, help="seed of weights, shuffling and augmentation"
+    )
+    parser.add_argument(
+        "--train_teacher", action="store_true", help="train a missing teacher first, by its own configuration"
     )
     parser.add_argument(
         "--ckpt_path",
@@ -117,7 +122,10 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     Raises:
         UserError: If one is wrong; the message says where and what would be right.
     """
-    files, others = split_configs(arguments)
+    given, others = split_configs(arguments)
+    files, names, said = choose(given)
+    for line in said:
+        rank_zero_info(line)
     composed = compose(files) if files else {}
     parser = run_parser(command)
     options = sorted({action.dest for action in parser._actions})
@@ -132,7 +140,7 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     except ArgumentError as error:
         raise UserError(readable(str(error), options)) from None
     config.pop("config", None)
-    return Parsed(parser, config, files)
+    return Parsed(parser, config, names)
 
 
 def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = False) -> Experiment:
@@ -151,7 +159,7 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
     """
     parsed = parse(command, arguments)
     config = parsed.config
-    place = _place(command, config, parsed.files)
+    place = _place(command, config, parsed.names)
     if command == "fit" and place.checkpoint is not None:
         _compare(parsed, place)
     claimed = place.claim() if claim else None
@@ -197,11 +205,11 @@ def _seed(wanted: bool | int) -> int | bool:
     return seed_everything(None if wanted is True else wanted, workers=True)
 
 
-def _place(command: str, config: Namespace, files: list[str]) -> Place:
+def _place(command: str, config: Namespace, names: list[str]) -> Place:
     """Find the run's folder and its checkpoint."""
     fitting = command == "fit"
     root = config.trainer.default_root_dir
-    base = Path(root) if root else default_folder(files)
+    base = Path(root) if root else default_folder(names)
     checkpoint, folder = config.ckpt_path, None
     automatic = fitting and checkpoint == AUTO
     if automatic:
@@ -221,10 +229,7 @@ def _place(command: str, config: Namespace, files: list[str]) -> Place:
             f"kdlight {command} would measure an untrained student: give --ckpt_path best (or last, or a path) or "
             "--model.student_weights"
         )
-    for holder in teacher_holders(config):
-        if holder.get("teacher_weights") is not None:
-            made_by = command_for(holder.teacher_weights)
-            require_file(holder.teacher_weights, f"make it: {made_by}" if made_by else "give the teacher's weights")
+    require_teachers(config, _train if fitting else None, asked=config.pop("train_teacher"))
     return Place(folder or RunFolder(base), checkpoint, automatic, folder is not None)
 
 
@@ -236,10 +241,13 @@ def _folder_for(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolde
     return RunFolder(named) if same or not fitting else None
 
 
-def require_file(path: str, remedy: str) -> None:
-    """Say what to do about a checkpoint that is not there."""
-    if not Path(path).is_file():
-        raise MissingFileError(f"no checkpoint at {path}; {remedy}")
+def _train(name: str) -> None:
+    """Fit a shipped configuration as it is."""
+    teacher = build_experiment(
+        "fit", ["--config", str(shipped_folder() / name), "--trainer.enable_progress_bar=false"], claim=True
+    )
+    teacher.command = f"kdlight fit --config {name}"
+    teacher.fit()
 
 
 def _place_loggers(config: Any, folder: RunFolder) -> None:

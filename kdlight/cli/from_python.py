@@ -10,8 +10,9 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, seed_everything
 
 from kdlight.arguments import describe, has_unknown
-from kdlight.cli.build import RunHasEndedError, build_experiment, require_file, run_parser
+from kdlight.cli.build import RunHasEndedError, build_experiment, run_parser
 from kdlight.cli.messages import without_noise
+from kdlight.cli.teachers import require_file
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.claim import Claim

@@ -88,6 +88,8 @@ class Experiment:
             if any(isinstance(callback, Stops) and callback.received == signal.SIGINT for callback in callbacks):
                 raise KeyboardInterrupt from None  # `Stops` ends both signals' runs by the exception of SIGTERM
             raise
+        if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
+            print(closing_lines(self.folder))
 
     def validate(self) -> None:
         """Measure the checkpoint on the validation split."""
@@ -135,3 +137,17 @@ class Experiment:
         trainer = Trainer(**{**self.options, **BARE})
         trainer.fit(self.method, datamodule=self.data)
         return trainer
+
+
+def closing_lines(folder: RunFolder) -> str:
+    """Say in three lines what a run came to, where it lies and what to do next."""
+    test = folder.read_result()["test"]
+    kept = {"last": "last epoch", "best": "selected on the validation split"}
+    accuracies = [f"{100 * test[name]['accuracy']:.2f} % ({meaning})" for name, meaning in kept.items() if name in test]
+    return "\n".join(
+        [
+            f"test accuracy: {', '.join(accuracies)}",
+            f"the run is in {folder.path}",
+            f"next: kdlight compare {folder.path.parent}/*",
+        ]
+    )

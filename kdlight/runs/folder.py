@@ -104,15 +104,15 @@ def default_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
     return root.joinpath(*parts, "+".join(Path(config).stem for config in configs))
 
 
-def command_for(checkpoint: str) -> str | None:
-    """The command that makes a checkpoint of a default folder; None for a path that lies elsewhere.
+def config_for(checkpoint: str) -> str | None:
+    """The configuration that makes a checkpoint of a default folder; None for a path that lies elsewhere.
 
-    ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``configs/digits/teacher.yaml``.
+    ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``digits/teacher.yaml``.
     """
     root, *parts = Path(checkpoint).parts
     if root != RUNS or len(parts) < 3 or parts[-2] != "checkpoints":
         return None
-    return f"kdlight fit --config {Path(CONFIGS, *parts[:-2])}.yaml"
+    return f"{Path(*parts[:-2]).as_posix()}.yaml"
 
 
 def folder_of(checkpoint: Path) -> RunFolder | None:

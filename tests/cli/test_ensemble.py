@@ -6,8 +6,8 @@ import pytest
 import torch
 import yaml
 
+from kdlight.cli.build import build_experiment
 from kdlight.models.zoo.resnet import resnet8, resnet14
-from tests.cli.test_configs import Built
 
 ROOT = Path(__file__).parents[2] / "configs"
 MEMBERS = {"a.pt": resnet8, "b.pt": resnet14}
@@ -23,11 +23,11 @@ def config(tmp_path):
     model = {"init_args": {"student": {"class_path": "kdlight.models.resnet8"}, "teacher": teacher}}
     (tmp_path / "ensemble.yaml").write_text(yaml.safe_dump({"model": model}))
     files = [ROOT / "data/digits.yaml", tmp_path / "ensemble.yaml", ROOT / "methods/kd.yaml"]
-    return ["fit", *(flag for file in files for flag in ("--config", str(file)))]
+    return [*(flag for file in files for flag in ("--config", str(file)))]
 
 
 def test_members_are_filled_and_loaded(config, tmp_path):
-    members = Built(config).model.teacher.model.members
+    members = build_experiment("fit", config).method.teacher.model.members
     assert [member.image_shape for member in members] == [(1, 8, 8)] * 2
     for member, path in zip(members, MEMBERS, strict=True):
         stored = torch.load(tmp_path / path, weights_only=True)
@@ -36,4 +36,4 @@ def test_members_are_filled_and_loaded(config, tmp_path):
 
 def test_members_with_weights_need_no_others(config):
     with pytest.raises(ValueError, match="got both"):
-        Built([*config, "--model.untrained_teacher", "true"])
+        build_experiment("fit", [*config, "--model.untrained_teacher", "true"])

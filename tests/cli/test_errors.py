@@ -12,6 +12,7 @@ from kdlight.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 TEACHER = ["fit", "--config", str(ROOT / "configs/digits/teacher.yaml")]
+CIFAR = ["fit", "--config", "cifar10/rid.yaml"]
 RID = ["fit", "--config", str(ROOT / "configs/digits/rid.yaml")]
 UNTRAINED = ["--model.untrained_teacher", "true", "--model.teacher_weights", "null"]
 
@@ -82,7 +83,6 @@ def test_wrong_options(options, place, answer, capsys):
 @pytest.mark.parametrize(
     ("options", "place", "answer"),
     [
-        ([], "runs/digits/teacher/checkpoints/best.ckpt", "kdlight fit --config configs/digits/teacher.yaml"),
         ([*UNTRAINED, "--model.stages", "[5]"], "stages between -3 and 2", "[5]"),
         (["--model.teacher_weights", "null"], "teacher_weights", "untrained_teacher"),
         ([*UNTRAINED, "--model.kd_weight", "1", "--model.teacher.num_classes", "7"], "10 classes, got 7", "features"),
@@ -92,6 +92,12 @@ def test_wrong_teachers(options, place, answer, capsys):
     message = said([*RID, *options], capsys)
     assert place in message
     assert answer in message
+
+
+def test_a_teacher_that_takes_long_is_not_trained_unasked(capsys):
+    message = said(CIFAR, capsys)
+    assert "no checkpoint at runs/cifar10/teacher/checkpoints/last.ckpt" in message
+    assert "make it: kdlight fit --config configs/cifar10/teacher.yaml, or add --train_teacher" in message
 
 
 def test_keys_of_a_file(tmp_path, capsys):

@@ -1,0 +1,82 @@
+"""The configurations that come with kdlight, and which of them a name on the command line means."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import kdlight
+from kdlight.cli.imports import nearest
+from kdlight.errors import MissingFileError
+
+FOLDER = "configs"
+DATA_SET = "digits"  # what a method's bare name is run on: it needs no download and trains in seconds
+
+
+class Chosen(NamedTuple):
+    """The files that the user's names stand for.
+
+    Attributes:
+        files: In the order of the names.
+        names: What names the run's folder: as given, or as the shipped file is called.
+        said: A line for each name that stands for a shipped file.
+    """
+
+    files: list[str]
+    names: list[str]
+    said: list[str]
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the shipped configurations: of the installed package, or of the clone."""
+    package = Path(kdlight.__file__).parent
+    installed = package / FOLDER
+    return installed if installed.is_dir() else package.parent / FOLDER
+
+
+def shipped_names() -> list[str]:
+    """Return the names of all shipped configurations, such as ``digits/rid.yaml``."""
+    root = shipped_folder()
+    return sorted(file.relative_to(root).as_posix() for file in root.rglob("*.yaml"))
+
+
+def choose(given: Sequence[str]) -> Chosen:
+    """Find the files that names stand for.
+
+    A path that exists is taken. Otherwise the shipped configurations are searched, for ``digits/rid.yaml`` as for
+    ``configs/digits/rid.yaml``. A bare ``dkd.yaml`` alone means this method on digits; among several files it means
+    ``methods/dkd.yaml``.
+
+    Raises:
+        MissingFileError: If there is no such file.
+    """
+    files, names, said = [], [], []
+    for name in given:
+        if Path(name).exists():
+            files.append(name)
+            names.append(name)
+            continue
+        found, title = _shipped(name, alone=len(given) == 1)
+        files += [str(shipped_folder() / part) for part in found]
+        names.append(title)
+        said.append(f"{name}: taking {', '.join(found)} of kdlight's configurations")
+    return Chosen(files, names, said)
+
+
+def _shipped(name: str, *, alone: bool) -> tuple[list[str], str]:
+    """The shipped files that a name stands for, and the name of the experiment."""
+    shipped = shipped_names()
+    title = name.removeprefix(f"{FOLDER}/")
+    if title in shipped:
+        return [title], title
+    if "/" not in title:
+        method, on_digits = f"methods/{title}", f"{DATA_SET}/{title}"
+        if alone and on_digits in shipped:
+            return [on_digits], on_digits
+        if alone and method in shipped:
+            parts = [f"data/{DATA_SET}.yaml", f"trainers/{DATA_SET}.yaml", f"{DATA_SET}/pair.yaml"]
+            return [*parts, method], on_digits
+        if method in shipped:
+            return [method], method
+    candidates = shipped if "/" in title else {other.rpartition("/")[2] for other in shipped}
+    hint = nearest(title, candidates) or "; `kdlight configs` lists them"
+    raise MissingFileError(f"{name} does not exist, neither here nor among kdlight's configurations{hint}")

@@ -1,0 +1,62 @@
+"""A teacher whose weights are missing: the command that trains it, or its training where that takes seconds."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_info
+
+from kdlight.cli.parser import teacher_holders
+from kdlight.cli.shipped import DATA_SET, shipped_names
+from kdlight.errors import MissingFileError
+from kdlight.runs.folder import config_for
+
+
+def require_teachers(config: Namespace, train: Callable[[str], None] | None, *, asked: bool) -> None:
+    """Look for the weights of every teacher that a configuration names, an ensemble's members included.
+
+    Args:
+        config: The configuration.
+        train: Trains a shipped configuration; None: nothing is trained, as where a finished student is measured.
+        asked: Train any teacher that is missing; else those of the digits alone, which takes seconds.
+
+    Raises:
+        MissingFileError: If one is missing and is not trained; the message names the command that trains it.
+    """
+    holders = teacher_holders(config)
+    paths = [path for holder in holders if (path := holder.get("teacher_weights")) is not None]
+    paths += [path for holder in holders for path in _members(holder.teacher)]
+    for path in dict.fromkeys(paths):
+        if not Path(path).is_file():
+            _make(path, train, asked=asked)
+
+
+def require_file(path: str, remedy: str) -> None:
+    """Say what to do about a checkpoint that is not there."""
+    if not Path(path).is_file():
+        raise MissingFileError(f"no checkpoint at {path}; {remedy}")
+
+
+def _make(path: str, train: Callable[[str], None] | None, *, asked: bool) -> None:
+    name = config_for(path)
+    if name is None or name not in shipped_names():
+        require_file(path, "give the teacher's weights")
+        return
+    command = f"kdlight fit --config configs/{name}"
+    # Of several processes that are started together, or where a run of that name was stopped, the user has to choose.
+    alone = os.environ.get("WORLD_SIZE", "1") == os.environ.get("SLURM_NTASKS", "1") == "1"
+    possible = train is not None and alone and not Path(path).parent.parent.exists()
+    quick = name.startswith(f"{DATA_SET}/")
+    if train is None or not possible or not (quick or asked):
+        hint = ", or add --train_teacher" if possible else ""
+        raise MissingFileError(f"no checkpoint at {path}; make it: {command}{hint}")
+    rank_zero_info(f"no teacher at {path} yet: training it first ({command})")
+    train(name)
+    require_file(path, f"{name} writes another checkpoint")
+
+
+def _members(teacher: Namespace) -> list[str]:
+    """The weights of an ensemble's members."""
+    weights = (teacher.get("init_args") or Namespace()).get("weights")
+    return weights if isinstance(weights, list) else []

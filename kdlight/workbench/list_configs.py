@@ -1,0 +1,52 @@
+"""``kdlight configs``: list the configurations that come with kdlight, or copy them into a folder to change them."""
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from kdlight.cli.shipped import shipped_folder, shipped_names
+from kdlight.errors import UserError
+
+COMMAND = "kdlight fit "  # what the first comment of a whole experiment begins with
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        "kdlight configs",
+        description=f"{(__doc__ or '').partition(': ')[2]} `kdlight fit --config NAME` takes one by its name.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--copy", type=Path, metavar="DIR", help="write all of them into this folder, which is made")
+    target = parser.parse_args(arguments[1:]).copy
+    if target is not None:
+        copy_to(target)
+        return
+    names = shipped_names()
+    width = max(map(len, names))
+    for name in names:
+        print(f"{name:<{width}}  {first_line(shipped_folder() / name)}".rstrip())
+
+
+def copy_to(folder: Path) -> None:
+    """Write the shipped configurations into a folder.
+
+    Raises:
+        UserError: If something is there already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--copy {folder}: expected a folder that is empty or does not exist; name another one")
+    shutil.copytree(shipped_folder(), folder, dirs_exist_ok=True)
+    print(f"copied {len(shipped_names())} configurations to {folder}; kdlight fit --config {folder}/digits/rid.yaml")
+
+
+def first_line(file: Path) -> str:
+    """Return the first comment of a configuration that is not its command; the command where there is no other."""
+    comments = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        comments.append(line.lstrip("# "))
+    said = [comment for comment in comments if not comment.startswith(COMMAND)]
+    return (said or comments or [""])[0]
