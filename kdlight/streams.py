@@ -1,19 +1,58 @@
-"""Random streams that depend on what they are for, and on nothing that happened before."""
+"""The seeds of all random numbers: each follows from what it is for, and from nothing that was drawn before."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
+
+STREAMS_VERSION = 2  # Raise it when a stream changes: teacher caches and resumed epochs of other streams are refused.
 
 
-def derived_seed(*entropy: int) -> int:
-    """Returns a seed for these non-negative numbers, e.g. (seed, epoch, view).
+class Stream(IntEnum):
+    """What random numbers are for. A purpose keeps its number for good, and no number is used for another purpose."""
 
-    Zeros at the end do not count, so purposes that share a seed end with numbers of their own. The numbers are hashed:
-    with a sum, as in ``torch.utils.data.DistributedSampler``, seed 1 would begin with the second epoch of seed 0, and
-    runs that are meant to differ by chance alone would share their shuffles.
+    VALIDATION_SPLIT = 1
+    TRAIN_PER_CLASS = 2
+    LABEL_NOISE = 3
+    DIGITS_TEST_SET = 4
+    PROBE_IMAGES = 5
+    SHUFFLE = 6
+    VIEW = 7
+    STRONG_VIEW = 8
+    STEP = 9
+    CONTRASTIVE_MEMORY = 10
+    SHAPE_CHECK = 11
+    RANDOM_IMAGES = 12
+    FITTED_HALF = 13
+    PROBE_HALVES = 14
+    PCA = 15
+    K_MEANS = 16
+    BOOTSTRAP = 17
+
+
+def derive_seed(stream: Stream, *numbers: int) -> int:
+    """Return the 64-bit seed of a purpose, e.g. ``derive_seed(Stream.SHUFFLE, seed, epoch)``.
+
+    The numbers are hashed. With their sum, as in ``torch.utils.data.DistributedSampler``, seed 1 would begin with the
+    second epoch of seed 0, and runs that are meant to differ by chance alone would share their shuffles.
+
+    Args:
+        stream: What the random numbers are for.
+        numbers: What else they depend on, each in [0, 2^64); as many in every call for this purpose, because zeros at
+            the end make no difference.
     """
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+    # SeedSequence takes as many 32-bit words as a number needs: of a fixed number, two calls cannot give one sequence.
+    words = [word for number in (stream, *numbers) for word in (number & 0xFFFFFFFF, number >> 32)]
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
 
 
-def seeded_generator(*entropy: int) -> torch.Generator:
-    """Returns a CPU generator for these non-negative numbers, see `derived_seed`."""
-    return torch.Generator().manual_seed(derived_seed(*entropy))
+def make_generator(stream: Stream, *numbers: int) -> torch.Generator:
+    """Return a CPU generator that starts at `derive_seed`."""
+    import torch  # `kdlight.information` needs the seeds and does without torch.
+
+    return torch.Generator().manual_seed(derive_seed(stream, *numbers))

@@ -26,6 +26,7 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 from kdlight.models.frozen import Frozen
+from kdlight.streams import STREAMS_VERSION
 
 
 @dataclass
@@ -115,6 +116,7 @@ def opened(
         "views": settings.views if data.augment else 1,
         "top": settings.top,
         "precision": settings.precision,
+        "streams": STREAMS_VERSION,
         "computed_in": [str(trainer.precision), str(teacher.lowered)],
     }
     filling = Filling(folder, key, teacher, data, lesson, trainer)
@@ -133,6 +135,7 @@ MADE_FOR = {
     "views": "another number of views",
     "top": "another `top`",
     "precision": "another precision",
+    "streams": "random streams of another version of kdlight",
     "computed_in": "a teacher computing in another precision",
 }
 REMEDY = "give this run's cache another path, or remove the folder and it is made anew"

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdlight.errors import UserError
+from kdlight.streams import Stream, derive_seed
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
@@ -138,13 +139,17 @@ class Discretizer:
         classes = _classes(target, len(rows))
         if len(rows) < 2:
             raise UserError(f"features: expected at least 2 samples to fit a probe on halves, got {len(rows)}")
-        order = np.random.default_rng(self.seed).permutation(len(rows))
+        order = np.random.default_rng(derive_seed(Stream.PROBE_HALVES, self.seed)).permutation(len(rows))
         halves = order[: len(order) // 2], order[len(order) // 2 :]
         symbols = np.empty(len(rows), dtype=np.int64)
         for held_out, fitted in (halves, halves[::-1]):
             symbols[held_out] = self.fit(rows[fitted], classes[fitted]).transform(rows[held_out])
         self.fit(rows, classes)
         return symbols
+
+    def _random_state(self, stream: Stream) -> int:
+        """Return the seed of a purpose, in the 32 bits that scikit-learn takes."""
+        return derive_seed(stream, self.seed) % 2**32
 
     def _fit_projection(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         from sklearn.decomposition import PCA
@@ -155,7 +160,8 @@ class Discretizer:
         if np.ptp(rows, axis=0).max() > _CONSTANT:
             components = min(self.components, *rows.shape)
             # Components of float32 features need no more precision, at which they take a third of the time.
-            self._pca = PCA(components, random_state=self.seed).fit(rows.astype(np.float32) if single else rows)
+            pca = PCA(components, random_state=self._random_state(Stream.PCA))
+            self._pca = pca.fit(rows.astype(np.float32) if single else rows)
             # Logistic regression regularises by the size of its inputs; k-means and quantiles do not mind.
             self._scale = 1 / float(np.sqrt(self._pca.explained_variance_[0]))
         return self._project(rows)
@@ -169,7 +175,7 @@ class Discretizer:
         from sklearn.cluster import KMeans
 
         clusters = min(self.clusters, len(np.unique(projected, axis=0)))
-        self._model = KMeans(clusters, n_init=10, random_state=self.seed).fit(projected)
+        self._model = KMeans(clusters, n_init=10, random_state=self._random_state(Stream.K_MEANS)).fit(projected)
 
     def _fit_probe(self, projected: npt.NDArray[np.float64], classes: Symbols) -> None:
         from sklearn.linear_model import LogisticRegression

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from kdlight.errors import UserError
 from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array
+from kdlight.streams import Stream, derive_seed
 
 #: Standard deviations on either side of a normal variable's mean that hold 95 % of it.
 _NORMAL_95 = 1.96
@@ -90,7 +91,7 @@ def bootstrap(
             stacklevel=2,
         )
 
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(derive_seed(Stream.BOOTSTRAP, seed))
     flat = table.ravel()
 
     def atoms(draw: Callable[[], npt.NDArray[np.int64]], times: int) -> Array:

@@ -21,6 +21,7 @@ from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.evaluating import evaluating
+from kdlight.streams import Stream, make_generator
 from kdlight.unpack import Unpack
 
 
@@ -115,7 +116,7 @@ class SimKD(FeatureDistiller):
         super().__init__(student, teacher, ce_weight=ce_weight, **base)
         self.simkd_weight = simkd_weight
         stage_pairs(self, [-1])  # refuses networks without feature maps
-        noise = torch.randn(2, *student.image_shape, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(2, *student.image_shape, generator=make_generator(Stream.SHAPE_CHECK))
         of_teacher = _evaluated(self.teacher.model, noise)
         teacher_map = last_map(of_teacher)
         mean = teacher_map.mean(dim=(2, 3))

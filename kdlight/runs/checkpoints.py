@@ -9,6 +9,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from kdlight.errors import UserError
 from kdlight.files import replacing
+from kdlight.models.weights import check_records
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -35,8 +36,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            UserError: If it is no whole checkpoint.
+            UserError: If it is no whole checkpoint, or its bytes do not match their checksums.
         """
+        if Path(path).is_file():  # FSDP saves folders
+            check_records(path)
         try:
             return super().load_checkpoint(path, *args, **options)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:

@@ -9,9 +9,10 @@ import torch
 from filelock import FileLock
 from lightning.pytorch import Callback
 
-from kdlight.caching import builder
+from kdlight.caching import builder, teacher_cache
 from kdlight.caching.teacher_cache import TeacherCache
 from kdlight.data.digits import DigitsDataModule
+from kdlight.errors import UserError
 from kdlight.methods.at import AT
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.cakd import CAKD
@@ -160,6 +161,13 @@ def test_a_cache_for_another_run_is_refused(tmp_path, change, complaint):
     model, data = change(tmp_path)
     with pytest.raises(ValueError, match=complaint):
         fit(tmp_path, model, data, epochs=1)
+
+
+def test_a_cache_of_other_random_streams_is_refused(tmp_path, monkeypatch):
+    fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
+    monkeypatch.setattr(teacher_cache, "STREAMS_VERSION", teacher_cache.STREAMS_VERSION + 1)
+    with pytest.raises(UserError, match="made for random streams of another version"):
+        fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
 
 
 def damage_data(folder):

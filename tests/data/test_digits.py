@@ -235,8 +235,8 @@ def test_the_saved_config_has_every_value() -> None:
     assert data.as_dict() == {
         "val_size": 200,
         "augment": False,
-        "mean": (0.3047,),
-        "std": (0.3753,),
+        "mean": (0.3052,),
+        "std": (0.3758,),
         "labels": True,
         "train_per_class": None,
         "label_noise": 0.0,

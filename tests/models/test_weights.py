@@ -1,5 +1,6 @@
 """Weights in the layouts that people have."""
 
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from kdlight.errors import UserError
 from kdlight.models.tapped import Tapped
 from kdlight.models.weights import load_weights, num_classes_of, read_state_dict
 from kdlight.models.zoo.resnet import ResNet, resnet8
@@ -146,6 +148,45 @@ def test_damaged_files(name: str, content: bytes, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=name) as error:
         read_state_dict(tmp_path / name)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["weight", "pickle"])
+def test_flipped_bytes_are_found_in_every_record(place: str, source: ResNet, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(source.state_dict(), path)
+    with zipfile.ZipFile(path) as archive:
+        records = {record.filename: record for record in archive.infolist()}
+    largest = max(records.values(), key=lambda record: record.file_size).filename
+    name = largest if place == "weight" else next(name for name in records if name.endswith("data.pkl"))
+    content = bytearray(path.read_bytes())
+    start = content.index(name.encode()) + 200 + records[name].file_size // 2
+    content[start : start + 4] = bytes(255 - byte for byte in content[start : start + 4])
+    path.write_bytes(content)
+    before = source.conv1.weight.clone()
+    with pytest.raises(UserError, match=f"weights.pth is damaged: the bytes of its record {name} do not match"):
+        load_weights(source, path)
+    assert torch.equal(source.conv1.weight, before)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -3e30])
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_values_that_no_weight_has_are_refused(value: float, kind: str, source: ResNet, tmp_path: Path) -> None:
+    weights = source.state_dict()
+    weights["layer1.0.conv1.weight"].view(-1)[7] = value
+    path = tmp_path / ("weights.safetensors" if kind == "safetensors" else "weights.pth")
+    if kind == "safetensors":
+        save_file(weights, path)
+    else:
+        torch.save(weights, path, _use_new_zipfile_serialization=kind == "zip")
+    with pytest.raises(UserError, match=r"got .* in layer1\.0\.conv1\.weight; the file is damaged, or"):
+        load_weights(resnet8(5), path)
+
+
+def test_a_legacy_file_still_loads(source: ResNet, tmp_path: Path) -> None:
+    torch.save(source.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    model = resnet8(5)
+    load_weights(model, tmp_path / "old.pth")
+    assert torch.equal(model.conv1.weight, source.conv1.weight)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import errno
 import pytest
 import torch
 
+from kdlight.errors import UserError
 from kdlight.files import DiskFullError, replacing
 from kdlight.runs.checkpoints import WholeCheckpoints
 
@@ -39,6 +40,17 @@ def test_any_other_fault_is_left_as_it_is(tmp_path):
     with pytest.raises(FileNotFoundError, match="another file"):
         half()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_with_flipped_bytes_is_refused(tmp_path):
+    path = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"value": torch.ones(1000)}, path)
+    content = bytearray(path.read_bytes())
+    place = content.index(torch.ones(1000).numpy().tobytes()) + 64
+    content[place : place + 64] = bytes(255 - byte for byte in content[place : place + 64])
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"last\.ckpt is damaged: the bytes of its record \S+/data/0 do not match"):
+        WholeCheckpoints().load_checkpoint(path, weights_only=True)
 
 
 @pytest.mark.parametrize("bytes_left", [0, 3, 500])

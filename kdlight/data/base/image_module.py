@@ -14,7 +14,7 @@ from kdlight.data.base.loader import CPU, BatchLoader, TrainingIndices, Training
 from kdlight.data.base.samples import Samples, Split
 from kdlight.data.base.splits import SPLIT_SEED, cut, noisy, stratified_order
 from kdlight.errors import UserError
-from kdlight.streams import seeded_generator
+from kdlight.streams import Stream, make_generator
 
 SplitName = Literal["train", "val", "test"]
 
@@ -153,7 +153,7 @@ class ImageDataModule(AugmentedDataModule):
         samples = self.split(split)
         if count is not None and not 0 < count <= len(samples):
             raise UserError(f"{count} probe images were asked for, but the {split} split has {len(samples)}")
-        chosen = stratified_order(samples.target, seeded_generator(seed, 2))[:count].sort().values
+        chosen = stratified_order(samples.target, make_generator(Stream.PROBE_IMAGES, seed))[:count].sort().values
         places = evaluation_indices(len(chosen), batch_size=self.eval_batch_size)
         return [self.normalized(batch) for batch in samples.batches([chosen[place] for place in places])]
 

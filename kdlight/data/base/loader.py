@@ -14,7 +14,8 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.samples import Split
-from kdlight.streams import seeded_generator
+from kdlight.errors import UserError
+from kdlight.streams import STREAMS_VERSION, Stream, make_generator
 
 CPU = torch.device("cpu")
 
@@ -58,7 +59,7 @@ class TrainingIndices:
     def __iter__(self) -> Iterator[Tensor]:
         order = torch.arange(self._size)
         if self._shuffle:
-            order = torch.randperm(self._size, generator=seeded_generator(self._seed, self.epoch))
+            order = torch.randperm(self._size, generator=make_generator(Stream.SHUFFLE, self._seed, self.epoch))
         even = self._size - self._size % self._processes
         share = order[self._rank : even : self._processes].to(self._device)  # once an epoch, not once a step
         for batch in range(len(self)):
@@ -137,8 +138,18 @@ class TrainingLoader(BatchLoader):
 
     def state_dict(self) -> dict[str, int]:
         """Lightning saves this in its checkpoints."""
-        return {"epoch": self.sampler.epoch, "fetched": self._fetched}
+        return {"epoch": self.sampler.epoch, "fetched": self._fetched, "streams": STREAMS_VERSION}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Goes on after the batches that the checkpoint has seen."""
+        """Continue after the batches that the checkpoint has seen.
+
+        Raises:
+            UserError: If the checkpoint's shuffles and views were drawn in another way, so the rest would not fit.
+        """
+        if state.get("streams") != STREAMS_VERSION:
+            raise UserError(
+                f"expected a checkpoint with random streams of version {STREAMS_VERSION}, got version "
+                f"{state.get('streams', 1)}: another version of kdlight shuffled its images; start a new run "
+                "(model.student_weights takes the checkpoint's weights)"
+            )
         self._resumed = state

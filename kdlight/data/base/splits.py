@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kdlight.errors import UserError
-from kdlight.streams import seeded_generator
+from kdlight.streams import Stream, make_generator
 
 SPLIT_SEED = 0  # Splits are the same in every run: runs with other seeds must stay comparable.
 
@@ -58,7 +58,7 @@ def cut(
     """
     if val_size >= len(target):
         raise UserError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")
-    order = stratified_order(target, seeded_generator(SPLIT_SEED))
+    order = stratified_order(target, make_generator(Stream.VALIDATION_SPLIT, SPLIT_SEED))
     held_out, kept = order[:val_size].sort().values, order[val_size:].sort().values
     if train_per_class is not None:
         counts = torch.bincount(target[kept], minlength=len(class_names))
@@ -67,13 +67,13 @@ def cut(
                 f"train_per_class={train_per_class} is more than the {counts.min()} images that are left of class "
                 f"{class_names[int(counts.argmin())]!r} with val_size={val_size}: lower either"
             )
-        kept = kept[first_per_class(target[kept], train_per_class, seeded_generator(SPLIT_SEED, 1))]
+        kept = kept[first_per_class(target[kept], train_per_class, make_generator(Stream.TRAIN_PER_CLASS, SPLIT_SEED))]
     return kept, held_out
 
 
 def noisy(target: Tensor, fraction: float, num_classes: int) -> Tensor:
     """Replaces a fraction of the labels (n,) by another class each, uniformly drawn, always in the same way."""
-    generator = seeded_generator(SPLIT_SEED, 0, 0, 0, 3)  # not a shuffle's of any epoch
+    generator = make_generator(Stream.LABEL_NOISE, SPLIT_SEED)
     chosen = torch.randperm(len(target), generator=generator)[: round(fraction * len(target))]
     steps = torch.randint(1, num_classes, (len(chosen),), generator=generator)
     result = target.clone()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kdlight.data.views.crops import crop, draw, flip
 from kdlight.data.views.strong import StrongDraws, draw_strong, strengthen
-from kdlight.streams import seeded_generator
+from kdlight.streams import Stream, make_generator
 
 STRONG = "strong"
 
@@ -99,10 +99,10 @@ def draw_views(kind: Views, count: int, *, seed: int, epoch: int, views: int, st
     """Draws for all samples of an epoch at once, so that the batches they come in make no difference."""
     drawn = {}
     for view in range(views):
-        choices = kind.draw(count, seeded_generator(seed, epoch, view + 1))
+        choices = kind.draw(count, make_generator(Stream.VIEW, seed, epoch, view))
         drawn.update({f"{view}.{name}": choice for name, choice in choices.items()})
     if strong:
-        choices = draw_strong(count, generator=seeded_generator(seed, epoch, 0, 1))._asdict()
+        choices = draw_strong(count, generator=make_generator(Stream.STRONG_VIEW, seed, epoch))._asdict()
         choices["operations"] = choices["operations"].to(torch.uint8)
         drawn.update({f"{STRONG}.{name}": choice for name, choice in choices.items()})
     return drawn

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kdlight.errors import UserError
 from kdlight.losses.crd import crd_log_normalizer, crd_memory_rows, crd_similarities
 from kdlight.processes import gather_tensor
-from kdlight.streams import seeded_generator
+from kdlight.streams import Stream, make_generator
 
 LARGE = 2**62  # of which the remainder of a division by a number of samples is all but uniform
 
@@ -62,7 +62,7 @@ class ContrastiveMemory(nn.Module):
         """Make random rows, uniform in a cube of mean squared norm 1, unless there are as many already."""
         if self.samples == samples:
             return
-        bound, generator = math.sqrt(3 / self.student.shape[1]), seeded_generator(seed)
+        bound, generator = math.sqrt(3 / self.student.shape[1]), make_generator(Stream.CONTRASTIVE_MEMORY, seed)
         for name in ("student", "teacher"):
             rows = torch.empty(samples, self.student.shape[1]).uniform_(-bound, bound, generator=generator)
             setattr(self, name, rows.to(self.get_buffer(name)))

@@ -24,7 +24,7 @@ from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
 from kdlight.processes import run_seed, several
-from kdlight.streams import derived_seed
+from kdlight.streams import Stream, derive_seed
 
 UNLABELLED = -1
 
@@ -182,8 +182,7 @@ class Learner(Recorded, LightningModule, ABC):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step: its randomness depends on seed, rank, epoch and step alone, so a resumed run repeats it."""
-        seed = run_seed()
-        drawn = derived_seed(seed, self.global_rank, self.current_epoch, batch_idx, 0, 1)
+        drawn = derive_seed(Stream.STEP, run_seed(), self.global_rank, self.current_epoch, batch_idx)
         # `torch.manual_seed` would ask for every kind of accelerator in every step.
         torch.default_generator.manual_seed(drawn)
         if self.device.type != "cpu":

@@ -7,7 +7,7 @@ import torch
 
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Samples
-from kdlight.streams import seeded_generator
+from kdlight.streams import Stream, make_generator
 
 
 class RandomImages(ImageDataModule):
@@ -49,7 +49,7 @@ class RandomImages(ImageDataModule):
         return _drawn(1000, 1)
 
 
-def _drawn(count: int, stream: int) -> Samples:
-    generator = seeded_generator(stream, 7)
+def _drawn(count: int, part: int) -> Samples:
+    generator = make_generator(Stream.RANDOM_IMAGES, part)
     images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator)
     return Samples(images, torch.randint(0, 100, (count,), generator=generator))

@@ -3,6 +3,7 @@ import torch
 
 from kdlight.data.base.loader import BatchIndices, BatchLoader, TrainingIndices, TrainingLoader, evaluation_indices
 from kdlight.data.base.samples import Samples
+from kdlight.errors import UserError
 
 
 def seen(indices: BatchIndices) -> list[int]:
@@ -88,6 +89,12 @@ def test_a_resumed_loader_goes_on_in_its_epoch_only(samples: Samples) -> None:
     assert first.state_dict() == second.state_dict()
     second.sampler.set_epoch(8)
     assert len(list(second)) == 6
+
+
+def test_an_epoch_of_other_random_streams_is_not_resumed(samples: Samples) -> None:
+    loader = TrainingLoader(samples, TrainingIndices(23, batch_size=4, seed=0))
+    with pytest.raises(UserError, match="version 1"):
+        loader.load_state_dict({"epoch": 0, "fetched": 2})
 
 
 def test_only_the_training_loader_has_an_epoch(samples: Samples) -> None:

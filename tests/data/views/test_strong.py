@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from torch import Tensor
 
 from kdlight.data.views.strong import OPERATIONS, StrongDraws, draw_strong, strengthen
-from kdlight.streams import seeded_generator
+from kdlight.streams import Stream, make_generator
 
 SIZE = 32
 NO_CUTOUT = torch.tensor([[2.0, 2.0, 0.0]])  # outside the image
@@ -44,7 +44,7 @@ PILLOW: dict[str, Callable[[Image.Image, float], Image.Image]] = {
 @pytest.fixture
 def images() -> Tensor:
     """Of different ranges, so that contrast has something to stretch; one is of a single colour."""
-    generator = seeded_generator(0)
+    generator = make_generator(Stream.STRONG_VIEW, 0)
     noise = torch.rand(24, 3, SIZE, SIZE, generator=generator) * torch.linspace(20, 250, 24)[:, None, None, None]
     smooth = torch.nn.functional.avg_pool2d(noise, 3, stride=1, padding=1)
     smooth[5] = 77
@@ -88,9 +88,9 @@ def test_every_image_is_what_pillow_makes_of_it(images: Tensor, operation: str, 
 
 
 def test_each_image_has_its_own_operations_in_order(images: Tensor) -> None:
-    draws = draw_strong(24, generator=seeded_generator(3))
+    draws = draw_strong(24, generator=make_generator(Stream.STRONG_VIEW, 3))
     whole = strengthen(images, draws, fill=FILL)
-    order = torch.randperm(24, generator=seeded_generator(4))
+    order = torch.randperm(24, generator=make_generator(Stream.STRONG_VIEW, 4))
     shuffled = strengthen(images[order], StrongDraws(*(choice[order] for choice in draws)), fill=FILL)
     assert torch.equal(shuffled, whole[order])
     for place in range(24):
@@ -116,7 +116,7 @@ def test_the_square_is_pillows_rectangle(images: Tensor, row: float, column: flo
 
 
 def test_draws_are_uniform_and_independent() -> None:
-    operations, strengths, cutout = draw_strong(28_000, generator=seeded_generator(1))
+    operations, strengths, cutout = draw_strong(28_000, generator=make_generator(Stream.STRONG_VIEW, 1))
     for place in range(2):
         counts = torch.bincount(operations[:, place], minlength=len(OPERATIONS))
         assert (counts - 2000).abs().max() < 5 * 2000**0.5

@@ -8,7 +8,7 @@ import torch
 from kdlight.data.base.samples import Samples
 from kdlight.data.digits import DigitsDataModule
 from kdlight.data.views.crops import crop, draw, flip
-from kdlight.streams import seeded_generator
+from kdlight.streams import Stream, make_generator
 from tests.data.test_digits import Linear, trainer
 
 
@@ -35,7 +35,7 @@ def test_a_view_is_the_crop_and_flip_of_seed_epoch_and_view() -> None:
     raw = data.split("train").batch(torch.tensor([700, 3, 77]))
     seen = data.augmented(raw, epoch=5, views=2).images.chunk(2)
     for view, images in enumerate(seen):
-        draws = draw(data.train_size, padding=1, flip=True, generator=seeded_generator(3, 5, view + 1))
+        draws = draw(data.train_size, padding=1, flip=True, generator=make_generator(Stream.VIEW, 3, 5, view))
         expected = flip(crop(raw.images, draws.shifts[raw.index], padding=1), draws.flipped[raw.index])
         assert images.equal(expected)
 
