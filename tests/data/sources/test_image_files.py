@@ -136,6 +136,7 @@ def test_without_augmentation_training_sees_the_middle(data: Callable[..., Image
         assert batch.images.equal(middle.repeat(2, 1, 1, 1))
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on a machine with one core
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 def test_workers_change_nothing_and_a_resumed_run_is_bit_identical(
     data: Callable[..., ImageFolderDataModule], tmp_path: Path
