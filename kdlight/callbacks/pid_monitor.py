@@ -25,12 +25,13 @@ from kdlight.methods.base.distiller import frozen_teacher
 from kdlight.methods.base.filtered import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import PositiveFloat, PositiveInt, Probes, Ranged, Seed
 
 Split = Literal["val", "test"]
 CLUSTERED = ("kmeans", "quantile")
 
 
-class PIDMonitor(Recorded, Callback):
+class PIDMonitor(Recorded, Ranged, Callback):
     """Logs the information that teacher and student share about the label, in bits.
 
     Fixed probe images go through both networks; the features of a stage become symbols (by default as the RID authors
@@ -76,25 +77,21 @@ class PIDMonitor(Recorded, Callback):
     def __init__(
         self,
         *,
-        every_n_epochs: int = 1,
+        every_n_epochs: PositiveInt = 1,
         stages: Sequence[str] | None = None,
         filtered: bool = False,
         target: str | None = None,
         symbols: Method = "kmeans",
-        clusters: int = 4,
-        components: int = 10,
-        samples: int | None = None,
-        fit_samples: int = 2_000,
-        seed: int = 0,
-        tolerance: float = 1e-6,
+        clusters: PositiveInt = 4,
+        components: PositiveInt = 10,
+        samples: Probes | None = None,
+        fit_samples: Probes = 2_000,
+        seed: Seed = 0,
+        tolerance: PositiveFloat = 1e-6,
         teacher: Classifier | None = None,
         teacher_weights: str | None = None,
         untrained_teacher: bool = False,
     ) -> None:
-        least = {"every_n_epochs": (every_n_epochs, 1), "samples": (samples, 4), "fit_samples": (fit_samples, 2)}
-        for name, (value, smallest) in least.items():
-            if value is not None and value < smallest:
-                raise UserError(f"PIDMonitor: expected {name} of at least {smallest}, got {value}")
         if symbols == "predictions" and (filtered or stages is None or list(stages) != ["logits"]):
             raise UserError(f"PIDMonitor: predictions are symbols of logits: expected stages [logits], got {stages}")
         self.every_n_epochs = every_n_epochs

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import itertools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -14,6 +15,18 @@ PACKAGES = ("kdlight.methods", "kdlight.models", "kdlight.data", "kdlight.callba
 
 
 CLASS = re.compile(r"class_path[=' ]+'?([\w.]+)'")
+PLAIN = {"NoneType": "null", "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+PLAIN |= {"list": "a list", "dict": "a mapping", "tuple": "a list"}
+# An example for each option that takes a class.
+EXAMPLES = {
+    "model": "kdlight.methods.KD",
+    **dict.fromkeys(("student", "teacher", "members"), "kdlight.models.resnet20"),
+    "data": "kdlight.data.DigitsDataModule",
+    "callbacks": "kdlight.callbacks.PIDMonitor",
+    "optimizer": "torch.optim.SGD",
+    "scheduler": "torch.optim.lr_scheduler.CosineAnnealingLR",
+    "logger": "lightning.pytorch.loggers.WandbLogger",
+}
 
 
 def readable(message: str, options: Iterable[str]) -> str:
@@ -23,70 +36,106 @@ def readable(message: str, options: Iterable[str]) -> str:
         message: Of an error that the parser raised.
         options: The names of all options of the command.
     """
-    place = ".".join(re.findall(r'Parser key "([^"]+)"', message))
+    place = ".".join(_places(message))
     for pattern, explain in REASONS:
         found = re.search(pattern, message)
         if found:
-            # The class at fault is named on the same line behind the reason, or last before it.
-            behind = CLASS.findall(message[found.end() :].partition("\n")[0])
-            classes = behind[:1] or CLASS.findall(message[: found.start()])
-            said = explain(found, classes, list(options))
+            said = explain(found, message, list(options))
             return f"{place}: {said}" if place else said
     reasons = [line.strip(" -") for line in message.splitlines() if line.strip() and "Parser key" not in line]
     return f"{place}: {reasons[0]}" if place and reasons else message
 
 
-def _unknown_argument(found: re.Match[str], classes: list[str], options: list[str]) -> str:
-    *_, owner = classes or [""]
-    name = found[1].partition(".")[0]
+def _places(message: str) -> list[str]:
+    """The keys from the outermost to the one at fault; a key that is said twice in a row is one."""
+    return [key for key, _ in itertools.groupby(re.findall(r'Parser key "([^"]+)"', message))]
+
+
+def _owner(found: re.Match[str], message: str) -> str:
+    """The class at fault: named on the same line behind the reason, last before it, or first in what was given."""
+    behind = CLASS.findall(message[found.end() :].partition("\n")[0])
+    if behind:
+        return str(behind[0])
+    before = list(CLASS.finditer(message, 0, found.start()))
+    if before and "Parser key" not in message[before[-1].end() : found.start()]:
+        return before[-1][1]
+    given = re.search(r"(?:Given|Got) value: Namespace\(class_path='([\w.]+)'", message[found.end() :])
+    return given[1] if given else before[-1][1] if before else ""
+
+
+def _unknown_argument(found: re.Match[str], message: str, options: list[str]) -> str:
+    owner, name = _owner(found, message), found[1].partition(".")[0]
     if _takes_others(owner):
         return f"{owner} does not name an argument '{name}'; write what it hands on as dict_kwargs: {{{name}: …}}"
     return f"{owner} has no argument '{name}'{nearest(name, _arguments(owner))}"
 
 
-def _unknown_name(found: re.Match[str], classes: list[str], options: list[str]) -> str:
+def _unknown_name(found: re.Match[str], message: str, options: list[str]) -> str:
     names = dir(importlib.import_module(found[1]))
     shipped = f"; expected one of {', '.join(names)}" if found[1] in PACKAGES else ""
     return f"there is no {found[1]}.{found[2]}{nearest(found[2], names) or shipped}"
 
 
-def _no_module(found: re.Match[str], classes: list[str], options: list[str]) -> str:
-    *_, wanted = classes or [found[1]]
+def _no_module(found: re.Match[str], message: str, options: list[str]) -> str:
+    wanted = _owner(found, message) or found[1]
     return f"no module '{found[1]}', looking for {wanted}{_nearest_shipped(wanted)}"
 
 
-def _no_import_path(found: re.Match[str], classes: list[str], options: list[str]) -> str:
-    return f"expected an import path, got '{found[1]}'{_nearest_shipped(found[1])}"
-
-
-def _required(found: re.Match[str], classes: list[str], options: list[str]) -> str:
+def _required(found: re.Match[str], message: str, options: list[str]) -> str:
+    owner = _owner(found, message)
     names = [name.partition(".")[2] or name for name in found[1].split(", ")]
-    hint = "" if classes else "; give a configuration: --config configs/digits/rid.yaml"
-    return f"{classes[-1] + ' needs' if classes else 'missing'} {', '.join(names)}{hint}"
+    hint = "" if owner else "; give a configuration: --config configs/digits/rid.yaml"
+    return f"{owner + ' needs' if owner else 'missing'} {', '.join(names)}{hint}"
 
 
-def _unknown_option(found: re.Match[str], classes: list[str], options: list[str]) -> str:
+def _unknown_option(found: re.Match[str], message: str, options: list[str]) -> str:
     name = found[1].lstrip("-").partition("=")[0]
     return f"no option '{name}'{nearest(name, options)}"
 
 
-def _wrong_type(found: re.Match[str], classes: list[str], options: list[str]) -> str:
-    kinds = dict.fromkeys(re.findall(r"Expected a <class '([\w.]+)'>", found[0]))
-    expected = " or ".join("null" if kind == "NoneType" else kind for kind in kinds)
-    value = re.search(r"val='(.*)'\)", found[1])
-    return f"expected {expected}, got {value[1] if value else found[1]!r}"
+def _out_of_range(found: re.Match[str], message: str, options: list[str]) -> str:
+    kind = "a whole number" if found[1].endswith("int") else "a number"
+    wanted = found[2].partition(",")[0] if found[2].startswith("a ") else f"{kind} {found[2]}"
+    return f"expected {wanted}, got {found[3]}"
 
 
+def _wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
+    """What the innermost attempts expected; they come first, and what encloses them says only that they failed."""
+    attempts = found[1].rpartition("Errors:")[2]
+    kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(\w+)'>", attempts) if kind in PLAIN]
+    takes_class = re.search(r"subclass of|dot import path|callable class", attempts) is not None
+    takes_class &= not {"a number", "text"}.intersection(kinds)
+    expected = [f"one of {choices}" for choices in re.findall(r"Expected a typing.Literal\[(.+)\]", attempts)]
+    place = _places(message)
+    if takes_class:
+        key = place[-1].rpartition(".")[2] if place else ""
+        expected.append(f"an import path such as {EXAMPLES[key]}" if key in EXAMPLES else "an import path")
+    expected += [kind for kind in dict.fromkeys(kinds) if kind != "null"]
+    nullable = "null" in kinds and place not in (["model"], ["data"])
+    value = found[2].partition(". Got value:")[0]
+    given = re.search(r"val='?(.*?)'?\)$|class_path='([\w.]+)'", value)
+    got = (given[1] or given[2]) if given else value
+    hint = _nearest_shipped(got) if takes_class and got.rpartition(".")[0] in ("", *PACKAGES) else ""
+    return f"expected {' or '.join([*expected, *(['null'] if nullable else [])])}, got '{got}'{hint}"
+
+
+def _no_file(found: re.Match[str], message: str, options: list[str]) -> str:
+    return f"expected options of it, such as --{'.'.join(_places(message))}.KEY VALUE, or a YAML file, got '{found[1]}'"
+
+
+RANGE = r"validation errors? for ([\w-]+)\s+Input should be (.+?) \[type=\w+, input_value=(.+), input_type="
+TYPE = r"([\s\S]*?(?:Expected a <class|Expected a dot|Expected a typing|subclass of)[\s\S]*?)(?:Given|Got) value: (.*)"
 # The first that matches wins: reasons before the types of the attempts that failed for them.
 REASONS: tuple[tuple[str, Any], ...] = (
     (r"Option '([\w.]+)' is not accepted", _unknown_argument),
     (r"module '([\w.]+)' has no attribute '(\w+)'", _unknown_name),
     (r"No module named '([\w.]+)'", _no_module),
-    (r"Expected a dot import path string: (\S+)", _no_import_path),
     (r"the following arguments are required: (.+)", _required),
     (r"does not accept option '([\w.]+)'", _unknown_option),
     (r"[Uu]nrecognized arguments: (\S+)", _unknown_option),
-    (r"Expected a <class '[\w.]+'>[\s\S]*(?:Given|Got) value: (.+)", _wrong_type),
+    (RANGE, _out_of_range),
+    (r"Unable to load config '(.*)'", _no_file),
+    (TYPE, _wrong_type),
 )
 
 

@@ -16,6 +16,7 @@ from kdlight.data.base.samples import Samples
 from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
 from kdlight.data.sources.cifar_files import CIFAR10, CIFAR100, Layout, find_layout, read_files
 from kdlight.errors import MissingFileError, UserError
+from kdlight.ranges import NonNegativeInt
 
 CIFAR100_CLASSES = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
@@ -62,7 +63,7 @@ class CIFARDataModule(ImageDataModule):
         mean: Sequence[float],
         std: Sequence[float],
         mirrors: Sequence[str],
-        val_size: int = 5000,
+        val_size: NonNegativeInt = 5000,
         augment: bool = True,
         download: bool = False,
         accept_modified: bool = False,

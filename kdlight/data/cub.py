@@ -18,6 +18,7 @@ from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import Listing, check_count
 from kdlight.errors import MissingFileError, UserError
+from kdlight.ranges import NonNegativeInt
 
 ARCHIVES = (
     Archive("CUB_200_2011.tgz", "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081", "CUB_200_2011"),
@@ -47,7 +48,7 @@ class CUBDataModule(ImageFilesDataModule):
         self,
         data_dir: str = "data",
         *,
-        val_size: int = 600,
+        val_size: NonNegativeInt = 600,
         download: bool = False,
         mirrors: Sequence[str] = ADDRESSES,
         accept_modified: bool = False,

@@ -10,6 +10,7 @@ import torch
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Samples
 from kdlight.data.base.splits import SPLIT_SEED, stratified_order
+from kdlight.ranges import NonNegativeInt
 from kdlight.streams import Stream, make_generator
 
 TEST_SIZE = 360  # A fifth: the data set has no split of its own.
@@ -38,7 +39,7 @@ class DigitsDataModule(ImageDataModule):
     def __init__(
         self,
         *,
-        val_size: int = 300,
+        val_size: NonNegativeInt = 300,
         augment: bool = False,
         mean: Sequence[float] = (0.3052,),
         std: Sequence[float] = (0.3758,),

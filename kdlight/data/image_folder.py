@@ -8,6 +8,7 @@ from typing import Any
 from kdlight.data.base.files_module import ImageFilesDataModule
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import check_classes, list_classes, list_images
+from kdlight.ranges import NonNegativeInt, PositiveInt
 
 
 class ImageFolderDataModule(ImageFilesDataModule):
@@ -27,9 +28,9 @@ class ImageFolderDataModule(ImageFilesDataModule):
         self,
         data_dir: str,
         *,
-        num_classes: int | None = None,
+        num_classes: PositiveInt | None = None,
         test_folder: str | None = None,
-        val_size: int = 0,
+        val_size: NonNegativeInt = 0,
         **options: Any,
     ) -> None:
         super().__init__(data_dir, val_size=val_size, **options)

@@ -12,6 +12,7 @@ from kdlight.data.base.files_module import ImageFilesDataModule
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import check_classes, check_count, list_classes, list_images
 from kdlight.errors import MissingFileError
+from kdlight.ranges import NonNegativeInt, PositiveInt
 
 TRAIN_IMAGES, TEST_IMAGES = 1_281_167, 50_000
 MEND = (
@@ -38,8 +39,8 @@ class ImageNetDataModule(ImageFilesDataModule):
         self,
         data_dir: str = "data/imagenet",
         *,
-        val_size: int = 10_000,
-        num_classes: int = 1000,
+        val_size: NonNegativeInt = 10_000,
+        num_classes: PositiveInt = 1000,
         download: bool = False,
         accept_modified: bool = False,
         **options: Any,

@@ -26,6 +26,7 @@ from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
 from kdlight.data.sources.image_files import decode
 from kdlight.data.sources.listing import Listing, check_classes, check_count, list_images
 from kdlight.errors import MissingFileError, UserError
+from kdlight.ranges import NonNegativeInt, PositiveInt
 
 FOLDER = "tiny-imagenet-200"
 ARCHIVES = (
@@ -68,9 +69,9 @@ class TinyImageNetDataModule(ImageDataModule):
         *,
         mean: Sequence[float] = (0.4802, 0.4481, 0.3975),
         std: Sequence[float] = (0.2302, 0.2265, 0.2262),
-        val_size: int = 10_000,
+        val_size: NonNegativeInt = 10_000,
         augment: bool = True,
-        num_classes: int = 200,
+        num_classes: PositiveInt = 200,
         download: bool = False,
         mirrors: Sequence[str] = ADDRESSES,
         accept_modified: bool = False,

@@ -16,6 +16,7 @@ from kdlight.methods.base.stages import stage_pairs, trial
 from kdlight.methods.base.two_phase import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeFloat, Weight
 from kdlight.unpack import Unpack
 
 
@@ -44,8 +45,8 @@ class AB(TwoPhaseDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        ab_weight: float = 3e-3,
-        margin: float = 1.0,
+        ab_weight: Weight = 3e-3,
+        margin: NonNegativeFloat = 1.0,
         **base: Unpack[TwoPhaseDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -22,9 +22,10 @@ from kdlight.methods.base.schedules import at_epoch, warm_up, warmed_up
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeFloat, NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt, Weight
 from kdlight.unpack import Unpack
 
-Weight = float | dict[int, float]
+EpochWeights = Weight | dict[NonNegativeInt, Weight]
 Strong = Literal["target", "top", "target_and_top"]
 SampleWeights = Literal["equal", "confidence", "progress"]
 WarmsUp = Literal["weight", "learning_rate"]
@@ -82,18 +83,18 @@ class CAKD(LogitDistiller):
         teacher: Teacher,
         *,
         strong: Strong = "target",
-        top: int = 5,
-        strong_channels: float = 0.5,
+        top: PositiveInt = 5,
+        strong_channels: OpenFraction = 0.5,
         stages: Sequence[int] | None = None,
-        bcd_weight: float = 1.0,
-        alpha: Weight = 1.0,
-        beta: Weight = 8.0,
+        bcd_weight: NonNegativeFloat = 1.0,
+        alpha: EpochWeights = 1.0,
+        beta: EpochWeights = 8.0,
         multiply_masses: bool = False,
         sample_weights: SampleWeights = "equal",
-        logit_weight: float = 1.0,
-        feature_weight: float = 1.0,
-        temperature: float = 4.0,
-        warmup_epochs: int = 20,
+        logit_weight: Weight = 1.0,
+        feature_weight: Weight = 1.0,
+        temperature: PositiveFloat = 4.0,
+        warmup_epochs: NonNegativeInt = 20,
         warms_up: WarmsUp = "weight",
         **base: Unpack[LogitDistillerArguments],
     ) -> None:
@@ -101,8 +102,6 @@ class CAKD(LogitDistiller):
         for value, choice in ((strong, Strong), (sample_weights, SampleWeights), (warms_up, WarmsUp)):
             if value not in get_args(choice):
                 raise UserError(f"CAKD: expected one of {', '.join(get_args(choice))}, got {value!r}; choose one")
-        if not 0 < strong_channels < 1:
-            raise UserError(f"CAKD: expected strong_channels between 0 and 1, got {strong_channels}; 0.5 is half")
         if logit_weight or sample_weights == "progress":
             self.require_same_classes("CAKD with logit_weight or sample_weights: progress")
         logits_alone = stages is not None and not stages

@@ -14,6 +14,7 @@ from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDist
 from kdlight.methods.base.stages import trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import PositiveInt, Weight
 from kdlight.unpack import Unpack
 
 
@@ -40,8 +41,8 @@ class CC(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        cc_weight: float = 0.02,
-        dim: int = 128,
+        cc_weight: Weight = 0.02,
+        dim: PositiveInt = 128,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -21,6 +21,7 @@ from kdlight.methods.base.stages import trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.processes import run_seed
+from kdlight.ranges import Fraction, PositiveFloat, PositiveInt, Weight
 from kdlight.unpack import Unpack
 
 
@@ -55,11 +56,11 @@ class CRD(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        crd_weight: float = 0.8,
-        dim: int = 128,
-        negatives: int = 16384,
-        crd_temperature: float = 0.07,
-        momentum: float = 0.5,
+        crd_weight: Weight = 0.8,
+        dim: PositiveInt = 128,
+        negatives: PositiveInt = 16384,
+        crd_temperature: PositiveFloat = 0.07,
+        momentum: Fraction = 0.5,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -14,6 +14,7 @@ from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 INITIAL_PARAMETER = 1.0
@@ -64,11 +65,11 @@ class CTKD(LogitDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        start: float = 1.0,
-        span: float = 20.0,
-        curriculum_epochs: int = 10,
-        ce_weight: float = 0.1,
-        kd_weight: float = 0.9,
+        start: PositiveFloat = 1.0,
+        span: NonNegativeFloat = 20.0,
+        curriculum_epochs: NonNegativeInt = 10,
+        ce_weight: Weight = 0.1,
+        kd_weight: Weight = 0.9,
         **base: Unpack[LogitDistillerArgumentsWithoutCE],
     ) -> None:
         super().__init__(student, teacher, ce_weight=ce_weight, **base)

@@ -10,6 +10,7 @@ from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeFloat, PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 
@@ -37,10 +38,10 @@ class DIST(LogitDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        dist_weight: float = 2.0,
-        beta: float = 1.0,
-        gamma: float = 1.0,
-        temperature: float = 4.0,
+        dist_weight: Weight = 2.0,
+        beta: NonNegativeFloat = 1.0,
+        gamma: NonNegativeFloat = 1.0,
+        temperature: PositiveFloat = 4.0,
         **base: Unpack[LogitDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -11,6 +11,7 @@ from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerA
 from kdlight.methods.base.schedules import warm_up
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeInt, PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 
@@ -38,10 +39,10 @@ class DKD(LogitDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        alpha: float = 1.0,
-        beta: float = 8.0,
-        temperature: float = 4.0,
-        warmup_epochs: int = 20,
+        alpha: Weight = 1.0,
+        beta: Weight = 8.0,
+        temperature: PositiveFloat = 4.0,
+        warmup_epochs: NonNegativeInt = 20,
         **base: Unpack[LogitDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -15,6 +15,7 @@ from kdlight.methods.base.regressor import ConvolutionalRegressor
 from kdlight.methods.base.stages import stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 
@@ -39,7 +40,7 @@ class FitNet(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        fitnet_weight: float = 100.0,
+        fitnet_weight: Weight = 100.0,
         stage: int = 1,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:

@@ -17,6 +17,7 @@ from kdlight.methods.base.stages import trial
 from kdlight.methods.base.two_phase import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 
@@ -45,7 +46,7 @@ class FSP(TwoPhaseDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        fsp_weight: float = 1.0,
+        fsp_weight: Weight = 1.0,
         **base: Unpack[TwoPhaseDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -15,6 +15,7 @@ from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDist
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeInt, PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 SLOPE = 0.1
@@ -48,9 +49,9 @@ class FT(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        ft_weight: float = 200.0,
-        paraphraser_epochs: int = 30,
-        rate: float = 0.5,
+        ft_weight: Weight = 200.0,
+        paraphraser_epochs: NonNegativeInt = 30,
+        rate: PositiveFloat = 0.5,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -15,6 +15,7 @@ from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerA
 from kdlight.methods.base.schedules import warm_up
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Weight
 from kdlight.unpack import Unpack
 
 
@@ -44,12 +45,12 @@ class GDKD(LogitDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        top: int = 5,
-        binary_weight: float = 1.0,
-        top_weight: float = 1.0,
-        other_weight: float = 8.0,
-        temperature: float = 4.0,
-        warmup_epochs: int = 20,
+        top: PositiveInt = 5,
+        binary_weight: Weight = 1.0,
+        top_weight: Weight = 1.0,
+        other_weight: Weight = 8.0,
+        temperature: PositiveFloat = 4.0,
+        warmup_epochs: NonNegativeInt = 20,
         **base: Unpack[LogitDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -11,6 +11,7 @@ from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import Fraction, NonNegativeFloat, PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 
@@ -42,11 +43,11 @@ class KD(LogitDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        temperature: float = 4.0,
-        ce_weight: float = 0.1,
-        kd_weight: float = 0.9,
-        noise: float = 0.0,
-        noisy_fraction: float = 1.0,
+        temperature: PositiveFloat = 4.0,
+        ce_weight: Weight = 0.1,
+        kd_weight: Weight = 0.9,
+        noise: NonNegativeFloat = 0.0,
+        noisy_fraction: Fraction = 1.0,
         **base: Unpack[LogitDistillerArgumentsWithoutCE],
     ) -> None:
         super().__init__(student, teacher, ce_weight=ce_weight, **base)

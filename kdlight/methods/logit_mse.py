@@ -14,6 +14,7 @@ from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 
@@ -39,8 +40,8 @@ class LogitMSE(LogitDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        ce_weight: float = 0.1,
-        mse_weight: float = 0.9,
+        ce_weight: Weight = 0.1,
+        mse_weight: Weight = 0.9,
         **base: Unpack[LogitDistillerArgumentsWithoutCE],
     ) -> None:
         super().__init__(student, teacher, ce_weight=ce_weight, **base)

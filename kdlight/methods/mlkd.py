@@ -20,6 +20,7 @@ from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerA
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.ensemble import softened_mean
+from kdlight.ranges import PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 
@@ -60,9 +61,9 @@ class MLKD(LogitDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        temperatures: Sequence[float] = (4.0, 3.0, 5.0, 2.0, 6.0),
-        ce_weight: float = 0.1,
-        kd_weight: float = 0.9,
+        temperatures: Sequence[PositiveFloat] = (4.0, 3.0, 5.0, 2.0, 6.0),
+        ce_weight: Weight = 0.1,
+        kd_weight: Weight = 0.9,
         **base: Unpack[LogitDistillerArgumentsWithoutCE],
     ) -> None:
         super().__init__(student, teacher, ce_weight=ce_weight, **base)

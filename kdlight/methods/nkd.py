@@ -14,6 +14,7 @@ from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeFloat, PositiveFloat
 from kdlight.unpack import Unpack
 
 
@@ -38,8 +39,8 @@ class NKD(LogitDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        gamma: float = 3.5,
-        temperature: float = 3.0,
+        gamma: NonNegativeFloat = 3.5,
+        temperature: PositiveFloat = 3.0,
         **base: Unpack[LogitDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -13,6 +13,7 @@ from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDist
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 
@@ -37,7 +38,7 @@ class NST(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        nst_weight: float = 50.0,
+        nst_weight: Weight = 50.0,
         stages: Sequence[int] | None = None,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:

@@ -17,6 +17,7 @@ from kdlight.methods.base.preactivations import before_relu, student_before_relu
 from kdlight.methods.base.stages import stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 
@@ -44,7 +45,7 @@ class OFD(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        ofd_weight: float = 1e-3,
+        ofd_weight: Weight = 1e-3,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -13,6 +13,7 @@ from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 
@@ -35,7 +36,7 @@ class PKT(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        pkt_weight: float = 30000.0,
+        pkt_weight: Weight = 30000.0,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -16,6 +16,7 @@ from kdlight.methods.base.preactivations import before_relu
 from kdlight.methods.base.stages import StagePair, stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeInt, Weight
 from kdlight.unpack import Unpack
 
 MAXIMAL_WIDTH = 512
@@ -113,8 +114,8 @@ class ReviewKD(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        reviewkd_weight: float = 5.0,
-        warmup_epochs: int = 20,
+        reviewkd_weight: Weight = 5.0,
+        warmup_epochs: NonNegativeInt = 20,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -18,6 +18,7 @@ from kdlight.methods.base.filtered import FilteredDistiller, FilteredDistillerAr
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeFloat, NonNegativeInt, OpenFraction, PositiveInt, Weight
 from kdlight.unpack import Unpack
 
 INITIAL_RAW_VARIANCE = 5.0
@@ -93,13 +94,13 @@ class RID(FilteredDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        lambda2: float,
-        lambda1: float = 1.0,
-        filter_mismatch_weight: float = 1.0,
-        filter_rate: float = 1.0,
-        warmup_epochs: int | None = 30,
-        cycle_epochs: int = 30,
-        filter_ratio: float = 0.25,
+        lambda2: Weight,
+        lambda1: Weight = 1.0,
+        filter_mismatch_weight: NonNegativeFloat = 1.0,
+        filter_rate: NonNegativeFloat = 1.0,
+        warmup_epochs: NonNegativeInt | None = 30,
+        cycle_epochs: PositiveInt = 30,
+        filter_ratio: OpenFraction = 0.25,
         further_targets: dict[str, FurtherTarget] | None = None,
         reduction: Reduction = "sum",
         moving_statistics: bool = False,

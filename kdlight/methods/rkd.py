@@ -10,6 +10,7 @@ from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 
@@ -35,8 +36,8 @@ class RKD(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        distance_weight: float = 25.0,
-        angle_weight: float = 50.0,
+        distance_weight: Weight = 25.0,
+        angle_weight: Weight = 50.0,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -21,6 +21,7 @@ from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.evaluating import evaluating
+from kdlight.ranges import PositiveInt, Weight
 from kdlight.streams import Stream, make_generator
 from kdlight.unpack import Unpack
 
@@ -108,9 +109,9 @@ class SimKD(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        simkd_weight: float = 1.0,
-        ce_weight: float = 0.0,
-        factor: int = 2,
+        simkd_weight: Weight = 1.0,
+        ce_weight: Weight = 0.0,
+        factor: PositiveInt = 2,
         **base: Unpack[FeatureDistillerArgumentsWithoutCE],
     ) -> None:
         super().__init__(student, teacher, ce_weight=ce_weight, **base)

@@ -11,6 +11,7 @@ from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDist
 from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 
@@ -35,7 +36,7 @@ class SP(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        sp_weight: float = 3000.0,
+        sp_weight: Weight = 3000.0,
         **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

@@ -14,6 +14,7 @@ from kdlight.methods.base.filtered import FilteredDistiller, FilteredDistillerAr
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeInt, Weight
 from kdlight.unpack import Unpack
 
 
@@ -49,8 +50,8 @@ class TED(FilteredDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        filter_epochs: int,
-        ted_weight: float = 10.0,
+        filter_epochs: NonNegativeInt,
+        ted_weight: Weight = 10.0,
         reduction: Reduction = "mean",
         **base: Unpack[FilteredDistillerArguments],
     ) -> None:

@@ -19,6 +19,7 @@ from kdlight.methods.base.stages import stage_pairs
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.zoo.initialisation import kaiming_uniform_layers
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 MINIMAL_VARIANCE = 1e-5
@@ -86,7 +87,7 @@ class VID(FeatureDistiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        vid_weight: float = 1.0,
+        vid_weight: Weight = 1.0,
         stages: Sequence[int] | None = None,
         reduction: Reduction = "mean",
         regressor_norm: bool = False,

@@ -197,5 +197,5 @@ def test_stages_are_paired_from_the_deepest():
 
 @pytest.mark.parametrize("option", ["every_n_epochs", "samples", "fit_samples"])
 def test_numbers_that_are_too_small(option):
-    with pytest.raises(ValueError, match=f"expected {option} of at least"):
+    with pytest.raises(ValueError, match=f"expected {option} to be greater than or equal to"):
         PIDMonitor(**{option: 0})

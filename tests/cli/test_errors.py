@@ -48,11 +48,20 @@ def said(arguments, capsys):
         (["--trainer.max_epoch", "3"], "trainer.max_epoch", "trainer.max_epochs"),
         (["--trainr.max_epochs", "3"], "trainr.max_epochs", "trainer.max_epochs"),
         (["--trainer.max_epochs", "-3"], "max_epochs", "non-negative"),
-        (["--trainer.max_epochs", "abc"], "trainer.max_epochs", "expected int or null, got 'abc'"),
+        (["--model", "torch.nn.Linear"], "model", "expected an import path such as kdlight.methods.KD, got 'torch.nn"),
+        (["--data", "torch.nn.Linear"], "data", "expected an import path such as kdlight.data.DigitsDataModule"),
+        (["--model.optimizer.lr", "abc"], "model.optimizer.lr", "expected a number, got 'abc'"),
+        (["--model.optimizer", "abc"], "model.optimizer", "expected an import path such as torch.optim.SGD"),
+        (["--model.scheduler", "torch.optim.lr_scheduler.StepLR"], "model.scheduler", "StepLR needs step_size"),
+        (["--trainer", "3"], "trainer", "expected options of it"),
+        (["--trainer.precision", "3"], "trainer.precision", "'bf16-mixed'"),
+        (["--data.batch_size", "0"], "data.batch_size", "expected a whole number greater than or equal to 1, got '0'"),
+        (["--data.label_noise", "2"], "data.label_noise", "expected a number less than or equal to 1, got '2'"),
+        (["--trainer.max_epochs", "abc"], "trainer.max_epochs", "expected a whole number or null, got 'abc'"),
         (["--model.student.shortcutt", "padding"], "model.student", "did you mean 'shortcut'"),
         (["--model.student", "kdlight.models.resnet21"], "model.student", "did you mean 'resnet20'"),
         (["--model.student", "resnet21"], "model.student", "did you mean 'kdlight.models.resnet20'"),
-        (["--model.student.num_classes", "abc"], "model.student.num_classes", "expected int"),
+        (["--model.student.num_classes", "abc"], "model.student.num_classes", "expected a whole number"),
         (
             [
                 "--model.student",
@@ -83,6 +92,13 @@ def test_wrong_options(options, place, answer, capsys):
 @pytest.mark.parametrize(
     ("options", "place", "answer"),
     [
+        ([*UNTRAINED, "--model.filter_ratio", "0"], "model.filter_ratio", "a number greater than 0, got '0'"),
+        ([*UNTRAINED, "--model.temperature", ".nan"], "model.temperature", "got '.nan'"),
+        (
+            [*UNTRAINED, "--model.lambda1", "0", "--model.lambda2", "0"],
+            "RID learns nothing",
+            "expected one of lambda2, ce_weight, kd_weight above 0",
+        ),
         ([*UNTRAINED, "--model.stages", "[5]"], "stages between -3 and 2", "[5]"),
         (["--model.teacher_weights", "null"], "teacher_weights", "untrained_teacher"),
         ([*UNTRAINED, "--model.kd_weight", "1", "--model.teacher.num_classes", "7"], "10 classes, got 7", "features"),

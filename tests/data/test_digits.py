@@ -107,11 +107,11 @@ def test_without_validation_split_there_is_no_loader() -> None:
     [
         ({"val_size": 1437}, "val_size=1437 leaves nothing to train on: the training set has 1437 images"),
         ({"train_per_class": 200}, r"train_per_class=200 is more than the \d+ images that are left of class '8'"),
-        ({"batch_size": 0}, "batch_size must be at least 1, but is 0"),
-        ({"val_size": -1}, "val_size must be at least 0, but is -1"),
-        ({"seed": -1}, "seed must be at least 0, but is -1"),
+        ({"batch_size": 0}, "expected batch_size to be greater than or equal to 1, got 0"),
+        ({"val_size": -1}, "expected val_size to be greater than or equal to 0, got -1"),
+        ({"seed": -1}, "expected seed to be greater than or equal to 0, got -1"),
         ({"mean": [0.1, 0.2]}, r"mean and std need 1 numbers each, std above 0, but are \[0.1, 0.2\]"),
-        ({"std": [0.0]}, "std above 0"),
+        ({"std": [0.0]}, r"expected std\[0\] to be greater than 0, got 0.0"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(options: dict[str, object], message: str) -> None:

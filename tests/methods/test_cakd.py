@@ -154,5 +154,5 @@ def test_errors():
     assert CAKD(resnet8(10, shape), Frozen(ensemble), stages=[]).pairs == []
     with pytest.raises(ValueError, match="target, top, target_and_top, got 'both'"):
         build(CAKD, strong="both")
-    with pytest.raises(ValueError, match="between 0 and 1, got 1"):
+    with pytest.raises(ValueError, match="expected strong_channels to be less than 1, got 1"):
         build(CAKD, strong_channels=1)

@@ -13,13 +13,14 @@ from kdlight.callbacks.pruning.second_derivatives import hessian_diagonal
 from kdlight.data.base.of_trainer import image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
+from kdlight.ranges import Fraction, OpenFraction, PositiveInt, Ranged
 
 ACCURACY = "val/accuracy"
 
 NEED = "OptimalBrainDamage measures the loss on training images"
 
 
-class OptimalBrainDamage(Callback):
+class OptimalBrainDamage(Ranged, Callback):
     """Deletes the student's weights of least saliency, trains on, and repeats.
 
     The paper's loop: train to a reasonable solution (`first_epoch`), compute the diagonal h of the loss's second
@@ -52,19 +53,13 @@ class OptimalBrainDamage(Callback):
     def __init__(
         self,
         *,
-        first_epoch: int,
-        sparsity: float,
-        every_n_epochs: int = 1,
-        fraction: float = 0.1,
-        max_drop: float | None = None,
-        samples: int | None = None,
+        first_epoch: PositiveInt,
+        sparsity: OpenFraction,
+        every_n_epochs: PositiveInt = 1,
+        fraction: OpenFraction = 0.1,
+        max_drop: Fraction | None = None,
+        samples: PositiveInt | None = None,
     ) -> None:
-        for name, number in (("first_epoch", first_epoch), ("every_n_epochs", every_n_epochs)):
-            if number < 1:
-                raise UserError(f"OptimalBrainDamage: expected {name} of at least 1, got {number}; train first")
-        for name, part in (("sparsity", sparsity), ("fraction", fraction)):
-            if not 0 < part < 1:
-                raise UserError(f"OptimalBrainDamage: expected {name} between 0 and 1, got {part}; 0.5 deletes half")
         self.first_epoch, self.every_n_epochs = first_epoch, every_n_epochs
         self.sparsity, self.fraction = sparsity, fraction
         self.max_drop = max_drop

@@ -17,9 +17,10 @@ from kdlight.data.views.epoch import EpochViews
 from kdlight.data.views.kinds import PaddedCrops, Views, apply_views
 from kdlight.errors import UserError
 from kdlight.processes import run_seed
+from kdlight.ranges import FiniteFloat, PositiveFloat, Ranged, Seed
 
 
-class AugmentedDataModule(Recorded, LightningDataModule):
+class AugmentedDataModule(Recorded, Ranged, LightningDataModule):
     """Gives a method the views of each batch that it wants, drawn or replayed.
 
     Args:
@@ -35,15 +36,15 @@ class AugmentedDataModule(Recorded, LightningDataModule):
     crop_padding: ClassVar[int]
     mirror: ClassVar[bool]
 
-    def __init__(self, *, augment: bool, mean: Sequence[float], std: Sequence[float], seed: int | None) -> None:
+    def __init__(
+        self, *, augment: bool, mean: Sequence[FiniteFloat], std: Sequence[PositiveFloat], seed: Seed | None
+    ) -> None:
         super().__init__()
         channels = self.image_shape[0]
         if len(mean) != channels or len(std) != channels or min(std) <= 0:
             raise UserError(
                 f"mean and std need {channels} numbers each, std above 0, but are {list(mean)} and {list(std)}"
             )
-        if seed is not None and seed < 0:
-            raise UserError(f"seed must be at least 0, but is {seed}")
         self.augment, self.mean, self.std, self.seed = augment, tuple(mean), tuple(std), seed
         self._epoch_views: EpochViews | None = None
 

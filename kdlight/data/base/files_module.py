@@ -13,6 +13,7 @@ from kdlight.data.sources.image_files import ImageFiles, fs_paths
 from kdlight.data.sources.listing import Listing
 from kdlight.data.views.kinds import ResizedCrops, Views
 from kdlight.errors import UserError
+from kdlight.ranges import NonNegativeInt, PositiveInt
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -39,9 +40,9 @@ class ImageFilesDataModule(ImageDataModule):
         self,
         data_dir: str,
         *,
-        image_size: int = 224,
-        resize_size: int | None = None,
-        num_workers: int | None = None,
+        image_size: PositiveInt = 224,
+        resize_size: PositiveInt | None = None,
+        num_workers: NonNegativeInt | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         augment: bool = True,
@@ -52,8 +53,6 @@ class ImageFilesDataModule(ImageDataModule):
         super().__init__(mean=mean, std=std, augment=augment, **options)
         if not 1 <= self.image_size <= self.resize_size:
             raise UserError(f"expected 1 <= image_size <= resize_size, got {image_size} and {self.resize_size}")
-        if num_workers is not None and num_workers < 0:
-            raise UserError(f"num_workers must be at least 0, but is {num_workers}")
         self.data_dir = Path(data_dir).expanduser()
         self.num_workers = num_workers
 

@@ -14,6 +14,7 @@ from kdlight.data.base.loader import CPU, BatchLoader, TrainingIndices, Training
 from kdlight.data.base.samples import Samples, Split
 from kdlight.data.base.splits import SPLIT_SEED, cut, noisy, stratified_order
 from kdlight.errors import UserError
+from kdlight.ranges import Fraction, NonNegativeInt, PositiveInt, Seed
 from kdlight.streams import Stream, make_generator
 
 SplitName = Literal["train", "val", "test"]
@@ -50,28 +51,20 @@ class ImageDataModule(AugmentedDataModule):
     def __init__(
         self,
         *,
-        val_size: int,
+        val_size: NonNegativeInt,
         augment: bool,
         mean: Sequence[float],
         std: Sequence[float],
         labels: bool = True,
-        train_per_class: int | None = None,
-        label_noise: float = 0.0,
-        batch_size: int = 64,
-        eval_batch_size: int = 256,
-        seed: int | None = None,
+        train_per_class: PositiveInt | None = None,
+        label_noise: Fraction = 0.0,
+        batch_size: PositiveInt = 64,
+        eval_batch_size: PositiveInt = 256,
+        seed: Seed | None = None,
     ) -> None:
         super().__init__(augment=augment, mean=mean, std=std, seed=seed)
-        for name, value, least in (
-            ("val_size", val_size, 0),
-            ("train_per_class", train_per_class, 1),
-            ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-        ):
-            if value is not None and value < least:
-                raise UserError(f"{name} must be at least {least}, but is {value}")
-        if not 0 <= label_noise <= 1 or (label_noise > 0 and not labels):
-            raise UserError(f"label_noise must be in [0, 1], and 0 without labels, but is {label_noise}")
+        if label_noise > 0 and not labels:
+            raise UserError(f"label_noise: expected 0 where labels is false, got {label_noise}; leave one of them out")
         self.labels, self.label_noise = labels, label_noise
         self.val_size, self.train_per_class = val_size, train_per_class
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size

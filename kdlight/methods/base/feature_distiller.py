@@ -10,20 +10,21 @@ from kdlight.methods.base.distiller import Distiller, DistillerArguments, Teache
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 
 class FeatureDistillerArgumentsWithoutCE(DistillerArguments, total=False):
     """The arguments that a method with a cross-entropy weight of its own passes on to `FeatureDistiller`."""
 
-    kd_weight: float
-    temperature: float
+    kd_weight: Weight
+    temperature: PositiveFloat
 
 
 class FeatureDistillerArguments(FeatureDistillerArgumentsWithoutCE, total=False):
     """The arguments that methods pass on to `FeatureDistiller`, which explains them and has their defaults."""
 
-    ce_weight: float
+    ce_weight: Weight
 
 
 class FeatureDistiller(Distiller):
@@ -45,9 +46,9 @@ class FeatureDistiller(Distiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        ce_weight: float = 1.0,
-        kd_weight: float = 0.0,
-        temperature: float = 4.0,
+        ce_weight: Weight = 1.0,
+        kd_weight: Weight = 0.0,
+        temperature: PositiveFloat = 4.0,
         **base: Unpack[DistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)

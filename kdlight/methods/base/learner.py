@@ -24,6 +24,7 @@ from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
 from kdlight.processes import run_seed, several
+from kdlight.ranges import Ranged, weights_of
 from kdlight.streams import Stream, derive_seed
 
 UNLABELLED = -1
@@ -68,7 +69,7 @@ def _or_unlabelled(batch: Batch) -> Batch:
     return batch._replace(images=images, target=batch.target.new_full((1,), UNLABELLED))
 
 
-class Learner(Recorded, LightningModule, ABC):
+class Learner(Recorded, Ranged, LightningModule, ABC):
     """A student that learns: optimizer, schedule, phases, and the metrics of validation and test.
 
     Args:
@@ -135,8 +136,13 @@ class Learner(Recorded, LightningModule, ABC):
         """Lay the networks out in memory, compile them, and let DDP expect the phases' parameters without a gradient.
 
         Raises:
-            UserError: If the run ends before the student learns.
+            UserError: If the run ends before the student learns, or all weights are 0.
         """
+        weights = weights_of(self)
+        if stage == "fit" and weights and not any(weights.values()):
+            raise UserError(
+                f"{type(self).__name__} learns nothing: expected one of {', '.join(weights)} above 0, got 0 for all"
+            )
         epochs = self.trainer.max_epochs or -1
         phases = [self.learners(epoch) for epoch in range(epochs)] if stage == "fit" else []
         if phases and all(phase is not None and self.student not in phase for phase in phases):

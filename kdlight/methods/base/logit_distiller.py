@@ -11,6 +11,7 @@ from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.ensemble import softened_mean
+from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
 
@@ -23,7 +24,7 @@ class LogitDistillerArgumentsWithoutCE(DistillerArguments, total=False):
 class LogitDistillerArguments(LogitDistillerArgumentsWithoutCE, total=False):
     """The arguments that methods pass on to `LogitDistiller`, which explains them and has their defaults."""
 
-    ce_weight: float
+    ce_weight: Weight
 
 
 class LogitDistiller(Distiller):
@@ -51,7 +52,7 @@ class LogitDistiller(Distiller):
         student: Classifier,
         teacher: Teacher,
         *,
-        ce_weight: float = 1.0,
+        ce_weight: Weight = 1.0,
         standardize_logits: bool = False,
         **base: Unpack[DistillerArguments],
     ) -> None:

@@ -15,13 +15,14 @@ from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDist
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.ranges import NonNegativeInt
 from kdlight.unpack import Unpack
 
 
 class TwoPhaseDistillerArguments(FeatureDistillerArguments, total=False):
     """The arguments that methods pass on to `TwoPhaseDistiller`, which explains them and has their defaults."""
 
-    init_epochs: int
+    init_epochs: NonNegativeInt
 
 
 class TwoPhaseDistiller(FeatureDistiller):
@@ -40,7 +41,12 @@ class TwoPhaseDistiller(FeatureDistiller):
     """
 
     def __init__(
-        self, student: Classifier, teacher: Teacher, *, init_epochs: int = 30, **base: Unpack[FeatureDistillerArguments]
+        self,
+        student: Classifier,
+        teacher: Teacher,
+        *,
+        init_epochs: NonNegativeInt = 30,
+        **base: Unpack[FeatureDistillerArguments],
     ) -> None:
         super().__init__(student, teacher, **base)
         self.init_epochs = init_epochs

@@ -119,9 +119,9 @@ def test_stops_when_the_accuracy_has_fallen_too_far(tmp_path):
 
 
 def test_errors(tmp_path):
-    with pytest.raises(ValueError, match="first_epoch of at least 1, got 0"):
+    with pytest.raises(ValueError, match="expected first_epoch to be greater than or equal to 1, got 0"):
         OptimalBrainDamage(first_epoch=0, sparsity=0.5)
-    with pytest.raises(ValueError, match="sparsity between 0 and 1, got 50"):
+    with pytest.raises(ValueError, match="expected sparsity to be less than 1, got 50"):
         OptimalBrainDamage(first_epoch=1, sparsity=50)
     thrifty = trainer(tmp_path, 2, callbacks=[OptimalBrainDamage(**SETTINGS, max_drop=0.1)], limit_val_batches=0)
     with pytest.raises(ValueError, match="val_size 0"):

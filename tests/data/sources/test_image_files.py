@@ -219,9 +219,9 @@ def test_the_transform_tells_sizes() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": 0}, "expected 1 <= image_size <= resize_size, got 0 and 0"),
+        ({"image_size": 0}, "expected image_size to be greater than or equal to 1, got 0"),
         ({"resize_size": 100}, "got 224 and 100"),
-        ({"num_workers": -1}, "num_workers must be at least 0, but is -1"),
+        ({"num_workers": -1}, "expected num_workers to be greater than or equal to 0, got -1"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:

@@ -1,0 +1,97 @@
+"""Numbers that an argument may be, said once in its annotation.
+
+The command line reads the annotations by itself; `Ranged` and `checked` make Python callers meet the same check.
+"""
+
+__all__ = [
+    "FiniteFloat",
+    "Fraction",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "OpenFraction",
+    "PositiveFloat",
+    "PositiveInt",
+    "Probes",
+    "Ranged",
+    "Seed",
+    "Weight",
+    "checked",
+    "weights_of",
+]
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
+
+from kdlight.errors import UserError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+MOST = 2**31 - 1  # of whole numbers: torch and numpy count in 64 bits, and their products must not overflow
+
+PositiveInt = Annotated[int, Field(ge=1, le=MOST)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # numpy takes no others
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, title="weight")]  # of a term that the student learns from
+Fraction = Annotated[float, Field(ge=0, le=1)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+Probes = Annotated[int, Field(ge=4, le=MOST)]  # images that a PID is estimated from
+
+
+def weights_of(learner: object) -> dict[str, float]:
+    """The values of the arguments that are annotated as `Weight`, by name, where the object keeps them."""
+    constructors = [vars(kind)["__init__"] for kind in type(learner).__mro__ if "__init__" in vars(kind)]
+    names = (
+        name for made in constructors for name, kind in getattr(made, "__annotations__", {}).items() if kind == Weight
+    )
+    return {name: getattr(learner, name) for name in names if hasattr(learner, name)}
+
+
+class Ranged:
+    """A base class: numbers given to the constructor of a subclass have to lie in the ranges of their annotations."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
+
+
+def checked(function: Function) -> Function:
+    """Let a function refuse numbers outside the ranges of its annotations with a `UserError`."""
+    signature = inspect.signature(function)
+    ranges = {name: TypeAdapter(kind) for name, kind in function.__annotations__.items() if _has_range(kind)}
+    owner = function.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            given = signature.bind_partial(*arguments, **options).arguments
+        except TypeError:  # the call below says what is wrong
+            given = {}
+        for name in ranges.keys() & given.keys():
+            value = given[name].item() if isinstance(given[name], np.generic) else given[name]
+            try:
+                ranges[name].validate_python(value, strict=True)
+            except ValidationError as error:
+                raise UserError(f"{owner}: {_described(error, name)}") from None
+        return function(*arguments, **options)
+
+    return call  # type: ignore[return-value]
+
+
+def _described(error: ValidationError, name: str) -> str:
+    """What was expected of an argument, and what was given."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
+    return f"expected {name}{place} {first['msg'].replace('Input should', 'to', 1)}, got {first['input']!r}"
+
+
+def _has_range(kind: Any) -> bool:
+    return get_origin(kind) is Annotated or any(map(_has_range, get_args(kind)))
