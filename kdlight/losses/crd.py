@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kdlight.errors import UserError
 from kdlight.losses.parts.precision import at_least_float32
 from kdlight.losses.parts.shapes import require_same_shape
 
@@ -61,9 +62,14 @@ def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) ->
         samples: n, size of the training set.
 
     Raises:
-        UserError: If the shapes differ.
+        UserError: If the shapes differ or there is no negative.
     """
     require_same_shape(student_scores, teacher_scores)
+    if student_scores.shape[1] < 2:
+        raise UserError(
+            f"expected scores of a positive and at least one negative a sample, got {tuple(student_scores.shape)}; "
+            "draw at least one negative"
+        )
     return _noise_contrastive(student_scores, samples) + _noise_contrastive(teacher_scores, samples)
 
 

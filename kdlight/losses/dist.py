@@ -9,6 +9,8 @@ from kdlight.losses.parts.precision import at_least_float32
 from kdlight.losses.parts.probabilities import log_probability_pair
 
 EPSILON = 1e-8
+#: Probabilities whose deviation is this part of their size or less count as constant.
+CONSTANT = 1e-5
 
 
 @at_least_float32
@@ -19,7 +21,9 @@ def dist_loss(
 
     Pearson correlations of the softened probabilities: rows are samples (inter-class), columns are classes
     (intra-class). The factor T^2 is the authors' code's. 0 at student = teacher up to the code's 1e-8 beside the norms.
-    With two classes a row's correlation is 1 or -1, so the inter-class term has no gradient beyond that 1e-8's.
+    A row or column that is constant, as the row of equal logits is, correlates with nothing and gets no gradient;
+    beside that the gradient grows as one over the deviation. With two classes a row's correlation is 1 or -1, so the
+    inter-class term has no gradient beyond that 1e-8's.
 
     Args:
         student_logits: (batch, classes).
@@ -37,7 +41,13 @@ def dist_loss(
 
 
 def _row_correlation(first: Tensor, second: Tensor) -> Tensor:
-    first = first - first.mean(dim=1, keepdim=True)
-    second = second - second.mean(dim=1, keepdim=True)
+    (first, constant), (second, also_constant) = _centred(first), _centred(second)
     norms: Tensor = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
-    return (first * second).sum(1) / (norms + EPSILON)
+    return (first * second).sum(1) / (norms + EPSILON).masked_fill(constant | also_constant, torch.inf)
+
+
+def _centred(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows without their mean, and whether nothing but rounding is left of them."""
+    centred = rows - rows.mean(dim=1, keepdim=True)
+    left, whole = (torch.linalg.vector_norm(values.detach(), dim=1) for values in (centred, rows))
+    return centred, left <= CONSTANT * whole

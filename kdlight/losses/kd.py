@@ -2,9 +2,9 @@
 
 __all__ = ["kd_loss", "soft_cross_entropy_loss"]
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from kdlight.losses.parts.divergences import divergence, log_ratio
 from kdlight.losses.parts.precision import at_least_float32
 from kdlight.losses.parts.probabilities import log_probability_pair
 
@@ -26,7 +26,8 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
         UserError: If the shapes differ or the temperature is not positive.
     """
     student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
-    return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+    ratio = log_ratio(student_logits, teacher_logits, temperature)
+    return divergence(student, teacher, ratio).mean() * temperature**2
 
 
 @at_least_float32

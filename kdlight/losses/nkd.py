@@ -6,10 +6,10 @@ Normalized Loss and Customized Soft Labels", ICCV 2023 (arXiv 2303.13005). Autho
 
 __all__ = ["nkd_loss"]
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kdlight.losses.parts.divergences import outside_lowest
 from kdlight.losses.parts.masks import target_mask
 from kdlight.losses.parts.precision import at_least_float32
 from kdlight.losses.parts.probabilities import log_probability_pair
@@ -40,7 +40,7 @@ def nkd_loss(
     student, teacher = log_probability_pair(student_logits, teacher_logits, 1.0)
     target_term = -(teacher.exp() * student).masked_fill(~mask, 0.0).sum(1)
     student, teacher = (
-        F.log_softmax(log_p.masked_fill(mask, torch.finfo(log_p.dtype).min), dim=1)
+        F.log_softmax(outside_lowest(log_p, ~mask), dim=1)
         for log_p in log_probability_pair(student_logits, teacher_logits, temperature)
     )
     other_term = -(teacher.exp() * student).masked_fill(mask, 0.0).sum(1)

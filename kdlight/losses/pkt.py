@@ -36,5 +36,5 @@ def _neighbours(embedding: Tensor) -> Tensor:
     rows = embedding.flatten(1)
     norm: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     rows = rows / (norm + EPSILON)
-    similarity = (rows @ rows.T + 1) / 2
+    similarity = ((rows @ rows.T + 1) / 2).clamp(min=0)  # opposite vectors may round below -1
     return similarity / similarity.sum(1, keepdim=True)

@@ -2,6 +2,7 @@
 
 __all__ = ["standardize"]
 
+import torch
 from torch import Tensor
 
 from kdlight.losses.parts.precision import at_least_float32
@@ -12,9 +13,19 @@ def standardize(logits: Tensor) -> Tensor:
     """(z - mean) / (standard deviation + 1e-7) of every row: each sample's own temperature.
 
     Applied to student and teacher before any loss on logits. The deviation is the one with classes - 1, as in the
-    authors' code. Equal logits give zeros and a zero gradient; with two classes a row is +-0.707 and has no gradient.
+    authors' code. With two classes a row is +-0.707 and has no gradient. Logits that are equal up to rounding give
+    zeros and a zero gradient. A class that is masked by a logit of -inf stays so, and mean and deviation are the
+    others'.
 
     Args:
         logits: (batch, classes). A gradient reaches it: it may be the student's.
     """
-    return (logits - logits.mean(dim=1, keepdim=True)) / (logits.std(dim=1, keepdim=True) + 1e-7)
+    masked = logits == -torch.inf
+    kept = logits.masked_fill(masked, 0.0)
+    classes = logits.shape[1] - masked.sum(1, keepdim=True)
+    centred = (kept - kept.sum(1, keepdim=True) / classes.clamp(min=1)).masked_fill(masked, 0.0)
+    norm: Tensor = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    deviation = norm / (classes - 1).clamp(min=1).to(norm.dtype).sqrt()
+    equal = deviation <= 4 * torch.finfo(logits.dtype).eps * kept.detach().abs().amax(1, keepdim=True)
+    divisor = (deviation + 1e-7).masked_fill(equal, torch.inf)
+    return (centred / divisor).masked_fill(masked, -torch.inf)

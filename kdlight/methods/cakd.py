@@ -36,7 +36,9 @@ class CAKD(LogitDistiller):
 
     ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``; with the teacher's masses
     p_s and p_w for alpha and beta the bracket would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. Each of the
-    three is logged by level. The levels are the logits and any number of stages; at a stage, the globally pooled
+    three is logged by level, and their sum at one level is `cakd_loss`.
+
+    The levels are the logits and any number of stages; at a stage, the globally pooled
     channels are what classes are in the logits, after a linear (1x1) adapter from the student's width to the teacher's.
 
     From the text that can be read: the decomposition, logits and features together, CE with weight 1, T = 4, a 20-epoch

@@ -13,6 +13,7 @@ from kdlight.losses.reviewkd import hcl_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.preactivations import before_relu
+from kdlight.methods.base.schedules import warm_up
 from kdlight.methods.base.stages import StagePair, stage_pairs, trial
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
@@ -130,7 +131,7 @@ class ReviewKD(FeatureDistiller):
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy and one term a level."""
         terms = self.task_terms(student, teacher, batch)
-        weight = self.reviewkd_weight * min((self.current_epoch + 1) / max(self.warmup_epochs, 1), 1)
+        weight = self.reviewkd_weight * warm_up(self.current_epoch, self.warmup_epochs)
         of_student, of_teacher = _levels(self.pairs, student, teacher)
         names = ["embedding", *(pair.name for pair in reversed(self.pairs))]
         for name, fused, target in zip(names, self.review(of_student, of_teacher), of_teacher, strict=True):

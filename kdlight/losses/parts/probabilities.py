@@ -1,5 +1,8 @@
 """Class probabilities at a temperature, in log space."""
 
+import math
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -10,16 +13,21 @@ from kdlight.losses.parts.shapes import require_same_shape
 def log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
     """``log softmax(logits / temperature)`` over the classes: finite however far apart the logits are.
 
+    A class that is masked by a logit of -inf gets a very low logarithm instead of -inf: its probability is 0 all the
+    same, and a difference of two such logarithms is 0 instead of NaN.
+
     Args:
         logits: (batch, classes).
         temperature: Positive; a scalar tensor may carry a gradient.
 
     Raises:
-        UserError: If a plain number is not positive (a tensor is not looked at: that would wait for the device).
+        UserError: If a plain number is not positive and finite. A tensor is not looked at: that would wait for the
+            device.
     """
-    if not isinstance(temperature, Tensor) and temperature <= 0:
-        raise UserError(f"expected a positive temperature, got {temperature}; the literature uses 1 to 20")
-    return F.log_softmax(logits / temperature, dim=1)
+    if not isinstance(temperature, Tensor) and not 0 < temperature < math.inf:
+        raise UserError(f"expected a finite, positive temperature, got {temperature}; the literature uses 1 to 20")
+    scaled = logits / temperature
+    return F.log_softmax(scaled.clamp(min=torch.finfo(scaled.dtype).min / 4), dim=1)
 
 
 def log_probability_pair(
