@@ -109,5 +109,5 @@ def _mistake(error: BaseException) -> str | None:
     if re.search(r"gloo.*(reset|closed) by peer", str(error)):
         return "another process of this run has ended, and may have said why; go on with --ckpt_path last"
     if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
-        return f"{error.filename}: {error.strerror}; expected a path that can be written to, name another"
+        return f"{error.filename}: {error.strerror}; expected a path that can be read or written here, name another"
     return None

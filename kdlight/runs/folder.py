@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kdlight.errors import MissingFileError
+from kdlight.errors import MissingFileError, UserError
 
+SHOWN = ("test", "pid_test", "seconds")  # what comparisons read of a result
 CONFIGS, RUNS = "configs", "runs"
 LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # configurations that name no run
 
@@ -76,13 +77,23 @@ class RunFolder(NamedTuple):
 
         Raises:
             MissingFileError: If the run has not ended.
+            UserError: If the file is not what a run writes.
         """
         if not self.result.is_file():
             raise MissingFileError(
                 f"{self.result} does not exist: expected a finished run; let it end, or go on with --ckpt_path last"
             )
-        content: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
-        return content
+        try:
+            content = json.loads(self.result.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            content = None
+        lacking = [key for key in SHOWN if key not in content] if isinstance(content, dict) else list(SHOWN)
+        if lacking:
+            raise UserError(
+                f"{self.result}: expected a run's result, got a file without {', '.join(lacking)}; go on with "
+                "--ckpt_path last, which writes it again"
+            )
+        return dict(content)
 
 
 def default_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:

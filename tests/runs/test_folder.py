@@ -1,7 +1,11 @@
 """Which folder a run goes on in."""
 
+import json
 from pathlib import Path
 
+import pytest
+
+from kdlight.errors import UserError
 from kdlight.runs.folder import RunFolder, default_folder, folder_of, latest
 
 
@@ -40,3 +44,27 @@ def test_how_a_run_is_logged_does_not_name_it():
     assert default_folder([pair, "configs/methods/dkd.yaml", protocol]) == Path("runs/pairs/wrn+dkd")
     assert default_folder([digits, "configs/data/cifar10.yaml"]) == Path("runs/digits/teacher+cifar10")
     assert default_folder([wandb]) == default_folder([]) == Path("runs/unnamed")
+
+
+RESULT = {"test": {"last": {"accuracy": 0.5}}, "pid_test": {}, "seconds": 1.0}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "3", "[" * 100_000, '{"test": {}, "seconds": 1}', "\\xff"])
+def test_a_result_that_no_run_wrote_is_refused(content, tmp_path):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(UserError, match=r"result.json: expected a run's result, got a file without .*pid_test"):
+        RunFolder(tmp_path).read_result()
+
+
+def test_a_run_s_name_is_no_markup(tmp_path, capsys):
+    from kdlight.workbench.compare.command import compare
+
+    for name in ("[", "[red]"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text(json.dumps(RESULT))
+    (tmp_path / "[" / "x]").mkdir()
+    (tmp_path / "[" / "x]" / "result.json").write_text(json.dumps(RESULT))
+    compare([RunFolder(tmp_path / name) for name in ("[red]", "[/x]")])
+    shown = capsys.readouterr().out
+    assert "[red]" in shown
+    assert "[/x]" in shown

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kdlight.errors import UserError
@@ -85,7 +86,7 @@ def table(runs: Sequence[RunFolder], results: Sequence[dict[str, Any]], stage: s
         accuracies = [_percent(result["test"].get(name)) for name in ("last", "best")]
         atoms = result["pid_test"].get(stage, {})
         bits = [f"{atoms[name]:.2f}" if name in atoms else "–" for name in shown]
-        rows.add_row(_label(run, runs), *accuracies, *bits, f"{result['seconds']:.0f}")
+        rows.add_row(escape(_label(run, runs)), *accuracies, *bits, f"{result['seconds']:.0f}")
     return rows
 
 
