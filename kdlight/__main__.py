@@ -17,6 +17,8 @@ COMMANDS = {
     "cache": ("kdlight.cli.cache", "compute what a teacher says about the training images, ahead of a fit"),
     "bench": ("kdlight.workbench.bench.command", "time a configuration, part by part, beside a bare loop"),
     "pid": ("kdlight.workbench.pid.command", "decompose what two networks, or arrays, tell about the label"),
+    "models": ("kdlight.workbench.list_models", "list the networks, and the weights published for them"),
+    "data": ("kdlight.workbench.list_data", "list the data modules"),
     "methods": ("kdlight.workbench.list_methods", "list the methods, or show one with its arguments"),
     "configs": ("kdlight.workbench.list_configs", "list the configurations that come with kdlight, or copy them"),
     "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),

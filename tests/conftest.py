@@ -3,7 +3,7 @@ import kdlight  # noqa: F401, I001  before lightning and torchvision: see kdligh
 import pytest
 import torch
 
-pytest_plugins = ["tests.oracle"]
+pytest_plugins = ["tests.oracle", "tests.server", "tests.finished_run"]
 
 
 @pytest.fixture(scope="session", autouse=True)

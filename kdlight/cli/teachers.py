@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from kdlight.cli.parser import teacher_holders
 from kdlight.cli.shipped import DATA_SET, shipped_names
 from kdlight.errors import MissingFileError
+from kdlight.models.published import is_published, published_file
 from kdlight.runs.folder import config_for
 
 
@@ -23,12 +24,15 @@ def require_teachers(config: Namespace, train: Callable[[str], None] | None, *, 
 
     Raises:
         MissingFileError: If one is missing and is not trained; the message names the command that trains it.
+        DownloadError: If published ones are not at hand and cannot be fetched.
     """
     holders = teacher_holders(config)
     paths = [path for holder in holders if (path := holder.get("teacher_weights")) is not None]
     paths += [path for holder in holders for path in _members(holder.teacher)]
     for path in dict.fromkeys(paths):
-        if not Path(path).is_file():
+        if is_published(path):
+            published_file(path)
+        elif not Path(path).is_file():
             _make(path, train, asked=asked)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlight.errors import MissingFileError, UserError
+from kdlight.models.published import is_published, published_file
 
 LARGEST = 1e10  # Neither weights nor running variances come near it; a flipped exponent bit mostly goes far beyond.
 ZIP_MAGIC = b"PK\x03\x04"  # how every file of `torch.save` begins since torch 1.6
@@ -55,7 +56,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
     Layouts: a bare `state_dict`; one below the key `model` or `state_dict`; names that all begin with `module.`
     (`DataParallel`) or `model.` (a wrapper); the checkpoint of a kdlight run, of which the student is taken;
-    safetensors. Files are read with `weights_only=True`, so that none can run code.
+    safetensors; `published:NAME` (`kdlight.models.published`). Files are read with `weights_only=True`, so that none
+    can run code.
 
     Files of `torch.save` carry checksums, which are compared (`check_records`). Safetensors and files from before torch
     1.6 carry none; there, as everywhere, a value that is not finite or beyond `LARGEST` shows the damage. Flipped bits
@@ -65,7 +67,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         MissingFileError: There is no such file.
         UserError: The file needs code to be read, is damaged, or holds no weights.
     """
-    path = Path(path)
+    path = published_file(path) if is_published(path) else Path(path)
     if not path.is_file():
         raise MissingFileError(f"no file of weights at {path}")
     weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)

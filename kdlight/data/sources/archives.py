@@ -3,32 +3,20 @@
 Own code over ``urllib``: torch.hub and pooch neither resume a download nor know a second address.
 """
 
-import hashlib
 import http.client
 import os
 import stat
-import sys
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from kdlight.downloads import DownloadError, download, sha256_of
 from kdlight.errors import UserError
-
-CHUNK = 1 << 18
-TIMEOUT = 30  # seconds without a byte
-
-
-class DownloadError(UserError, ConnectionError):
-    """No address gives the whole archive."""
 
 
 class Archive(NamedTuple):
@@ -101,45 +89,13 @@ def how_to_fetch(folder: Path) -> str:
 def _downloaded(url: str, part: Path, sha256: str) -> str:
     """Fills `part`, from where it stopped if it is there; returns its sha256."""
     resumed = part.exists()
-    _download(url, part)
-    found = _sha256(part)
+    download(url, part)
+    found = sha256_of(part)
     if found != sha256 and resumed:  # What was there may have been of something else.
         part.unlink()
-        _download(url, part)
-        found = _sha256(part)
+        download(url, part)
+        found = sha256_of(part)
     return found
-
-
-def _download(url: str, part: Path) -> None:
-    start = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": "kdlight", **({"Range": f"bytes={start}-"} if start else {})}
-    try:
-        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # Nothing is missing, or too much is there: the sum will tell.
-        raise
-    with response, part.open("ab") as stream:
-        # A server that ignores the range sends the whole file, and so does one whose part begins elsewhere.
-        if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            stream.truncate(start := 0)
-        size = response.headers.get("Content-Length")
-        total = None if size is None else start + int(size)
-        console = Console(stderr=True)
-        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-        with Progress(*columns, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as progress:
-            task = progress.add_task(url.rpartition("/")[2], total=total, completed=start)
-            while data := response.read(CHUNK):
-                stream.write(data)
-                progress.advance(task, len(data))
-    received = part.stat().st_size
-    if total is not None and received < total:
-        raise ConnectionError(f"cut off after {received} of {total} bytes")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _unpack(path: Path, archive: Archive, data_dir: Path) -> None:

@@ -1,0 +1,156 @@
+"""Teachers that others have published: ``published:cifar100/resnet56`` in the place of a path of weights."""
+
+import http.client
+import os
+import sys
+import tarfile
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+
+from kdlight.downloads import DownloadError, download, sha256_of
+from kdlight.errors import UserError
+
+PREFIX = "published:"
+FOLDER = Path("data/weights")
+REPDISTILLER = "http://shape2prog.csail.mit.edu/repo"
+MDISTILLER = "https://github.com/megvii-research/mdistiller/releases/download/checkpoints/cifar_teachers.tar"
+AKAMASTER = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models"
+
+
+class Published(NamedTuple):
+    """A file of weights.
+
+    Attributes:
+        network: The name of the network in `kdlight.models`, with arguments where it takes other ones than the default.
+        num_classes: The number of its classes.
+        file: Where it is kept below ``data/weights``; the path of the reference's own scripts.
+        addresses: Tried in this order. One that ends with ``.tar`` is an archive that has the file as ``member``.
+        member: The name of the file in an archive.
+        sha256: How the published sum begins; empty where none is published.
+    """
+
+    network: str
+    num_classes: int
+    file: str
+    addresses: tuple[str, ...]
+    member: str = ""
+    sha256: str = ""
+
+
+def _cifar100(name: str) -> Published:
+    """A teacher of RepDistiller's table, which mdistiller publishes again."""
+    own = f"{name}_vanilla/ckpt_epoch_240.pth"
+    return Published(name, 100, f"cifar100/{own}", (f"{REPDISTILLER}/{own}", MDISTILLER), f"cifar_teachers/{own}")
+
+
+def _cifar10(name: str, digits: str) -> Published:
+    """A network of akamaster/pytorch_resnet_cifar10; the file's name has the first digits of its sum."""
+    file = f"{name}-{digits}.th"
+    return Published(f"{name}, shortcut: padding", 10, file, (f"{AKAMASTER}/{file}",), sha256=digits)
+
+
+WEIGHTS = {
+    **{
+        f"cifar100/{name}": _cifar100(name)
+        for name in ("wrn_40_2", "resnet56", "resnet110", "resnet32x4", "vgg13", "ResNet50")
+    },
+    "cifar10/resnet20": _cifar10("resnet20", "12fca82f"),
+    "cifar10/resnet56": _cifar10("resnet56", "4bfd9763"),
+}
+
+
+def published(name: str) -> Published:
+    """Return what ``published:NAME`` stands for.
+
+    Raises:
+        UserError: If nothing is published under that name.
+    """
+    name = name.removeprefix(PREFIX)
+    if name not in WEIGHTS:
+        raise UserError(f"no weights are known as {PREFIX}{name}; expected one of {', '.join(WEIGHTS)}")
+    return WEIGHTS[name]
+
+
+def is_published(path: str | Path) -> bool:
+    """Whether a path of weights is an address of this kind."""
+    return str(path).startswith(PREFIX)
+
+
+def published_file(path: str | Path) -> Path:
+    """Return the file that ``published:NAME`` stands for, fetched if it is not at hand.
+
+    A download that was cut off goes on where it stopped. Where the reference publishes no checksum, that of the file as
+    it was first seen is recorded beside it, and said; a file that has changed since is refused.
+
+    Raises:
+        DownloadError: If no address gives the file; the message says where it can be put by hand.
+        UserError: If nothing is published under that name, or the file has another checksum.
+    """
+    weights = published(str(path))
+    file = FOLDER / weights.file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_name(f".{file.name}.lock")):
+        if not file.is_file():
+            _fetch(weights, file)
+        _check(weights, file)
+    return file
+
+
+def _fetch(weights: Published, file: Path) -> None:
+    failures = []
+    for address in weights.addresses:
+        name = address.rpartition("/")[2]
+        packed = name.endswith(".tar")
+        part = (FOLDER / name if packed else file).with_name(f"{name if packed else file.name}.part")
+        try:
+            download(address, part)
+        except (OSError, http.client.HTTPException) as error:
+            failures.append(f"{address}: {' '.join(str(error).split()) or type(error).__name__}")
+            continue
+        if packed:
+            _unpack(part, weights.member, file)
+        else:
+            if not sha256_of(part).startswith(weights.sha256):
+                found = sha256_of(part)
+                part.unlink()
+                failures.append(f"{address}: expected sha256 {weights.sha256}…, found {found}")
+                continue
+            os.replace(part, file)
+        return
+    raise DownloadError(
+        f"{file} is not there and could not be fetched ({'; '.join(failures)}); run again, which goes on where it "
+        f"stopped, or fetch {weights.addresses[0]} by other means and save it as {file.absolute()}"
+    )
+
+
+def _unpack(part: Path, member: str, file: Path) -> None:
+    draft = file.with_name(f"{file.name}.unpacked")
+    try:
+        with tarfile.open(part) as tar:
+            content = tar.extractfile(member)
+            if content is None:
+                raise KeyError(member)
+            with draft.open("wb") as stream:
+                while data := content.read(1 << 20):
+                    stream.write(data)
+    except (tarfile.TarError, KeyError) as error:
+        part.unlink()
+        raise UserError(f"{part.name.removesuffix('.part')} has no {member} ({error}); run again") from error
+    os.replace(draft, file)
+
+
+def _check(weights: Published, file: Path) -> None:
+    found = sha256_of(file)
+    record = file.with_name(f"{file.name}.sha256")
+    if not weights.sha256 and not record.is_file():
+        record.write_text(f"{found}  {file.name}\n", encoding="utf-8")
+        print(f"no checksum is published for {file}; recorded that of this file, {found}", file=sys.stderr)
+    expected = weights.sha256 or record.read_text(encoding="utf-8").split()[0]
+    if not found.startswith(expected):
+        expected += "…" if len(expected) < len(found) else ""
+        raise UserError(
+            f"{file} has changed: expected sha256 {expected}, found {found}; "
+            f"remove it (and {record.name}) and run again, which fetches it"
+        )

@@ -1,0 +1,76 @@
+"""What a network costs: parameters, operations, bytes of its file, memory and time of a forward pass."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return how many numbers are learned."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_operations(model: nn.Module, image_shape: Sequence[int]) -> int:
+    """Return the floating point operations of one image, two for a multiplication and its addition.
+
+    Args:
+        model: On any device, "meta" included.
+        image_shape: (channels, height, width).
+    """
+    parameter = next(model.parameters())
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.eval()(torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype))
+    return int(counter.get_total_flops())
+
+
+def count_bytes(model: nn.Module) -> int:
+    """Return the bytes of all tensors, which is the size of a file of weights up to its header."""
+    return sum(tensor.nbytes for tensor in model.state_dict().values())
+
+
+def measure_memory(model: nn.Module, image_shape: Sequence[int], batch: int) -> int:
+    """Return the bytes that a forward pass takes at most beside the weights and the images.
+
+    Args:
+        model: In evaluation mode.
+        image_shape: (channels, height, width).
+        batch: Images at once.
+    """
+    device = next(model.parameters()).device
+    images = torch.zeros(batch, *image_shape, device=device)
+    with torch.no_grad():
+        if device.type == "cuda":
+            before = torch.cuda.memory_allocated(device)
+            torch.cuda.reset_peak_memory_stats(device)
+            model(images)
+            return int(torch.cuda.max_memory_allocated(device) - before)
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            model(images)
+    events: Any = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]  # has no public name
+    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+    held = peak = 0
+    for _, change in changes:
+        held += change
+        peak = max(peak, held)
+    return peak
+
+
+def measure_latency(model: nn.Module, image_shape: Sequence[int], batch: int, *, threads: int, seconds: float) -> float:
+    """Return the median seconds of a forward pass, measured with `torch.utils.benchmark`.
+
+    Args:
+        model: In evaluation mode.
+        image_shape: (channels, height, width).
+        batch: Images at once.
+        threads: Of the CPU.
+        seconds: How long is measured at least.
+    """
+    images = torch.zeros(batch, *image_shape, device=next(model.parameters()).device)
+    with torch.inference_mode():
+        timer = Timer("model(images)", globals={"model": model, "images": images}, num_threads=threads)
+        return float(timer.blocked_autorange(min_run_time=seconds).median)

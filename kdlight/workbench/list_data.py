@@ -1,0 +1,73 @@
+"""``kdlight data``: every data module with what it is, whether it can be fetched, and its own arguments."""
+
+import argparse
+import importlib
+import inspect
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import yaml
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from kdlight.data.base.augmented_module import AugmentedDataModule
+
+PACKAGE = "kdlight.data"
+
+
+class Data(NamedTuple):
+    """A data module as the table shows it.
+
+    Attributes:
+        name: In `kdlight.data`.
+        summary: The first line of its docstring.
+        fetched: Whether `download: true` fetches it.
+        arguments: Its own, with their defaults as a configuration has them.
+    """
+
+    name: str
+    summary: str
+    fetched: bool
+    arguments: str
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser("kdlight data", description=__doc__, allow_abbrev=False)
+    parser.parse_args(arguments[1:])
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("data module", "download", "what it is, arguments"):
+        rows.add_column(heading, no_wrap=heading != "what it is, arguments")
+    for data in shipped():
+        text = f"{escape(data.summary)}\n[dim]{escape(data.arguments)}[/dim]"
+        rows.add_row(data.name, "yes" if data.fetched else "no", text)
+    console = Console()
+    console.print(rows)
+    console.print(
+        "a configuration: data: {class_path: kdlight.data.NAME, init_args: {…}}", markup=False, highlight=False
+    )
+
+
+def shipped() -> list[Data]:
+    """Every data module that can be used as it is."""
+    package = importlib.import_module(PACKAGE)
+    found = []
+    for name in dir(package):
+        made = getattr(package, name)
+        if not (inspect.isclass(made) and issubclass(made, AugmentedDataModule)) or inspect.isabstract(made):
+            continue
+        parameters = inspect.signature(made).parameters
+        own = [given for given in parameters.values() if given.kind is not given.VAR_KEYWORD]
+        shown = ", ".join(f"{given.name}={_written(given)}" for given in own)
+        fetched = "mirrors" in parameters  # ImageNet's `download` only says where it is to be had
+        found.append(Data(name, (inspect.getdoc(made) or "").partition("\n")[0], fetched, shown))
+    return found
+
+
+def _written(given: inspect.Parameter) -> str:
+    if given.default is given.empty:
+        return "(required)"
+    value = list(given.default) if isinstance(given.default, tuple) else given.default
+    return str(yaml.safe_dump(value, default_flow_style=True)).partition("\n")[0]
