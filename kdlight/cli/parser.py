@@ -11,7 +11,11 @@ from lightning.pytorch.cli import LightningArgumentParser
 from kdlight.cli.imports import imported
 from kdlight.cli.objects import data_facts
 from kdlight.files import with_home
+from kdlight.models.published import is_published, published
 from kdlight.models.weights import num_classes_of, read_state_dict
+from kdlight.runs.folder import RunFolder
+
+PREPARED = ("image_size", "mean", "std")  # what published weights say about their images
 
 
 class Parser(LightningArgumentParser):
@@ -35,6 +39,8 @@ class Parser(LightningArgumentParser):
 def flow(config: Namespace) -> None:
     """Write what the data and the teacher's weights decide into the networks of a configuration."""
     method = config.model.get("init_args")
+    if method is not None:
+        _prepare_like_the_weights(config)
     known = data_facts(yaml.safe_dump(config.data.as_dict()))
     if method is None or known is None:
         return
@@ -52,8 +58,60 @@ def teacher_holders(config: Namespace) -> list[Namespace]:
     return [given for given in arguments if given is not None and isinstance(given.get("teacher"), Namespace)]
 
 
+def _prepare_like_the_weights(config: Namespace) -> None:
+    """Let data that leave image size, mean and std open take them from the weights that see the images.
+
+    From the run that trained the teacher, where its weights lie in one; else from what timm or torchvision publish for
+    the teacher, else for the student.
+    """
+    made = imported(config.data.get("class_path", ""))
+    parameters = inspect.signature(made).parameters if callable(made) else {}
+    if not all(name in parameters and parameters[name].default is None for name in PREPARED):
+        return
+    given: Namespace = config.data.get("init_args") or Namespace()
+    found: dict[str, Any] = {}
+    for holder in teacher_holders(config):
+        found = found or _of_run(holder.get("teacher_weights")) or _published(holder.teacher)
+    student = config.model.init_args.get("student")
+    found = found or _of_run(config.model.init_args.get("student_weights")) or _published(student)
+    if given.get("image_size") is not None:  # the weights' own resizing is for their own size
+        found.pop("resize_size", None)
+    for name, value in found.items():
+        if given.get(name) is None:
+            given[name] = value
+    config.data["init_args"] = given
+
+
+def _of_run(weights: str | None) -> dict[str, Any]:
+    """How the run that made a checkpoint prepared its images; nothing for a file from elsewhere."""
+    file = RunFolder(Path(weights).parent.parent).config if weights else None
+    if file is None or not file.is_file():
+        return {}
+    arguments = yaml.safe_load(file.read_text(encoding="utf-8"))["data"].get("init_args") or {}
+    known = {name: arguments[name] for name in (*PREPARED, "resize_size") if arguments.get(name) is not None}
+    return known if all(name in known for name in PREPARED) else {}
+
+
+def _published(network: Any) -> dict[str, Any]:
+    """How timm or torchvision prepare images for a network."""
+    if not isinstance(network, Namespace):
+        return {}
+    of_weights = getattr(imported(network.get("class_path", "")), "preprocessing", None)
+    arguments = network.get("init_args") or Namespace()
+    if of_weights is None or arguments.get("name") is None:
+        return {}
+    prepared = of_weights(arguments.name, arguments.get("pretrained") or False)
+    return {} if prepared is None else {name: _plain_list(value) for name, value in prepared._asdict().items()}
+
+
+def _plain_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _of_weights(path: str | None) -> dict[str, Any]:
     """The classes of the teacher that a file holds; nothing if it does not exist, which loading it will say."""
+    if path and is_published(path):
+        return {"num_classes": published(path).num_classes}
     return {"num_classes": num_classes_of(read_state_dict(path))} if path and Path(path).is_file() else {}
 
 

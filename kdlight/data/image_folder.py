@@ -2,25 +2,48 @@
 
 __all__ = ["ImageFolderDataModule"]
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
-from kdlight.data.base.files_module import ImageFilesDataModule
+from torch import Tensor
+
+from kdlight.data.base.files_module import IMAGENET_MEAN, IMAGENET_STD, ImageFilesDataModule
+from kdlight.data.base.samples import Split
+from kdlight.data.base.splits import cut
+from kdlight.data.sources.broken_files import without_broken
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import check_classes, list_classes, list_images
 from kdlight.ranges import NonNegativeInt, PositiveInt
 
+IMAGE_SIZE = 224
+HELD_OUT = 0.15  # of the training images for validation, and of a folder without a test set for the test
+
 
 class ImageFolderDataModule(ImageFilesDataModule):
-    """Images in torchvision's layout: ``train/<class>/…`` and ``test/<class>/…`` (or ``val/``) below one folder.
+    """Images in class folders: ``train/<class>/…`` and ``test/<class>/…`` (or ``val/``), or ``<class>/…`` alone.
 
-    Classes count in the order of their names. With `labels` false the training images are a transfer set.
+    It needs the folder and nothing else. Where there is no test set, 15 percent of each class are it, always the same.
+    Where there are ``test/`` and ``val/``, the latter is for validation. Classes count in the order of their names.
+    With `labels` false the training images are a transfer set.
+
+    On the command line image size and normalisation are those of the teacher's weights, or of the student's where there
+    is no teacher: what their run had, or what timm and torchvision publish for them.
 
     Args:
-        data_dir: the folder that holds ``train/``.
-        num_classes: of the networks; None for as many as ``train/`` has folders.
-        test_folder: the folder of the test set; None for ``test`` where there is one, else ``val``.
-        val_size: training images held out for validation; 0 for none, and then there is nothing to select a model by.
+        data_dir: the folder.
+        image_size: height and width of what a network sees; None for those of the weights, or 224.
+        mean: per channel, for pixels in [0, 1]; None for that of the weights, or ImageNet's.
+        std: per channel, for pixels in [0, 1]; None for that of the weights, or ImageNet's.
+        augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` are these with RandAugment
+            and colour jitter (`kdlight.data.views.photographs`).
+        broken: ``refuse`` stops at a file that cannot be decoded; ``skip`` names and counts such files in a warning and
+            goes on without them. Every file is read for that whenever the data are.
+        num_classes: of the networks; None for as many as there are folders.
+        test_folder: the folder of the test set; None for ``test`` where there is one, else ``val``, else a part of the
+            training images.
+        val_size: training images held out for validation; None for ``val/`` where there is a ``test/`` too, else 15
+            percent; 0 for none, and then there is nothing to select a model by.
         options: `ImageFilesDataModule`'s.
     """
 
@@ -28,31 +51,92 @@ class ImageFolderDataModule(ImageFilesDataModule):
         self,
         data_dir: str,
         *,
+        image_size: PositiveInt | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        augmentation: Literal["photographs", "crops"] = "photographs",
+        broken: Literal["refuse", "skip"] = "refuse",
         num_classes: PositiveInt | None = None,
         test_folder: str | None = None,
-        val_size: NonNegativeInt = 0,
+        val_size: NonNegativeInt | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(data_dir, val_size=val_size, **options)
+        super().__init__(
+            data_dir,
+            image_size=IMAGE_SIZE if image_size is None else image_size,
+            mean=mean or IMAGENET_MEAN,
+            std=std or IMAGENET_STD,
+            val_size=1 if val_size is None else val_size,  # above 0; `_cut` knows how many images there are
+            photographs=augmentation == "photographs",
+            **options,
+        )
+        self._chooses_validation = val_size is None
+        self.augmentation, self.broken = augmentation, broken
         self._num_classes = num_classes
         self.test_folder = test_folder
+
+    @property
+    def train_folder(self) -> str:
+        """The folder of the training images below `data_dir`; "." where the class folders lie there themselves."""
+        if (self.data_dir / "train").is_dir() or not self.data_dir.is_dir():
+            return "train"
+        return "." if any(entry.is_dir() for entry in self.data_dir.iterdir()) else "train"
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The names of the class folders."""
-        return list_classes(self.data_dir / "train")
+        return list_classes(self.data_dir / self.train_folder)
 
     @property
     def num_classes(self) -> int:
         """How many classes `target` counts."""
         return len(self.class_names) if self._num_classes is None else self._num_classes
 
+    def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
+        """All that decides what a model sees of an image beside the parameters, for JSON."""
+        return {**super().transform_identity(views=views, strong=strong), "augmentation": self.augmentation}
+
     def read_train(self) -> ImageFiles:
         """Lists the training images."""
-        check_classes(self.data_dir / "train", self.class_names, self.num_classes)
-        return self.files(self.data_dir, list_images(self.data_dir, "train", self.class_names))
+        check_classes(self.data_dir / self.train_folder, self.class_names, self.num_classes)
+        images = self._read(self.train_folder)
+        return images.subset(self._without_test(images)[0]) if self._test_source() is None else images
 
     def read_test(self) -> ImageFiles:
         """Lists the test images."""
-        folder = self.test_folder or ("test" if (self.data_dir / "test").is_dir() else "val")
-        return self.files(self.data_dir, list_images(self.data_dir, folder, self.class_names))
+        source = self._test_source()
+        if source is not None:
+            return self._read(source)
+        images = self._read(self.train_folder)
+        return images.subset(self._without_test(images)[1])
+
+    def _cut(self, samples: Split) -> None:
+        """Hold out the validation split that was not asked for by its size."""
+        if not self._chooses_validation:
+            super()._cut(samples)
+        elif self._test_source() == "test" and (self.data_dir / "val").is_dir():
+            self.val_size = 0
+            super()._cut(samples)
+            self._splits["val"] = self._read("val")
+            self.val_size = len(self._splits["val"])
+        else:
+            self.val_size = _held_out(samples, self.num_classes)
+            super()._cut(samples)
+
+    def _test_source(self) -> str | None:
+        """The folder of the test set; None where it is a part of the training images."""
+        there = [name for name in ("test", "val") if self.train_folder != "." and (self.data_dir / name).is_dir()]
+        return self.test_folder or next(iter(there), None)
+
+    def _without_test(self, images: ImageFiles) -> tuple[Tensor, Tensor]:
+        """The places of the images that are no test images, and of those that are; the same in every run."""
+        return cut(images.target, _held_out(images, self.num_classes), None, self.class_names)
+
+    def _read(self, folder: str) -> ImageFiles:
+        listing = list_images(self.data_dir, folder, self.class_names)
+        return self.files(self.data_dir, without_broken(self.data_dir, listing) if self.broken == "skip" else listing)
+
+
+def _held_out(images: Split, num_classes: int) -> int:
+    """15 percent, and an image a class at least, of what is there."""
+    return min(max(num_classes, round(HELD_OUT * len(images))), len(images) - 1)

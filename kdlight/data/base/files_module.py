@@ -33,6 +33,7 @@ class ImageFilesDataModule(ImageDataModule):
         mean: per channel, for pixels in [0, 1].
         std: per channel, for pixels in [0, 1].
         augment: random crops and flips.
+        photographs: vary the colours of the crops, too, by RandAugment and colour jitter.
         options: `ImageDataModule`'s.
     """
 
@@ -46,6 +47,7 @@ class ImageFilesDataModule(ImageDataModule):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         augment: bool = True,
+        photographs: bool = False,
         **options: Any,
     ) -> None:
         self.image_size = image_size
@@ -55,6 +57,7 @@ class ImageFilesDataModule(ImageDataModule):
             raise UserError(f"expected 1 <= image_size <= resize_size, got {image_size} and {self.resize_size}")
         self.data_dir = Path(data_dir).expanduser()
         self.num_workers = num_workers
+        self.photographs = photographs
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -82,4 +85,5 @@ class ImageFilesDataModule(ImageDataModule):
             size=self.image_size,
             resize=self.resize_size,
             workers=workers,
+            photographs=self.photographs,
         )

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.samples import Split, pinned
+from kdlight.data.views.photographs import vary_photograph
 from kdlight.errors import UserError
 
 AREA = (0.08, 1.0)  # the published recipe's: Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
@@ -109,6 +110,7 @@ class ImageFiles(Split):
         workers: how many processes decode; 0 for the calling one.
         targets: further (n,) int64 targets by name.
         crops: (views, n) seeds of `random_box`; None for the middle of the image.
+        photographs: whether crops are also varied by `vary_photograph`.
     """
 
     root: Path
@@ -119,6 +121,7 @@ class ImageFiles(Split):
     workers: int
     targets: dict[str, Tensor] = field(default_factory=dict)
     crops: Tensor | None = None
+    photographs: bool = False
 
     def with_target(self, target: Tensor) -> Self:
         """Replaces the targets by others (n,)."""
@@ -186,7 +189,7 @@ class ImageFiles(Split):
 
     def _decode(self, place: int, *, coarse: bool = False) -> Tensor:
         try:
-            return decode(self._path(place), coarse=coarse)
+            return decode(self.path(place), coarse=coarse)
         except UserError as error:
             raise UserError(
                 f"{error}: put the whole file there, or take it out of the data set; where images are counted, "
@@ -197,10 +200,11 @@ class ImageFiles(Split):
         """Hash of the paths below the root and of the files' sizes."""
         digest = hashlib.sha256()
         for place, path in enumerate(self.paths):
-            digest.update(path + b"\0%d\n" % self._path(place).stat().st_size)
+            digest.update(path + b"\0%d\n" % self.path(place).stat().st_size)
         return digest.hexdigest()
 
-    def _path(self, place: int) -> Path:
+    def path(self, place: int) -> Path:
+        """Return the path of the file at a place of the split."""
         return self.root / os.fsdecode(bytes(self.paths[place]))
 
     def _cropped(self, image: Tensor, seed: int | None) -> Tensor:
@@ -212,7 +216,7 @@ class ImageFiles(Split):
             middle: Tensor = functional.center_crop(whole, size)
             return middle
         part: Tensor = functional.resized_crop(image, *random_box(seed, *image.shape[-2:]), size, antialias=True)
-        return part
+        return vary_photograph(part, seed) if self.photographs else part
 
 
 def fs_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:

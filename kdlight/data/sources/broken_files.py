@@ -1,0 +1,50 @@
+"""Image files that cannot be decoded, left out of a listing where that is asked for."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+
+from kdlight.data.sources.image_files import decode
+from kdlight.data.sources.listing import Listing
+from kdlight.errors import UserError
+
+NAMED = 5
+
+
+def without_broken(root: Path, listing: Listing) -> Listing:
+    """Leave out the files that cannot be decoded; a warning counts them and names the first five.
+
+    Every file is decoded once, in threads.
+
+    Args:
+        root: The folder that the paths are seen from.
+        listing: What was found there.
+
+    Raises:
+        UserError: If no file can be decoded.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        intact = list(pool.map(lambda path: _is_intact(root / path), listing.paths))
+    broken = [path for path, whole in zip(listing.paths, intact, strict=True) if not whole]
+    if not broken:
+        return listing
+    named = ", ".join(broken[:NAMED]) + (", …" if len(broken) > NAMED else "")
+    if len(broken) == len(intact):
+        raise UserError(f"none of the {len(intact)} images below {root.absolute()} can be decoded: {named}")
+    rank_zero_warn(
+        f"left out {len(broken)} of {len(intact)} images below {root.absolute()}, which cannot be decoded "
+        f"(broken: skip): {named}"
+    )
+    kept = [path for path, whole in zip(listing.paths, intact, strict=True) if whole]
+    return Listing(kept, listing.target[torch.tensor(intact)])
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        decode(path, coarse=True)
+    except UserError:
+        return False
+    return True

@@ -1,0 +1,34 @@
+"""The augmentation of photographs beyond crops and mirror images, by torchvision."""
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def vary_photograph(image: Tensor, seed: int) -> Tensor:
+    """Apply RandAugment and colour jitter to a cropped photograph.
+
+    Cubuk et al. 2020, https://arxiv.org/abs/1909.13719, with torchvision's default of two operations of strength 9 of
+    30; brightness, contrast and saturation are changed by up to a fifth. All choices follow from the seed: neither the
+    process nor what it decoded before makes a difference.
+
+    Args:
+        image: (3, height, width) uint8.
+        seed: Of the image's crop.
+
+    Returns:
+        (3, height, width) uint8.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        varied: Tensor = _transform()(image)
+    return varied
+
+
+@functools.cache
+def _transform() -> Any:
+    from torchvision.transforms import v2  # takes a second, and is not needed to build a data module
+
+    return v2.Compose([v2.ColorJitter(0.2, 0.2, 0.2), v2.RandAugment()])

@@ -1,0 +1,96 @@
+"""A folder of one's own photographs: splits, augmentation, broken files."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kdlight.data.image_folder import ImageFolderDataModule
+from kdlight.data.views.photographs import vary_photograph
+from kdlight.errors import UserError
+from tests.data.image_sets import write_folder, write_image
+
+
+def folder(root: Path, **options: object) -> ImageFolderDataModule:
+    return ImageFolderDataModule(str(root), **{"image_size": 16, "num_workers": 0, **options})  # type: ignore[arg-type]
+
+
+def paths(data: ImageFolderDataModule, split: str) -> set[str]:
+    return {path.decode() for path in data.split(split).paths}  # type: ignore[arg-type, attr-defined]
+
+
+def test_a_folder_is_all_that_is_needed(tmp_path: Path) -> None:
+    data = ImageFolderDataModule(str(write_folder(tmp_path)))
+    assert (data.image_shape, data.num_classes, data.photographs) == ((3, 224, 224), 3, True)
+    assert data.val_size > 0
+    data.setup("fit")
+    assert (data.train_size, data.val_size, len(data.split("val"))) == (20, 4, 4)
+    assert sorted(data.split("val").target.unique().tolist()) == [0, 1, 2]
+
+
+def test_class_folders_alone_are_split_always_alike(tmp_path: Path) -> None:
+    write_folder(tmp_path, train=20, test=0)
+    data, again = (folder(tmp_path / "train") for _ in range(2))
+    for module in (data, again):
+        module.setup("fit")
+        module.setup("test")
+    parts = [paths(data, name) for name in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [43, 8, 9]
+    assert len(set.union(*parts)) == 60
+    assert paths(again, "test") == parts[2]
+    assert data.class_names == ("class0", "class1", "class2")
+
+
+def test_val_beside_test_is_for_validation(tmp_path: Path) -> None:
+    write_folder(tmp_path, test_folder="val")
+    data = folder(write_folder(tmp_path))
+    data.setup("fit")
+    assert (data.train_size, data.val_size) == (24, 6)
+    assert {path.partition("/")[0] for path in paths(data, "val")} == {"val"}
+    assert len(data.val_dataloader()) == 1
+    assert folder(tmp_path, val_size=3).val_size == 3
+
+
+def test_training_images_are_varied_by_their_seed_alone(tmp_path: Path) -> None:
+    photograph = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)
+    first = vary_photograph(photograph, 1)
+    before = torch.get_rng_state()
+    assert torch.equal(vary_photograph(photograph, 1), first)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first.dtype == torch.uint8
+    assert not torch.equal(first, photograph)
+    assert not torch.equal(vary_photograph(photograph, 2), first)
+    write_folder(tmp_path)
+    varied, cropped = folder(tmp_path), folder(tmp_path, augmentation="crops")
+    for module in (varied, cropped):
+        module.setup("fit")
+    index = torch.arange(4)
+    views = varied.view_parameters(0)
+    seen = [module.split("train").with_views(views).batch(index).images for module in (varied, cropped)]
+    assert not torch.equal(*seen)
+    assert torch.equal(seen[0][0], vary_photograph(seen[1][0], int(views["0.crop"][0])))
+    assert torch.equal(varied.split("train").batch(index).images, cropped.split("train").batch(index).images)
+    assert varied.transform_identity() != cropped.transform_identity()
+
+
+def test_broken_files_are_skipped_where_asked_and_counted(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    for place in (2, 4):
+        (tmp_path / f"train/class1/{place}.png").write_bytes(b"\x89PNG of nothing")
+    refusing = folder(tmp_path, batch_size=24, val_size=0)
+    refusing.setup("fit")
+    with pytest.raises(UserError, match=r"train/class1/\d.png cannot be decoded"):
+        list(refusing.train_dataloader())
+    skipping = folder(tmp_path, broken="skip", val_size=0)
+    with pytest.warns(UserWarning, match=r"left out 2 of 24 images .*: train/class1/2.png, train/class1/4.png"):
+        skipping.setup("fit")
+    assert skipping.train_size == 22
+    assert skipping.split("train").target.bincount().tolist() == [8, 6, 8]
+    assert sum(len(batch.target) for batch in skipping.train_dataloader()) == 22
+
+
+def test_where_every_file_is_broken_there_is_nothing_to_skip(tmp_path: Path) -> None:
+    write_image(tmp_path / "a/0.png", 0)
+    (tmp_path / "a/0.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"none of the 1 images .* can be decoded: a/0.png"):
+        folder(tmp_path, broken="skip").setup("fit")
