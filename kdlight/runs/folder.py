@@ -48,6 +48,11 @@ class RunFolder(NamedTuple):
         return self.path / "predictions.csv"
 
     @property
+    def preparation(self) -> Path:
+        """How images are prepared for the student, and the names of its classes."""
+        return self.path / "preparation.json"
+
+    @property
     def teacher(self) -> Path:
         """The weights of an untrained teacher, without which the run could not be resumed."""
         return self.path / "teacher.safetensors"

@@ -20,6 +20,7 @@ from kdlight.methods.base.learner import Learner, validates_after
 from kdlight.processes import gather_object
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
+from kdlight.runs.preparation import Preparation
 from kdlight.runs.stops import inside_epoch
 
 SAVED = "epoch_so_far"
@@ -106,6 +107,8 @@ class RunRecord(Callback):
             for folder in (self.folder.path, self.folder.checkpoints):
                 remove_drafts(folder)
             self._write_config()
+            if isinstance(data, ImageDataModule):
+                Preparation.of(data).write(self.folder.preparation)
             if isinstance(pl_module, Distiller) and pl_module.keeps_teacher:
                 tensors = pl_module.teacher.model.state_dict()
                 with replacing(self.folder.teacher) as draft:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import given_path
@@ -23,6 +22,7 @@ from kdlight.information.atoms import estimated_atoms
 from kdlight.information.discretizer import Discretizer
 from kdlight.information.histogram import joint_histogram
 from kdlight.information.redundancies import i_min, i_mmi
+from kdlight.workbench.changes import read_changes
 
 METHODS = ("kmeans", "quantile", "probe", "predictions")
 USAGE = """kdlight pid --first A.npy --second B.npy --target Y.npy [OPTIONS]
@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace, others: list[str]) -> None:
     if options.student is not None and not any(given.values()):
         from kdlight.workbench.pid.networks import compare_networks
 
-        report: Any = compare_networks(options, settings, _changes(others))
+        report: Any = compare_networks(options, settings, read_changes(others, "kdlight pid"))
     elif all(given.values()) and options.student is options.teacher is None:
         if others:
             raise UserError(f"no option {others[0]}; see kdlight pid --help")
@@ -166,18 +166,3 @@ def _read(file: Path) -> npt.NDArray[Any]:
     if not isinstance(array, np.ndarray) or array.ndim == 0:
         raise UserError(f"{file}: expected an array of numbers in the format of numpy.save (.npy)")
     return array
-
-
-def _changes(others: list[str]) -> dict[str, Any]:
-    """Of ``--data.KEY VALUE`` or ``--data.KEY=VALUE``."""
-    changes: dict[str, Any] = {}
-    remaining = iter(others)
-    for option in remaining:
-        flag, equals, value = option.partition("=")
-        if not flag.startswith("--data."):
-            raise UserError(f"no option {flag}; see kdlight pid --help")
-        text = value if equals else next(remaining, None)
-        if text is None:
-            raise UserError(f"{flag}: expected a value behind it, got nothing")
-        changes[flag.removeprefix("--data.")] = yaml.safe_load(text)
-    return changes

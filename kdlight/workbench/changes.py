@@ -1,0 +1,34 @@
+"""``--data.KEY VALUE`` of commands that look at finished runs: what is different about the data now."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from kdlight.errors import UserError
+
+
+def read_changes(options: Sequence[str], command: str) -> dict[str, Any]:
+    """Read the options that an argument parser left over.
+
+    Args:
+        options: ``--data.KEY VALUE`` or ``--data.KEY=VALUE``, one after the other.
+        command: What the user called, for the message.
+
+    Returns:
+        The values, read as YAML, by their keys.
+
+    Raises:
+        UserError: If there is another option, or one without a value.
+    """
+    changes: dict[str, Any] = {}
+    remaining = iter(options)
+    for option in remaining:
+        flag, equals, value = option.partition("=")
+        if not flag.startswith("--data."):
+            raise UserError(f"no option {flag}; see {command} --help")
+        text = value if equals else next(remaining, None)
+        if text is None:
+            raise UserError(f"{flag}: expected a value behind it, got nothing")
+        changes[flag.removeprefix("--data.")] = yaml.safe_load(text)
+    return changes

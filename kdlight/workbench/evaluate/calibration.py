@@ -1,0 +1,48 @@
+"""Whether probabilities mean what they say, and the temperature that mends them.
+
+C. Guo et al., "On Calibration of Modern Neural Networks", 2017, https://arxiv.org/abs/1706.04599.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
+
+BINS = 15
+
+
+def fit_temperature(logits: Tensor, target: Tensor) -> float:
+    """Return the temperature that minimises the cross-entropy of held-out images (section 4.2).
+
+    Args:
+        logits: (n, classes).
+        target: (n,).
+    """
+    logarithm = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logarithm], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(logits.double() / logarithm.exp(), target)
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return float(logarithm.detach().exp())
+
+
+def calibration(logits: Tensor, target: Tensor, temperature: float = 1.0) -> dict[str, float]:
+    """Return accuracy, cross-entropy in nats, and the expected calibration error in 15 bins.
+
+    Args:
+        logits: (n, classes).
+        target: (n,).
+        temperature: The logits are divided by it.
+    """
+    scaled, classes = logits / temperature, logits.shape[1]
+    return {
+        "accuracy": float(multiclass_accuracy(logits, target, classes, average="micro")),
+        "loss": float(F.cross_entropy(scaled, target)),
+        "calibration_error": float(multiclass_calibration_error(scaled.softmax(1), target, classes, n_bins=BINS)),
+    }

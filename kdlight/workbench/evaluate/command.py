@@ -1,0 +1,154 @@
+"""``kdlight evaluate RUN``: accuracy, calibration and robustness of a student on the test set, and what it costs.
+
+Calibration: the expected calibration error in 15 bins, as it is and with the temperature fitted on the validation
+split. Robustness: the accuracy under seven fixed corruptions. Costs, beside the teacher's: parameters, operations,
+file, memory and latency at batches of 1 and 64. Everything is kept as evaluation.json in the run's folder.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from kdlight.data.base.loader import evaluation_indices
+from kdlight.errors import UserError
+from kdlight.files import replacing
+from kdlight.workbench.changes import read_changes
+from kdlight.workbench.costs import count_bytes, count_operations, count_parameters, measure_latency, measure_memory
+from kdlight.workbench.evaluate.calibration import calibration, fit_temperature
+from kdlight.workbench.evaluate.corruptions import CORRUPTIONS, corrupt
+from kdlight.workbench.finished import Run
+
+BATCHES = (1, 64)
+NOISE_SEED = 0
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")
+    options, others = parser.parse_known_args(arguments[1:])
+    changes = read_changes(others, "kdlight evaluate")
+    if options.threads < 1 or options.seconds <= 0:
+        raise UserError(f"expected --threads and --seconds above 0, got {options.threads} and {options.seconds}")
+    run = Run(options.run)
+    measured = evaluate(run, changes, threads=options.threads, seconds=options.seconds)
+    file = run.folder / "evaluation.json"
+    with replacing(file) as draft:
+        draft.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    show(measured, Console())
+    print(f"saved {file}")
+
+
+def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float) -> dict[str, Any]:
+    """Measure a run's student, and its teacher where it has one.
+
+    Args:
+        run: The run.
+        changes: Arguments of its data that are others now.
+        threads: Of the CPU, while latency is measured.
+        seconds: How long each latency is measured at least.
+
+    Returns:
+        ``checkpoint``, ``threads``, ``device``, ``agreement`` (the part of the test images for which student and
+        teacher name the same class) and, for ``student`` and ``teacher``, ``test``, ``corrupted`` and ``costs``.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    networks: dict[str, nn.Module] = {"student": run.student().to(device)}
+    if any(isinstance(part, dict) and (part.get("init_args") or {}).get("teacher") for part in _holders(run)):
+        networks["teacher"] = run.teacher().to(device)
+    data = run.data(changes)
+    data.setup("test")
+    if data.val_size > 0:
+        data.setup("fit")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    measured: dict[str, Any] = {"checkpoint": str(run.checkpoint), "device": name, "threads": threads}
+    predicted = {}
+    for role, network in networks.items():
+        logits, target = _logits(network, data, "test")
+        predicted[role] = logits.argmax(1)
+        test = calibration(logits, target)
+        if data.val_size > 0:
+            temperature = fit_temperature(*_logits(network, data, "val"))
+            test["temperature"] = temperature
+            test["calibration_error_scaled"] = calibration(logits, target, temperature)["calibration_error"]
+        corrupted = {}
+        for corruption in CORRUPTIONS:
+            logits, target = _logits(network, data, "test", corruption)
+            corrupted[corruption] = float(multiclass_accuracy(logits, target, logits.shape[1], average="micro"))
+        costs = _costs(network, data.image_shape, threads, seconds)
+        measured[role] = {"test": test, "corrupted": corrupted, "costs": costs}
+    if "teacher" in predicted:
+        measured["agreement"] = float((predicted["student"] == predicted["teacher"]).float().mean())
+    return measured
+
+
+def _holders(run: Run) -> list[Any]:
+    return [run.config["model"], *(run.config["trainer"].get("callbacks") or [])]
+
+
+def _costs(network: nn.Module, image_shape: Sequence[int], threads: int, seconds: float) -> dict[str, Any]:
+    costs: dict[str, Any] = {
+        "parameters": count_parameters(network),
+        "operations": count_operations(network, image_shape),
+        "file_bytes": count_bytes(network),
+    }
+    for batch in BATCHES:
+        costs[f"memory_bytes_{batch}"] = measure_memory(network, image_shape, batch)
+        costs[f"seconds_{batch}"] = measure_latency(network, image_shape, batch, threads=threads, seconds=seconds)
+    return costs
+
+
+@torch.no_grad()
+def _logits(network: nn.Module, data: Any, split: str, corruption: str | None = None) -> tuple[Tensor, Tensor]:
+    """The logits (n, classes) and classes (n,) of a split, on the CPU."""
+    samples, found, targets = data.split(split), [], []
+    device = next(network.parameters()).device
+    generator = torch.Generator().manual_seed(NOISE_SEED)
+    for batch in samples.batches(evaluation_indices(len(samples), batch_size=data.eval_batch_size)):
+        if corruption is not None:
+            batch = batch._replace(images=corrupt(batch.images, corruption, generator))
+        found.append(network(data.normalized(batch).images.to(device)).float().cpu())
+        targets.append(batch.target)
+    return torch.cat(found), torch.cat(targets)
+
+
+def show(measured: dict[str, Any], console: Console) -> None:
+    """Print a table, a column a network."""
+    roles = [role for role in ("student", "teacher") if role in measured]
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=measured["checkpoint"], title_justify="left")
+    rows.add_column("")
+    for role in roles:
+        rows.add_column(role, justify="right")
+
+    def row(label: str, part: str, key: str, scale: float, form: str) -> None:
+        values = [measured[role][part].get(key) for role in roles]
+        if any(value is not None for value in values):
+            rows.add_row(label, *("" if value is None else form.format(value / scale) for value in values))
+
+    row("accuracy, %", "test", "accuracy", 0.01, "{:.2f}")
+    row("calibration error, %", "test", "calibration_error", 0.01, "{:.2f}")
+    row("temperature, fitted on validation", "test", "temperature", 1, "{:.3f}")
+    row("calibration error at it, %", "test", "calibration_error_scaled", 0.01, "{:.2f}")
+    for corruption in CORRUPTIONS:
+        row(f"accuracy, {corruption}, %", "corrupted", corruption, 0.01, "{:.2f}")
+    row("parameters, millions", "costs", "parameters", 1e6, "{:.3f}")
+    row("operations an image, millions", "costs", "operations", 1e6, "{:.1f}")
+    row("file, MB", "costs", "file_bytes", 1e6, "{:.2f}")
+    for batch in BATCHES:
+        row(f"memory, batch of {batch}, MB", "costs", f"memory_bytes_{batch}", 1e6, "{:.2f}")
+        row(f"latency, batch of {batch}, ms", "costs", f"seconds_{batch}", 1e-3, "{:.2f}")
+    console.print(rows)
+    if "agreement" in measured:
+        console.print(f"student and teacher name the same class for {100 * measured['agreement']:.2f} % of the images")
+    console.print(f"latency: {measured['device']}, {measured['threads']} threads")

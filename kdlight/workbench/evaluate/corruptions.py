@@ -1,0 +1,81 @@
+"""A fixed set of corruptions, one strength each, after those of ImageNet-C that need no further library.
+
+D. Hendrycks and T. Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", 2019,
+https://arxiv.org/abs/1903.12261. The strengths are our own; numbers compare runs of kdlight, not with ImageNet-C.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+NOISE, MASKED = 0.1, 0.25  # standard deviation of pixels in [0, 1]; side of the square as a part of the image's
+
+
+def corrupt(pixels: Tensor, name: str, generator: torch.Generator) -> Tensor:
+    """Corrupt images.
+
+    Args:
+        pixels: (batch, channels, height, width) uint8.
+        name: One of `CORRUPTIONS`.
+        generator: Of what is random.
+
+    Returns:
+        Likewise uint8.
+    """
+    corrupted = CORRUPTIONS[name](pixels.float() / 255, generator)
+    return (corrupted.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _noise(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    return pixels + NOISE * torch.randn(pixels.shape, generator=generator)
+
+
+def _blur(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    from torchvision.transforms.v2.functional import gaussian_blur
+
+    side = min(pixels.shape[-2:])
+    sigma = max(0.5, side / 48)
+    blurred: Tensor = gaussian_blur(pixels, [2 * round(2 * sigma) + 1] * 2, [sigma, sigma])
+    return blurred
+
+
+def _contrast(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    mean = pixels.mean((1, 2, 3), keepdim=True)
+    return mean + 0.4 * (pixels - mean)
+
+
+def _brighter(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    return pixels + 0.25
+
+
+def _darker(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    return pixels * 0.5
+
+
+def _pixelated(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    height, width = pixels.shape[-2:]
+    coarse = functional.interpolate(pixels, size=(max(1, height // 2), max(1, width // 2)), mode="area")
+    return functional.interpolate(coarse, size=(height, width), mode="nearest")
+
+
+def _masked(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """A grey square in the middle."""
+    height, width = pixels.shape[-2:]
+    rows, columns = round(MASKED * height), round(MASKED * width)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    masked = pixels.clone()
+    masked[:, :, top : top + rows, left : left + columns] = 0.5
+    return masked
+
+
+CORRUPTIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+    "noise": _noise,
+    "blur": _blur,
+    "low contrast": _contrast,
+    "brighter": _brighter,
+    "darker": _darker,
+    "pixelated": _pixelated,
+    "masked": _masked,
+}

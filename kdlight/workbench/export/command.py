@@ -1,0 +1,193 @@
+"""``kdlight export RUN``: the student alone, checked on real images, with its preparation and a model card.
+
+onnx and torch-export are programs with the normalisation inside: uint8 pixels in, logits out, a batch of any size; they
+run without kdlight. safetensors are weights alone. Resizing, class names, mean and std stand in preparation.json beside
+them, and README.md, the card, has a script that uses all of it. What does not give the checkpoint's logits is refused.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kdlight.errors import UserError
+from kdlight.runs.preparation import Preparation
+from kdlight.workbench.changes import read_changes
+from kdlight.workbench.export.card import write_card
+from kdlight.workbench.export.deployed import (
+    Deployed,
+    Program,
+    quantize_to_int8,
+    require_onnx,
+    write_onnx,
+    write_safetensors,
+    write_torch_export,
+)
+
+FILES = {"safetensors": "model.safetensors", "onnx": "model.onnx", "torch-export": "model.pt2"}
+INT8 = "model-int8.onnx"
+TOLERANCE = 1e-4  # of logits
+BATCH, CALIBRATION = 50, 200
+
+
+class Check(NamedTuple):
+    """What the comparison of an exported file with the checkpoint came to.
+
+    Attributes:
+        images: How many test images were compared.
+        difference: The largest difference of a logit.
+        accuracy: Of the checkpoint on these images.
+        int8_accuracy: Of the quantised file on them; None where there is none.
+        int8_agreement: The part of them on which both name the same class.
+    """
+
+    images: int
+    difference: float
+    accuracy: float
+    int8_accuracy: float | None = None
+    int8_agreement: float | None = None
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser("kdlight export", description=__doc__, allow_abbrev=False)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")
+    parser.add_argument("--quantize", choices=("int8",), help="write an int8 file, too (ONNX alone)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
+    parser.add_argument("--images", type=int, default=500, metavar="N", help="test images that the file is checked on")
+    parser.add_argument("--license", default="other", metavar="ID", help="of the student, for the card (apache-2.0, …)")
+    options, others = parser.parse_known_args(arguments[1:])
+    changes = read_changes(others, "kdlight export")
+    if options.quantize and options.format != "onnx":
+        raise UserError(f"--quantize int8 is for ONNX alone, got --format {options.format}")
+    if options.images < 1:
+        raise UserError(f"--images: expected at least 1, got {options.images}")
+    if options.format == "onnx":
+        require_onnx()
+    from kdlight.workbench.finished import Run
+
+    run = Run(options.run)
+    output = options.output or run.folder / f"export-{options.format}"
+    if output.exists():
+        raise UserError(f"{output} exists already; remove it, or name a new folder with --output")
+    check = export(run, options.format, output, options.quantize, options.images, changes, options.license)
+    print(f"saved {output}: on {check.images} test images no logit differs by more than {check.difference:.1e}")
+    if check.int8_accuracy is not None:
+        print(
+            f"int8: accuracy {100 * check.int8_accuracy:.2f} % instead of {100 * check.accuracy:.2f} % on these "
+            f"images, the same class on {100 * (check.int8_agreement or 0):.2f} % of them"
+        )
+
+
+def export(
+    run: Any, kind: str, output: Path, quantize: str | None, images: int, changes: dict[str, Any], license_id: str
+) -> Check:
+    """Write a folder with the student, or nothing.
+
+    Args:
+        run: A `Run`.
+        kind: A key of `FILES`.
+        output: The folder; it does not exist.
+        quantize: "int8" or None.
+        images: How many test images the file is checked on, at most.
+        changes: Arguments of the run's data that are others now.
+        license_id: For the card.
+
+    Raises:
+        UserError: If the file does not give the checkpoint's logits, or data to check it on are missing.
+    """
+    data = run.data(changes)
+    data.setup("test")
+    pixels, target, names = _images(data, "test", images)
+    prepared = Preparation.of(data)
+    model = Deployed(run.student().float(), prepared).eval()
+    with torch.no_grad():
+        expected = torch.cat([model.student(prepared.normalize(batch)) for batch in pixels.split(BATCH)])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as name:
+        folder = Path(name) / output.name
+        folder.mkdir()
+        program = _write(run, model, prepared, kind, folder / FILES[kind])
+        check = compare(program, pixels, expected, target, FILES[kind])
+        if quantize:
+            data.setup("fit")
+            calibration, _, _ = _images(data, "train", CALIBRATION)
+            int8 = quantize_to_int8(folder / FILES[kind], iter(calibration.split(BATCH)), folder / INT8)
+            logits = _run(int8, pixels)
+            check = check._replace(
+                int8_accuracy=_share(logits.argmax(1) == target),
+                int8_agreement=_share(logits.argmax(1) == expected.argmax(1)),
+            )
+        prepared.write(folder / "preparation.json")
+        if names:
+            shutil.copy(names[0], folder / f"example{Path(names[0]).suffix.lower()}")
+        write_card(run, prepared, kind, check, license_id, folder / "README.md")
+        os.replace(folder, output)
+    return check
+
+
+def compare(program: Program, pixels: Tensor, expected: Tensor, target: Tensor, name: str) -> Check:
+    """Run an exported file on images, in batches of one and of many, beside the checkpoint's logits.
+
+    Args:
+        program: The exported file.
+        pixels: (n, channels, height, width) uint8.
+        expected: (n, classes), the checkpoint's logits.
+        target: (n,) classes.
+        name: Of the file, for the message.
+
+    Raises:
+        UserError: If a logit differs by more than 1e-4, or by that part of the largest logit where that is above 1.
+    """
+    logits = _run(program, pixels)
+    difference = float((logits - expected).abs().max())
+    allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
+    if not difference <= allowed:
+        raise UserError(
+            f"{name} was not written: a logit differs from the checkpoint's by {difference:.2e} on {len(pixels)} test "
+            f"images, expected at most {allowed:.2e}; try another --format"
+        )
+    return Check(len(pixels), difference, _share(expected.argmax(1) == target))
+
+
+def _write(run: Any, model: Deployed, prepared: Preparation, kind: str, file: Path) -> Program:
+    if kind == "onnx":
+        return write_onnx(model, prepared.image_shape, file)
+    if kind == "torch-export":
+        return write_torch_export(model, prepared.image_shape, file)
+    again = run.student()
+    for parameter in again.parameters():
+        torch.nn.init.zeros_(parameter)
+    return write_safetensors(model, again, prepared, file)
+
+
+def _run(program: Program, pixels: Tensor) -> Tensor:
+    return torch.cat([program(batch) for batch in _batches(pixels)])
+
+
+def _batches(pixels: Tensor) -> Iterator[Tensor]:
+    yield pixels[:1]
+    yield from pixels[1:].split(BATCH)
+
+
+def _share(true: Tensor) -> float:
+    return float(true.float().mean())
+
+
+def _images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, list[str]]:
+    """Fixed images of a split as pixels, with their classes, and their files where these lie on the disk."""
+    from kdlight.data.base.splits import SPLIT_SEED, stratified_order
+    from kdlight.data.sources.image_files import ImageFiles
+
+    samples = data.split(split)
+    order = stratified_order(samples.target, torch.Generator().manual_seed(SPLIT_SEED))[:count].sort().values
+    batches = list(samples.batches(order.split(BATCH)))
+    files = [str(samples.path(place)) for place in order[:1].tolist()] if isinstance(samples, ImageFiles) else []
+    return torch.cat([batch.images for batch in batches]), samples.target[order], files

@@ -1,0 +1,170 @@
+"""A student that takes pixels, and the formats that it is written in."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from kdlight.errors import UserError
+from kdlight.runs.preparation import Preparation
+
+Program = Callable[[Tensor], Tensor]  # pixels to logits
+NEEDS_ONNX = "needs onnx, onnxruntime and onnxscript, and {} is not installed: pip install kdlight[onnx]"
+
+
+class Deployed(nn.Module):
+    """A student with its normalisation: uint8 pixels (batch, channels, height, width) to logits (batch, classes).
+
+    Args:
+        student: The network.
+        prepared: Its mean and std.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, student: nn.Module, prepared: Preparation) -> None:
+        super().__init__()
+        self.student = student
+        self.register_buffer("mean", 255 * torch.tensor(prepared.mean).reshape(1, -1, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(prepared.std).reshape(1, -1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Compute the logits."""
+        logits: Tensor = self.student((pixels.float() - self.mean) / self.std)
+        return logits
+
+
+def write_onnx(model: Deployed, image_shape: Sequence[int], file: Path) -> Program:
+    """Write an ONNX file whose batch may have any size, and open it with onnxruntime.
+
+    Raises:
+        UserError: If a package is missing.
+    """
+    require_onnx()
+    with _silence():
+        torch.onnx.export(
+            model,
+            (_example(image_shape),),
+            file,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=["pixels"],
+            output_names=["logits"],
+            external_data=False,
+            verbose=False,
+        )
+    return open_onnx(file)
+
+
+def open_onnx(file: Path) -> Program:
+    """Open an ONNX file with onnxruntime on the CPU."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+    def run(pixels: Tensor) -> Tensor:
+        (logits,) = session.run(["logits"], {"pixels": pixels.numpy()})
+        return torch.from_numpy(np.asarray(logits))
+
+    return run
+
+
+def write_torch_export(model: Deployed, image_shape: Sequence[int], file: Path) -> Program:
+    """Write a program of `torch.export` whose batch may have any size, and load it again."""
+    with _silence():
+        batch = torch.export.Dim("batch")
+        program = torch.export.export(model, (_example(image_shape),), dynamic_shapes=({0: batch},))
+        torch.export.save(program, file)
+        loaded = torch.export.load(file).module()
+    return torch.no_grad()(loaded)
+
+
+def write_safetensors(model: Deployed, again: nn.Module, prepared: Preparation, file: Path) -> Program:
+    """Write the student's weights, and load them into another network of its kind.
+
+    Args:
+        model: The student.
+        again: A network of the same kind with other weights.
+        prepared: Its mean and std.
+        file: What is written.
+    """
+    weights = {name: tensor.contiguous().clone() for name, tensor in model.student.state_dict().items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    again.load_state_dict(load_file(file))
+    return torch.no_grad()(Deployed(again, prepared).eval())
+
+
+def require_onnx() -> None:
+    """See that what ONNX takes is installed.
+
+    Raises:
+        UserError: If a package is missing.
+    """
+    import importlib.util
+
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"ONNX {NEEDS_ONNX.format(package)}")
+
+
+def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) -> Program:
+    """Quantise an ONNX file to int8, statically: weights per channel, activations by their range on images.
+
+    Args:
+        file: Of float32.
+        calibration: Batches of pixels that the ranges are measured on.
+        target: What is written.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Images(CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> dict[str, Any] | None:
+            pixels = next(calibration, None)
+            return None if pixels is None else {"pixels": pixels.numpy()}
+
+    ready = target.with_suffix(".ready")
+    try:
+        with _silence():
+            quant_pre_process(str(file), str(ready))
+            # Seven bits a weight: processors without VNNI add up pairs of products in sixteen bits.
+            quantize_static(
+                str(ready),
+                str(target),
+                Images(),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
+    finally:
+        ready.unlink(missing_ok=True)
+    return open_onnx(target)
+
+
+def _example(image_shape: Sequence[int]) -> Tensor:
+    return torch.zeros(2, *image_shape, dtype=torch.uint8)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Leave out what exporters tell their own developers."""
+    import logging
+
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,213 @@
+"""``kdlight predict RUN [IMAGES…]``: file, class and probability of images, by a run's student.
+
+IMAGES are files and folders, with or without labels; without IMAGES it is the run's test set. `kdlight predict --config
+FILE --ckpt_path best` still writes every class's probability of the test set into the run's folder.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import torch
+from torch import Tensor
+
+from kdlight.errors import MissingFileError, UserError
+from kdlight.files import replacing
+from kdlight.runs.preparation import Preparation
+from kdlight.workbench.changes import read_changes
+
+NAMED = 5
+
+
+class Prediction(NamedTuple):
+    """What a student says about an image.
+
+    Attributes:
+        file: Its path; of data in memory the name of the split and the place in it.
+        probabilities: (classes,).
+        target: Its class where that is known, else -1.
+    """
+
+    file: str
+    probabilities: Tensor
+    target: int = -1
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command, in the old form if a configuration is given instead of a run."""
+    if arguments[1:2] and arguments[1].startswith("-") and arguments[1] not in ("-h", "--help"):
+        from kdlight.cli.run import main as run
+
+        run(arguments)
+        return
+    parser = argparse.ArgumentParser("kdlight predict", description=__doc__, allow_abbrev=False)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument(
+        "images", nargs="*", type=Path, metavar="IMAGES", help="files and folders; the test set if none"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="a .csv or a .jsonl file, or - for CSV on the terminal; RUN/predictions.csv by default",
+    )
+    parser.add_argument("--all", action="store_true", help="write the probabilities of all classes, too")
+    parser.add_argument(
+        "--broken", choices=("refuse", "skip"), default="refuse", help="what becomes of files that cannot be decoded"
+    )
+    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="images at once")
+    options, others = parser.parse_known_args(arguments[1:])
+    changes = read_changes(others, "kdlight predict")
+    from kdlight.workbench.finished import Run
+
+    run_ = Run(options.run)
+    output = str(run_.files.predictions) if options.output is None else options.output
+    if output != "-" and Path(output).suffix not in (".csv", ".jsonl"):
+        raise UserError(f"--output: expected a file that ends with .csv or .jsonl, or -, got {output}")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    student = run_.student().to(device)
+    if options.images:
+        prepared = preparation_of(run_, changes)
+        predicted = predict_files(student, prepared, list_files(options.images), options.batch_size, options.broken)
+    else:
+        data = run_.data(changes)
+        prepared = Preparation.of(data)
+        predicted = predict_test_set(student, data)
+    if output == "-":
+        write(predicted, prepared.class_names, sys.stdout, every_class=options.all, lines=False)
+        return
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(Path(output)) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
+        count = write(predicted, prepared.class_names, stream, every_class=options.all, lines=output.endswith(".jsonl"))
+    print(f"saved {output}: {count} images")
+
+
+def preparation_of(run: Any, changes: Mapping[str, Any] | None = None) -> Preparation:
+    """How a run's student takes images: as kept with the run, or for older runs as its data say."""
+    if run.files.preparation.is_file():
+        return Preparation.read(run.files.preparation)
+    return Preparation.of(run.data(changes or {}))
+
+
+def list_files(given: Iterable[Path]) -> list[Path]:
+    """List the image files that were named, and those below the folders that were named, in the order of their names.
+
+    Raises:
+        MissingFileError: If one does not exist, or a folder has no images.
+    """
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    files = []
+    for path in given:
+        if path.is_file():
+            files.append(path)
+            continue
+        if not path.is_dir():
+            raise MissingFileError(f"{path} does not exist; expected an image, or a folder of images")
+        found = sorted(file for file in path.rglob("*") if _is_image(file.relative_to(path), IMG_EXTENSIONS))
+        if not found:
+            raise MissingFileError(f"{path} has no images ({', '.join(IMG_EXTENSIONS)}); name files, or another folder")
+        files += found
+    return files
+
+
+def _is_image(file: Path, suffixes: tuple[str, ...]) -> bool:
+    return file.suffix.lower() in suffixes and not any(part.startswith(".") for part in file.parts)
+
+
+def predict_files(
+    student: torch.nn.Module, prepared: Preparation, files: Sequence[Path], batch_size: int, broken: str
+) -> Iterator[Prediction]:
+    """Predict image files, batch after batch.
+
+    Args:
+        student: Gives logits (batch, classes).
+        prepared: How it takes images.
+        files: Of any size and colours; turned as their EXIF data say.
+        batch_size: How many at once.
+        broken: "skip" counts and names the files that cannot be decoded on the terminal and goes on without them.
+
+    Raises:
+        UserError: At the end, if files are broken and these are not to be skipped.
+    """
+    from kdlight.data.sources.image_files import decode
+
+    if batch_size < 1:
+        raise UserError(f"--batch_size: expected at least 1, got {batch_size}")
+    bad: list[str] = []
+    for start in range(0, len(files), batch_size):
+        names, images = [], []
+        for file in files[start : start + batch_size]:
+            try:
+                images.append(prepared.prepare(decode(file)))
+                names.append(str(file))
+            except UserError:
+                bad.append(str(file))
+        if images:
+            probabilities = _probabilities(student, prepared.normalize(torch.stack(images)))
+            for name, values in zip(names, probabilities, strict=True):
+                yield Prediction(name, values)
+    if not bad:
+        return
+    said = f"{len(bad)} of {len(files)} files cannot be decoded: {', '.join(bad[:NAMED])}"
+    said += ", …" if len(bad) > NAMED else ""
+    if broken == "refuse":
+        raise UserError(f"{said}; nothing was written: remove them, or leave them out with --broken skip")
+    print(f"kdlight: warning: {said}; left out", file=sys.stderr)
+
+
+def predict_test_set(student: torch.nn.Module, data: Any) -> Iterator[Prediction]:
+    """Predict the test set of a data module, batch after batch."""
+    from kdlight.data.base.loader import evaluation_indices
+    from kdlight.data.sources.image_files import ImageFiles
+
+    data.setup("test")
+    split = data.split("test")
+    for batch in split.batches(evaluation_indices(len(split), batch_size=data.eval_batch_size)):
+        probabilities = _probabilities(student, data.normalized(batch).images)
+        for place, target, values in zip(batch.index.tolist(), batch.target.tolist(), probabilities, strict=True):
+            name = str(split.path(place)) if isinstance(split, ImageFiles) else f"test/{place}"
+            yield Prediction(name, values, target)
+
+
+@torch.no_grad()
+def _probabilities(student: torch.nn.Module, images: Tensor) -> Tensor:
+    device = next(student.parameters()).device
+    probabilities: Tensor = student(images.to(device)).float().softmax(1).cpu()
+    return probabilities
+
+
+def write(
+    predictions: Iterable[Prediction], class_names: Sequence[str], stream: TextIO, *, every_class: bool, lines: bool
+) -> int:
+    """Write a row an image: file, class and probability; the target where it is known.
+
+    Args:
+        predictions: Of one source, so that either all targets are known or none.
+        class_names: In the order of the probabilities.
+        stream: What is written to.
+        every_class: Whether the probabilities of all classes follow, a column each.
+        lines: JSON lines instead of CSV.
+
+    Returns:
+        How many images there were.
+    """
+    count, writer = 0, None
+    for count, prediction in enumerate(predictions, start=1):  # noqa: B007
+        probability, place = prediction.probabilities.max(0)
+        row: dict[str, Any] = {"file": prediction.file, "class": class_names[int(place)]}
+        row["probability"] = round(float(probability), 6)
+        if prediction.target >= 0:
+            row["target"] = class_names[prediction.target]
+        every = dict(zip(class_names, (round(value, 6) for value in prediction.probabilities.tolist()), strict=True))
+        if lines:
+            stream.write(json.dumps({**row, **({"probabilities": every} if every_class else {})}) + "\n")
+            continue
+        if writer is None:
+            writer = csv.writer(stream)
+            writer.writerow([*row, *(every if every_class else ())])
+        writer.writerow([*row.values(), *(every.values() if every_class else ())])
+    return count
