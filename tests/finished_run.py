@@ -30,12 +30,11 @@ def photographs_run(tmp_path: Path) -> Callable[..., Path]:
         run = RunFolder(tmp_path / "run")
         run.checkpoints.mkdir(parents=True)
         student = Torchvision(name, 3, (3, SIZE, SIZE))
-        for module in student.modules():  # means and variances as after some training
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean = 0.1 * torch.randn_like(module.running_mean)
-        with torch.no_grad():  # logits as large as after training
-            logits = student.eval()(torch.randn(8, 3, SIZE, SIZE))
-            student.head.weight *= 3 / (logits - logits.mean(0)).std()
+        norms = [module for module in student.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        for norm in norms:
+            norm.momentum = None  # the mean of what was seen
+        with torch.no_grad():  # means and variances as after some training, so that logits differ by about 1
+            student.train()(torch.randn(32, 3, SIZE, SIZE))
         weights = {f"student.{key}": value for key, value in student.state_dict().items()}
         torch.save({"state_dict": weights}, run.checkpoint("best"))
         torch.save(student.state_dict(), tmp_path / "teacher.pt")

@@ -127,6 +127,8 @@ def _fill(network: Namespace, known: dict[str, Any]) -> None:
         missing = given.get(name) is None and name in parameters
         if missing or (name in given and _plain(given[name]) in (_plain(default), *_inherited(made, name))):
             given[name] = value
+    if "size" in parameters and isinstance(given.get("size"), int):  # a network that resizes for the one inside
+        known = {**known, "image_shape": (known["image_shape"][0], given.size, given.size)}
     for argument in vars(given).values():
         for inner in argument if isinstance(argument, list) else [argument]:  # an ensemble's members are a list
             if isinstance(inner, Namespace) and "class_path" in inner:

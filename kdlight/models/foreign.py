@@ -73,6 +73,8 @@ class Torchvision(Tapped):
         try:
             model = get_model(name, weights=weights, **given)
         except OSError as error:
+            if weights is None:
+                raise
             raise UserError(
                 f"the weights of torchvision's {name} could not be fetched from {weights.url} ({error}): put the file "
                 f"into {_hub_folder()}, or leave `pretrained` out"

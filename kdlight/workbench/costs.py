@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
-from torch.profiler import ProfilerActivity, profile
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -49,15 +51,30 @@ def measure_memory(model: nn.Module, image_shape: Sequence[int], batch: int) -> 
             torch.cuda.reset_peak_memory_stats(device)
             model(images)
             return int(torch.cuda.max_memory_allocated(device) - before)
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        known = {StorageWeakRef(tensor.untyped_storage()) for tensor in (*model.state_dict().values(), images)}
+        with _PeakMemory(known) as memory:
             model(images)
-    events: Any = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]  # has no public name
-    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    held = peak = 0
-    for _, change in changes:
-        held += change
-        peak = max(peak, held)
-    return peak
+    return memory.peak
+
+
+class _PeakMemory(TorchDispatchMode):
+    """Adds up the tensors that are alive after each operation; workspaces inside of an operation are not seen."""
+
+    def __init__(self, known: set[StorageWeakRef]) -> None:
+        super().__init__()
+        self.known, self.peak = known, 0
+        self._alive: dict[StorageWeakRef, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for made in tree_leaves(result):
+            if isinstance(made, Tensor):
+                self._alive[StorageWeakRef(made.untyped_storage())] = made.untyped_storage().nbytes()
+        self._alive = {
+            place: size for place, size in self._alive.items() if not place.expired() and place not in self.known
+        }
+        self.peak = max(self.peak, sum(self._alive.values()))
+        return result
 
 
 def measure_latency(model: nn.Module, image_shape: Sequence[int], batch: int, *, threads: int, seconds: float) -> float:

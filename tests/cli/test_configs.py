@@ -51,6 +51,8 @@ def flags(files):
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name in ("cat", "dog"):  # the classes of one's own photographs are the folders that are there
+        (tmp_path / "data/photographs" / name).mkdir(parents=True)
 
 
 def resolved(experiment):

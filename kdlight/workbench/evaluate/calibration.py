@@ -28,7 +28,7 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
         return loss
 
     with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        optimizer.step(closure)
     return float(logarithm.detach().exp())
 
 

@@ -126,7 +126,7 @@ def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) ->
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Images(CalibrationDataReader):  # type: ignore[misc]
+    class Images(CalibrationDataReader):
         def get_next(self) -> dict[str, Any] | None:
             pixels = next(calibration, None)
             return None if pixels is None else {"pixels": pixels.numpy()}
