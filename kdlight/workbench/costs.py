@@ -54,7 +54,7 @@ def measure_memory(model: nn.Module, image_shape: Sequence[int], batch: int) -> 
         known = {StorageWeakRef(tensor.untyped_storage()) for tensor in (*model.state_dict().values(), images)}
         with _PeakMemory(known) as memory:
             model(images)
-    return memory.peak
+    return int(memory.peak)
 
 
 class _PeakMemory(TorchDispatchMode):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kdlight.errors import MissingFileError, UserError
-from kdlight.files import replacing
+from kdlight.files import given_path, replacing
 from kdlight.runs.preparation import Preparation
 from kdlight.workbench.changes import read_changes
 
@@ -45,9 +45,9 @@ def main(arguments: Sequence[str]) -> None:
         run(arguments)
         return
     parser = argparse.ArgumentParser("kdlight predict", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument(
-        "images", nargs="*", type=Path, metavar="IMAGES", help="files and folders; the test set if none"
+        "images", nargs="*", type=given_path, metavar="IMAGES", help="files and folders; the test set if none"
     )
     parser.add_argument(
         "--output",
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
     from kdlight.workbench.finished import Run
 
     run_ = Run(options.run)
-    output = str(run_.files.predictions) if options.output is None else options.output
+    output = str(run_.files.predictions if options.output is None else given_path(options.output))
     if output != "-" and Path(output).suffix not in (".csv", ".jsonl"):
         raise UserError(f"--output: expected a file that ends with .csv or .jsonl, or -, got {output}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -8,7 +8,6 @@ file, memory and latency at batches of 1 and 64. Everything is kept as evaluatio
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from kdlight.data.base.loader import evaluation_indices
 from kdlight.errors import UserError
-from kdlight.files import replacing
+from kdlight.files import given_path, replacing
 from kdlight.workbench.changes import read_changes
 from kdlight.workbench.costs import count_bytes, count_operations, count_parameters, measure_latency, measure_memory
 from kdlight.workbench.evaluate.calibration import calibration, fit_temperature
@@ -34,7 +33,7 @@ NOISE_SEED = 0
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")
     options, others = parser.parse_known_args(arguments[1:])

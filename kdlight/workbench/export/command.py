@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from kdlight.errors import UserError
+from kdlight.files import given_path
 from kdlight.runs.preparation import Preparation
 from kdlight.workbench.changes import read_changes
 from kdlight.workbench.export.card import write_card
@@ -57,10 +58,10 @@ class Check(NamedTuple):
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("kdlight export", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")
     parser.add_argument("--quantize", choices=("int8",), help="write an int8 file, too (ONNX alone)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
+    parser.add_argument("--output", type=given_path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
     parser.add_argument("--images", type=int, default=500, metavar="N", help="test images that the file is checked on")
     parser.add_argument("--license", default="other", metavar="ID", help="of the student, for the card (apache-2.0, …)")
     options, others = parser.parse_known_args(arguments[1:])
