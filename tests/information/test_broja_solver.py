@@ -222,6 +222,17 @@ def test_errors(table: Array, message: str) -> None:
         broja(table)
 
 
+def test_a_wide_gap_errs_towards_less_redundancy_and_synergy() -> None:
+    widest = 0.0
+    for seed in (1, 2, 3):
+        joint = random_joint("lcg_exp", 8, 6, 7, seed)
+        loose, tight = broja(joint, tolerance=0.2), broja(joint, tolerance=1e-9)
+        assert max(loose.redundant - tight.redundant, loose.synergistic - tight.synergistic) <= 1e-8
+        assert min(loose.unique_first - tight.unique_first, loose.unique_second - tight.unique_second) >= -1e-8
+        widest = max(widest, tight.redundant - loose.redundant)
+    assert widest > 1e-4
+
+
 def test_tolerance_must_be_positive() -> None:
     with pytest.raises(ValueError, match="tolerance"):
         broja(named("AND"), tolerance=0.0)

@@ -40,6 +40,17 @@ def test_finds_the_classes(method: Method) -> None:
     np.testing.assert_array_equal(discretizer.transform(3 * features), discretizer.transform(features))
 
 
+@pytest.mark.parametrize("method", ["kmeans", "probe"])
+def test_lengths_of_rows_do_not_hide_their_directions(method: Method) -> None:
+    features, target = _blobs()
+    lengths = 10 ** np.random.default_rng(1).uniform(-2, 2, len(target)).astype(np.float32)
+    symbols = Discretizer(method, clusters=3, components=2).fit_transform(
+        lengths[:, None, None, None] * features, target
+    )
+    counts = joint_histogram(symbols, np.zeros_like(symbols), target).sum(axis=1)
+    assert mutual_information(counts / counts.sum()) > 1.5
+
+
 def test_quantile_fills_bins_equally() -> None:
     features, _ = _blobs()
     assert np.bincount(Discretizer("quantile", clusters=4).fit_transform(features)).tolist() == [75, 75, 75, 75]

@@ -76,6 +76,12 @@ def test_permutable_symmetric_and_finite_far_out() -> None:
     assert value.isfinite()
 
 
+def test_momentum_is_the_share_of_the_old_row() -> None:
+    rows, embedding = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    moved = crd_memory_rows(rows, embedding, momentum=0.8)
+    assert moved.tolist() == [pytest.approx([0.8 / 0.68**0.5, 0.2 / 0.68**0.5])]
+
+
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"\(8, 17\) and \(8, 16\)"):
         crd_loss(torch.ones(8, 17), torch.ones(8, 16), samples=SAMPLES)

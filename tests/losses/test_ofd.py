@@ -1,3 +1,4 @@
+import statistics
 from types import SimpleNamespace
 
 import pytest
@@ -26,6 +27,15 @@ def test_margin_is_the_mean_of_the_negative_samples() -> None:
     sample = 0.5 * torch.randn(1_000_000) + 0.3
     margin = ofd_margin(torch.tensor([0.5]), torch.tensor([0.3]))
     assert margin.item() == pytest.approx(sample[sample < 0].mean().item(), abs=5e-3)
+
+
+@pytest.mark.parametrize(("negative", "cut"), [(0.01, False), (0.002, False), (0.0005, True)])
+def test_three_deviations_stand_for_a_channel_that_is_hardly_ever_negative(negative: float, cut: bool) -> None:
+    normal = statistics.NormalDist()
+    shift = -normal.inv_cdf(negative)
+    mean = shift - normal.pdf(shift) / negative
+    margin = ofd_margin(torch.ones(1, dtype=torch.float64), torch.tensor([shift], dtype=torch.float64))
+    assert margin.item() == pytest.approx(-3.0 if cut else mean, rel=1e-6)
 
 
 @pytest.mark.parametrize(

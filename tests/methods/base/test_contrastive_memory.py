@@ -56,6 +56,16 @@ def test_oracle_with_embeddings(oracle, inputs, memory):
     oracle.check("crd_embed8", value, inputs.student_pooled, student_weight, teacher_weight)
 
 
+def test_momentum_is_the_share_of_the_old_row():
+    made = ContrastiveMemory(2, negatives=1, temperature=0.07, momentum=0.8)
+    made.allot(1)
+    for rows in (made.student, made.teacher):
+        rows.copy_(torch.tensor([[1.0, 0.0]]))
+    made.update(torch.tensor([0]), torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 1.0]]))
+    for rows in (made.student, made.teacher):
+        assert rows[0].tolist() == pytest.approx([0.8 / 0.68**0.5, 0.2 / 0.68**0.5])
+
+
 def test_the_same_candidates_for_all_may_be_given_once():
     embedding, rows = torch.randn(4, DIM), torch.randn(6, DIM)
     given = crd_similarities(embedding, rows.expand(4, 6, DIM), temperature=0.07)

@@ -1,0 +1,42 @@
+"""Which stages are paired where the networks have unequal numbers of them."""
+
+import pytest
+import torch
+
+from kdlight.data.base.batch import Batch
+from kdlight.methods.base.distiller import Distiller
+from kdlight.methods.base.stages import stage_pairs
+from kdlight.methods.fsp import FSP
+from kdlight.methods.kd import KD
+from kdlight.models.zoo.resnet import resnet8
+from kdlight.models.zoo.vgg import vgg13
+from tests.methods.conftest import arguments, shipped
+
+SHAPE = (3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "expected"),
+    [(resnet8, vgg13, [(0, 1), (1, 2), (2, 3)]), (vgg13, resnet8, [(1, 0), (2, 1), (3, 2)])],
+)
+def test_stages_are_paired_from_the_deepest(student, teacher, expected):
+    model = KD(student(10, SHAPE), teacher(10, SHAPE), untrained_teacher=True)
+    assert [pair[:2] for pair in stage_pairs(model)] == expected
+    assert [pair[:2] for pair in stage_pairs(model, [0, -1])] == [expected[0], expected[-1]]
+
+
+# FSP asks for networks of one width.
+METHODS = [made for made in shipped() if issubclass(made, Distiller) and made is not FSP]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda made: made.__name__)
+def test_every_method_that_pairs_stages_pairs_the_deepest(method):
+    torch.manual_seed(0)
+    model = method(resnet8(10, SHAPE), vgg13(10, SHAPE), untrained_teacher=True, **arguments(method))
+    if not hasattr(model, "pairs"):
+        pytest.skip("compares no stages")
+    pairs = [pair[:2] for pair in model.pairs]
+    assert pairs
+    assert all(of_teacher == of_student + 1 for of_student, of_teacher in pairs)
+    terms = model.batch_terms(Batch(torch.randn(4, *SHAPE), torch.arange(4), torch.arange(4)))
+    assert all(term.isfinite() for term in terms.values())
