@@ -144,8 +144,9 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
                 f"{type(self).__name__} learns nothing: expected one of {', '.join(weights)} above 0, got 0 for all"
             )
         epochs = self.trainer.max_epochs or -1
-        phases = [self.learners(epoch) for epoch in range(epochs)] if stage == "fit" else []
-        if phases and all(phase is not None and self.student not in phase for phase in phases):
+        phases = map(self.learners, range(epochs if stage == "fit" else 0))  # asked up to the first that it learns in
+        learns = any(phase is None or self.student in phase for phase in phases)
+        if stage == "fit" and epochs > 0 and not learns:
             arguments = [name for name in inspect.signature(type(self).__init__).parameters if name.endswith("_epochs")]
             raise UserError(
                 f"{type(self).__name__} trains other modules first: the student learns in none of the {epochs} epochs; "
@@ -265,7 +266,10 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         groups = [
             {"params": list(child.parameters()), "rate": rates.get(name, 1.0)} for name, child in self.named_children()
         ]
-        optimizer = self.make_optimizer([group for group in groups if group["params"]])
+        try:
+            optimizer = self.make_optimizer([group for group in groups if group["params"]])
+        except ValueError as error:
+            raise UserError(f"model.optimizer: {error}; give another value") from error
         for group in optimizer.param_groups:
             group["lr"] *= group.pop("rate")
         if self.make_scheduler is None:

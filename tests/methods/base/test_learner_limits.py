@@ -1,0 +1,35 @@
+"""Values at their limits that a learner meets before its first step."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from kdlight.errors import UserError
+from kdlight.methods import RID, Supervised
+from kdlight.models import resnet8
+from kdlight.models.frozen import Frozen
+
+
+def network():
+    return resnet8(num_classes=10, image_shape=(1, 8, 8))
+
+
+def test_setting_up_costs_no_more_for_many_epochs():
+    learner = RID(network(), Frozen(network()), lambda2=1.0)
+    learner._trainer = SimpleNamespace(max_epochs=10**20, strategy=SimpleNamespace())
+    learner.setup("fit")
+
+
+@pytest.mark.parametrize(
+    ("made", "options"),
+    [
+        (torch.optim.SGD, {"lr": -1}),
+        (torch.optim.SGD, {"lr": 0.1, "momentum": -1}),
+        (torch.optim.Adam, {"lr": 0.1, "betas": (2.0, 0.9)}),
+    ],
+)
+def test_torch_s_own_errors_of_an_optimizer_are_the_user_s(made, options):
+    learner = Supervised(network(), optimizer=lambda parameters: made(parameters, **options))
+    with pytest.raises(UserError, match=r"model\.optimizer: Invalid"):
+        learner.configure_optimizers()
