@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 from kdlight.cli.messages import DEBUG, report_errors
 
+RUN = "kdlight.cli.run"
+
 # Command: (module whose `main(argv)` runs it, one line of help).
 COMMANDS = {
-    "fit": ("kdlight.cli.run", "train a student (or a teacher) and test it"),
-    "validate": ("kdlight.cli.run", "measure a checkpoint on the validation split"),
-    "test": ("kdlight.cli.run", "measure a checkpoint on the test set"),
+    "fit": (RUN, "train a student (or a teacher) and test it"),
+    "validate": (RUN, "measure a checkpoint on the validation split"),
+    "test": (RUN, "measure a checkpoint on the test set"),
     "predict": ("kdlight.workbench.predict", "write file, class and probability of images, or of the test set"),
     "export": (
         "kdlight.workbench.export.command",
@@ -60,6 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(COMMANDS)}"
         print(f"kdlight: no command '{command}'; {hint}", file=sys.stderr)
         return 2
+    if COMMANDS[command][0] == RUN and {"-h", "--help"} & set(arguments):
+        from kdlight.cli.short_help import short_help
+
+        print(short_help(command))
+        return 0
     # Threads that spin while they wait starve one another where cores are shared, and small networks then train many
     # times slower. It has to be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

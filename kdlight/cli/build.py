@@ -14,6 +14,7 @@ from kdlight.cli.imports import nearest
 from kdlight.cli.parse_errors import readable
 from kdlight.cli.parser import Parser
 from kdlight.cli.shipped import choose, shipped_folder
+from kdlight.cli.short_help import ALL
 from kdlight.cli.teachers import require_file, require_teachers
 from kdlight.errors import UserError
 from kdlight.files import with_home
@@ -122,7 +123,7 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     Raises:
         UserError: If one is wrong; the message says where and what would be right.
     """
-    given, others = split_configs(arguments)
+    given, others = split_configs(["--help" if argument == ALL else argument for argument in arguments])
     files, names, said = choose(given)
     for line in said:
         rank_zero_info(line)

@@ -1,10 +1,13 @@
-"""``kdlight methods [METHOD]``: every method with its paper, what it distils and its arguments, read from the code."""
+"""``kdlight methods [METHOD]``: every method with its paper, what it distils and its arguments, read from the code.
+
+The files are parsed, not imported: importing torch and Lightning would take longer than reading the answer.
+"""
 
 import argparse
-import importlib
-import inspect
+import ast
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -13,15 +16,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import kdlight
 from kdlight.cli.imports import nearest
 from kdlight.errors import UserError
-from kdlight.methods.base.distiller import Distiller
-from kdlight.methods.base.feature_distiller import FeatureDistiller
-from kdlight.methods.base.learner import Learner
-from kdlight.methods.base.logit_distiller import LogitDistiller
+from kdlight.lazy import public_names
 
-PACKAGE = "kdlight.methods"
-SHARED = (LogitDistiller, FeatureDistiller, Distiller, Learner)
+FOLDER = Path(kdlight.__file__).parent / "methods"
+ROOT = "Learner"
+SHARED = ("LogitDistiller", "FeatureDistiller", "Distiller", ROOT)
+UNSHOWN = ("self", "student", "teacher")
 CITATION = re.compile(r'([^":.]+), "([^"]+)"[^"]*?\b((?:19|20)\d\d)\b')
 LINE_END = re.compile(r"(?<!\n)\n(?=[^\s-])")  # within a paragraph
 MEANING = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
@@ -43,6 +46,39 @@ class Argument(NamedTuple):
     meaning: str
 
 
+class Method(NamedTuple):
+    """A class of the methods' folder as its file has it.
+
+    Attributes:
+        name: Of the class.
+        stem: Of its file, which is that of its configuration.
+        text: The docstring of the class.
+        opening: The docstring of the file.
+        node: The class.
+        constants: What the file assigns to names at its top level.
+        bases: The classes that it derives from, the nearest first, up to `ROOT`.
+    """
+
+    name: str
+    stem: str
+    text: str
+    opening: str
+    node: ast.ClassDef
+    constants: dict[str, ast.expr]
+    bases: tuple["Method", ...]
+
+    @property
+    def distils(self) -> str:
+        """What is compared: the class attribute, its own or inherited."""
+        for owner in (self, *self.bases):
+            for line in owner.node.body:
+                if isinstance(line, ast.AnnAssign | ast.Assign) and line.value is not None:
+                    targets = [line.target] if isinstance(line, ast.AnnAssign) else line.targets
+                    if any(isinstance(target, ast.Name) and target.id == "distils" for target in targets):
+                        return str(ast.literal_eval(line.value))
+        return "–"
+
+
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("kdlight methods", description=__doc__, allow_abbrev=False)
@@ -52,43 +88,72 @@ def main(arguments: Sequence[str]) -> None:
     if wanted is None:
         Console().print(overview(methods))
         return
-    found = {key.lower(): method for stem, method in methods.items() for key in (stem, method.__name__)}
+    found = {key.lower(): method for stem, method in methods.items() for key in (stem, method.name)}
     if wanted.lower() not in found:
         hint = nearest(wanted.lower(), methods) or "; `kdlight methods` lists them"
         raise UserError(f"there is no method '{wanted}'{hint}")
     describe(found[wanted.lower()], Console())
 
 
-def shipped() -> dict[str, type[Learner]]:
+def shipped() -> dict[str, Method]:
     """Every method by the name of its file, which is that of its configuration."""
-    package = importlib.import_module(PACKAGE)
-    public = [getattr(package, name) for name in dir(package)]
-    methods = [made for made in public if inspect.isclass(made) and issubclass(made, Learner)]
-    return {_stem(method): method for method in sorted(methods, key=_stem) if not inspect.isabstract(method)}
+    found = read_classes()
+    names = public_names("kdlight.methods", FOLDER)
+    methods = [found[name] for name, module in names.items() if "." not in module and name in found]
+    return {
+        method.stem: method
+        for method in sorted(methods, key=lambda method: method.stem)
+        if ROOT in (base.name for base in method.bases)
+    }
 
 
-def overview(methods: dict[str, type[Learner]]) -> Table:
+def read_classes() -> dict[str, Method]:
+    """Parse every class of the methods' folder and of the folders in it."""
+    nodes, files = {}, {}
+    for file in sorted(FOLDER.rglob("[!_]*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        constants = {}
+        for line in tree.body:
+            if isinstance(line, ast.Assign):
+                constants |= {target.id: line.value for target in line.targets if isinstance(target, ast.Name)}
+            elif isinstance(line, ast.ClassDef):
+                nodes[line.name] = line
+                files[line.name] = (file.stem, ast.get_docstring(tree) or "", constants)
+    found: dict[str, Method] = {}
+
+    def read(name: str) -> Method:
+        if name not in found:
+            node, (stem, opening, constants) = nodes[name], files[name]
+            direct = [read(base.id) for base in node.bases if isinstance(base, ast.Name) and base.id in nodes]
+            every = {above.name: above for base in direct for above in (base, *base.bases)}
+            text = ast.get_docstring(node) or ""
+            found[name] = Method(name, stem, text, opening, node, constants, tuple(every.values()))
+        return found[name]
+
+    return {name: read(name) for name in nodes}
+
+
+def overview(methods: dict[str, Method]) -> Table:
     """One row a method, without the arguments that all methods of its kind share."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="kdlight methods METHOD shows all arguments of one")
     for heading in ("method", "year", "distils", "paper, arguments"):
         rows.add_column(heading, no_wrap=heading in ("method", "year"))
     for stem, method in methods.items():
         paper = paper_of(method)
-        title = f"{paper.authors}: {paper.title}" if paper else (inspect.getdoc(method) or "").partition("\n")[0]
-        own = [argument for owner, given in arguments_of(method) if owner not in SHARED for argument in given]
+        title = f"{paper.authors}: {paper.title}" if paper else method.text.partition("\n")[0]
+        own = [argument for owner, given in arguments_of(method) if owner.name not in SHARED for argument in given]
         shown = ", ".join(f"{argument.name}={argument.default}" for argument in own)
-        distils = method.distils if issubclass(method, Distiller) else "–"
-        rows.add_row(stem, paper.year if paper else "–", distils, f"{escape(title)}\n[dim]{escape(shown)}[/dim]")
+        rows.add_row(stem, paper.year if paper else "–", method.distils, f"{escape(title)}\n[dim]{escape(shown)}[/dim]")
     return rows
 
 
-def describe(method: type[Learner], console: Console) -> None:
+def describe(method: Method, console: Console) -> None:
     """Print a method's paper, formula and arguments, inherited ones included."""
-    for doc in (inspect.getdoc(importlib.import_module(method.__module__)), inspect.getdoc(method)):
-        text = (doc or "").partition("\nArgs:")[0].strip()
+    for doc in (method.opening, method.text):
+        text = doc.partition("\nArgs:")[0].strip()
         console.print(LINE_END.sub(" ", text), end="\n\n", markup=False, highlight=False)
     for owner, given in arguments_of(method):
-        rows = Table(title=f"{owner.__name__}'s arguments", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        rows = Table(title=f"{owner.name}'s arguments", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("argument", "default", ""):
             rows.add_column(heading, no_wrap=heading == "argument")
         for argument in given:
@@ -96,34 +161,42 @@ def describe(method: type[Learner], console: Console) -> None:
         console.print(rows)
 
 
-def paper_of(method: type[Learner]) -> Paper | None:
+def paper_of(method: Method) -> Paper | None:
     """Authors, title and year of the first paper that a method's file names; None where it names none."""
-    found = CITATION.search(" ".join((importlib.import_module(method.__module__).__doc__ or "").split()))
+    found = CITATION.search(" ".join(method.opening.split()))
     return Paper(_short(found[1].strip()), found[2].rstrip(",?"), found[3]) if found else None
 
 
-def arguments_of(method: type[Learner]) -> list[tuple[type[Learner], list[Argument]]]:
+def arguments_of(method: Method) -> list[tuple[Method, list[Argument]]]:
     """The arguments of a method by the class that takes them, the method's own first; networks are left out."""
-    by_owner, seen = [], {"self", "student", "teacher"}
-    for owner in method.__mro__:
-        if not issubclass(owner, Learner) or "__init__" not in vars(owner):
+    by_owner, seen = [], set(UNSHOWN)
+    for owner in (method, *method.bases):
+        made = next((line for line in owner.node.body if getattr(line, "name", "") == "__init__"), None)
+        if not isinstance(made, ast.FunctionDef):
             continue
-        meanings = {name: " ".join(text.split()) for name, text in MEANING.findall(inspect.getdoc(owner) or "")}
-        parameters = inspect.signature(owner.__init__).parameters.values()
-        new = [given for given in parameters if given.name not in seen and given.kind is not given.VAR_KEYWORD]
-        seen |= {given.name for given in new}
-        arguments = [Argument(given.name, _written(given.default), meanings.get(given.name, "")) for given in new]
+        meanings = {name: " ".join(text.split()) for name, text in MEANING.findall(owner.text)}
+        positional = [*made.args.posonlyargs, *made.args.args]
+        without = [None] * (len(positional) - len(made.args.defaults))
+        defaults = [*without, *made.args.defaults, *made.args.kw_defaults]
+        named = zip([given.arg for given in (*positional, *made.args.kwonlyargs)], defaults, strict=True)
+        new = [(name, default) for name, default in named if name not in seen]
+        seen |= {name for name, _ in new}
+        arguments = [Argument(name, _written(default, owner), meanings.get(name, "")) for name, default in new]
         by_owner.append((owner, arguments))
     return by_owner
 
 
-def _written(default: Any) -> str:
+def _written(default: ast.expr | None, owner: Method) -> str:
     """A default as YAML has it."""
-    if default is inspect.Parameter.empty:
+    if default is None:
         return "(required)"
-    if callable(default):
-        return "(see its text)"
-    value = list(default) if isinstance(default, tuple) else default
+    if isinstance(default, ast.Name):
+        default = owner.constants.get(default.id, default)
+    try:
+        value: Any = ast.literal_eval(default)
+    except ValueError:
+        return "(see its text)" if isinstance(default, ast.Lambda | ast.Name) else ast.unparse(default)
+    value = list(value) if isinstance(value, tuple) else value
     return str(yaml.safe_dump(value, default_flow_style=True)).partition("\n")[0]
 
 
@@ -131,7 +204,3 @@ def _short(authors: str) -> str:
     """The authors as a text cites them."""
     first, *others = authors.split(", ")
     return f"{first} et al." if len(others) > 1 else authors
-
-
-def _stem(method: type[Learner]) -> str:
-    return method.__module__.rpartition(".")[2]

@@ -8,7 +8,17 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "text"), [(["--help"], 0, "usage"), (["fti"], 2, "'fit'"), ([], 0, "usage")]
+    ("arguments", "code", "text"),
+    [
+        (["--help"], 0, "usage"),
+        (["fti"], 2, "'fit'"),
+        ([], 0, "usage"),
+        (["methods"], 0, "Hinton"),
+        (["methods", "kd"], 0, "temperature"),
+        (["configs"], 0, "digits/rid.yaml"),
+        (["fit", "--config", "rid.yaml", "--help"], 0, "DigitsDataModule"),
+        (["fit", "--help"], 0, " RID "),
+    ],
 )
 def test_answers_without_torch(arguments, code, text):
     program = f"""

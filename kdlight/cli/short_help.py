@@ -1,0 +1,49 @@
+"""``kdlight fit --help``: what most users give, and what there is to choose from, without importing torch."""
+
+from pathlib import Path
+
+import kdlight
+from kdlight.lazy import public_names
+
+ALL = "--help_all"
+
+PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
+
+  --config FILE               a file, or a configuration of `kdlight configs`: rid.yaml, digits/rid.yaml
+  --trainer.KEY VALUE         an argument of Lightning's Trainer: max_epochs, accelerator, devices, precision, …
+  --trainer.default_root_dir DIR
+                              the run's folder; by default runs/ and the configuration's name
+  --model CLASS               a method: {methods}
+  --model.KEY VALUE           its argument; `kdlight methods METHOD` lists them with their defaults
+  --model.student CLASS       a network, such as kdlight.models.resnet8; --model.teacher likewise
+  --data CLASS                data: {data}
+  --data.KEY VALUE            its argument: batch_size, val_size, train_per_class, data_dir, …
+  --seed_everything N         seed of weights, shuffling and augmentation
+  --ckpt_path PATH            continue or measure a checkpoint: a path, or last, best or auto of the run
+  --train_teacher             train a missing teacher first, by its own configuration
+  --print_config              print the resolved configuration and end
+  {all}                  every option, those of the Trainer included
+  --debug                     show the traceback of an error"""
+
+
+def short_help(command: str) -> str:
+    """Return the help of ``kdlight fit|validate|test`` on one screen."""
+    listed = {package: _wrapped(_choices(package), f"kdlight.{package}.") for package in ("methods", "data")}
+    return PAGE.format(command=command, all=ALL, **listed)
+
+
+def _choices(package: str) -> list[str]:
+    """The public classes of a package, without the bases and parts in its subfolders."""
+    names = public_names(f"kdlight.{package}", Path(kdlight.__file__).parent / package)
+    return sorted(name for name, module in names.items() if "." not in module and name[0].isupper())
+
+
+def _wrapped(names: list[str], package: str) -> str:
+    """Names of a package on lines of 100 characters."""
+    lines, indent = [f"{package}NAME of"], " " * 32
+    for name in names:
+        if len(lines) == 1 or len(lines[-1]) + len(name) > 98:
+            lines.append(indent + name)
+        else:
+            lines[-1] += f" {name}"
+    return "\n".join(lines)
