@@ -9,6 +9,7 @@ from kdlight import torchvision_shim
 
 if TYPE_CHECKING:
     from kdlight.cli.from_python import fit as fit
+    from kdlight.workbench.ablate.ablation import ablate as ablate
     from kdlight.workbench.finished import Run as Run
     from kdlight.workbench.finished import load_runs as load_runs
 
@@ -16,6 +17,7 @@ torchvision_shim.install()
 
 # Public name: the module that defines it, imported when the name is first asked for, so that `import kdlight` is fast.
 PUBLIC = {
+    "ablate": "kdlight.workbench.ablate.ablation",
     "fit": "kdlight.cli.from_python",
     "Run": "kdlight.workbench.finished",
     "load_runs": "kdlight.workbench.finished",

@@ -28,6 +28,7 @@ COMMANDS = {
     "data": ("kdlight.workbench.list_data", "list the data modules"),
     "methods": ("kdlight.workbench.list_methods", "list the methods, or show one with its arguments"),
     "configs": ("kdlight.workbench.list_configs", "list the configurations that come with kdlight, or copy them"),
+    "ablate": ("kdlight.workbench.ablate.command", "train every combination of a grid, several at a time"),
     "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
 }
 HELP = """usage: kdlight COMMAND [OPTIONS]

@@ -80,6 +80,7 @@ class Parsed(NamedTuple):
         """The configuration as a file that starts a run anew, wherever this one continues from."""
         config = self.config.clone()
         config.ckpt_path, config.resume_changed = None, False
+        config.pop("train_teacher", None)  # an act of the command, no part of the experiment
         text: str = self.parser.dump(config, skip_unset=False)
         return text
 

@@ -61,6 +61,16 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
     return _merged(parts)
 
 
+def read_yaml(file: str | Path) -> Any:
+    """Read one YAML file as it is, with no pointer resolved.
+
+    Raises:
+        UserError: If it is not valid YAML.
+        MissingFileError: If it does not exist.
+    """
+    return _read(Path(file), ())
+
+
 def _with_combinations(given: Sequence[Part]) -> list[Part]:
     """The parts with their combinations, each behind the later of its two files.
 

@@ -72,6 +72,7 @@ class Result:
             "device": _device(trainer),
             "precision": str(trainer.precision),
             "processes": trainer.world_size,
+            "threads": torch.get_num_threads(),
             "packages": {package: version(package) for package in PACKAGES},
             "python": platform.python_version(),
             "git_commit": git_commit(),

@@ -1,0 +1,1 @@
+"""``kdlight ablate``: every combination of a grid is trained once, several at a time, whatever is stopped between."""

@@ -1,0 +1,166 @@
+"""From a grid to finished runs: what is due, in which order, with the teachers that are missing before it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kdlight.cli.build import Parsed, parse
+from kdlight.cli.messages import without_noise
+from kdlight.cli.parser import teacher_holders
+from kdlight.cli.shipped import shipped_names
+from kdlight.errors import UserError
+from kdlight.runs.changes import differences
+from kdlight.runs.folder import RUNS, RunFolder, config_for
+from kdlight.workbench.ablate.grid import Cell, Grid, read_grid
+from kdlight.workbench.ablate.jobs import Job, State, run_jobs
+from kdlight.workbench.ablate.progress import Progress
+from kdlight.workbench.finished import Run
+
+LOGS = "logs"  # beside the runs of a grid: what each printed
+
+
+@dataclass
+class AblationResult:
+    """What became of a grid.
+
+    Attributes:
+        grid: The grid.
+        jobs: A job for each of its cells, in their order.
+        complete: Whether all were dealt with; False if a signal stopped the grid.
+    """
+
+    grid: Grid
+    jobs: list[Job]
+    complete: bool
+
+    @property
+    def runs(self) -> list[Run]:
+        """The finished runs."""
+        return [Run(job.folder.path) for job in self.jobs if job.state is State.FINISHED]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The reasons of the runs that failed, by name."""
+        return {job.name: job.reason for job in self.jobs if job.state is State.FAILED}
+
+
+def ablate(
+    grid: str | Path | Mapping[str, Any],
+    *,
+    jobs: int = 1,
+    only: Sequence[str] = (),
+    seed: int | None = None,
+    runs: str | Path = RUNS,
+    console: Console | None = None,
+) -> AblationResult:
+    """Train every combination of a grid that is not finished, as ``kdlight ablate`` does.
+
+    The same call again continues: what is finished is skipped, what was stopped goes on from its position, what failed
+    is tried again. Folders are ``runs/<grid>/<axis>=<label>,…/seed=<seed>``. Teachers that are missing and whose
+    configuration comes with kdlight are trained first, once for all runs.
+
+    Args:
+        grid: A grid file, or its content as a mapping.
+        jobs: How many runs at a time.
+        only: Groups such as ``method=rid,labels=6``; those of which every part is named. None: all.
+        seed: Only this seed; None: all.
+        runs: The folder above the grid's.
+        console: Where progress is shown; None: the terminal.
+
+    Raises:
+        UserError: If the grid or a configuration is wrong. Nothing has been trained then.
+    """
+    if jobs < 1:
+        raise UserError(f"jobs: expected a whole number above 0, got {jobs}")
+    read = read_grid(grid, runs=Path(runs))
+    cells = select_cells(read, only, seed)
+    planned = plan_jobs(read, cells)
+    wanted = planned[len(planned) - len(cells) :]
+    with Progress(planned, console or Console()) as progress:
+        complete = run_jobs(planned, at_once=jobs, threads=read.threads, show=progress.show)
+    return AblationResult(read, wanted, complete)
+
+
+def select_cells(grid: Grid, only: Sequence[str], seed: int | None) -> list[Cell]:
+    """The cells of some groups and of a seed.
+
+    Raises:
+        UserError: If there is none.
+    """
+    wanted = [set(group.split(",")) for group in only]
+    cells = [
+        cell
+        for cell in grid.cells
+        if (seed is None or cell.seed == seed)
+        and (not wanted or any(parts <= set(cell.group.split(",")) for parts in wanted))
+    ]
+    if not cells:
+        groups = " or ".join(dict.fromkeys(cell.group for cell in grid.cells))
+        seeds = sorted({cell.seed for cell in grid.cells})
+        asked = ", ".join([*only, *([] if seed is None else [f"seed {seed}"])])
+        raise UserError(f"{grid.name} has no run {asked}; expected one of {groups}, with a seed of {seeds}")
+    return cells
+
+
+def plan_jobs(grid: Grid, cells: Sequence[Cell]) -> list[Job]:
+    """Parse every configuration, and put the teachers that are missing before the runs that need them.
+
+    Returns:
+        The teachers' jobs, then one for each cell.
+
+    Raises:
+        UserError: If a configuration is wrong; the message names the run.
+    """
+    teachers: dict[str, Job] = {}
+    planned = []
+    for cell in cells:
+        try:
+            parsed = _parse(cell.arguments())
+        except UserError as error:
+            raise UserError(f"{cell.name}: {error}") from error
+        job = _job(grid, cell.name, cell.arguments(), cell.folder, parsed)
+        if job.state is State.WAITING:
+            job.needs = [teachers.setdefault(path, _teacher_job(grid, path)) for path in _missing_teachers(parsed)]
+        planned.append(job)
+    return [*teachers.values(), *planned]
+
+
+def _job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, parsed: Parsed) -> Job:
+    log = grid.root / LOGS / f"{name.replace('/', ',')}.log"
+    epochs = parsed.config.trainer.max_epochs or 0
+    job = Job(name, [*arguments, "--ckpt_path=auto", "--trainer.enable_progress_bar=false"], folder, log, epochs)
+    if folder.result.is_file():
+        job.state = State.FINISHED
+        before = folder.config.read_text(encoding="utf-8") if folder.config.is_file() else None
+        changed = differences(before, parsed.yaml()) if before is not None else {}
+        if changed:
+            key, (was, now) = next(iter(changed.items()))
+            job.reason = f"differs: {key} was {was!r}, the grid says {now!r}; remove the folder to train it anew"
+    return job
+
+
+def _missing_teachers(parsed: Parsed) -> list[str]:
+    """The paths of teachers that do not exist and that a shipped configuration makes."""
+    paths = [path for holder in teacher_holders(parsed.config) if (path := holder.get("teacher_weights")) is not None]
+    return [path for path in dict.fromkeys(paths) if not Path(path).is_file() and config_for(path) in shipped_names()]
+
+
+def _teacher_job(grid: Grid, path: str) -> Job:
+    name = config_for(path)
+    folder = RunFolder(Path(path).parent.parent)
+    arguments = [f"--config={name}", f"--trainer.default_root_dir={folder.path}"]
+    return _job(grid, f"teacher {folder.path}", arguments, folder, _parse(arguments))
+
+
+def _parse(arguments: Sequence[str]) -> Parsed:
+    """Parse the options of a run, without a line for each file that comes from the shipped ones."""
+    logging.disable(logging.INFO)
+    try:
+        with without_noise():
+            return parse("fit", arguments)
+    finally:
+        logging.disable(logging.NOTSET)

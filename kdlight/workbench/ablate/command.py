@@ -1,0 +1,75 @@
+"""``kdlight ablate GRID``: train every combination of a grid, several at a time; the same command continues."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from kdlight.errors import UserError
+from kdlight.workbench.ablate.jobs import State
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command.
+
+    Raises:
+        UserError: If the grid is wrong, or a run failed.
+        KeyboardInterrupt: If a signal stopped the grid; every run keeps its position.
+    """
+    parser = argparse.ArgumentParser("kdlight ablate", description=__doc__, allow_abbrev=False)
+    parser.add_argument("grid", metavar="GRID.yaml", help="axes, seeds, and what is left out; see configs/grids")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="GROUP", help="only these, such as method=rid; repeatable"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="only this seed")
+    parser.add_argument("--runs", default="runs", metavar="DIR", help="the folder above the grid's (runs)")
+    parser.add_argument("--dry", action="store_true", help="print every command and the total of epochs; train nothing")
+    parser.add_argument("--wandb", type=Path, metavar="FILE", help="write the W&B sweep whose agents train the grid")
+    parser.add_argument("--slurm", metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR")
+    parser.add_argument(
+        "--slurm_option", action="append", default=[], metavar="K=V", help="of submitit, such as slurm_partition=gpu"
+    )
+    options = parser.parse_args(arguments[1:])
+
+    from kdlight.workbench.ablate.ablation import ablate, plan_jobs, select_cells
+    from kdlight.workbench.ablate.grid import read_grid
+
+    console = Console()
+    if options.wandb is not None:
+        from kdlight.workbench.ablate.sweep import write_sweep
+
+        grid = read_grid(options.grid, runs=Path(options.runs))
+        write_sweep(grid, options.grid, options.wandb)
+        print(f"saved {options.wandb}; next: wandb sweep {options.wandb}, then wandb agent with the name it prints")
+        return
+    if options.dry or options.slurm is not None:
+        grid = read_grid(options.grid, runs=Path(options.runs))
+        jobs = plan_jobs(grid, select_cells(grid, options.only, options.seed))
+        due = [job for job in jobs if job.state is not State.FINISHED]
+        if options.slurm is not None:
+            from kdlight.workbench.ablate.slurm import submit
+
+            given = dict(option.partition("=")[::2] for option in options.slurm_option)
+            for job, submitted in zip(due, submit(due, grid.threads, Path(options.slurm), options=given), strict=True):
+                print(f"{job.name}: job {submitted.job_id}")
+            return
+        for job in due:
+            print(shlex.join(["kdlight", "fit", *job.arguments]))
+        finished = len(jobs) - len(due)
+        print(f"{len(due)} runs of {sum(job.epochs for job in due)} epochs in all; {finished} are finished")
+        return
+    result = ablate(
+        options.grid, jobs=options.jobs, only=options.only, seed=options.seed, runs=options.runs, console=console
+    )
+    if not result.complete:
+        print("kdlight: stopped; every run keeps its position, and the same command continues")
+        raise KeyboardInterrupt
+    if result.failed:
+        raise UserError(
+            f"{len(result.failed)} of {len(result.jobs)} runs failed; what they printed is in {result.grid.root}/logs, "
+            "and the same command tries them again"
+        )
+    print(f"{len(result.runs)} runs are finished; next: kdlight compare {result.grid.root}")

@@ -1,0 +1,223 @@
+"""A grid file, and the runs that it asks for.
+
+::
+
+    base: [pairs/resnet56-resnet20.yaml]      # files that every run has; left out where an axis names whole experiments
+    axes:
+      method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # a label and its file, or several files
+      labels: {"6": {data.train_per_class: 6}, all: {}}                        # a label and its options
+      model.temperature: [1, 4]                                                # an option and its values
+    seeds: 3                                  # 0, 1, 2; or a list
+    leave_out: [{method: none, model.temperature: 4}]
+    threads: 1                                # of each run, so that its numbers do not depend on how many run at once
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kdlight.cli.compose import read_yaml
+from kdlight.cli.imports import nearest
+from kdlight.cli.shipped import shipped_folder
+from kdlight.errors import UserError
+from kdlight.runs.folder import RUNS, RunFolder
+
+GRIDS = "grids"  # below the shipped configurations
+KEYS = ("base", "axes", "seeds", "leave_out", "threads", "name")
+SUFFIXES = (".yaml", ".yml")
+LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # what may stand in ``axis=label,axis=label``, the name of a folder
+
+
+class Value(NamedTuple):
+    """One value of an axis: what it adds to a configuration."""
+
+    label: str
+    files: tuple[str, ...]
+    options: dict[str, Any]
+
+
+class Cell(NamedTuple):
+    """One run of a grid.
+
+    Attributes:
+        axes: The label of each axis.
+        seed: The seed.
+        files: The configuration files, in the order in which they are merged.
+        options: Values by their dotted names, which override the files.
+        folder: The run's folder.
+    """
+
+    axes: dict[str, str]
+    seed: int
+    files: tuple[str, ...]
+    options: dict[str, Any]
+    folder: RunFolder
+
+    @property
+    def group(self) -> str:
+        """The cell's name without the seed: ``method=rid,labels=6``."""
+        return ",".join(f"{axis}={label}" for axis, label in self.axes.items()) or "run"
+
+    @property
+    def name(self) -> str:
+        """The cell's name: ``method=rid,labels=6/seed=0``."""
+        return f"{self.group}/seed={self.seed}"
+
+    def arguments(self) -> list[str]:
+        """What stands behind ``kdlight fit`` for this run."""
+        options = {**self.options, "seed_everything": self.seed, "trainer.default_root_dir": str(self.folder.path)}
+        written = [f"--{name}={_written(value)}" for name, value in options.items()]
+        return [*(f"--config={file}" for file in self.files), *written]
+
+
+class Grid(NamedTuple):
+    """A grid file, read.
+
+    Attributes:
+        name: The file's stem; its runs lie in ``runs/<name>``.
+        root: The folder of its runs.
+        cells: Its runs, seeds innermost.
+        threads: CPU threads of each run.
+    """
+
+    name: str
+    root: Path
+    cells: tuple[Cell, ...]
+    threads: int
+
+
+def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) -> Grid:
+    """Read a grid file, or take a mapping of the same form, which then has a ``name`` too.
+
+    Raises:
+        UserError: If something in it is wrong; the message names the place.
+    """
+    if isinstance(grid, Mapping):
+        content, where, beside, name = dict(grid), "grid", Path(), str(grid.get("name") or "grid")
+    else:
+        file = _find(Path(grid))
+        content, where, beside, name = read_yaml(file), str(file), file.parent, file.stem
+    if not isinstance(content, Mapping):
+        raise UserError(f"{where}: expected a mapping with 'axes', got {type(content).__name__}")
+    for key in content:
+        if key not in KEYS:
+            raise UserError(f"{where}: there is no key {key!r} in a grid{nearest(str(key), KEYS)}")
+    name = str(content.get("name") or name)
+    _require_label(where, "name", name)
+    axes = {str(axis): _values(where, str(axis), given, beside) for axis, given in _axes(where, content).items()}
+    base = _files(where, "base", content.get("base", []), beside)
+    left_out = _left_out(where, content.get("leave_out", []), axes)
+    root = runs / name
+    cells = tuple(
+        _cell(dict(zip(axes, values, strict=True)), seed, base, root)
+        for values in itertools.product(*axes.values())
+        for seed in _seeds(where, content.get("seeds", 1))
+        if not any(all(_label(axes, values, axis) == label for axis, label in one.items()) for one in left_out)
+    )
+    if not cells:
+        raise UserError(f"{where}: leave_out leaves no run; expected at least one combination")
+    for cell in cells:
+        if not cell.files:
+            raise UserError(f"{where}: {cell.group} names no configuration file; give one in 'base' or in an axis")
+    return Grid(name, root, cells, _threads(where, content.get("threads", 1)))
+
+
+def _find(file: Path) -> Path:
+    """The file, or the shipped grid of its name."""
+    shipped = shipped_folder() / GRIDS / file.name
+    return shipped if not file.exists() and file.parent in (Path(), Path(GRIDS)) and shipped.is_file() else file
+
+
+def _axes(where: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    axes = content.get("axes", {})
+    if not isinstance(axes, Mapping):
+        raise UserError(f"{where}: expected 'axes' to be a mapping of names to values, got {axes!r}")
+    return axes
+
+
+def _values(where: str, axis: str, given: Any, beside: Path) -> list[Value]:
+    """The values of an axis, however they are written."""
+    _require_label(where, "axes", axis)
+    if isinstance(given, Mapping):
+        values = [_value(f"{where}: axes.{axis}", str(label), value, beside) for label, value in given.items()]
+    elif isinstance(given, list):
+        values = [Value(_written(value), (), {axis: value}) for value in given]
+    else:
+        raise UserError(f"{where}: axes.{axis}: expected a mapping of labels, or a list of values, got {given!r}")
+    if not values:
+        raise UserError(f"{where}: axes.{axis} has no value; expected at least one")
+    for value in values:
+        _require_label(where, f"axes.{axis}", value.label)
+    if len({value.label for value in values}) < len(values):
+        raise UserError(f"{where}: axes.{axis} has one value twice; expected different ones")
+    return values
+
+
+def _value(where: str, label: str, value: Any, beside: Path) -> Value:
+    if isinstance(value, Mapping):
+        options = {str(name): option for name, option in value.items() if name != "config"}
+        return Value(label, _files(where, "config", value.get("config", []), beside), options)
+    return Value(label, _files(where, label, value, beside), {})
+
+
+def _files(where: str, key: str, given: Any, beside: Path) -> tuple[str, ...]:
+    """Configuration files: beside the grid where they lie there, otherwise as `kdlight fit --config` finds them."""
+    files = given if isinstance(given, list) else [given]
+    for file in files:
+        if not isinstance(file, str) or not file.endswith(SUFFIXES):
+            raise UserError(f"{where}: {key}: expected a YAML file, several, or a mapping of options, got {file!r}")
+    return tuple(str(beside / file) if (beside / file).is_file() else file for file in files)
+
+
+def _seeds(where: str, given: Any) -> list[int]:
+    seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
+    whole = isinstance(seeds, list) and all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"{where}: expected 'seeds' to be a number of seeds above 0, or a list of them, got {given!r}")
+    return seeds
+
+
+def _threads(where: str, given: Any) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+        raise UserError(f"{where}: expected 'threads' to be a whole number above 0, got {given!r}")
+    return given
+
+
+def _left_out(where: str, given: Any, axes: Mapping[str, Sequence[Value]]) -> list[dict[str, str]]:
+    if not isinstance(given, list) or not all(isinstance(one, Mapping) and one for one in given):
+        raise UserError(f"{where}: expected 'leave_out' to be a list such as [{{method: none}}], got {given!r}")
+    for one in given:
+        for axis, label in one.items():
+            labels = [value.label for value in axes.get(str(axis), ())]
+            if str(label) not in labels:
+                right = f"one of {', '.join(labels)}" if labels else f"an axis: {', '.join(axes)}"
+                raise UserError(f"{where}: leave_out: {axis}: expected {right}, got {label!r}")
+    return [{str(axis): str(label) for axis, label in one.items()} for one in given]
+
+
+def _label(axes: Mapping[str, Any], values: Sequence[Value], axis: str) -> str:
+    return values[list(axes).index(axis)].label
+
+
+def _cell(values: Mapping[str, Value], seed: int, base: tuple[str, ...], root: Path) -> Cell:
+    axes = {axis: value.label for axis, value in values.items()}
+    files = (*base, *(file for value in values.values() for file in value.files))
+    options = {name: option for value in values.values() for name, option in value.options.items()}
+    cell = Cell(axes, seed, files, options, RunFolder(root))
+    return cell._replace(folder=RunFolder(root / cell.name))
+
+
+def _require_label(where: str, key: str, label: str) -> None:
+    if not LABEL.fullmatch(label) or label in (".", ".."):
+        raise UserError(
+            f"{where}: {key}: {label!r} names a folder: expected letters without '/', ',' or '='; give the value a "
+            "label of its own: {label: value}"
+        )
+
+
+def _written(value: Any) -> str:
+    """A value as the command line takes it."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,171 @@
+"""Runs of a grid, several at a time: which are due, which go on, which failed and why."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from types import FrameType
+
+from kdlight.runs.folder import RunFolder
+from kdlight.workbench.ablate.worker import PRELOADED, run_fit
+
+POLL_SECONDS = 0.5
+LAST_BYTES = 2_000  # of a log, in which the reason of a failure stands
+STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)  # exit codes of a run that a signal stopped
+
+
+class State(StrEnum):
+    """Where a run stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass
+class Job:
+    """A run that is to be trained.
+
+    Attributes:
+        name: What the table calls it.
+        arguments: What stands behind ``kdlight fit``.
+        folder: The run's folder.
+        log: Gets what the run prints.
+        epochs: How many it trains.
+        needs: Jobs that have to be finished before: those of its teachers.
+        reason: Why it failed, or what is remarkable about it.
+    """
+
+    name: str
+    arguments: list[str]
+    folder: RunFolder
+    log: Path
+    epochs: int
+    needs: list["Job"] = field(default_factory=list)
+    state: State = State.WAITING
+    reason: str = ""
+
+    @property
+    def trained(self) -> int:
+        """Epochs that the run has logged."""
+        if self.state is State.FINISHED:
+            return self.epochs
+        try:
+            return min(self.epochs, len(self.folder.read_metrics()))
+        except (OSError, ValueError, KeyError):  # not there yet
+            return 0
+
+
+def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[[], None]) -> bool:
+    """Train the jobs that are not finished, each in a process of its own.
+
+    A failure stops nothing else. Ctrl-C and SIGTERM are handed on to the running processes, which keep their positions
+    and end; then this function returns.
+
+    Args:
+        jobs: The jobs; each ends as finished, stopped or failed.
+        at_once: How many run at the same time.
+        threads: CPU threads of each.
+        show: Called now and then while the jobs run.
+
+    Returns:
+        Whether all were dealt with; False if a signal stopped them.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    running: dict[int, tuple[ForkServerProcess, Job]] = {}
+    with _threads_of_imports(threads), _handing_on(lambda: [process for process, _ in running.values()]) as received:
+        while True:
+            for job in _startable(jobs) if not received else ():
+                if len(running) >= at_once:
+                    break
+                process = context.Process(target=run_fit, args=(job.arguments, threads, job.log), name=job.name)
+                process.start()
+                job.state = State.RUNNING
+                running[process.sentinel] = process, job
+            show()
+            if not running:
+                return not received
+            for sentinel in wait(list(running), timeout=POLL_SECONDS):
+                assert isinstance(sentinel, int)
+                process, job = running.pop(sentinel)
+                process.join()
+                _note_end(job, process.exitcode)
+                process.close()
+
+
+def _startable(jobs: Sequence[Job]) -> Iterator[Job]:
+    """The jobs that wait and whose teachers are there; those whose teacher failed, fail."""
+    for job in jobs:
+        if job.state is not State.WAITING:
+            continue
+        failed = [needed.name for needed in job.needs if needed.state is State.FAILED]
+        if failed:
+            job.state, job.reason = State.FAILED, f"its teacher {failed[0]} failed"
+        elif all(needed.state is State.FINISHED for needed in job.needs):
+            yield job
+
+
+def _note_end(job: Job, code: int | None) -> None:
+    if code == 0 and job.folder.result.is_file():
+        job.state = State.FINISHED
+    elif code in STOPPED:
+        job.state, job.reason = State.STOPPED, "stopped by a signal; the same command continues it"
+    elif code == -signal.SIGKILL:
+        job.state, job.reason = State.FAILED, "killed from outside, as the system does where memory is short"
+    else:
+        job.state, job.reason = State.FAILED, _last_words(job.log) or f"ended with exit code {code}"
+
+
+def _last_words(log: Path) -> str:
+    """The line of a log that says what went wrong: kdlight's message, or the last line of a traceback."""
+    if not log.is_file():
+        return ""
+    text = log.read_bytes()[-LAST_BYTES:].decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line.removeprefix("kdlight: ") for line in lines if line.startswith("kdlight: ")]
+    return (said or lines or [""])[-1]
+
+
+@contextmanager
+def _threads_of_imports(threads: int) -> Iterator[None]:
+    """Let the processes' libraries start with so many threads: some read the environment when they are imported."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+@contextmanager
+def _handing_on(running: Callable[[], list[ForkServerProcess]]) -> Iterator[list[int]]:
+    """Hand SIGINT and SIGTERM on to the running processes; gives the list of the signals received."""
+    received: list[int] = []
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for process in running():
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # elsewhere no signal arrives
+        before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

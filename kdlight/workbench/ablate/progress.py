@@ -1,0 +1,81 @@
+"""The live table of a grid: what runs, what is done, what failed and why, and the time left."""
+
+import time
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kdlight.workbench.ablate.jobs import Job, State
+
+STYLES = {
+    State.WAITING: "dim",
+    State.RUNNING: "cyan",
+    State.FINISHED: "green",
+    State.STOPPED: "yellow",
+    State.FAILED: "red",
+}
+EVERY_SECONDS = 1.0
+
+
+class Progress:
+    """Shows the jobs: redrawn in place on a terminal, a line for each change where there is none.
+
+    Args:
+        jobs: The jobs.
+        console: Where to print.
+    """
+
+    def __init__(self, jobs: Sequence[Job], console: Console) -> None:
+        self.jobs = jobs
+        self.console = console
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._said = {id(job): job.state for job in jobs}
+        self._shown = 0.0
+        self._began = time.monotonic()
+        self._before = sum(job.trained for job in jobs)  # by an earlier start of the grid
+
+    def __enter__(self) -> "Progress":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
+            self._live.stop()
+
+    def show(self) -> None:
+        """Redraw the table, once a second at most; or print what has changed."""
+        if self._live is None:
+            for job in self.jobs:
+                if job.state is not self._said[id(job)]:
+                    self._said[id(job)] = job.state
+                    reason = f": {job.reason}" if job.reason else ""
+                    self.console.print(Text(f"{job.name}: {job.state}{reason}"), soft_wrap=True)
+        elif time.monotonic() - self._shown > EVERY_SECONDS:
+            self._shown = time.monotonic()
+            self._live.update(self._table(), refresh=True)
+
+    def _table(self) -> Group:
+        rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading in ("run", "state", "epochs", ""):
+            rows.add_column(heading, overflow="fold", justify="right" if heading == "epochs" else "left")
+        for job in self.jobs:
+            state = Text(job.state, style=STYLES[job.state])
+            rows.add_row(Text(job.name), state, f"{job.trained}/{job.epochs}", Text(job.reason))
+        return Group(rows, Text(self._summary()))
+
+    def _summary(self) -> str:
+        counted = {state: sum(job.state is state for job in self.jobs) for state in State}
+        said = ", ".join(f"{number} {state}" for state, number in counted.items() if number)
+        trained = sum(job.trained for job in self.jobs)
+        left = sum(job.epochs - job.trained for job in self.jobs if job.state in (State.WAITING, State.RUNNING))
+        seconds = time.monotonic() - self._began
+        if not left or trained <= self._before:
+            return said
+        minutes = left * seconds / (trained - self._before) / 60
+        return f"{said}; about {minutes:.0f} min left" if minutes >= 1 else f"{said}; less than a minute left"

@@ -1,0 +1,49 @@
+"""One run of a grid, in a process of its own that has imported everything before it was started."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+# What a fit imports. The server that the processes are forked from imports these once, so a run starts at once.
+PRELOADED = (
+    "kdlight.cli.run",
+    "kdlight.workbench.ablate.worker",
+    "kdlight.methods.base.learner",
+    "kdlight.callbacks.pid_monitor",
+    "kdlight.data.digits",
+)
+
+
+def run_fit(arguments: Sequence[str], threads: int, log: Path) -> None:
+    """Run ``kdlight fit`` and end the process with its exit code.
+
+    Args:
+        arguments: What stands behind ``kdlight fit``.
+        threads: CPU threads.
+        log: Gets all that the run prints.
+    """
+    os.setpgrp()  # Ctrl-C reaches the parent, which hands it on once; a second one would kill the run
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab", buffering=0) as stream:
+        os.dup2(stream.fileno(), sys.stdout.fileno())
+        os.dup2(stream.fileno(), sys.stderr.fileno())
+    import torch
+
+    torch.set_num_threads(threads)
+    from kdlight.__main__ import main
+
+    code = main(["fit", *arguments])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # at once: handlers at exit belong to the server that the process was forked from
+
+
+def _end_with(parent: int) -> None:
+    """End the process when its parent is gone: nobody would start the next run, and the folder would stay taken."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)

@@ -1,0 +1,152 @@
+"""A grid that is trained: each run once, whatever fails, is stopped or killed in between."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kdlight.__main__ import main
+from kdlight.errors import UserError
+from kdlight.workbench.ablate.ablation import ablate, plan_jobs, select_cells
+from kdlight.workbench.ablate.grid import read_grid
+from kdlight.workbench.ablate.jobs import State
+
+SHORT = {
+    "data.train_per_class": 6,
+    "data.batch_size": 30,
+    "trainer.max_epochs": 2,
+    "trainer.callbacks": None,
+    "trainer.enable_model_summary": False,
+}
+GRID = {
+    "name": "tried",
+    "axes": {
+        "size": {"short": {"config": "digits/baseline.yaml", **SHORT}},
+        "model.optimizer.lr": [0.05, 0.1],
+    },
+    "seeds": 2,
+}
+TIMES = ("seconds", "train_seconds", "images_per_second", "peak_memory", "command", "git_commit")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def results(root: Path) -> dict[str, dict]:
+    """What every run of a grid came to, without times."""
+    found = {}
+    for file in sorted(root.rglob("result.json")):
+        content = json.loads(file.read_text())
+        final = {key: value for key, value in content["final"].items() if key not in TIMES}
+        kept = {key: value for key, value in content.items() if key not in TIMES}
+        found[str(file.parent.relative_to(root))] = {**kept, "final": final}
+    return found
+
+
+def test_each_run_is_trained_once_and_a_failure_stops_nothing_else(folder, capfd):
+    broken = {**GRID["axes"]["size"]["short"], "model.student_weights": "nowhere.pt"}
+    grid = {**GRID, "axes": {**GRID["axes"], "size": {**GRID["axes"]["size"], "broken": broken}}, "seeds": 1}
+    first = ablate(grid, jobs=2)
+    assert [job.state for job in first.jobs] == [State.FINISHED] * 2 + [State.FAILED] * 2
+    assert "nowhere.pt" in first.failed["size=broken,model.optimizer.lr=0.05/seed=0"]
+    assert sorted(results(folder / "runs/tried")) == [
+        f"size=short,model.optimizer.lr={rate}/seed=0" for rate in (0.05, 0.1)
+    ]
+    written = {file: file.stat().st_mtime_ns for file in folder.rglob("result.json")}
+    ablate({**GRID, "seeds": 1})
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("result.json")} == written
+    assert "size=short,model.optimizer.lr=0.1/seed=0: finished" in capfd.readouterr().out
+    assert first.runs[0].result["seed"] == 0
+    assert first.runs[0].result["threads"] == 1
+
+
+def test_a_finished_run_of_another_configuration_is_said(folder):
+    ablate({**GRID, "seeds": 1})
+    changed = {
+        **GRID,
+        "axes": {**GRID["axes"], "size": {"short": {**GRID["axes"]["size"]["short"], "data.batch_size": 20}}},
+    }
+    grid = read_grid({**changed, "seeds": 1})
+    jobs = plan_jobs(grid, grid.cells)
+    assert all("batch_size was 30, the grid says 20" in job.reason for job in jobs)
+
+
+def test_a_missing_teacher_is_a_run_before_those_that_need_it(folder):
+    grid = read_grid({"name": "taught", "base": "digits/kd.yaml", "seeds": 2})
+    teacher, *students = plan_jobs(grid, grid.cells)
+    assert teacher.folder.path == Path("runs/digits/teacher")
+    assert [student.needs for student in students] == [[teacher], [teacher]]
+
+
+def test_only_some_runs(folder):
+    grid = read_grid(GRID)
+    assert [cell.name for cell in select_cells(grid, ["model.optimizer.lr=0.1"], 1)] == [
+        "size=short,model.optimizer.lr=0.1/seed=1"
+    ]
+    with pytest.raises(UserError, match="has no run size=tall"):
+        select_cells(grid, ["size=tall"], None)
+
+
+def test_a_wrong_configuration_is_said_before_anything_is_trained(folder, capsys):
+    (folder / "grid.yaml").write_text(yaml.safe_dump({"base": "digits/kd.yaml", "axes": {"model.temprature": [1]}}))
+    assert main(["ablate", "grid.yaml"]) == 2
+    assert "did you mean 'temperature'" in capsys.readouterr().err
+    assert not (folder / "runs").exists()
+
+
+def test_dry_prints_every_command(folder, capsys):
+    (folder / "tried.yaml").write_text(yaml.safe_dump(GRID, sort_keys=False))
+    assert main(["ablate", "tried.yaml", "--dry"]) == 0
+    *commands, total = capsys.readouterr().out.splitlines()
+    assert len(commands) == 4
+    assert all(command.startswith("kdlight fit --config=digits/baseline.yaml") for command in commands)
+    assert total == "4 runs of 8 epochs in all; 0 are finished"
+
+
+def test_an_agent_of_the_sweep_trains_one_run(folder):
+    (folder / "tried.yaml").write_text(yaml.safe_dump(GRID, sort_keys=False))
+    assert main(["ablate", "tried.yaml", "--wandb", "sweep.yaml"]) == 0
+    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
+    chosen = {name: values["values"][-1] for name, values in sweep["parameters"].items()}
+    given = [f"--{name}={value}" for name, value in chosen.items()]  # as an agent writes ${args}
+    command = [part for part in sweep["command"] if not part.startswith("${")]
+    assert main([*command[1:], *given]) == 0
+    assert list(results(folder / "runs/tried")) == ["size=short,model.optimizer.lr=0.1/seed=1"]
+
+
+@pytest.mark.slow
+def test_a_grid_killed_twice_ends_as_one_that_was_not(folder):
+    (folder / "tried.yaml").write_text(yaml.safe_dump(GRID, sort_keys=False))
+    assert main(["ablate", "tried.yaml", "--runs=whole", "--jobs=2"]) == 0
+    command = [sys.executable, "-m", "kdlight", "ablate", "tried.yaml", "--runs=killed", "--jobs=2"]
+    for seconds in (14, 9):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    time.sleep(1)  # the runs notice that their parent is gone
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert results(folder / "killed/tried") == results(folder / "whole/tried")
+
+
+@pytest.mark.slow
+def test_submitted_through_submitit(folder):
+    submitit = pytest.importorskip("submitit")
+    from kdlight.workbench.ablate.slurm import submit
+
+    grid = read_grid({**GRID, "seeds": 1})
+    jobs = plan_jobs(grid, grid.cells)
+    submitted = submit(jobs, 1, folder / "submitted", cluster="local", options={"timeout_min": 5})
+    assert isinstance(submitted[0], submitit.Job)
+    for job in submitted:
+        job.result()
+    assert len(results(folder / "runs/tried")) == 2

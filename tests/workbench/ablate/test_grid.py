@@ -1,0 +1,76 @@
+"""A grid file: which runs it asks for, and what is said about a mistake in it."""
+
+import pytest
+import yaml
+
+from kdlight.errors import UserError
+from kdlight.workbench.ablate.grid import read_grid
+
+AXES = {
+    "method": {"kd": "digits/kd.yaml", "none": ["digits/baseline.yaml"]},
+    "labels": {"6": {"data.train_per_class": 6}, "all": {}},
+    "model.optimizer.lr": [0.1, 1e-3],
+}
+
+
+def test_every_combination_has_a_folder_of_its_axes():
+    grid = read_grid({"name": "mine", "axes": AXES, "seeds": 2})
+    names = [cell.name for cell in grid.cells]
+    assert len(names) == len(set(names)) == 2 * 2 * 2 * 2
+    assert names[:2] == [f"method=kd,labels=6,model.optimizer.lr=0.1/seed={seed}" for seed in (0, 1)]
+    assert str(grid.cells[1].folder.path) == f"runs/mine/{names[1]}"
+    assert grid.cells[1].arguments() == [
+        "--config=digits/kd.yaml",
+        "--data.train_per_class=6",
+        "--model.optimizer.lr=0.1",
+        "--seed_everything=1",
+        f"--trainer.default_root_dir=runs/mine/{names[1]}",
+    ]
+
+
+def test_what_is_left_out_is_left_out():
+    left_out = [{"method": "none", "labels": 6}, {"model.optimizer.lr": 0.001}]
+    names = {cell.group for cell in read_grid({"axes": AXES, "leave_out": left_out}).cells}
+    assert names == {
+        "method=kd,labels=6,model.optimizer.lr=0.1",
+        "method=kd,labels=all,model.optimizer.lr=0.1",
+        "method=none,labels=all,model.optimizer.lr=0.1",
+    }
+
+
+def test_files_beside_the_grid_come_first_and_its_name_is_the_folder(tmp_path):
+    (tmp_path / "mine.yaml").write_text("trainer: {max_epochs: 1}")
+    (tmp_path / "series.yaml").write_text(
+        yaml.safe_dump({"base": "digits/kd.yaml", "axes": {"epochs": {"one": "mine.yaml"}}, "seeds": [7]})
+    )
+    (cell,) = read_grid(tmp_path / "series.yaml").cells
+    assert cell.files == ("digits/kd.yaml", str(tmp_path / "mine.yaml"))
+    assert str(cell.folder.path) == "runs/series/epochs=one/seed=7"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"axis": {}}, "there is no key 'axis' in a grid; did you mean 'axes'"),
+        ({"axes": []}, "expected 'axes' to be a mapping"),
+        ({"axes": {"method": "kd.yaml"}}, "axes.method: expected a mapping of labels, or a list"),
+        ({"axes": {"method": {}}}, "axes.method has no value"),
+        ({"axes": {"method": {"a/b": "digits/kd.yaml"}}}, "'a/b' names a folder"),
+        ({"axes": {"method": {"kd": 3}}}, "expected a YAML file, several, or a mapping of options, got 3"),
+        ({"axes": {"model.temperature": [1, 1]}}, "one value twice"),
+        ({"axes": {"model.temperature": [1]}, "base": []}, "names no configuration file"),
+        ({"seeds": 0}, "expected 'seeds' to be"),
+        ({"seeds": [1, 1]}, "expected 'seeds' to be"),
+        ({"seeds": [-1]}, "expected 'seeds' to be"),
+        ({"seeds": True}, "expected 'seeds' to be"),
+        ({"threads": 0}, "expected 'threads' to be a whole number above 0"),
+        ({"leave_out": [{"labels": "7"}]}, "leave_out: labels: expected one of 6, all, got '7'"),
+        ({"leave_out": [{"lables": "6"}]}, "leave_out: lables: expected an axis"),
+        ({"leave_out": [{"method": "kd"}, {"method": "none"}]}, "leaves no run"),
+        ({"name": "../elsewhere"}, "names a folder"),
+    ],
+)
+def test_mistakes_are_named(change, message):
+    with pytest.raises(UserError) as caught:
+        read_grid({"axes": AXES, **change})
+    assert message in str(caught.value)
