@@ -37,13 +37,15 @@ class OptimalBrainDamage(Ranged, Callback):
     is 0 from then on: after every step, hence in every checkpoint and in whatever is exported. The sparsity of these
     weights is logged as ``sparsity``.
 
+    ``best.ckpt`` is the best of the epochs that follow the last deletion; the network is not yet the pruned one before.
+
     Args:
         first_epoch: The first deletion comes before this epoch, counted from 0; at least 1.
         sparsity: Stop when this fraction of the weights is deleted.
         every_n_epochs: Epochs of training between deletions.
         fraction: Fraction of the weights left that is deleted at a time.
-        max_drop: Stop when the validation accuracy has fallen by more than this since before the first deletion; what
-            is deleted stays so. null: never.
+        max_drop: Stop for good when, at the time of a deletion, the validation accuracy has fallen by more than this
+            since before the first one; what is deleted stays so. null: never.
         samples: Training images that the derivatives are taken on; null: all.
 
     Raises:
@@ -67,16 +69,22 @@ class OptimalBrainDamage(Ranged, Callback):
         self.kept: dict[str, Tensor] = {}
         self.accuracy: float | None = None
         self.reference: float | None = None
+        self.finished = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The masks, and what the stopping rule compares."""
+        """Return the masks, and what the stopping rule compares and has decided."""
         kept = {name: mask.cpu() for name, mask in self.kept.items()}
-        return {"kept": kept, "accuracy": self.accuracy, "reference": self.reference}
+        return {"kept": kept, "accuracy": self.accuracy, "reference": self.reference, "finished": self.finished}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the masks of a checkpoint."""
         self.kept = state_dict["kept"]
         self.accuracy, self.reference = state_dict["accuracy"], state_dict["reference"]
+        self.finished = state_dict["finished"]
+
+    def selectable(self, trainer: Trainer) -> bool:
+        """Agree to an epoch as the run's best one once nothing more will be deleted."""
+        return self.finished
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the data.
@@ -94,13 +102,18 @@ class OptimalBrainDamage(Ranged, Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Delete, where it is time to: before an epoch, so that no epoch ends with weights that were not trained on."""
-        if self._due(trainer.current_epoch):
+        if not self._due(trainer.current_epoch):
+            return
+        if self._has_fallen():
+            self.finished = True
+        else:
             # The first process decides for all.
             kept = self._delete(trainer, pl_module) if trainer.is_global_zero else None
             kept = trainer.strategy.broadcast(kept)
             assert kept is not None
             self.kept = {name: mask.to(pl_module.device) for name, mask in kept.items()}
             self._hold(pl_module)
+            self.finished = self._deleted() >= round(self.sparsity * self._count())
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -120,14 +133,10 @@ class OptimalBrainDamage(Ranged, Callback):
                 self.reference = self.accuracy
 
     def _due(self, epoch: int) -> bool:
-        if epoch < self.first_epoch or (epoch - self.first_epoch) % self.every_n_epochs:
-            return False
-        if not self.kept:
-            return True
-        return self._deleted() < round(self.sparsity * self._count()) and not self._fallen()
+        return not self.finished and epoch >= self.first_epoch and (epoch - self.first_epoch) % self.every_n_epochs == 0
 
-    def _fallen(self) -> bool:
-        if self.max_drop is None or self.accuracy is None or self.reference is None:
+    def _has_fallen(self) -> bool:
+        if not self.kept or self.max_drop is None or self.accuracy is None or self.reference is None:
             return False
         return self.accuracy < self.reference - self.max_drop
 

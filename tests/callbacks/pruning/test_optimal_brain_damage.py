@@ -112,9 +112,12 @@ def test_stops_when_the_accuracy_has_fallen_too_far(tmp_path):
     watch = Watch()
     prune = OptimalBrainDamage(first_epoch=1, sparsity=0.9, fraction=0.1, max_drop=0.15, samples=50)
     model = Falling(build(Supervised).student)
-    trainer(tmp_path, 4, callbacks=[prune, watch]).fit(model, datamodule=digits())
-    numbers = [max(watch.ended[epoch]) for epoch in range(4)]
+    loop = trainer(tmp_path, 5, callbacks=[prune, watch])
+    loop.fit(model, datamodule=digits())
+    numbers = [max(watch.ended[epoch]) for epoch in range(5)]
     assert 0 == numbers[0] < numbers[1] < numbers[2] == numbers[3]
+    assert numbers[4] == numbers[3], "an accuracy that comes back does not start it again"
+    assert prune.selectable(loop)
     assert prune.reference == pytest.approx(0.9)
 
 
