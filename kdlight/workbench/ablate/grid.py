@@ -3,6 +3,7 @@
 ::
 
     base: [pairs/resnet56-resnet20.yaml]      # files that every run has; left out where an axis names whole experiments
+    options: {trainer.max_epochs: 40}         # options that every run has, over all files
     axes:
       method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # a label and its file, or several files
       labels: {"6": {data.train_per_class: 6}, all: {}}                        # a label and its options
@@ -26,7 +27,7 @@ from kdlight.errors import UserError
 from kdlight.runs.folder import RUNS, RunFolder
 
 GRIDS = "grids"  # below the shipped configurations
-KEYS = ("base", "axes", "seeds", "leave_out", "threads", "name")
+KEYS = ("base", "options", "axes", "seeds", "leave_out", "threads", "name")
 SUFFIXES = (".yaml", ".yml")
 LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # what may stand in ``axis=label,axis=label``, the name of a folder
 
@@ -110,9 +111,12 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
     axes = {str(axis): _values(where, str(axis), given, beside) for axis, given in _axes(where, content).items()}
     base = _files(where, "base", content.get("base", []), beside)
     left_out = _left_out(where, content.get("leave_out", []), axes)
+    options = content.get("options", {})
+    if not isinstance(options, Mapping):
+        raise UserError(f"{where}: expected 'options' to be a mapping of option names to values, got {options!r}")
     root = runs / name
     cells = tuple(
-        _cell(dict(zip(axes, values, strict=True)), seed, base, root)
+        _cell(dict(zip(axes, values, strict=True)), seed, base, options, root)
         for values in itertools.product(*axes.values())
         for seed in _seeds(where, content.get("seeds", 1))
         if not any(all(_label(axes, values, axis) == label for axis, label in one.items()) for one in left_out)
@@ -202,11 +206,13 @@ def _label(axes: Mapping[str, Any], values: Sequence[Value], axis: str) -> str:
     return values[list(axes).index(axis)].label
 
 
-def _cell(values: Mapping[str, Value], seed: int, base: tuple[str, ...], root: Path) -> Cell:
+def _cell(
+    values: Mapping[str, Value], seed: int, base: tuple[str, ...], options: Mapping[str, Any], root: Path
+) -> Cell:
     axes = {axis: value.label for axis, value in values.items()}
     files = (*base, *(file for value in values.values() for file in value.files))
-    options = {name: option for value in values.values() for name, option in value.options.items()}
-    cell = Cell(axes, seed, files, options, RunFolder(root))
+    own = {name: option for value in values.values() for name, option in value.options.items()}
+    cell = Cell(axes, seed, files, {**options, **own}, RunFolder(root))
     return cell._replace(folder=RunFolder(root / cell.name))
 
 

@@ -14,13 +14,15 @@ AXES = {
 
 
 def test_every_combination_has_a_folder_of_its_axes():
-    grid = read_grid({"name": "mine", "axes": AXES, "seeds": 2})
+    options = {"trainer.max_epochs": 3, "data.train_per_class": 9}
+    grid = read_grid({"name": "mine", "options": options, "axes": AXES, "seeds": 2})
     names = [cell.name for cell in grid.cells]
     assert len(names) == len(set(names)) == 2 * 2 * 2 * 2
     assert names[:2] == [f"method=kd,labels=6,model.optimizer.lr=0.1/seed={seed}" for seed in (0, 1)]
     assert str(grid.cells[1].folder.path) == f"runs/mine/{names[1]}"
     assert grid.cells[1].arguments() == [
         "--config=digits/kd.yaml",
+        "--trainer.max_epochs=3",
         "--data.train_per_class=6",
         "--model.optimizer.lr=0.1",
         "--seed_everything=1",
@@ -52,6 +54,7 @@ def test_files_beside_the_grid_come_first_and_its_name_is_the_folder(tmp_path):
     ("change", "message"),
     [
         ({"axis": {}}, "there is no key 'axis' in a grid; did you mean 'axes'"),
+        ({"options": [1]}, "expected 'options' to be a mapping"),
         ({"axes": []}, "expected 'axes' to be a mapping"),
         ({"axes": {"method": "kd.yaml"}}, "axes.method: expected a mapping of labels, or a list"),
         ({"axes": {"method": {}}}, "axes.method has no value"),
