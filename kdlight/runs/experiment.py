@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from kdlight.methods.base.learner import Learner
 from kdlight.runs.claim import Claim
 from kdlight.runs.fit import equip, fit_and_test
 from kdlight.runs.folder import RunFolder
+from kdlight.runs.result import write_test
 from kdlight.runs.stops import Stops
 
 BARE = {
@@ -96,8 +98,13 @@ class Experiment:
         self._measuring().validate(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
 
     def test(self) -> None:
-        """Measure the checkpoint on the test set."""
-        self._measuring().test(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
+        """Measure the checkpoint on the test set; write ``test.json`` and print two lines."""
+        trainer = self._measuring()
+        found = trainer.test(self.method, self.data, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
+        measured = {name.removeprefix("test/"): value for name, value in found[0].items()}
+        if trainer.is_global_zero:
+            write_test(measured, trainer, self.checkpoint, self.folder)
+            print(f"{describe_test(measured)}\nsaved {self.folder.test}")
 
     def predict(self) -> list[Any]:
         """Return what the checkpoint's student says about the images of the test set, batch by batch."""
@@ -137,6 +144,18 @@ class Experiment:
         trainer = Trainer(**{**self.options, **BARE})
         trainer.fit(self.method, datamodule=self.data)
         return trainer
+
+
+def describe_test(measured: Mapping[str, float]) -> str:
+    """Say in a line what a test measured."""
+    percent = {
+        "accuracy": "test accuracy {}",
+        "top5_accuracy": "{} among the first five",
+        "calibration_error": "calibration error {}",
+        "agreement": "{} named as by the teacher",
+    }
+    parts = [said.format(f"{100 * measured[name]:.2f} %") for name, said in percent.items() if name in measured]
+    return f"{', '.join(parts)}, loss {measured['loss']:.4f}"
 
 
 def closing_lines(folder: RunFolder) -> str:

@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 
+from kdlight.callbacks.classification_measures import ClassificationMeasures
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.checkpoints import WholeCheckpoints
 from kdlight.runs.folder import RunFolder
@@ -51,7 +52,7 @@ def equip(
         if isinstance(logger, WandbLogger):
             folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a repository there
             logger._wandb_init.pop("anonymous", None)  # Lightning 2.6 hands on a setting that W&B warns about
-    callbacks = _as_list(options.get("callbacks"), Callback)
+    callbacks = [*_as_list(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:
         callbacks.append(RichProgressBar())
     if config is not None and not options.get("fast_dev_run"):

@@ -38,6 +38,11 @@ class RunFolder(NamedTuple):
         return self.path / "result.json"
 
     @property
+    def test(self) -> Path:
+        """What `kdlight test` writes."""
+        return self.path / "test.json"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of ``last.ckpt`` and ``best.ckpt``."""
         return self.path / "checkpoints"

@@ -2,14 +2,15 @@
 
 import json
 import platform
+import re
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -63,6 +64,7 @@ class Result:
             "test": self.test,
             "final": epochs[max(epochs)],
             "pid_test": {stage: atoms for test in monitors for stage, atoms in test.items()},
+            **results_of(callbacks),
             "seed": run_seed(),
             "teacher_sha256": model.teacher.sha256() if isinstance(model, Distiller) else None,
             "seconds": time.perf_counter() - self.started,
@@ -79,7 +81,47 @@ class Result:
             "command": self.command,
         }
         with replacing(folder.result) as draft:
-            draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            draft.write_text(format_json(content), encoding="utf-8")
+
+
+def write_test(measured: Mapping[str, float], trainer: Trainer, checkpoint: str | None, folder: RunFolder) -> None:
+    """Write ``test.json``: what `kdlight test` measured.
+
+    Args:
+        measured: Numbers by name.
+        trainer: The trainer that tested; its callbacks are asked for more.
+        checkpoint: Path of the checkpoint; None if the weights come from elsewhere.
+        folder: The run.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    content = {"checkpoint": checkpoint, "test": measured, **results_of(callbacks)}
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with replacing(folder.test) as draft:
+        draft.write_text(format_json(content), encoding="utf-8")
+
+
+@runtime_checkable
+class HasResult(Protocol):
+    """A callback that has something to say in ``result.json``."""
+
+    def result(self) -> Mapping[str, Any]:
+        """Entries by key. Where several callbacks have an entry of one key, their mappings are joined."""
+
+
+def results_of(callbacks: Iterable[object]) -> dict[str, Any]:
+    """What callbacks have to say in ``result.json``, by key."""
+    joined: dict[str, Any] = {}
+    for callback in callbacks:
+        if isinstance(callback, HasResult):
+            for key, value in callback.result().items():
+                joined[key] = {**joined[key], **value} if isinstance(joined.get(key), dict) else value
+    return joined
+
+
+def format_json(content: Mapping[str, Any]) -> str:
+    """Format as indented JSON with a list of numbers, such as the row of a matrix, on one line."""
+    indented = json.dumps(content, indent=2)  # has line breaks between items only: those inside texts are escaped
+    return re.sub(r"\[\n[^\[\]{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), indented) + "\n"
 
 
 def peak_memory() -> int:

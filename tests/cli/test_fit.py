@@ -93,7 +93,10 @@ def test_a_second_run_gets_a_neighbour(workplace):
         config = str(workplace / f"runs/digits/{name}/config.yaml")
         done = kdlight(workplace, "test", "--config", config, "--ckpt_path=best", "--trainer.enable_progress_bar=false")
         assert f"measuring runs/digits/{name}/checkpoints/best.ckpt" in done.stderr
-        assert f"{expected:.7f}"[:7] in done.stdout
+        assert len(done.stdout.splitlines()) == 2
+        assert f"loss {expected:.4f}" in done.stdout
+        tested = json.loads((workplace / f"runs/digits/{name}/test.json").read_text())
+        assert tested["test"]["loss"] == pytest.approx(expected)
     table = kdlight(workplace, "compare", "runs/digits/kd", "runs/digits/kd-2").stdout
     assert [line.split()[0] for line in table.splitlines() if line.startswith(" kd")] == ["kd", "kd-2"]
 
@@ -102,7 +105,7 @@ def test_measuring_a_checkpoint(workplace):
     config = str(workplace / "runs/digits/teacher/config.yaml")
     expected = json.loads((workplace / "runs/digits/teacher/result.json").read_text())["test"]["best"]["accuracy"]
     done = kdlight(workplace, "test", "--config", config, "--ckpt_path=best", "--trainer.enable_progress_bar=false")
-    assert f"{expected:.6f}"[:6].rstrip("0") in done.stdout  # 0.75 is printed as it is
+    assert f"test accuracy {100 * expected:.2f} %" in done.stdout
     kdlight(workplace, "validate", "--config", config, "--ckpt_path=last", "--trainer.enable_progress_bar=false")
     kdlight(workplace, "predict", "--config", config, "--ckpt_path=best", "--trainer.enable_progress_bar=false")
     with (workplace / "runs/digits/teacher/predictions.csv").open() as stream:

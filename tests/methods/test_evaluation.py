@@ -10,8 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from kdlight.callbacks.classification_measures import ClassificationMeasures
 from kdlight.data.digits import DigitsDataModule
-from kdlight.methods.supervised import Supervised
+from kdlight.methods.kd import KD
 from tests.methods.conftest import build, trainer
 
 ROOT = Path(__file__).parents[2]
@@ -20,10 +21,10 @@ ROOT = Path(__file__).parents[2]
 def evaluate(val_size, *, test_size=None, eval_batch_size=64, **options):
     """Return what is logged of the validation split, and of a test set of as many images."""
     torch.manual_seed(0)
-    model, data = build(Supervised), DigitsDataModule(val_size=val_size, eval_batch_size=eval_batch_size)
+    model, data = build(KD), DigitsDataModule(val_size=val_size, eval_batch_size=eval_batch_size)
     data.setup("test")
     data._splits["test"] = data.split("test").subset(torch.arange(test_size or val_size))
-    loop = trainer("runs", 1, **options)
+    loop = trainer("runs", 1, callbacks=[ClassificationMeasures()], **options)
     (val,) = loop.validate(model, datamodule=data, verbose=False)
     (test,) = loop.test(model, datamodule=data, verbose=False)
     return {**val, **test}
@@ -31,7 +32,7 @@ def evaluate(val_size, *, test_size=None, eval_batch_size=64, **options):
 
 def expected(val_size):
     torch.manual_seed(0)
-    model, data = build(Supervised).eval(), DigitsDataModule(val_size=val_size)
+    model, data = build(KD).eval(), DigitsDataModule(val_size=val_size)
     data.setup("fit")
     (batch,) = data.probe_batches("val") if val_size <= 256 else [joined(data.probe_batches("val"))]
     with torch.no_grad():

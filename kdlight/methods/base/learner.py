@@ -58,7 +58,7 @@ class LearnerArguments(TypedDict, total=False):
     compile: bool
 
 
-def _or_unlabelled(batch: Batch) -> Batch:
+def or_unlabelled(batch: Batch) -> Batch:
     """Return an empty batch with an unlabelled image of zeros, which counts nowhere, and any other batch as it is.
 
     Of few images a process may get none. It still takes part: under FSDP a forward pass is a meeting of all processes.
@@ -237,22 +237,27 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         """Log accuracy and cross-entropy of the student on the validation split."""
         self._evaluate(batch, "val", self.val_accuracy, self.val_loss)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log accuracy and cross-entropy of the student on the test set."""
-        self._evaluate(batch, "test", self.test_accuracy, self.test_loss)
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Log accuracy and cross-entropy of the student on the test set.
 
-    def _evaluate(self, batch: Batch, split: str, accuracy: MulticlassAccuracy, loss: MeanMetric) -> None:
-        batch = _or_unlabelled(batch)
-        logits = self(self.taken(batch).images)
+        Returns:
+            The logits (batch, classes), for callbacks; one row for an empty batch, see `or_unlabelled`.
+        """
+        return self._evaluate(batch, "test", self.test_accuracy, self.test_loss)
+
+    def _evaluate(self, batch: Batch, split: str, accuracy: MulticlassAccuracy, loss: MeanMetric) -> Tensor:
+        batch = or_unlabelled(batch)
+        logits: Tensor = self(self.taken(batch).images)
         accuracy.update(logits, batch.target)
         self.log(f"{split}/accuracy", accuracy, on_step=False, on_epoch=True, prog_bar=True)
         losses = F.cross_entropy(logits.float(), batch.target, ignore_index=UNLABELLED, reduction="none")
         loss.update(losses[batch.target != UNLABELLED])
         self.log(f"{split}/loss", loss, on_step=False, on_epoch=True)
+        return logits
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Index, target, and the student's class probabilities (batch, classes)."""
-        logits = self(self.taken(_or_unlabelled(batch)).images)[: len(batch.images)]
+        logits = self(self.taken(or_unlabelled(batch)).images)[: len(batch.images)]
         probabilities = logits.float().softmax(1)
         return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 

@@ -1,0 +1,161 @@
+"""What a test says beside accuracy and loss: classes, calibration, agreement with the teacher, and the networks' size.
+
+Calibration: C. Guo et al., "On Calibration of Modern Neural Networks", 2017, https://arxiv.org/abs/1706.04599.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from torchmetrics import KLDivergence, Metric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassConfusionMatrix
+
+from kdlight.data.base.batch import Batch
+from kdlight.methods.base.learner import UNLABELLED, Learner, or_unlabelled
+from kdlight.models.classifier import Classifier
+from kdlight.models.evaluating import evaluating
+from kdlight.models.frozen import Frozen
+
+BINS = 15
+TOP = 5
+
+
+class ClassificationMeasures(Callback):
+    """Measures student and teacher on the test set.
+
+    Logged as ``test/…`` beside the learner's accuracy and loss: ``top5_accuracy`` (of more than five classes),
+    ``calibration_error`` (the expected calibration error in 15 bins) and, against a teacher of as many classes,
+    ``agreement`` (the part of the images for which both name the same class) and ``kl_divergence`` (the mean
+    KL divergence of the student's probabilities from the teacher's, in nats, at temperature 1). What is no single
+    number, and what concerns the teacher alone, stands in ``result.json``: see `result`.
+    """
+
+    def __init__(self) -> None:
+        self._networks: dict[str, dict[str, int]] = {}
+        self._class_names: list[str] = []
+        self._accuracies: dict[str, list[float | None]] = {}
+        self._confusions: dict[str, list[list[int]]] = {}
+        self._teacher_test: dict[str, float] = {}
+        self._comparable: Frozen | None = None  # a teacher of the student's classes
+        self._of_student = self._of_teacher = self._of_both = MetricCollection({})
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Count parameters and operations while the networks are whole: FSDP is about to divide them."""
+        assert isinstance(pl_module, Learner)
+        if not self._networks:
+            self._networks["student"] = network_size(pl_module.student)
+            teacher = _teacher(pl_module)
+            if teacher is not None:
+                self._networks["teacher"] = network_size(teacher.model)
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count."""
+        assert isinstance(pl_module, Learner)
+        teacher, classes = _teacher(pl_module), pl_module.student.num_classes
+        self._of_student = _counters(classes).to(pl_module.device)
+        self._comparable = teacher if teacher is not None and teacher.num_classes == classes else None
+        if self._comparable is not None:
+            self._comparable.convert(lambda tensor: tensor.to(pl_module.device))  # FSDP moves its own parameters alone
+            self._of_teacher = _counters(classes).to(pl_module.device)
+            both = {"agreement": _accuracy(classes, top=1), "kl_divergence": KLDivergence(log_prob=True)}
+            self._of_both = MetricCollection(both, compute_groups=False).to(pl_module.device)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count a batch, with one forward pass of the teacher without a graph."""
+        assert isinstance(pl_module, Learner)
+        present, batch = len(batch.images), or_unlabelled(batch)
+        logits: Tensor = outputs.float()
+        self._of_student.update(logits.softmax(1), batch.target)
+        if self._comparable is None:
+            return
+        of_teacher = self._comparable.activations(pl_module.taken(batch).images, inference=True).logits.float()
+        self._of_teacher.update(of_teacher.softmax(1), batch.target)
+        named = of_teacher.argmax(1) if present else batch.target
+        self._of_both["agreement"].update(logits, named)
+        self._of_both["kl_divergence"].update(of_teacher[:present].log_softmax(1), logits[:present].log_softmax(1))
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the numbers; keep the lists. The metrics are sums over all processes."""
+        assert isinstance(pl_module, Learner)
+        name = Path(trainer.ckpt_path).stem if trainer.ckpt_path else "student"
+        scalars = self._summarise(name, self._of_student)
+        if self._comparable is not None:
+            scalars |= _floats(self._of_both.compute())
+            self._teacher_test = self._summarise("teacher", self._of_teacher, accuracy=True)
+        for key, value in scalars.items():
+            pl_module.log(f"test/{key}", value, sync_dist=True)
+        names = getattr(getattr(trainer, "datamodule", None), "class_names", range(pl_module.student.num_classes))
+        self._class_names = [str(each) for each in names]
+
+    def _summarise(self, name: str, counters: MetricCollection, *, accuracy: bool = False) -> dict[str, float]:
+        found = counters.compute()
+        confusion: Tensor = found.pop("confusion").cpu()
+        right, images = confusion.diagonal().tolist(), confusion.sum(1).tolist()
+        self._confusions[name] = confusion.tolist()
+        self._accuracies[name] = [each / of if of else None for each, of in zip(right, images, strict=True)]
+        overall = {"accuracy": sum(right) / max(sum(images), 1)} if accuracy else {}
+        return {**overall, **_floats(found)}
+
+    def result(self) -> Mapping[str, Any]:
+        """What ``result.json`` holds beside the logged numbers.
+
+        Returns:
+            ``teacher_test``: accuracy, top-5 accuracy and calibration error of a teacher of the student's classes.
+            ``class_names``. ``class_accuracy`` and ``confusion`` by checkpoint ("last", "best") and for "teacher": the
+            accuracy of each class (null for one without images), and how many images of a class (row) were taken for
+            which class (column). ``networks``: for "student" and "teacher" the ``parameters``, and the ``flops`` of
+            one image, two for a multiplication and its addition.
+        """
+        networks = {"networks": self._networks}
+        if not self._confusions:
+            return networks
+        teacher = {"teacher_test": self._teacher_test} if self._teacher_test else {}
+        lists = {"class_accuracy": self._accuracies, "confusion": self._confusions}
+        return {**networks, **teacher, "class_names": self._class_names, **lists}
+
+
+def network_size(network: Classifier) -> dict[str, int]:
+    """Count parameters, and the floating point operations of one image of the size that the network is meant for."""
+    like = next(network.parameters(), torch.empty(0))
+    image = torch.zeros(1, *network.image_shape, device=like.device, dtype=like.dtype)
+    with evaluating(network), FlopCounterMode(display=False) as counter:
+        network(image)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return {"parameters": parameters, "flops": int(counter.get_total_flops())}
+
+
+def _teacher(learner: Learner) -> Frozen | None:
+    teacher = getattr(learner, "teacher", None)
+    return teacher if isinstance(teacher, Frozen) else None
+
+
+def _accuracy(classes: int, top: int) -> MulticlassAccuracy:
+    return MulticlassAccuracy(classes, top_k=top, average="micro", ignore_index=UNLABELLED, validate_args=False)
+
+
+def _counters(classes: int) -> MetricCollection:
+    counters: dict[str, Metric] = {
+        "confusion": MulticlassConfusionMatrix(classes, ignore_index=UNLABELLED, validate_args=False),
+        "calibration_error": MulticlassCalibrationError(
+            classes, n_bins=BINS, ignore_index=UNLABELLED, validate_args=False
+        ),
+    }
+    if classes > TOP:
+        counters["top5_accuracy"] = _accuracy(classes, TOP)
+    return MetricCollection(counters, compute_groups=False)
+
+
+def _floats(computed: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in computed.items()}
