@@ -24,7 +24,7 @@ LOCK_SECONDS = 20  # well below the time after which processes that wait for one
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TeacherOutputs:
     """What a method takes from its teacher, and what it sees of a sample in one step.
 
     Attributes:
@@ -39,7 +39,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Filling:
+class CacheBuilder:
     """What a cache is made from.
 
     Attributes:
@@ -47,7 +47,7 @@ class Filling:
         key: What it is made for.
         teacher: Computes the outputs.
         data: Gives images and views.
-        lesson: Which outputs.
+        wanted: Which outputs.
         trainer: Of the run, for its devices, processes and precision.
     """
 
@@ -55,10 +55,10 @@ class Filling:
     key: dict[str, Any]
     teacher: Frozen
     data: ImageDataModule
-    lesson: Lesson
+    wanted: TeacherOutputs
     trainer: Trainer
 
-    def fill_if_missing(self) -> None:
+    def build_if_missing(self) -> None:
         """Make the cache if it is not there; runs that want the same one wait for the first.
 
         Raises:
@@ -110,7 +110,7 @@ class Filling:
         """Make a cache; one whose making was stopped goes on behind its last whole view."""
         draft, first = self.folder.with_name(f"{self.folder.name}.part"), self.trainer.is_global_zero
         share = torch.arange(self.data.train_size).tensor_split(self.trainer.world_size)[self.trainer.global_rank]
-        batches = share.split(max(1, self.data.eval_batch_size // self.lesson.views))
+        batches = share.split(max(1, self.data.eval_batch_size // self.wanted.views))
         if first:
             self._begin(draft)
         self.trainer.strategy.barrier("teacher cache begun")
@@ -142,13 +142,11 @@ class Filling:
         self.trainer.strategy.barrier("teacher cache complete")
 
     def _begin(self, draft: Path) -> None:
-        key = {**self.key, "fields": list(self.lesson.fields)}
+        key = {**self.key, "fields": list(self.wanted.fields)}
         if (draft / DESCRIPTION).is_file() and Store.read(draft).description["key"] == key:
             return
-        lesson = self.lesson
-        drawn = [
-            self.data.view_parameters(view, views=lesson.views, strong=lesson.strong) for view in range(key["views"])
-        ]
+        views, strong = self.wanted.views, self.wanted.strong
+        drawn = [self.data.view_parameters(view, views=views, strong=strong) for view in range(key["views"])]
         size = [key["views"], self.data.train_size]
         outputs = {
             name: [[*size, *values.shape[1:]], str(values.dtype).rpartition(".")[2]]
@@ -157,11 +155,11 @@ class Filling:
         Store.create(draft, key, drawn, outputs)
 
     def _views_of(self, indices: Sequence[Tensor], parameters: dict[str, Tensor]) -> Iterator[Batch]:
-        return self.data.training_views(indices, parameters, views=self.lesson.views, strong=self.lesson.strong)
+        return self.data.training_views(indices, parameters, views=self.wanted.views, strong=self.wanted.strong)
 
     def _by_sample(self, values: Tensor) -> Tensor:
         """From (views * batch, …), first view first, to (batch, views, …)."""
-        stacked: Tensor = values.unflatten(0, (self.lesson.views, -1))
+        stacked: Tensor = values.unflatten(0, (self.wanted.views, -1))
         return stacked.transpose(0, 1)
 
     def _computed(self, images: Tensor) -> dict[str, Tensor]:
@@ -171,7 +169,7 @@ class Filling:
         with precision.forward_context():
             computed = self.teacher.activations(images, inference=True)
         kind = getattr(torch, self.key["precision"])
-        encoded = encode(computed, self.lesson.fields, top=self.key["top"], dtype=kind)
+        encoded = encode(computed, self.wanted.fields, top=self.key["top"], dtype=kind)
         for name, values in encoded.items():
             if not values.isfinite().all():
                 raise UserError(

@@ -19,7 +19,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from kdlight.caching.builder import Filling, Lesson
+from kdlight.caching.builder import CacheBuilder, TeacherOutputs
 from kdlight.caching.outputs import decode
 from kdlight.caching.store import Store
 from kdlight.data.base.image_module import ImageDataModule
@@ -93,8 +93,8 @@ class CachedTeacher:
         return self._moved[2]
 
 
-def opened(
-    settings: TeacherCache, teacher: Frozen, data: ImageDataModule, lesson: Lesson, trainer: Trainer
+def open_cache(
+    settings: TeacherCache, teacher: Frozen, data: ImageDataModule, outputs: TeacherOutputs, trainer: Trainer
 ) -> CachedTeacher:
     """Open a cache, after making it if there is none; every process of a distributed run makes its share.
 
@@ -112,20 +112,20 @@ def opened(
     key = {
         "teacher": teacher.sha256(),
         "images": data.train_sha256(),
-        "transform": data.transform_identity(views=lesson.views, strong=lesson.strong),
+        "transform": data.transform_identity(views=outputs.views, strong=outputs.strong),
         "views": settings.views if data.augment else 1,
         "top": settings.top,
         "precision": settings.precision,
         "streams": STREAMS_VERSION,
         "computed_in": [str(trainer.precision), str(teacher.lowered)],
     }
-    filling = Filling(folder, key, teacher, data, lesson, trainer)
-    filling.fill_if_missing()
+    builder = CacheBuilder(folder, key, teacher, data, outputs, trainer)
+    builder.build_if_missing()
     store = Store.read(folder)
     _require_same(store, key)
     store.verify()
-    _require_same_outputs(store, filling)
-    return CachedTeacher(store, lesson.fields, teacher.num_classes)
+    _require_same_outputs(store, builder)
+    return CachedTeacher(store, outputs.fields, teacher.num_classes)
 
 
 MADE_FOR = {
@@ -154,9 +154,9 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
             )
 
 
-def _require_same_outputs(store: Store, filling: Filling) -> None:
+def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
     """Compute two images of the first view again: weights and names alone do not say what a network computes."""
-    for name, expected in filling.sample(store.parameters()[0]).items():
+    for name, expected in builder.sample(store.parameters()[0]).items():
         if name not in store.description["outputs"]:
             raise UserError(
                 f"the teacher cache {store.folder} does not hold the teacher's {name.partition('.')[0]}, which this "

@@ -80,7 +80,9 @@ class ClassificationMeasures(Callback):
         self._of_student.update(logits.softmax(1), batch.target)
         if self._comparable is None:
             return
-        of_teacher = self._comparable.activations(pl_module.taken(batch).images, inference=True).logits.float()
+        of_teacher = self._comparable.activations(
+            pl_module.to_network_format(batch).images, inference=True
+        ).logits.float()
         self._of_teacher.update(of_teacher.softmax(1), batch.target)
         named = of_teacher.argmax(1) if present else batch.target
         self._of_both["agreement"].update(logits, named)

@@ -21,7 +21,7 @@ from kdlight.information.discretizer import Method
 from kdlight.measuring.comparison import Comparison, Report
 from kdlight.measuring.probe import Probe
 from kdlight.measuring.symbols import Symboliser
-from kdlight.methods.base.distiller import frozen_teacher
+from kdlight.methods.base.distiller import freeze_teacher
 from kdlight.methods.base.filtered import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.models.classifier import Classifier
@@ -101,7 +101,7 @@ class PIDMonitor(Recorded, Ranged, Callback):
         self.symboliser = Symboliser(symbols, clusters, components, seed)
         self.samples, self.fit_samples = samples, fit_samples
         self.tolerance = tolerance
-        self.teacher = None if teacher is None else frozen_teacher(teacher, teacher_weights, untrained_teacher)
+        self.teacher = None if teacher is None else freeze_teacher(teacher, teacher_weights, untrained_teacher)
         self.test: Report = {}
         self._validation: Comparison | None = None
         self._left_out: set[str] = set()

@@ -12,7 +12,7 @@ from kdlight.cli.imports import imported
 from kdlight.cli.objects import data_facts
 from kdlight.files import with_home
 from kdlight.models.published import is_published, published
-from kdlight.models.weights import num_classes_of, read_state_dict
+from kdlight.models.weights import count_classes, read_state_dict
 from kdlight.runs.folder import RunFolder
 
 PREPARED = ("image_size", "mean", "std")  # what published weights say about their images
@@ -112,7 +112,7 @@ def _of_weights(path: str | None) -> dict[str, Any]:
     """The classes of the teacher that a file holds; nothing if it does not exist, which loading it will say."""
     if path and is_published(path):
         return {"num_classes": published(path).num_classes}
-    return {"num_classes": num_classes_of(read_state_dict(path))} if path and Path(path).is_file() else {}
+    return {"num_classes": count_classes(read_state_dict(path))} if path and Path(path).is_file() else {}
 
 
 def _fill(network: Namespace, known: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ CIFAR100_CLASSES = """
 """
 
 
-def published(archive: str) -> tuple[str, str]:
+def list_addresses(archive: str) -> tuple[str, str]:
     """The addresses of one of the archives in Python's form, which alone has a mirror."""
     return f"https://www.cs.toronto.edu/~kriz/{archive}", f"https://dataset.bj.bcebos.com/cifar/{archive}"
 
@@ -152,7 +152,7 @@ class CIFAR10DataModule(CIFARDataModule):
         *,
         mean: Sequence[float] = (0.4914, 0.4822, 0.4465),
         std: Sequence[float] = (0.2470, 0.2435, 0.2616),
-        mirrors: Sequence[str] = published("cifar-10-python.tar.gz"),
+        mirrors: Sequence[str] = list_addresses("cifar-10-python.tar.gz"),
         **options: Any,
     ) -> None:
         super().__init__(data_dir, mean=mean, std=std, mirrors=mirrors, **options)
@@ -192,7 +192,7 @@ class CIFAR100DataModule(CIFARDataModule):
         *,
         mean: Sequence[float] = (0.5071, 0.4867, 0.4408),
         std: Sequence[float] = (0.2675, 0.2565, 0.2761),
-        mirrors: Sequence[str] = published("cifar-100-python.tar.gz"),
+        mirrors: Sequence[str] = list_addresses("cifar-100-python.tar.gz"),
         **options: Any,
     ) -> None:
         super().__init__(data_dir, mean=mean, std=std, mirrors=mirrors, **options)

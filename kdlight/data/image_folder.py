@@ -10,8 +10,8 @@ from torch import Tensor
 
 from kdlight.data.base.files_module import IMAGENET_MEAN, IMAGENET_STD, ImageFilesDataModule
 from kdlight.data.base.samples import Split
-from kdlight.data.base.splits import cut
-from kdlight.data.sources.broken_files import without_broken
+from kdlight.data.base.splits import hold_out
+from kdlight.data.sources.broken_files import leave_out_broken
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import check_classes, list_classes, list_images
 from kdlight.ranges import NonNegativeInt, PositiveInt
@@ -66,7 +66,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
             image_size=IMAGE_SIZE if image_size is None else image_size,
             mean=mean or IMAGENET_MEAN,
             std=std or IMAGENET_STD,
-            val_size=1 if val_size is None else val_size,  # above 0; `_cut` knows how many images there are
+            val_size=1 if val_size is None else val_size,  # above 0; `_hold_out` knows how many images there are
             photographs=augmentation == "photographs",
             **options,
         )
@@ -110,18 +110,18 @@ class ImageFolderDataModule(ImageFilesDataModule):
         images = self._read(self.train_folder)
         return images.subset(self._without_test(images)[1])
 
-    def _cut(self, samples: Split) -> None:
+    def _hold_out(self, samples: Split) -> None:
         """Hold out the validation split that was not asked for by its size."""
         if not self._chooses_validation:
-            super()._cut(samples)
+            super()._hold_out(samples)
         elif self._test_source() == "test" and (self.data_dir / "val").is_dir():
             self.val_size = 0
-            super()._cut(samples)
+            super()._hold_out(samples)
             self._splits["val"] = self._read("val")
             self.val_size = len(self._splits["val"])
         else:
             self.val_size = _held_out(samples, self.num_classes)
-            super()._cut(samples)
+            super()._hold_out(samples)
 
     def _test_source(self) -> str | None:
         """The folder of the test set; None where it is a part of the training images."""
@@ -130,11 +130,11 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     def _without_test(self, images: ImageFiles) -> tuple[Tensor, Tensor]:
         """The places of the images that are no test images, and of those that are; the same in every run."""
-        return cut(images.target, _held_out(images, self.num_classes), None, self.class_names)
+        return hold_out(images.target, _held_out(images, self.num_classes), None, self.class_names)
 
     def _read(self, folder: str) -> ImageFiles:
         listing = list_images(self.data_dir, folder, self.class_names)
-        return self.files(self.data_dir, without_broken(self.data_dir, listing) if self.broken == "skip" else listing)
+        return self.files(self.data_dir, leave_out_broken(self.data_dir, listing) if self.broken == "skip" else listing)
 
 
 def _held_out(images: Split, num_classes: int) -> int:

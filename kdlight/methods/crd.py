@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from kdlight.data.base.batch import Batch
-from kdlight.data.base.of_trainer import image_data
+from kdlight.data.base.of_trainer import require_image_data
 from kdlight.errors import UserError
 from kdlight.losses.crd import crd_loss
 from kdlight.methods.base.contrastive_memory import ContrastiveMemory
@@ -80,7 +80,7 @@ class CRD(FeatureDistiller):
         super().setup(stage)
         if stage != "fit":
             return
-        data = image_data(self.trainer, "CRD remembers every training sample by its index")
+        data = require_image_data(self.trainer, "CRD remembers every training sample by its index")
         self.memory.allot(data.train_size, seed=run_seed())
         self.memory.group(data.split("train").target)
         # The processes agree on these; a broadcast of the whole memory before every step would be the step's cost.

@@ -65,7 +65,7 @@ class FT(FeatureDistiller):
         )
         self.translator = _encoder(of_student, factor, norm=True)
 
-    def learners(self, epoch: int) -> tuple[nn.Module, ...]:
+    def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
         """The paraphraser, then student and translator."""
         return (self.paraphraser,) if epoch < self.paraphraser_epochs else (self.student, self.translator)
 
@@ -73,7 +73,7 @@ class FT(FeatureDistiller):
         """The paraphraser's error, for which the student need not run; then the terms of both."""
         if self.current_epoch >= self.paraphraser_epochs:
             return super().batch_terms(batch)
-        of_teacher = self.taught(batch).stages[-1]
+        of_teacher = self.teacher_activations(batch).stages[-1]
         rebuilt = self.paraphraser["decoder"](self.paraphraser["encoder"](of_teacher))
         return {"ft_paraphraser": F.mse_loss(rebuilt, of_teacher)}
 

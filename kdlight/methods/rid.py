@@ -133,7 +133,7 @@ class RID(FilteredDistiller):
             return "student"
         return "warmup" if self.warmup_epochs is None and cycle == 0 else "filters"
 
-    def learners(self, epoch: int) -> tuple[nn.Module, ...]:
+    def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
         """Teacher filters and heads, or student, student filters and variances."""
         if self.phase(epoch) == "student":
             return self.student, self.student_filters, self.raw_variances

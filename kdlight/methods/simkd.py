@@ -129,7 +129,7 @@ class SimKD(FeatureDistiller):
         student_map = last_map(_evaluated(student, noise))
         self.student = ReusedClassifier(student, self.teacher.model, student_map, teacher_map, factor=factor)
 
-    def learners(self, epoch: int) -> tuple[nn.Module, ...]:
+    def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
         """The student; DDP is to expect its idle layers."""
         return (self.student,)
 

@@ -60,7 +60,7 @@ class TED(FilteredDistiller):
         self.ted_weight = ted_weight
         self.reduction = reduction
 
-    def learners(self, epoch: int) -> tuple[nn.Module, ...]:
+    def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
         """Filters and heads in stage 1; student and its filters in stage 2."""
         if epoch < self.filter_epochs:
             return self.teacher_filters, self.teacher_heads, self.student_filters, self.student_heads

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
-from kdlight.models.taps import as_map, find_taps
+from kdlight.models.taps import find_taps, to_feature_map
 
 HEAD_INPUT = "the input of the head"
 
@@ -99,8 +99,8 @@ class Tapped(Classifier):
         return Activations(
             logits=logits,
             embedding=read(self.embedding_name or HEAD_INPUT).flatten(1),
-            stages=tuple(as_map(read(name)) for name in self.stage_names),
-            stem=None if self.stem_name is None else as_map(read(self.stem_name)),
+            stages=tuple(to_feature_map(read(name)) for name in self.stage_names),
+            stem=None if self.stem_name is None else to_feature_map(read(self.stem_name)),
         )
 
 

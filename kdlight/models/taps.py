@@ -69,7 +69,7 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
     return Taps(tuple(stage.name for stage in stages), _stem(trunk, stages[0]) if stages else None)
 
 
-def as_map(output: Tensor) -> Tensor:
+def to_feature_map(output: Tensor) -> Tensor:
     """Lay a module's output out as a feature map (batch, channels, height, width).
 
     Transformers give (batch, height, width, channels), or (batch, tokens, channels), whose tokens are a square grid
@@ -120,7 +120,7 @@ def _enter(name: str, entered: dict[str, int], clock: Any) -> Callable[..., None
 def _leave(name: str, entered: dict[str, int], kept: list[tuple[_Output, Tensor, int]], clock: Any) -> Any:
     def keep(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
-            shape = tuple(as_map(output).shape[1:])
+            shape = tuple(to_feature_map(output).shape[1:])
             if len(shape) == 3 and shape[1] * shape[2] > 1:
                 pools = "Pool" in type(module).__name__
                 kept.append((_Output(name, shape, entered[name], next(clock), pools), output, output._version))

@@ -120,7 +120,7 @@ def _check_values(path: Path, weights: Mapping[str, Tensor]) -> None:
             )
 
 
-def num_classes_of(state_dict: Mapping[str, Tensor]) -> int:
+def count_classes(state_dict: Mapping[str, Tensor]) -> int:
     """Return the number of classes of a network: the rows of its last matrix, which is the classifier head.
 
     Raises:

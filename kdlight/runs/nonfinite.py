@@ -146,8 +146,8 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
     loop.fit_loop.epoch_progress.current.completed = content["epoch"]
     method.trainer = loop
     method.load_state_dict(content["state_dict"])
-    learning = method.learners(content["epoch"])
+    learning = method.trainable_children(content["epoch"])
     for child in method.children():
         child.train(learning is None or child in learning)
     torch.manual_seed(content["seed"])
-    return method.batch_terms(method.taken(Batch(**content["batch"])))
+    return method.batch_terms(method.to_network_format(Batch(**content["batch"])))

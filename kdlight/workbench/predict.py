@@ -167,7 +167,7 @@ def predict_test_set(student: torch.nn.Module, data: Any) -> Iterator[Prediction
     data.setup("test")
     split = data.split("test")
     for batch in split.batches(evaluation_indices(len(split), batch_size=data.eval_batch_size)):
-        probabilities = _probabilities(student, data.normalized(batch).images)
+        probabilities = _probabilities(student, data.normalize_batch(batch).images)
         for place, target, values in zip(batch.index.tolist(), batch.target.tolist(), probabilities, strict=True):
             name = str(split.path(place)) if isinstance(split, ImageFiles) else f"test/{place}"
             yield Prediction(name, values, target)

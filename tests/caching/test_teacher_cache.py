@@ -87,10 +87,10 @@ def test_views_repeat_after_k_epochs_and_are_shared_by_seeds(tmp_path, runs):
         module.replay(model._cached.parameters)
     for epoch, same in ((0, 2), (1, 3)):
         loader = next(iter(data.train_dataloader()))
-        first, second = (data.augmented(loader, epoch=at).images for at in (epoch, same))
+        first, second = (data.augment_batch(loader, epoch=at).images for at in (epoch, same))
         assert torch.equal(first, second)
-        assert torch.equal(first, other.augmented(loader, epoch=epoch).images)
-        assert not torch.equal(first, data.augmented(loader, epoch=epoch + 1).images)
+        assert torch.equal(first, other.augment_batch(loader, epoch=epoch).images)
+        assert not torch.equal(first, data.augment_batch(loader, epoch=epoch + 1).images)
 
 
 def test_without_augmentation_there_is_one_view(tmp_path):
@@ -235,7 +235,7 @@ def test_a_replay_ends_with_its_fit(tmp_path):
     data = digits(augment=True)
     fit(tmp_path, cached(tmp_path, views=1), data, epochs=1)
     batch = next(iter(data.train_dataloader()))
-    first, second = (data.augmented(batch, epoch=epoch).images for epoch in (0, 1))
+    first, second = (data.augment_batch(batch, epoch=epoch).images for epoch in (0, 1))
     assert not torch.equal(first, second)
 
 

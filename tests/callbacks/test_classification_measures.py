@@ -47,7 +47,9 @@ def test_the_numbers_are_those_of_a_count_by_hand():
     logged, result = measure(method, eval_batch_size=64)
     data = DigitsDataModule()
     data.setup("test")
-    batches = [data.normalized(batch) for batch in data.split("test").batches([torch.arange(len(data.split("test")))])]
+    batches = [
+        data.normalize_batch(batch) for batch in data.split("test").batches([torch.arange(len(data.split("test")))])
+    ]
     images, target = batches[0].images, batches[0].target
     student, teacher = method(images), method.teacher.activations(images).logits
     assert logged["test/agreement"] == pytest.approx((student.argmax(1) == teacher.argmax(1)).float().mean())

@@ -74,7 +74,7 @@ def test_a_training_run_keeps_every_promise(fitted, tmp_path):
 
     moved_once = set()
     for epoch in range(EPOCHS):
-        learning = model.learners(epoch)
+        learning = model.trainable_children(epoch)
         for name, child in model.named_children():
             before, after = watch.before[epoch][name], watch.after[epoch][name]
             moved = {key for key in before if not torch.equal(before[key], after[key])}

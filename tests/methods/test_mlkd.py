@@ -72,7 +72,7 @@ def test_the_data_strengthen_the_second_view_alone(tmp_path):
     draws = StrongDraws(**choices_of(data.view_parameters(0, views=2, strong=True), "strong"))
     for batch in batches:
         plain = Batch(raw.images[batch.index], raw.target[batch.index], batch.index)
-        weak, second = data.normalized(data.augmented(plain, epoch=0, views=2)).images.chunk(2)
+        weak, second = data.normalize_batch(data.augment_batch(plain, epoch=0, views=2)).images.chunk(2)
         assert torch.equal(batch.images[: len(weak)], weak)
         strong = batch.images[len(weak) :]
         moved = (strong != second).flatten(1).any(1)

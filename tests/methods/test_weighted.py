@@ -121,7 +121,7 @@ def test_ted(oracle, inputs, terms):
         heads = [first.pop(f"{network}_head_stage{stage}").item() for stage in (1, 2, 3)]
         assert heads == pytest.approx(cross_entropies, rel=1e-6)
     assert not first
-    assert [model.student in model.learners(epoch) for epoch in range(4)] == [False, False, True, True]
+    assert [model.student in model.trainable_children(epoch) for epoch in range(4)] == [False, False, True, True]
 
 
 def test_vid(oracle, inputs, terms):

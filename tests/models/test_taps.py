@@ -6,7 +6,7 @@ import torchvision
 from torch import Tensor, nn
 
 from kdlight.models.tapped import Tapped
-from kdlight.models.taps import as_map, find_taps
+from kdlight.models.taps import find_taps, to_feature_map
 
 SHAPE = (3, 64, 64)
 
@@ -63,11 +63,11 @@ def test_a_network_of_one_resolution_is_cut_into_quarters() -> None:
 def test_tokens_and_channels_last_become_maps() -> None:
     maps = torch.randn(2, 5, 4, 4)
     tokens = maps.flatten(2).transpose(1, 2)
-    assert torch.equal(as_map(maps), maps)
-    assert torch.equal(as_map(maps.permute(0, 2, 3, 1)), maps)
-    assert torch.equal(as_map(tokens), maps)
-    assert torch.equal(as_map(torch.cat([torch.zeros(2, 1, 5), tokens], dim=1)), maps)
-    assert as_map(torch.zeros(2, 7)).shape == (2, 7)
+    assert torch.equal(to_feature_map(maps), maps)
+    assert torch.equal(to_feature_map(maps.permute(0, 2, 3, 1)), maps)
+    assert torch.equal(to_feature_map(tokens), maps)
+    assert torch.equal(to_feature_map(torch.cat([torch.zeros(2, 1, 5), tokens], dim=1)), maps)
+    assert to_feature_map(torch.zeros(2, 7)).shape == (2, 7)
 
 
 def test_a_layer_that_is_overwritten_or_inside_a_residual_block_is_no_stage() -> None:

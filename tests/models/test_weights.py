@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kdlight.errors import UserError
 from kdlight.models.tapped import Tapped
-from kdlight.models.weights import load_weights, num_classes_of, read_state_dict
+from kdlight.models.weights import count_classes, load_weights, read_state_dict
 from kdlight.models.zoo.resnet import ResNet, resnet8
 from kdlight.models.zoo.resnet_bottleneck import ResNet50
 from kdlight.models.zoo.wrn import wrn_16_1
@@ -62,7 +62,7 @@ def test_layouts(layout: str, source: ResNet, tmp_path: Path) -> None:
         expected = weights[name].half().float() if layout == "half" else weights[name]
         if not (layout == "no counters" and "tracked" in name):
             assert torch.equal(tensor, expected.to(tensor.dtype)), name
-    assert num_classes_of(read_state_dict(tmp_path / "weights.pth")) == 5
+    assert count_classes(read_state_dict(tmp_path / "weights.pth")) == 5
 
 
 def test_safetensors(source: ResNet, tmp_path: Path) -> None:
@@ -196,4 +196,4 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_no_classifier_head() -> None:
     with pytest.raises(ValueError, match="no classifier head"):
-        num_classes_of({"weight": torch.ones(3)})
+        count_classes({"weight": torch.ones(3)})

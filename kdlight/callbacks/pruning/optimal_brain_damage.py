@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from kdlight.callbacks.pruning.second_derivatives import hessian_diagonal
-from kdlight.data.base.of_trainer import image_data
+from kdlight.data.base.of_trainer import require_image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import Fraction, OpenFraction, PositiveInt, Ranged
@@ -92,7 +92,7 @@ class OptimalBrainDamage(Ranged, Callback):
         Raises:
             UserError: If the data are not kdlight's, or nothing is held out to see the accuracy fall.
         """
-        data = image_data(trainer, NEED)
+        data = require_image_data(trainer, NEED)
         if self.max_drop is not None and data.val_size == 0:
             raise UserError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; hold images out")
 
@@ -142,7 +142,7 @@ class OptimalBrainDamage(Ranged, Callback):
 
     def _delete(self, trainer: Trainer, learner: LightningModule) -> dict[str, Tensor]:
         assert isinstance(learner, Learner)
-        data = image_data(trainer, NEED)
+        data = require_image_data(trainer, NEED)
         batches = [
             (batch.images.to(learner.device), batch.target.to(learner.device))
             for batch in data.probe_batches("train", self.samples)

@@ -73,16 +73,16 @@ class AugmentedDataModule(Recorded, Ranged, LightningDataModule):
             return batch
         if self.trainer is not None and self.trainer.training:
             views, strong = self._wanted()
-            batch = self.augmented(batch, epoch=self.trainer.current_epoch, views=views, strong=strong)
-        return self.normalized(batch)
+            batch = self.augment_batch(batch, epoch=self.trainer.current_epoch, views=views, strong=strong)
+        return self.normalize_batch(batch)
 
-    def augmented(self, batch: Batch, *, epoch: int, views: int = 1, strong: bool = False) -> Batch:
+    def augment_batch(self, batch: Batch, *, epoch: int, views: int = 1, strong: bool = False) -> Batch:
         """Replaces a raw training batch's images by `views` augmented versions, first view first, the last strong."""
         device = batch.index.device
         choices = self._views.at(epoch, seed=self._seed, views=views, strong=strong, device=device)
         return self._viewed(batch, choices, views)
 
-    def normalized(self, batch: Batch) -> Batch:
+    def normalize_batch(self, batch: Batch) -> Batch:
         """Replaces a batch's raw images by normalised ones."""
         assert batch.images.dtype == torch.uint8, "images are normalised once"
         return batch._replace(images=normalize(batch.images, self.mean, self.std))
@@ -143,7 +143,7 @@ class AugmentedDataModule(Recorded, Ranged, LightningDataModule):
         """
         self._views.check(parameters, views=views, strong=strong)
         for batch in self.train_split.with_views(parameters).batches(indices):
-            yield self.normalized(self._viewed(batch, parameters, views))
+            yield self.normalize_batch(self._viewed(batch, parameters, views))
 
     def _viewed(self, batch: Batch, parameters: Mapping[str, Tensor], views: int) -> Batch:
         if not parameters:

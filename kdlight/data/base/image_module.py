@@ -12,7 +12,7 @@ from kdlight.data.base.augmented_module import AugmentedDataModule
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.loader import CPU, BatchLoader, TrainingIndices, TrainingLoader, evaluation_indices
 from kdlight.data.base.samples import Samples, Split
-from kdlight.data.base.splits import SPLIT_SEED, cut, noisy, stratified_order
+from kdlight.data.base.splits import SPLIT_SEED, add_label_noise, hold_out, stratified_order
 from kdlight.errors import UserError
 from kdlight.ranges import Fraction, NonNegativeInt, PositiveInt, Seed
 from kdlight.streams import Stream, make_generator
@@ -99,15 +99,15 @@ class ImageDataModule(AugmentedDataModule):
         if stage == "validate" and self.val_size == 0:
             raise UserError("there is no validation split to validate on: set val_size above 0")
         if stage in ("fit", "validate") and "train" not in self._splits:
-            self._cut(self.read_train())
+            self._hold_out(self.read_train())
         if stage in ("test", "predict") and "test" not in self._splits:
             self._splits["test"] = self.read_test()
 
-    def _cut(self, samples: Split) -> None:
-        kept, held_out = cut(samples.target, self.val_size, self.train_per_class, self.class_names)
+    def _hold_out(self, samples: Split) -> None:
+        kept, held_out = hold_out(samples.target, self.val_size, self.train_per_class, self.class_names)
         train = samples.subset(kept)
         if self.label_noise > 0:
-            train = train.with_target(noisy(train.target, self.label_noise, self.num_classes))
+            train = train.with_target(add_label_noise(train.target, self.label_noise, self.num_classes))
         self._splits["train"] = train if self.labels else train.unlabelled()
         if self.val_size > 0:
             self._splits["val"] = samples.subset(held_out)
@@ -148,7 +148,7 @@ class ImageDataModule(AugmentedDataModule):
             raise UserError(f"{count} probe images were asked for, but the {split} split has {len(samples)}")
         chosen = stratified_order(samples.target, make_generator(Stream.PROBE_IMAGES, seed))[:count].sort().values
         places = evaluation_indices(len(chosen), batch_size=self.eval_batch_size)
-        return [self.normalized(batch) for batch in samples.batches([chosen[place] for place in places])]
+        return [self.normalize_batch(batch) for batch in samples.batches([chosen[place] for place in places])]
 
     def train_dataloader(self) -> TrainingLoader:
         """Shuffled batches of the training split."""
@@ -196,7 +196,9 @@ class ImageDataModule(AugmentedDataModule):
         if device.type != "cuda" or not isinstance(samples, Samples):
             return samples
         if (name, device) not in self._on_device:
-            self._on_device[name, device] = samples.placed(device, free=lambda gpu: torch.cuda.mem_get_info(gpu)[0])
+            self._on_device[name, device] = samples.move_if_it_fits(
+                device, free=lambda gpu: torch.cuda.mem_get_info(gpu)[0]
+            )
         return self._on_device[name, device]
 
     def _pins(self, samples: Split) -> bool:

@@ -6,7 +6,7 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 
 
-def image_data(trainer: Trainer, need: str) -> ImageDataModule:
+def require_image_data(trainer: Trainer, need: str) -> ImageDataModule:
     """Get the data module of a trainer where only one of kdlight's will do.
 
     Args:

@@ -50,7 +50,7 @@ class Split(ABC):
     def batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
         """Fetches batch after batch; in page-locked memory, from which copies to a GPU need not be waited for."""
         for index in indices:
-            yield pinned(self.batch(index)) if pin_memory else self.batch(index)
+            yield pin_batch(self.batch(index)) if pin_memory else self.batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
         """Fetches what these views (`kdlight.data.views.kinds`) are made of from now on; whole images, as a rule."""
@@ -103,7 +103,7 @@ class Samples(Split):
         digest.update(self.images.contiguous().numpy().data)
         return digest.hexdigest()
 
-    def placed(self, device: torch.device, *, free: Callable[[torch.device], int]) -> Self:
+    def move_if_it_fits(self, device: torch.device, *, free: Callable[[torch.device], int]) -> Self:
         """Moves the split to `device`, if it takes at most a quarter of the bytes that are `free` there."""
         if self.images.nbytes * 4 > free(device):
             return self
@@ -111,7 +111,7 @@ class Samples(Split):
         return replace(self, images=self.images.to(device), target=self.target.to(device), targets=moved)
 
 
-def pinned(batch: Batch) -> Batch:
+def pin_batch(batch: Batch) -> Batch:
     """Moves a batch to page-locked memory: a copy to the device from any other memory waits for the device."""
     parts = batch._asdict()
     for name, part in parts.items():

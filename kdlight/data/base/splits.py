@@ -39,7 +39,7 @@ def first_per_class(target: Tensor, per_class: int, generator: torch.Generator) 
     return (rank < per_class).nonzero().flatten()
 
 
-def cut(
+def hold_out(
     target: Tensor, val_size: int, train_per_class: int | None, class_names: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
     """Divides a training set into what is trained on and what is held out, always in the same way.
@@ -71,7 +71,7 @@ def cut(
     return kept, held_out
 
 
-def noisy(target: Tensor, fraction: float, num_classes: int) -> Tensor:
+def add_label_noise(target: Tensor, fraction: float, num_classes: int) -> Tensor:
     """Replaces a fraction of the labels (n,) by another class each, uniformly drawn, always in the same way."""
     generator = make_generator(Stream.LABEL_NOISE, SPLIT_SEED)
     chosen = torch.randperm(len(target), generator=generator)[: round(fraction * len(target))]

@@ -14,7 +14,7 @@ from kdlight.errors import UserError
 NAMED = 5
 
 
-def without_broken(root: Path, listing: Listing) -> Listing:
+def leave_out_broken(root: Path, listing: Listing) -> Listing:
     """Leave out the files that cannot be decoded; a warning counts them and names the first five.
 
     Every file is decoded once, in threads.

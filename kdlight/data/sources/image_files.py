@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from kdlight.data.base.batch import Batch
-from kdlight.data.base.samples import Split, pinned
+from kdlight.data.base.samples import Split, pin_batch
 from kdlight.data.views.photographs import vary_photograph
 from kdlight.errors import UserError
 
@@ -140,7 +140,7 @@ class ImageFiles(Split):
 
     def batch(self, index: Tensor) -> Batch:
         """Decodes the samples at `index` (batch,) in the calling process."""
-        return Batch(self.decoded(index.tolist()), self.target[index], index, self._targets_at(index))
+        return Batch(self.decode_batch(index.tolist()), self.target[index], index, self._targets_at(index))
 
     def batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
         """Decodes batch after batch in worker processes, a few ahead.
@@ -162,9 +162,9 @@ class ImageFiles(Split):
             if isinstance(images, UserError):
                 raise images
             batch = Batch(images, self.target[index], index, self._targets_at(index))
-            yield pinned(batch) if pin_memory else batch
+            yield pin_batch(batch) if pin_memory else batch
 
-    def decoded(self, places: Sequence[int]) -> Tensor:
+    def decode_batch(self, places: Sequence[int]) -> Tensor:
         """Decodes the images at `places`: (views * n, 3, size, size) uint8, first view first."""
         views: list[list[Tensor]] = [[] for _ in range(1 if self.crops is None else len(self.crops))]
         for place in places:
@@ -236,7 +236,7 @@ class _Decoder(Dataset[Any]):
 
     def __getitem__(self, places: list[int]) -> Tensor | UserError:
         try:
-            return self.files.decoded(places)
+            return self.files.decode_batch(places)
         except UserError as error:
             return UserError(str(error))
 

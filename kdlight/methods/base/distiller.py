@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from kdlight.caching.builder import Lesson
-from kdlight.caching.teacher_cache import CachedTeacher, TeacherCache, opened
+from kdlight.caching.builder import TeacherOutputs
+from kdlight.caching.teacher_cache import CachedTeacher, TeacherCache, open_cache
 from kdlight.data.base.batch import Batch
-from kdlight.data.base.of_trainer import image_data
+from kdlight.data.base.of_trainer import require_image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner, LearnerArguments
 from kdlight.models.activations import Activations
@@ -32,7 +32,7 @@ SAME_IMAGES = 0.05  # mean difference, in standard deviations: a device rounds o
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
-def frozen_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teacher: bool = False) -> Frozen:
+def freeze_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teacher: bool = False) -> Frozen:
     """Freeze a teacher with its weights loaded.
 
     Raises:
@@ -102,7 +102,7 @@ class Distiller(Learner):
         super().__init__(student, **base)
         if student is teacher:
             raise UserError("student and teacher are the same object; build two networks")
-        self.teacher = frozen_teacher(teacher, teacher_weights, untrained_teacher)
+        self.teacher = freeze_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
         # Weights that lie in no file which the configuration names are kept with the run.
         self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
@@ -149,10 +149,10 @@ class Distiller(Learner):
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """One forward pass of each network, then the method's terms."""
-        teacher = self.taught(batch)
+        teacher = self.teacher_activations(batch)
         return self.loss_terms(self.student.activations(batch.images), teacher, batch)
 
-    def taught(self, batch: Batch) -> Activations:
+    def teacher_activations(self, batch: Batch) -> Activations:
         """What the teacher computes on a training batch, or has computed on the same views before."""
         if self._cached is not None:
             if not self._cache_fits:
@@ -181,9 +181,9 @@ class Distiller(Learner):
         super().compile_networks(mode)
         self.teacher.compile(mode)
 
-    def lesson(self) -> Lesson:
+    def teacher_outputs(self) -> TeacherOutputs:
         """What is taken from the teacher in a step."""
-        return Lesson(self.reads, views=getattr(self, "views", 1), strong=getattr(self, "strong_view", False))
+        return TeacherOutputs(self.reads, views=getattr(self, "views", 1), strong=getattr(self, "strong_view", False))
 
     def on_fit_start(self) -> None:
         """Open the cache, or make it.
@@ -194,8 +194,8 @@ class Distiller(Learner):
         self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves the module's own parameters alone
         if self.teacher_cache is None:
             return
-        data = image_data(self.trainer, "teacher_cache replays the views of the data")
-        self._cached = opened(self.teacher_cache, self.teacher, data, self.lesson(), self.trainer)
+        data = require_image_data(self.trainer, "teacher_cache replays the views of the data")
+        self._cached = open_cache(self.teacher_cache, self.teacher, data, self.teacher_outputs(), self.trainer)
         self._cache_fits = False
         if data.augment:
             data.replay(self._cached.parameters)
@@ -217,10 +217,10 @@ class Distiller(Learner):
 
     def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:
         """Compare the first images of a fit, once, with the views that the cache was made for."""
-        data, lesson = self.trainer.datamodule, self.lesson()  # type: ignore[attr-defined]
+        data, outputs = self.trainer.datamodule, self.teacher_outputs()  # type: ignore[attr-defined]
         few, parameters = batch.index[:4].cpu(), cached.parameters[self.current_epoch % len(cached.parameters)]
-        (expected,) = data.training_views([few], parameters, views=lesson.views, strong=lesson.strong)
-        seen = batch.images.unflatten(0, (lesson.views, -1))[:, : len(few)].flatten(0, 1)
+        (expected,) = data.training_views([few], parameters, views=outputs.views, strong=outputs.strong)
+        seen = batch.images.unflatten(0, (outputs.views, -1))[:, : len(few)].flatten(0, 1)
         if (seen.float().cpu() - expected.images).abs().mean() > SAME_IMAGES:
             raise UserError(
                 "the images of this step are not the views that the teacher cache holds: something changes batches "

@@ -128,7 +128,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """The weighted terms of the training loss by name; their sum is minimised."""
 
-    def learners(self, epoch: int) -> tuple[torch.nn.Module, ...] | None:
+    def trainable_children(self, epoch: int) -> tuple[torch.nn.Module, ...] | None:
         """The children that learn in this epoch; the others keep weights and buffers. None: all of them, always."""
         return None
 
@@ -144,7 +144,8 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
                 f"{type(self).__name__} learns nothing: expected one of {', '.join(weights)} above 0, got 0 for all"
             )
         epochs = self.trainer.max_epochs or -1
-        phases = map(self.learners, range(epochs if stage == "fit" else 0))  # asked up to the first that it learns in
+        # Lazily: the epochs after the first in which the student learns are not asked for.
+        phases = map(self.trainable_children, range(epochs if stage == "fit" else 0))
         learns = any(phase is None or self.student in phase for phase in phases)
         if stage == "fit" and epochs > 0 and not learns:
             arguments = [name for name in inspect.signature(type(self).__init__).parameters if name.endswith("_epochs")]
@@ -158,7 +159,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
             self.compile_networks("reduce-overhead" if self.trainer.strategy.root_device.type == "cuda" else "default")
         # The option has no public setter, and asking every user for `ddp_find_unused_parameters_true` would be worse.
         options = getattr(self.trainer.strategy, "_ddp_kwargs", None)
-        if options is not None and type(self).learners is not Learner.learners:
+        if options is not None and type(self).trainable_children is not Learner.trainable_children:
             options["find_unused_parameters"] = True
 
     def compile_networks(self, mode: str) -> None:
@@ -182,7 +183,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
     def begin_phase(self) -> None:
         """Let the children that learn in this epoch learn, and the others rest in evaluation mode."""
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
-        learning = self.learners(self.current_epoch)
+        learning = self.trainable_children(self.current_epoch)
         if learning is not None:
             for child in self.children():
                 child.train(child in learning).requires_grad_(child in learning)
@@ -197,14 +198,14 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         if self.compiles:
             torch.compiler.cudagraph_mark_step_begin()
 
-    def taken(self, batch: Batch) -> Batch:
+    def to_network_format(self, batch: Batch) -> Batch:
         """A batch in the type and layout of the networks: once, not in the first layer of each."""
         layout = torch.channels_last if self.channels_last else torch.preserve_format
         return batch._replace(images=batch.images.to(self.dtype, memory_format=layout))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum the terms; the epoch's means are logged as ``train/<term>``, so what is plotted is what is optimised."""
-        batch = self.taken(batch)
+        batch = self.to_network_format(batch)
         terms = self.batch_terms(batch)
         stacked = torch.stack(tuple(terms.values()))
         loss = stacked.sum()
@@ -247,7 +248,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
 
     def _evaluate(self, batch: Batch, split: str, accuracy: MulticlassAccuracy, loss: MeanMetric) -> Tensor:
         batch = or_unlabelled(batch)
-        logits: Tensor = self(self.taken(batch).images)
+        logits: Tensor = self(self.to_network_format(batch).images)
         accuracy.update(logits, batch.target)
         self.log(f"{split}/accuracy", accuracy, on_step=False, on_epoch=True, prog_bar=True)
         losses = F.cross_entropy(logits.float(), batch.target, ignore_index=UNLABELLED, reduction="none")
@@ -257,7 +258,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Index, target, and the student's class probabilities (batch, classes)."""
-        logits = self(self.taken(or_unlabelled(batch)).images)[: len(batch.images)]
+        logits = self(self.to_network_format(or_unlabelled(batch)).images)[: len(batch.images)]
         probabilities = logits.float().softmax(1)
         return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 

@@ -74,7 +74,7 @@ class TwoPhaseDistiller(FeatureDistiller):
         """The children that learn in the first phase alone, beside the student."""
         return ()
 
-    def learners(self, epoch: int) -> tuple[nn.Module, ...]:
+    def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
         """The student, and in the first phase what it is compared through."""
         return (self.student, *self.init_learners()) if epoch < self.init_epochs else (self.student,)
 

@@ -117,7 +117,7 @@ def _logits(network: nn.Module, data: Any, split: str, corruption: str | None = 
     for batch in samples.batches(evaluation_indices(len(samples), batch_size=data.eval_batch_size)):
         if corruption is not None:
             batch = batch._replace(images=corrupt(batch.images, corruption, generator))
-        found.append(network(data.normalized(batch).images.to(device)).float().cpu())
+        found.append(network(data.normalize_batch(batch).images.to(device)).float().cpu())
         targets.append(batch.target)
     return torch.cat(found), torch.cat(targets)
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from kdlight.data.base.loader import TrainingIndices
-from kdlight.data.base.splits import first_per_class, noisy, stratified_order
+from kdlight.data.base.splits import add_label_noise, first_per_class, stratified_order
 from kdlight.streams import Stream, make_generator
 
 
@@ -36,7 +36,7 @@ def test_first_per_class_keeps_that_many_of_each() -> None:
 
 def test_the_noise_is_not_in_the_order_of_any_epoch():
     target = torch.zeros(1000, dtype=torch.int64)
-    wrong = noisy(target, 0.4, 10) != target
+    wrong = add_label_noise(target, 0.4, 10) != target
     for epoch in range(8):
         indices = TrainingIndices(1000, batch_size=100, seed=0)
         indices.set_epoch(epoch)

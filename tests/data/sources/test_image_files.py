@@ -107,7 +107,7 @@ def test_training_sees_the_crop_of_its_seed_flipped(data: Callable[..., ImageFol
         view = v2.functional.resized_crop(whole, *box, [SIZE, SIZE], antialias=True)
         view = view.flip(-1) if parameters["0.flipped"][place] else view
         raw = Batch(view[None], batch.target[:1], batch.index[:1])
-        assert image.equal(module.normalized(raw).images[0])
+        assert image.equal(module.normalize_batch(raw).images[0])
 
 
 @pytest.mark.parametrize(("views", "strong"), [(1, False), (2, False), (2, True)])
@@ -132,7 +132,7 @@ def test_the_views_made_outside_are_those_of_training(
 def test_without_augmentation_training_sees_the_middle(data: Callable[..., ImageFolderDataModule]) -> None:
     module = data(augment=False)
     for batch in seen(module, views=2):
-        middle = module.normalized(module.split("train").batch(batch.index)).images
+        middle = module.normalize_batch(module.split("train").batch(batch.index)).images
         assert batch.images.equal(middle.repeat(2, 1, 1, 1))
 
 

@@ -33,7 +33,7 @@ def test_a_view_is_the_crop_and_flip_of_seed_epoch_and_view() -> None:
     data = Mirrored(augment=True, seed=3)
     data.setup("fit")
     raw = data.split("train").batch(torch.tensor([700, 3, 77]))
-    seen = data.augmented(raw, epoch=5, views=2).images.chunk(2)
+    seen = data.augment_batch(raw, epoch=5, views=2).images.chunk(2)
     for view, images in enumerate(seen):
         draws = draw(data.train_size, padding=1, flip=True, generator=make_generator(Stream.VIEW, 3, 5, view))
         expected = flip(crop(raw.images, draws.shifts[raw.index], padding=1), draws.flipped[raw.index])
@@ -81,7 +81,7 @@ def test_without_augmentation_there_are_no_parameters() -> None:
     assert data.view_parameters(0, views=2, strong=True) == {}
     data.replay([{}])
     (batch,) = data.training_views([torch.tensor([4, 2])], {}, views=2)
-    raw = data.normalized(data.split("train").batch(torch.tensor([4, 2])))
+    raw = data.normalize_batch(data.split("train").batch(torch.tensor([4, 2])))
     assert batch.images.equal(raw.images.repeat(2, 1, 1, 1))
 
 
@@ -101,7 +101,7 @@ def test_views_of_something_else_are_refused() -> None:
         next(data.training_views([torch.tensor([0])], good, views=2))
     data.replay([good])
     with pytest.raises(ValueError, match="for views=2, strong=False"):
-        data.augmented(data.split("train").batch(torch.tensor([0])), epoch=0, views=2)
+        data.augment_batch(data.split("train").batch(torch.tensor([0])), epoch=0, views=2)
 
 
 def test_the_transform_is_told_from_others() -> None:
@@ -140,7 +140,7 @@ def test_samples_move_to_the_device_where_they_take_a_quarter_of_what_is_free(fr
         return free
 
     device = torch.device("meta")  # any device that is not the CPU
-    placed = samples().placed(device, free=bytes_free)
+    placed = samples().move_if_it_fits(device, free=bytes_free)
     assert asked == [device]
     assert {tensor.device for tensor in (placed.images, placed.target, placed.targets["coarse"])} == {
         device if moves else torch.device("cpu")
