@@ -42,7 +42,7 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, title="weight")]  # of a term that the student learns from
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-Probes = Annotated[int, Field(ge=4, le=MOST)]  # images that a PID is estimated from
+Probes = Annotated[int, Field(ge=8, le=MOST)]  # images that a PID is estimated from
 
 
 def weights_of(learner: object) -> dict[str, float]:

@@ -33,6 +33,8 @@ class Stream(IntEnum):
     PCA = 15
     K_MEANS = 16
     BOOTSTRAP = 17
+    FITTED_PARTS = 18
+    BEARABLE_CLUSTERS = 19
 
 
 def derive_seed(stream: Stream, *numbers: int) -> int:

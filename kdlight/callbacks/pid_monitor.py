@@ -7,7 +7,8 @@ Decomposition", AISTATS 2025 (arXiv 2411.07483), definitions 3.1 to 3.3 and appe
 __all__ = ["PIDMonitor"]
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,57 +19,64 @@ from kdlight.arguments import Recorded
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Method
-from kdlight.measuring.comparison import Comparison, Report
-from kdlight.measuring.probe import Probe
+from kdlight.measuring.comparison import Comparison
+from kdlight.measuring.filters import FilteredComparison, filtered_stages
+from kdlight.measuring.places import stage_places
+from kdlight.measuring.probe import Probe, SplitName
+from kdlight.measuring.report import Report
 from kdlight.measuring.symbols import Symboliser
-from kdlight.methods.base.distiller import freeze_teacher
 from kdlight.methods.base.filtered import FilteredDistiller
 from kdlight.methods.base.learner import Learner
-from kdlight.models.classifier import Classifier
+from kdlight.methods.base.stages import trial
+from kdlight.models.frozen import Frozen
 from kdlight.ranges import PositiveFloat, PositiveInt, Probes, Ranged, Seed
 
-Split = Literal["val", "test"]
-CLUSTERED = ("kmeans", "quantile")
+#: Under a protocol without a validation split so many training images are measured where `samples` does not say.
+TRAINING_SAMPLES = 5_000
 
 
 class PIDMonitor(Recorded, Ranged, Callback):
     """Logs the information that teacher and student share about the label, in bits.
 
     Fixed probe images go through both networks; the features of a stage become symbols (by default as the RID authors
-    do: flattened, L2-normalised, reduced by PCA, clustered by k-means), and the joint histogram of teacher symbol,
+    do: flattened, L2-normalised, reduced by PCA, clustered by k-means), and the joint distribution of teacher symbol,
     student symbol and label is decomposed. Logged per stage as ``pid/<stage>/…``: redundant (transferred knowledge),
-    unique_teacher (knowledge left to distil), unique_student, synergistic, information_teacher, information_student and
-    gap, with bias corrections, 95 % intervals and fractions as `kdlight.information.atoms.estimated_atoms` names them.
-    After training the same is measured once on the test set, as in the paper: ``pid_test/<stage>/…``. ``pid/seconds``
-    is what the measurement cost. Nothing is done during a training step.
+    unique_teacher (knowledge left to distil), unique_student and synergistic, each corrected for bias, with its
+    interval (``_lower``, ``_upper``), and the informations they are made of. An atom that these samples cannot tell is
+    left out. ``kdlight/measuring/README.md`` lists every key with its formula.
+
+    Measured are the images of the validation split. Where there is none, a fixed part of the training images is, and
+    the keys begin with ``pid_train/``. After training the same is measured once on the test set, as in the paper:
+    ``pid_test/…``. ``pid/seconds`` is what the measurement cost. Nothing is done during a training step.
 
     Where paper and authors' code have it otherwise: they fit the clusters on the images that they count, which inflates
-    the information; here they are fitted on images of the training split, and counted are others. They cluster the
-    teacher anew each time, unseeded; here its symbols are made once, kept in the run's folder for a resumed run, and a
-    curve moves because the student moves.
+    the information; here they are fitted on images of the training split, and counted are others. They cluster once,
+    the teacher anew each time, unseeded; here every value is the mean over several clusterings, whose spread is in the
+    interval. The teacher's are made once and kept in the run's folder.
 
-    For a method with filters (RID, TED) two more keys say what it certifies, see
-    `kdlight.measuring.filters.Filtered.certificates`. A stage whose features are not finite is left out with a warning.
+    For a method with filters (RID, TED) further keys say what it certifies and what its assumption leaves out, see
+    `kdlight.measuring.filters` and `kdlight.measuring.assumption`. A stage whose features are not finite is left out
+    with a warning.
 
     Args:
-        every_n_epochs: Measure after every n-th epoch; after the last one always.
+        times: Measure so many times a run, evenly spread; the last time after the last epoch.
+        every_n_epochs: Instead: measure after every n-th epoch, and after the last one.
         stages: Among "stage1", "stage2", … (the student's, paired with the teacher's from the deepest backwards),
-            "embedding" and "logits"; null: all stages and the logits.
+            "embedding", "logits", "deepest" and "all"; null: the deepest stage and the logits.
         filtered: Measure what the method's filters make of the stages instead, f_t(T) and f_s(S), as
             ``pid/filtered_<stage>/…``. The teacher's filters learn too, so its symbols are made anew each time.
         target: Name of a further target of the data, such as CIFAR-100's "coarse", instead of the label; logged as
             ``pid/<target>_<stage>/…``. A run may have a monitor for each.
         symbols: How features become symbols: "kmeans", "quantile", "probe", or, of logits alone, "predictions".
-        clusters: Symbols of each side, of kmeans and quantile. Let clusters^2 * classes stay below the number of
-            samples.
+        clusters: Symbols of each side, of kmeans and quantile; "auto": as many as the counted images bear, at most
+            twice the classes. The information of k symbols is at most log2 k, which is logged beside it.
+        repeats: Symbolisations that each value is the mean of, each fitted on training images of its own.
         components: Principal components before clustering; at most as many as the features have.
-        samples: Probe images of the measured split, at least 4; null: the whole split.
+        samples: Probe images of the measured split, at least 8; null: the whole split.
         fit_samples: Training images on which clusters are fitted; their features are in memory meanwhile.
+        details: Log plug-in values, other redundancies and each class's part of the atoms, too.
         seed: Of the clustering and the resampling.
-        tolerance: Of the decomposition, in bits.
-        teacher: For a method that has none (the baseline): the teacher it is compared with.
-        teacher_weights: Path of that teacher's weights.
-        untrained_teacher: Compare with that teacher as it was initialised.
+        tolerance: Of each decomposition, in bits.
 
     Raises:
         UserError: If a number is too small, or predictions are asked of something else than logits.
@@ -77,79 +85,77 @@ class PIDMonitor(Recorded, Ranged, Callback):
     def __init__(
         self,
         *,
-        every_n_epochs: PositiveInt = 1,
+        times: PositiveInt = 10,
+        every_n_epochs: PositiveInt | None = None,
         stages: Sequence[str] | None = None,
         filtered: bool = False,
         target: str | None = None,
         symbols: Method = "kmeans",
-        clusters: PositiveInt = 4,
+        clusters: PositiveInt | Literal["auto"] = "auto",
+        repeats: PositiveInt = 5,
         components: PositiveInt = 10,
         samples: Probes | None = None,
         fit_samples: Probes = 2_000,
+        details: bool = False,
         seed: Seed = 0,
-        tolerance: PositiveFloat = 1e-6,
-        teacher: Classifier | None = None,
-        teacher_weights: str | None = None,
-        untrained_teacher: bool = False,
+        tolerance: PositiveFloat = 1e-5,
     ) -> None:
         if symbols == "predictions" and (filtered or stages is None or list(stages) != ["logits"]):
             raise UserError(f"PIDMonitor: predictions are symbols of logits: expected stages [logits], got {stages}")
-        self.every_n_epochs = every_n_epochs
-        self.stages = stages
-        self.filtered = filtered
-        self.target = target
-        self.symboliser = Symboliser(symbols, clusters, components, seed)
+        self.times, self.every_n_epochs = times, every_n_epochs
+        self.stages, self.filtered, self.target = stages, filtered, target
+        self.symboliser = Symboliser(symbols, None if clusters == "auto" else clusters, components, seed, repeats)
         self.samples, self.fit_samples = samples, fit_samples
-        self.tolerance = tolerance
-        self.teacher = None if teacher is None else freeze_teacher(teacher, teacher_weights, untrained_teacher)
-        self.test: Report = {}
-        self._validation: Comparison | None = None
+        self.details, self.tolerance = details, tolerance
+        self.test: Report | None = None
+        self._split: SplitName = "val"
+        self._during: _Measurement | None = None
         self._left_out: set[str] = set()
 
+    @property
+    def _key(self) -> str:
+        return "pid" if self._split == "val" else "pid_train"
+
+    @property
+    def _prefix(self) -> str:
+        """What sets the stages' names apart from those of a monitor of the label."""
+        return ("filtered_" if self.filtered else "") + (f"{self.target}_" if self.target else "")
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the probe images from the validation split and the teacher's symbols of them.
+        """Take the probe images and the teacher's symbols of them.
 
         Raises:
-            UserError: If neither the method nor this callback has a teacher, the data offer no probe images, stages
-                are asked for that there are not, or the teacher's features are not finite.
+            UserError: If the method has no teacher, the data offer no probe images, stages are asked for that there are
+                not, or the teacher's features are not finite.
         """
         data: Any = getattr(trainer, "datamodule", None)
         if not isinstance(data, ImageDataModule):
             raise UserError(f"PIDMonitor takes its probe images from a kdlight data module, got {type(data).__name__}")
-        self.teacher = getattr(pl_module, "teacher", None) or self.teacher
-        if self.teacher is None:
+        if getattr(pl_module, "teacher", None) is None:
             raise UserError(
-                f"PIDMonitor measures against a teacher and {type(pl_module).__name__} has none: give the callback "
-                "teacher and teacher_weights"
+                f"PIDMonitor measures against a teacher and {type(pl_module).__name__} has none: give the method a "
+                "teacher and teacher_weights (Supervised compares with one without learning from it)"
             )
         if self.filtered and not isinstance(pl_module, FilteredDistiller):
             raise UserError(
                 f"PIDMonitor: filtered needs a method with filters and heads, such as RID, and "
                 f"{type(pl_module).__name__} has none; leave filtered out"
             )
-        self._validation = None
-        if trainer.is_global_zero and data.val_size > 0:
-            self._validation = self._comparison(trainer, "val", pl_module)
-            classes = self._validation.classes
-            sides = self.symboliser.clusters if self.symboliser.method in CLUSTERED else classes
-            cells = sides**2 * classes
-            if self._validation.samples < 5 * cells:
-                rank_zero_info(
-                    f"PIDMonitor: {self._validation.samples} samples for {sides} x {sides} x {classes} = "
-                    f"{cells} cells are fewer than 5 a cell: expect bias, in the synergy above all, which the "
-                    "correction leaves in part; fewer clusters or more samples help"
-                )
+        self._split = "val" if data.val_size > 0 else "train"
+        self._during, self.test = None, None
+        if trainer.is_global_zero:
+            self._during = self._measurement(trainer, pl_module, self._split)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure on the validation split and log."""
-        epoch = trainer.current_epoch + 1
-        due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs or trainer.should_stop
-        if due and self._validation is not None:
-            started = time.perf_counter()
-            for stage, report in self._measured(self._validation, trainer, pl_module).items():
-                for name, value in report.items():
-                    pl_module.log(f"pid/{stage}/{name}", value, rank_zero_only=True)
-            pl_module.log(f"pid/{self._validation.prefix}seconds", time.perf_counter() - started, rank_zero_only=True)
+        """Measure on the validation split, or a part of the training images, and log."""
+        if self._during is None or not self._is_due(trainer):
+            return
+        started = time.perf_counter()
+        report = self._measured(self._during, trainer, pl_module)
+        values = self._flat(report, f"{self._key}/")
+        values[f"{self._key}/{self._prefix}seconds"] = time.perf_counter() - started
+        for name, value in values.items():
+            pl_module.log(name, value, rank_zero_only=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the last weights on the test set, once, before they leave the device."""
@@ -158,39 +164,112 @@ class PIDMonitor(Recorded, Ranged, Callback):
         started = time.perf_counter()
         data: Any = getattr(trainer, "datamodule", None)
         data.setup("test")
-        self.test = self._measured(self._comparison(trainer, "test", pl_module), trainer, pl_module)
-        flat = {
-            f"pid_test/{stage}/{name}": value for stage, report in self.test.items() for name, value in report.items()
-        }
-        flat |= {"pid_test/seconds": time.perf_counter() - started, "epoch": trainer.current_epoch}
+        measurement = self._measurement(trainer, pl_module, "test")
+        self.test = self._measured(measurement, trainer, pl_module)
+        values = self._flat(self.test, "pid_test/")
+        values |= {f"pid_test/{self._prefix}seconds": time.perf_counter() - started, "epoch": trainer.current_epoch}
         for logger in trainer.loggers:
-            logger.log_metrics(flat, step=trainer.global_step)
+            logger.log_metrics(values, step=trainer.global_step)
 
-    def _comparison(self, trainer: Trainer, split: Split, learner: LightningModule) -> Comparison:
-        assert self.teacher is not None
-        assert isinstance(learner, Learner)
-        self.teacher.convert(lambda tensor: tensor.to(learner.device))
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure on the test set if the run was stopped between its last epoch and that, and nothing was trained."""
+        if self.test is None:
+            self.on_train_end(trainer, pl_module)
+
+    def result(self) -> Mapping[str, Any]:
+        """What was measured on the test set, for ``result.json``: numbers by stage, and how they were measured."""
+        if self.test is None:
+            return {}
+        found = self.test.stages.items()
+        stages = {self._prefix + name: report.to_dict(details=self.details) for name, report in found}
+        bounds = {self._prefix + name: value for name, value in self.test.bounds.items()}
+        return {"pid_test": stages, "pid_bounds": bounds, "pid_settings": {self._prefix or "label": self.settings()}}
+
+    def settings(self) -> dict[str, Any]:
+        """How it is measured, for captions."""
+        symboliser = self.symboliser
+        clusters = "auto" if symboliser.clusters is None else symboliser.clusters
+        of_stage = {} if self._during is None else self._during.clusters
+        images = {} if self._during is None else {"split": self._split, "samples": self._during.probe.samples}
+        return {"symbols": symboliser.method, "clusters": of_stage or clusters, "repeats": symboliser.repeats, **images}
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
+        if epoch == epochs or trainer.should_stop:
+            return True
+        if self.every_n_epochs is not None or epochs < 1:
+            return epoch % (self.every_n_epochs or 1) == 0
+        return epoch * self.times // epochs > (epoch - 1) * self.times // epochs
+
+    def _measurement(self, trainer: Trainer, method: LightningModule, split: SplitName) -> "_Measurement":
+        assert isinstance(method, Learner)
         data: Any = getattr(trainer, "datamodule", None)
-        return Comparison(
-            learner,
-            self.teacher,
-            Probe.take(data, split, self.samples, self.fit_samples, self.target),
-            self.symboliser,
-            stages=self.stages,
-            target=self.target,
-            filtered=self.filtered,
-            tolerance=self.tolerance,
-            keep_in=None if getattr(trainer, "fast_dev_run", False) else Path(trainer.default_root_dir),
-        )
+        samples = TRAINING_SAMPLES if split == "train" and self.samples is None else self.samples
+        probe = Probe.take(data, split, samples, self.fit_samples, self.target)
+        keep_in = None if getattr(trainer, "fast_dev_run", False) else Path(trainer.default_root_dir)
+        return _Measurement(self, method, probe, keep_in)
 
-    def _measured(self, comparison: Comparison, trainer: Trainer, learner: LightningModule) -> Report:
-        assert isinstance(learner, Learner)
-        report = comparison.measure(learner)
-        for stage in [stage for stage in comparison.stages if stage not in report and stage not in self._left_out]:
+    def _measured(self, measurement: "_Measurement", trainer: Trainer, method: LightningModule) -> Report:
+        assert isinstance(method, Learner)
+        report = measurement.measure(method)
+        for stage in [name for name in measurement.stages if name not in {*report.stages, *self._left_out}]:
             self._left_out.add(stage)
             rank_zero_warn(
                 f"PIDMonitor: the student's {stage} is not finite after epoch {trainer.current_epoch}; its atoms are "
                 "left out as long as it is not",
                 category=UserWarning,
             )
+        for stage, found in report.stages.items():
+            if found.capped and f"cap of {stage}" not in self._left_out:
+                self._left_out.add(f"cap of {stage}")
+                rank_zero_info(
+                    f"PIDMonitor: {stage} is close to what its symbols can tell (log2 of {2**found.pid.cap_first:.0f} "
+                    f"symbols of the teacher = {found.pid.cap_first:.2f} bits, H(label) = "
+                    f"{found.pid.target_entropy:.2f}): more clusters or samples, or symbols: probe, would show more"
+                )
         return report
+
+    def _flat(self, report: Report, key: str) -> dict[str, float]:
+        return report.to_dict(key + self._prefix, details=self.details)
+
+
+class _Measurement:
+    """One comparison and, for a method with filters, what these certify about the same stages."""
+
+    def __init__(self, monitor: PIDMonitor, method: Learner, probe: Probe, keep_in: Path | None) -> None:
+        teacher: Any = getattr(method, "teacher", None)
+        assert isinstance(teacher, Frozen)
+        teacher.convert(lambda tensor: tensor.to(method.device))
+        self.probe, self.filters = probe, None
+        self.clusters: dict[str, int] = {}
+        symboliser = monitor.symboliser
+        exact: dict[str, Any] = {"tolerance": monitor.tolerance, "details": monitor.details}
+        self.comparison: Comparison | FilteredComparison
+        if monitor.filtered:
+            assert isinstance(method, FilteredDistiller)
+            self.comparison = FilteredComparison(teacher, probe, symboliser, method, monitor.stages, **exact)
+            self.stages = self.comparison.stages
+            return
+        shape = method.student.image_shape
+        of_student, of_teacher = (len(trial(model, shape).stages) for model in (method.student, teacher.model))
+        places = stage_places(of_student, of_teacher, monitor.stages)
+        self.comparison = Comparison(teacher, probe, symboliser, places, keep_in=keep_in, **exact)
+        self.stages, self.clusters = [place.name for place in places], self.comparison.clusters
+        if isinstance(method, FilteredDistiller) and monitor.target is None:
+            both = [name for name in filtered_stages(method) if name in self.stages]
+            if both:
+                self.filters = FilteredComparison(teacher, probe, symboliser, method, both, **exact)
+
+    def measure(self, method: Learner) -> Report:
+        """Measure the method's student."""
+        if isinstance(self.comparison, FilteredComparison):
+            return self.comparison.measure(method)
+        report = self.comparison.measure(method.student)
+        if self.filters is None:
+            return report
+        certified = self.filters.certify(method)
+        stages = {
+            name: replace(found, further={**found.further, **certified.get(name, {})})
+            for name, found in report.stages.items()
+        }
+        return replace(report, stages=stages)

@@ -29,12 +29,14 @@ class Bracket:
         lower: largest known lower bound, in nats.
         upper: smallest known upper bound, in nats.
         tolerance: the width in nats at which the bracket counts as closed.
+        by_class: each class's part of the lower bound, shape (Y,).
     """
 
-    def __init__(self, first: Array, second: Array, *, lower: float, upper: float, tolerance: float) -> None:
+    def __init__(self, first: Array, second: Array, *, by_class: Array, upper: float, tolerance: float) -> None:
         self.first = first
         self.second = second
-        self.lower = lower
+        self.by_class = by_class
+        self.lower = float(by_class.sum())
         self.upper = upper
         self.tolerance = tolerance
 
@@ -54,18 +56,21 @@ class Bracket:
         Returns:
             The distance between the two bounds of this point alone; infinite if it has none, having overflowed.
         """
-        lower, upper = self._dual(u, v), self._primal(u, v, w)
+        by_class, upper = self._dual(u, v), self._primal(u, v, w)
+        lower = float(by_class.sum())
         if not np.isfinite(upper - lower):
             return np.inf
-        self.lower, self.upper = max(self.lower, lower), min(self.upper, upper)
+        if lower > self.lower:
+            self.lower, self.by_class = lower, by_class
+        self.upper = min(self.upper, upper)
         return upper - lower
 
-    def _dual(self, u: Array, v: Array) -> float:
+    def _dual(self, u: Array, v: Array) -> Array:
         excess = np.log(np.maximum(u @ v.T, TINY))
         for_first = excess.max(axis=1, keepdims=True)
         for_second = (excess - for_first).max(axis=0)[:, None]
-        value = xlogy(self.first, u) - self.first * for_first
-        return float(value.sum() + (xlogy(self.second, v) - self.second * for_second).sum())
+        of_first, of_second = xlogy(self.first, u) - self.first * for_first, xlogy(self.second, v)
+        return np.asarray(of_first.sum(axis=0) + (of_second - self.second * for_second).sum(axis=0))
 
     def _primal(self, u: Array, v: Array, w: Array) -> float:
         u = u * np.minimum(1, self.first / np.maximum(u * (w @ v), TINY))

@@ -1,14 +1,15 @@
 """Partial information decomposition of Bertschinger, Rauh, Olbrich, Jost and Ay (BROJA)."""
 
-__all__ = ["broja"]
+__all__ = ["bracketed", "broja"]
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import xlogy
 
 from kdlight.errors import UserError
 from kdlight.information.bracket import Bracket
 from kdlight.information.decomposition import PID, Informations, decompose_joints
-from kdlight.information.entropies import Array, entropy
+from kdlight.information.entropies import Array, entropy, mutual_information
 from kdlight.information.interior import interior_point
 from kdlight.information.scaling import scale
 
@@ -57,22 +58,36 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
 
 
 def _decompose(joint: Array, tolerance: float) -> PID:
+    informations = Informations.of(joint)
+    bracket = bracketed(joint, tolerance)
+    # The bracket is on -H_Q(Y|T,S) in nats; I_Q(Y;T,S) is larger by H(Y).
+    offset = entropy(joint.sum(axis=(0, 1))) - max(informations.first, informations.second)
+    excess = min(max(bracket.upper / np.log(2) + offset, 0.0), informations.largest_excess)
+    return informations.decompose(excess, gap=max(bracket.upper - bracket.lower, 0.0) / np.log(2) + _ROUNDING)
+
+
+def bracketed(joint: Array, tolerance: float) -> Bracket:
+    """Solve one joint distribution.
+
+    Args:
+        joint: probabilities, axes (first source, second source, target).
+        tolerance: the gap in bits to aim for.
+
+    Returns:
+        The bounds on -H_Q(target | first, second), in nats; ``by_class`` has an entry for each class that occurs.
+    """
     for axis in range(3):
         joint = np.compress(joint.any(axis=tuple({0, 1, 2} - {axis})), joint, axis=axis)
     informations = Informations.of(joint)
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
-    # The bracket is on -H_Q(Y|T,S) in nats; I_Q(Y;T,S) is larger by H(Y).
-    better = max(informations.first, informations.second)
-    offset = entropy(joint.sum(axis=(0, 1))) - better
-    bracket = Bracket(
-        joint.sum(axis=1),
-        joint.sum(axis=0),
-        lower=-offset * np.log(2),
-        upper=(informations.largest_excess - offset) * np.log(2),
-        tolerance=tolerance * np.log(2),
-    )
-    size, positive = bracket.second.size, np.count_nonzero(bracket.second)
+    first, second = joint.sum(axis=1), joint.sum(axis=0)
+    # The better source's posterior is a feasible point of the dual: with it alone both tell what that source tells.
+    better = max((first, second), key=mutual_information)
+    of_better = xlogy(better, better / better.sum(axis=1, keepdims=True)).sum(axis=0)
+    largest = float(of_better.sum()) + informations.largest_excess * np.log(2)
+    bracket = Bracket(first, second, by_class=of_better, upper=largest, tolerance=tolerance * np.log(2))
+    size, positive = second.size, np.count_nonzero(second)
     # Probabilities far below 1e-16 may overflow on the way; the bracket takes no bound from what is not finite.
     with np.errstate(over="ignore", invalid="ignore"):
         if size > _SMALL >= positive:
@@ -82,5 +97,4 @@ def _decompose(joint: Array, tolerance: float) -> PID:
         scale(bracket)
         if _SMALL < positive <= _LARGE and not bracket.closed:
             interior_point(bracket)
-    excess = min(max(bracket.upper / np.log(2) + offset, 0.0), informations.largest_excess)
-    return informations.decompose(excess, gap=max(bracket.upper - bracket.lower, 0.0) / np.log(2) + _ROUNDING)
+    return bracket

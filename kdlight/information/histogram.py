@@ -1,6 +1,6 @@
 """Joint distribution of two sources and a target, counted."""
 
-__all__ = ["joint_histogram"]
+__all__ = ["joint_histogram", "symbols_of"]
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,8 @@ def joint_histogram(
 ) -> npt.NDArray[np.int64]:
     """Counts how often each combination of symbols occurs.
 
-    Counts, not probabilities: their sum is the number of samples, which ``bootstrap`` needs. Counts of several batches
-    of equal ``sizes`` may be added. Divided by their sum they are what ``broja`` takes.
+    Counts, not probabilities: their sum is the number of samples, on which bias and intervals depend. Counts of several
+    batches of equal ``sizes`` may be added. Divided by their sum they are what ``broja`` takes.
 
     Args:
         first: symbols of the first source, integers from 0, shape (samples,).
@@ -42,3 +42,13 @@ def joint_histogram(
             raise UserError(f"{name}: expected symbols from 0 to {size - 1}, got {values.min()} to {values.max()}")
     cells = np.ravel_multi_index(tuple(values.astype(np.int64) for values in symbols), shape)
     return np.asarray(np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape), dtype=np.int64)
+
+
+def symbols_of(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
+    """Samples that have this histogram, which ``estimate_pid`` takes: symbols of each axis, shape (samples,) each.
+
+    Args:
+        counts: from ``joint_histogram``, or a metric that has counted batches.
+    """
+    cells = np.repeat(np.arange(counts.size), counts.ravel())
+    return tuple(np.unravel_index(cells, counts.shape))

@@ -2,153 +2,191 @@
 
 import hashlib
 import json
-import warnings
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
-from kdlight.information.atoms import estimated_atoms
 from kdlight.information.discretizer import Symbols
 from kdlight.information.entropies import entropy
-from kdlight.information.histogram import joint_histogram
-from kdlight.measuring.filters import Filtered
-from kdlight.measuring.places import Place, require_known, stage_places, taken
-from kdlight.measuring.probe import Probe, evaluating, images_for
+from kdlight.information.estimates import estimate_pid
+from kdlight.measuring.details import details_of
+from kdlight.measuring.places import Place, taken
+from kdlight.measuring.probe import Probe, images_for
+from kdlight.measuring.report import Report, StageReport, symbol_free_bounds
 from kdlight.measuring.symbols import Symboliser, kept_symbols
-from kdlight.methods.base.filtered import FilteredDistiller
-from kdlight.methods.base.learner import Learner
-from kdlight.methods.base.stages import trial
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+from kdlight.models.evaluating import evaluating
 from kdlight.models.frozen import Frozen
-
-#: Values by stage and name.
-Report = dict[str, dict[str, float]]
-NAMES = ("teacher", "student", "label")
 
 
 class Comparison:
-    """Measures a student again and again against one teacher, whose symbols are made once.
+    """Measures students against one teacher, whose symbols are made once.
 
     Args:
-        learner: Holds the student and, where there are, filters.
-        teacher: On the learner's device.
+        teacher: On the device where it shall run.
         probe: The images.
-        symboliser: How features become symbols.
-        stages: Names of what is measured; None: all shared stages and, unfiltered, the logits.
-        target: Name of the further target that the probe is about, for the report; None: the label.
-        filtered: Measure f_t(T) and f_s(S); then the teacher's symbols are made anew each time.
-        tolerance: Of the decomposition, in bits.
+        symboliser: How features become symbols. What it decides about the teacher's holds for the students'.
+        places: What is measured.
+        tolerance: Of each decomposition, in bits.
+        details: Add what `kdlight.measuring.details` computes.
         keep_in: Folder that keeps the teacher's symbols; None: they are not kept.
 
     Raises:
-        UserError: If there is no such stage, or the teacher's features are not finite.
+        UserError: If the teacher's features are not finite.
     """
 
     def __init__(
         self,
-        learner: Learner,
         teacher: Frozen,
         probe: Probe,
         symboliser: Symboliser,
+        places: Sequence[Place],
         *,
-        stages: Sequence[str] | None,
-        target: str | None,
-        filtered: bool,
-        tolerance: float,
-        keep_in: Path | None,
+        tolerance: float = 1e-5,
+        details: bool = False,
+        keep_in: Path | None = None,
     ) -> None:
-        self.teacher, self.probe, self.symboliser = teacher, probe, symboliser
-        self.filtered, self.target = filtered, target
-        self.tolerance = tolerance
-        if filtered:
-            assert isinstance(learner, FilteredDistiller)
-            known = Filtered(learner).names
-            wanted = known if stages is None else stages
-            require_known(wanted, known)
-            self._places = [Place(name, name, name) for name in known if name in wanted]
-            self._teacher_symbols: dict[str, Symbols] = {}
-            return
-        shape = learner.student.image_shape
-        of_student, of_teacher = (len(trial(model, shape).stages) for model in (learner.student, teacher.model))
-        self._places = stage_places(of_student, of_teacher, stages)
+        self.teacher, self.probe, self.symboliser, self.places = teacher, probe, symboliser, places
+        self.tolerance, self.details = tolerance, details
         if keep_in is None:
-            self._teacher_symbols = self._of_teacher()
+            kept = self._of_teacher()
         else:
-            identity = [teacher.sha256(), probe.sha256(), symboliser, self._places]
+            identity = [teacher.sha256(), probe.sha256(), str(symboliser), [str(place.teacher) for place in places]]
             digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-            self._teacher_symbols = kept_symbols(keep_in / f"pid_teacher_{digest[:12]}.npz", self._of_teacher)
+            kept = kept_symbols(keep_in / f"pid_teacher_{digest[:12]}.npz", self._of_teacher)
+        self._teacher_loss = float(kept.pop(_LOSS))
+        self._clusters = {name: int(kept.pop(_CLUSTERS + name)) for name in [*kept] if not name.startswith(_CLUSTERS)}
+        self._of_place: Mapping[str, Symbols] = kept
 
     @property
-    def stages(self) -> list[str]:
-        """What is measured, as the report names it."""
-        return [self.prefix + place.name for place in self._places]
+    def clusters(self) -> dict[str, int]:
+        """The number of symbols of each place, by its name."""
+        return {place.name: self._clusters[str(place.teacher)] for place in self.places}
 
-    @property
-    def prefix(self) -> str:
-        """What sets the names of this comparison apart from those of the stages about the label."""
-        return ("filtered_" if self.filtered else "") + (f"{self.target}_" if self.target else "")
+    def measure(self, student: Classifier | Frozen) -> Report:
+        """The decomposition of each place; without places whose features are not finite."""
+        places = {str(place.student): place for place in self.places}
+        sides: dict[str, int] = {}
+        for place in self.places:
+            bearable = self._clusters[str(place.teacher)]
+            sides[str(place.student)] = min(sides.get(str(place.student), bearable), bearable)
+        model = student.model if isinstance(student, Frozen) else student
+        loss = _Loss()
 
-    @property
-    def samples(self) -> int:
-        """How many images are counted."""
-        return len(self.probe.target)
+        def features(batch: Batch) -> dict[str, Tensor]:
+            computed = student.activations(images_for(model, batch))
+            loss.count(computed, batch)
+            return {name: taken(computed, place.student) for name, place in places.items()}
 
-    @property
-    def classes(self) -> int:
-        """How many classes the images are of."""
-        return int(self.probe.target.max()) + 1
-
-    def measure(self, learner: Learner) -> Report:
-        """The atoms of each stage, and what filters and heads certify; without stages that are not finite."""
-        filters = Filtered(learner) if isinstance(learner, FilteredDistiller) else None
-        with evaluating(learner):
-            fitted = self.symboliser.fitted(lambda batch: self._features(learner, batch, filters), self.probe.fitted)
-            symbols = self.symboliser.symbols(
-                lambda batch: self._features(learner, batch, filters, counted=True), self.probe.counted, fitted
-            )
-        target = self.probe.target
-        certified = filters is not None and self.target is None  # the heads counted are those of the label
-        certificates = filters.certificates(entropy(np.bincount(target) / len(target))) if filters and certified else {}
-        symbols = {**symbols, **{f"teacher {name}": values for name, values in self._teacher_symbols.items()}}
-        report: Report = {}
-        for stage, (name, *_) in zip(self.stages, self._places, strict=True):
-            if name in symbols and f"teacher {name}" in symbols:
-                counts = joint_histogram(symbols[f"teacher {name}"], symbols[name], target)
-                with warnings.catch_warnings():
-                    # Of few samples the user hears once, when the run starts, not at every stage and epoch.
-                    warnings.filterwarnings("ignore", message=".*fewer than 5 a cell", category=UserWarning)
-                    atoms = estimated_atoms(counts, names=NAMES, tolerance=self.tolerance, seed=self.symboliser.seed)
-                report[stage] = {**atoms, **certificates.get(name, {})}
-        return report
-
-    def _features(
-        self, learner: Learner, batch: Batch, filters: Filtered | None, *, counted: bool = False
-    ) -> dict[str, Tensor]:
-        """The student's features by name, and filtered also the teacher's."""
-        student = learner.student.activations(images_for(learner.student, batch))
-        maps = {}
-        if filters is not None and (self.filtered or counted):
-            maps = filters.maps(student, self.teacher.activations(images_for(self.teacher.model, batch)))
-        if filters is not None and counted and self.target is None:
-            filters.count(maps, batch.target)
-        if not self.filtered:
-            return {place.name: taken(student, place.student) for place in self._places}
-        chosen = {place.name: maps[place.name] for place in self._places}
-        return {name: pair[0] for name, pair in chosen.items()} | {
-            f"teacher {name}": pair[1] for name, pair in chosen.items()
+        with evaluating(model), precise():
+            fitted = self.symboliser.fit(features, self.probe.fitted, self.probe.samples, sides)
+            loss = _Loss()
+            symbols = self.symboliser.symbols(features, self.probe.counted, fitted)
+        stages = {
+            place.name: self._report(self._of_place[str(place.teacher)], symbols[str(place.student)])
+            for place in self.places
+            if str(place.student) in symbols
         }
+        return Report(stages, self._bounds(loss.mean))
 
-    def _of_teacher(self) -> dict[str, Symbols]:
+    def _bounds(self, student_loss: float) -> dict[str, float]:
+        of_label = label_entropy(self.probe)
+        if not math.isfinite(self._teacher_loss + student_loss):  # other classes than the label's, or not finite
+            return {"label_entropy": of_label}
+        return symbol_free_bounds(of_label, self._teacher_loss, student_loss)
+
+    def _report(self, of_teacher: Symbols, of_student: Symbols) -> StageReport:
+        return stage_report(
+            of_teacher,
+            of_student,
+            self.probe.target,
+            tolerance=self.tolerance,
+            seed=self.symboliser.seed,
+            details=self.details,
+        )
+
+    def _of_teacher(self) -> dict[str, Any]:
+        places = {str(place.teacher): place for place in self.places}
+        loss = _Loss()
+
         def features(batch: Batch) -> dict[str, Tensor]:
             computed = self.teacher.activations(images_for(self.teacher.model, batch))
-            return {place.name: taken(computed, place.teacher) for place in self._places}
+            loss.count(computed, batch)
+            return {name: taken(computed, place.teacher) for name, place in places.items()}
 
-        symbols = self.symboliser.symbols(
-            features, self.probe.counted, self.symboliser.fitted(features, self.probe.fitted)
-        )
-        if broken := [place.name for place in self._places if place.name not in symbols]:
+        with precise():
+            fitted = self.symboliser.fit(features, self.probe.fitted, self.probe.samples)
+            loss = _Loss()
+            symbols = self.symboliser.symbols(features, self.probe.counted, fitted)
+        if broken := [place.name for name, place in places.items() if name not in symbols]:
             raise UserError(f"PID: the teacher's {', '.join(broken)} is not finite; check the teacher's weights")
-        return symbols
+        clusters = {_CLUSTERS + name: np.array(parts[0].clusters) for name, parts in fitted.items()}
+        return {**symbols, **clusters, _LOSS: np.array(loss.mean)}
+
+
+#: Keys of a file of symbols.
+_CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
+
+
+def stage_report(
+    of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float, seed: int, details: bool
+) -> StageReport:
+    """The report of one stage.
+
+    Args:
+        of_teacher: Its symbols, (symbolisations, samples).
+        of_student: Likewise.
+        target: Classes, (samples,).
+        tolerance: Of each decomposition, in bits.
+        seed: Of the resampling.
+        details: Add what `kdlight.measuring.details` computes.
+    """
+    pid = estimate_pid(of_teacher, of_student, target, tolerance=tolerance, seed=seed)
+    return StageReport(pid, details_of(of_teacher, of_student, target, tolerance=tolerance) if details else {})
+
+
+def label_entropy(probe: Probe) -> float:
+    """H(Y) of the counted images, in bits."""
+    return entropy(np.bincount(probe.target) / probe.samples)
+
+
+class _Loss:
+    """Sums up the cross-entropy of a network's logits."""
+
+    def __init__(self) -> None:
+        self._sum, self._samples = 0.0, 0
+
+    def count(self, computed: Activations, batch: Batch) -> None:
+        """Add a batch; logits of fewer classes than the label's have no cross-entropy."""
+        logits = computed.logits.float()
+        fits = int(batch.target.max()) < logits.shape[1] and int(batch.target.min()) >= 0
+        loss = F.cross_entropy(logits, batch.target.to(logits.device), reduction="sum") if fits else math.nan
+        self._sum += float(loss)
+        self._samples += len(batch.target)
+
+    @property
+    def mean(self) -> float:
+        """In bits a sample; NaN where there is none."""
+        return self._sum / self._samples / math.log(2) if self._samples else math.nan
+
+
+@contextmanager
+def precise() -> Iterator[None]:
+    """Float32 as it is: TensorFloat-32 would move features by 1e-3, and symbols with them."""
+    matmul = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)

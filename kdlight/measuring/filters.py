@@ -2,65 +2,173 @@
 
 Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID bounds the redundant information from below by the
 intersection information of Griffith and Ho, max I(Y;Q) over Q that both sources determine, with Q = f_t(T) and the
-constraint relaxed to a distance between f_t(T) and f_s(S).
+constraint I(Y; Q | f_s(S)) = 0 relaxed to a distance between f_t(T) and f_s(S).
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from kdlight.data.base.batch import Batch
+from kdlight.measuring.assumption import Residual, probe_assumption, symbol_assumption
+from kdlight.measuring.comparison import label_entropy, precise, stage_report
+from kdlight.measuring.places import require_known
+from kdlight.measuring.probe import Probe, images_for
+from kdlight.measuring.report import Report
+from kdlight.measuring.symbols import Features, Symboliser
 from kdlight.methods.base.filtered import FilteredDistiller
-from kdlight.models.activations import Activations
+from kdlight.methods.base.learner import Learner
+from kdlight.models.evaluating import evaluating
+from kdlight.models.frozen import Frozen
 
 
-class Filtered:
-    """Runs the filters, and sums up what they certify about the images that they are run on.
+def filtered_stages(method: FilteredDistiller) -> list[str]:
+    """The names of the stages that have filters."""
+    return [f"stage{pair.student + 1}" for pair in method.pairs]
+
+
+class FilteredComparison:
+    """Measures f_t(T) and f_s(S) of a method with filters. Both learn, so both have new symbols each time.
 
     Args:
+        teacher: On the device where it shall run.
+        probe: The images.
+        symboliser: How features become symbols.
         method: Has the filters.
+        stages: Which of its stages are measured; None: all.
+        tolerance: Of each decomposition, in bits.
+        details: Add what `kdlight.measuring.details` computes.
+
+    Raises:
+        UserError: If the method has no such stage.
     """
 
-    def __init__(self, method: FilteredDistiller) -> None:
-        self.method = method
-        self.names = [f"stage{pair.student + 1}" for pair in method.pairs]
-        self._samples = 0
-        self._sums: dict[str, list[Tensor]] = {}
+    def __init__(
+        self,
+        teacher: Frozen,
+        probe: Probe,
+        symboliser: Symboliser,
+        method: FilteredDistiller,
+        stages: Sequence[str] | None = None,
+        *,
+        tolerance: float = 1e-5,
+        details: bool = False,
+    ) -> None:
+        known = filtered_stages(method)
+        require_known(stages or (), known)
+        self.stages = [name for name in known if stages is None or name in stages]
+        self.teacher, self.probe, self.symboliser = teacher, probe, symboliser
+        self.tolerance, self.details = tolerance, details
 
-    def maps(self, student: Activations, teacher: Activations) -> dict[str, tuple[Tensor, Tensor]]:
-        """f_s(S) and f_t(T) by stage, (batch, channels, height, width) each."""
-        filtered = {}
-        for place, name in enumerate(self.names):
-            of_student = self.method.filter_student(place, student, teacher)
-            filtered[name] = (of_student, self.method.filter_teacher(place, student, teacher))
-        return filtered
+    def measure(self, method: Learner) -> Report:
+        """The decomposition of f_t(T) and f_s(S), a stage; without stages whose features are not finite."""
+        assert isinstance(method, FilteredDistiller)
 
-    def count(self, maps: dict[str, tuple[Tensor, Tensor]], target: Tensor) -> None:
-        """Add a batch to the sums."""
-        self._samples += len(target)
-        for head, (name, (of_student, of_teacher)) in zip(self.method.teacher_heads, maps.items(), strict=True):
-            first, second = of_teacher.float(), of_student.float()
-            loss = F.cross_entropy(head(of_teacher).float(), target.to(first.device), reduction="sum")
-            batch = (loss, (first - second).square().sum(), first.square().sum(), first.sum(dim=0))
-            sums = self._sums.setdefault(name, [torch.zeros((), dtype=torch.float64)] * len(batch))
-            self._sums[name] = [old + new.cpu().double() for old, new in zip(sums, batch, strict=True)]
+        def features(batch: Batch) -> dict[str, Tensor]:
+            maps = self._maps(method, batch)
+            of_teacher = {f"teacher {name}": maps[name][0] for name in self.stages}
+            return of_teacher | {name: maps[name][1] for name in self.stages}
 
-    def certificates(self, label_entropy: float) -> dict[str, dict[str, float]]:
-        """By stage what the counted images say.
+        with evaluating(method), precise():
+            fitted = self.symboliser.fit(features, self.probe.fitted, self.probe.samples)
+            symbols = self.symboliser.symbols(features, self.probe.counted, fitted)
+        target = self.probe.target
+        options: dict[str, Any] = {"tolerance": self.tolerance, "seed": self.symboliser.seed, "details": self.details}
+        stages = {
+            name: stage_report(symbols[f"teacher {name}"], symbols[name], target, **options)
+            for name in self.stages
+            if name in symbols and f"teacher {name}" in symbols
+        }
+        return Report(stages, {"label_entropy": label_entropy(self.probe)})
+
+    def certify(self, method: Learner) -> dict[str, dict[str, float]]:
+        """What filters and heads say of each stage; what is not finite is left out.
 
         ``certified_information``: H(Y) - CE(g_t(f_t(T))) in bits, at most I(Y; f_t(T)) (Barber and Agakov, 2003).
         ``constraint_slack``: E||f_t(T) - f_s(S)||^2 as a fraction of the variance of f_t(T), summed over its elements:
-        0 where the constraint is met, 1 where f_s(S) is no better than f_t(T)'s mean. The information is redundant
-        as far as the slack is near 0. What is not finite is left out.
-
-        Args:
-            label_entropy: H(Y) of the counted images, in bits.
+        0 where the constraint is met, 1 where f_s(S) is no better than f_t(T)'s mean. The information is redundant as
+        far as the slack is near 0 and the assumption holds, see `kdlight.measuring.assumption` for its keys.
         """
-        found = {}
-        for name, (loss, distance, square, total) in self._sums.items():
-            variance = square - total.square().sum() / self._samples
-            certified = label_entropy - float(loss) / self._samples / math.log(2)
-            certificate = {"certified_information": certified, "constraint_slack": float(distance / variance)}
-            found[name] = {key: value for key, value in certificate.items() if math.isfinite(value)}
+        assert isinstance(method, FilteredDistiller)
+        sums = {name: _Sums() for name in self.stages}
+        heads = dict(zip(filtered_stages(method), method.teacher_heads, strict=True))
+
+        def residuals(batch: Batch) -> dict[str, Tensor]:
+            maps = self._maps(method, batch)
+            rest = {f"rest {name}": maps[name][0] - maps[name][1] for name in self.stages}
+            return rest | {name: maps[name][1] for name in self.stages}
+
+        def counted(batch: Batch) -> dict[str, Tensor]:
+            features = residuals(batch)
+            for name in self.stages:
+                of_student = features[name]
+                sums[name].count(heads[name], of_student + features[f"rest {name}"], of_student, batch.target)
+            return features
+
+        with evaluating(method), precise():
+            fitted = self.symboliser.fit(residuals, self.probe.fitted, self.probe.samples)
+            symbols = self.symboliser.symbols(counted, self.probe.counted, fitted)
+            pooled = [_pooled(residuals, batches) for batches in (self.probe.fitted, self.probe.counted)]
+        found = {name: sums[name].certificates(label_entropy(self.probe)) for name in self.stages}
+        targets = torch.cat([batch.target for batch in self.probe.fitted]).numpy(), self.probe.target
+        for name in self.stages:
+            if name in symbols and f"rest {name}" in symbols:
+                rest, kept = symbols[f"rest {name}"], symbols[name]
+                found[name] |= symbol_assumption(rest, kept, targets[1], self.symboliser.seed)
+                sides = (
+                    Residual(rows[f"rest {name}"], rows[name], target)
+                    for rows, target in zip(pooled, targets, strict=True)
+                )
+                found[name] |= probe_assumption(*sides)
         return found
+
+    def _maps(self, method: FilteredDistiller, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+        """f_t(T) and f_s(S) by stage, (batch, channels, height, width) each."""
+        assert isinstance(method, Learner)
+        student = method.student.activations(images_for(method.student, batch))
+        teacher = self.teacher.activations(images_for(self.teacher.model, batch))
+        maps = {}
+        for place, name in enumerate(filtered_stages(method)):
+            if name in self.stages:
+                of_teacher = method.filter_teacher(place, student, teacher)
+                maps[name] = (of_teacher.float(), method.filter_student(place, student, teacher).float())
+        return maps
+
+
+class _Sums:
+    """Sums over the counted images of one stage."""
+
+    def __init__(self) -> None:
+        self._samples = 0
+        self._sums: list[Tensor] = [torch.zeros((), dtype=torch.float64)] * 4
+
+    def count(self, head: nn.Module, of_teacher: Tensor, of_student: Tensor, target: Tensor) -> None:
+        """Add a batch."""
+        self._samples += len(target)
+        weight = next(head.parameters())
+        logits = head(of_teacher.to(weight.dtype)).float()
+        loss = F.cross_entropy(logits, target.to(of_teacher.device), reduction="sum")
+        batch = (loss, (of_teacher - of_student).square().sum(), of_teacher.square().sum(), of_teacher.sum(dim=0))
+        self._sums = [old + new.cpu().double() for old, new in zip(self._sums, batch, strict=True)]
+
+    def certificates(self, of_label: float) -> dict[str, float]:
+        """The certified information and the slack, see `FilteredComparison.certify`."""
+        loss, distance, square, total = self._sums
+        variance = square - total.square().sum() / self._samples
+        found = {
+            "certified_information": of_label - float(loss) / self._samples / math.log(2),
+            "constraint_slack": float(distance / variance),
+        }
+        return {key: value for key, value in found.items() if math.isfinite(value)}
+
+
+def _pooled(features: Features, batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.float32]]:
+    """Means over the places of each map, (samples, channels), by name."""
+    parts = [{name: maps.flatten(2).mean(dim=2) for name, maps in features(batch).items()} for batch in batches]
+    return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}

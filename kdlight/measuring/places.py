@@ -23,7 +23,8 @@ def stage_places(of_student: int, of_teacher: int, names: Sequence[str] | None) 
     Args:
         of_student: Number of the student's stages.
         of_teacher: Number of the teacher's stages; they are paired from the deepest backwards.
-        names: What was asked for; None: all shared stages and the logits.
+        names: What was asked for; "deepest" stands for the deepest stage that both have, "all" for every shared stage
+            and the logits. None: the deepest stage and the logits.
 
     Raises:
         UserError: If a name is not among what both networks have.
@@ -31,7 +32,10 @@ def stage_places(of_student: int, of_teacher: int, names: Sequence[str] | None) 
     shared = range(max(0, of_student - of_teacher), of_student)
     places = [Place(f"stage{place + 1}", place, place - of_student + of_teacher) for place in shared]
     places += [Place(name, name, name) for name in ("embedding", "logits")]
-    wanted = names if names is not None else [place.name for place in places if place.name != "embedding"]
+    shared_stages = [place.name for place in places if isinstance(place.student, int)]
+    named = {"deepest": shared_stages[-1:], "all": [*shared_stages, "logits"]}
+    asked = ["deepest", "logits"] if names is None else names
+    wanted = [name for each in asked for name in named.get(each, [each])]
     require_known(wanted, [place.name for place in places])
     return [place for place in places if place.name in wanted]
 

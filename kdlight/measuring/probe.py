@@ -1,8 +1,6 @@
 """Fixed images that go through the networks."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import torch
@@ -12,6 +10,11 @@ from kdlight.data.base.batch import Batch
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Symbols
+
+SplitName = Literal["train", "val", "test"]
+
+#: Images that go through a network at a time, whatever the data's batch size: rounding depends on it.
+BATCH = 250
 
 
 class Probe(NamedTuple):
@@ -29,7 +32,7 @@ class Probe(NamedTuple):
     def take(
         cls,
         data: ImageDataModule,
-        split: Literal["val", "test"],
+        split: SplitName,
         samples: int | None,
         fit_samples: int,
         target: str | None = None,
@@ -38,22 +41,36 @@ class Probe(NamedTuple):
 
         Args:
             data: The data.
-            split: Which is measured.
+            split: Which is measured. Of the training split other images are counted than the clusters are fitted on.
             samples: How many of its images; None: all.
-            fit_samples: How many training images the clusters are fitted on.
+            fit_samples: How many training images the clusters are fitted on; at most half where the rest is counted.
             target: Name of a further target that takes the place of the label; None: the label.
 
         Raises:
             UserError: If the data have no such target.
         """
-        count = None if samples is None else min(samples, len(data.split(split)))
-        fitted = data.probe_batches("train", min(fit_samples, len(data.split("train"))))
-        return cls(*([_about(target, batch) for batch in part] for part in (fitted, data.probe_batches(split, count))))
+        of_train = len(data.split("train"))
+        fits = min(fit_samples, of_train // 2 if split == "train" else of_train)
+        fitted = _joined(data.probe_batches("train", fits))
+        size = len(data.split(split)) - (fits if split == "train" else 0)
+        count = size if samples is None else min(samples, size)
+        if split == "train":
+            # The first images of one order are fitted on, so what comes after them is counted.
+            both = _joined(data.probe_batches("train", fits + count))
+            counted = _chosen(both, ~torch.isin(both.index, fitted.index))
+        else:
+            counted = _joined(data.probe_batches(split, count))
+        return cls(*(_batches(_about(target, part)) for part in (fitted, counted)))
 
     @property
     def target(self) -> Symbols:
         """The classes of the counted images, (samples,)."""
         return torch.cat([batch.target for batch in self.counted]).numpy()
+
+    @property
+    def samples(self) -> int:
+        """How many images are counted."""
+        return sum(len(batch.target) for batch in self.counted)
 
     def sha256(self) -> str:
         """Identity of the images."""
@@ -72,20 +89,28 @@ def _about(target: str | None, batch: Batch) -> Batch:
     return batch._replace(target=batch.targets[target])
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without a graph; afterwards every submodule is in the mode it was in."""
-    modes = {inner: inner.training for inner in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for inner, training in modes.items():
-            inner.training = training
-
-
 def images_for(model: nn.Module, batch: Batch) -> Tensor:
     """A probe's images where the model is, in its precision."""
     parameter = next(model.parameters())
     return batch.images.to(parameter.device, parameter.dtype)
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    """One batch of all."""
+    names = batches[0].targets
+    return Batch(
+        torch.cat([batch.images for batch in batches]),
+        torch.cat([batch.target for batch in batches]),
+        torch.cat([batch.index for batch in batches]),
+        {name: torch.cat([batch.targets[name] for batch in batches]) for name in names},
+    )
+
+
+def _chosen(batch: Batch, chosen: Tensor | slice) -> Batch:
+    targets = {name: values[chosen] for name, values in batch.targets.items()}
+    return Batch(batch.images[chosen], batch.target[chosen], batch.index[chosen], targets)
+
+
+def _batches(batch: Batch) -> list[Batch]:
+    """Views of at most `BATCH` images each."""
+    return [_chosen(batch, slice(start, start + BATCH)) for start in range(0, len(batch.target), BATCH)]

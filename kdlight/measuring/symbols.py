@@ -2,32 +2,61 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.information.discretizer import Discretizer, Method, Symbols
+from kdlight.information.estimates import LARGEST_BIAS, information_bias
+from kdlight.information.histogram import joint_histogram
+from kdlight.streams import Stream, derive_seed
 
 #: Features by name, (batch, …) each, of a batch.
 Features = Callable[[Batch], Mapping[str, Tensor]]
+Rows = npt.NDArray[np.float32]
+#: Methods that take a number of clusters.
+CLUSTERED = ("kmeans", "quantile")
+#: "auto" takes at most so many clusters: a decomposition of 50 x 50 symbols takes a tenth of a second, and 95 are made.
+MOST_CLUSTERS = 20
+#: Images that a symbolisation is fitted on at least, where there are so many, for each of its symbols.
+PER_CLUSTER = 10
 
 
-class Symboliser(NamedTuple):
-    """How features become symbols."""
+@dataclass(frozen=True)
+class Symboliser:
+    """How features become symbols: several times, each time fitted on images of its own.
 
-    method: Method
-    clusters: int
-    components: int
-    seed: int
+    Args:
+        method: A method of `kdlight.information.Discretizer`.
+        clusters: Symbols of kmeans and quantile. None: as many as the counted images bear, see `bearable_clusters`.
+        components: Principal components before clustering.
+        seed: Of everything random.
+        repeats: Symbolisations; predictions, which nothing is fitted for, have one.
+    """
 
-    def fitted(self, features: Features, batches: list[Batch]) -> dict[str, Discretizer]:
-        """Discretizers by name, without those of features that are not finite.
+    method: Method = "kmeans"
+    clusters: int | None = None
+    components: int = 10
+    seed: int = 0
+    repeats: int = 5
+
+    def fit(
+        self, features: Features, batches: list[Batch], counted: int, clusters: Mapping[str, int] | None = None
+    ) -> dict[str, list[Discretizer]]:
+        """Fit the symbolisations of each name, without those of features that are not finite.
 
         Of all names together the features of these batches are held in memory.
+
+        Args:
+            features: What to fit.
+            batches: The images to fit on.
+            counted: How many images will be counted; with this many "auto" decides.
+            clusters: Numbers that were decided before, by name.
         """
         collected: dict[str, list[Tensor]] = {}
         for batch in batches:
@@ -36,16 +65,18 @@ class Symboliser(NamedTuple):
         target = torch.cat([batch.target for batch in batches]).numpy()
         fitted = {}
         for name in list(collected):
-            rows = torch.cat(collected.pop(name))
-            if rows.isfinite().all():
-                fitted[name] = Discretizer(
-                    self.method, clusters=self.clusters, components=self.components, seed=self.seed
-                ).fit(rows.numpy(), target)
+            rows = torch.cat(collected.pop(name)).numpy()
+            if np.isfinite(rows).all():
+                wanted = (clusters or {}).get(name) or self.clusters
+                if wanted is None and self.method in CLUSTERED:
+                    wanted = self.bearable_clusters(rows, target, counted)
+                fitted[name] = self._fit(rows, target, wanted or 2)
         return fitted
 
-    @staticmethod
-    def symbols(features: Features, batches: list[Batch], fitted: Mapping[str, Discretizer]) -> dict[str, Symbols]:
-        """Symbols (samples,) by name, batch by batch, without those of features that are not finite."""
+    def symbols(
+        self, features: Features, batches: list[Batch], fitted: Mapping[str, list[Discretizer]]
+    ) -> dict[str, Symbols]:
+        """Symbols (repeats, samples) by name, batch by batch, without those of features that are not finite."""
         collected: dict[str, list[Symbols]] = {name: [] for name in fitted}
         for batch in batches:
             for name, values in features(batch).items():
@@ -53,8 +84,44 @@ class Symboliser(NamedTuple):
                 if rows is None or not rows.isfinite().all():
                     collected.pop(name, None)
                 else:
-                    collected[name].append(fitted[name].transform(rows.numpy()))
-        return {name: np.concatenate(parts) for name, parts in collected.items()}
+                    collected[name].append(np.stack([each.transform(rows.numpy()) for each in fitted[name]]))
+        return {name: np.concatenate(parts, axis=1) for name, parts in collected.items()}
+
+    def bearable_clusters(self, rows: Rows, target: Symbols, counted: int) -> int:
+        """The largest number of clusters, of 2, 1, 1/2, 1/4 … times the classes, that as many counted images bear.
+
+        Clusters of half of the rows are counted, with the classes, in the other half. From the cells that are occupied
+        follows the bias of I(class; cluster) among the images that will be counted: it may be `LARGEST_BIAS` bits.
+
+        Args:
+            rows: Features (samples, …).
+            target: Classes, (samples,).
+            counted: How many images will be counted.
+        """
+        order = np.random.default_rng(derive_seed(Stream.BEARABLE_CLUSTERS, self.seed)).permutation(len(rows))
+        fitted, held_out = order[: len(order) // 2], order[len(order) // 2 :]
+        candidate = min(2 * len(np.unique(target)), MOST_CLUSTERS)
+        while candidate > 2:
+            discretizer = Discretizer(self.method, clusters=candidate, components=self.components, seed=self.seed)
+            symbols = discretizer.fit(rows[fitted], target[fitted]).transform(rows[held_out])
+            table = joint_histogram(symbols, np.zeros_like(symbols), target[held_out]).sum(axis=1)
+            if information_bias(table) * len(held_out) / counted <= LARGEST_BIAS:
+                break
+            candidate = max(candidate // 2, 2)
+        return candidate
+
+    def _fit(self, rows: Rows, target: Symbols, clusters: int) -> list[Discretizer]:
+        repeats = 1 if self.method == "predictions" else self.repeats
+        order = np.random.default_rng(derive_seed(Stream.FITTED_PARTS, self.seed)).permutation(len(rows))
+        size = min(len(rows), max(len(rows) // repeats, PER_CLUSTER * clusters))
+        starts = [place * (len(rows) - size) // max(repeats - 1, 1) for place in range(repeats)]
+        parts = [np.sort(order[start : start + size]) for start in starts]
+        return [
+            Discretizer(
+                self.method, clusters=clusters, components=self.components, seed=self.repeats * self.seed + place
+            ).fit(rows[part], target[part])
+            for place, part in enumerate(parts)
+        ]
 
 
 def kept_symbols(file: Path, compute: Callable[[], dict[str, Symbols]]) -> dict[str, Symbols]:

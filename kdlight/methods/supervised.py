@@ -2,15 +2,53 @@
 
 __all__ = ["Supervised"]
 
+from collections.abc import Callable
+from typing import Self
+
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
-from kdlight.methods.base.learner import Learner, cross_entropy
+from kdlight.methods.base.distiller import Teacher, freeze_teacher
+from kdlight.methods.base.learner import Learner, LearnerArguments, cross_entropy
+from kdlight.models.classifier import Classifier
+from kdlight.models.frozen import Frozen
+from kdlight.unpack import Unpack
 
 
 class Supervised(Learner):
-    """Cross-entropy with the labels, no teacher."""
+    """Cross-entropy with the labels.
+
+    Args:
+        student: The network that is trained.
+        teacher: A network that the student is compared with, by `PIDMonitor`; it teaches nothing. Given here as to any
+            distiller, an untrained one is the same as that of a distiller of the same student and seed.
+        teacher_weights: Path of its weights.
+        untrained_teacher: Compare with it as it was initialised.
+        base: Passed on to Learner.
+
+    Raises:
+        UserError: If the teacher has no weights.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Teacher | None = None,
+        *,
+        teacher_weights: str | None = None,
+        untrained_teacher: bool = False,
+        **base: Unpack[LearnerArguments],
+    ) -> None:
+        super().__init__(student, **base)
+        self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
+        self.teacher = None if teacher is None else freeze_teacher(teacher, teacher_weights, untrained_teacher)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy."""
         return {"cross_entropy": cross_entropy(self(batch.images), batch.target)}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        if self.teacher is not None:
+            self.teacher.convert(fn)
+        return self

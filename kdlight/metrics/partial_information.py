@@ -22,7 +22,7 @@ class PartialInformationDecomposition(Metric):
     The state is the joint histogram, so batches and processes are summed exactly; decomposing it (see
     ``kdlight.information.broja``) is left to ``compute``. Symbols are counted on their device without waiting for it;
     features go to the CPU, where their discretizer is. For intervals hand the counts on:
-    ``kdlight.information.bootstrap(metric.counts.cpu().numpy())``.
+    ``kdlight.information.estimate_pid(*symbols_of(metric.counts.cpu().numpy()))``.
 
     Samples whose target is negative are unlabelled and left out.
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kdlight.errors import MissingFileError, UserError
 
-SHOWN = ("test", "pid_test", "seconds")  # what comparisons read of a result
+SHOWN = ("test", "seconds")  # what comparisons read of a result
 CONFIGS, RUNS = "configs", "runs"
 LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # configurations that name no run
 

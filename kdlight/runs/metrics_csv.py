@@ -9,7 +9,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from kdlight.files import replacing
 from kdlight.runs.folder import RunFolder
 
-OF_THE_RESULT = ("test/", "test_last/", "test_selected/", "pid_test/")
+#: A word of a key's first part where the value was measured on the test set: test, test_last, pid_test, …
+OF_THE_RESULT = "test"
 
 
 class MetricsCSV(Logger):
@@ -49,7 +50,7 @@ class MetricsCSV(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add metrics to the row of their epoch."""
-        kept = {key: value for key, value in metrics.items() if not key.startswith(OF_THE_RESULT)}
+        kept = {key: value for key, value in metrics.items() if OF_THE_RESULT not in key.partition("/")[0].split("_")}
         if kept.keys() - {"epoch"}:
             self.rows.setdefault(int(kept.pop("epoch")), {}).update(kept, step=step)
 

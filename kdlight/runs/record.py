@@ -11,12 +11,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 from torch.nn import SyncBatchNorm
 
-from kdlight.callbacks.pid_monitor import PIDMonitor
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.files import remove_drafts, replacing
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner, validates_after
+from kdlight.methods.supervised import Supervised
 from kdlight.processes import gather_object
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
@@ -46,7 +46,6 @@ class RunRecord(Callback):
         self._ended = 0.0
         self._images = 0
         self._resumed: dict[str, Any] | None = None
-        self._trained = False
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the epoch's row, and inside an epoch its sums."""
@@ -109,7 +108,7 @@ class RunRecord(Callback):
             self._write_config()
             if isinstance(data, ImageDataModule):
                 Preparation.of(data).write(self.folder.preparation)
-            if isinstance(pl_module, Distiller) and pl_module.keeps_teacher:
+            if isinstance(pl_module, Distiller | Supervised) and pl_module.keeps_teacher and pl_module.teacher:
                 tensors = pl_module.teacher.model.state_dict()
                 with replacing(self.folder.teacher) as draft:
                     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
@@ -131,7 +130,6 @@ class RunRecord(Callback):
         Raises:
             UserError: If the epoch has another number of steps now.
         """
-        self._trained = True
         resumed, self._resumed = self._resumed, None
         if resumed is None:
             return
@@ -175,13 +173,6 @@ class RunRecord(Callback):
         if self._images:
             pl_module.log("seconds", seconds, sync_dist=True)
             pl_module.log("images_per_second", trainer.world_size * self._images / seconds, sync_dist=True)
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the PID on the test set if the run was killed between its last epoch and that."""
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        for callback in callbacks:
-            if isinstance(callback, PIDMonitor) and not self._trained:
-                callback.on_train_end(trainer, pl_module)
 
 
 def _check_test_images(trainer: Trainer, data: ImageDataModule) -> None:

@@ -15,10 +15,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from kdlight.callbacks.pid_monitor import PIDMonitor
 from kdlight.files import replacing
-from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner
+from kdlight.models.frozen import Frozen
 from kdlight.processes import run_seed
 from kdlight.runs.folder import RunFolder
 
@@ -56,17 +55,16 @@ class Result:
         train_seconds = sum(row.get("seconds", 0.0) for row in epochs.values())
         rates = [row["images_per_second"] for row in epochs.values() if "images_per_second" in row]
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        monitors = [callback.test for callback in callbacks if isinstance(callback, PIDMonitor)]
+        teacher = getattr(model, "teacher", None)
         content = {
             "method": type(model).__name__,
             "student_parameters": sum(parameter.numel() for parameter in model.student.parameters()),
             "epochs": len(epochs),
             "test": self.test,
             "final": epochs[max(epochs)],
-            "pid_test": {stage: atoms for test in monitors for stage, atoms in test.items()},
             **results_of(callbacks),
             "seed": run_seed(),
-            "teacher_sha256": model.teacher.sha256() if isinstance(model, Distiller) else None,
+            "teacher_sha256": teacher.sha256() if isinstance(teacher, Frozen) else None,
             "seconds": time.perf_counter() - self.started,
             "train_seconds": train_seconds,
             "images_per_second": sorted(rates)[len(rates) // 2] if rates else None,

@@ -115,7 +115,7 @@ class Run:
         return self._network("student", self.config["model"]["init_args"]["student"], self.checkpoint, network)
 
     def teacher(self, weights: Path | None = None, *, network: Classifier | None = None) -> Classifier:
-        """Return the teacher of the run's method, or the one that its PID was measured against.
+        """Return the teacher of the run, which its method learned from or was compared with.
 
         Args:
             weights: A file of other weights for that network; None: those that the run used.
@@ -124,10 +124,8 @@ class Run:
         Raises:
             UserError: If the run has no teacher, or the network has to be given.
         """
-        callbacks = self.config["trainer"].get("callbacks") or []
-        parts = [part for part in (self.config["model"], *callbacks) if isinstance(part, dict)]
-        holder = next((given for part in parts if (given := part.get("init_args") or {}).get("teacher")), None)
-        if holder is None:
+        holder = self.config["model"].get("init_args") or {}
+        if not holder.get("teacher"):
             raise UserError(f"{self.folder} was trained without a teacher; name one with --teacher RUN")
         if weights is None and self.files.teacher.is_file():
             weights = self.files.teacher

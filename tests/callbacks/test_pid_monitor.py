@@ -40,31 +40,71 @@ def fit(folder, method, monitor, *, epochs=2, more=(), **options):
 
 
 def quick(**options):
-    return PIDMonitor(**{"clusters": 3, "fit_samples": 100, **options})
+    return PIDMonitor(**{"clusters": 2, "fit_samples": 100, "repeats": 2, "stages": ["all"], **options})
 
 
 def test_what_is_logged(tmp_path):
-    monitor = quick(every_n_epochs=2)
+    monitor = quick(every_n_epochs=2, details=True)
     log = fit(tmp_path, build(KD), monitor, epochs=3)
     measured = log.measured()
     assert [row["epoch"] for row in measured] == [1, 2]  # every second epoch, and the last
     for stage in STAGES:
         assert measured[0][f"pid/{stage}/information_teacher"] == measured[1][f"pid/{stage}/information_teacher"]
         reports = [{key.removeprefix(f"pid/{stage}/"): value for key, value in row.items()} for row in measured]
-        for report in (*reports, monitor.test[stage]):
-            for source in ("teacher", "student"):
-                parts = report["redundant"] + report[f"unique_{source}"]
-                assert parts == pytest.approx(report[f"information_{source}"], abs=1e-6)
-            assert min(report[atom] for atom in ATOMS) >= 0
-            assert report["gap"] <= 1e-6
-            for atom in ATOMS:
-                assert report[f"{atom}_lower"] <= report[f"{atom}_corrected"] <= report[f"{atom}_upper"]
-                assert 0 <= report[f"{atom}_fraction_of_label"] <= 1
+        for report in (*reports, monitor.result()["pid_test"][stage]):
+            for part in ("", "_counted"):
+                for source in ("teacher", "student"):
+                    parts = report[f"redundant{part}"] + report[f"unique_{source}{part}"]
+                    assert parts == pytest.approx(report[f"information_{source}{part}"], abs=1e-6)
+            for atom in ATOMS[:3]:
+                assert report[f"{atom}_lower"] <= report[atom] <= report[f"{atom}_upper"]
+            assert report["cap_teacher"] <= 1 < report["label_entropy"]
+            of_classes = [report[f"redundant_of_class_{place}"] for place in range(10)]
+            assert sum(of_classes) == pytest.approx(report["redundant_counted"], abs=1e-3)
             assert "certified_information" not in report
     assert all(row["pid/seconds"] > 0 for row in measured)
+    assert all(row["pid/redundant_at_least"] <= row["pid/information_teacher_at_least"] for row in measured)
     (tested,) = log.measured("pid_test/")
-    assert tested["pid_test/stage3/redundant"] == monitor.test["stage3"]["redundant"]
+    assert tested["pid_test/stage3/redundant"] == monitor.result()["pid_test"]["stage3"]["redundant"]
     assert tested["pid_test/seconds"] > 0
+    assert monitor.settings()["samples"] == 100
+
+
+def test_few_keys_by_default(tmp_path):
+    log = fit(tmp_path, build(KD), PIDMonitor(fit_samples=100, repeats=2), epochs=1)
+    keys = [key for key in log.measured()[0] if key.startswith("pid/")]
+    assert {key.split("/")[1] for key in keys if key.count("/") == 2} == {"stage3", "logits"}
+    assert len([key for key in keys if key.startswith("pid/stage3/")]) <= 26
+    assert not [key for key in keys if key.endswith("_counted") or "_of_class_" in key]
+
+
+@pytest.mark.parametrize(("times", "epochs", "expected"), [(10, 3, [1, 2, 3]), (2, 5, [3, 5]), (1, 4, [4])])
+def test_so_many_times_a_run(times, epochs, expected):
+    class Trainer:
+        max_epochs, should_stop = epochs, False
+
+    due = []
+    for epoch in range(epochs):
+        Trainer.current_epoch = epoch
+        if PIDMonitor(times=times)._is_due(Trainer):
+            due.append(epoch + 1)
+    assert due == expected
+
+
+def test_without_a_validation_split_other_training_images_are_measured_than_are_fitted(tmp_path):
+    torch.manual_seed(0)
+    log, monitor = Log(), quick(stages=["logits"], samples=80)
+    run = trainer(tmp_path, 1, callbacks=[monitor], logger=log, limit_val_batches=0)
+    run.fit(build(KD), datamodule=digits(val_size=0, seed=0))
+    (row,) = log.measured("pid_train/")
+    assert "pid_train/logits/redundant" in row
+    assert not log.measured("pid/")
+    assert monitor.result()["pid_test"]["logits"]
+    data = digits(val_size=0)
+    data.setup("fit")
+    probe = Probe.take(data, "train", 80, 100)
+    fitted, counted = ({int(place) for batch in part for place in batch.index} for part in probe)
+    assert (len(fitted), len(counted), fitted & counted) == (100, 80, set())
 
 
 def test_a_run_is_the_same_with_and_without(tmp_path):
@@ -84,8 +124,9 @@ def test_a_resumed_run_takes_the_kept_teacher(tmp_path):
     assert len(kept) == 2  # of the validation split and of the test set
     for file in kept:
         with np.load(file) as stored:
-            constant = {name: np.zeros_like(stored[name]) for name in stored.files}
-        assert set(constant) == {"stage3"}
+            kept_values = {name: stored[name] for name in stored.files}
+        assert kept_values["2"].shape[0] == 2  # the third stage, two symbolisations
+        constant = {**kept_values, "2": np.zeros_like(kept_values["2"])}
         np.savez(file, **constant)
     assert fit(tmp_path, build(KD), quick(stages=["stage3"]), epochs=1).measured()[0][
         "pid/stage3/information_teacher"
@@ -103,14 +144,25 @@ class Breaks(Callback):
             next(pl_module.student.layer3.parameters()).fill_(torch.nan)
 
 
+def test_a_student_that_does_not_learn_has_a_flat_curve(tmp_path):
+    method = build(KD, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+    log = fit(tmp_path, method, quick(every_n_epochs=1, stages=["stage1"]), epochs=3)
+    rows = log.measured()
+    # Batch norms move their running statistics in an epoch of training.
+    for row in rows:
+        assert rows[0]["pid/stage1/redundant_lower"] <= row["pid/stage1/redundant"]
+        assert row["pid/stage1/redundant"] <= rows[0]["pid/stage1/redundant_upper"]
+
+
 def test_a_diverged_student_loses_its_atoms_and_not_the_run(tmp_path):
     monitor = quick()
     with pytest.warns(UserWarning, match=r"the student's (stage3|logits) is not finite after epoch 0") as caught:
         log = fit(tmp_path, build(KD), monitor, more=[Breaks()], epochs=1)
     assert len([warning for warning in caught if "PIDMonitor" in str(warning.message)]) == 2  # once each
     (measured,) = log.measured()
-    assert {key.split("/")[1] for key in measured if key.startswith("pid/")} == {"stage1", "stage2", "seconds"}
-    assert set(monitor.test) == {"stage1", "stage2"}
+    stages = {key.split("/")[1] for key in measured if key.startswith("pid/")}
+    assert stages == {"stage1", "stage2", "seconds", "label_entropy"}
+    assert set(monitor.test.stages) == {"stage1", "stage2"}
 
 
 def test_rid_says_what_it_certifies(tmp_path):
@@ -129,17 +181,19 @@ def test_rid_says_what_it_certifies(tmp_path):
             logits = method.teacher_heads[2](method.teacher_filters[2](of_teacher))
             losses.append(torch.nn.functional.cross_entropy(logits, batch.target, reduction="none"))
             target.append(batch.target)
+    further = monitor.test.stages["stage3"].further
     frequencies = torch.cat(target).bincount() / len(torch.cat(target))
     certified = -(frequencies * frequencies.log2()).sum() - torch.cat(losses).mean() / np.log(2)
-    assert monitor.test["stage3"]["certified_information"] == pytest.approx(certified.item(), abs=1e-4)
-    assert monitor.test["stage3"]["constraint_slack"] > 0
-    assert "constraint_slack" not in monitor.test["logits"]
+    assert further["certified_information"] == pytest.approx(certified.item(), abs=1e-4)
+    assert further["constraint_slack"] > 0
+    assert further["assumption_probe_lower"] <= further["assumption_probe"]
+    assert "constraint_slack" not in monitor.test.stages["logits"].further
 
 
 def test_filtered_stages(tmp_path):
     monitor = quick(filtered=True, stages=["stage2"], every_n_epochs=9)
     log = fit(tmp_path, build(RID), monitor, epochs=3)
-    assert set(monitor.test) == {"filtered_stage2"}
+    assert set(monitor.result()["pid_test"]) == {"filtered_stage2"}
     assert "pid/filtered_stage2/redundant" in log.measured()[0]
     assert not list(tmp_path.glob("*.npz"))  # f_t moves
     with pytest.raises(ValueError, match="filtered needs a method with filters and heads, such as RID, and KD has"):
@@ -148,30 +202,36 @@ def test_filtered_stages(tmp_path):
         fit(tmp_path, build(RID), quick(filtered=True, stages=["logits"]), epochs=3)
 
 
-def test_a_baseline_brings_its_teacher(tmp_path):
-    torch.manual_seed(1)
-    teacher = resnet8(10, digits().image_shape)
-    monitor = quick(stages=["embedding"], teacher=teacher, untrained_teacher=True, samples=50)
-    log = fit(tmp_path, build(Supervised), monitor, epochs=1)
-    assert log.measured()[0]["pid/embedding/information_teacher"] > 0
-    with pytest.raises(ValueError, match="Supervised has none: give the callback teacher"):
+def test_a_baseline_is_compared_with_the_teacher_of_the_other_arms(tmp_path):
+    students = []
+    for method in (KD, Supervised):
+        torch.manual_seed(1)
+        students.append(
+            method(resnet8(10, digits().image_shape), resnet8(10, digits().image_shape), untrained_teacher=True)
+        )
+    assert students[0].teacher.sha256() == students[1].teacher.sha256()
+    monitor = quick(stages=["embedding"], samples=50)
+    log = fit(tmp_path, students[1], monitor, epochs=1)
+    assert "pid/embedding/cap_teacher" in log.measured()[0]
+    with pytest.raises(ValueError, match="Supervised has none: give the method a teacher"):
         fit(tmp_path, build(Supervised), quick())
 
 
 def test_predictions_of_the_student_are_its_accuracy(tmp_path):
-    monitor = quick(symbols="predictions", stages=["logits"])
+    monitor = quick(symbols="predictions", stages=["logits"], details=True)
     fit(tmp_path, build(KD), monitor, epochs=1)
-    assert 0 <= monitor.test["logits"]["information_student"] <= np.log2(10)
+    assert 0 <= monitor.test.stages["logits"].pid.information_second.counted <= np.log2(10)
     with pytest.raises(ValueError, match=r"predictions are symbols of logits: expected stages \[logits\], got None"):
         PIDMonitor(symbols="predictions")
 
 
-def test_few_samples_are_said_once_and_not_as_a_warning(tmp_path, caplog):
+def test_a_cap_that_binds_is_said_once(tmp_path, caplog):
+    """Two symbols tell one bit of the digits at most, and a network's own predictions tell more."""
+    torch.manual_seed(0)
     with caplog.at_level("INFO"):
-        fit(tmp_path, build(KD), quick(stages=["logits"]), epochs=2)
-    said = [record.getMessage() for record in caplog.records if "fewer than 5 a cell" in record.getMessage()]
-    assert len(said) == 1
-    assert "100 samples for 3 x 3 x 10 = 90 cells" in said[0]
+        fit(tmp_path, build(KD), quick(stages=["logits"], clusters=2, samples=50), epochs=2)
+    said = [record.getMessage() for record in caplog.records if "what its symbols can tell" in record.getMessage()]
+    assert len(said) <= 1
 
 
 def test_clusters_are_fitted_on_other_images():
@@ -190,12 +250,13 @@ def test_clusters_are_fitted_on_other_images():
 def test_stages_are_paired_from_the_deepest():
     places = stage_places(3, 4, ["stage1", "logits"])
     assert [tuple(place) for place in places] == [("stage1", 0, 1), ("logits", "logits", "logits")]
-    assert [place.name for place in stage_places(4, 3, None)] == ["stage2", "stage3", "stage4", "logits"]
+    assert [place.name for place in stage_places(4, 3, ["all"])] == ["stage2", "stage3", "stage4", "logits"]
+    assert [place.name for place in stage_places(3, 3, None)] == ["stage3", "logits"]
     with pytest.raises(ValueError, match="expected stages among stage1, embedding, logits, got stage2"):
         stage_places(1, 1, ["stage2"])
 
 
-@pytest.mark.parametrize("option", ["every_n_epochs", "samples", "fit_samples"])
+@pytest.mark.parametrize("option", ["times", "every_n_epochs", "samples", "fit_samples", "repeats", "clusters"])
 def test_numbers_that_are_too_small(option):
     with pytest.raises(ValueError, match=f"expected {option} to be greater than or equal to"):
         PIDMonitor(**{option: 0})

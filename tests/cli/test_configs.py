@@ -70,6 +70,14 @@ def test_an_experiment_is_built(file):
     assert len([line for line in text.splitlines() if not line.startswith("#")]) < 20
 
 
+@pytest.mark.parametrize("file", [*WHOLE, *PAIRS], ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_experiment_with_a_teacher_measures_the_pid(file):
+    config = compose([file])
+    callbacks = [callback["class_path"] for callback in config.get("trainer", {}).get("callbacks") or []]
+    has_teacher = "teacher" in config["model"].get("init_args", {})
+    assert has_teacher == ("kdlight.callbacks.PIDMonitor" in callbacks) or "trainer" not in config
+
+
 @pytest.mark.parametrize("file", METHODS, ids=lambda file: file.stem)
 def test_a_method_combines_with_a_pair_in_either_order(file):
     if "Supervised" in file.read_text():

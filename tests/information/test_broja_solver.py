@@ -68,7 +68,9 @@ def test_gap_of_what_is_not_reached() -> None:
     for solver, few, many in ((interior_point, 3, 20), (scale, 1, 20_000)):
         widths = []
         for steps in (few, many):
-            bracket = Bracket(joint.sum(1), joint.sum(0), lower=-9.0, upper=9.0, tolerance=1e-7)
+            bracket = Bracket(
+                joint.sum(1), joint.sum(0), by_class=np.full(joint.shape[2], -0.9), upper=9.0, tolerance=1e-7
+            )
             solver(bracket, steps=steps)
             assert bracket.lower - 1e-9 <= optimum <= bracket.upper + 1e-9
             widths.append(bracket.upper - bracket.lower)
@@ -77,9 +79,9 @@ def test_gap_of_what_is_not_reached() -> None:
 
 def test_solvers_agree() -> None:
     joint = random_joint("lcg_kd", 40, 12, 12, 3)
-    brackets = []
+    brackets, low = [], np.full(joint.shape[2], -9 / joint.shape[2])
     for solver in (interior_point, scale):
-        bracket = Bracket(joint.sum(axis=1), joint.sum(axis=0), lower=-9.0, upper=9.0, tolerance=1e-6)
+        bracket = Bracket(joint.sum(axis=1), joint.sum(axis=0), by_class=low, upper=9.0, tolerance=1e-6)
         solver(bracket)
         assert bracket.closed
         brackets.append(bracket)

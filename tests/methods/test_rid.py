@@ -62,8 +62,10 @@ def test_a_run_measures_each_target(tmp_path):
     before = [parameter.clone() for parameter in model.further_heads.parameters()]
     trainer(tmp_path, 3, callbacks=[label, parity]).fit(model, datamodule=data)
     assert all(not torch.equal(old, new) for old, new in zip(before, model.further_heads.parameters(), strict=True))
-    assert label.test["stage3"]["information_teacher"] > parity.test["parity_stage3"]["information_teacher"]
-    assert parity.test["parity_stage3"]["information_teacher"] <= 1  # a bit has no more
+    of_label, of_parity = label.test.stages["stage3"].pid, parity.test.stages["stage3"].pid
+    assert of_label.information_first.counted > of_parity.information_first.counted
+    assert of_parity.information_first.counted <= 1  # a bit has no more
+    assert set(parity.result()["pid_test"]) == {"parity_stage3"}
     with pytest.raises(ValueError, match="got 'colour'"):
         trainer(tmp_path, 3, callbacks=[PIDMonitor(target="colour")]).fit(
             build(RID, warmup_epochs=1, cycle_epochs=2, filter_ratio=0.5), datamodule=data

@@ -49,10 +49,10 @@ def test_how_a_run_is_logged_does_not_name_it():
 RESULT = {"test": {"last": {"accuracy": 0.5}}, "pid_test": {}, "seconds": 1.0}
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "3", "[" * 100_000, '{"test": {}, "seconds": 1}', "\\xff"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "3", "[" * 100_000, '{"test": {}}', "\\xff"])
 def test_a_result_that_no_run_wrote_is_refused(content, tmp_path):
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(UserError, match=r"result.json: expected a run's result, got a file without .*pid_test"):
+    with pytest.raises(UserError, match=r"result.json: expected a run's result, got a file without .*seconds"):
         RunFolder(tmp_path).read_result()
 
 

@@ -13,6 +13,8 @@ from rich.table import Table
 
 from kdlight.errors import UserError
 from kdlight.files import given_path
+from kdlight.information.estimates import Estimate
+from kdlight.measuring.report import StageReport
 from kdlight.runs.folder import RunFolder
 
 
@@ -40,8 +42,8 @@ def compare(runs: Sequence[RunFolder], stage: str | None = None, picture: Path |
     """
     results = [run.read_result() for run in runs]
     stage = stage or deepest_stage(results)
-    if stage is not None and not any(stage in result["pid_test"] for result in results):
-        measured = sorted({name for result in results for name in result["pid_test"]})
+    if stage is not None and not any(stage in measured_stages(result) for result in results):
+        measured = sorted({name for result in results for name in measured_stages(result)})
         raise UserError(f"no run measured the PID of '{stage}'; expected one of {', '.join(measured) or 'none'}")
     Console().print(table(runs, results, stage))
     if picture is not None:
@@ -53,19 +55,25 @@ def compare(runs: Sequence[RunFolder], stage: str | None = None, picture: Path |
         print(f"saved {picture}")
 
 
+def measured_stages(result: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The PID on the test set by stage."""
+    stages: dict[str, dict[str, float]] = result.get("pid_test", {})
+    return stages
+
+
 def deepest_stage(results: Sequence[dict[str, Any]]) -> str | None:
     """The last stage that a run measured, which the RID paper reports; None where none measured any."""
-    stages = [name for result in results for name in result["pid_test"] if name.startswith("stage")]
+    stages = [name for result in results for name in measured_stages(result) if name.startswith("stage")]
     return max(stages, key=lambda name: int(name.removeprefix("stage")), default=None)
 
 
 COLUMNS = {
     "redundant": "red",
-    "unique_teacher": "uni T",
-    "unique_student": "uni S",
+    "unique_first": "uni T",
+    "unique_second": "uni S",
     "synergistic": "syn",
-    "information_teacher": "I(Y;T)",
-    "information_student": "I(Y;S)",
+    "information_first": "I(Y;T)",
+    "information_second": "I(Y;S)",
 }
 
 
@@ -75,19 +83,32 @@ def table(runs: Sequence[RunFolder], results: Sequence[dict[str, Any]], stage: s
     "last" is the accuracy of the last epoch, "selected" that of the epoch with the best validation accuracy.
     """
     shown = COLUMNS if stage else {}
+    measured = [
+        StageReport.from_dict(of_stages[stage]).pid if stage in (of_stages := measured_stages(result)) else None
+        for result in results
+    ]
     title = "Test accuracy in % of the last and of the selected epoch"
     if stage:
-        title += f";\nPID of {stage} on the test set, in bits: redundant, unique to each, synergistic"
+        title += f";\nPID of {stage} on the test set, in bits, corrected for bias: redundant, unique, synergistic,"
+        title += "\n± half of the interval that a repetition keeps (n. e.: not estimable)"
+        entropies = sorted({f"{pid.target_entropy:.2f}" for pid in measured if pid is not None})
+        caps = sorted({f"{min(pid.cap_first, pid.cap_second):.2f}" for pid in measured if pid is not None})
+        title += f"; H(Y) = {', '.join(entropies)}, capped by the symbols at {', '.join(caps)}"
     rows = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
     rows.add_column("run", overflow="fold", min_width=8)
     for heading in ("last", "selected", *shown.values(), "s"):
         rows.add_column(heading, justify="right", no_wrap=True)
-    for run, result in zip(runs, results, strict=True):
+    for run, result, pid in zip(runs, results, measured, strict=True):
         accuracies = [_percent(result["test"].get(name)) for name in ("last", "best")]
-        atoms = result["pid_test"].get(stage, {})
-        bits = [f"{atoms[name]:.2f}" if name in atoms else "–" for name in shown]
+        bits = ["–" if pid is None else _bits(getattr(pid, name)) for name in shown]
         rows.add_row(escape(_label(run, runs)), *accuracies, *bits, f"{result['seconds']:.0f}")
     return rows
+
+
+def _bits(estimate: Estimate) -> str:
+    if not estimate.estimable:
+        return "n. e."
+    return f"{estimate.value:.2f}±{estimate.upper - estimate.value:.2f}"
 
 
 def _label(run: RunFolder, runs: Sequence[RunFolder]) -> str:

@@ -1,79 +1,119 @@
 """The picture of what was transferred: the PID atoms over the epochs, one panel a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")  # no screen is needed, and none may be there
-
-import matplotlib.pyplot as plt
+import yaml
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from kdlight.errors import UserError
+from kdlight.information.estimates import EstimatedPID
+from kdlight.measuring.report import StageReport
 from kdlight.runs.folder import RunFolder
+from kdlight.workbench.palette import ATOMS, LIMIT, MARKERS, REFERENCE
+from kdlight.workbench.pictures import frame, require_format, save_picture
 
-# Stacked from the bottom: what the teacher knows is the first two, what the student knows the first and the third.
-LAYERS = {
-    "redundant": ("redundant: transferred", "#1b7f79"),
-    "unique_teacher": ("unique to the teacher: left to distil", "#d98c3f"),
-    "unique_student": ("unique to the student", "#5b7bb4"),
-    "synergistic": ("synergistic: only both reveal it", "#b9b9c3"),
+__all__ = ["save_pid_picture"]
+
+LABELS = {
+    "redundant": "redundant: transferred",
+    "unique_first": "unique to the teacher: left to distil",
+    "unique_second": "unique to the student",
+    "synergistic": "synergistic: only both reveal it",
 }
+INFORMATIONS = {"information_first": ("I(Y; teacher)", "--"), "information_second": ("I(Y; student)", "-")}
+#: What a run's log calls measurements of a validation split, and of training images where there is none.
+SPLITS = ("pid", "pid_train")
+
+
+class Curve(NamedTuple):
+    """What a run logged of a stage, epoch by epoch."""
+
+    epochs: list[int]
+    measured: list[EstimatedPID]
+    split: str
 
 
 def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
-    """Save the picture.
+    """Save the picture: values corrected for bias, a mark at each measurement, a band for its interval.
 
     Args:
-        runs: Runs whose ``metrics.csv`` holds ``pid/<stage>/…``; others are left out.
+        runs: Runs whose ``metrics.csv`` holds ``pid/<stage>/…`` or ``pid_train/<stage>/…``; others are left out.
         stage: The stage.
         file: Where; the suffix says the format.
 
     Raises:
         UserError: If no run logged the stage, or the format is unknown.
     """
-    curves = {run: _curves(run, stage) for run in runs}
-    shown = {run: values for run, values in curves.items() if values["epoch"]}
+    require_format(file)
+    curves = {run: _curve(run, stage) for run in runs}
+    shown = {run: curve for run, curve in curves.items() if curve.epochs}
     if not shown:
-        raise UserError(f"no run logged pid/{stage}/… over its epochs; without a validation split there is none to log")
-    known = plt.gcf().canvas.get_supported_filetypes()
-    if file.suffix.removeprefix(".") not in known:
-        raise UserError(f"{file}: expected a picture format among {', '.join(sorted(known))}, got '{file.suffix}'")
-    figure, axes = plt.subplots(
-        1, len(shown), figsize=(max(3.6 * len(shown) + 0.8, 8.0), 3.8), sharey=True, squeeze=False, layout="constrained"
-    )
-    for axis, (run, values) in zip(axes[0], shown.items(), strict=True):
-        _panel(axis, values)
+        raise UserError(
+            f"no run logged pid/{stage}/… or pid_train/{stage}/… over its epochs; add the callback PIDMonitor"
+        )
+    columns = min(len(shown), 3)
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(max(3.6 * columns + 0.8, 8.0), 3.4 * rows + 1.0), layout="constrained")
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_visible(False)
+    for axis, (run, curve) in zip(axes.flat, shown.items(), strict=False):
+        _panel(axis, curve)
         axis.set_title(run.path.name)
-    axes[0][0].set_ylabel(f"information about the label in {stage}, bits")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=150)
-    plt.close(figure)
+    for row in axes:
+        row[0].set_ylabel(f"information about the label in {stage}, bits")
+    labelled = dict(zip(*reversed(axes.flat[0].get_legend_handles_labels()), strict=True))
+    figure.legend(labelled.values(), labelled, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    save_picture(figure, file, _caption(next(iter(shown)), next(iter(shown.values())), stage))
 
 
-def _curves(run: RunFolder, stage: str) -> dict[str, list[float]]:
-    wanted = [*LAYERS, "information_teacher", "information_student"]
-    rows = {epoch: row for epoch, row in run.read_metrics().items() if f"pid/{stage}/redundant" in row}
-    return {"epoch": [epoch + 1.0 for epoch in rows]} | {
-        name: [row[f"pid/{stage}/{name}"] for row in rows.values()] for name in wanted
-    }
+def _curve(run: RunFolder, stage: str) -> Curve:
+    rows = run.read_metrics()
+    for split in SPLITS:
+        prefix = f"{split}/{stage}/"
+        logged = {epoch: row for epoch, row in rows.items() if f"{prefix}label_entropy" in row}
+        if logged:
+            reports = [StageReport.from_dict(row, prefix).pid for row in logged.values()]
+            return Curve([epoch + 1 for epoch in logged], reports, split)
+    return Curve([], [], "")
 
 
-def _panel(axis: Axes, values: dict[str, list[float]]) -> None:
-    layers = [values[name] for name in LAYERS]
-    labels = [label for label, _ in LAYERS.values()]
-    axis.stackplot(values["epoch"], *layers, labels=labels, colors=[colour for _, colour in LAYERS.values()], alpha=0.9)
-    axis.plot(values["epoch"], values["information_teacher"], "k--", lw=1.2, label="I(Y; teacher)")
-    axis.plot(values["epoch"], values["information_student"], "k-", lw=1.6, label="I(Y; student)")
+def _panel(axis: Axes, curve: Curve) -> None:
+    for name, label in LABELS.items():
+        found = [
+            (epoch, getattr(pid, name)) for epoch, pid in zip(curve.epochs, curve.measured, strict=True)
+            if getattr(pid, name).estimable
+        ]  # fmt: skip
+        if not found:
+            continue
+        epochs = [epoch for epoch, _ in found]
+        values, lower, upper = ([getattr(each, part) for _, each in found] for part in ("value", "lower", "upper"))
+        axis.fill_between(epochs, lower, upper, color=ATOMS[name], alpha=0.22, lw=0)
+        axis.plot(epochs, values, color=ATOMS[name], marker=MARKERS[name], ms=4, lw=1.4, label=label)
+    for name, (label, style) in INFORMATIONS.items():
+        values = [getattr(pid, name).value for pid in curve.measured]
+        axis.plot(curve.epochs, values, color=REFERENCE, ls=style, lw=1.1, label=label)
+    last = curve.measured[-1]
+    axis.axhline(last.target_entropy, color=LIMIT, lw=1, ls="-.", label="H(Y)")
+    cap = min(last.cap_first, last.cap_second)
+    if cap < last.target_entropy - 0.01:
+        axis.axhline(cap, color=LIMIT, lw=1, ls=":", label="cap: log2 of the number of symbols")
     axis.set_xlabel("epoch")
-    if len(values["epoch"]) > 1:
-        axis.set_xlim(values["epoch"][0], values["epoch"][-1])
-    else:  # one measurement is no area: draw it as a bar
-        low = 0.0
-        for name, (_, colour) in LAYERS.items():
-            axis.bar(values["epoch"], values[name], bottom=low, color=colour, alpha=0.9)
-            low += values[name][0]
-    axis.spines[["top", "right"]].set_visible(False)
+    frame(axis)
+
+
+def _caption(run: RunFolder, curve: Curve, stage: str) -> str:
+    config: Mapping[str, Any] = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else {}
+    data = str((config.get("data") or {}).get("class_path", "")).rpartition(".")[2].removesuffix("DataModule")
+    measured = run.read_result().get("pid_settings", {}) if run.result.is_file() else {}
+    settings: Mapping[str, Any] = next(iter(measured.values()), {})
+    clusters = settings.get("clusters", "")
+    clusters = clusters.get(stage, "") if isinstance(clusters, Mapping) else clusters
+    symbols = f"{settings.get('symbols', '')} of {clusters}, {settings.get('repeats', '')} times"
+    split = "validation images" if curve.split == "pid" else "training images (no validation split)"
+    said = [data, f"{settings['samples']:,} {split}" if "samples" in settings else split]
+    said += [f"symbols: {symbols}"] if settings else []
+    return "; ".join([part for part in said if part]) + "; corrected for bias, bands: what a repetition keeps"

@@ -1,102 +1,172 @@
-"""Each stage of a finished teacher against each stage of a finished student."""
+"""Finished teachers and students: each stage against each, or several teachers against one student."""
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
-from kdlight.information.atoms import estimated_atoms
-from kdlight.information.discretizer import Symbols
-from kdlight.information.entropies import entropy
-from kdlight.information.histogram import joint_histogram
-from kdlight.measuring.places import taken
-from kdlight.measuring.probe import Probe, images_for
+from kdlight.measuring.comparison import Comparison
+from kdlight.measuring.places import Place, stage_places
+from kdlight.measuring.probe import Probe
+from kdlight.measuring.report import Report, StageReport
 from kdlight.measuring.symbols import Symboliser
 from kdlight.methods.base.stages import trial
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
 from kdlight.workbench.finished import Run
 
+__all__ = ["Matrix", "Ranking", "compare_networks", "rank_teachers"]
 
-def compare_networks(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class Matrix:
+    """Each stage of a teacher against each stage of a student."""
+
+    circumstances: Mapping[str, Any]
+    """Which networks and images were measured, and how."""
+    cells: Mapping[str, Mapping[str, StageReport]]
+    """By the teacher's stage and the student's."""
+    bounds: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for a JSON file."""
+        rows = {
+            first: {second: report.to_dict(details=True) for second, report in row.items()}
+            for first, row in self.cells.items()
+        }
+        return {**self.circumstances, "bounds": dict(self.bounds), "matrix": rows}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Several teachers against one student, at one place of each; first the one that has most to give."""
+
+    circumstances: Mapping[str, Any]
+    place: str
+    teachers: Mapping[str, StageReport]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for a JSON file."""
+        reports = {name: report.to_dict(details=True) for name, report in self.teachers.items()}
+        return {**self.circumstances, "place": self.place, "teachers": reports}
+
+
+def compare_networks(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> Matrix:
     """Decompose what the networks of finished runs tell about the label.
 
     Args:
-        options: ``student``, ``teacher``, ``split``, ``samples`` and ``fit_samples`` of the command.
-        settings: ``symbols``, ``clusters``, ``components``, ``seed`` and ``tolerance``.
+        options: ``student``, ``teacher``, ``split``, ``samples``, ``fit_samples`` and ``details`` of the command.
+        settings: ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and ``tolerance``.
         changed: Arguments of the data that are others than the student's run had.
-
-    Returns:
-        What was compared, and the ``matrix`` of atoms by the teacher's stage and the student's.
 
     Raises:
         MissingFileError: If there is no such run.
         UserError: If a number is too small or features are not finite.
     """
-    for name, value in (("--samples", options.samples), ("--fit_samples", options.fit_samples)):
-        if value is not None and value < 4:
-            raise UserError(f"{name}: expected at least 4, got {value}")
     run = Run(options.student)
-    student = _on_device(run.student())
-    if options.teacher is None:
+    student, probe = _on_device(run.student()), _probe(run, options, changed)
+    if not options.teacher:
         teacher = _on_device(run.teacher())
-    elif options.teacher.is_file() and not Run.has_run(options.teacher):
-        teacher = _on_device(run.teacher(options.teacher))
+    elif options.teacher[0].is_file() and not Run.has_run(options.teacher[0]):
+        teacher = _on_device(run.teacher(options.teacher[0]))
     else:
-        teacher = _on_device(Run(options.teacher).student())
+        teacher = _on_device(Run(options.teacher[0]).student())
+    of_teacher, of_student = (_places_of(network, settings.symbols) for network in (teacher, student))
+    places = [
+        Place(f"{first} {second}", in_student, in_teacher)
+        for first, in_teacher in of_teacher.items()
+        for second, in_student in of_student.items()
+    ]
+    report = _measured(teacher, student, probe, settings, places, options.details)
+    cells = {first: {second: report.stages[f"{first} {second}"] for second in of_student} for first in of_teacher}
+    named = {"student": str(run.checkpoint), "teacher": str(options.teacher[0]) if options.teacher else None}
+    named["teacher_sha256"] = teacher.sha256()
+    return Matrix({**named, **_circumstances(run, options, settings, probe)}, cells, report.bounds)
+
+
+def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> Ranking:
+    """Measure what each of several teachers could still give a student.
+
+    All are measured with as many symbols: with "auto" as many as the one that bears least.
+
+    Args:
+        options: As for `compare_networks`; ``stage`` says where the networks are compared.
+        settings: As for `compare_networks`.
+        changed: As for `compare_networks`.
+
+    Raises:
+        MissingFileError: If there is no such run.
+        UserError: As `compare_networks`; also if a stage is not there, or two teachers are the same run.
+    """
+    run = Run(options.student)
+    student, probe = _on_device(run.student()), _probe(run, options, changed)
+    if len(set(options.teacher)) < len(options.teacher):
+        raise UserError("--teacher: expected different runs, got one of them twice")
+    teachers = {str(path): _on_device(Run(path).student()) for path in options.teacher}
+    compared = {}
+    for name, teacher in teachers.items():
+        (place,) = stage_places(_stages(student), _stages(teacher), [options.stage])[-1:]
+        compared[name] = (teacher, place)
+    if settings.symbols in ("kmeans", "quantile") and settings.clusters is None:
+        bearable = [
+            Comparison(teacher, probe, _symboliser(settings), [place]).clusters[place.name]
+            for teacher, place in compared.values()
+        ]
+        settings = settings._replace(clusters=min(bearable))
+    found = {
+        name: _measured(teacher, student, probe, settings, [place], options.details).stages[place.name]
+        for name, (teacher, place) in compared.items()
+    }
+    ranked = dict(sorted(found.items(), key=lambda item: -item[1].pid.unique_first.value))
+    named = {"student": str(run.checkpoint), **_circumstances(run, options, settings, probe)}
+    return Ranking(named, place.name, ranked)
+
+
+def _probe(run: Run, options: argparse.Namespace, changed: Mapping[str, Any]) -> Probe:
+    for name, value in (("--samples", options.samples), ("--fit_samples", options.fit_samples)):
+        if value is not None and value < 8:
+            raise UserError(f"{name}: expected at least 8, got {value}")
     data = run.data(changed)
     data.setup("fit")
     data.setup("test")
-    probe = Probe.take(data, options.split, options.samples, options.fit_samples)
-    symboliser = Symboliser(settings.symbols, settings.clusters, settings.components, settings.seed)
-    of_teacher, of_student = (
-        _symbols(network, name, probe, symboliser) for network, name in ((teacher, "teacher"), (student, "student"))
+    return Probe.take(data, options.split, options.samples, options.fit_samples)
+
+
+def _symboliser(settings: Any) -> Symboliser:
+    return Symboliser(settings.symbols, settings.clusters, settings.components, settings.seed, settings.repeats)
+
+
+def _measured(
+    teacher: Frozen, student: Frozen, probe: Probe, settings: Any, places: list[Place], details: bool
+) -> Report:
+    comparison = Comparison(
+        teacher, probe, _symboliser(settings), places, tolerance=settings.tolerance, details=details
     )
-    matrix = {
-        first: {
-            second: estimated_atoms(
-                joint_histogram(first_symbols, second_symbols, probe.target),
-                names=("teacher", "student", "label"),
-                tolerance=settings.tolerance,
-                seed=settings.seed,
-            )
-            for second, second_symbols in of_student.items()
-        }
-        for first, first_symbols in of_teacher.items()
-    }
-    return {
-        "student": str(run.checkpoint),
-        "teacher": None if options.teacher is None else str(options.teacher),
-        "teacher_sha256": teacher.sha256(),
-        "split": options.split,
-        "samples": len(probe.target),
-        **settings._asdict(),
-        "label_entropy": entropy(np.bincount(probe.target) / len(probe.target)),
-        "matrix": matrix,
-    }
+    report = comparison.measure(student)
+    if broken := {place.student for place in places if place.name not in report.stages}:
+        names = ", ".join(f"stage{name + 1}" if isinstance(name, int) else name for name in broken)
+        raise UserError(f"the student's {names} is not finite; choose another checkpoint")
+    return report
+
+
+def _circumstances(run: Run, options: argparse.Namespace, settings: Any, probe: Probe) -> dict[str, Any]:
+    data = run.config["data"]["class_path"].rpartition(".")[2].removesuffix("DataModule")
+    return {"data": data, "split": options.split, "samples": probe.samples, **settings._asdict()}
 
 
 def _on_device(network: Classifier) -> Frozen:
     return Frozen(network.to("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _symbols(network: Frozen, name: str, probe: Probe, symboliser: Symboliser) -> dict[str, Symbols]:
-    stages = len(trial(network.model, network.model.image_shape).stages)
-    places: dict[str, int | str] = {f"stage{place + 1}": place for place in range(stages)}
-    places |= {"embedding": "embedding", "logits": "logits"}
-    if symboliser.method == "predictions":
-        places = {"logits": "logits"}
+def _stages(network: Frozen) -> int:
+    return len(trial(network.model, network.model.image_shape).stages)
 
-    def features(batch: Batch) -> dict[str, Tensor]:
-        computed = network.activations(images_for(network.model, batch))
-        return {name: taken(computed, place) for name, place in places.items()}
 
-    symbols = symboliser.symbols(features, probe.counted, symboliser.fitted(features, probe.fitted))
-    if broken := [place for place in places if place not in symbols]:
-        raise UserError(f"the {name}'s {', '.join(broken)} is not finite; choose another checkpoint")
-    return symbols
+def _places_of(network: Frozen, method: str) -> dict[str, int | str]:
+    if method == "predictions":
+        return {"logits": "logits"}
+    places: dict[str, int | str] = {f"stage{place + 1}": place for place in range(_stages(network))}
+    return {**places, "embedding": "embedding", "logits": "logits"}

@@ -1,81 +1,93 @@
-"""The pictures of ``kdlight pid``: bars of four atoms, or heat maps of each stage against each."""
+"""The pictures of ``kdlight pid``: four atoms, heat maps of each stage against each, or teachers in their order."""
 
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # no screen is needed, and none may be there
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kdlight.errors import UserError
+from kdlight.information.estimates import Estimate
+from kdlight.measuring.report import StageReport
+from kdlight.workbench.palette import ATOMS, LIMIT, MAP, MARKERS
+from kdlight.workbench.pictures import frame, save_picture
+from kdlight.workbench.pid.arrays import ArrayReport
+from kdlight.workbench.pid.networks import Matrix, Ranking
+from kdlight.workbench.pid.report import circumstances
+
+__all__ = ["save_report_picture"]
 
 BARS = {
-    "redundant": ("redundant", "#1b7f79"),
-    "unique_first": ("unique to\nthe first", "#d98c3f"),
-    "unique_second": ("unique to\nthe second", "#5b7bb4"),
-    "synergistic": ("synergistic", "#b9b9c3"),
+    "redundant": "redundant",
+    "unique_first": "unique to\nthe first",
+    "unique_second": "unique to\nthe second",
+    "synergistic": "synergistic",
 }
 MAPS = {
     "redundant": "redundant: transferred",
-    "unique_teacher": "unique to the teacher: left to distil",
-    "unique_student": "unique to the student",
+    "unique_first": "unique to the teacher: left to distil",
+    "unique_second": "unique to the student",
+}
+RANKED = {
+    "unique_first": "unique to the teacher: could still be given",
+    "redundant": "redundant: both have it",
+    "unique_second": "unique to the student",
 }
 
 
-def require_format(file: Path) -> None:
-    """Refuse a file whose suffix names no format of pictures.
-
-    Raises:
-        UserError: If it does not.
-    """
-    known = Figure().canvas.get_supported_filetypes()
-    if file.suffix.removeprefix(".") not in known:
-        raise UserError(f"{file}: expected a picture format among {', '.join(sorted(known))}, got '{file.suffix}'")
-
-
-def save_report_picture(report: dict[str, Any], file: Path) -> None:
-    """Save the picture of what `compare_arrays` or `compare_networks` measured; the suffix says the format."""
-    figure = _heat_maps(report) if "matrix" in report else _bars(report)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=150)
-    plt.close(figure)
+def save_report_picture(report: Matrix | Ranking | ArrayReport, file: Path) -> None:
+    """Save the picture of a report; the suffix says the format."""
+    if isinstance(report, ArrayReport):
+        figure, caption = _bars(report), f"{report.pid.samples:,} samples"
+    elif isinstance(report, Matrix):
+        figure, caption = _heat_maps(report), circumstances(report.circumstances)
+    else:
+        figure, caption = _ranking(report), f"{report.place}; {circumstances(report.circumstances)}"
+    save_picture(figure, file, f"{caption}; corrected for bias, interval that a repetition keeps")
 
 
-def _bars(report: dict[str, Any]) -> Figure:
-    atoms = report["atoms"]
-    figure, axis = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
-    middle = [atoms[f"{name}_corrected"] for name in BARS]
-    half = [atoms[f"{name}_upper"] - atoms[f"{name}_corrected"] for name in BARS]
-    labels, colours = zip(*BARS.values(), strict=True)
-    axis.bar(labels, middle, yerr=half, capsize=4, color=colours, label="corrected, 95 %")
-    axis.plot(labels, [atoms[name] for name in BARS], "k_", ms=18, label="as counted")
-    axis.axhline(0, color="black", lw=0.6)
+def _limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:
+    """Lines at what no information exceeds."""
+    axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")
+    if cap < entropy - 0.01:
+        axis.axhline(cap, color=LIMIT, lw=1, ls=":", label=f"cap of the symbols = {cap:.2f}")
+
+
+def _bars(report: ArrayReport) -> Figure:
+    figure = Figure(figsize=(5.6, 4.0), layout="constrained")
+    axis = figure.subplots()
+    for place, name in enumerate(BARS):
+        estimate: Estimate = getattr(report.pid, name)
+        if estimate.estimable:
+            half = [[estimate.value - estimate.lower], [estimate.upper - estimate.value]]
+            axis.bar(place, estimate.value, yerr=half, capsize=4, color=ATOMS[name], edgecolor="black", lw=0.6)
+        else:
+            axis.text(place, 0, "not\nestimable", ha="center", va="bottom", fontsize=8)
+    axis.set_xticks(range(len(BARS)), list(BARS.values()))
+    _limits(axis, report.pid.target_entropy, min(report.pid.cap_first, report.pid.cap_second), "target")
     axis.set_ylabel("information about the target, bits")
-    axis.legend(frameon=False)
-    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8)
+    frame(axis)
     return figure
 
 
-def _heat_maps(report: dict[str, Any]) -> Figure:
-    matrix = report["matrix"]
-    teachers, students = list(matrix), list(next(iter(matrix.values())))
-    figure, axes = plt.subplots(
-        1, len(MAPS), figsize=(0.8 * len(students) * len(MAPS) + 2.6, 0.62 * len(teachers) + 1.7), sharey=True,
-        layout="constrained",
-    )  # fmt: skip
-    values = {
-        name: np.array([[cell[f"{name}_corrected"] for cell in row.values()] for row in matrix.values()])
-        for name in MAPS
+def _heat_maps(report: Matrix) -> Figure:
+    teachers, students = list(report.cells), list(next(iter(report.cells.values())))
+    size = (1.0 * len(students) * len(MAPS) + 2.6, 0.62 * len(teachers) + 2.0)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(MAPS), sharey=True)
+    tables = {
+        name: [[getattr(cell.pid, name) for cell in row.values()] for row in report.cells.values()] for name in MAPS
     }
-    top = max(float(table.max()) for table in values.values())
+    values = {
+        name: np.array([[cell.value if cell.estimable else np.nan for cell in row] for row in table])
+        for name, table in tables.items()
+    }
+    top = max([1e-9, *(float(np.nanmax(table)) for table in values.values() if not np.isnan(table).all())])
     for axis, (name, title) in zip(axes, MAPS.items(), strict=True):
-        image = axis.imshow(values[name], vmin=0, vmax=max(top, 1e-9), cmap="YlGnBu", aspect="auto")
-        _annotate(axis, values[name], top)
+        image = axis.imshow(values[name], vmin=0, vmax=top, cmap=MAP, aspect="auto")
+        for row, cells in enumerate(tables[name]):
+            for column, cell in enumerate(cells):
+                _annotate(axis, column, row, cell, top)
         axis.set_title(title, fontsize=10)
         axis.set_xticks(range(len(students)), students, rotation=40, ha="right")
         axis.set_yticks(range(len(teachers)), teachers)
@@ -85,7 +97,37 @@ def _heat_maps(report: dict[str, Any]) -> Figure:
     return figure
 
 
-def _annotate(axis: Axes, table: Any, top: float) -> None:
-    for (row, column), value in np.ndenumerate(table):
-        colour = "white" if value > 0.6 * top else "black"
-        axis.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
+def _annotate(axis: Axes, column: int, row: int, cell: Estimate, top: float) -> None:
+    text = f"{cell.value:.2f}\n±{cell.upper - cell.value:.2f}" if cell.estimable else "–"
+    colour = "white" if cell.estimable and cell.value > 0.55 * top else "black"
+    axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+
+
+def _ranking(report: Ranking) -> Figure:
+    names = list(report.teachers)[::-1]
+    figure = Figure(figsize=(7.5, 0.55 * len(names) + 2.2), layout="constrained")
+    axis = figure.subplots()
+    for offset, (name, label) in zip((0.2, 0.0, -0.2), RANKED.items(), strict=True):
+        shown = [(place, getattr(report.teachers[teacher].pid, name)) for place, teacher in enumerate(names)]
+        kept = [(place + offset, estimate) for place, estimate in shown if estimate.estimable]
+        axis.errorbar(
+            [estimate.value for _, estimate in kept],
+            [place for place, _ in kept],
+            xerr=[[estimate.value - estimate.lower for _, estimate in kept]] * 2,
+            fmt=MARKERS[name],
+            color=ATOMS[name],
+            capsize=3,
+            ms=6,
+            label=label,
+        )
+    first: StageReport = next(iter(report.teachers.values()))
+    axis.axvline(first.pid.target_entropy, color=LIMIT, lw=1, ls="-.", label=f"H(Y) = {first.pid.target_entropy:.2f}")
+    cap = min(min(each.pid.cap_first, each.pid.cap_second) for each in report.teachers.values())
+    if cap < first.pid.target_entropy - 0.01:
+        axis.axvline(cap, color=LIMIT, lw=1, ls=":", label=f"cap of the symbols = {cap:.2f}")
+    axis.axvline(0, color="black", lw=0.6)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_xlabel("information about the label, bits")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+    return figure

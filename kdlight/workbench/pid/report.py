@@ -1,80 +1,130 @@
 """The tables of ``kdlight pid``."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from kdlight.information.estimates import Estimate
+from kdlight.workbench.pid.arrays import ArrayReport
+from kdlight.workbench.pid.networks import Matrix, Ranking
+
+__all__ = ["circumstances", "half_width", "print_report", "value_of"]
 
 ATOMS = {
     "redundant": "redundant",
     "unique_first": "unique to the first",
     "unique_second": "unique to the second",
     "synergistic": "synergistic",
+    "information_first": "I(target; first)",
+    "information_second": "I(target; second)",
+    "information_both": "I(target; first, second)",
+    "information_between": "I(first; second)",
 }
+NOT_ESTIMABLE = "not estimable"
 
 
-def print_report(report: dict[str, Any]) -> None:
-    """Print what `compare_arrays` or `compare_networks` measured."""
-    console = Console()
-    console.print(_matrix(report) if "matrix" in report else _atoms(report))
+def print_report(report: Matrix | Ranking | ArrayReport) -> None:
+    """Print what was measured."""
+    tables = {Matrix: _matrix, Ranking: _ranking, ArrayReport: _atoms}
+    Console().print(tables[type(report)](report))  # type: ignore[operator]
+
+
+def circumstances(report: Mapping[str, Any]) -> str:
+    """Data set, split, number of images and symbols, for a caption."""
+    clusters = report.get("clusters")
+    symbols = report["symbols"] if clusters is None else f"{report['symbols']} of {clusters}"
+    images = f"{report['data']}, {report['samples']:,} {report['split']} images"
+    return f"{images}; symbols: {symbols}, {report['repeats']} times"
+
+
+def value_of(estimate: Estimate, digits: int = 2) -> str:
+    """The value, or that there is none."""
+    return f"{estimate.value:.{digits}f}" if estimate.estimable else NOT_ESTIMABLE
+
+
+def half_width(estimate: Estimate) -> str:
+    """Value ± half of the interval, or that there is none."""
+    if not estimate.estimable:
+        return NOT_ESTIMABLE
+    return f"{estimate.value:.2f}±{estimate.upper - estimate.value:.2f}"
 
 
 def _table(title: str) -> Table:
     return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
 
 
-def _atoms(report: dict[str, Any]) -> Table:
-    atoms = report["atoms"]
+def _atoms(report: ArrayReport) -> Table:
+    pid = report.pid
     rows = _table(
-        f"Information about the target, in bits, from {report['samples']:,} samples: counted, corrected\n"
-        "for bias with its 95 % interval, counted as part of I(target; first) and of H(target)"
+        f"Information about the target, in bits, from {pid.samples:,} samples: corrected for bias,\n"
+        f"with the interval that a repetition keeps, and as counted. H(target) = {pid.target_entropy:.4f};\n"
+        f"the symbols cap it at {pid.cap_first:.2f} (first) and {pid.cap_second:.2f} bits (second)"
     )
-    rows.add_column("atom")
-    for heading in ("counted", "corrected", "interval", "of I", "of H"):
+    rows.add_column("quantity")
+    for heading in ("value", "interval", "counted"):
         rows.add_column(heading, justify="right", no_wrap=True)
     for name, label in ATOMS.items():
-        of_first = atoms.get(f"{name}_fraction_of_first")
-        rows.add_row(
-            label + (", mostly bias?" if name == "synergistic" and atoms["synergy_mostly_bias"] else ""),
-            f"{atoms[name]:.4f}",
-            f"{atoms[f'{name}_corrected']:.4f}",
-            f"{atoms[f'{name}_lower']:.4f} to {atoms[f'{name}_upper']:.4f}",
-            "" if of_first is None else f"{of_first:.0%}",
-            f"{atoms[f'{name}_fraction_of_target']:.0%}",
-        )
+        estimate: Estimate = getattr(pid, name)
+        interval = f"{estimate.lower:.4f} to {estimate.upper:.4f}" if estimate.estimable else ""
+        rows.add_row(label, value_of(estimate, 4), interval, f"{estimate.counted:.4f}")
     rows.add_section()
-    others = {
-        "I(target; first)": "information_first",
-        "I(target; second)": "information_second",
-        "redundant by I_min": "redundant_i_min",
-        "redundant by MMI": "redundant_i_mmi",
-    }
-    for label, name in others.items():
-        rows.add_row(label, f"{atoms[name]:.4f}")
-    rows.add_row("certified numerical error", f"{atoms['gap']:.1e}")
+    rows.add_row("redundant by I_min", "", "", f"{report.redundant_i_min:.4f}")
+    rows.add_row("redundant by MMI", "", "", f"{report.redundant_mmi:.4f}")
+    rows.add_row("certified numerical error", "", "", f"{pid.gap:.1e}")
     return rows
 
 
-def _matrix(report: dict[str, Any]) -> Table:
+def _limits(report: Matrix) -> str:
+    bounds = report.bounds
+    said = f"H(Y) = {bounds['label_entropy']:.2f}"
+    if "redundant_at_least" in bounds:
+        said += (
+            f"; whatever the symbols: I(Y;T) ≥ {bounds['information_teacher_at_least']:.2f}, "
+            f"I(Y;S) ≥ {bounds['information_student_at_least']:.2f}, redundant ≥ {bounds['redundant_at_least']:.2f}"
+        )
+    return said
+
+
+def _matrix(report: Matrix) -> Table:
     rows = _table(
-        "What each stage of teacher (rows) and student (columns) redundantly tell of the label,\n"
-        f"in bits, corrected for bias, ± half of its 95 % interval; {report['samples']:,} {report['split']} images, "
-        f"H = {report['label_entropy']:.2f}"
+        "What each stage of teacher (rows) and student (columns) redundantly tell of the label, in bits,\n"
+        "corrected for bias, ± half of the interval that a repetition keeps.\n"
+        f"{circumstances(report.circumstances)}.\n{_limits(report)}"
     )
-    matrix = report["matrix"]
-    students = list(next(iter(matrix.values())))
+    students = list(next(iter(report.cells.values())))
     rows.add_column("teacher", no_wrap=True)
     for student in students:
-        rows.add_column(student, justify="right", no_wrap=True)
-    rows.add_column("I(Y;T)", justify="right", no_wrap=True)
-    for teacher, cells in matrix.items():
-        values = [
-            f"{atoms['redundant_corrected']:.2f}±{atoms['redundant_upper'] - atoms['redundant_corrected']:.2f}"
-            for atoms in cells.values()
-        ]
-        rows.add_row(teacher, *values, f"{next(iter(cells.values()))['information_teacher']:.2f}")
+        rows.add_column(student, justify="right")
+    rows.add_column("I(Y;T)", justify="right")
+    rows.add_column("cap", justify="right", no_wrap=True)
+    for teacher, cells in report.cells.items():
+        first = next(iter(cells.values())).pid
+        values = [half_width(cell.pid.redundant) for cell in cells.values()]
+        rows.add_row(teacher, *values, value_of(first.information_first), f"{first.cap_first:.2f}")
     rows.add_section()
-    last = next(iter(matrix.values()))
-    rows.add_row("I(Y;S)", *(f"{atoms['information_student']:.2f}" for atoms in last.values()), "")
+    last = list(report.cells.values())[-1]
+    rows.add_row("I(Y;S)", *(value_of(cell.pid.information_second) for cell in last.values()), "", "")
+    rows.add_row("cap", *(f"{cell.pid.cap_second:.2f}" for cell in last.values()), "", "")
+    return rows
+
+
+def _ranking(report: Ranking) -> Table:
+    first = next(iter(report.teachers.values())).pid
+    rows = _table(
+        f"What each teacher's {report.place} could still give the student, in bits about the label,\n"
+        "corrected for bias, ± half of the interval that a repetition keeps.\n"
+        f"{circumstances(report.circumstances)}.\n"
+        f"H(Y) = {first.target_entropy:.2f}, the symbols cap it at {first.cap_first:.2f}"
+    )
+    rows.add_column("teacher", overflow="fold")
+    for heading in ("could give (uni T)", "both have (red)", "student alone (uni S)", "I(Y;T)"):
+        rows.add_column(heading, justify="right")
+    for name, found in report.teachers.items():
+        pid = found.pid
+        values = (pid.unique_first, pid.redundant, pid.unique_second, pid.information_first)
+        rows.add_row(escape(name), *map(half_width, values))
     return rows

@@ -1,49 +1,81 @@
 """Repeated samples of a joint of known decomposition, and what is estimated from each."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array
-from kdlight.information.resampling import bootstrap
+from kdlight.information.estimates import Estimate, estimate_pid
 
-ATOMS = ("Red", "Uni 1", "Uni 2", "Syn")
+__all__ = ["ATOMS", "Repeated", "repeated"]
 
-
-class Estimates(NamedTuple):
-    """What was estimated from repeated samples of one joint; arrays have shape (repetitions, 4 atoms)."""
-
-    truth: Array
-    plug_in: Array
-    corrected: Array
-    half_width: Array
-    flagged: float
-    """How often the synergy was called mostly bias."""
-
-    def bias(self, estimate: Array) -> Array:
-        """Mean error of each atom, in bits."""
-        return np.asarray(estimate.mean(axis=0) - self.truth)
-
-    def coverage(self, estimate: Array) -> Array:
-        """How often the truth is within the interval's half width of the estimate."""
-        return np.asarray((np.abs(estimate - self.truth) <= self.half_width).mean(axis=0))
+#: The atoms by attribute of `EstimatedPID`, with their names in tables.
+ATOMS = {"redundant": "Red", "unique_first": "Uni 1", "unique_second": "Uni 2", "synergistic": "Syn"}
 
 
-def estimated(joint: Array, samples: int, repetitions: int) -> Estimates:
-    """Draw samples of a joint, axes (first source, second source, target), and decompose each with its intervals."""
+class Repeated(NamedTuple):
+    """One quantity, estimated from samples again and again."""
+
+    truth: float
+    estimates: list[Estimate]
+
+    @property
+    def values(self) -> Array:
+        """The corrected values, (repetitions,)."""
+        return np.array([estimate.value for estimate in self.estimates])
+
+    @property
+    def counted(self) -> Array:
+        """The plug-in values, (repetitions,)."""
+        return np.array([estimate.counted for estimate in self.estimates])
+
+    @property
+    def half_width(self) -> float:
+        """Mean half-width of the intervals, in bits."""
+        return float(np.mean([estimate.upper - estimate.value for estimate in self.estimates]))
+
+    @property
+    def estimable(self) -> float:
+        """How often the quantity was called estimable."""
+        return float(np.mean([estimate.estimable for estimate in self.estimates]))
+
+    @property
+    def coverage(self) -> float:
+        """How often the truth is in the interval."""
+        return float(np.mean([estimate.lower <= self.truth <= estimate.upper for estimate in self.estimates]))
+
+    @property
+    def kept(self) -> float:
+        """How often the value of one repetition is in the interval of another."""
+        inside = [[estimate.lower <= value <= estimate.upper for value in self.values] for estimate in self.estimates]
+        times = len(self.estimates)
+        return (float(np.sum(inside)) - times) / (times * (times - 1))
+
+    def cells(self) -> list[str]:
+        """The entries of a table's row, see `HEADINGS`."""
+        bias = (self.counted.mean() - self.truth, self.values.mean() - self.truth)
+        return [
+            f"{self.truth:.3f}",
+            *(f"{value:+.3f}" for value in bias),
+            f"{self.values.std(ddof=1):.3f}",
+            f"{self.half_width:.3f}",
+            f"{self.coverage:.2f}",
+            f"{self.kept:.2f}",
+            f"{self.estimable:.0%}",
+        ]
+
+
+HEADINGS = ("truth", "bias counted", "bias", "sd", "half-width", "coverage", "kept", "estimable")
+
+
+def repeated(joint: Array, samples: int, repetitions: int) -> dict[str, Repeated]:
+    """Draw samples of a joint, axes (first source, second source, target), and estimate the atoms of each."""
     rng = np.random.default_rng(samples)
-    truth = np.array(broja(joint, tolerance=1e-9)[:4])
-    plug_in, corrected, half_width = (np.empty((repetitions, 4)) for _ in range(3))
-    flagged = 0
+    truth = broja(joint, tolerance=1e-8)
+    found = []
     for repetition in range(repetitions):
-        counts = rng.multinomial(samples, joint.ravel()).reshape(joint.shape)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # too few samples a cell: that is what is studied
-            result = bootstrap(counts, seed=repetition)
-        plug_in[repetition] = [atom.plug_in for atom in result[:4]]
-        corrected[repetition] = [atom.estimate for atom in result[:4]]
-        half_width[repetition] = [atom.upper - atom.estimate for atom in result[:4]]
-        flagged += result.synergy_mostly_bias
-    return Estimates(truth, plug_in, corrected, half_width, flagged / repetitions)
+        cells = rng.choice(joint.size, size=samples, p=joint.ravel())
+        first, second, target = np.unravel_index(cells, joint.shape)
+        found.append(estimate_pid(first, second, target, seed=repetition))
+    return {name: Repeated(getattr(truth, name), [getattr(pid, name) for pid in found]) for name in ATOMS}

@@ -32,6 +32,8 @@ SIZES = (
     ((100, 100, 100), 1e-4),
 )
 BATCH = 100
+#: Symbolisations that `PIDMonitor` makes.
+REPEATS = 5
 
 
 class Timed(NamedTuple):
@@ -139,9 +141,8 @@ def stage_seconds(samples: int = 10_000, width: int = 16_384, fitted: int = 2_00
         width: float32 numbers of an image, as 16 channels of 32 x 32.
         fitted: Training images on which the clusters are fitted.
     """
-    from kdlight.information.atoms import estimated_atoms
     from kdlight.information.discretizer import Discretizer
-    from kdlight.information.histogram import joint_histogram
+    from kdlight.information.estimates import estimate_pid
 
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((10, width), dtype=np.float32)
@@ -155,19 +156,24 @@ def stage_seconds(samples: int = 10_000, width: int = 16_384, fitted: int = 2_00
     target = rng.integers(0, 10, samples)
     learned = rng.integers(0, 10, fitted)
     rows = features(learned)
-    fit = timed(lambda: Discretizer(clusters=10).fit(rows, learned), least=0.0)
+    cut = np.array_split(np.arange(fitted), REPEATS)
+    fit = timed(lambda: [Discretizer(clusters=10).fit(rows[part], learned[part]) for part in cut], least=0.0)
     parts, applying = [], 0.0
     for batch in np.array_split(target, max(samples // 250, 1)):
         rows = features(mistaken(batch))
-        applied = timed(functools.partial(fit.result.transform, rows), least=0.0)
+        applied = timed(functools.partial(_transformed, fit.result, rows), least=0.0)
         applying += applied.seconds
         parts.append(applied.result)
-    counts = joint_histogram(mistaken(target), np.concatenate(parts), target)
-    atoms = timed(functools.partial(estimated_atoms, counts), least=0.0)
+    symbols, of_teacher = np.concatenate(parts, axis=1), np.stack([mistaken(target)] * REPEATS)
+    atoms = timed(functools.partial(estimate_pid, of_teacher, symbols, target), least=0.0)
     total = fit.seconds + applying + atoms.seconds
     yield f"one stage, {samples:,} samples of {width:,} numbers, 10 clusters, {fitted:,} others to fit them:"
     yield f"clusters {fit.seconds:.2f}, symbols {applying:.2f}, atoms with intervals {atoms.seconds:.2f}, "
     yield f"together {total:.2f} seconds of one CPU core"
+
+
+def _transformed(discretizers: Sequence[Any], rows: Array) -> Any:
+    return np.stack([discretizer.transform(rows) for discretizer in discretizers])
 
 
 def _rival(row: str, solve: Callable[[Array], float], joint: Array, truth: float | None, own_seconds: float) -> str:

@@ -1,8 +1,9 @@
 """How far estimated PID atoms lie from the truth: ``python -m kdlight.workbench.pid_study.study``.
 
-Joints of known decomposition are sampled many times and estimated from each sample. Printed are bias, standard
-deviation and coverage of the plug-in and the corrected atoms; ``--plot`` draws bias and standard deviation against the
-number of samples and of bins.
+Joints of known decomposition are sampled many times and estimated from each sample. Printed are the bias of the counted
+and of the corrected atoms, the corrected ones' standard deviation, the intervals' half-width, how often they hold the
+truth (coverage) and the value of another sample (kept), and how often the atom was called estimable. ``--plot`` draws
+bias and standard deviation against the number of samples and of bins.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import numpy as np
 
 from kdlight.files import given_path
 from kdlight.information.entropies import Array
-from kdlight.workbench.pid_study.estimates import ATOMS, estimated
+from kdlight.workbench.pid_study.estimates import ATOMS, HEADINGS, repeated
 from kdlight.workbench.pid_study.joints import classifiers, clusters, peaked, sparse
 
 
@@ -29,27 +30,15 @@ def joints() -> dict[str, Array]:
     }
 
 
-HEADINGS = (
-    *("joint", "N", "atom", "truth", "bias plug-in", "bias corrected", "sd plug-in", "sd corrected"),
-    *("coverage plug-in", "coverage corrected", "called mostly bias"),
-)
-
-
 def table(samples: Sequence[int], repetitions: int) -> Iterator[str]:
     """The lines of the table, in Markdown, as they are computed."""
-    yield f"| {' | '.join(HEADINGS)} |"
-    yield "|" + "---|" * len(HEADINGS)
+    headings = ("joint", "N", "atom", *HEADINGS)
+    yield f"| {' | '.join(headings)} |"
+    yield "|" + "---|" * len(headings)
     for name, joint in joints().items():
         for size in samples:
-            found = estimated(joint, size, repetitions)
-            both = (found.plug_in, found.corrected)
-            for place, atom in enumerate(ATOMS):
-                cells = [name, f"{size:,}", atom, f"{found.truth[place]:.4f}"]
-                cells += [f"{found.bias(estimate)[place]:+.4f}" for estimate in both]
-                cells += [f"{estimate[:, place].std(ddof=1):.4f}" for estimate in both]
-                cells += [f"{found.coverage(estimate)[place]:.2f}" for estimate in both]
-                cells.append(f"{found.flagged:.0%}" if atom == "Syn" else "")
-                yield f"| {' | '.join(cells)} |"
+            for atom, found in repeated(joint, size, repetitions).items():
+                yield f"| {' | '.join([name, f'{size:,}', ATOMS[atom], *found.cells()])} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--plot", type=given_path, metavar="FILE", help="draw bias and deviation against samples and bins"
     )
     options = parser.parse_args(arguments)
-    if options.repetitions < 8 or min(options.samples) < 4:
-        print("pid_study: expected at least 8 repetitions and 4 samples", file=sys.stderr)
+    if options.repetitions < 8 or min(options.samples) < 8:
+        print("pid_study: expected at least 8 repetitions and 8 samples", file=sys.stderr)
         return 2
     started = time.process_time()
     for line in table(options.samples, options.repetitions):

@@ -14,7 +14,7 @@ from kdlight.runs.folder import RunFolder
 from kdlight.workbench.finished import Run
 
 SHAPE = (1, 8, 8)
-QUICK = ("--clusters=2", "--fit_samples=100")
+QUICK = ("--clusters=2", "--fit_samples=100", "--repeats=2")
 LOGITS = ("--symbols=predictions",)
 
 
@@ -37,7 +37,7 @@ def test_xor_is_synergy(arrays, capsys):
     report = json.loads((arrays / "out/pid.json").read_text())
     assert report["samples"] == 2000
     assert report["atoms"]["synergistic"] == pytest.approx(1, abs=0.01)
-    assert report["atoms"]["redundant_i_mmi"] == pytest.approx(0, abs=0.01)
+    assert report["atoms"]["redundant_mmi"] == pytest.approx(0, abs=0.01)
     assert (arrays / "out/pid.png").read_bytes().startswith(b"\x89PNG")
     assert "synergistic" in capsys.readouterr().out
 
@@ -96,13 +96,14 @@ def test_each_stage_against_each(runs, tmp_path, capsys):
     assert list(report["matrix"]) == places
     for row in report["matrix"].values():
         assert list(row) == places
-        informations = [cell["information_teacher"] for cell in row.values()]
+        informations = [cell.get("information_teacher", 0) for cell in row.values()]
         assert max(informations) == pytest.approx(min(informations), abs=1e-9)
     assert report["samples"] == 60
     assert (tmp_path / "pid.png").read_bytes().startswith(b"\x89PNG")
     shown = capsys.readouterr()
     assert "stage3" in shown.out
-    assert len(shown.err.splitlines()) >= 1  # 60 samples are few, and that is said
+    assert "not estimable" in shown.out or "±" in shown.out
+    assert report["bounds"]["redundant_at_least"] >= 0
 
 
 def test_a_network_by_its_run_its_checkpoint_or_its_weights(runs, tmp_path):
@@ -123,7 +124,7 @@ def test_data_can_be_changed_and_a_network_equals_itself(runs, tmp_path):
     report = of_networks(runs, tmp_path, *options)
     assert report["samples"] == 80
     for place, row in report["matrix"].items():
-        assert row[place]["unique_teacher"] == pytest.approx(0, abs=1e-6)
+        assert row[place]["unique_teacher"] == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_data_can_be_changed_and_a_network_equals_itself(runs, tmp_path):
         (["--student={runs}/teacher"], "was trained without a teacher; name one with --teacher RUN"),
         (["--student={runs}/student", "--data.val_siz=3"], "val_siz"),
         (["--student={runs}/student", "--sample=3"], "no option --sample"),
-        (["--student={runs}/student", "--samples=3"], "expected at least 4, got 3"),
+        (["--student={runs}/student", "--samples=3"], "expected at least 8, got 3"),
         (["--student={runs}/student", "--plot=pid.xyz"], "expected a picture format among"),
     ],
 )
@@ -162,3 +163,18 @@ def test_arrays_that_do_not_fit(arrays, name, values, message, capsys):
     assert of_arrays(arrays) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_several_teachers_are_ranked(runs, tmp_path, capsys):
+    """The student itself has nothing to give to the student."""
+    file, plot = tmp_path / "rank.json", tmp_path / "rank.png"
+    teachers = [str(runs / "student"), str(runs / "teacher")]
+    options = ["--samples=300", "--data.val_size=300", "--split=val", f"--json={file}", f"--plot={plot}"]
+    assert main(["pid", f"--student={runs / 'student'}", "--teacher", *teachers, *QUICK, *options]) == 0
+    report = json.loads(file.read_text())
+    assert set(report["teachers"]) == set(teachers)
+    assert report["teachers"][teachers[0]]["unique_teacher"] == pytest.approx(0, abs=0.02)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert "could give" in capsys.readouterr().out
+    assert main(["pid", f"--student={runs / 'student'}", "--teacher", teachers[0], teachers[0]]) == 2
+    assert "got one of them twice" in capsys.readouterr().err

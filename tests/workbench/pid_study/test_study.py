@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kdlight.information.broja_solver import broja
+from kdlight.information.estimates import Estimate
 from kdlight.workbench.pid_study import estimates, picture, solver_benchmark, study
 from kdlight.workbench.pid_study.joints import clusters, peaked, sparse
 from tests.information.oracle import DISCRETE, joint_of
@@ -23,25 +24,16 @@ def test_joints_are_what_they_are_called():
 
 
 def test_bias_deviation_and_coverage():
-    found = estimates.Estimates(
-        truth=np.zeros(4),
-        plug_in=np.array([[1.0] * 4, [3.0] * 4]),
-        corrected=np.array([[-1.0] * 4, [1.0] * 4]),
-        half_width=np.array([[1.5] * 4, [0.5] * 4]),
-        flagged=0.0,
-    )
-    assert found.bias(found.plug_in).tolist() == [2.0] * 4
-    assert found.bias(found.corrected).tolist() == [0.0] * 4
-    assert found.coverage(found.plug_in).tolist() == [0.5] * 4
-    assert found.coverage(found.corrected).tolist() == [0.5] * 4
+    found = estimates.Repeated(0.0, [Estimate(-1.0, -2.5, 0.5, 1.0, True), Estimate(1.0, 0.5, 1.5, 3.0, False)])
+    assert (found.coverage, found.kept, found.half_width, found.estimable) == (0.5, 0.0, 1.0, 0.5)
+    wide = estimates.Repeated(0.0, [Estimate(-1.0, -4.0, 2.0, 1.0, True), Estimate(1.0, 0.5, 1.5, 3.0, True)])
+    assert wide.kept == 0.5
+    assert found.cells()[:3] == ["0.000", "+2.000", "+0.000"]
 
 
 def test_the_correction_helps_independent_sources():
-    found = estimates.estimated(np.full((3, 3, 3), 1 / 27), 500, 8)
-    *_, plug_in = found.bias(found.plug_in)
-    *_, corrected = found.bias(found.corrected)
-    assert abs(corrected) < 0.3 * plug_in
-    assert found.flagged == 1
+    found = estimates.repeated(np.full((3, 3, 3), 1 / 27), 500, 8)["synergistic"]
+    assert abs(found.values.mean()) < 0.3 * found.counted.mean()
 
 
 def test_the_command(monkeypatch, tmp_path, capsys):

@@ -1,0 +1,61 @@
+"""Which of the target's symbols a decomposition is about."""
+
+__all__ = ["ClassTerms", "broja_by_class"]
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from kdlight.information.broja_solver import bracketed
+from kdlight.information.entropies import Array, probabilities
+
+
+class ClassTerms(NamedTuple):
+    """The parts of each of the target's symbols in the atoms, in bits, shape (target,). One may be negative."""
+
+    redundant: Array
+    unique_first: Array
+    unique_second: Array
+    synergistic: Array
+
+
+def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTerms:
+    """Divide the BROJA atoms among the target's symbols.
+
+    Every information is a mean over the target's symbols: I(Y;T) = sum_y P(y) KL(P(t|y) || P(t)). Of I_u, the least
+    information that both sources can have together, the terms are P(y) KL(Q(t,s|y) || Q(t,s)) with the optimal Q.
+    Where Q is positive, log Q(y|t,s) = a(t,y) + b(s,y) with the optimal point of the dual, so the term is
+    sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y), without Q. The atoms' terms follow as the atoms do.
+
+    Args:
+        joint: Probabilities, axes (first source, second source, target).
+        tolerance: Of the decomposition, in bits. The terms add up to atoms that are off by no more.
+
+    Raises:
+        UserError: If ``joint`` is not a distribution.
+    """
+    table = probabilities(joint, dims=(3,), name="joint")
+    first, second, both = (_terms(part) for part in (table.sum(axis=1), table.sum(axis=0), _flat(table)))
+    occurs = table.any(axis=(0, 1))
+    unsynergistic = np.zeros(table.shape[2])
+    unsynergistic[occurs] = bracketed(table, tolerance).by_class / np.log(2)
+    frequency = table.sum(axis=(0, 1))
+    unsynergistic[occurs] -= frequency[occurs] * np.log2(frequency[occurs])
+    return ClassTerms(
+        redundant=first + second - unsynergistic,
+        unique_first=unsynergistic - second,
+        unique_second=unsynergistic - first,
+        synergistic=both - unsynergistic,
+    )
+
+
+def _flat(table: Array) -> Array:
+    return table.reshape(-1, table.shape[2])
+
+
+def _terms(joint: Array) -> Array:
+    """P(y) KL(P(x|y) || P(x)) in bits; axes (source, target)."""
+    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+    ratio = np.divide(joint, product, out=np.ones_like(joint), where=joint > 0)
+    return np.asarray((joint * np.log2(ratio)).sum(axis=0))

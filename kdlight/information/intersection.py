@@ -1,0 +1,83 @@
+"""Intersection information: what RID maximises as a lower bound of the redundant information."""
+
+__all__ = ["intersection_information"]
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linprog
+from scipy.sparse import block_diag, csr_array, hstack, identity, vstack
+
+from kdlight.information.entropies import Array, probabilities
+
+#: Gain in bits below which a start has converged.
+_CONVERGED = 1e-9
+#: Smallest argument of a logarithm.
+_TINY = 1e-12
+
+
+def intersection_information(
+    joint: npt.ArrayLike, *, symbols: int | None = None, starts: int = 16, seed: int = 0
+) -> float:
+    """A lower bound of the intersection information I_alpha of Griffith and Ho, in bits.
+
+    Definition 4.1 of the RID paper (arXiv 2411.07483): max I(Y;Q) over Q with I(Y;Q|T) = I(Y;Q|S) = 0, where Q is drawn
+    given T, S and Y. It is at most BROJA's redundant information (theorem 4.1 there).
+
+    With m_q(t,s,y) = P(q,t,s,y) both constraints are linear, the sum of m_q over q is P, and I(Y;Q) is convex and
+    homogeneous in m. So each step solves a linear program whose objective is the tangent at the last point; I(Y;Q)
+    never falls. A convex function has local maxima: the best of several random starts is returned, every one of them a
+    feasible Q. For small tables: a program has ``symbols`` times as many unknowns as the joint has cells.
+
+    Args:
+        joint: Probabilities, axes (first source, second source, target).
+        symbols: Of Q; as many as the target's by default.
+        starts: Random starts.
+        seed: Of the starts.
+
+    Raises:
+        UserError: If ``joint`` is not a distribution.
+    """
+    table = probabilities(joint, dims=(3,), name="joint")
+    cells = np.argwhere(table > 0)
+    mass = table[table > 0]
+    classes = table.shape[2]
+    count = symbols or classes
+    constraints = vstack([_posterior_constraints(table.sum(axis=1 - side), cells, side) for side in (0, 1)])
+    equal = vstack([block_diag([constraints] * count), hstack([identity(len(mass))] * count)], format="csr")
+    right = np.concatenate([np.zeros(constraints.shape[0] * count), mass])
+    of_class = csr_array((np.ones(len(mass)), (cells[:, 2], np.arange(len(mass)))), shape=(classes, len(mass)))
+    frequency = table.sum(axis=(0, 1))
+    rng, best = np.random.default_rng(seed), 0.0
+    for _ in range(starts):
+        objective, value = rng.standard_normal((count, len(mass))), -np.inf
+        while True:
+            solved = linprog(-objective.ravel(), A_eq=equal, b_eq=right, bounds=(0, None), method="highs")
+            if solved.x is None:
+                break
+            found = np.maximum(of_class @ solved.x.reshape(count, -1).T, 0).T
+            total = found.sum(axis=1, keepdims=True) * frequency
+            ratio = np.divide(found, total, out=np.ones_like(found), where=total > _TINY)
+            slope = np.log2(np.maximum(ratio, _TINY))
+            reached = float((found * slope).sum())
+            if reached <= value + _CONVERGED:
+                break
+            value, objective = reached, slope[:, cells[:, 2]]
+        best = max(best, value)
+    return best
+
+
+def _posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side: int) -> csr_array:
+    """Rows that say m(x, y) - P(y|x) m(x) = 0 for each symbol x of a source and each class y, in the joint's cells.
+
+    Args:
+        pair: P(x, y).
+        cells: The cells of the joint that are positive, (cells, 3).
+        side: 0 for the first source, 1 for the second.
+    """
+    posterior = pair / np.maximum(pair.sum(axis=1, keepdims=True), _TINY)
+    rows = np.zeros((*pair.shape, len(cells)))
+    place = np.arange(len(cells))
+    rows[cells[:, side], cells[:, 2], place] = 1
+    for label in range(pair.shape[1]):
+        rows[cells[:, side], label, place] -= posterior[cells[:, side], label]
+    return csr_array(rows.reshape(-1, len(cells)))

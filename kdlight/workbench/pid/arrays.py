@@ -1,0 +1,90 @@
+"""What two arrays tell about a third."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kdlight.errors import UserError
+from kdlight.information.discretizer import Discretizer, Symbols
+from kdlight.information.estimates import EstimatedPID, estimate_pid
+from kdlight.information.histogram import joint_histogram
+from kdlight.information.redundancies import i_min, i_mmi
+from kdlight.streams import Stream, derive_seed
+
+__all__ = ["ArrayReport", "compare_arrays"]
+
+
+@dataclass(frozen=True)
+class ArrayReport:
+    """A decomposition with the redundancies I_min and MMI of the counted histogram for comparison."""
+
+    pid: EstimatedPID
+    redundant_i_min: float
+    redundant_mmi: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for a JSON file."""
+        others = {"redundant_i_min": self.redundant_i_min, "redundant_mmi": self.redundant_mmi}
+        return {"samples": self.pid.samples, "atoms": {**self.pid.to_dict(), **others}}
+
+
+def compare_arrays(
+    first: npt.NDArray[Any], second: npt.NDArray[Any], target: npt.NDArray[Any], settings: Any
+) -> ArrayReport:
+    """Decompose what two arrays tell about a third.
+
+    Args:
+        first: Symbols (samples,), integers from 0, or features (samples, …).
+        second: Likewise.
+        target: Classes (samples,), integers from 0.
+        settings: ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and ``tolerance``.
+
+    Raises:
+        UserError: If shapes, types or lengths do not fit.
+    """
+    if len({len(values) for values in (first, second, target)}) > 1 or target.ndim != 1:
+        shapes = ", ".join(str(values.shape) for values in (first, second, target))
+        raise UserError(f"expected first, second and a one-dimensional target of one length, got shapes {shapes}")
+    sources = [first, second]
+    clustered = [not _are_symbols(values) for values in sources]
+    if any(clustered):
+        if len(target) < 16:
+            raise UserError(f"expected at least 16 samples, of which half fit the clusters, got {len(target)}")
+        order = np.random.default_rng(derive_seed(Stream.FITTED_HALF, settings.seed)).permutation(len(target))
+        fitted, counted = order[: len(order) // 2], order[len(order) // 2 :]
+        for place, values in enumerate(sources):
+            if clustered[place]:
+                sources[place] = _symbols(values, target, fitted, counted, settings)
+            else:
+                sources[place] = np.stack([values[counted]] * settings.repeats)
+        target = target[counted]
+    pid = estimate_pid(sources[0], sources[1], target, tolerance=settings.tolerance, seed=settings.seed)
+    joints = [
+        counts / counts.sum()
+        for one, other in zip(*(np.atleast_2d(source) for source in sources), strict=True)
+        for counts in [joint_histogram(one, other, target)]
+    ]
+    others = [float(np.mean([redundancy(joint).redundant for joint in joints])) for redundancy in (i_min, i_mmi)]
+    return ArrayReport(pid, *others)
+
+
+def _symbols(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
+    """Symbols (repeats, counted) of discretizers that are each fitted on a part of the fitted samples."""
+    clusters = settings.clusters or min(2 * len(np.unique(target)), 20)
+    parts = np.array_split(fitted, settings.repeats)
+    discretizers = [
+        Discretizer(
+            settings.symbols,
+            clusters=clusters,
+            components=settings.components,
+            seed=settings.repeats * settings.seed + place,
+        ).fit(values[part], target[part])
+        for place, part in enumerate(parts)
+    ]
+    return np.stack([discretizer.transform(values[counted]) for discretizer in discretizers])
+
+
+def _are_symbols(values: npt.NDArray[Any]) -> bool:
+    return values.ndim == 1 and bool(np.issubdtype(values.dtype, np.integer))

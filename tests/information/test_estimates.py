@@ -1,0 +1,120 @@
+"""Bias correction and intervals."""
+
+import numpy as np
+import pytest
+
+from kdlight.information.estimates import EstimatedPID, estimate_pid
+from kdlight.information.histogram import joint_histogram, symbols_of
+from tests.information.oracle import DISCRETE, joint_of
+
+ATOMS = {"redundant": "red", "unique_first": "unq_t", "unique_second": "unq_s", "synergistic": "syn"}
+
+
+def samples_of(joint, size, rng):
+    return np.unravel_index(rng.choice(joint.size, size=size, p=joint.ravel()), joint.shape)
+
+
+def test_intervals_hold_the_truth_and_the_value_of_other_samples():
+    case = next(case for case in DISCRETE if case["name"] == "lcg_exp_3x3x3_s2")
+    rng = np.random.default_rng(0)
+    found = [estimate_pid(*samples_of(joint_of(case), 2000, rng)) for _ in range(20)]
+    kept = {}
+    for name, key in ATOMS.items():
+        estimates = [getattr(pid, name) for pid in found]
+        values = np.array([estimate.value for estimate in estimates])
+        counted = np.array([estimate.counted for estimate in estimates])
+        assert np.mean([each.lower <= case[key] <= each.upper for each in estimates]) >= 0.8
+        kept[name] = np.mean([(each.lower <= values) & (values <= each.upper) for each in estimates])
+        assert abs(values.mean() - case[key]) < max(abs(counted.mean() - case[key]), 0.004)
+    assert 0.88 <= np.mean(list(kept.values())) <= 0.99
+
+
+def test_corrected_atoms_add_up_to_corrected_informations():
+    rng = np.random.default_rng(1)
+    pid = estimate_pid(*samples_of(np.full((3, 4, 5), 1 / 60), 700, rng))
+    for part in ("value", "counted"):
+        of = {name: getattr(estimate, part) for name, estimate in pid.estimates.items()}
+        assert of["redundant"] + of["unique_first"] == pytest.approx(of["information_first"], abs=1e-9)
+        assert of["redundant"] + of["unique_second"] == pytest.approx(of["information_second"], abs=1e-9)
+        atoms = sum(of[name] for name in ATOMS)
+        assert atoms == pytest.approx(of["information_both"], abs=1e-9)
+        assert of["information_first_given_second"] == pytest.approx(
+            of["information_both"] - of["information_second"], abs=1e-9
+        )
+
+
+def test_the_first_source_is_the_same_whatever_the_second_is():
+    """The parts of the samples that a value is extrapolated from do not depend on the symbols."""
+    rng = np.random.default_rng(2)
+    first, second, target = samples_of(joint_of(DISCRETE[-1]), 400, rng)
+    one, other = estimate_pid(first, second, target), estimate_pid(first, rng.permutation(second), target)
+    assert one.information_first.value == pytest.approx(other.information_first.value, abs=1e-9)
+
+
+def test_what_symbolisations_disagree_about_is_in_the_interval():
+    rng = np.random.default_rng(3)
+    target = rng.integers(0, 2, 4000)
+    good, bad = target ^ (rng.random(4000) < 0.02), target ^ (rng.random(4000) < 0.3)
+    alike = estimate_pid(np.stack([good] * 4), np.stack([good] * 4), target)
+    other = estimate_pid(np.stack([good, bad] * 2), np.stack([good, bad] * 2), target)
+    assert other.redundant.upper - other.redundant.value > 5 * (alike.redundant.upper - alike.redundant.value)
+    assert other.redundant.upper > alike.redundant.value
+
+
+def test_xor_is_synergy_and_estimable():
+    first, second = np.random.default_rng(4).integers(0, 2, (2, 1000))
+    pid = estimate_pid(first, second, first ^ second)
+    assert pid.synergistic.estimable
+    assert pid.synergistic.value == pytest.approx(1, abs=0.01)
+    assert pid.information_between.value == pytest.approx(0, abs=0.01)
+
+
+def test_synergy_of_more_cells_than_samples_is_not_estimable():
+    rng = np.random.default_rng(5)
+    pid = estimate_pid(*samples_of(np.full((10, 10, 10), 1e-3), 300, rng))
+    assert not pid.synergistic.estimable
+    assert not pid.information_both.estimable
+    assert "synergistic" not in pid.to_dict()
+
+
+def test_caps_and_entropy():
+    rng = np.random.default_rng(6)
+    target = rng.integers(0, 8, 2000)
+    pid = estimate_pid(target // 2, target, target)
+    assert (pid.cap_first, pid.cap_second) == (2, 3)
+    assert pid.target_entropy == pytest.approx(3, abs=0.01)
+    assert pid.information_first.value == pytest.approx(2, abs=0.01)
+
+
+def test_a_report_is_read_as_it_was_written():
+    rng = np.random.default_rng(7)
+    names = ("teacher", "student", "label")
+    pid = estimate_pid(*samples_of(np.full((10, 10, 10), 1e-3), 300, rng))
+    written = pid.to_dict(names)
+    assert {"redundant", "unique_teacher_lower", "information_teacher_given_student", "label_entropy"} - set(
+        written
+    ) <= {"redundant", "unique_teacher_lower", "information_teacher_given_student"}
+    read = EstimatedPID.from_dict(written, names)
+    assert read.to_dict(names) == written
+    assert not read.synergistic.estimable
+    assert estimate_pid([0, 1] * 4, [0, 1] * 4, [0, 1] * 4) == estimate_pid([0, 1] * 4, [0, 1] * 4, [0, 1] * 4)
+
+
+def test_histograms_are_samples():
+    rng = np.random.default_rng(8)
+    counts = rng.integers(0, 5, (3, 2, 4))
+    np.testing.assert_array_equal(joint_histogram(*symbols_of(counts), sizes=counts.shape), counts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0, 1, 0], [0, 1, 0], [0, 1, 0]), "at least 8 samples, got 3"),
+        (([[0] * 9] * 2, [0] * 9, [0] * 9), "2 of the first and 1 of the second"),
+        (([0.5] * 9, [0] * 9, [0] * 9), "expected integers"),
+        (([0] * 8, [0] * 9, [0] * 9), "as many symbols"),
+    ],
+)
+def test_errors(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        estimate_pid(*map(np.array, arguments))
