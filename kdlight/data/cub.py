@@ -9,7 +9,7 @@ __all__ = ["CUBDataModule"]
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -43,6 +43,7 @@ class CUBDataModule(ImageFilesDataModule):
     """
 
     num_classes = CLASSES
+    advice: ClassVar[str] = "put the whole file there, or take it out of the data set and set accept_modified: true"
 
     def __init__(
         self,

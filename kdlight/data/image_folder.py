@@ -4,7 +4,7 @@ __all__ = ["ImageFolderDataModule"]
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -46,6 +46,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
             percent; 0 for none, and then there is nothing to select a model by.
         options: `ImageFilesDataModule`'s.
     """
+
+    advice: ClassVar[str] = "put the whole file there, take it out of the data set, or set broken: skip"
 
     def __init__(
         self,

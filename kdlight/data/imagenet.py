@@ -6,7 +6,7 @@ O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015, 
 __all__ = ["ImageNetDataModule"]
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from kdlight.data.base.files_module import ImageFilesDataModule
 from kdlight.data.sources.image_files import ImageFiles
@@ -34,6 +34,8 @@ class ImageNetDataModule(ImageFilesDataModule):
         accept_modified: takes another number of images, with a warning.
         options: `ImageFilesDataModule`'s.
     """
+
+    advice: ClassVar[str] = "put the whole file there, or take it out of the data set and set accept_modified: true"
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from torch import Tensor
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Samples
 from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
-from kdlight.data.sources.image_files import decode
+from kdlight.data.sources.decoding import decode
 from kdlight.data.sources.listing import Listing, check_classes, check_count, list_images
 from kdlight.errors import MissingFileError, UserError
 from kdlight.ranges import NonNegativeInt, PositiveInt

@@ -10,9 +10,10 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
-from kdlight.errors import UserError
+from kdlight.errors import MissingFileError, UserError
 from kdlight.files import replacing
 from kdlight.methods.base.learner import Learner
+from kdlight.models.weights import check_records
 from kdlight.runs.folder import RunFolder
 
 LARGEST = torch.finfo(torch.float32).max
@@ -98,7 +99,7 @@ class NonFiniteStop(Callback):
                     return
                 check.arrived.synchronize()
             self._pending.popleft()
-            if not abs(sum(check.values.tolist())) <= LARGEST:  # which holds of no NaN
+            if not abs(sum(check.values.tolist())) <= LARGEST:  # Comparisons with NaN are False, so NaN is caught, too.
                 self._stop(check, trainer, pl_module)
 
     def _stop(self, check: Check, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -140,7 +141,14 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
 
     Returns:
         The weighted terms by name.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        UserError: If its bytes do not match their checksums.
     """
+    if not Path(path).is_file():
+        raise MissingFileError(f"no file {path}: expected the nonfinite.pt of a run that a loss stopped")
+    check_records(path)
     content = torch.load(path, map_location=method.device, weights_only=True)
     loop = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
     loop.fit_loop.epoch_progress.current.completed = content["epoch"]

@@ -133,7 +133,7 @@ def predict_files(
     Raises:
         UserError: At the end, if files are broken and these are not to be skipped.
     """
-    from kdlight.data.sources.image_files import decode
+    from kdlight.data.sources.decoding import decode
 
     if batch_size < 1:
         raise UserError(f"--batch_size: expected at least 1, got {batch_size}")

@@ -14,6 +14,7 @@ from kdlight.data.cub import CUBDataModule
 from kdlight.data.image_folder import ImageFolderDataModule
 from kdlight.data.imagenet import ImageNetDataModule
 from kdlight.data.tiny_imagenet import TinyImageNetDataModule
+from kdlight.errors import UserError
 from tests.data.image_sets import write_cub, write_folder, write_image, write_tiny_imagenet
 
 
@@ -106,6 +107,15 @@ def test_another_number_of_images_is_an_error_or_a_warning(
     with pytest.warns(UserWarning, match="not the published data set, accepted"):
         data.setup("fit")
     assert data.train_size == train - 1
+
+
+@pytest.mark.parametrize(("write", "build"), [(write_image_net, image_net), (write_cub, birds)])
+def test_a_broken_image_of_a_counted_set_is_taken_out_and_accepted(write, build, tmp_path: Path) -> None:
+    data = build(write(tmp_path))
+    data.setup("test")
+    data.split("test").path(0).write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"take it out of the data set and set accept_modified: true$"):
+        list(data.test_dataloader())
 
 
 @EVERY

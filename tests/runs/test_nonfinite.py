@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback
 
 from kdlight.data.base.batch import Batch
+from kdlight.errors import MissingFileError, UserError
 from kdlight.methods.kd import KD
 from kdlight.methods.rid import RID
 from kdlight.methods.supervised import Supervised
@@ -52,6 +53,18 @@ def test_the_step_is_kept_and_gives_the_same_again(method, tmp_path):
     for name, value in kept["terms"].items():
         assert again[name].item() == pytest.approx(value, nan_ok=True, rel=1e-6), name
     assert any(value.isnan() for value in again.values())
+
+
+def test_a_damaged_file_is_not_replayed(tmp_path):
+    path, weights = tmp_path / "nonfinite.pt", torch.ones(100)
+    torch.save({"state_dict": {"weights": weights}}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(weights.numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"nonfinite\.pt is damaged: the bytes of its record \S+/data/0 do not match"):
+        replay(path, build(Supervised))
+    with pytest.raises(MissingFileError, match=r"no file .*gone\.pt: expected the nonfinite\.pt of a run"):
+        replay(tmp_path / "gone.pt", build(Supervised))
 
 
 def test_terms_that_cancel_or_overflow_are_noticed(tmp_path):

@@ -4,7 +4,7 @@ __all__ = ["ImageFilesDataModule"]
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.fabric.utilities import suggested_max_num_workers
 
@@ -35,7 +35,12 @@ class ImageFilesDataModule(ImageDataModule):
         augment: random crops and flips.
         photographs: vary the colours of the crops, too, by RandAugment and colour jitter.
         options: `ImageDataModule`'s.
+
+    Attributes:
+        advice: What a user can do about an image file that cannot be decoded; the end of that error's message.
     """
+
+    advice: ClassVar[str] = "put the whole file there, or take it out of the data set"
 
     def __init__(
         self,
@@ -86,4 +91,5 @@ class ImageFilesDataModule(ImageDataModule):
             resize=self.resize_size,
             workers=workers,
             photographs=self.photographs,
+            advice=self.advice,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
-from kdlight.data.sources.image_files import decode
+from kdlight.data.sources.decoding import decode
 from kdlight.data.sources.listing import Listing
 from kdlight.errors import UserError
 

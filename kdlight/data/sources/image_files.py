@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.samples import Split, pin_batch
+from kdlight.data.sources.decoding import decode
 from kdlight.data.views.photographs import vary_photograph
 from kdlight.errors import UserError
 
@@ -58,45 +58,6 @@ def random_box(seed: int, height: int, width: int) -> Box:
     return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
 
 
-def decode(path: Path, *, coarse: bool = False) -> Tensor:
-    """Decode an image file to (3, height, width) uint8, turned upright as its EXIF orientation says.
-
-    Grey becomes three equal colours; palettes, CMYK and the like are converted; transparency is dropped, as by
-    torchvision. Of 16 bits the higher 8 are kept, as Pillow keeps them of 16-bit colours.
-
-    Args:
-        path: The file.
-        coarse: Decode a JPEG at an eighth of its size. It reads the same bytes in a fraction of the time, so it finds
-            the same damage.
-
-    Raises:
-        UserError: If the file is missing or broken, has several frames, or pixels without a fixed range.
-    """
-    try:
-        with Image.open(path) as image:
-            if coarse:
-                image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
-            return torch.from_numpy(np.array(_to_rgb(image))).permute(2, 0, 1)
-    except Exception as error:  # Decoding a broken file can raise anything.
-        raise UserError(f"{path.absolute()} cannot be decoded ({' '.join(str(error).split())})") from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    # An MPO, as phones write it, is a JPEG with a preview or a second eye behind it.
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise UserError(f"expected one picture, got {frames} frames or pages: save the one you mean")
-    if image.mode in ("I", "F"):
-        kind = "32-bit integers" if image.mode == "I" else "floating point numbers"
-        raise UserError(f"expected 8 or 16 bits a colour, got {kind}, whose range is not known: convert it")
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow would cut off at 255 instead of scaling.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image.convert("RGB")
-
-
 @dataclass(frozen=True)
 class ImageFiles(Split):
     """A split on the disk.
@@ -111,6 +72,7 @@ class ImageFiles(Split):
         targets: further (n,) int64 targets by name.
         crops: (views, n) seeds of `random_box`; None for the middle of the image.
         photographs: whether crops are also varied by `vary_photograph`.
+        advice: what the user can do about a file that cannot be decoded; the end of that error's message.
     """
 
     root: Path
@@ -122,6 +84,7 @@ class ImageFiles(Split):
     targets: dict[str, Tensor] = field(default_factory=dict)
     crops: Tensor | None = None
     photographs: bool = False
+    advice: str = "put the whole file there, or take it away"
 
     def with_target(self, target: Tensor) -> Self:
         """Replaces the targets by others (n,)."""
@@ -191,10 +154,7 @@ class ImageFiles(Split):
         try:
             return decode(self.path(place), coarse=coarse)
         except UserError as error:
-            raise UserError(
-                f"{error}: put the whole file there, or take it out of the data set; where images are counted, "
-                "set accept_modified: true"
-            ) from error
+            raise UserError(f"{error}: {self.advice}") from error
 
     def sha256(self) -> str:
         """Hash of the paths below the root and of the files' sizes."""

@@ -8,6 +8,7 @@ import torch
 from kdlight.data.base.samples import Samples
 from kdlight.data.digits import DigitsDataModule
 from kdlight.data.views.crops import crop, draw, flip
+from kdlight.errors import UserError
 from kdlight.streams import Stream, make_generator
 from tests.data.test_digits import Linear, trainer
 
@@ -167,8 +168,13 @@ def test_label_noise_replaces_exactly_its_share_by_other_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"label_noise": 1.5}, {"label_noise": -0.1}, {"label_noise": 0.1, "labels": False}]
+    ("options", "said"),
+    [
+        ({"label_noise": 1.5}, "expected label_noise to be less than or equal to 1, got 1.5"),
+        ({"label_noise": -0.1}, "expected label_noise to be greater than or equal to 0, got -0.1"),
+        ({"label_noise": 0.1, "labels": False}, "label_noise: expected 0 where labels is false, got 0.1"),
+    ],
 )
-def test_label_noise_that_cannot_be_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"label_noise must be in \[0, 1\], and 0 without labels, but is"):
+def test_label_noise_that_cannot_be_is_refused(options: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError, match=said):
         DigitsDataModule(**options)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kdlight.data.sources.image_files import decode
+from kdlight.data.sources.decoding import decode
 from kdlight.errors import UserError
 
 GREY = np.array([[0, 40, 80], [120, 200, 255]], np.uint8)
