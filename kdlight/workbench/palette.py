@@ -10,6 +10,9 @@ ATOMS = {
 }
 #: Marks and dashes tell the same apart once more.
 MARKERS = dict(zip(ATOMS, "osD^", strict=True))
+#: Arms of a comparison, in the order in which they are drawn; lightness 27, 45, 63, 80, 0 and 55.
+ARM_COLOURS = (REDUNDANT, UNIQUE_FIRST, UNIQUE_SECOND, SYNERGISTIC, "#000000", "#9a6fb0")
+ARM_MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 #: Lines that are no atoms: informations, entropies and caps.
 REFERENCE, LIMIT = "#000000", "#7a7a7a"
 #: Of heat maps: lightness falls evenly.

@@ -1,6 +1,5 @@
 """Which folder a run goes on in."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -54,17 +53,3 @@ def test_a_result_that_no_run_wrote_is_refused(content, tmp_path):
     (tmp_path / "result.json").write_text(content)
     with pytest.raises(UserError, match=r"result.json: expected a run's result, got a file without .*seconds"):
         RunFolder(tmp_path).read_result()
-
-
-def test_a_run_s_name_is_no_markup(tmp_path, capsys):
-    from kdlight.workbench.compare.command import compare
-
-    for name in ("[", "[red]"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "result.json").write_text(json.dumps(RESULT))
-    (tmp_path / "[" / "x]").mkdir()
-    (tmp_path / "[" / "x]" / "result.json").write_text(json.dumps(RESULT))
-    compare([RunFolder(tmp_path / name) for name in ("[red]", "[/x]")])
-    shown = capsys.readouterr().out
-    assert "[red]" in shown
-    assert "[/x]" in shown

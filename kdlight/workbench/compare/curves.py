@@ -1,0 +1,160 @@
+"""Pictures of groups of runs: curves with a band over seeds, bars at the end, redundancy against accuracy."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kdlight.errors import UserError
+from kdlight.workbench.compare.records import Record
+from kdlight.workbench.compare.table import MEASURES, Comparison, finished
+from kdlight.workbench.palette import ARM_COLOURS, ARM_MARKERS
+from kdlight.workbench.pictures import frame, require_format, save_picture
+
+ATOMS = {
+    "redundant": "redundant",
+    "unique_teacher": "unique to the teacher",
+    "unique_student": "unique to the student",
+    "synergistic": "synergistic",
+}
+SPLITS = ("pid", "pid_train")  # what a log calls the PID on a validation split, and on training images without one
+
+
+def save_curves(comparison: Comparison, file: Path) -> None:
+    """Save validation accuracy and each atom over the epochs: the mean of each group, a band of one standard deviation.
+
+    Args:
+        comparison: The groups.
+        file: Where; the suffix says the format.
+
+    Raises:
+        UserError: If no run logged anything to draw, or the format is unknown.
+    """
+    require_format(file)
+    panels: dict[str, Callable[[Record], dict[int, float]]] = {"validation accuracy, %": _accuracies}
+    panels |= {f"{label}, bits": _atom(comparison, name) for name, label in ATOMS.items()}
+    figure = Figure(figsize=(3.4 * len(panels), 4.2), layout="constrained")
+    drawn = False
+    for axis, (label, read) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for place, runs in enumerate(comparison.groups.values()):
+            drawn |= _curve(axis, [read(run) for run in runs], place)
+        axis.set(title=label, xlabel="epoch")
+        frame(axis)
+    if not drawn:
+        raise UserError("no run logged an accuracy or a PID over its epochs, so there are no curves to draw")
+    _legend(figure, comparison)
+    stage = f"PID of {comparison.stage}, corrected for bias; " if comparison.stage else ""
+    save_picture(figure, file, f"{stage}lines: means over seeds; bands: one standard deviation; marks: measurements")
+
+
+def save_bars(comparison: Comparison, file: Path) -> None:
+    """Save accuracy and atoms on the test set as bars, with a whisker of one standard deviation over the seeds.
+
+    Raises:
+        UserError: If the format is unknown.
+    """
+    require_format(file)
+    names = [name for name in ("last", *ATOMS) if any(comparison.summary(group, name).n for group in comparison.groups)]
+    figure = Figure(figsize=(2.6 * len(names) + 0.5, 4.2), layout="constrained")
+    for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for place, (group, runs) in enumerate(comparison.groups.items()):
+            summary = comparison.summary(group, name)
+            deviation = None if math.isnan(summary.deviation) else summary.deviation
+            axis.bar(place, summary.mean, yerr=deviation, color=_colour(place), capsize=4, width=0.7)
+            values = [MEASURES[name].read(run.result, comparison.stage) for run in finished(runs)]
+            axis.plot([place] * len(values), values, ".", color="black", ms=5)
+        if name == "last":
+            _begin_near_the_smallest(axis, comparison)
+        axis.set(title="test accuracy, %" if name == "last" else f"{ATOMS[name]}, bits", xticks=[])
+        frame(axis)
+    _legend(figure, comparison)
+    save_picture(figure, file, "bars: means over seeds; whiskers: one standard deviation; points: runs")
+
+
+def save_scatter(comparison: Comparison, file: Path) -> None:
+    """Save redundancy against test accuracy, a mark a run.
+
+    Raises:
+        UserError: If no run has both, or the format is unknown.
+    """
+    require_format(file)
+    figure = Figure(figsize=(5.5, 4.8), layout="constrained")
+    axis = figure.subplots()
+    drawn = 0
+    for place, runs in enumerate(comparison.groups.values()):
+        points = [
+            tuple(MEASURES[name].read(run.result, comparison.stage) for name in ("redundant", "last"))
+            for run in finished(runs)
+        ]
+        there = [point for point in points if not any(map(math.isnan, point))]
+        drawn += len(there)
+        if there:
+            axis.plot(*zip(*there, strict=True), ls="", marker=_marker(place), color=_colour(place), ms=8)
+    if not drawn:
+        raise UserError("no run has both a test accuracy and a redundancy, so there is nothing to scatter")
+    axis.set(xlabel=f"redundant information of {comparison.stage}, bits", ylabel="test accuracy, %")
+    axis.spines[["top", "right"]].set_visible(False)
+    _legend(figure, comparison)
+    save_picture(figure, file, "a mark: a run, last weights, test set")
+
+
+def _accuracies(run: Record) -> dict[int, float]:
+    """Validation accuracy in percent by epoch, counted from 1."""
+    rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
+    return {epoch + 1: 100 * row["val/accuracy"] for epoch, row in rows.items() if "val/accuracy" in row}
+
+
+def _atom(comparison: Comparison, name: str) -> Callable[[Record], dict[int, float]]:
+    def read(run: Record) -> dict[int, float]:
+        rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
+        for split in SPLITS:
+            key = f"{split}/{comparison.stage}/{name}"
+            found = {epoch + 1: row[key] for epoch, row in rows.items() if key in row}
+            if found:
+                return found
+        return {}
+
+    return read
+
+
+def _curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> bool:
+    """Draw the mean over runs at the epochs that all of them have; returns whether there is one."""
+    there = [run for run in runs if run]
+    if not there:
+        return False
+    epochs = sorted(set.intersection(*(set(run) for run in there)))
+    values = np.array([[run[epoch] for epoch in epochs] for run in there])
+    mean = values.mean(axis=0)
+    if len(there) > 1:
+        deviation = values.std(axis=0, ddof=1)
+        axis.fill_between(epochs, mean - deviation, mean + deviation, color=_colour(place), alpha=0.2, lw=0)
+    marker = _marker(place) if len(epochs) <= 25 else None
+    axis.plot(epochs, mean, color=_colour(place), marker=marker, ms=4, lw=1.4)
+    return True
+
+
+def _begin_near_the_smallest(axis: Axes, comparison: Comparison) -> None:
+    """Let the axis begin a little below the smallest accuracy: from 0 on, all bars would look alike."""
+    runs = [run for group in comparison.groups.values() for run in finished(group)]
+    smallest = min(MEASURES["last"].read(run.result, comparison.stage) for run in runs)
+    axis.set_ylim(bottom=max(0.0, 5 * math.floor(smallest / 5) - 5))
+
+
+def _legend(figure: Figure, comparison: Comparison) -> None:
+    from matplotlib.lines import Line2D
+
+    names = [", ".join(group) or "runs" for group in comparison.groups]
+    lines = [Line2D([], [], color=_colour(place), marker=_marker(place), ms=6) for place in range(len(names))]
+    columns = min(len(names), 5)
+    figure.legend(lines, names, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
+
+
+def _colour(place: int) -> str:
+    return ARM_COLOURS[place % len(ARM_COLOURS)]
+
+
+def _marker(place: int) -> str:
+    return ARM_MARKERS[place % len(ARM_MARKERS)]

@@ -1,0 +1,186 @@
+"""Runs as rows: what each was, what it came to, and by which settings the runs differ."""
+
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from kdlight.errors import MissingFileError, UserError
+from kdlight.runs.folder import RunFolder
+
+FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
+LOGS = "logs"
+# Settings that say where and how a run was shown, not what it was; a name stands for all below it.
+IGNORED = (
+    *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
+    *(f"trainer.{name}" for name in ("default_root_dir", "logger", "callbacks", "enable_progress_bar", "plugins")),
+    *(f"trainer.{name}" for name in ("enable_model_summary", "log_every_n_steps", "enable_checkpointing")),
+    *("data.data_dir", "data.num_workers", "data.download", "model.teacher_cache.path"),
+)
+
+
+class Record(NamedTuple):
+    """A run as a row of a table.
+
+    Attributes:
+        folder: Its folder.
+        state: "finished", "unfinished", "failed" or "unreadable".
+        reason: Why it is not finished.
+        seed: Its seed; None where the run does not say.
+        axes: Its values on the axes of a grid; empty where it is of none.
+        settings: Its configuration by dotted names; a class stands under the name of what it is, by its short name.
+        result: What ``result.json`` says; empty if it is not finished.
+    """
+
+    folder: RunFolder
+    state: str
+    reason: str
+    seed: int | None
+    axes: dict[str, str]
+    settings: dict[str, Any]
+    result: dict[str, Any]
+
+
+def read_records(places: Iterable[str | Path]) -> list[Record]:
+    """Read runs: folders, patterns such as ``runs/digits/*``, or folders of many runs such as that of a grid.
+
+    Raises:
+        MissingFileError: If a place holds no run.
+    """
+    found: dict[Path, Record] = {}
+    for place in places:
+        named = Path(place).expanduser()
+        folders = [named] if named.exists() else [Path(path) for path in sorted(glob.glob(str(named)))]
+        runs = [run for folder in folders for run in _runs_below(folder)]
+        if not runs:
+            raise MissingFileError(f"{place}: expected a run's folder, or a folder or pattern of several; found no run")
+        found |= {run: _record(run) for run in runs}
+        for folder in folders:
+            found |= {run: record for run, record in _never_begun(folder).items() if run not in found}
+    return list(found.values())
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    if any(file.is_file() for file in (RunFolder(folder).config, RunFolder(folder).result)):
+        return [folder]
+    return sorted({file.parent for name in ("config.yaml", "result.json") for file in folder.rglob(name)})
+
+
+def _record(path: Path) -> Record:
+    folder = RunFolder(path)
+    axes, seed = _place_in_grid(path)
+    state, reason, settings, result = FINISHED, "", {}, {}
+    try:
+        if folder.config.is_file():
+            settings = flatten(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
+        if folder.result.is_file():
+            result = folder.read_result()
+        else:
+            state, reason = UNFINISHED, "not ended; --ckpt_path auto continues it"
+    except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
+        state, reason = UNREADABLE, " ".join(str(error).split())
+    given = result.get("seed", settings.get("seed_everything"))
+    return Record(folder, state, reason, given if isinstance(given, int) else seed, axes, settings, result)
+
+
+def _never_begun(folder: Path) -> dict[Path, Record]:
+    """Runs of a grid that left nothing but a log: their configuration was refused."""
+    found = {}
+    for log in sorted((folder / LOGS).glob("*=*.log")):
+        group, _, seed = log.stem.rpartition(",")
+        path = folder / group / seed
+        if not path.exists():
+            lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+            axes, number = _place_in_grid(path)
+            found[path] = Record(RunFolder(path), FAILED, lines[-1] if lines else "", number, axes, {}, {})
+    return found
+
+
+def _place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
+    """The axes and the seed that a folder such as ``method=kd,labels=6/seed=0`` names."""
+    key, _, seed = path.name.partition("=")
+    parts = [part.partition("=") for part in path.parent.name.split(",")]
+    if key != "seed" or not seed.isdigit() or not all(equals for _, equals, _ in parts):
+        return {}, None
+    return {axis: label for axis, _, label in parts}, int(seed)
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every value of a configuration by its dotted name, without the levels ``init_args``.
+
+    A class stands under the name of the argument that it is given for: ``model: KD``, ``model.student: resnet8``.
+    """
+    if isinstance(config, Mapping):
+        if "class_path" in config:
+            inner = {**(config.get("init_args") or {}), **(config.get("dict_kwargs") or {})}
+            short = str(config["class_path"]).rpartition(".")[2]
+            return {prefix.removesuffix("."): short, **flatten(inner, prefix)} if inner else {prefix[:-1]: short}
+        return {name: value for key, item in config.items() for name, value in flatten(item, f"{prefix}{key}.").items()}
+    name = prefix.removesuffix(".")
+    if isinstance(config, list):
+        return {name: yaml.safe_dump(config, default_flow_style=True).strip()}
+    return {name: config}
+
+
+def varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
+    """The settings by which runs differ, with each run's value: as few as tell the groups apart.
+
+    Runs of a grid differ by its axes. Of others, a setting is left out that follows from those above it: where the
+    methods differ, the arguments that only one of them has say nothing new.
+
+    Returns:
+        By name, one value a run.
+    """
+    axes = list(dict.fromkeys(axis for record in records for axis in record.axes))
+    if axes and all(record.axes for record in records):
+        return {axis: [record.axes.get(axis, "–") for record in records] for axis in axes}
+    names = dict.fromkeys(name for record in records for name in record.settings)
+    candidates = [name for name in names if not _ignored(name)]
+    kept: dict[str, list[str]] = {}
+    groups = [()] * len(records)
+    known = [bool(record.settings) for record in records]
+    for name in sorted(candidates, key=lambda name: name.count(".")):
+        values = [_shown(record.settings.get(name)) for record in records]
+        refined = [(*group, value) for group, value in zip(groups, values, strict=True)]
+        before, after = ({each for each, there in zip(of, known, strict=True) if there} for of in (groups, refined))
+        if len(after) > len(before):
+            kept[name], groups = values, refined  # type: ignore[assignment]
+    return kept
+
+
+def _shown(value: Any) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _ignored(name: str) -> bool:
+    return any(name == ignored or name.startswith(f"{ignored}.") for ignored in IGNORED)
+
+
+def select(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
+    """The runs that fulfil conditions such as ``method=rid``: an axis, or a setting by its dotted name.
+
+    Raises:
+        UserError: If a condition is no such form, or no run fulfils all.
+    """
+    kept = list(records)
+    for condition in conditions:
+        name, equals, value = condition.partition("=")
+        if not equals:
+            raise UserError(f"--where {condition}: expected NAME=VALUE, such as method=rid or data.batch_size=32")
+        known = {**{key: None for record in records for key in (*record.axes, *record.settings)}, "seed": None}
+        if name not in known:
+            raise UserError(f"--where {condition}: the runs have no setting '{name}'")
+        kept = [record for record in kept if _value(record, name) == value]
+    if not kept:
+        raise UserError(f"--where {' '.join(conditions)}: no run is left of {len(records)}")
+    return kept
+
+
+def _value(record: Record, name: str) -> str:
+    if name == "seed":
+        return str(record.seed)
+    return record.axes.get(name) or _shown(record.settings.get(name))
