@@ -4,7 +4,6 @@ PYTHON ?= python3
 PIP_OPTIONS ?=
 WORKERS ?= 2
 BIN := .venv/bin
-DEMO := teacher rid kd baseline
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .PHONY: help setup demo test test-all check format clean
@@ -20,11 +19,9 @@ setup: .venv/installed ## fill .venv with everything (quick when nothing changed
 	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: setup ## train a teacher on digits, distil from it, compare; a stopped demo goes on where it was
-	@for name in $(DEMO); do \
-		$(BIN)/kdlight fit --config configs/digits/$$name.yaml --ckpt_path auto || exit 1; \
-	done
-	$(BIN)/kdlight compare $(DEMO:%=runs/digits/%) --plot runs/digits/pid.png
+demo: setup ## train a teacher on digits, distil from it in four ways, compare; a stopped demo continues
+	$(BIN)/kdlight ablate demo.yaml --jobs $(WORKERS)
+	$(BIN)/kdlight compare runs/demo --baseline method=none --plot runs/demo/curves.png
 
 test: setup ## every formula, and each mechanism at least once
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow'
