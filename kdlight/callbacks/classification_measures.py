@@ -61,7 +61,10 @@ class ClassificationMeasures(Callback):
         if self._comparable is not None:
             self._comparable.convert(lambda tensor: tensor.to(pl_module.device))  # FSDP moves its own parameters alone
             self._of_teacher = _counters(classes).to(pl_module.device)
-            both = {"agreement": _accuracy(classes, top=1), "kl_divergence": KLDivergence(log_prob=True)}
+            both: dict[str, Metric | MetricCollection] = {
+                "agreement": _accuracy(classes, top=1),
+                "kl_divergence": KLDivergence(log_prob=True),
+            }
             self._of_both = MetricCollection(both, compute_groups=False).to(pl_module.device)
 
     def on_test_batch_end(
@@ -148,7 +151,7 @@ def _accuracy(classes: int, top: int) -> MulticlassAccuracy:
 
 
 def _counters(classes: int) -> MetricCollection:
-    counters: dict[str, Metric] = {
+    counters: dict[str, Metric | MetricCollection] = {
         "confusion": MulticlassConfusionMatrix(classes, ignore_index=UNLABELLED, validate_args=False),
         "calibration_error": MulticlassCalibrationError(
             classes, n_bins=BINS, ignore_index=UNLABELLED, validate_args=False

@@ -112,7 +112,7 @@ def read_classes() -> dict[str, Method]:
     nodes, files = {}, {}
     for file in sorted(FOLDER.rglob("[!_]*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        constants = {}
+        constants: dict[str, ast.expr] = {}
         for line in tree.body:
             if isinstance(line, ast.Assign):
                 constants |= {target.id: line.value for target in line.targets if isinstance(target, ast.Name)}

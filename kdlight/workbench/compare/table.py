@@ -70,7 +70,16 @@ MEASURES: dict[str, Measure] = {
     "images_per_second": Measure("images/s", 0, _entry("images_per_second")),
     "seconds": Measure("s", 0, _entry("seconds")),
 }
-DEFAULT = ("last", "selected", "teacher", "agreement", "redundant", "unique_teacher", "unique_student", "synergistic")
+DEFAULT: tuple[str, ...] = (
+    "last",
+    "selected",
+    "teacher",
+    "agreement",
+    "redundant",
+    "unique_teacher",
+    "unique_student",
+    "synergistic",
+)
 DEFAULT += ("information_teacher", "information_student", "seconds")
 
 
@@ -213,7 +222,8 @@ def format_table(comparison: Comparison, kind: str) -> str:
         UserError: If there is no such format.
     """
     if kind == "csv":
-        return tidy(comparison).to_csv(index=False)
+        lines: str = tidy(comparison).to_csv(index=False)
+        return lines
     if kind == "json":
         text: str = tidy(comparison).to_json(orient="records", indent=2)
         return text
@@ -222,8 +232,8 @@ def format_table(comparison: Comparison, kind: str) -> str:
     labels = comparison.settings or ("run",)
     headings = [*labels, "n", *(MEASURES[column].heading for column in comparison.columns)]
     rows = [_row(comparison, group) for group in comparison.groups]
-    plain = {"disable_numparse": True, "colalign": ["left"] * len(labels) + ["right"] * (len(headings) - len(labels))}
-    return tabulate(rows, headings, tablefmt=FORMATS[kind], **plain)
+    align = ["left"] * len(labels) + ["right"] * (len(headings) - len(labels))
+    return tabulate(rows, headings, tablefmt=FORMATS[kind], disable_numparse=True, colalign=align)
 
 
 def _row(comparison: Comparison, group: tuple[str, ...]) -> list[str]:
