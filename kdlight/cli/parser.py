@@ -13,7 +13,7 @@ from kdlight.cli.objects import data_facts
 from kdlight.files import with_home
 from kdlight.models.published import is_published, published
 from kdlight.models.weights import count_classes, read_state_dict
-from kdlight.runs.folder import RunFolder
+from kdlight.runs.folder import folder_of
 
 PREPARED = ("image_size", "mean", "std")  # what published weights say about their images
 
@@ -84,10 +84,10 @@ def _prepare_like_the_weights(config: Namespace) -> None:
 
 def _of_run(weights: str | None) -> dict[str, Any]:
     """How the run that made a checkpoint prepared its images; nothing for a file from elsewhere."""
-    file = RunFolder(Path(weights).parent.parent).config if weights else None
-    if file is None or not file.is_file():
+    run = folder_of(Path(weights)) if weights else None
+    if run is None:
         return {}
-    arguments = yaml.safe_load(file.read_text(encoding="utf-8"))["data"].get("init_args") or {}
+    arguments = yaml.safe_load(run.config.read_text(encoding="utf-8"))["data"].get("init_args") or {}
     known = {name: arguments[name] for name in (*PREPARED, "resize_size") if arguments.get(name) is not None}
     return known if all(name in known for name in PREPARED) else {}
 

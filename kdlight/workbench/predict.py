@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TextIO
 import torch
 from torch import Tensor
 
+from kdlight.cli.messages import quiet
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import given_path, replacing
 from kdlight.runs.preparation import Preparation
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str]) -> None:
 
         run(arguments)
         return
+    quiet()
     parser = argparse.ArgumentParser("kdlight predict", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument(

@@ -105,7 +105,7 @@ def test_the_pairs_are_those_of_the_table():
         arguments = composed["model"]["init_args"]
         teacher, student = (arguments[name]["class_path"].rpartition(".")[2] for name in ("teacher", "student"))
         assert file.stem == f"{teacher}-{student}"
-        assert f"/{teacher}_vanilla/" in arguments["teacher_weights"]
+        assert arguments["teacher_weights"] == f"published:cifar100/{teacher}"
         mobile = student.startswith(("Mobile", "Shuffle"))
         assert arguments["optimizer"]["init_args"] == {
             "lr": 0.01 if mobile else 0.05,

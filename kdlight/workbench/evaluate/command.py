@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
+from kdlight.cli.messages import quiet
 from kdlight.data.base.loader import evaluation_indices
 from kdlight.errors import UserError
 from kdlight.files import given_path, replacing
@@ -32,6 +33,7 @@ NOISE_SEED = 0
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
+    quiet()
     parser = argparse.ArgumentParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from kdlight.cli.messages import quiet
 from kdlight.errors import UserError
 from kdlight.files import given_path
 from kdlight.runs.preparation import Preparation
@@ -57,6 +58,7 @@ class Check(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
+    quiet()
     parser = argparse.ArgumentParser("kdlight export", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")

@@ -41,7 +41,7 @@ def test_weights_with_their_preparation_and_card(photographs_run, tmp_path, caps
     run = photographs_run()
     output = tmp_path / "out"
     assert main(["export", str(run), "--format=safetensors", f"--output={output}", "--images=5"]) == 0
-    assert largest_difference(capsys.readouterr().out, images=5) < 1e-5
+    assert largest_difference(capsys.readouterr().out, images=5) < 1e-4
     assert sorted(file.name for file in output.iterdir()) == [
         "README.md",
         "example.png",
