@@ -40,6 +40,8 @@ class Torchvision(Tapped):
         image_shape: (channels, height, width). torchvision's networks take three channels.
         pretrained: Start from torchvision's weights: true for its default, or a name such as ``IMAGENET1K_V2``. Where
             the classes are others than those of the weights, the head is a new one.
+        norm_momentum: Of the batch norms' running means; None for the network's own. That of torchvision's MobileNetV3
+            is 0.01, which takes a thousand steps until evaluation sees what training saw.
         options: Further arguments of torchvision's builder, such as ``{dropout: 0.1}``.
         taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, where those found are not wanted.
 
@@ -54,6 +56,7 @@ class Torchvision(Tapped):
         image_shape: ImageShape = PHOTOGRAPH,
         *,
         pretrained: bool | str = False,
+        norm_momentum: float | None = None,
         options: Mapping[str, Any] | None = None,
         taps: Mapping[str, Any] | None = None,
     ) -> None:
@@ -81,6 +84,9 @@ class Torchvision(Tapped):
             ) from error
         super().__init__(model, image_shape=image_shape, **_checked_taps(taps))
         self.has_weights = weights is not None and self.num_classes == num_classes
+        for module in self.modules():
+            if norm_momentum is not None and isinstance(module, nn.BatchNorm2d):
+                module.momentum = norm_momentum
         if self.num_classes != num_classes:
             _replace_head(self, num_classes)
 

@@ -33,6 +33,14 @@ def test_taps_and_options_are_handed_on() -> None:
         Torchvision("resnet18", taps={"stage": []})
 
 
+def test_the_momentum_of_batch_norms_is_the_networks_own_unless_it_is_said() -> None:
+    momenta = [
+        {module.momentum for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)}
+        for network in (Torchvision("mobilenet_v3_small"), Torchvision("mobilenet_v3_small", norm_momentum=0.1))
+    ]
+    assert momenta == [{0.01}, {0.1}]
+
+
 def test_weights_of_other_classes_get_a_new_head(monkeypatch: pytest.MonkeyPatch) -> None:
     pretrained = torchvision.models.resnet18().state_dict()
     entry = torchvision.models.ResNet18_Weights.IMAGENET1K_V1

@@ -79,11 +79,12 @@ def _body(run: Any, config: Any, result: Any, prepared: Preparation, kind: str, 
     teacher = config["model"]["init_args"].get("teacher")
     data = config["data"]
     arguments = data.get("init_args") or {}
+    folder = Path(arguments.get("data_dir", "bundled")).name  # not the path, which is nobody else's business
     rows = {
         "student": f"{_described(student)}, {result.get('student_parameters', 'unknown')} parameters",
         "teacher": f"{_described(teacher)}, sha256 {result.get('teacher_sha256', 'unknown')}" if teacher else "none",
         "method": _name(config["model"]),
-        "data": f"{_name(data)} ({Path(arguments.get('data_dir', 'bundled')).name}), classes: {', '.join(prepared.class_names)}",
+        "data": f"{_name(data)} ({folder}), classes: {', '.join(prepared.class_names)}",
         "images": f"{' x '.join(map(str, prepared.image_shape))}, shorter side resized to {prepared.resize_size}, "
         f"middle cut out; mean {_numbers(prepared.mean)}, std {_numbers(prepared.std)} of pixels in [0, 1]",
         **{
