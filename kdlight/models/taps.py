@@ -52,7 +52,8 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
         model: From images to logits. It is run in evaluation mode, on the "meta" device where it can be.
         image_shape: Of the images it is meant for; tried where it does not take images of 224x224.
     """
-    outputs = _trial(model, image_shape)
+    channels, height, width = image_shape  # a configuration gives a list
+    outputs = _trial(model, (channels, height, width))
     if len({output.size for output in outputs}) == 1:
         quarters = _quarters(outputs)
         before = [output.name for output in outputs if output.left < quarters[0].entered]

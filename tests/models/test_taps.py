@@ -20,7 +20,7 @@ SHAPE = (3, 64, 64)
     ],
 )
 def test_a_stage_ends_where_the_resolution_changes(name: str, stages: tuple[str, ...], stem: str) -> None:
-    assert find_taps(torchvision.models.get_model(name), SHAPE) == (stages, stem)
+    assert find_taps(torchvision.models.get_model(name), list(SHAPE)) == (stages, stem)  # type: ignore[arg-type]
 
 
 def test_what_is_found_can_be_tapped_in_training_and_halves_its_size() -> None:
