@@ -18,6 +18,7 @@ from kdlight.runs.record import RunRecord
 from kdlight.runs.result import Result
 from kdlight.runs.selection import RunCheckpoint
 from kdlight.runs.stops import Stops
+from kdlight.runs.wandb_record import WandbRecord, finish_wandb
 
 SELECTED_BY = "val/accuracy"
 TESTED = {"best": "test_selected/", "last": "test_last/"}  # what loggers call the tests of the checkpoints
@@ -56,6 +57,7 @@ def equip(
     if options.get("enable_progress_bar") is not False:
         callbacks.append(RichProgressBar())
     if config is not None and not options.get("fast_dev_run"):
+        callbacks += [WandbRecord(folder, logger, config) for logger in loggers if isinstance(logger, WandbLogger)]
         metrics = MetricsCSV(folder)
         loggers.append(metrics)
         callbacks += run_callbacks(folder, data, metrics, config)
@@ -94,6 +96,15 @@ def fit_and_test(
     if getattr(trainer, "fast_dev_run", False):
         trainer.fit(model, datamodule=data)
         return
+    try:
+        _fit_and_test(trainer, model, data, folder, ckpt_path, command)
+    finally:
+        finish_wandb(trainer.loggers)
+
+
+def _fit_and_test(
+    trainer: Trainer, model: Learner, data: LightningDataModule, folder: RunFolder, ckpt_path: str | None, command: str
+) -> None:
     result = Result.begin(command)
     trainer.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     folder = trainer.strategy.broadcast(folder)  # the first process knows which folder is the run's
@@ -109,3 +120,6 @@ def fit_and_test(
                 logger.log_metrics(renamed, step=trainer.global_step)
     if trainer.is_global_zero:
         result.write(trainer, model, folder)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, WandbRecord):
+                callback.send(folder.read_result())

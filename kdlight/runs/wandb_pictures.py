@@ -1,0 +1,61 @@
+"""Pictures of a run for Weights & Biases: the confusion of classes, and the PID of each stage over the epochs."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+ATOMS = {  # the colours stay apart for the colour-blind (Okabe and Ito, 2008)
+    "redundant": "#0072B2",
+    "unique_teacher": "#D55E00",
+    "unique_student": "#009E73",
+    "synergistic": "#999999",
+}
+
+
+def draw_confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
+    """Draw how many images of a class (row) were taken for which class (column).
+
+    Args:
+        counts: (classes, classes).
+        names: Of the classes; left out above 30 of them.
+    """
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axis = figure.subplots()
+    image = axis.imshow(np.asarray(counts), cmap="Blues")
+    figure.colorbar(image, label="test images")
+    axis.set(xlabel="predicted", ylabel="class")
+    if len(names) <= 30:
+        axis.set_xticks(range(len(names)), names, rotation=90)
+        axis.set_yticks(range(len(names)), names)
+    return figure
+
+
+def draw_pid(rows: Mapping[int, Mapping[str, float]]) -> dict[str, Figure]:
+    """Draw the atoms of each measured stage over the epochs, with the bands of their intervals.
+
+    Args:
+        rows: What was logged, by epoch.
+
+    Returns:
+        A figure for each stage, by its name.
+    """
+    keys = dict.fromkeys(
+        name.rpartition("/")[0] for row in rows.values() for name in row if name.endswith("/redundant")
+    )
+    return {key.partition("/")[2]: _draw_stage(rows, key) for key in keys}
+
+
+def _draw_stage(rows: Mapping[int, Mapping[str, float]], stage: str) -> Figure:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    for atom, colour in ATOMS.items():
+        key = f"{stage}/{atom}"
+        epochs = [epoch for epoch, row in rows.items() if key in row]
+        values = [rows[epoch][key] for epoch in epochs]
+        axis.plot([epoch + 1 for epoch in epochs], values, "o-", color=colour, label=atom.replace("_", " "), ms=3)
+        ends = [[rows[epoch].get(f"{key}_{end}", float("nan")) for epoch in epochs] for end in ("lower", "upper")]
+        axis.fill_between([epoch + 1 for epoch in epochs], *ends, color=colour, alpha=0.2, lw=0)
+    axis.set(xlabel="epoch", ylabel="bits", title=stage)
+    axis.legend(frameon=False)
+    return figure

@@ -1,0 +1,130 @@
+"""What a run sends to Weights & Biases beside its log: axes, flat keys, the result, two pictures and the student."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import Logger
+from safetensors.torch import save
+
+from kdlight.methods.base.learner import Learner
+from kdlight.models.weights import read_state_dict
+from kdlight.processes import run_seed
+from kdlight.runs.folder import RunFolder
+from kdlight.runs.wandb_pictures import draw_confusion, draw_pid
+
+ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
+BEST = {"val/accuracy": "max", "val/loss": "min", "train/loss": "min"}
+
+
+class WandbRecord(Callback):
+    """Makes a run of W&B one that can be grouped, filtered and compared.
+
+    - Every metric is drawn over ``epoch``; the summary has the best of the validation.
+    - ``method``, ``pair``, ``seed`` and ``grid`` are flat keys of the configuration.
+    - Of the PID the four atoms of each stage are drawn, everything else is logged without a panel.
+    - At the end the summary gets ``result.json`` without its lists, the media a picture of the PID and of the
+      confusion, and, where the logger has ``log_model``, the artifacts the student's weights.
+
+    Args:
+        folder: The run.
+        logger: The logger; its group is that of the run's seeds unless it was given one.
+        config: The resolved configuration as YAML.
+    """
+
+    def __init__(self, folder: RunFolder, logger: WandbLogger, config: str) -> None:
+        self.folder = folder
+        self.logger = logger
+        self.config = config
+        # Lightning would send whole checkpoints, and has no public name for what the logger was given.
+        self._sends_student, logger._log_model = bool(logger._log_model), False
+        group = group_of(folder.path)
+        for name, value in {"group": group, "job_type": "fit"}.items():
+            logger._wandb_init.setdefault(name, value)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Define the axis, the best values and the flat keys."""
+        if not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, Learner)
+        run: Any = self.logger.experiment
+        run.define_metric("epoch", hidden=True)
+        run.define_metric("*", step_metric="epoch", step_sync=True)
+        for name, goal in BEST.items():
+            run.define_metric(name, step_metric="epoch", summary=f"last,{goal}")
+        for prefix in ("pid", "pid_train", "pid_test"):
+            run.define_metric(f"{prefix}/*", step_metric="epoch", hidden=True)
+        for stage in [*(f"stage{number + 1}" for number in range(len(pl_module.student.stage_names))), "logits"]:
+            for atom in ATOMS:
+                for prefix in ("pid", "pid_train"):
+                    run.define_metric(f"{prefix}/{stage}/{atom}", step_metric="epoch")
+        run.config.update(self._flat_keys(pl_module), allow_val_change=True)
+
+    def _flat_keys(self, method: Learner) -> dict[str, Any]:
+        described = (yaml.safe_load(self.config).get("model") or {}).get("init_args") or {}
+        networks = [described.get(role) for role in ("teacher", "student")]  # built in Python, it may be a text
+        classes = [network["class_path"] for network in networks if isinstance(network, dict)]
+        pair = " → ".join(path.rpartition(".")[2] for path in classes)
+        grid = self.folder.path.parent.parent.name if _in_grid(self.folder.path) else None
+        return {"method": type(method).__name__, "pair": pair, "seed": run_seed(), "grid": grid}
+
+    def send(self, result: dict[str, Any]) -> None:
+        """Send what the run came to.
+
+        Args:
+            result: The content of ``result.json``.
+        """
+        import wandb
+
+        run: Any = self.logger.experiment
+        selected = "best" if "best" in result["test"] else "last"
+        rows = self.folder.read_metrics()
+        validated = [row["val/accuracy"] for row in rows.values() if "val/accuracy" in row]
+        if validated:
+            run.summary["best_val_accuracy"] = max(validated)
+        run.summary["result"] = _without_lists(result)
+        pictures = {f"pid_{stage}": figure for stage, figure in draw_pid(rows).items()}
+        if selected in result.get("confusion", {}):
+            pictures["confusion"] = draw_confusion(result["confusion"][selected], result["class_names"])
+        run.log({f"pictures/{name}": wandb.Image(figure) for name, figure in pictures.items()})
+        checkpoint = self.folder.checkpoint(selected)
+        if self._sends_student and checkpoint.is_file():  # FSDP saves folders
+            named = {name: tensor.contiguous() for name, tensor in read_state_dict(checkpoint).items()}
+            artifact = wandb.Artifact(f"student-{run.id}", type="model", metadata=result["test"][selected])
+            with artifact.new_file("student.safetensors", mode="wb") as stream:
+                stream.write(save(named))
+            run.log_artifact(artifact)
+
+
+def finish_wandb(loggers: Iterable[Logger]) -> None:
+    """End the runs of W&B: the next run of this process is another one."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and logger._experiment is not None:
+            logger._experiment.finish()
+            logger._experiment = None
+
+
+def group_of(folder: Path) -> str:
+    """Name what runs of several seeds share: the folder above ``seed=0``, or the run's own without its number."""
+    if _in_grid(folder):
+        return "/".join(folder.parts[-3:-1])
+    name, dash, number = folder.name.rpartition("-")
+    base = name if dash and number.isdigit() else folder.name
+    return "/".join([*folder.parts[-2:-1], base])
+
+
+def _in_grid(folder: Path) -> bool:
+    return folder.name.startswith("seed=")
+
+
+def _without_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_lists(each) for name, each in value.items() if not _has_lists(each)}
+    return value
+
+
+def _has_lists(value: Any) -> bool:
+    return isinstance(value, list) or (isinstance(value, dict) and any(_has_lists(each) for each in value.values()))
