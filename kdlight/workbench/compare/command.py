@@ -27,8 +27,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--scatter", type=given_path, metavar="FILE", help="save redundancy against accuracy")
     options = parser.parse_args(arguments[1:])
 
+    from kdlight.workbench.compare.groups import group_runs
     from kdlight.workbench.compare.records import FINISHED, read_records, select
-    from kdlight.workbench.compare.table import explain, format_table, group_runs
+    from kdlight.workbench.compare.table import explain, format_table
 
     records = select(read_records(options.runs), options.where)
     columns = [name for name in options.columns.split(",") if name]

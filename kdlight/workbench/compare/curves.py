@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdlight.errors import UserError
+from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.measures import MEASURES
 from kdlight.workbench.compare.records import Record
-from kdlight.workbench.compare.table import MEASURES, Comparison, finished
 from kdlight.workbench.palette import ARM_COLOURS, ARM_MARKERS
 from kdlight.workbench.pictures import frame, require_format, save_picture
 

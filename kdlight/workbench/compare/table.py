@@ -1,197 +1,21 @@
-"""The table of runs: a row a group of settings, means over its seeds, and differences to one arm."""
+"""The table of runs as text: mean ± standard deviation over the seeds, and differences to one arm."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
 from kdlight.errors import UserError
 from kdlight.measuring.report import StageReport
-from kdlight.workbench.compare.records import FINISHED, Record, varied_settings
-from kdlight.workbench.compare.statistics import Difference, Summary, paired_difference, summarise
+from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.measures import MEASURES
+from kdlight.workbench.compare.records import Record
 
 FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # tabulate's names
 MISSING = "–"
 NOT_ESTIMABLE = "not estimable"
 MARK = " *"  # behind a difference whose interval leaves out 0
-
-
-Reader = Callable[[Mapping[str, Any], str | None], float]
-
-
-class Measure(NamedTuple):
-    """A column of the table.
-
-    Attributes:
-        heading: What stands above it.
-        digits: Digits behind the point.
-        read: From a result and the stage of the PID to the value; NaN where the run does not have it.
-        interval: From the same to the ends of the value's 95 % interval; None where it has none.
-    """
-
-    heading: str
-    digits: int
-    read: Reader
-    interval: tuple[Reader, Reader] | None = None
-
-
-def _atom(heading: str, name: str) -> Measure:
-    lower, upper = (_entry("pid_test", "<stage>", f"{name}_{end}") for end in ("lower", "upper"))
-    return Measure(heading, 3, _entry("pid_test", "<stage>", name), (lower, upper))
-
-
-def _entry(*path: str, factor: float = 1.0) -> Reader:
-    def read(result: Mapping[str, Any], stage: str | None) -> float:
-        found: Any = result
-        for key in path:
-            key = stage or "" if key == "<stage>" else key
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return factor * found if isinstance(found, int | float) else math.nan
-
-    return read
-
-
-MEASURES: dict[str, Measure] = {
-    "last": Measure("last %", 2, _entry("test", "last", "accuracy", factor=100)),
-    "selected": Measure("selected %", 2, _entry("test", "best", "accuracy", factor=100)),
-    "teacher": Measure("teacher %", 2, _entry("teacher_test", "accuracy", factor=100)),
-    "agreement": Measure("agreement %", 2, _entry("test", "last", "agreement", factor=100)),
-    "redundant": _atom("red", "redundant"),
-    "unique_teacher": _atom("uni T", "unique_teacher"),
-    "unique_student": _atom("uni S", "unique_student"),
-    "synergistic": _atom("syn", "synergistic"),
-    "information_teacher": _atom("I(Y;T)", "information_teacher"),
-    "information_student": _atom("I(Y;S)", "information_student"),
-    "label_entropy": Measure("H(Y)", 3, _entry("pid_test", "<stage>", "label_entropy")),
-    "parameters": Measure("parameters", 0, _entry("student_parameters")),
-    "flops": Measure("FLOPs", 0, _entry("networks", "student", "flops")),
-    "images_per_second": Measure("images/s", 0, _entry("images_per_second")),
-    "seconds": Measure("s", 0, _entry("seconds")),
-}
-DEFAULT: tuple[str, ...] = (
-    "last",
-    "selected",
-    "teacher",
-    "agreement",
-    "redundant",
-    "unique_teacher",
-    "unique_student",
-    "synergistic",
-)
-DEFAULT += ("information_teacher", "information_student", "seconds")
-
-
-class Comparison(NamedTuple):
-    """Runs in groups.
-
-    Attributes:
-        settings: The settings by which the groups differ.
-        columns: The measures that are shown.
-        groups: By the values of the settings, the runs of a group.
-        stage: The stage of the PID.
-        baseline: What the group is called that others are compared with; empty for none.
-    """
-
-    settings: tuple[str, ...]
-    columns: tuple[str, ...]
-    groups: dict[tuple[str, ...], list[Record]]
-    stage: str | None
-    baseline: dict[str, str]
-
-    def summary(self, group: tuple[str, ...], column: str) -> Summary:
-        """A measure over the finished runs of a group."""
-        return summarise([MEASURES[column].read(run.result, self.stage) for run in finished(self.groups[group])])
-
-    def difference(self, group: tuple[str, ...], column: str) -> Difference | None:
-        """How far a group lies above the baseline that equals it in everything else; None for the baseline itself."""
-        other = tuple(self.baseline.get(name, value) for name, value in zip(self.settings, group, strict=True))
-        if not self.baseline or other == group or other not in self.groups:
-            return None
-        each = (self._by_seed(of, column) for of in (group, other))
-        return paired_difference(*each)
-
-    def _by_seed(self, group: tuple[str, ...], column: str) -> dict[int, float]:
-        runs = finished(self.groups[group])
-        return {run.seed: MEASURES[column].read(run.result, self.stage) for run in runs if run.seed is not None}
-
-
-def finished(runs: Sequence[Record]) -> list[Record]:
-    """The runs that have a result."""
-    return [run for run in runs if run.state == FINISHED]
-
-
-def group_runs(
-    records: Sequence[Record],
-    *,
-    stage: str | None = None,
-    columns: Sequence[str] = (),
-    baseline: str = "",
-    sort: str = "",
-) -> Comparison:
-    """Put runs that differ in their seed alone into one group.
-
-    Args:
-        records: The runs.
-        stage: The stage of the PID; None: the deepest that a run measured.
-        columns: Names of `MEASURES`; none: those of `DEFAULT` that a run has.
-        baseline: A setting's value such as ``method=none``, or several behind commas: the arm to compare with.
-        sort: A setting or a measure; measures come with the largest first.
-
-    Raises:
-        UserError: If a stage, a column or a setting does not exist.
-    """
-    varied = varied_settings(records)
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for record, *values in zip(records, *varied.values(), strict=True):
-        groups.setdefault(tuple(values), []).append(record)
-    results = [record.result for record in records if record.result]
-    stage = _stage(results, stage)
-    unknown = [name for name in columns if name not in MEASURES]
-    if unknown:
-        raise UserError(f"--columns {unknown[0]}: expected some of {', '.join(MEASURES)}")
-    shown = columns or [
-        name for name in DEFAULT if any(not math.isnan(MEASURES[name].read(result, stage)) for result in results)
-    ]
-    given = dict(part.partition("=")[::2] for part in baseline.split(",")) if baseline else {}
-    for name, value in given.items():
-        if value not in varied.get(name, ()):
-            right = f"one of {', '.join(sorted(set(varied[name])))}" if name in varied else _settings(varied)
-            raise UserError(f"--baseline {name}={value}: expected {right}")
-    comparison = Comparison(tuple(varied), tuple(shown), groups, stage, given)
-    return comparison._replace(groups=_sorted(comparison, sort)) if sort else comparison
-
-
-def _settings(varied: Mapping[str, object]) -> str:
-    return f"a setting by which the runs differ: {', '.join(varied) or 'there is none'}"
-
-
-def _sorted(comparison: Comparison, sort: str) -> dict[tuple[str, ...], list[Record]]:
-    if sort in comparison.settings:
-        place = comparison.settings.index(sort)
-        return dict(sorted(comparison.groups.items(), key=lambda item: item[0][place]))
-    if sort not in MEASURES:
-        raise UserError(
-            f"--sort {sort}: expected {_settings(dict.fromkeys(comparison.settings))}, or a measure: "
-            f"{', '.join(MEASURES)}"
-        )
-
-    def largest(item: tuple[tuple[str, ...], list[Record]]) -> tuple[bool, float]:
-        mean = comparison.summary(item[0], sort).mean
-        return math.isnan(mean), -mean
-
-    return dict(sorted(comparison.groups.items(), key=largest))
-
-
-def _stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
-    measured = dict.fromkeys(stage for result in results for stage in result.get("pid_test") or {})
-    if wanted is not None and wanted not in measured:
-        raise UserError(
-            f"no run measured the PID of '{wanted}'; expected one of {', '.join(sorted(measured)) or 'none'}"
-        )
-    deepest = [stage for stage in measured if stage.startswith("stage")]
-    return wanted or max(deepest, key=lambda stage: int(stage.removeprefix("stage")), default=None)
 
 
 def tidy(comparison: Comparison) -> pd.DataFrame:

@@ -11,9 +11,10 @@ from scipy import stats
 
 from kdlight.__main__ import main
 from kdlight.errors import MissingFileError, UserError
+from kdlight.workbench.compare.groups import group_runs
 from kdlight.workbench.compare.records import read_records, select, varied_settings
 from kdlight.workbench.compare.statistics import paired_difference, summarise
-from kdlight.workbench.compare.table import explain, format_table, group_runs
+from kdlight.workbench.compare.table import explain, format_table
 
 ACCURACIES = {"KD": {0: 0.90, 1: 0.91, 2: 0.95}, "Supervised": {0: 0.80, 1: 0.84, 2: 0.85}}
 

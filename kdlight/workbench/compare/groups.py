@@ -1,0 +1,121 @@
+"""Runs in groups: those that differ in their seed alone, and how far a group lies from another."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kdlight.errors import UserError
+from kdlight.workbench.compare.measures import DEFAULT, MEASURES
+from kdlight.workbench.compare.records import FINISHED, Record, varied_settings
+from kdlight.workbench.compare.statistics import Difference, Summary, paired_difference, summarise
+
+
+class Comparison(NamedTuple):
+    """Runs in groups.
+
+    Attributes:
+        settings: The settings by which the groups differ.
+        columns: The measures that are shown.
+        groups: By the values of the settings, the runs of a group.
+        stage: The stage of the PID.
+        baseline: What the group is called that others are compared with; empty for none.
+    """
+
+    settings: tuple[str, ...]
+    columns: tuple[str, ...]
+    groups: dict[tuple[str, ...], list[Record]]
+    stage: str | None
+    baseline: dict[str, str]
+
+    def summary(self, group: tuple[str, ...], column: str) -> Summary:
+        """A measure over the finished runs of a group."""
+        return summarise([MEASURES[column].read(run.result, self.stage) for run in finished(self.groups[group])])
+
+    def difference(self, group: tuple[str, ...], column: str) -> Difference | None:
+        """How far a group lies above the baseline that equals it in everything else; None for the baseline itself."""
+        other = tuple(self.baseline.get(name, value) for name, value in zip(self.settings, group, strict=True))
+        if not self.baseline or other == group or other not in self.groups:
+            return None
+        each = (self._by_seed(of, column) for of in (group, other))
+        return paired_difference(*each)
+
+    def _by_seed(self, group: tuple[str, ...], column: str) -> dict[int, float]:
+        runs = finished(self.groups[group])
+        return {run.seed: MEASURES[column].read(run.result, self.stage) for run in runs if run.seed is not None}
+
+
+def finished(runs: Sequence[Record]) -> list[Record]:
+    """The runs that have a result."""
+    return [run for run in runs if run.state == FINISHED]
+
+
+def group_runs(
+    records: Sequence[Record],
+    *,
+    stage: str | None = None,
+    columns: Sequence[str] = (),
+    baseline: str = "",
+    sort: str = "",
+) -> Comparison:
+    """Put runs that differ in their seed alone into one group.
+
+    Args:
+        records: The runs.
+        stage: The stage of the PID; None: the deepest that a run measured.
+        columns: Names of `MEASURES`; none: those of `DEFAULT` that a run has.
+        baseline: A setting's value such as ``method=none``, or several behind commas: the arm to compare with.
+        sort: A setting or a measure; measures come with the largest first.
+
+    Raises:
+        UserError: If a stage, a column or a setting does not exist.
+    """
+    varied = varied_settings(records)
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record, *values in zip(records, *varied.values(), strict=True):
+        groups.setdefault(tuple(values), []).append(record)
+    results = [record.result for record in records if record.result]
+    stage = _stage(results, stage)
+    unknown = [name for name in columns if name not in MEASURES]
+    if unknown:
+        raise UserError(f"--columns {unknown[0]}: expected some of {', '.join(MEASURES)}")
+    shown = columns or [
+        name for name in DEFAULT if any(not math.isnan(MEASURES[name].read(result, stage)) for result in results)
+    ]
+    given = dict(part.partition("=")[::2] for part in baseline.split(",")) if baseline else {}
+    for name, value in given.items():
+        if value not in varied.get(name, ()):
+            right = f"one of {', '.join(sorted(set(varied[name])))}" if name in varied else _settings(varied)
+            raise UserError(f"--baseline {name}={value}: expected {right}")
+    comparison = Comparison(tuple(varied), tuple(shown), groups, stage, given)
+    return comparison._replace(groups=_sorted(comparison, sort)) if sort else comparison
+
+
+def _settings(varied: Mapping[str, object]) -> str:
+    return f"a setting by which the runs differ: {', '.join(varied) or 'there is none'}"
+
+
+def _sorted(comparison: Comparison, sort: str) -> dict[tuple[str, ...], list[Record]]:
+    if sort in comparison.settings:
+        place = comparison.settings.index(sort)
+        return dict(sorted(comparison.groups.items(), key=lambda item: item[0][place]))
+    if sort not in MEASURES:
+        raise UserError(
+            f"--sort {sort}: expected {_settings(dict.fromkeys(comparison.settings))}, or a measure: "
+            f"{', '.join(MEASURES)}"
+        )
+
+    def largest(item: tuple[tuple[str, ...], list[Record]]) -> tuple[bool, float]:
+        mean = comparison.summary(item[0], sort).mean
+        return math.isnan(mean), -mean
+
+    return dict(sorted(comparison.groups.items(), key=largest))
+
+
+def _stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
+    measured = dict.fromkeys(stage for result in results for stage in result.get("pid_test") or {})
+    if wanted is not None and wanted not in measured:
+        raise UserError(
+            f"no run measured the PID of '{wanted}'; expected one of {', '.join(sorted(measured)) or 'none'}"
+        )
+    deepest = [stage for stage in measured if stage.startswith("stage")]
+    return wanted or max(deepest, key=lambda stage: int(stage.removeprefix("stage")), default=None)

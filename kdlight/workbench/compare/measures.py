@@ -1,0 +1,69 @@
+"""What a table of runs can show: each measure by name, and where a result has it."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+Reader = Callable[[Mapping[str, Any], str | None], float]
+
+
+class Measure(NamedTuple):
+    """A column of the table.
+
+    Attributes:
+        heading: What stands above it.
+        digits: Digits behind the point.
+        read: From a result and the stage of the PID to the value; NaN where the run does not have it.
+        interval: From the same to the ends of the value's 95 % interval; None where it has none.
+    """
+
+    heading: str
+    digits: int
+    read: Reader
+    interval: tuple[Reader, Reader] | None = None
+
+
+def _atom(heading: str, name: str) -> Measure:
+    lower, upper = (_entry("pid_test", "<stage>", f"{name}_{end}") for end in ("lower", "upper"))
+    return Measure(heading, 3, _entry("pid_test", "<stage>", name), (lower, upper))
+
+
+def _entry(*path: str, factor: float = 1.0) -> Reader:
+    def read(result: Mapping[str, Any], stage: str | None) -> float:
+        found: Any = result
+        for key in path:
+            key = stage or "" if key == "<stage>" else key
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return factor * found if isinstance(found, int | float) else math.nan
+
+    return read
+
+
+MEASURES: dict[str, Measure] = {
+    "last": Measure("last %", 2, _entry("test", "last", "accuracy", factor=100)),
+    "selected": Measure("selected %", 2, _entry("test", "best", "accuracy", factor=100)),
+    "teacher": Measure("teacher %", 2, _entry("teacher_test", "accuracy", factor=100)),
+    "agreement": Measure("agreement %", 2, _entry("test", "last", "agreement", factor=100)),
+    "redundant": _atom("red", "redundant"),
+    "unique_teacher": _atom("uni T", "unique_teacher"),
+    "unique_student": _atom("uni S", "unique_student"),
+    "synergistic": _atom("syn", "synergistic"),
+    "information_teacher": _atom("I(Y;T)", "information_teacher"),
+    "information_student": _atom("I(Y;S)", "information_student"),
+    "label_entropy": Measure("H(Y)", 3, _entry("pid_test", "<stage>", "label_entropy")),
+    "parameters": Measure("parameters", 0, _entry("student_parameters")),
+    "flops": Measure("FLOPs", 0, _entry("networks", "student", "flops")),
+    "images_per_second": Measure("images/s", 0, _entry("images_per_second")),
+    "seconds": Measure("s", 0, _entry("seconds")),
+}
+DEFAULT: tuple[str, ...] = (
+    "last",
+    "selected",
+    "teacher",
+    "agreement",
+    "redundant",
+    "unique_teacher",
+    "unique_student",
+    "synergistic",
+)
+DEFAULT += ("information_teacher", "information_student", "seconds")
