@@ -20,8 +20,9 @@ Symbols = npt.NDArray[np.int64]
 
 #: Bits of expected bias of an information up to which the extrapolation leaves a remainder inside of the interval.
 LARGEST_BIAS = 0.2
-#: Samples a cell of the joint histogram that the synergistic atom takes.
-SAMPLES_PER_CELL = 10
+#: Samples that the synergistic atom takes, for each cell of the joint histogram that can occur, as estimated from those
+#: that do, and for each combination of symbols that occur. In few samples that estimate is too low for the second.
+SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 10, 2
 #: Orders in which the samples are cut into halves and quarters: of all symbolisations together, and of each at least.
 _ORDERS, _LEAST_ORDERS = 10, 2
 #: Bits of numerical error that a part of the samples may have: a hundredth of what another part differs by.
@@ -142,7 +143,7 @@ def estimate_pid(
     cells that can occur are estimated from those seen once and twice (Chao, 1984). Above 0.2 bits for the pair of a
     source and the target its information, the redundant and the unique atoms are called not estimable. What both
     sources enter together (the synergistic atom, the information of both, that of the first given the second) takes
-    ten samples for each cell that can occur, too.
+    ten samples for each cell that can occur, and two for each combination of symbols, too.
 
     Args:
         first: Symbols of the first source, integers from 0, (samples,) or (symbolisations, samples).
@@ -233,13 +234,14 @@ class _Symbolisation(NamedTuple):
 
 def _estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
     """Which quantities the samples are enough for, see `estimate_pid`."""
-    biases, cells = [], []
+    biases, needed = [], []
     for part in parts:
         table = part.counts(slice(None))
         biases.append([information_bias(table.sum(axis=axis)) for axis in (1, 0, 2)])
-        cells.append(_cells(table))
+        combinations = np.prod([table.any(axis=axes).sum() for axes in ((1, 2), (0, 2), (0, 1))])
+        needed.append(max(SAMPLES_PER_CELL * _cells(table), SAMPLES_PER_COMBINATION * float(combinations)))
     first, second, between = np.mean(biases, axis=0) <= LARGEST_BIAS
-    together = len(parts[0].cells) >= SAMPLES_PER_CELL * np.mean(cells)
+    together = len(parts[0].cells) >= np.mean(needed)
     known = dict.fromkeys(QUANTITIES, bool(first and second))
     known |= dict.fromkeys(
         ("synergistic", "information_both", "information_first_given_second"), bool(first and second and together)
