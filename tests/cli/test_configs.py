@@ -16,7 +16,7 @@ from kdlight.methods.base.learner import Learner
 from kdlight.models.classifier import Classifier
 
 ROOT = Path(__file__).parents[2] / "configs"
-FILES = sorted(ROOT.rglob("*.yaml"))
+FILES = sorted(file for file in ROOT.rglob("*.yaml") if file.parent.name != "grids")  # those are of `kdlight ablate`
 WHOLE = [
     file for file in FILES if {"data", "model"} <= compose([file]).keys() and "class_path" in compose([file])["model"]
 ]
