@@ -15,9 +15,10 @@ from kdlight.cli.messages import without_noise
 from kdlight.cli.teachers import require_file
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
+from kdlight.runs.changes import require_unchanged
 from kdlight.runs.claim import Claim
 from kdlight.runs.experiment import Experiment
-from kdlight.runs.folder import RUNS, RunFolder
+from kdlight.runs.folder import RUNS, RunFolder, folder_of
 from kdlight.workbench.finished import Run
 
 RESUME = "the same call and ckpt_path='last'"
@@ -31,6 +32,7 @@ def fit(
     seed: int | None = None,
     folder: str | Path | None = None,
     ckpt_path: str | Path | None = None,
+    resume_changed: bool = False,
     **trainer: Any,
 ) -> Run: ...
 
@@ -43,6 +45,7 @@ def fit(
     seed: int | None = None,
     folder: str | Path | None = None,
     ckpt_path: str | Path | None = None,
+    resume_changed: bool = False,
     **trainer: Any,
 ) -> Run: ...
 
@@ -54,6 +57,7 @@ def fit(
     seed: int | None = None,
     folder: str | Path | None = None,
     ckpt_path: str | Path | None = None,
+    resume_changed: bool = False,
     **trainer: Any,
 ) -> Run:
     """Train and test, as ``kdlight fit`` does, and return the run.
@@ -79,6 +83,7 @@ def fit(
             that exists is never overwritten, the run gets a numbered neighbour.
         ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. With a configuration also
             "auto": start a run, continue it, or leave it alone if it has ended.
+        resume_changed: Continue although the configuration differs from the run's.
         trainer: Further arguments of Lightning's `Trainer`, such as ``max_epochs``.
 
     Raises:
@@ -88,12 +93,15 @@ def fit(
         raise UserError("fast_dev_run leaves no run to return; give max_epochs=1 and limit_train_batches=1 instead")
     with without_noise():
         if isinstance(experiment, Learner):
-            built = _of_objects(experiment, changes, seed, folder, ckpt_path, trainer)
+            built = _of_objects(experiment, changes, seed, folder, ckpt_path, trainer, resume_changed=resume_changed)
         else:
             if not isinstance(changes, Mapping | None):
                 raise UserError(f"changes: expected values by their dotted names, got {type(changes).__name__}")
             try:
-                built = _of_files(experiment, changes or {}, seed, folder, ckpt_path, trainer)
+                given = changes or {}
+                if resume_changed:
+                    given = {**given, "resume_changed": True}
+                built = _of_files(experiment, given, seed, folder, ckpt_path, trainer)
             except RunHasEndedError as ended:
                 return Run(ended.folder.path)
         built.resume = RESUME
@@ -138,6 +146,8 @@ def _of_objects(
     folder: str | Path | None,
     ckpt_path: str | Path | None,
     trainer: dict[str, Any],
+    *,
+    resume_changed: bool,
 ) -> Experiment:
     if not isinstance(data, LightningDataModule):
         raise UserError(
@@ -150,25 +160,34 @@ def _of_objects(
         ckpt_path = place.checkpoint(str(ckpt_path))
     if ckpt_path is not None:
         require_file(str(ckpt_path), "leave ckpt_path out to start a run")
-    claim = Claim.of_new(base) if ckpt_path is None else Claim.of_existing(place)
-    place = claim.folder
+    checkpoint = None if ckpt_path is None else str(ckpt_path)
     described = {
         "seed_everything": seed_everything(seed or 0, workers=True),
-        "trainer": {**describe(trainer), "default_root_dir": str(place.path)},
+        "trainer": describe(trainer),
         "model": describe(method),
         "data": describe(data),
-        "ckpt_path": None if ckpt_path is None else str(ckpt_path),
+        "ckpt_path": checkpoint,
     }
-    return Experiment(
-        method=method,
-        data=data,
-        folder=place,
-        options=trainer,
-        config=_resolved(described),
-        checkpoint=described["ckpt_path"],
-        command=f"kdlight.fit({type(method).__name__}(…), {type(data).__name__}(…), …)",
-        claim=claim,
-    )
+    run = None if checkpoint is None else folder_of(Path(checkpoint))
+    if run is not None:
+        before = run.config.read_text(encoding="utf-8")
+        require_unchanged(before, _resolved(described), str(run.path), on_purpose=resume_changed)
+    claim = Claim.of_new(base) if checkpoint is None else Claim.of_existing(place)
+    try:
+        described["trainer"]["default_root_dir"] = str(claim.folder.path)
+        return Experiment(
+            method=method,
+            data=data,
+            folder=claim.folder,
+            options=trainer,
+            config=_resolved(described),
+            checkpoint=checkpoint,
+            command=f"kdlight.fit({type(method).__name__}(…), {type(data).__name__}(…), …)",
+            claim=claim,
+        )
+    except BaseException:
+        claim.release()
+        raise
 
 
 def _resolved(described: dict[str, Any]) -> str:

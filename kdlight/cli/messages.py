@@ -51,11 +51,11 @@ def report_errors() -> Iterator[Outcome]:
     try:
         yield outcome
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into SystemExit(1)
-        outcome.code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else int(stop.code or 0)
-    except Exception as error:
-        if type(error).__name__ == "SIGTERMException":  # Lightning's, named so that it need not be imported here
+        if type(stop).__name__ == "SIGTERMException":  # Lightning's, named so that it need not be imported here
             outcome.code = TERMINATED
-            return
+        else:
+            outcome.code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else int(stop.code or 0)
+    except Exception as error:
         mistake = _mistake(error)
         if mistake is None or os.environ.get(DEBUG, "0") not in ("", "0"):
             raise

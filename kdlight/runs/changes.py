@@ -1,9 +1,10 @@
 """What of a configuration may change when a run goes on, and what is said about the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
+from torch.optim import Optimizer
 
 from kdlight.errors import UserError
 
@@ -54,6 +55,31 @@ def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> N
             f"{_listed(found)} in {run}: expected the configuration that the run began with; leave --ckpt_path out to "
             "start another run, or change this one on purpose: --resume_changed true"
         )
+
+
+def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequence[Optimizer]) -> None:
+    """Compare the optimizers of a checkpoint with those of the run that is to go on from it.
+
+    Args:
+        saved: The ``optimizer_states`` of the checkpoint.
+        optimizers: Those of the run.
+
+    Raises:
+        UserError: If they are of another class, or have other parameters.
+    """
+    shapes = [[len(group["params"]) for group in state["param_groups"]] for state in saved]
+    expected = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]
+    options = [{key for group in state["param_groups"] for key in group} for state in saved]
+    missing = [sorted(set(optimizer.defaults) - given) for optimizer, given in zip(optimizers, options, strict=False)]
+    if shapes == expected and not any(missing):
+        return
+    names = ", ".join(type(optimizer).__name__ for optimizer in optimizers)
+    lacks = [f"knows no {', '.join(keys)}" for keys in missing if keys]
+    differs = lacks[0] if lacks else f"has groups of {shapes} parameters, not {expected}"
+    raise UserError(
+        f"the checkpoint's optimizer is another one than {names}: it {differs}; go on with the optimizer and the "
+        "method of the run, or start a run from the trained weights: --model.student_weights PATH"
+    )
 
 
 def differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:

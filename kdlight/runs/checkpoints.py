@@ -1,6 +1,7 @@
 """How a run's checkpoints get on the disk and back."""
 
-import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from kdlight.errors import UserError
 from kdlight.files import replacing
 from kdlight.models.weights import check_records
+
+SHOWN = 160  # characters of torch's message
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -36,15 +39,53 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            UserError: If it is no whole checkpoint, or its bytes do not match their checksums.
+            UserError: If it is no whole checkpoint of a run, or its bytes do not match their checksums.
         """
         if Path(path).is_file():  # FSDP saves folders
             check_records(path)
+        if Path(path).suffix == ".safetensors":
+            raise _no_checkpoint(path, "safetensors")
         try:
-            return super().load_checkpoint(path, *args, **options)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            content = super().load_checkpoint(path, *args, **options)
+        except OSError:
+            raise
+        except Exception as error:  # reading something else, or a damaged file, can raise anything
             raise UserError(
                 f"{path} cannot be read: expected a whole checkpoint of kdlight, got a file of "
                 f"{Path(path).stat().st_size} bytes that is truncated or something else; give another one "
                 "(--ckpt_path best), or leave --ckpt_path out to start again"
             ) from error
+        if not isinstance(content, dict) or not {"state_dict", "pytorch-lightning_version"} <= content.keys():
+            raise _no_checkpoint(path, f"a file with a {type(content).__name__}")
+        return content
+
+
+@contextmanager
+def report_misfit(checkpoint: str | None) -> Iterator[None]:
+    """Turn torch's error for a checkpoint of other networks into one line for the user.
+
+    Args:
+        checkpoint: The path of the checkpoint that is loaded meanwhile.
+
+    Raises:
+        UserError: If names or shapes of the weights differ.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        first, *details = str(error).splitlines()
+        if not first.startswith("Error(s) in loading state_dict for"):
+            raise
+        said = details[0].strip()[:SHOWN] if details else "the weights differ"
+        raise UserError(
+            f"{checkpoint} does not fit the networks of this command: {said}\n"
+            "expected the method and the networks of the run that wrote it, as its config.yaml names them; to start "
+            "another run from its student: --model.student_weights PATH"
+        ) from error
+
+
+def _no_checkpoint(path: str | Path, got: str) -> UserError:
+    return UserError(
+        f"{path} is no checkpoint of a run: expected a last.ckpt or best.ckpt that kdlight fit wrote, got {got}; "
+        "weights alone are given with --model.student_weights PATH"
+    )

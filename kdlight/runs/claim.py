@@ -158,15 +158,20 @@ def _locked(path: Path) -> FileLock | None:
 
 def _begun(folder: RunFolder) -> bool:
     """Whether a folder holds more than what is written before the first step."""
-    before = {folder.path / LOCK, folder.config, folder.teacher, folder.checkpoints}
+    before = {folder.path / LOCK, folder.checkpoints, *_written_first(folder)}
     return any(file not in before for file in folder.path.rglob("*"))
+
+
+def _written_first(folder: RunFolder) -> tuple[Path, ...]:
+    """What a run writes before its first step."""
+    return folder.config, folder.teacher, folder.preparation
 
 
 def _remove(folder: RunFolder, made: Sequence[Path]) -> None:
     with suppress(OSError):  # a folder that another run has put something into stays
         if folder.checkpoints.is_dir():
             folder.checkpoints.rmdir()
-        for file in (folder.config, folder.teacher, folder.path / LOCK):
+        for file in (*_written_first(folder), folder.path / LOCK):
             file.unlink(missing_ok=True)
         for path in made:
             path.rmdir()

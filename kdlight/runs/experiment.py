@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +13,14 @@ from kdlight.caching.teacher_cache import TeacherCache
 from kdlight.errors import UserError
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner
+from kdlight.runs.checkpoints import report_misfit
 from kdlight.runs.claim import Claim
 from kdlight.runs.fit import equip, fit_and_test
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.result import write_test
 from kdlight.runs.stops import Stops
 
+TERMINATED = 128 + signal.SIGTERM
 BARE = {
     **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
     "callbacks": [],
@@ -70,6 +73,7 @@ class Experiment:
 
         Raises:
             KeyboardInterrupt: If Ctrl-C stopped the run; its position is kept, and a line says how to continue.
+            SystemExit: If SIGTERM stopped it, likewise; the code is 143.
         """
         try:
             self._fit()
@@ -79,28 +83,36 @@ class Experiment:
 
     def _fit(self) -> None:
         trainer = self.trainer()
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        stops = next((callback for callback in callbacks if isinstance(callback, Stops)), None)
         try:
-            fit_and_test(trainer, self.method, self.data, self.folder, ckpt_path=self.checkpoint, command=self.command)
+            with stops.taken() if stops is not None else nullcontext(), report_misfit(self.checkpoint):
+                fit_and_test(
+                    trainer, self.method, self.data, self.folder, ckpt_path=self.checkpoint, command=self.command
+                )
         except (KeyboardInterrupt, SystemExit):
             last = self.folder.checkpoint("last")
             if last.is_file() and trainer.is_global_zero:
-                hint = f"the last position is in {last}, go on with {self.resume}"
-                print(f"kdlight: stopped; {hint}", file=sys.stderr)
-            callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-            if any(isinstance(callback, Stops) and callback.received == signal.SIGINT for callback in callbacks):
-                raise KeyboardInterrupt from None  # `Stops` ends both signals' runs by the exception of SIGTERM
-            raise
+                trained = trainer.current_epoch == trainer.max_epochs
+                where = "only the tests are left" if trained else f"the last position is in {last}"
+                print(f"kdlight: stopped; {where}, go on with {self.resume}", file=sys.stderr)
+            if stops is None or stops.received is None:
+                raise
+            # `Stops` ends the runs of both signals by the exception that Lightning has for SIGTERM.
+            raise KeyboardInterrupt if stops.received == signal.SIGINT else SystemExit(TERMINATED) from None
         if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
             print(closing_lines(self.folder))
 
     def validate(self) -> None:
         """Measure the checkpoint on the validation split."""
-        self._measuring().validate(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
+        with report_misfit(self.checkpoint):
+            self._measuring().validate(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
 
     def test(self) -> None:
         """Measure the checkpoint on the test set; write ``test.json`` and print two lines."""
         trainer = self._measuring()
-        found = trainer.test(self.method, self.data, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
+        with report_misfit(self.checkpoint):
+            found = trainer.test(self.method, self.data, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
         measured = {name.removeprefix("test/"): value for name, value in found[0].items()}
         if trainer.is_global_zero:
             write_test(measured, trainer, self.checkpoint, self.folder)
@@ -109,7 +121,8 @@ class Experiment:
     def predict(self) -> list[Any]:
         """Return what the checkpoint's student says about the images of the test set, batch by batch."""
         trainer = self._measuring()
-        batches: Any = trainer.predict(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
+        with report_misfit(self.checkpoint):
+            batches: Any = trainer.predict(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
         return batches or []
 
     def _measuring(self) -> Trainer:

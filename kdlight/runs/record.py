@@ -18,6 +18,7 @@ from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner, validates_after
 from kdlight.methods.supervised import Supervised
 from kdlight.processes import gather_object
+from kdlight.runs.changes import require_same_optimizers
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
 from kdlight.runs.preparation import Preparation
@@ -46,6 +47,7 @@ class RunRecord(Callback):
         self._ended = 0.0
         self._images = 0
         self._resumed: dict[str, Any] | None = None
+        self._optimizers: list[dict[str, Any]] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the epoch's row, and inside an epoch its sums."""
@@ -79,6 +81,7 @@ class RunRecord(Callback):
                 "weights instead: --model.student_weights PATH"
             )
         self._resumed = checkpoint[SAVED]
+        self._optimizers = checkpoint.get("optimizer_states", [])
         self.metrics.resume(checkpoint["epoch"], self._resumed["row"])
         processes = len(self._resumed["processes"])
         if processes not in (0, trainer.world_size):
@@ -91,8 +94,11 @@ class RunRecord(Callback):
         """Keep the configuration, and an untrained teacher: its weights exist nowhere else.
 
         Raises:
-            UserError: If batch norms are to be synchronised on a CPU.
+            UserError: If the checkpoint's optimizer is another one, or batch norms are to be synchronised on a CPU.
         """
+        if self._optimizers is not None:
+            require_same_optimizers(self._optimizers, trainer.optimizers)
+            self._optimizers = None
         if pl_module.device.type == "cpu" and any(isinstance(norm, SyncBatchNorm) for norm in pl_module.modules()):
             raise UserError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
         data = trainer.datamodule  # type: ignore[attr-defined]

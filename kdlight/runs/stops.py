@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
@@ -14,12 +16,14 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from kdlight.methods.base.learner import validates_after
 from kdlight.runs.folder import RunFolder
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from kdlight.runs.stop_deadline import SIGNALS, StopDeadline
 
 
 class Stops(Callback):
     """Takes SIGTERM and Ctrl-C at the end of a step, in all processes at the same one; a second signal kills at once.
+
+    Before the first step and after the last one, in the final tests too, a signal stops the run at once: nothing has
+    happened yet, or the last epoch has its checkpoint and only the tests have to be repeated.
 
     Between two steps everything that the rest of the epoch depends on is in the checkpoint, or follows from the seed,
     the epoch and the step: no batch is seen twice or left out. After the epoch's last step the epoch ends first, with
@@ -32,41 +36,66 @@ class Stops(Callback):
     Args:
         folder: The run, whose ``last.ckpt`` holds the position.
         every_seconds: Save the position, too, when the last checkpoint is so old; most epochs are shorter.
+        answer_within: End this process when it was told to stop and the others have not answered for so many seconds.
 
     Attributes:
         received: The signal that the run was stopped by.
     """
 
-    def __init__(self, folder: RunFolder, *, every_seconds: float = 1800.0) -> None:
+    def __init__(self, folder: RunFolder, *, every_seconds: float = 1800.0, answer_within: float = 60.0) -> None:
         self.folder = folder
         self.every_seconds = every_seconds
+        self.answer_within = answer_within
         self.received: int | None = None
         self._saved = 0.0
-        self._before: dict[int, Any] = {}
+        self._training = False
+        self._deadline: StopDeadline | None = None
         self._group: Any = None
         self._ballot = torch.zeros(2, dtype=torch.long)
         self._agreement: Any = None
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take the signals around a fit and its tests; afterwards they are as they were before."""
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        _handle(self._stop_now)
+        try:
+            yield
+        finally:
+            if self._deadline is not None:
+                self._deadline.close()
+            for number, handler in before.items():
+                _handle(handler, number)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let a process end with the one that started it: where no message comes, NCCL would wait for minutes."""
         if trainer.world_size > 1 and trainer.local_rank > 0:
             threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop at once where a signal comes before the first step; Lightning's own handler only takes note of it."""
+        _handle(self._stop_now)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over from Lightning; the first process knows which folder is the run's."""
+        """Take note of signals from now on; the first process knows which folder is the run's."""
         self.folder = trainer.strategy.broadcast(self.folder)
         self._saved = time.monotonic()
         if trainer.world_size > 1:
             self._group = torch.distributed.new_group(backend="gloo")
             loop: Any = trainer.fit_loop.epoch_loop
             loop._broadcast_sigterm_tensor = lambda: None
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            if threading.current_thread() is threading.main_thread():
+                self._deadline = StopDeadline(self.answer_within, lambda: _end_others(trainer))
+        self._training = True
+        _handle(self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        _handle(signal.SIG_DFL)
+
+    def _stop_now(self, number: int, frame: FrameType | None) -> None:
+        self._note(number, frame)
+        raise SIGTERMException
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Ask the other processes whether one of them was told to stop."""
@@ -79,6 +108,7 @@ class Stops(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop, or save the position, where all agree and no gradient is half accumulated."""
+        self._progress()
         number, due = self.received or 0, self._due()
         if self._agreement is not None:
             self._agreement.wait()
@@ -93,32 +123,69 @@ class Stops(Callback):
             # Not between a step and its validation, which a resumed run would leave out.
             self._save(trainer)
 
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
+        """The processes answer one another."""
+        self._progress()
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The epoch's own checkpoint follows."""
+        """The epoch's own checkpoint follows, and then the stop, if a signal came after the last step."""
+        self._progress()
         self._saved = time.monotonic()
+        if self._agree():
+            trainer._signal_connector.received_sigterm = True
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save the position where a signal stopped the run inside an epoch."""
-        if isinstance(exception, SIGTERMException) and inside_epoch(trainer):
+        if self._training and isinstance(exception, SIGTERMException) and inside_epoch(trainer):
             self._save(trainer)
-        self._give_back()
+        self._training = False
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the signals as they were."""
-        self._give_back()
+        """Stop here if a signal came after the last epoch; from now on it stops the run at once.
+
+        Raises:
+            SIGTERMException: If a signal came.
+        """
+        self._training = False
+        if not self._agree():
+            _handle(self._stop_now)
+        self._require_no_stop()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop at once where a signal comes; Lightning's own handler only takes note of it."""
+        _handle(self._stop_now)
+        self._require_no_stop()
+
+    def _require_no_stop(self) -> None:
+        if self.received is not None:
+            raise SIGTERMException
+
+    def _agree(self) -> bool:
+        """Whether one of the processes was told to stop; then all of them know the signal."""
+        if self._group is not None:
+            ballot = torch.tensor([self.received or 0])
+            torch.distributed.all_reduce(ballot, torch.distributed.ReduceOp.MAX, self._group)
+            self.received = int(ballot) or None
+        return self.received is not None
+
+    def _progress(self) -> None:
+        if self._deadline is not None:
+            self._deadline.progress()
 
     def _due(self) -> bool:
         return time.monotonic() - self._saved > self.every_seconds
 
     def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.folder.checkpoint("last"), weights_only=False)
+        with self._deadline.suspended() if self._deadline is not None else nullcontext():
+            trainer.save_checkpoint(self.folder.checkpoint("last"), weights_only=False)
         self._saved = time.monotonic()
 
-    def _give_back(self) -> None:
-        if self.received is None:  # after a first signal the next one kills
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
-        self._before = {}
+
+def _handle(handler: Callable[[int, FrameType | None], Any] | int | None, *numbers: int) -> None:
+    """Install a handler for both signals, or for one; Python lets only the main thread do so."""
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        for number in numbers or SIGNALS:
+            signal.signal(number, handler)
 
 
 def inside_epoch(trainer: Trainer) -> bool:
@@ -131,3 +198,10 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
+
+
+def _end_others(trainer: Trainer) -> None:
+    """Kill the processes that this one started, also a frozen one."""
+    launcher: Any = trainer.strategy.launcher
+    if launcher is not None:
+        launcher.kill(signal.SIGKILL)

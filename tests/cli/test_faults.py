@@ -13,12 +13,16 @@
 | wrong teacher cache | code 2, one line: what it was made for | one_line, caching/test_teacher_cache.py |
 | NaN loss | code 2, one line with step and term; the step can be replayed | one_line, runs/test_nonfinite.py |
 | a DDP worker dies | all processes end within a minute, code not 0 | lost_process, process_that_fails |
+| SIGTERM, Ctrl-C outside the steps | code 143, 130; after the last step only tests are left | runs/test_experiment.py |
+| SIGTERM beside a frozen process | code 143, one line in the deadline | frozen_process, runs/test_stop_deadline.py |
+| weights as checkpoint; another student, optimizer | code 2, at most three lines | one_line, runs/test_checkpoints.py |
 | SIGTERM of two processes | code 143; it goes on and ends with the same weights and log | two_processes |
 """
 
 import csv
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +98,31 @@ def truncated(folder):
     return arguments("kd", "runs/digits/truncated", "--ckpt_path=last")
 
 
+def weights_alone(folder):
+    """A state_dict is not what a run continues from."""
+    content = torch.load(folder / "runs/digits/kd/checkpoints/last.ckpt", weights_only=True)
+    torch.save(content["state_dict"], folder / "weights.pt")
+    return arguments("kd", "runs/digits/weights", "--ckpt_path=weights.pt")
+
+
+def weights_tested(folder):
+    """Neither is it what the test command measures."""
+    return ["test", *weights_alone(folder)[1:]]
+
+
+def another_student(folder):
+    """The change is made on purpose, and still the weights do not fit."""
+    changed = ["--model.student=kdlight.models.resnet14", "--resume_changed=true", "--trainer.max_epochs=2"]
+    return arguments("kd", "runs/digits/kd", "--ckpt_path=last", *changed)
+
+
+def another_optimizer(folder):
+    """The checkpoint lies where no configuration tells what the optimizer was."""
+    shutil.copytree(folder / "runs/digits/kd/checkpoints", folder / "runs/digits/adam/checkpoints")
+    changed = ["--model.optimizer=torch.optim.Adam", "--trainer.max_epochs=2"]
+    return arguments("kd", "runs/digits/adam", "--ckpt_path=last", *changed)
+
+
 def corrupt_data(folder):
     """A file of CIFAR-10 that is something else."""
     (folder / "data/cifar-10-batches-py").mkdir(parents=True)
@@ -130,6 +159,10 @@ def diverging(folder):
     ("fault", "said"),
     [
         (truncated, ["truncated/checkpoints/last.ckpt cannot be read", "truncated", "leave --ckpt_path out"]),
+        (weights_alone, ["weights.pt is no checkpoint of a run", "got a ", "--model.student_weights PATH"]),
+        (weights_tested, ["weights.pt is no checkpoint of a run", "--model.student_weights PATH"]),
+        (another_student, ["kd/checkpoints/last.ckpt does not fit the networks", "Missing key(s)"]),
+        (another_optimizer, ["another one than Adam: it knows no amsgrad, betas", "--model.student_weights PATH"]),
         (corrupt_data, ["data_batch_1"]),
         (another_teacher, ["sha256", "give the teacher_weights of that run"]),
         (cache_of_another_teacher, ["teacher cache cache was made for another teacher (sha256)", "another path"]),
@@ -213,6 +246,36 @@ def test_a_process_that_fails_ends_the_run(rank, workplace):
     assert process.returncode != 0
     assert "step 3 of epoch 0: cross_entropy = nan" in errors
     assert (run / ("nonfinite-1.pt" if rank else "nonfinite.pt")).is_file()
+
+
+IMPATIENT = """
+import sys
+
+from kdlight.__main__ import main
+from kdlight.runs.stops import Stops
+
+Stops.__init__.__kwdefaults__["answer_within"] = 2.0
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_frozen_process_does_not_keep_the_run_from_ending(workplace):
+    script, run = workplace / "impatient.py", workplace / "runs/digits/frozen"
+    script.write_text(IMPATIENT)
+    process = subprocess.Popen(
+        [sys.executable, str(script), *arguments("teacher", run, "--trainer.max_epochs=500", *TWO)],
+        cwd=workplace, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    wait_for_rows(process, run, 2)
+    (other,) = children(process)
+    os.kill(other, signal.SIGSTOP)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=WITHIN)  # until the pipe has no writer left: all processes have ended
+    assert process.returncode == 143, errors
+    assert "has not answered for 2 seconds" in one_line(errors)
 
 
 @pytest.mark.slow

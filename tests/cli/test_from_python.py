@@ -13,6 +13,7 @@ import yaml
 import kdlight
 from kdlight.__main__ import main
 from kdlight.callbacks import PIDMonitor
+from kdlight.cli import from_python
 from kdlight.data import DigitsDataModule
 from kdlight.errors import MissingFileError, UserError
 from kdlight.methods import KD, Supervised
@@ -69,6 +70,9 @@ def test_objects_make_the_run_that_a_command_makes(objects, tmp_path, capsys):
 def test_a_run_of_objects_continues(objects, tmp_path):
     run, method = objects
     student, _ = networks()
+    other = KD(student, method.teacher, temperature=3.0)
+    with pytest.raises(UserError, match=r"temperature was 2.0, is 3.0 in runs/mine"):
+        kdlight.fit(other, DigitsDataModule(**FEW), max_epochs=3, folder=run.folder, ckpt_path="last", **QUICK)
     more = KD(student, method.teacher, temperature=2.0)
     again = kdlight.fit(
         more, DigitsDataModule(**FEW), max_epochs=3, folder=run.folder, ckpt_path="last", **QUICK,
@@ -131,6 +135,10 @@ def test_a_run_outside_the_main_thread(tmp_path):
     assert runs[0].finished
 
 
+def undescribed(described):
+    raise UserError("cannot be described")
+
+
 def test_wrong_arguments_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     method = Supervised(networks()[0])
@@ -142,6 +150,9 @@ def test_wrong_arguments_are_refused(tmp_path, monkeypatch):
         kdlight.fit(DIGITS / "teacher.yaml", {"trainer.max_epoch": 1})
     with pytest.raises(UserError, match="class_path"):
         kdlight.fit(DIGITS / "teacher.yaml", {"model.optimizer": lambda parameters: None})
+    monkeypatch.setattr(from_python, "_resolved", undescribed)
+    with pytest.raises(UserError, match="cannot be described"):
+        kdlight.fit(method, DigitsDataModule(**FEW), max_epochs=1)
     with pytest.raises(MissingFileError, match="found none"):
         kdlight.load_runs("runs/*")
     assert not list(tmp_path.iterdir())

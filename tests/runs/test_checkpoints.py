@@ -4,10 +4,11 @@ import errno
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from kdlight.errors import UserError
 from kdlight.files import DiskFullError, replacing
-from kdlight.runs.checkpoints import WholeCheckpoints
+from kdlight.runs.checkpoints import WholeCheckpoints, report_misfit
 
 
 class Full:
@@ -28,7 +29,7 @@ def test_a_full_disk_leaves_the_last_whole_one(written, tmp_path):
     assert len(str(raised.value).splitlines()) == 1
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"] * written
     if written:
-        assert WholeCheckpoints().load_checkpoint(path)["value"].sum() == 2
+        assert torch.load(path, weights_only=True)["value"].sum() == 2
 
 
 def test_any_other_fault_is_left_as_it_is(tmp_path):
@@ -51,6 +52,33 @@ def test_a_checkpoint_with_flipped_bytes_is_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"last\.ckpt is damaged: the bytes of its record \S+/data/0 do not match"):
         WholeCheckpoints().load_checkpoint(path, weights_only=True)
+
+
+@pytest.mark.parametrize("content", [{"weight": torch.ones(2)}, [1, 2], {}, None, torch.ones(3)])
+def test_a_file_that_is_no_checkpoint_is_said_to_be_none(content, tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"weights\.pt is no checkpoint of a run.*--model.student_weights"):
+        WholeCheckpoints().load_checkpoint(path, weights_only=True)
+
+
+def test_safetensors_are_no_checkpoint(tmp_path):
+    save_file({"weight": torch.ones(2)}, tmp_path / "weights.safetensors")
+    with pytest.raises(UserError, match=r"got safetensors; weights alone are given with"):
+        WholeCheckpoints().load_checkpoint(tmp_path / "weights.safetensors", weights_only=True)
+    (tmp_path / "weights.safetensors").rename(tmp_path / "weights.ckpt")
+    with pytest.raises(UserError, match=r"weights\.ckpt cannot be read"):
+        WholeCheckpoints().load_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
+
+
+def test_only_torchs_word_about_other_networks_is_translated():
+    narrow, wide = torch.nn.Linear(2, 3), torch.nn.Linear(4, 3)
+    misfit = pytest.raises(UserError, match=r"last\.ckpt does not fit .*size mismatch for weight")
+    with misfit as raised, report_misfit("last.ckpt"):
+        narrow.load_state_dict(wide.state_dict())
+    assert len(str(raised.value).splitlines()) <= 3
+    with pytest.raises(RuntimeError, match="something else"), report_misfit("last.ckpt"):
+        raise RuntimeError("something else")
 
 
 @pytest.mark.parametrize("bytes_left", [0, 3, 500])

@@ -1,0 +1,81 @@
+"""A process that was told to stop, and that waits for another one which does not answer, ends after a while."""
+
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopDeadline:
+    """Ends this process when SIGTERM or Ctrl-C told it to stop and it then made no progress for a while.
+
+    A process that waits in a collective operation runs no Python code, and so no signal handler. Where the process
+    that it waits for is frozen, gloo gives up after half an hour. Python writes the number of each signal into a
+    socket the moment it arrives, and a thread waits at the other end.
+
+    Args:
+        seconds: How long the process may make no progress.
+        end_others: Ends the processes that this one started.
+    """
+
+    def __init__(self, seconds: float, end_others: Callable[[], None]) -> None:
+        self.seconds = seconds
+        self._end_others = end_others
+        self._moved = time.monotonic()
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def progress(self) -> None:
+        """Note that the processes have just answered one another."""
+        self._moved = time.monotonic()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let something take as long as it needs."""
+        self._moved = math.inf
+        try:
+            yield
+        finally:
+            self.progress()
+
+    def close(self) -> None:
+        """Watch no longer."""
+        signal.set_wakeup_fd(self._before)
+        self._writer.close()
+
+    def _watch(self) -> None:
+        told = None
+        with self._reader:
+            while True:
+                try:
+                    numbers = self._reader.recv(64)
+                except TimeoutError:
+                    assert told is not None
+                    if time.monotonic() - self._moved > self.seconds:
+                        self._end(told)
+                    continue
+                if not numbers:
+                    return
+                if told is None and (known := [number for number in numbers if number in SIGNALS]):
+                    told = known[0]
+                    self._moved = max(self._moved, time.monotonic())
+                    self._reader.settimeout(min(1.0, self.seconds))
+
+    def _end(self, number: int) -> None:
+        print(
+            f"kdlight: told to stop, but another process of this run, perhaps a frozen one, has not answered for "
+            f"{self.seconds:g} seconds; ended without keeping the position, go on with --ckpt_path auto",
+            file=sys.stderr,
+            flush=True,
+        )
+        self._end_others()
+        os._exit(128 + number)
