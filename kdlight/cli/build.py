@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from kdlight.cli.compose import compose
 from kdlight.cli.imports import nearest
+from kdlight.cli.objects import said_by_libraries
 from kdlight.cli.parse_errors import readable
 from kdlight.cli.parser import Parser
 from kdlight.cli.shipped import choose, shipped_folder
@@ -19,6 +20,7 @@ from kdlight.cli.teachers import require_file, require_teachers
 from kdlight.errors import UserError
 from kdlight.files import with_home
 from kdlight.methods.base.learner import Learner
+from kdlight.ranges import Seed
 from kdlight.runs.changes import require_unchanged, same_limits
 from kdlight.runs.claim import Claim
 from kdlight.runs.experiment import Experiment
@@ -95,7 +97,7 @@ def run_parser(command: str) -> Parser:
     )
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="a configuration file; several are merged")
     parser.add_argument(
-        "--seed_everything", type=bool | int, default=0, help="seed of weights, shuffling and augmentation"
+        "--seed_everything", type=bool | Seed, default=0, help="seed of weights, shuffling and augmentation"
     )
     parser.add_argument(
         "--train_teacher", action="store_true", help="train a missing teacher first, by its own configuration"
@@ -172,7 +174,8 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
         _place_loggers(config.trainer.logger, folder)
         config.seed_everything = _seed(config.seed_everything)
         text = parsed.yaml()
-        built = parsed.parser.instantiate(config)
+        with said_by_libraries():
+            built = parsed.parser.instantiate(config)
     except BaseException:
         if claimed:
             claimed.release()

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,8 @@ def _mistake(error: BaseException) -> str | None:
         cause = cause.__cause__
     if type(error).__name__ == "MisconfigurationException":  # Lightning's own checks of the trainer's arguments
         return str(error)
+    if _raised_in(error).startswith("lightning.pytorch.callbacks"):  # such as a metric that is not there
+        return str(error)
     if type(error).__module__.startswith("wandb"):
         return f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true"
     if re.search(r"gloo.*(reset|closed) by peer", str(error)):
@@ -111,3 +114,9 @@ def _mistake(error: BaseException) -> str | None:
     if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
         return f"{error.filename}: {error.strerror}; expected a path that can be read or written here, name another"
     return None
+
+
+def _raised_in(error: BaseException) -> str:
+    """The module whose code raised the error."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")) if frames else ""

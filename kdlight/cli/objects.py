@@ -1,6 +1,8 @@
 """From a part of a configuration to the object that it describes, such as a network or a data module."""
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -8,10 +10,14 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch import LightningDataModule
 
+from kdlight.arguments import import_path
 from kdlight.cli.parse_errors import readable
 from kdlight.errors import UserError
 
 Built = TypeVar("Built")
+
+PARSERS = ("jsonargparse", "contextlib")
+LIBRARIES = ("torch", "lightning", "torchvision", "timm", "torchmetrics")
 
 
 def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
@@ -30,8 +36,41 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
         config = parser.parse_object({"part": dict(described)})
     except ArgumentError as error:
         raise UserError(f"{described.get('class_path')}: {readable(str(error), [])}") from None
-    built: Built = parser.instantiate(config).part
+    with said_by_libraries():
+        built: Built = parser.instantiate(config).part
     return built
+
+
+@contextmanager
+def said_by_libraries() -> Iterator[None]:
+    """Name the class where a constructor of torch or Lightning refuses what a configuration gives it.
+
+    An error of a constructor that is kdlight's or the user's own keeps its traceback.
+
+    Raises:
+        UserError: With the class and the first line of what it says.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # jsonargparse says that several types failed, from what one of them said
+            cause = cause.__cause__
+        frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
+        modules = [frame.f_globals.get("__name__", "") for frame in frames]
+        own = 1 + max((place for place, name in enumerate(modules) if _is(name, PARSERS)), default=len(modules))
+        ours = not all(_is(name, LIBRARIES) for name in modules[own:])
+        if isinstance(cause, UserError) or own >= len(modules) or ours:
+            raise
+        frame = frames[own]
+        what = import_path(type(frame.f_locals["self"])) if "self" in frame.f_locals else frame.f_code.co_qualname
+        raise UserError(f"{what}: {str(cause).partition(chr(10))[0]}; give another value") from error
+
+
+def _is(module: str, packages: Sequence[str]) -> bool:
+    return module.partition(".")[0] in packages
 
 
 @lru_cache(maxsize=8)

@@ -96,6 +96,8 @@ def _unknown_option(found: re.Match[str], message: str, options: list[str]) -> s
 def _out_of_range(found: re.Match[str], message: str, options: list[str]) -> str:
     kind = "a whole number" if found[1].endswith("int") else "a number"
     wanted = found[2].partition(",")[0] if found[2].startswith("a ") else f"{kind} {found[2]}"
+    if wanted.endswith(("than", "equal to")):  # jsonargparse leaves a limit out that is also what was given
+        wanted += f" {found[3].strip(chr(39))}"
     return f"expected {wanted}, got {found[3]}"
 
 

@@ -34,6 +34,11 @@ class Classifier(Recorded, nn.Module, ABC):
 
     def __init__(self, num_classes: int, image_shape: ImageShape) -> None:
         super().__init__()
+        if num_classes < 1 or min(image_shape) < 1:
+            raise UserError(
+                f"{type(self).__name__}: expected num_classes and the sizes of image_shape to be 1 or more, got "
+                f"{num_classes} and {tuple(image_shape)}"
+            )
         self.num_classes = num_classes
         self.image_shape = image_shape
 

@@ -19,6 +19,7 @@ from kdlight.runs.fit import equip, fit_and_test
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.result import write_test
 from kdlight.runs.stops import Stops
+from kdlight.runs.trainer import make_trainer
 
 TERMINATED = 128 + signal.SIGTERM
 BARE = {
@@ -66,7 +67,7 @@ class Experiment:
 
     def _trainer(self, config: str | None, changed: dict[str, Any]) -> Trainer:
         options = {**self.options, "default_root_dir": str(self.folder.path)}
-        return Trainer(**{**options, **equip(options, self.folder, self.data, config=config), **changed})
+        return make_trainer({**options, **equip(options, self.folder, self.data, config=config), **changed})
 
     def fit(self) -> None:
         """Train, test the last and the selected weights, and write ``result.json``.
@@ -154,7 +155,7 @@ class Experiment:
             UserError: If the method has no teacher, or no cache was named.
         """
         self.teacher_cache()
-        trainer = Trainer(**{**self.options, **BARE})
+        trainer = make_trainer({**self.options, **BARE})
         trainer.fit(self.method, datamodule=self.data)
         return trainer
 

@@ -18,20 +18,20 @@ from kdlight.runs.record import RunRecord
 from kdlight.runs.result import Result
 from kdlight.runs.selection import RunCheckpoint
 from kdlight.runs.stops import Stops
+from kdlight.runs.trainer import require_steps, require_trained
 from kdlight.runs.wandb_record import WandbRecord, finish_wandb
 
 SELECTED_BY = "val/accuracy"
 TESTED = {"best": "test_selected/", "last": "test_last/"}  # what loggers call the tests of the checkpoints
 
 
-def run_callbacks(folder: RunFolder, data: LightningDataModule, metrics: MetricsCSV, config: str) -> list[Callback]:
+def run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, validated: bool) -> list[Callback]:
     """What every run has: its record, its stops, and the checkpoints of the last and of the selected epoch.
 
-    Without a validation split nothing is selected, and there is no ``best.ckpt``.
+    Without a validation nothing is selected, and there is no ``best.ckpt``.
     """
     last = RunCheckpoint(folder, "last", save_on_train_epoch_end=True)
     best = RunCheckpoint(folder, "best", monitor=SELECTED_BY, mode="max")
-    validated = getattr(data, "val_size", 1) != 0
     instruments = [RunRecord(folder, metrics, config), NonFiniteStop(folder), Stops(folder)]
     return [*instruments, *([best] if validated else []), last]
 
@@ -60,7 +60,8 @@ def equip(
         callbacks += [WandbRecord(folder, logger, config) for logger in loggers if isinstance(logger, WandbLogger)]
         metrics = MetricsCSV(folder)
         loggers.append(metrics)
-        callbacks += run_callbacks(folder, data, metrics, config)
+        validated = getattr(data, "val_size", 1) != 0 and options.get("limit_val_batches") != 0
+        callbacks += run_callbacks(folder, metrics, config, validated=validated)
     plugins = options.get("plugins") or []
     plugins = list(plugins) if isinstance(plugins, list | tuple) else [plugins]
     if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
@@ -92,11 +93,15 @@ def fit_and_test(
         folder: The run's folder.
         ckpt_path: A checkpoint of this run to go on from.
         command: What the user called, for ``result.json``.
+
+    Raises:
+        UserError: If the run would end without a training step or without a test.
     """
     if getattr(trainer, "fast_dev_run", False):
         trainer.fit(model, datamodule=data)
         return
     try:
+        require_steps(trainer)
         _fit_and_test(trainer, model, data, folder, ckpt_path, command)
     finally:
         finish_wandb(trainer.loggers)
@@ -107,6 +112,7 @@ def _fit_and_test(
 ) -> None:
     result = Result.begin(command)
     trainer.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    require_trained(trainer)
     folder = trainer.strategy.broadcast(folder)  # the first process knows which folder is the run's
     for name in ("best", "last"):
         if folder.checkpoint(name).is_file():

@@ -23,6 +23,7 @@ from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
 from kdlight.runs.preparation import Preparation
 from kdlight.runs.stops import inside_epoch
+from kdlight.runs.trainer import require_batches
 
 SAVED = "epoch_so_far"
 
@@ -94,7 +95,8 @@ class RunRecord(Callback):
         """Keep the configuration, and an untrained teacher: its weights exist nowhere else.
 
         Raises:
-            UserError: If the checkpoint's optimizer is another one, or batch norms are to be synchronised on a CPU.
+            UserError: If the checkpoint's optimizer is another one, there are too few images to train on, or batch
+                norms are to be synchronised on a CPU.
         """
         if self._optimizers is not None:
             require_same_optimizers(self._optimizers, trainer.optimizers)
@@ -103,6 +105,7 @@ class RunRecord(Callback):
             raise UserError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ImageDataModule):
+            require_batches(trainer, data)
             data.setup("test")  # A test set that is not as published is said now, not after the last epoch.
             _check_test_images(trainer, data)
         for logger in trainer.loggers:

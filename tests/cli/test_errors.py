@@ -47,7 +47,7 @@ def said(arguments, capsys):
     [
         (["--trainer.max_epoch", "3"], "trainer.max_epoch", "trainer.max_epochs"),
         (["--trainr.max_epochs", "3"], "trainr.max_epochs", "trainer.max_epochs"),
-        (["--trainer.max_epochs", "-3"], "max_epochs", "non-negative"),
+        (["--trainer.max_epochs", "-3"], "max_epochs", "greater than or equal to -1, got -3"),
         (["--model", "torch.nn.Linear"], "model", "expected an import path such as kdlight.methods.KD, got 'torch.nn"),
         (["--data", "torch.nn.Linear"], "data", "expected an import path such as kdlight.data.DigitsDataModule"),
         (["--model.optimizer.lr", "abc"], "model.optimizer.lr", "expected a number, got 'abc'"),

@@ -2,8 +2,11 @@
 
 __all__ = ["Learner"]
 
+import copy
 import inspect
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 import torch
@@ -13,6 +16,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
@@ -67,6 +71,25 @@ def or_unlabelled(batch: Batch) -> Batch:
         return batch
     images = batch.images.new_zeros(1, *batch.images.shape[1:])
     return batch._replace(images=images, target=batch.target.new_full((1,), UNLABELLED))
+
+
+def _tried(make: Callable[[Optimizer], Any], optimizer: Optimizer) -> Any:
+    """Make a scheduler, and take a step with a copy of it: some divide by zero only then.
+
+    Raises:
+        UserError: If it refuses its arguments.
+    """
+    try:
+        scheduler = make(optimizer)
+        if type(scheduler).__module__.startswith("torch."):
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            trial = copy.deepcopy(scheduler, {id(parameter): parameter for parameter in parameters})
+            with warnings.catch_warnings():  # a step of the schedule before one of the optimizer is meant here
+                warnings.simplefilter("ignore")
+                trial.step(*([0.0] if isinstance(scheduler, ReduceLROnPlateau) else []))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UserError(f"model.scheduler: {error}; give another value") from error
+    return scheduler
 
 
 class Learner(Recorded, Ranged, LightningModule, ABC):
@@ -136,8 +159,15 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         """Lay the networks out in memory, compile them, and let DDP expect the phases' parameters without a gradient.
 
         Raises:
-            UserError: If the run ends before the student learns, or all weights are 0.
+            UserError: If the run ends before the student learns, all weights are 0, or the data have more classes.
         """
+        data = getattr(self.trainer, "datamodule", None)
+        classes = getattr(data, "num_classes", self.student.num_classes)
+        if classes > self.student.num_classes:
+            raise UserError(
+                f"model.student.num_classes: expected {classes}, as the data have, got {self.student.num_classes}; "
+                "leave it out, and the data decide"
+            )
         weights = weights_of(self)
         if stage == "fit" and weights and not any(weights.values()):
             raise UserError(
@@ -274,13 +304,13 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         ]
         try:
             optimizer = self.make_optimizer([group for group in groups if group["params"]])
-        except ValueError as error:
+        except (ValueError, TypeError, ArithmeticError) as error:
             raise UserError(f"model.optimizer: {error}; give another value") from error
         for group in optimizer.param_groups:
             group["lr"] *= group.pop("rate")
         if self.make_scheduler is None:
             return optimizer
-        scheduler: Any = self.make_scheduler(optimizer)
+        scheduler: Any = _tried(self.make_scheduler, optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             monitor = getattr(scheduler, "monitor", "val/loss")
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}

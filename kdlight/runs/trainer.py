@@ -1,0 +1,121 @@
+"""From the options of a configuration to Lightning's `Trainer`; what it would fail on later is said here."""
+
+import os
+from typing import Annotated, Any
+
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch import Trainer
+from pydantic import Field, TypeAdapter, ValidationError
+
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
+from kdlight.ranges import MOST, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+UNLIMITED = Annotated[int, Field(ge=-1, le=MOST)]  # -1: without a limit
+# What Lightning's annotations leave open: outside of these ranges it divides by zero, waits or trains nothing.
+RANGES: dict[str, Any] = {
+    **dict.fromkeys(("num_nodes", "accumulate_grad_batches", "check_val_every_n_epoch"), PositiveInt),
+    **dict.fromkeys(("max_epochs", "max_steps", "num_sanity_val_steps"), UNLIMITED),
+    **dict.fromkeys(
+        ("min_epochs", "min_steps", "log_every_n_steps", "reload_dataloaders_every_n_epochs", "fast_dev_run"),
+        NonNegativeInt,
+    ),
+    **dict.fromkeys(("limit_train_batches", "limit_val_batches", "limit_test_batches"), NonNegativeFloat),
+    **dict.fromkeys(("limit_predict_batches", "overfit_batches", "gradient_clip_val"), NonNegativeFloat),
+    "val_check_interval": PositiveFloat,
+}
+REFUSALS = (ValueError, TypeError, RuntimeError, ArithmeticError, AssertionError, AttributeError, KeyError, ImportError)
+
+
+def make_trainer(options: dict[str, Any]) -> Trainer:
+    """Make the trainer that a configuration describes.
+
+    Args:
+        options: The arguments of Lightning's `Trainer`, callbacks and loggers as objects.
+
+    Raises:
+        UserError: If a value is out of range, or Lightning refuses it: there is no such strategy or device, say.
+    """
+    for name, kind in RANGES.items():
+        value = options.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            _check(name, value, kind)
+    try:
+        trainer = Trainer(**options)
+    except UserError:
+        raise
+    except REFUSALS as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise UserError(f"trainer: {lines[0]}") from error
+    if trainer.num_nodes > 1:
+        _require_nodes(trainer)
+    return trainer
+
+
+def require_steps(trainer: Trainer) -> None:
+    """Refuse a fit that would end without a training step, or whose test would measure nothing.
+
+    Raises:
+        UserError: With the option that is 0.
+    """
+    for name in ("max_epochs", "max_steps", "limit_train_batches", "limit_test_batches"):
+        if getattr(trainer, name) == 0:
+            purpose = "the run would end without a result" if "test" in name else "nothing would be trained"
+            raise UserError(f"trainer.{name}: expected more than 0, got 0: {purpose}; leave it out, or raise it")
+
+
+def require_batches(trainer: Trainer, data: ImageDataModule) -> None:
+    """Refuse a training set of no batch, and a validation that would never come.
+
+    Raises:
+        UserError: With what there is.
+    """
+    batches = len(data.train_dataloader())
+    if not batches:
+        raise UserError(
+            f"the training set has {data.train_size} images for {trainer.world_size} process(es): expected at least 2 "
+            "for each; lower data.val_size, or raise data.train_per_class"
+        )
+    every, counts_epochs = trainer.val_check_interval, trainer.check_val_every_n_epoch is not None
+    if type(every) is int and every > batches and counts_epochs:
+        raise UserError(
+            f"trainer.val_check_interval: expected at most {batches}, the steps of an epoch, got {every}; to count "
+            "steps over epochs add --trainer.check_val_every_n_epoch null"
+        )
+
+
+def require_trained(trainer: Trainer) -> None:
+    """Refuse to test a run that ended before its first step.
+
+    Raises:
+        UserError: With what may have ended it.
+    """
+    if trainer.global_step == 0:
+        raise UserError(
+            "training ended before its first step: expected time for one; raise trainer.max_time, and look for a "
+            "callback that stops the run"
+        )
+
+
+def _check(name: str, value: float, kind: Any) -> None:
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        expected = error.errors()[0]["msg"].removeprefix("Input should be ").removeprefix("a finite number")
+        raise UserError(f"trainer.{name}: expected a number {expected or 'that is finite'}, got {value}") from None
+
+
+def _require_nodes(trainer: Trainer) -> None:
+    """Refuse to wait for other machines that nobody has told this process of.
+
+    Raises:
+        UserError: If no launcher has started this process and its address variables are not set.
+    """
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    alone = "GROUP_RANK" not in os.environ and not os.environ.keys() >= {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"}
+    if environment is None or (type(environment) is LightningEnvironment and alone):
+        raise UserError(
+            f"trainer.num_nodes {trainer.num_nodes}: expected a process on each machine, started by srun or torchrun, "
+            f"or by hand with MASTER_ADDR, MASTER_PORT and NODE_RANK set; got none of them, so the run would wait for "
+            "ever: leave trainer.num_nodes out to train on this machine"
+        )
