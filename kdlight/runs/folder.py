@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from kdlight.errors import MissingFileError, UserError
 
 SHOWN = ("test", "seconds")  # what comparisons read of a result
+WEIGHTS = ("last", "best")  # the checkpoints that a run keeps
 CONFIGS, RUNS = "configs", "runs"
 LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # configurations that name no run
 

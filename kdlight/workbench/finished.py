@@ -4,7 +4,7 @@ import glob
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -24,8 +24,9 @@ class Run:
     """A run by its folder, or by a checkpoint in it.
 
     Args:
-        path: The folder, and then the networks have the selected weights (the last where none were selected); or one
-            of its checkpoints.
+        path: The folder, or one of its checkpoints, from which the networks get their weights.
+        weights: The checkpoint of a folder: "last", the weights of the last epoch, whose accuracy is compared; or
+            "best", those that were selected on the validation split.
 
     Attributes:
         folder: The folder.
@@ -35,8 +36,9 @@ class Run:
         MissingFileError: If there is no such run.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, weights: Literal["last", "best"] = "last") -> None:
         path = Path(path)
+        self._weights = weights
         if not path.exists():
             raise MissingFileError(f"{path} does not exist; expected a run's folder, or a checkpoint in it")
         self.files = RunFolder(path if path.is_dir() else path.parent.parent)
@@ -60,14 +62,18 @@ class Run:
         """The checkpoint that the networks are read from.
 
         Raises:
-            MissingFileError: If the run was stopped before its first one.
+            MissingFileError: If the run was stopped before its first one, or no weights were selected.
         """
         if self._checkpoint is not None:
             return self._checkpoint
-        kept = [file for name in ("best", "last") if (file := self.files.checkpoint(name)).is_file()]
-        if not kept:
-            raise MissingFileError(f"{self.folder} has no checkpoint; go on with kdlight fit --ckpt_path last")
-        return kept[0]
+        file = self.files.checkpoint(self._weights)
+        if file.is_file():
+            return file
+        if self.files.checkpoint("last").is_file():
+            raise MissingFileError(
+                f"{file} does not exist: expected a run that selected weights on a validation split; take the last ones"
+            )
+        raise MissingFileError(f"{self.folder} has no checkpoint; go on with kdlight fit --ckpt_path auto")
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from kdlight.cli.messages import quiet
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import given_path, replacing
+from kdlight.runs.folder import WEIGHTS
 from kdlight.runs.preparation import Preparation
 from kdlight.workbench.changes import read_changes
 
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     quiet()
     parser = argparse.ArgumentParser("kdlight predict", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
     parser.add_argument(
         "images", nargs="*", type=given_path, metavar="IMAGES", help="files and folders; the test set if none"
     )
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str]) -> None:
     changes = read_changes(others, "kdlight predict")
     from kdlight.workbench.finished import Run
 
-    run_ = Run(options.run)
+    run_ = Run(options.run, options.weights)
     output = str(run_.files.predictions if options.output is None else given_path(options.output))
     if output != "-" and Path(output).suffix not in (".csv", ".jsonl"):
         raise UserError(f"--output: expected a file that ends with .csv or .jsonl, or -, got {output}")

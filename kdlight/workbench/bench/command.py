@@ -22,7 +22,7 @@ from rich.progress import Progress
 
 from kdlight.cli.messages import quiet
 from kdlight.errors import UserError
-from kdlight.files import given_path
+from kdlight.files import given_path, replacing
 from kdlight.methods.base.distiller import Distiller
 from kdlight.workbench.bench.bare_loop import BareLoop, Recipe, random_images
 from kdlight.workbench.bench.report import BARE, Timed, circumstances, print_report, report
@@ -171,5 +171,6 @@ def bare_loops(fit: Fit) -> dict[str, Loop]:
 def write_json(content: dict[str, Any], file: Path) -> None:
     """Write what was measured."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    with replacing(file) as draft:
+        draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     print(f"saved {file}")

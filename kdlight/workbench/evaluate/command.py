@@ -21,6 +21,7 @@ from kdlight.cli.messages import quiet
 from kdlight.data.base.loader import evaluation_indices
 from kdlight.errors import UserError
 from kdlight.files import given_path, replacing
+from kdlight.runs.folder import WEIGHTS
 from kdlight.workbench.changes import read_changes
 from kdlight.workbench.costs import count_bytes, count_operations, count_parameters, measure_latency, measure_memory
 from kdlight.workbench.evaluate.calibration import calibration, fit_temperature
@@ -36,13 +37,14 @@ def main(arguments: Sequence[str]) -> None:
     quiet()
     parser = argparse.ArgumentParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")
     options, others = parser.parse_known_args(arguments[1:])
     changes = read_changes(others, "kdlight evaluate")
     if options.threads < 1 or options.seconds <= 0:
         raise UserError(f"expected --threads and --seconds above 0, got {options.threads} and {options.seconds}")
-    run = Run(options.run)
+    run = Run(options.run, options.weights)
     measured = evaluate(run, changes, threads=options.threads, seconds=options.seconds)
     file = run.folder / "evaluation.json"
     with replacing(file) as draft:

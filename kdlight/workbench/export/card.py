@@ -56,7 +56,7 @@ def write_card(run: Any, prepared: Preparation, kind: str, check: Any, license_i
 
 def _header(run: Any, config: Any, result: Any, check: Any, license_id: str, kind: str) -> str:
     data = _name(config["data"])
-    accuracy = {"type": "accuracy", "value": round(_accuracy(result, check), 6)}
+    accuracy = {"type": "accuracy", "value": round(_accuracy(run, result, check), 6)}
     evaluated = {
         "task": {"type": "image-classification"},
         "dataset": {"name": data, "type": data.lower()},
@@ -150,9 +150,8 @@ def _information(result: Any) -> str:
     )
 
 
-def _accuracy(result: Any, check: Any) -> float:
-    tests = result.get("test") or {}
-    tested = tests.get("best") or tests.get("last") or {}
+def _accuracy(run: Any, result: Any, check: Any) -> float:
+    tested = (result.get("test") or {}).get(run.checkpoint.stem) or {}
     return float(tested.get("accuracy", check.accuracy))
 
 

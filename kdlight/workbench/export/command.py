@@ -19,6 +19,7 @@ from torch import Tensor
 from kdlight.cli.messages import quiet
 from kdlight.errors import UserError
 from kdlight.files import given_path
+from kdlight.runs.folder import WEIGHTS
 from kdlight.runs.preparation import Preparation
 from kdlight.workbench.changes import read_changes
 from kdlight.workbench.export.card import write_card
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     quiet()
     parser = argparse.ArgumentParser("kdlight export", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
     parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")
     parser.add_argument("--quantize", choices=("int8",), help="write an int8 file, too (ONNX alone)")
     parser.add_argument("--output", type=given_path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
         require_onnx()
     from kdlight.workbench.finished import Run
 
-    run = Run(options.run)
+    run = Run(options.run, options.weights)
     output = options.output or run.folder / f"export-{options.format}"
     if output.exists():
         raise UserError(f"{output} exists already; remove it, or name a new folder with --output")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import given_path, replacing
+from kdlight.runs.folder import WEIGHTS
 from kdlight.workbench.changes import read_changes
 
 METHODS = ("kmeans", "quantile", "probe", "predictions")
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str]) -> None:
         help="likewise, or other weights for the teacher of the student's run; its own by default; several are ranked",
     )
     networks.add_argument("--stage", default="deepest", help="where several teachers are compared with the student")
+    networks.add_argument(
+        "--weights", choices=WEIGHTS, default="last", help="of the runs; best: those selected on validation images"
+    )
     networks.add_argument("--split", choices=("test", "val"), default="test", help="images that are counted")
     networks.add_argument("--samples", type=int, metavar="N", help="how many of them; all by default")
     networks.add_argument(

@@ -66,14 +66,14 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
         MissingFileError: If there is no such run.
         UserError: If a number is too small or features are not finite.
     """
-    run = Run(options.student)
+    run = Run(options.student, options.weights)
     student, probe = _on_device(run.student()), _probe(run, options, changed)
     if not options.teacher:
         teacher = _on_device(run.teacher())
     elif options.teacher[0].is_file() and not Run.has_run(options.teacher[0]):
         teacher = _on_device(run.teacher(options.teacher[0]))
     else:
-        teacher = _on_device(Run(options.teacher[0]).student())
+        teacher = _on_device(Run(options.teacher[0], options.weights).student())
     of_teacher, of_student = (_places_of(network, settings.symbols) for network in (teacher, student))
     places = [
         Place(f"{first} {second}", in_student, in_teacher)
@@ -101,11 +101,11 @@ def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[s
         MissingFileError: If there is no such run.
         UserError: As `compare_networks`; also if a stage is not there, or two teachers are the same run.
     """
-    run = Run(options.student)
+    run = Run(options.student, options.weights)
     student, probe = _on_device(run.student()), _probe(run, options, changed)
     if len(set(options.teacher)) < len(options.teacher):
         raise UserError("--teacher: expected different runs, got one of them twice")
-    teachers = {str(path): _on_device(Run(path).student()) for path in options.teacher}
+    teachers = {str(path): _on_device(Run(path, options.weights).student()) for path in options.teacher}
     compared = {}
     for name, teacher in teachers.items():
         (place,) = stage_places(_stages(student), _stages(teacher), [options.stage])[-1:]
