@@ -146,7 +146,7 @@ class CacheBuilder:
         if (draft / DESCRIPTION).is_file() and Store.read(draft).description["key"] == key:
             return
         views, strong = self.wanted.views, self.wanted.strong
-        drawn = [self.data.view_parameters(view, views=views, strong=strong) for view in range(key["views"])]
+        drawn = [self.data.views.draw(view, views=views, strong=strong) for view in range(key["views"])]
         size = [key["views"], self.data.train_size]
         outputs = {
             name: [[*size, *values.shape[1:]], str(values.dtype).rpartition(".")[2]]
@@ -155,7 +155,7 @@ class CacheBuilder:
         Store.create(draft, key, drawn, outputs)
 
     def _views_of(self, indices: Sequence[Tensor], parameters: dict[str, Tensor]) -> Iterator[Batch]:
-        return self.data.training_views(indices, parameters, views=self.wanted.views, strong=self.wanted.strong)
+        return self.data.load_views(indices, parameters, views=self.wanted.views, strong=self.wanted.strong)
 
     def _by_sample(self, values: Tensor) -> Tensor:
         """From (views * batch, …), first view first, to (batch, views, …)."""

@@ -58,7 +58,7 @@ class Store:
         Args:
             folder: Is emptied if it exists.
             key: What the cache is made for.
-            parameters: The random choices of each view, see `ImageDataModule.view_parameters`.
+            parameters: The random choices of each view, see `EpochViews.draw`.
             outputs: By name (shape, type) of an array.
 
         Raises:

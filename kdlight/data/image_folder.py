@@ -74,7 +74,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
         )
         self._chooses_validation = val_size is None
         self.augmentation, self.broken = augmentation, broken
-        self._num_classes = num_classes
+        if num_classes is not None:
+            self.num_classes = num_classes
         self.test_folder = test_folder
 
     @property
@@ -88,11 +89,6 @@ class ImageFolderDataModule(ImageFilesDataModule):
     def class_names(self) -> tuple[str, ...]:
         """The names of the class folders."""
         return list_classes(self.data_dir / self.train_folder)
-
-    @property
-    def num_classes(self) -> int:
-        """How many classes `target` counts."""
-        return len(self.class_names) if self._num_classes is None else self._num_classes
 
     def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
         """All that decides what a model sees of an image beside the parameters, for JSON."""

@@ -48,14 +48,9 @@ class ImageNetDataModule(ImageFilesDataModule):
         **options: Any,
     ) -> None:
         super().__init__(data_dir, val_size=val_size, **options)
-        self._num_classes = num_classes
+        self.num_classes = num_classes
         self.download = download
         self.accept_modified = accept_modified
-
-    @property
-    def num_classes(self) -> int:
-        """How many classes `target` counts."""
-        return self._num_classes
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:

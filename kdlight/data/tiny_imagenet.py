@@ -80,14 +80,9 @@ class TinyImageNetDataModule(ImageDataModule):
         super().__init__(mean=mean, std=std, val_size=val_size, augment=augment, **options)
         self.data_dir = Path(data_dir).expanduser()
         self.root = self.data_dir / FOLDER
-        self._num_classes = num_classes
+        self.num_classes = num_classes
         self.download, self.mirrors = download, tuple(mirrors)
         self.accept_modified = accept_modified
-
-    @property
-    def num_classes(self) -> int:
-        """How many classes `target` counts."""
-        return self._num_classes
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:

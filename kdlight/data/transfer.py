@@ -2,6 +2,7 @@
 
 __all__ = ["TransferDataModule"]
 
+from functools import cached_property
 from typing import Any
 
 from kdlight.data.base.image_module import ImageDataModule
@@ -47,7 +48,7 @@ class TransferDataModule(ImageDataModule):
         """The classes of the evaluation."""
         return self.evaluation.class_names
 
-    @property
+    @cached_property
     def num_classes(self) -> int:
         """How many classes the evaluation has."""
         return self.evaluation.num_classes

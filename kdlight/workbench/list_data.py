@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kdlight.data.base.augmented_module import AugmentedDataModule
+from kdlight.data.base.image_module import ImageDataModule
 
 PACKAGE = "kdlight.data"
 
@@ -56,7 +56,7 @@ def shipped() -> list[Data]:
     found = []
     for name in dir(package):
         made = getattr(package, name)
-        if not (inspect.isclass(made) and issubclass(made, AugmentedDataModule)) or inspect.isabstract(made):
+        if not (inspect.isclass(made) and issubclass(made, ImageDataModule)) or inspect.isabstract(made):
             continue
         parameters = inspect.signature(made).parameters
         own = [given for given in parameters.values() if given.kind is not given.VAR_KEYWORD]

@@ -64,7 +64,7 @@ def test_twenty_cached_steps_equal_twenty_uncached_on_the_same_views(tmp_path, r
 
     data = digits(augment=True)
     data.setup("fit")
-    data.replay(model._cached.parameters)
+    data.views.replay(model._cached.parameters)
     again = build(KD)
     expected = fit(tmp_path, again, data)
     for ours, theirs in zip(found, expected, strict=True):
@@ -84,13 +84,13 @@ def test_views_repeat_after_k_epochs_and_are_shared_by_seeds(tmp_path, runs):
     fit(tmp_path, model, other, epochs=1)
     assert runs == [2], "two images are compared, none is computed for the cache"
     for module in (data, other):
-        module.replay(model._cached.parameters)
+        module.views.replay(model._cached.parameters)
     for epoch, same in ((0, 2), (1, 3)):
         loader = next(iter(data.train_dataloader()))
-        first, second = (data.augment_batch(loader, epoch=at).images for at in (epoch, same))
+        first, second = (data.views.augment(loader, epoch=at).images for at in (epoch, same))
         assert torch.equal(first, second)
-        assert torch.equal(first, other.augment_batch(loader, epoch=epoch).images)
-        assert not torch.equal(first, data.augment_batch(loader, epoch=epoch + 1).images)
+        assert torch.equal(first, other.views.augment(loader, epoch=epoch).images)
+        assert not torch.equal(first, data.views.augment(loader, epoch=epoch + 1).images)
 
 
 def test_without_augmentation_there_is_one_view(tmp_path):
@@ -113,7 +113,7 @@ def test_every_method_learns_the_same_from_a_cache(method, tmp_path):
     found = fit(tmp_path, model, digits(augment=True), epochs=3, limit_train_batches=2)
     data = digits(augment=True)
     data.setup("fit")
-    data.replay(model._cached.parameters)
+    data.views.replay(model._cached.parameters)
     expected = fit(tmp_path, build(method, **options), data, epochs=3, limit_train_batches=2)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
@@ -235,7 +235,7 @@ def test_a_replay_ends_with_its_fit(tmp_path):
     data = digits(augment=True)
     fit(tmp_path, cached(tmp_path, views=1), data, epochs=1)
     batch = next(iter(data.train_dataloader()))
-    first, second = (data.augment_batch(batch, epoch=epoch).images for epoch in (0, 1))
+    first, second = (data.views.augment(batch, epoch=epoch).images for epoch in (0, 1))
     assert not torch.equal(first, second)
 
 
@@ -299,7 +299,7 @@ def test_the_top_of_the_logits_is_kept_for_every_sample(train_per_class, tmp_pat
     fit(tmp_path, model, data, epochs=1)
     everything = torch.arange(data.train_size)
     for view, parameters in enumerate(model._cached.parameters):
-        (batch,) = data.training_views([everything], parameters)
+        (batch,) = data.load_views([everything], parameters)
         said = model.teacher.activations(batch.images).logits.softmax(1)
         kept = model._cached.activations(view, everything).logits.softmax(1)
         top = said.topk(3, dim=1).indices

@@ -163,7 +163,7 @@ def test_two_views_are_stacked_and_differ() -> None:
     assert len(batch.images) == 2 * len(batch.target)
     one, other = batch.images.chunk(2)
     raw = module.split("train").batch(batch.index)
-    first_view = module.normalize_batch(module.augment_batch(raw, epoch=0)).images
+    first_view = module.normalize_batch(module.views.augment(raw, epoch=0)).images
     assert one.equal(first_view)
     same = (one == other).flatten(1).all(1)
     assert 0 < same.sum() < 32  # of 64 with nine crops; 7 are expected
@@ -175,11 +175,11 @@ def test_a_view_depends_on_seed_epoch_and_sample_alone() -> None:
     module.setup("fit")
     other.setup("fit")
     samples = module.split("train")
-    whole = module.augment_batch(samples.batch(torch.arange(1137)), epoch=3).images
+    whole = module.views.augment(samples.batch(torch.arange(1137)), epoch=3).images
     part = torch.tensor([900, 3, 77])
-    assert module.augment_batch(samples.batch(part), epoch=3).images.equal(whole[part])
-    assert not module.augment_batch(samples.batch(torch.arange(1137)), epoch=4).images.equal(whole)
-    assert not other.augment_batch(samples.batch(torch.arange(1137)), epoch=3).images.equal(whole)
+    assert module.views.augment(samples.batch(part), epoch=3).images.equal(whole[part])
+    assert not module.views.augment(samples.batch(torch.arange(1137)), epoch=4).images.equal(whole)
+    assert not other.views.augment(samples.batch(torch.arange(1137)), epoch=3).images.equal(whole)
 
 
 def test_the_seed_is_the_runs_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_training_images_are_varied_by_their_seed_alone(tmp_path: Path) -> None:
     for module in (varied, cropped):
         module.setup("fit")
     index = torch.arange(4)
-    views = varied.view_parameters(0)
+    views = varied.views.draw(0)
     seen = [module.split("train").with_views(views).batch(index).images for module in (varied, cropped)]
     assert not torch.equal(*seen)
     assert torch.equal(seen[0][0], vary_photograph(seen[1][0], int(views["0.crop"][0])))

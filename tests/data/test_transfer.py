@@ -40,10 +40,10 @@ def test_it_trains_on_one_set_and_evaluates_on_the_other() -> None:
     indices = torch.cat([batch.index for batch in model.train_batches])
     assert indices.sort().values.tolist() == list(range(80))
     assert {batch.target.unique().item() for batch in model.train_batches} == {-1}
-    made = data.training_views([batch.index for batch in model.train_batches], data.view_parameters(0))
+    made = data.load_views([batch.index for batch in model.train_batches], data.views.draw(0))
     for one, other in zip(model.train_batches, made, strict=True):
         assert one.images.equal(other.images)
-    assert data.view_parameters(0).keys() == {"0.shifts"}
+    assert data.views.draw(0).keys() == {"0.shifts"}
     alone = DigitsDataModule(mean=(0.5,), std=(0.25,))
     alone.setup("validate")
     assert torch.cat([batch.target for batch in model.val_batches]).equal(alone.split("val").target)

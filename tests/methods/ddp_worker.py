@@ -39,7 +39,7 @@ def check_cache(model, data):
     """Each process made its share, and all of it is what the teacher says about the views that are replayed."""
     everything = torch.arange(data.train_size)
     for view, parameters in enumerate(model._cached.parameters):
-        (batch,) = data.training_views([everything], parameters)
+        (batch,) = data.load_views([everything], parameters)
         kept, said = model._cached.activations(view, everything).logits, model.teacher.activations(batch.images).logits
         torch.testing.assert_close(kept, said, rtol=2e-3, atol=1e-3)
 

@@ -69,10 +69,10 @@ def test_the_data_strengthen_the_second_view_alone(tmp_path):
     model = Keeping(build(MLKD).student, build(MLKD).teacher)
     trainer(tmp_path, 1).fit(model, datamodule=data)
     raw = data.split("train")
-    draws = StrongDraws(**choices_of(data.view_parameters(0, views=2, strong=True), "strong"))
+    draws = StrongDraws(**choices_of(data.views.draw(0, views=2, strong=True), "strong"))
     for batch in batches:
         plain = Batch(raw.images[batch.index], raw.target[batch.index], batch.index)
-        weak, second = data.normalize_batch(data.augment_batch(plain, epoch=0, views=2)).images.chunk(2)
+        weak, second = data.normalize_batch(data.views.augment(plain, epoch=0, views=2)).images.chunk(2)
         assert torch.equal(batch.images[: len(weak)], weak)
         strong = batch.images[len(weak) :]
         moved = (strong != second).flatten(1).any(1)

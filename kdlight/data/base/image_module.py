@@ -1,27 +1,41 @@
-"""What all data modules for images share: splits and loaders."""
+"""What all data modules for images share: splits, loaders, views and normalisation."""
 
 __all__ = ["ImageDataModule"]
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
 
-from kdlight.data.base.augmented_module import AugmentedDataModule
+from kdlight.arguments import Recorded
 from kdlight.data.base.batch import Batch
-from kdlight.data.base.loader import CPU, BatchLoader, TrainingIndices, TrainingLoader, evaluation_indices
+from kdlight.data.base.loader import (
+    CPU,
+    BatchLoader,
+    TrainingLoader,
+    evaluation_indices,
+    make_evaluation_loader,
+    make_training_loader,
+)
 from kdlight.data.base.samples import Samples, Split
 from kdlight.data.base.splits import SPLIT_SEED, add_label_noise, hold_out, stratified_order
+from kdlight.data.views.crops import normalize
+from kdlight.data.views.epoch import EpochViews
+from kdlight.data.views.kinds import PaddedCrops, Views
 from kdlight.errors import UserError
-from kdlight.ranges import Fraction, NonNegativeInt, PositiveInt, Seed
+from kdlight.processes import run_seed
+from kdlight.ranges import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Ranged, Seed
 from kdlight.streams import Stream, make_generator
 
 SplitName = Literal["train", "val", "test"]
 
 
-class ImageDataModule(AugmentedDataModule):
-    """Crops, flips and normalises whole batches; small images lie in memory, on the GPU where they fit.
+class ImageDataModule(Recorded, Ranged, LightningDataModule):
+    """Images in batches that are cropped, flipped and normalised as a whole, on the GPU where there is one.
 
     A validation split is cut from the training set, with the class proportions of the whole. The test set is read for
     ``test`` and ``predict``, and by a run that begins, to see that it is whole. Everything random follows from the
@@ -31,30 +45,33 @@ class ImageDataModule(AugmentedDataModule):
     A subclass names its classes, its image shape and its augmentation, and reads the two sets.
 
     Args:
-        val_size: images held out for validation; 0 for none, and then there is nothing to select a model by.
-        augment: random crops, and flips where a mirrored image is still of its class.
-        mean: per channel, for pixels in [0, 1].
-        std: per channel, for pixels in [0, 1].
-        labels: false for a transfer set: training images come with target -1, which supervised terms leave out.
-        train_per_class: trains on this many images of each class, of those left; None for all.
-        label_noise: fraction of the training labels that are replaced by another class, drawn uniformly; the same in
-            every run. Further targets keep what they say.
-        batch_size: images per training step and process.
-        eval_batch_size: at most so many images per validation, test or prediction step and process.
-        seed: of shuffling and augmentation; None for the run's (``seed_everything``), 0 where it has none.
+        val_size: Images held out for validation; 0 for none, and then there is nothing to select a model by.
+        augment: Train on random crops, and on mirror images where these are still of their class.
+        mean: Per channel, for pixels in [0, 1].
+        std: Per channel, for pixels in [0, 1].
+        labels: False for a transfer set: training images come with target -1, which supervised terms leave out.
+        train_per_class: Train on this many images of each class, of those left; None for all.
+        label_noise: Fraction of the training labels that are replaced by another class, drawn uniformly; the same in
+            every run. Further targets stay as they are.
+        batch_size: Images per training step and process.
+        eval_batch_size: Images per validation, test or prediction step and process, at most.
+        seed: Seed of shuffling and augmentation; None for the run's (``seed_everything``), 0 where it has none.
 
     Raises:
-        UserError: for sizes below 1, label noise outside of [0, 1] or without labels, or a mean or std that does not
-            fit the channels.
+        UserError: If a number is out of range, there is label noise without labels, or mean or std do not fit the
+            channels.
     """
+
+    crop_padding: ClassVar[int]
+    mirror: ClassVar[bool]
 
     def __init__(
         self,
         *,
         val_size: NonNegativeInt,
         augment: bool,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Sequence[FiniteFloat],
+        std: Sequence[PositiveFloat],
         labels: bool = True,
         train_per_class: PositiveInt | None = None,
         label_noise: Fraction = 0.0,
@@ -62,40 +79,57 @@ class ImageDataModule(AugmentedDataModule):
         eval_batch_size: PositiveInt = 256,
         seed: Seed | None = None,
     ) -> None:
-        super().__init__(augment=augment, mean=mean, std=std, seed=seed)
+        super().__init__()
+        channels = self.image_shape[0]
+        if len(mean) != channels or len(std) != channels or min(std) <= 0:
+            raise UserError(
+                f"mean and std need {channels} numbers each, std above 0, but are {list(mean)} and {list(std)}"
+            )
         if label_noise > 0 and not labels:
             raise UserError(f"label_noise: expected 0 where labels is false, got {label_noise}; leave one of them out")
+        self.augment, self.mean, self.std, self.seed = augment, tuple(mean), tuple(std), seed
         self.labels, self.label_noise = labels, label_noise
         self.val_size, self.train_per_class = val_size, train_per_class
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self._splits: dict[str, Split] = {}
         self._on_device: dict[tuple[str, torch.device], Split] = {}
+        self._views: EpochViews | None = None
 
     @property
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
         """The classes in the order of `target`."""
 
-    @property
+    @cached_property
     def num_classes(self) -> int:
-        """How many classes `target` counts."""
+        """The number of classes that `target` counts; a subclass may set another one than it has names for."""
         return len(self.class_names)
+
+    @property
+    @abstractmethod
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+
+    @property
+    def view_kind(self) -> Views:
+        """The kind of random view that `augment` makes."""
+        return PaddedCrops(self.crop_padding, self.mirror)
 
     @abstractmethod
     def read_train(self) -> Split:
-        """Reads the whole training set."""
+        """Read the whole training set."""
 
     @abstractmethod
     def read_test(self) -> Split:
-        """Reads the test set."""
+        """Read the test set."""
 
     @property
     def train_size(self) -> int:
-        """How many images are trained on, all processes together; memories and caches have that many places."""
+        """The number of training images, all processes together; memories and caches have that many places."""
         return len(self.split("train"))
 
     def setup(self, stage: str) -> None:
-        """Reads what `stage` (fit, validate, test or predict) needs and nothing else."""
+        """Read what `stage` (fit, validate, test or predict) needs and nothing else."""
         if stage == "validate" and self.val_size == 0:
             raise UserError("there is no validation split to validate on: set val_size above 0")
         if stage in ("fit", "validate") and "train" not in self._splits:
@@ -113,10 +147,10 @@ class ImageDataModule(AugmentedDataModule):
             self._splits["val"] = samples.subset(held_out)
 
     def split(self, name: SplitName) -> Split:
-        """Returns a split that `setup` has read: raw images, in order.
+        """Return a split that `setup` has read: raw images, in order.
 
         Raises:
-            UserError: where there is none of that name.
+            UserError: If there is none of that name.
         """
         if name not in self._splits:
             raise UserError(
@@ -125,23 +159,18 @@ class ImageDataModule(AugmentedDataModule):
             )
         return self._splits[name]
 
-    @property
-    def train_split(self) -> Split:
-        """The training split, raw images in order."""
-        return self.split("train")
-
     def train_sha256(self) -> str:
-        """Identity of the training images in their order: their bytes, or for image files their paths and sizes."""
+        """Hash the training images in their order: their bytes, or for image files their paths and sizes."""
         return self.split("train").sha256()
 
     def probe_batches(self, split: SplitName, count: int | None = None, *, seed: int = SPLIT_SEED) -> list[Batch]:
-        """Returns `count` fixed images of a split (None: all), as batches on the CPU that a model can take.
+        """Return `count` fixed images of a split (None: all), as batches on the CPU that a model can take.
 
-        Not augmented, normalised, with the class proportions of the split, in its order; the same in every process and
-        epoch. `index` is the place in the split.
+        They are normalised and not augmented, have the class proportions of the split, and are in its order; they are
+        the same in every process and epoch. `index` is the place in the split.
 
         Raises:
-            UserError: where the split is not there or has fewer images.
+            UserError: If the split is not there or has fewer images.
         """
         samples = self.split(split)
         if count is not None and not 0 < count <= len(samples):
@@ -151,59 +180,110 @@ class ImageDataModule(AugmentedDataModule):
         return [self.normalize_batch(batch) for batch in samples.batches([chosen[place] for place in places])]
 
     def train_dataloader(self) -> TrainingLoader:
-        """Shuffled batches of the training split."""
-        samples = self._placed("train")
-        processes, rank = self._share()
-        indices = TrainingIndices(
-            len(samples),
+        """Return shuffled batches of the training split."""
+        views, (count, strong) = self.views, self._wanted_views()
+        return make_training_loader(
+            self._place("train"),
+            self.trainer,
             batch_size=self.batch_size,
-            seed=self._seed,
-            shuffle=not getattr(self.trainer, "overfit_batches", 0),
-            processes=processes,
-            rank=rank,
-            device=samples.device,
+            seed=views.seed,
+            parameters=lambda epoch: views.at(epoch, views=count, strong=strong, device=CPU),
         )
-        return TrainingLoader(samples, indices, parameters=self._choices, pin_memory=self._pins(samples))
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
-        """Batches of the validation split; no loader where nothing is held out."""
+        """Return batches of the validation split; no loader where nothing is held out."""
         return self._evaluation_loader("val") if self.val_size > 0 else []
 
     def test_dataloader(self) -> BatchLoader:
-        """Batches of the test set."""
+        """Return batches of the test set."""
         return self._evaluation_loader("test")
 
     def predict_dataloader(self) -> BatchLoader:
-        """Batches of the test set."""
+        """Return batches of the test set."""
         return self.test_dataloader()
 
-    def _share(self) -> tuple[int, int]:
-        """How many processes share the data, and which this one is: Lightning knows how its strategy divides them."""
-        share = self.trainer.distributed_sampler_kwargs if self.trainer is not None else None
-        return (share["num_replicas"], share["rank"]) if share else (1, 0)
-
     def _evaluation_loader(self, name: SplitName) -> BatchLoader:
-        samples = self._placed(name)
-        processes, rank = self._share()
-        indices = evaluation_indices(
-            len(samples), batch_size=self.eval_batch_size, processes=processes, rank=rank, device=samples.device
-        )
-        return BatchLoader(samples, indices, pin_memory=self._pins(samples))
+        return make_evaluation_loader(self._place(name), self.trainer, batch_size=self.eval_batch_size)
 
-    def _placed(self, name: SplitName) -> Split:
-        """A split where batches are fetched from: on the GPU, if it lies in memory and there is room."""
-        samples, device = self.split(name), self._device
+    def _place(self, name: SplitName) -> Split:
+        """Return a split where its batches are fetched: on the GPU, if it lies in memory and there is room."""
+        samples = self.split(name)
+        device = self.trainer.strategy.root_device if self.trainer is not None else CPU
         if device.type != "cuda" or not isinstance(samples, Samples):
             return samples
         if (name, device) not in self._on_device:
-            self._on_device[name, device] = samples.move_if_it_fits(
-                device, free=lambda gpu: torch.cuda.mem_get_info(gpu)[0]
-            )
+            placed = samples.move_if_it_fits(device, free=lambda gpu: torch.cuda.mem_get_info(gpu)[0])
+            self._on_device[name, device] = placed
         return self._on_device[name, device]
 
-    def _pins(self, samples: Split) -> bool:
-        return self._device.type == "cuda" and samples.device.type == "cpu"
-
     @property
-    def _device(self) -> torch.device:
-        return self.trainer.strategy.root_device if self.trainer is not None else CPU
+    def views(self) -> EpochViews:
+        """The random views of the training images."""
+        # The seed of the run: a later run of this process may have another one.
+        seed = self.seed if self.seed is not None else run_seed()
+        if self._views is None:
+            kind, fill = self.view_kind if self.augment else None, [255 * mean for mean in self.mean]
+            self._views = EpochViews(kind, self.train_size, fill, seed)
+        self._views.seed = seed
+        return self._views
+
+    def _wanted_views(self) -> tuple[int, bool]:
+        """Return how many views the method wants, and whether the last one is to be strong."""
+        method = self.trainer.lightning_module if self.trainer is not None else None
+        return getattr(method, "views", 1), getattr(method, "strong_view", False)
+
+    def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
+        """Augment a training batch and normalise any, on the device.
+
+        A method whose class attribute ``views`` is above 1 gets as many independently augmented views of a sample; one
+        whose ``strong_view`` is true gets the last of them strengthened (`kdlight.data.views.strong`).
+        """
+        if not isinstance(batch, Batch):  # A model's example input passes through here, too.
+            return batch
+        if self.trainer is not None and self.trainer.training:
+            views, strong = self._wanted_views()
+            batch = self.views.augment(batch, epoch=self.trainer.current_epoch, views=views, strong=strong)
+        return self.normalize_batch(batch)
+
+    def normalize_batch(self, batch: Batch) -> Batch:
+        """Replace a batch's raw images by normalised ones."""
+        assert batch.images.dtype == torch.uint8, "images are normalised once"
+        return batch._replace(images=normalize(batch.images, self.mean, self.std))
+
+    def load_views(
+        self, indices: Iterable[Tensor], choices: Mapping[str, Tensor], *, views: int = 1, strong: bool = False
+    ) -> Iterator[Batch]:
+        """Fetch, augment and normalise training samples on the CPU, as training sees them.
+
+        Args:
+            indices: (batch,) places in the training split, of batch after batch.
+            choices: The choices of `EpochViews.draw`.
+            views: How many views there are; they are stacked along the batch, first view first.
+            strong: Whether the last one is strong.
+
+        Raises:
+            UserError: If `choices` are for other views or another number of samples.
+        """
+        self.views.check(choices, views=views, strong=strong)
+        for batch in self.split("train").with_views(choices).batches(indices):
+            yield self.normalize_batch(self.views.apply(batch, choices, views))
+
+    def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
+        """Describe, for JSON, all that decides what a model sees of an image, except the choices of the views."""
+        return {
+            "augment": self.view_kind.identity() if self.augment else False,
+            "views": views,
+            "strong": strong and self.augment,
+            "image_shape": list(self.image_shape),
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    def teardown(self, stage: str) -> None:
+        """End a replay of views, which belongs to one fit."""
+        if stage == "fit" and self._views is not None:
+            self._views.forget_replay()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """End a replay of views."""
+        self.teardown("fit")

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Protocol
 
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
@@ -153,3 +154,53 @@ class TrainingLoader(BatchLoader):
                 "(model.student_weights takes the checkpoint's weights)"
             )
         self._resumed = state
+
+
+def make_training_loader(
+    samples: Split,
+    trainer: Trainer | None,
+    *,
+    batch_size: int,
+    seed: int,
+    parameters: Callable[[int], Mapping[str, Tensor]],
+) -> TrainingLoader:
+    """Make the loader of a training split for this process.
+
+    Args:
+        samples: The training split, where its batches are fetched.
+        trainer: The trainer, which knows how many processes share the data; None for one process.
+        batch_size: Images per step and process.
+        seed: Seed of the shuffles.
+        parameters: Gives the views of all samples in an epoch.
+    """
+    processes, rank = _share(trainer)
+    indices = TrainingIndices(
+        len(samples),
+        batch_size=batch_size,
+        seed=seed,
+        shuffle=not getattr(trainer, "overfit_batches", 0),
+        processes=processes,
+        rank=rank,
+        device=samples.device,
+    )
+    return TrainingLoader(samples, indices, parameters=parameters, pin_memory=_pins(samples, trainer))
+
+
+def make_evaluation_loader(samples: Split, trainer: Trainer | None, *, batch_size: int) -> BatchLoader:
+    """Make the loader of a validation split or test set for this process; arguments as in `make_training_loader`."""
+    processes, rank = _share(trainer)
+    indices = evaluation_indices(
+        len(samples), batch_size=batch_size, processes=processes, rank=rank, device=samples.device
+    )
+    return BatchLoader(samples, indices, pin_memory=_pins(samples, trainer))
+
+
+def _share(trainer: Trainer | None) -> tuple[int, int]:
+    """Return how many processes share the data, and which this one is; Lightning's strategy knows it."""
+    share = trainer.distributed_sampler_kwargs if trainer is not None else None
+    return (share["num_replicas"], share["rank"]) if share else (1, 0)
+
+
+def _pins(samples: Split, trainer: Trainer | None) -> bool:
+    """Tell whether batches are copied from the CPU to a GPU."""
+    return trainer is not None and trainer.strategy.root_device.type == "cuda" and samples.device.type == "cpu"

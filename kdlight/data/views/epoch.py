@@ -1,70 +1,98 @@
-"""The choices of an epoch's views, drawn or replayed from those that were kept; on the device while the epoch lasts."""
+"""The random views of the training images, epoch by epoch: drawn, or replayed from those that were kept."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from kdlight.data.views.kinds import STRONG, Views, draw_views, view_count
+from kdlight.data.base.batch import Batch
+from kdlight.data.views.kinds import STRONG, Views, apply_views, draw_views, view_count
 from kdlight.errors import UserError
 
 
 class EpochViews:
-    """What an epoch's random views are made of, for all training samples.
+    """The random choices that make the views of all training images, and their application to batches.
 
     Args:
-        kind: of the views; None where nothing is random.
-        count: how many training samples there are.
+        kind: The kind of view; None where nothing is random.
+        count: How many training images there are.
+        fill: The pixel, per channel in [0, 255], that the strong view's square is filled with.
+        seed: The seed of the choices.
     """
 
-    def __init__(self, kind: Views | None, count: int) -> None:
-        self.kind, self.count = kind, count
+    def __init__(self, kind: Views | None, count: int, fill: Sequence[float], seed: int) -> None:
+        self.kind, self.count, self.fill, self.seed = kind, count, fill, seed
         self._replayed: Sequence[Mapping[str, Tensor]] | None = None
         self._current: dict[tuple[int, int, int, bool, torch.device], Mapping[str, Tensor]] = {}
 
-    def draw(self, epoch: int, *, seed: int, views: int, strong: bool) -> dict[str, Tensor]:
-        """Draws the choices of an epoch, on the CPU."""
+    def draw(self, epoch: int, *, views: int = 1, strong: bool = False) -> dict[str, Tensor]:
+        """Draw every random choice of an epoch, for all training images.
+
+        Args:
+            epoch: The epoch, counted from 0.
+            views: How many views of an image a step sees.
+            strong: Whether the last of them is strong (`kdlight.data.views.strong`).
+
+        Returns:
+            Tensors (count, …) on the CPU by name: ``"0.shifts"`` for the first view's shifts, ``"strong.…"`` for the
+            strong view; nothing where nothing is random.
+        """
         if self.kind is None:
             return {}
-        return draw_views(self.kind, self.count, seed=seed, epoch=epoch, views=views, strong=strong)
+        return draw_views(self.kind, self.count, seed=self.seed, epoch=epoch, views=views, strong=strong)
 
-    def at(self, epoch: int, *, seed: int, views: int, strong: bool, device: torch.device) -> Mapping[str, Tensor]:
-        """The choices of an epoch on a device, drawn or replayed, and moved there once."""
-        key = (epoch, seed, views, strong, device)
+    def at(self, epoch: int, *, views: int, strong: bool, device: torch.device) -> Mapping[str, Tensor]:
+        """Return the choices of an epoch, drawn or replayed; they are moved to the device once."""
+        key = (epoch, self.seed, views, strong, device)
         if key not in self._current:
             self._current = {drawn: kept for drawn, kept in self._current.items() if drawn[0] == epoch}
             if self._replayed is None:
-                choices: Mapping[str, Tensor] = self.draw(epoch, seed=seed, views=views, strong=strong)
+                choices: Mapping[str, Tensor] = self.draw(epoch, views=views, strong=strong)
             else:
                 choices = self._replayed[epoch % len(self._replayed)]
                 self.check(choices, views=views, strong=strong)
             self._current[key] = {name: choice.to(device) for name, choice in choices.items()}
         return self._current[key]
 
-    def replay(self, parameters: Sequence[Mapping[str, Tensor]]) -> None:
-        """From now on gives epoch e the choices ``parameters[e % len(parameters)]``.
+    def augment(self, batch: Batch, *, epoch: int, views: int = 1, strong: bool = False) -> Batch:
+        """Replace the images of a raw training batch by their views in an epoch, first view first."""
+        return self.apply(batch, self.at(epoch, views=views, strong=strong, device=batch.index.device), views)
+
+    def apply(self, batch: Batch, choices: Mapping[str, Tensor], views: int) -> Batch:
+        """Replace the images of a raw training batch by the views that these choices make, first view first."""
+        if not choices:
+            return batch._replace(images=batch.images.repeat(views, 1, 1, 1)) if views > 1 else batch
+        assert self.kind is not None
+        chosen = {name: choice[batch.index] for name, choice in choices.items()}
+        return batch._replace(images=apply_views(self.kind, batch.images, chosen, self.fill))
+
+    def replay(self, kept: Sequence[Mapping[str, Tensor]]) -> None:
+        """Give epoch e the choices ``kept[e % len(kept)]`` from now on; its shuffle stays that of e.
+
+        Args:
+            kept: The choices of `draw`, one mapping for each epoch.
 
         Raises:
-            UserError: where there are none, or they are for other views or another number of samples.
+            UserError: If there are none, or they are for other views or another number of images.
         """
-        if not parameters:
+        if not kept:
             raise UserError("replay needs the views of at least one epoch, but was given none")
-        for kept in parameters:
-            strong = any(name.partition(".")[0] == STRONG for name in kept)
-            self.check(kept, views=max(1, view_count(kept)), strong=strong)
-        self._replayed = parameters
+        for choices in kept:
+            strong = any(name.partition(".")[0] == STRONG for name in choices)
+            self.check(choices, views=max(1, view_count(choices)), strong=strong)
+        self._replayed = kept
         self._current = {}
 
     def forget_replay(self) -> None:
-        """Draws anew from now on."""
+        """Draw anew from now on."""
         self._replayed = None
         self._current = {}
 
     def check(self, choices: Mapping[str, Tensor], *, views: int, strong: bool) -> None:
-        """Compares choices that came from elsewhere with what would be drawn.
+        """Compare choices that came from elsewhere with what would be drawn.
 
         Raises:
-            UserError: where names, numbers of samples or shapes differ.
+            UserError: If names, numbers of images or shapes differ.
         """
         expected = draw_views(self.kind, 0, seed=0, epoch=0, views=views, strong=strong) if self.kind else {}
         if choices.keys() != expected.keys():

@@ -198,7 +198,7 @@ class Distiller(Learner):
         self._cached = open_cache(self.teacher_cache, self.teacher, data, self.teacher_outputs(), self.trainer)
         self._cache_fits = False
         if data.augment:
-            data.replay(self._cached.parameters)
+            data.views.replay(self._cached.parameters)
 
     def on_train_start(self) -> None:
         """Refuse to go on with another cache: the views would change.
@@ -219,7 +219,7 @@ class Distiller(Learner):
         """Compare the first images of a fit, once, with the views that the cache was made for."""
         data, outputs = self.trainer.datamodule, self.teacher_outputs()  # type: ignore[attr-defined]
         few, parameters = batch.index[:4].cpu(), cached.parameters[self.current_epoch % len(cached.parameters)]
-        (expected,) = data.training_views([few], parameters, views=outputs.views, strong=outputs.strong)
+        (expected,) = data.load_views([few], parameters, views=outputs.views, strong=outputs.strong)
         seen = batch.images.unflatten(0, (outputs.views, -1))[:, : len(few)].flatten(0, 1)
         if (seen.float().cpu() - expected.images).abs().mean() > SAME_IMAGES:
             raise UserError(

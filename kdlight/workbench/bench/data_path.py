@@ -48,7 +48,7 @@ def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
 
     def ours(turn: int) -> int:
         batches.sampler.set_epoch(turn)
-        return sum(len(data.normalize_batch(data.augment_batch(batch, epoch=turn)).images) for batch in batches)
+        return sum(len(data.normalize_batch(data.views.augment(batch, epoch=turn)).images) for batch in batches)
 
     def theirs(turn: int) -> int:
         images = 0

@@ -98,7 +98,7 @@ def test_evaluation_sees_the_middle_as_torchvision_does(data: Callable[..., Imag
 def test_training_sees_the_crop_of_its_seed_flipped(data: Callable[..., ImageFolderDataModule]) -> None:
     module = data(batch_size=21)
     module.setup("fit")
-    parameters = module.view_parameters(0)
+    parameters = module.views.draw(0)
     assert list(parameters) == ["0.crop", "0.flipped"]
     (batch,) = seen(module)
     assert len(batch.index) == 21
@@ -118,16 +118,16 @@ def test_the_views_made_outside_are_those_of_training(
 ) -> None:
     module = data()
     batches = seen(module, 2, views=views, strong=strong)[6:]
-    parameters = module.view_parameters(1, views=views, strong=strong)
-    made = module.training_views([b.index for b in batches], parameters, views=views, strong=strong)
+    parameters = module.views.draw(1, views=views, strong=strong)
+    made = module.load_views([b.index for b in batches], parameters, views=views, strong=strong)
     for one, other in zip(batches, made, strict=True):
         assert one.images.equal(other.images)
         assert len(one.images) == views * len(one.target)
     replayed = data()
     replayed.setup("fit")
-    replayed.replay([parameters])
+    replayed.views.replay([parameters])
     first = seen(replayed, 1, views=views, strong=strong)[0]
-    again = next(module.training_views([first.index], parameters, views=views, strong=strong))
+    again = next(module.load_views([first.index], parameters, views=views, strong=strong))
     assert first.images.equal(again.images)
 
 

@@ -34,7 +34,7 @@ def test_a_view_is_the_crop_and_flip_of_seed_epoch_and_view() -> None:
     data = Mirrored(augment=True, seed=3)
     data.setup("fit")
     raw = data.split("train").batch(torch.tensor([700, 3, 77]))
-    seen = data.augment_batch(raw, epoch=5, views=2).images.chunk(2)
+    seen = data.views.augment(raw, epoch=5, views=2).images.chunk(2)
     for view, images in enumerate(seen):
         draws = draw(data.train_size, padding=1, flip=True, generator=make_generator(Stream.VIEW, 3, 5, view))
         expected = flip(crop(raw.images, draws.shifts[raw.index], padding=1), draws.flipped[raw.index])
@@ -51,12 +51,12 @@ def test_a_view_is_the_crop_and_flip_of_seed_epoch_and_view() -> None:
 )
 def test_the_views_made_outside_are_those_of_training(views: int, strong: bool, names: list[str]) -> None:
     data = module()
-    parameters = data.view_parameters(1, views=views, strong=strong)
+    parameters = data.views.draw(1, views=views, strong=strong)
     assert list(parameters) == names
     assert {len(choice) for choice in parameters.values()} == {data.train_size}
     assert parameters["0.shifts"].dtype == torch.uint8
     batches = trained(data, 2, views=views, strong=strong).train_batches[18:]
-    made = list(data.training_views([b.index for b in batches], parameters, views=views, strong=strong))
+    made = list(data.load_views([b.index for b in batches], parameters, views=views, strong=strong))
     assert len(made) == 18
     for one, other in zip(batches, made, strict=True):
         assert one.images.equal(other.images)
@@ -65,30 +65,30 @@ def test_the_views_made_outside_are_those_of_training(views: int, strong: bool, 
 
 
 def test_replayed_views_come_round_while_the_shuffle_goes_on() -> None:
-    kept = [module(seed=7).view_parameters(epoch) for epoch in (0, 1)]
+    kept = [module(seed=7).views.draw(epoch) for epoch in (0, 1)]
     data, fresh = module(seed=1), module(seed=1)
-    data.replay(kept)
+    data.views.replay(kept)
     replayed, drawn = trained(data, 3).train_batches, trained(fresh, 3).train_batches
     assert all(one.index.equal(other.index) for one, other in zip(replayed, drawn, strict=True))
     assert not any(one.images.equal(other.images) for one, other in zip(replayed, drawn, strict=True))
     for epoch in range(3):
         part = replayed[18 * epoch : 18 * (epoch + 1)]
-        for one, other in zip(part, data.training_views([b.index for b in part], kept[epoch % 2]), strict=True):
+        for one, other in zip(part, data.load_views([b.index for b in part], kept[epoch % 2]), strict=True):
             assert one.images.equal(other.images)
 
 
 def test_without_augmentation_there_are_no_parameters() -> None:
     data = module(augment=False)
-    assert data.view_parameters(0, views=2, strong=True) == {}
-    data.replay([{}])
-    (batch,) = data.training_views([torch.tensor([4, 2])], {}, views=2)
+    assert data.views.draw(0, views=2, strong=True) == {}
+    data.views.replay([{}])
+    (batch,) = data.load_views([torch.tensor([4, 2])], {}, views=2)
     raw = data.normalize_batch(data.split("train").batch(torch.tensor([4, 2])))
     assert batch.images.equal(raw.images.repeat(2, 1, 1, 1))
 
 
 def test_views_of_something_else_are_refused() -> None:
     data = module()
-    good = data.view_parameters(0)
+    good = data.views.draw(0)
     for wrong, message in [
         ([], "needs the views of at least one epoch"),
         ([good, {}], r"need 0\.shifts, but were given none"),
@@ -96,13 +96,13 @@ def test_views_of_something_else_are_refused() -> None:
         ([{"0.shifts": good["0.shifts"][:-1]}], r"0\.shifts of the shape \(1137, 2\), but were given \(1136, 2\)"),
     ]:
         with pytest.raises(ValueError, match=message) as caught:
-            data.replay(wrong)  # type: ignore[arg-type]
+            data.views.replay(wrong)  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="for views=2, strong=False"):
-        next(data.training_views([torch.tensor([0])], good, views=2))
-    data.replay([good])
+        next(data.load_views([torch.tensor([0])], good, views=2))
+    data.views.replay([good])
     with pytest.raises(ValueError, match="for views=2, strong=False"):
-        data.augment_batch(data.split("train").batch(torch.tensor([0])), epoch=0, views=2)
+        data.views.augment(data.split("train").batch(torch.tensor([0])), epoch=0, views=2)
 
 
 def test_the_transform_is_told_from_others() -> None:
