@@ -25,7 +25,7 @@ LOCK_SECONDS = 20  # well below the time after which processes that wait for one
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """What a method takes from its teacher, and what it sees of a sample in one step.
+    """What a method reads of its teacher, for the views of a sample that it sees in one step.
 
     Attributes:
         fields: Names of the fields of `Activations` that are read.
@@ -40,15 +40,15 @@ class TeacherOutputs:
 
 @dataclass(frozen=True)
 class CacheBuilder:
-    """What a cache is made from.
+    """Makes a cache from the teacher and the data of a run.
 
     Attributes:
-        folder: Of the cache.
-        key: What it is made for.
-        teacher: Computes the outputs.
-        data: Gives images and views.
-        wanted: Which outputs.
-        trainer: Of the run, for its devices, processes and precision.
+        folder: The folder of the cache.
+        key: What the cache is made for.
+        teacher: The teacher, which computes the outputs.
+        data: The data, which have images and views.
+        wanted: The outputs that are kept.
+        trainer: The run's trainer, for its devices, processes and precision.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ class CacheBuilder:
         Raises:
             UserError: If the folder holds something else, or not every process sees it.
         """
-        if self._is_there():
+        if self._exists():
             return
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         if self.folder.is_file() or (names and DESCRIPTION not in names):
@@ -73,24 +73,24 @@ class CacheBuilder:
             )
         lock = self._lock()
         try:
-            if not self._is_there():
+            if not self._exists():
                 self._fill()
         finally:
             if lock is not None:
                 lock.release()
 
-    def sample(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What would be kept of two images of a view, (2, views in a step, …)."""
+    def compute_sample(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Compute what would be kept of two images of a view, (2, views in a step, …)."""
         two = torch.arange(self.data.train_size)[:2]
-        (batch,) = self._views_of([two], parameters)
-        return {name: self._by_sample(values) for name, values in self._computed(batch.images).items()}
+        (batch,) = self._load_views([two], parameters)
+        return {name: self._group_by_sample(values) for name, values in self._compute(batch.images).items()}
 
-    def _is_there(self) -> bool:
-        """The first process looks for all."""
+    def _exists(self) -> bool:
+        """Let the first process look, and tell the others."""
         return bool(self.trainer.strategy.broadcast((self.folder / DESCRIPTION).is_file()))
 
     def _lock(self) -> FileLock | None:
-        """Hold the cache in the first process, and wait in the others until it does."""
+        """Lock the cache in the first process, and wait in the others until it has."""
         lock = None
         if self.trainer.is_global_zero:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class CacheBuilder:
         return lock
 
     def _fill(self) -> None:
-        """Make a cache; one whose making was stopped goes on behind its last whole view."""
+        """Make the cache; one whose making was stopped is continued after its last whole view."""
         draft, first = self.folder.with_name(f"{self.folder.name}.part"), self.trainer.is_global_zero
         share = torch.arange(self.data.train_size).tensor_split(self.trainer.world_size)[self.trainer.global_rank]
         batches = share.split(max(1, self.data.eval_batch_size // self.wanted.views))
@@ -127,9 +127,9 @@ class CacheBuilder:
             task = progress.add_task("teacher cache", total=views * len(batches), completed=filled * len(batches))
             for view in range(filled, views):
                 progress.update(task, description=f"teacher cache, view {view + 1} of {views}")
-                for batch in self._views_of(batches, parameters[view]):
-                    for name, values in self._computed(batch.images).items():
-                        store.write(name, view, int(batch.index[0]), self._by_sample(values))
+                for batch in self._load_views(batches, parameters[view]):
+                    for name, values in self._compute(batch.images).items():
+                        store.write(name, view, int(batch.index[0]), self._group_by_sample(values))
                     progress.advance(task)
                 self.trainer.strategy.barrier("teacher cache filled")
                 if first:
@@ -154,16 +154,16 @@ class CacheBuilder:
         }
         Store.create(draft, key, drawn, outputs)
 
-    def _views_of(self, indices: Sequence[Tensor], parameters: dict[str, Tensor]) -> Iterator[Batch]:
+    def _load_views(self, indices: Sequence[Tensor], parameters: dict[str, Tensor]) -> Iterator[Batch]:
         return self.data.load_views(indices, parameters, views=self.wanted.views, strong=self.wanted.strong)
 
-    def _by_sample(self, values: Tensor) -> Tensor:
-        """From (views * batch, …), first view first, to (batch, views, …)."""
+    def _group_by_sample(self, values: Tensor) -> Tensor:
+        """Reorder (views * batch, …), first view first, to (batch, views, …)."""
         stacked: Tensor = values.unflatten(0, (self.wanted.views, -1))
         return stacked.transpose(0, 1)
 
-    def _computed(self, images: Tensor) -> dict[str, Tensor]:
-        """What is kept of a batch, on the CPU."""
+    def _compute(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute what is kept of a batch, on the CPU."""
         precision = self.trainer.precision_plugin
         images = precision.convert_input(images.to(self.trainer.strategy.root_device))
         with precision.forward_context():

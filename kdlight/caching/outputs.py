@@ -14,11 +14,11 @@ def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, d
     """Name the tensors of the fields that are to be kept: ``logits``, ``stages.0`` and so on.
 
     Args:
-        computed: Of a batch.
+        computed: What the teacher computed on a batch.
         fields: Names of fields of `Activations`; one that the teacher does not have is left out.
         top: Keep that many of the highest logits of a sample, with their classes and the logarithm of the rest's mass
             (``logits.top``, ``logits.classes``, ``logits.rest``); None: all.
-        dtype: What floating point numbers are kept in.
+        dtype: The type that floating point numbers are kept in.
 
     Returns:
         (batch, …) tensors by name.
@@ -36,9 +36,10 @@ def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, d
 
 
 def decode(stored: dict[str, Tensor], fields: tuple[str, ...], *, num_classes: int) -> Activations:
-    """The inverse of `encode`, in float32, for the fields that were kept.
+    """Undo `encode` for the fields that were kept, in float32.
 
-    Of the logits outside the top all are equal: their mass is right at temperature 1, its division is not known.
+    All logits outside of the top get one value. Their mass together is right at temperature 1; how it was divided among
+    them is not kept.
     """
     decoded: dict[str, Tensor] = {}
     for name, tensor in stored.items():

@@ -27,7 +27,7 @@ class Store:
     sees of a sample in one step.
 
     Attributes:
-        folder: Where they lie.
+        folder: The folder of the files.
         description: ``key``: what the cache was made for; ``outputs``: shape and type of each array; ``filled``: how
             many of the k views are there; ``sha256`` of every file, once all are.
     """
@@ -56,10 +56,10 @@ class Store:
         """Make room for a cache.
 
         Args:
-            folder: Is emptied if it exists.
+            folder: The folder; it is emptied if it exists.
             key: What the cache is made for.
             parameters: The random choices of each view, see `EpochViews.draw`.
-            outputs: By name (shape, type) of an array.
+            outputs: Shape and type of each array by its name.
 
         Raises:
             DiskFullError: If the disk has no room for it.
@@ -92,7 +92,7 @@ class Store:
         os.replace(draft, self.folder / DESCRIPTION)
 
     def parameters(self) -> list[dict[str, Tensor]]:
-        """The random choices of each view."""
+        """Load the random choices of each view."""
         views: list[dict[str, Tensor]] = [{} for _ in range(self.description["key"]["views"])]
         for name, value in load_file(self.folder / VIEWS).items():
             view, _, parameter = name.partition("/")
@@ -100,11 +100,11 @@ class Store:
         return views
 
     def file(self, name: str) -> Path:
-        """The file of an output."""
+        """Return the path of an output's file."""
         return self.folder / f"{name}.bin"
 
     def nbytes(self, name: str) -> int:
-        """The size of an output's file."""
+        """Compute the size of an output's file, in bytes."""
         shape, dtype = self.description["outputs"][name]
         size: int = math.prod(shape) * getattr(torch, dtype).itemsize
         return size
@@ -113,7 +113,7 @@ class Store:
         """Write an output for consecutive samples of a view.
 
         Args:
-            name: Of the output.
+            name: The name of the output.
             view: Which of the k views.
             start: The first sample.
             values: (samples, views in a step, …).
@@ -124,13 +124,13 @@ class Store:
             file.write(values.numpy().tobytes())
 
     def array(self, name: str) -> Tensor:
-        """The memory-mapped array of an output; read it, never write to it."""
+        """Map the array of an output into memory; read it, never write to it."""
         shape, dtype = self.description["outputs"][name]
         path = str(self.file(name))
         return torch.from_file(path, shared=False, size=math.prod(shape), dtype=getattr(torch, dtype)).view(shape)
 
     def sums(self) -> dict[str, str]:
-        """The sha256 of every file that holds data."""
+        """Compute the sha256 of every file that holds data."""
         found = {}
         for path in [self.folder / VIEWS, *map(self.file, self.description["outputs"])]:
             with path.open("rb") as file:
@@ -141,7 +141,7 @@ class Store:
         """Compare the files with their sums.
 
         Raises:
-            UserError: If one is missing or another.
+            UserError: If one is missing or was changed.
         """
         try:
             found = self.sums()

@@ -56,7 +56,9 @@ class TeacherCache:
             )
 
 
-CLOSE = 0.02  # of the largest output; half precision and the composition of batches stay far below
+# Largest difference from a recomputed output, as a fraction of the largest output: rounding to half precision and other
+# batches stay far below it.
+CLOSE = 0.02
 
 
 class CachedTeacher:
@@ -64,8 +66,8 @@ class CachedTeacher:
 
     Args:
         store: A complete cache.
-        fields: What is read of it.
-        num_classes: The teacher's.
+        fields: The fields of `Activations` that are read.
+        num_classes: The teacher's number of classes.
     """
 
     def __init__(self, store: Store, fields: tuple[str, ...], num_classes: int) -> None:
@@ -77,16 +79,16 @@ class CachedTeacher:
         self._moved: tuple[int, torch.device, dict[str, Tensor]] | None = None
 
     def activations(self, epoch: int, index: Tensor) -> Activations:
-        """What the teacher computed on the samples at `index` (batch,) in the view of an epoch, in float32.
+        """Return what the teacher computed on the samples at `index` (batch,) in an epoch's view, in float32.
 
         Where the index lies on an accelerator, the arrays of the epoch's view are moved there once an epoch.
         """
         view = epoch % len(self.parameters)
-        rows = {name: values[index] for name, values in self._of_view(view, index.device).items()}
+        rows = {name: values[index] for name, values in self._load_view(view, index.device).items()}
         stacked = {name: values.transpose(0, 1).flatten(0, 1) for name, values in rows.items()}
         return decode(stacked, self.fields, num_classes=self.num_classes)
 
-    def _of_view(self, view: int, device: torch.device) -> dict[str, Tensor]:
+    def _load_view(self, view: int, device: torch.device) -> dict[str, Tensor]:
         if self._moved is None or self._moved[:2] != (view, device):
             self._moved = None  # else two views would lie on the device at once
             self._moved = view, device, {name: array[view].to(device) for name, array in self._arrays.items()}
@@ -156,7 +158,7 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
 
 def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
     """Compute two images of the first view again: weights and names alone do not say what a network computes."""
-    for name, expected in builder.sample(store.parameters()[0]).items():
+    for name, expected in builder.compute_sample(store.parameters()[0]).items():
         if name not in store.description["outputs"]:
             raise UserError(
                 f"the teacher cache {store.folder} does not hold the teacher's {name.partition('.')[0]}, which this "

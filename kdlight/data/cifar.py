@@ -30,7 +30,7 @@ CIFAR100_CLASSES = """
 
 
 def list_addresses(archive: str) -> tuple[str, str]:
-    """The addresses of one of the archives in Python's form, which alone has a mirror."""
+    """List the addresses of an archive in Python's form, the only one that has a mirror."""
     return f"https://www.cs.toronto.edu/~kriz/{archive}", f"https://dataset.bj.bcebos.com/cifar/{archive}"
 
 
@@ -38,15 +38,15 @@ class CIFARDataModule(ImageDataModule):
     """What CIFAR-10 and CIFAR-100 share.
 
     Args:
-        data_dir: the folder that holds a published folder, pickled or binary.
-        mean: per channel, for pixels in [0, 1].
-        std: per channel, for pixels in [0, 1].
-        val_size: images held out of the 50,000 for validation; 0 for none.
-        augment: random crops from a black border of four pixels, and random horizontal flips.
-        download: fetches a published archive if neither folder is there.
-        mirrors: addresses of the published archives, tried in this order.
-        accept_modified: takes files whose checksum is not the published one, and does without missing training files;
-            a warning names them.
+        data_dir: The folder that holds a published folder, pickled or binary.
+        mean: Per channel, for pixels in [0, 1].
+        std: Per channel, for pixels in [0, 1].
+        val_size: Images held out of the 50,000 for validation; 0 for none.
+        augment: Random crops from a black border of four pixels, and random horizontal flips.
+        download: Fetch a published archive if neither folder is there.
+        mirrors: Addresses of the published archives, tried in this order.
+        accept_modified: Accept files whose checksum is not the published one, and missing training files; a warning
+            names them.
         options: `ImageDataModule`'s.
     """
 
@@ -75,16 +75,16 @@ class CIFARDataModule(ImageDataModule):
         self.accept_modified = accept_modified
 
     def prepare_data(self) -> None:
-        """Downloads the data set where that is allowed and needed."""
+        """Download the data set where that is allowed and needed."""
         if self.download and find_layout(self.data_dir, self.layouts) is None:
             fetch_archive(self.mirrors, self.archives, self.data_dir)
 
     def read_train(self) -> Samples:
-        """Reads the training set."""
+        """Read the training set."""
         return self._read("train")
 
     def read_test(self) -> Samples:
-        """Reads the test set."""
+        """Read the test set."""
         return self._read("test")
 
     def _read(self, part: Literal["train", "test"]) -> Samples:
@@ -113,10 +113,10 @@ class CIFAR10DataModule(CIFARDataModule):
     """CIFAR-10: 50,000 training and 10,000 test images of 10 classes, 32x32 pixels.
 
     Args:
-        data_dir: the folder that holds ``cifar-10-batches-py/`` or ``cifar-10-batches-bin/``.
-        mean: per channel, for pixels in [0, 1]; weights trained by others may need ImageNet's.
-        std: per channel, for pixels in [0, 1].
-        mirrors: addresses of a published archive, tried in this order.
+        data_dir: The folder that holds ``cifar-10-batches-py/`` or ``cifar-10-batches-bin/``.
+        mean: Per channel, for pixels in [0, 1]; weights trained by others may need ImageNet's.
+        std: Per channel, for pixels in [0, 1].
+        mirrors: Addresses of a published archive, tried in this order.
         options: `CIFARDataModule`'s.
     """
 
@@ -164,10 +164,10 @@ class CIFAR100DataModule(CIFARDataModule):
     The 20 groups that the classes form come as ``batch.targets["coarse"]``.
 
     Args:
-        data_dir: the folder that holds ``cifar-100-python/`` or ``cifar-100-binary/``.
-        mean: per channel, for pixels in [0, 1]; the default is that of the field's reference code.
-        std: per channel, for pixels in [0, 1].
-        mirrors: addresses of a published archive, tried in this order.
+        data_dir: The folder that holds ``cifar-100-python/`` or ``cifar-100-binary/``.
+        mean: Per channel, for pixels in [0, 1]; the default is that of the field's reference code.
+        std: Per channel, for pixels in [0, 1].
+        mirrors: Addresses of a published archive, tried in this order.
         options: `CIFARDataModule`'s.
     """
 

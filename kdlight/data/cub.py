@@ -34,11 +34,11 @@ class CUBDataModule(ImageFilesDataModule):
     """CUB-200-2011: 5,994 training and 5,794 test images of 200 species of birds, some 30 of each in either set.
 
     Args:
-        data_dir: the folder that holds ``CUB_200_2011/``.
-        val_size: training images held out for validation; 0 for none.
-        download: fetches the published archive if the folder is not there.
-        mirrors: addresses of the archive, tried in this order.
-        accept_modified: takes another number of images, with a warning.
+        data_dir: The folder that holds ``CUB_200_2011/``.
+        val_size: Training images held out for validation; 0 for none.
+        download: Fetch the published archive if the folder is not there.
+        mirrors: Addresses of the archive, tried in this order.
+        accept_modified: Accept another number of images, with a warning.
         options: `ImageFilesDataModule`'s.
     """
 
@@ -63,24 +63,24 @@ class CUBDataModule(ImageFilesDataModule):
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The species, from the published list."""
-        names = self._column("classes.txt")
+        names = self._read_column("classes.txt")
         return tuple(names[number].partition(".")[2] or names[number] for number in sorted(names, key=int))
 
     def prepare_data(self) -> None:
-        """Downloads the data set where that is allowed and needed."""
+        """Download the data set where that is allowed and needed."""
         if self.download and not self.root.is_dir():
             fetch_archive(self.mirrors, ARCHIVES, self.data_dir)
 
     def read_train(self) -> ImageFiles:
-        """Lists and counts the training images."""
+        """List and count the training images."""
         return self._read("1", TRAIN_IMAGES)
 
     def read_test(self) -> ImageFiles:
-        """Lists and counts the test images."""
+        """List and count the test images."""
         return self._read("0", TEST_IMAGES)
 
     def _read(self, part: str, expected: int) -> ImageFiles:
-        paths, labels, parts = map(self._column, ("images.txt", "image_class_labels.txt", "train_test_split.txt"))
+        paths, labels, parts = map(self._read_column, ("images.txt", "image_class_labels.txt", "train_test_split.txt"))
         if not paths.keys() == labels.keys() == parts.keys():
             raise UserError(
                 f"images.txt, image_class_labels.txt and train_test_split.txt in {self.root.absolute()} number "
@@ -101,8 +101,8 @@ class CUBDataModule(ImageFilesDataModule):
             )
         return self.files(self.root, Listing([f"images/{paths[number]}" for number in chosen], target))
 
-    def _column(self, name: str) -> dict[str, str]:
-        """The second column of a published list by the first, which numbers images or classes."""
+    def _read_column(self, name: str) -> dict[str, str]:
+        """Read the second column of a published list by the first, which numbers images or classes."""
         path: Path = self.root / name
         if not path.is_file():
             raise MissingFileError(

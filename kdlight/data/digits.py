@@ -24,10 +24,10 @@ class DigitsDataModule(ImageDataModule):
     pixel; digits are not mirrored. The default mean and std are those of the 1,437 images that are not in the test set.
 
     Args:
-        val_size: images held out for validation.
-        augment: random crops from a border of one pixel.
-        mean: for pixels in [0, 1].
-        std: for pixels in [0, 1].
+        val_size: Images held out for validation.
+        augment: Random crops from a border of one pixel.
+        mean: The mean of pixels in [0, 1].
+        std: The standard deviation of pixels in [0, 1].
         options: `ImageDataModule`'s.
     """
 
@@ -48,17 +48,17 @@ class DigitsDataModule(ImageDataModule):
         super().__init__(val_size=val_size, augment=augment, mean=mean, std=std, **options)
 
     def read_train(self) -> Samples:
-        """Reads all but the test images."""
-        samples, order = _digits()
+        """Read all but the test images."""
+        samples, order = _load_digits()
         return samples.subset(order[TEST_SIZE:].sort().values)
 
     def read_test(self) -> Samples:
-        """Reads the test images."""
-        samples, order = _digits()
+        """Read the test images."""
+        samples, order = _load_digits()
         return samples.subset(order[:TEST_SIZE].sort().values)
 
 
-def _digits() -> tuple[Samples, torch.Tensor]:
+def _load_digits() -> tuple[Samples, torch.Tensor]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -31,18 +31,18 @@ class ImageFolderDataModule(ImageFilesDataModule):
     is no teacher: what their run had, or what timm and torchvision publish for them.
 
     Args:
-        data_dir: the folder.
-        image_size: height and width of what a network sees; None for those of the weights, or 224.
-        mean: per channel, for pixels in [0, 1]; None for that of the weights, or ImageNet's.
-        std: per channel, for pixels in [0, 1]; None for that of the weights, or ImageNet's.
+        data_dir: The folder.
+        image_size: Height and width of what a network sees; None for those of the weights, or 224.
+        mean: Per channel, for pixels in [0, 1]; None for that of the weights, or ImageNet's.
+        std: Per channel, for pixels in [0, 1]; None for that of the weights, or ImageNet's.
         augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` are these with RandAugment
             and colour jitter (`kdlight.data.views.photographs`).
         broken: ``refuse`` stops at a file that cannot be decoded; ``skip`` names and counts such files in a warning and
             goes on without them. Every file is read for that whenever the data are.
-        num_classes: of the networks; None for as many as there are folders.
-        test_folder: the folder of the test set; None for ``test`` where there is one, else ``val``, else a part of the
+        num_classes: The networks' number of classes; None for as many as there are folders.
+        test_folder: The folder of the test set; None for ``test`` where there is one, else ``val``, else a part of the
             training images.
-        val_size: training images held out for validation; None for ``val/`` where there is a ``test/`` too, else 15
+        val_size: Training images held out for validation; None for ``val/`` where there is a ``test/`` too, else 15
             percent; 0 for none, and then there is nothing to select a model by.
         options: `ImageFilesDataModule`'s.
     """
@@ -91,50 +91,50 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return list_classes(self.data_dir / self.train_folder)
 
     def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """All that decides what a model sees of an image beside the parameters, for JSON."""
+        """Describe, for JSON, all that decides what a model sees of an image, except the choices of the views."""
         return {**super().transform_identity(views=views, strong=strong), "augmentation": self.augmentation}
 
     def read_train(self) -> ImageFiles:
-        """Lists the training images."""
+        """List the training images."""
         check_classes(self.data_dir / self.train_folder, self.class_names, self.num_classes)
         images = self._read(self.train_folder)
-        return images.subset(self._without_test(images)[0]) if self._test_source() is None else images
+        return images.subset(self._separate_test(images)[0]) if self._find_test_folder() is None else images
 
     def read_test(self) -> ImageFiles:
-        """Lists the test images."""
-        source = self._test_source()
+        """List the test images."""
+        source = self._find_test_folder()
         if source is not None:
             return self._read(source)
         images = self._read(self.train_folder)
-        return images.subset(self._without_test(images)[1])
+        return images.subset(self._separate_test(images)[1])
 
     def _hold_out(self, samples: Split) -> None:
         """Hold out the validation split that was not asked for by its size."""
         if not self._chooses_validation:
             super()._hold_out(samples)
-        elif self._test_source() == "test" and (self.data_dir / "val").is_dir():
+        elif self._find_test_folder() == "test" and (self.data_dir / "val").is_dir():
             self.val_size = 0
             super()._hold_out(samples)
             self._splits["val"] = self._read("val")
             self.val_size = len(self._splits["val"])
         else:
-            self.val_size = _held_out(samples, self.num_classes)
+            self.val_size = _count_held_out(samples, self.num_classes)
             super()._hold_out(samples)
 
-    def _test_source(self) -> str | None:
-        """The folder of the test set; None where it is a part of the training images."""
+    def _find_test_folder(self) -> str | None:
+        """Find the folder of the test set; None where it is a part of the training images."""
         there = [name for name in ("test", "val") if self.train_folder != "." and (self.data_dir / name).is_dir()]
         return self.test_folder or next(iter(there), None)
 
-    def _without_test(self, images: ImageFiles) -> tuple[Tensor, Tensor]:
-        """The places of the images that are no test images, and of those that are; the same in every run."""
-        return hold_out(images.target, _held_out(images, self.num_classes), None, self.class_names)
+    def _separate_test(self, images: ImageFiles) -> tuple[Tensor, Tensor]:
+        """Return the places of all other images, and those of the test images; the same in every run."""
+        return hold_out(images.target, _count_held_out(images, self.num_classes), None, self.class_names)
 
     def _read(self, folder: str) -> ImageFiles:
         listing = list_images(self.data_dir, folder, self.class_names)
         return self.files(self.data_dir, leave_out_broken(self.data_dir, listing) if self.broken == "skip" else listing)
 
 
-def _held_out(images: Split, num_classes: int) -> int:
-    """15 percent, and an image a class at least, of what is there."""
+def _count_held_out(images: Split, num_classes: int) -> int:
+    """Count the images to hold out: 15 percent of them, and at least one for each class."""
     return min(max(num_classes, round(HELD_OUT * len(images))), len(images) - 1)

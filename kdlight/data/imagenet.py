@@ -27,11 +27,11 @@ class ImageNetDataModule(ImageFilesDataModule):
     Classes count in the order of their WordNet ids, as in torchvision.
 
     Args:
-        data_dir: the folder that holds ``train/<wnid>/`` and ``val/<wnid>/``.
-        val_size: training images held out for validation; 0 for none.
+        data_dir: The folder that holds ``train/<wnid>/`` and ``val/<wnid>/``.
+        val_size: Training images held out for validation; 0 for none.
         num_classes: 1,000, or what a subset has, such as ImageNet-100; that takes `accept_modified`.
-        download: only says that ImageNet cannot be downloaded without an account.
-        accept_modified: takes another number of images, with a warning.
+        download: ImageNet cannot be downloaded without an account: if it is missing, an error says where to get it.
+        accept_modified: Accept another number of images, with a warning.
         options: `ImageFilesDataModule`'s.
     """
 
@@ -58,10 +58,10 @@ class ImageNetDataModule(ImageFilesDataModule):
         return list_classes(self.data_dir / "train")
 
     def prepare_data(self) -> None:
-        """Says where ImageNet comes from, where it is to be downloaded and not there.
+        """Say where ImageNet can be had, if it is to be downloaded and is not there.
 
         Raises:
-            MissingFileError: in that case.
+            MissingFileError: If it is to be downloaded and is not there.
         """
         if self.download and not (self.data_dir / "train").is_dir():
             raise MissingFileError(
@@ -71,11 +71,11 @@ class ImageNetDataModule(ImageFilesDataModule):
             )
 
     def read_train(self) -> ImageFiles:
-        """Lists and counts the training images."""
+        """List and count the training images."""
         return self._read("train", TRAIN_IMAGES)
 
     def read_test(self) -> ImageFiles:
-        """Lists and counts the images of the official validation set."""
+        """List and count the images of the official validation set."""
         return self._read("val", TEST_IMAGES)
 
     def _read(self, folder: str, expected: int) -> ImageFiles:

@@ -46,16 +46,16 @@ class TinyImageNetDataModule(ImageDataModule):
     of their WordNet ids, as where torchvision's ``ImageFolder`` reads ``train/``.
 
     Args:
-        data_dir: the folder that holds ``tiny-imagenet-200/``.
-        mean: per channel, for pixels in [0, 1]; the default is that of the field's reference code.
-        std: per channel, for pixels in [0, 1].
-        val_size: training images held out for validation; 0 for none.
-        augment: random crops from a black border of eight pixels, and random horizontal flips. (mdistiller's code turns
+        data_dir: The folder that holds ``tiny-imagenet-200/``.
+        mean: Per channel, for pixels in [0, 1]; the default is that of the field's reference code.
+        std: Per channel, for pixels in [0, 1].
+        val_size: Training images held out for validation; 0 for none.
+        augment: Random crops from a black border of eight pixels, and random horizontal flips. (mdistiller's code turns
             by up to 20 degrees instead of cropping.)
         num_classes: 200, or what a subset has; that takes `accept_modified`.
-        download: fetches the published archive if the folder is not there.
-        mirrors: addresses of the archive, tried in this order.
-        accept_modified: takes another number of images, with a warning.
+        download: Fetch the published archive if the folder is not there.
+        mirrors: Addresses of the archive, tried in this order.
+        accept_modified: Accept another number of images, with a warning.
         options: `ImageDataModule`'s.
     """
 
@@ -87,30 +87,30 @@ class TinyImageNetDataModule(ImageDataModule):
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The first name of each class in ``words.txt``."""
-        words = dict(line.split("\t", 1) for line in self._lines("words.txt") if "\t" in line)
+        words = dict(line.split("\t", 1) for line in self._read_lines("words.txt") if "\t" in line)
         return tuple(words.get(wnid, wnid).split(",")[0].strip() for wnid in self._wnids)
 
     @cached_property
     def _wnids(self) -> tuple[str, ...]:
-        wnids = tuple(sorted(self._lines("wnids.txt")))
+        wnids = tuple(sorted(self._read_lines("wnids.txt")))
         check_classes(self.root / "wnids.txt", wnids, self.num_classes)
         return wnids
 
     def prepare_data(self) -> None:
-        """Downloads the data set where that is allowed and needed."""
+        """Download the data set where that is allowed and needed."""
         if self.download and not self.root.is_dir():
             fetch_archive(self.mirrors, ARCHIVES, self.data_dir)
 
     def read_train(self) -> Samples:
-        """Decodes the training set."""
+        """Decode the training set."""
         wnids = self._wnids  # The first thing to miss where there is no data set.
-        return self._decoded(list_images(self.root, "train", wnids), "train", TRAIN_PER_CLASS)
+        return self._decode(list_images(self.root, "train", wnids), "train", TRAIN_PER_CLASS)
 
     def read_test(self) -> Samples:
-        """Decodes the official validation set, whose classes are in ``val/val_annotations.txt``."""
+        """Decode the official validation set, whose classes are in ``val/val_annotations.txt``."""
         place = {wnid: place for place, wnid in enumerate(self._wnids)}
         paths, target = [], []
-        for number, line in enumerate(self._lines("val/val_annotations.txt"), 1):
+        for number, line in enumerate(self._read_lines("val/val_annotations.txt"), 1):
             name, _, rest = line.partition("\t")
             wnid = rest.partition("\t")[0]
             if wnid not in place:
@@ -120,9 +120,9 @@ class TinyImageNetDataModule(ImageDataModule):
                 )
             paths.append(f"val/images/{name}")
             target.append(place[wnid])
-        return self._decoded(Listing(paths, torch.tensor(target, dtype=torch.int64)), "val", TEST_PER_CLASS)
+        return self._decode(Listing(paths, torch.tensor(target, dtype=torch.int64)), "val", TEST_PER_CLASS)
 
-    def _decoded(self, listing: Listing, folder: str, per_class: int) -> Samples:
+    def _decode(self, listing: Listing, folder: str, per_class: int) -> Samples:
         counts = listing.target.bincount(minlength=self.num_classes).tolist()
         wrong = [place for place, count in enumerate(counts) if count != per_class]
         first = wrong[0] if wrong else 0
@@ -140,7 +140,7 @@ class TinyImageNetDataModule(ImageDataModule):
             raise UserError(f"{error}; {self._mend}") from error
         return Samples(images, listing.target)
 
-    def _lines(self, name: str) -> list[str]:
+    def _read_lines(self, name: str) -> list[str]:
         path = self.root / name
         if not path.is_file():
             raise MissingFileError(
@@ -153,17 +153,17 @@ class TinyImageNetDataModule(ImageDataModule):
         return how_to_fetch(self.root)
 
 
-def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], told: str) -> Tensor:
-    """Decodes image files of one size into a tensor (n, *shape) uint8, in threads, with a progress bar.
+def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], title: str) -> Tensor:
+    """Decode image files of one size into a tensor (n, *shape) uint8, in threads, with a progress bar.
 
     Args:
-        root: the folder that `paths` are seen from.
+        root: The folder that `paths` are seen from.
         paths: (n,) of the images.
-        shape: channels, height, width.
-        told: the progress bar's title.
+        shape: Channels, height, width.
+        title: The progress bar's title.
 
     Raises:
-        UserError: where a file is missing, broken, or of another size.
+        UserError: If a file is missing, broken, or of another size.
     """
     images = torch.empty(len(paths), *shape, dtype=torch.uint8)
 
@@ -176,7 +176,7 @@ def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], to
     shown = rank_zero_only.rank == 0 and sys.stderr.isatty()  # type: ignore[attr-defined]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         done = pool.map(fill, range(len(paths)))
-        bar = track(done, told, len(paths), console=Console(stderr=True), transient=True, disable=not shown)
+        bar = track(done, title, len(paths), console=Console(stderr=True), transient=True, disable=not shown)
         try:
             deque(bar, maxlen=0)
         finally:

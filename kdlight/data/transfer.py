@@ -18,11 +18,11 @@ class TransferDataModule(ImageDataModule):
     normalised with the mean and std of `evaluation`, which are those of the teacher's training.
 
     Args:
-        train: its training split is trained on, in its batch size and with its augmentation; its labels are forgotten.
-        evaluation: its classes, its validation split and its test set are those of the run.
+        train: Its training split is trained on, in its batch size and with its augmentation; its labels are forgotten.
+        evaluation: Its classes, its validation split and its test set are those of the run.
 
     Raises:
-        UserError: where images of the two differ in shape.
+        UserError: If images of the two differ in shape.
     """
 
     def __init__(self, train: ImageDataModule, evaluation: ImageDataModule) -> None:
@@ -64,17 +64,17 @@ class TransferDataModule(ImageDataModule):
         return self.train.view_kind
 
     def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """That of the images to train on, with the mean and std of the others."""
+        """Describe the transform of the images to train on, with the mean and std of the others."""
         identity = self.train.transform_identity(views=views, strong=strong)
         return {**identity, "mean": list(self.mean), "std": list(self.std)}
 
     def prepare_data(self) -> None:
-        """Downloads either data set where that is allowed and needed."""
+        """Download either data set where that is allowed and needed."""
         self.train.prepare_data()
         self.evaluation.prepare_data()
 
     def setup(self, stage: str) -> None:
-        """Reads what `stage` needs of either data set."""
+        """Read what `stage` needs of either data set."""
         self.train.trainer = self.evaluation.trainer = self.trainer
         if stage == "fit" and "train" not in self._splits:
             self.train.setup("fit")
@@ -86,9 +86,9 @@ class TransferDataModule(ImageDataModule):
         }
 
     def read_train(self) -> Split:
-        """Reads the whole set to train on."""
+        """Read the whole set to train on."""
         return self.train.read_train()
 
     def read_test(self) -> Split:
-        """Reads the test set of the evaluation."""
+        """Read the test set of the evaluation."""
         return self.evaluation.read_test()

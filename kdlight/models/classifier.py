@@ -58,7 +58,7 @@ class Classifier(Recorded, nn.Module, ABC):
         """Return for each stage the batch norm right before the ReLU that ends it.
 
         Raises:
-            UserError: The network has none for every stage.
+            UserError: If the network has none for every stage.
         """
         raise UserError(
             f"{type(self).__name__} has no batch norm before the ReLU of each stage: take a ResNet, a wrn or a vgg"

@@ -40,13 +40,13 @@ class Published(NamedTuple):
 
 
 def _cifar100(name: str) -> Published:
-    """A teacher of RepDistiller's table, which mdistiller publishes again."""
+    """Describe a teacher of RepDistiller's table, which mdistiller publishes again."""
     own = f"{name}_vanilla/ckpt_epoch_240.pth"
     return Published(name, 100, f"cifar100/{own}", (f"{REPDISTILLER}/{own}", MDISTILLER), f"cifar_teachers/{own}")
 
 
 def _cifar10(name: str, digits: str) -> Published:
-    """A network of akamaster/pytorch_resnet_cifar10; the file's name has the first digits of its sum."""
+    """Describe a network of akamaster/pytorch_resnet_cifar10; the file's name has the first digits of its sum."""
     file = f"{name}-{digits}.th"
     return Published(f"{name}, shortcut: padding", 10, file, (f"{AKAMASTER}/{file}",), sha256=digits)
 

@@ -31,7 +31,7 @@ class Tapped(Classifier):
         image_shape: (channels, height, width).
 
     Raises:
-        UserError: The model has no module of such a name, or no linear layer.
+        UserError: If the model has no module of such a name, or no linear layer.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Tapped(Classifier):
             stages, stem = taps.stages, stem or taps.stem
         for name in (*stages, embedding, stem, head):
             if name is not None and name not in modules:
-                raise UserError(_unknown(name, model, modules))
+                raise UserError(_describe_unknown(name, model, modules))
         linears = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
         head = head or next(reversed(linears), "")
         layer = modules[head]
@@ -63,7 +63,7 @@ class Tapped(Classifier):
         self.stem_name = None if stem is None else f"model.{stem}"
 
     def forward(self, images: Tensor) -> Tensor:
-        return _logits(self.model(images))
+        return _take_logits(self.model(images))
 
     def activations(self, images: Tensor) -> Activations:
         """Run the model and read its inner values.
@@ -74,16 +74,16 @@ class Tapped(Classifier):
         outputs: dict[str, tuple[Any, int]] = {}
 
         def keep_output(name: str) -> Callable[..., None]:
-            return lambda module, arguments, output: outputs.update({name: (output, _version(output))})
+            return lambda module, arguments, output: outputs.update({name: (output, _count_changes(output))})
 
         def keep_input(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-            outputs[HEAD_INPUT] = (arguments[0], _version(arguments[0]))
+            outputs[HEAD_INPUT] = (arguments[0], _count_changes(arguments[0]))
 
         names = {*self.stage_names, self.embedding_name, self.stem_name} - {None}
         hooks = [self.get_submodule(name).register_forward_hook(keep_output(name)) for name in names if name]
         hooks.append(self.head.register_forward_pre_hook(keep_input))
         try:
-            logits = _logits(self.model(images))
+            logits = _take_logits(self.model(images))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -92,7 +92,7 @@ class Tapped(Classifier):
             output, version = outputs.get(name, (None, 0))
             if not isinstance(output, Tensor):
                 raise UserError(f"{name} gave {type(output).__name__} where one tensor is needed: tap another module")
-            if _version(output) != version:
+            if _count_changes(output) != version:
                 raise UserError(f"{name} is overwritten by the layer after it: tap that one or make it not in-place")
             return output
 
@@ -104,17 +104,17 @@ class Tapped(Classifier):
         )
 
 
-def _logits(output: Any) -> Tensor:
-    """A model's logits; in training, inception and googlenet put out those of auxiliary classifiers beside them."""
+def _take_logits(output: Any) -> Tensor:
+    """Take the logits out of a model's output, to which inception and googlenet add others in training."""
     logits: Tensor = output if isinstance(output, Tensor) else output.logits
     return logits
 
 
-def _version(output: Any) -> int:
-    """The count of in-place changes; tensors of `inference_mode` have none."""
+def _count_changes(output: Any) -> int:
+    """Count the in-place changes of a tensor; those of `inference_mode` have no count."""
     return output._version if isinstance(output, Tensor) and not output.is_inference() else 0
 
 
-def _unknown(name: str, model: nn.Module, modules: dict[str, nn.Module]) -> str:
+def _describe_unknown(name: str, model: nn.Module, modules: dict[str, nn.Module]) -> str:
     nearest = get_close_matches(name, modules, n=5, cutoff=0.4) or [child for child, _ in model.named_children()]
     return f"{type(model).__name__} has no module {name!r}; nearest: {', '.join(nearest)}"

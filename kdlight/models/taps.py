@@ -53,12 +53,12 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
         image_shape: Of the images it is meant for; tried where it does not take images of 224x224.
     """
     channels, height, width = image_shape  # a configuration gives a list
-    outputs = _trial(model, (channels, height, width))
+    outputs = _run_trial(model, (channels, height, width))
     if len({output.size for output in outputs}) == 1:
-        quarters = _quarters(outputs)
+        quarters = _find_quarters(outputs)
         before = [output.name for output in outputs if output.left < quarters[0].entered]
         return Taps(tuple(output.name for output in quarters), before[-1] if before else None)
-    trunk = [output for output in outputs if _in_a_chain(model, output.name)]
+    trunk = [output for output in outputs if _is_in_chain(model, output.name)]
     if len({output.size for output in trunk}) < 2:  # the layers are wrapped in a module of another kind
         depths = {output.size: output.name.count(".") for output in sorted(outputs, key=lambda o: -o.name.count("."))}
         trunk = [output for output in outputs if output.name.count(".") == depths[output.size]]
@@ -67,7 +67,7 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
         if not stages or math.prod(output.size) < math.prod(stages[-1].size):  # attention maps are of other sizes
             stages.append(output)
     stages = stages[-MOST_STAGES:]
-    return Taps(tuple(stage.name for stage in stages), _stem(trunk, stages[0]) if stages else None)
+    return Taps(tuple(stage.name for stage in stages), _find_stem(trunk, stages[0]) if stages else None)
 
 
 def to_feature_map(output: Tensor) -> Tensor:
@@ -87,8 +87,8 @@ def to_feature_map(output: Tensor) -> Tensor:
     return output
 
 
-def _trial(model: nn.Module, image_shape: ImageShape) -> list[_Output]:
-    """What the modules put out, in the order in which they end, without what only serves the head."""
+def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_Output]:
+    """Run a copy of the model, and list its modules' outputs in the order in which they end, without the head's."""
     shapes = dict.fromkeys([(image_shape[0], PROBE_SIZE, PROBE_SIZE), image_shape])
     attempts: list[tuple[str, ImageShape]] = [(device, shape) for device in ("meta", "cpu") for shape in shapes]
     for place, (device, shape) in enumerate(attempts):
@@ -110,7 +110,7 @@ def _trial(model: nn.Module, image_shape: ImageShape) -> list[_Output]:
         # What the next layer overwrites cannot be tapped; a square image has square maps, attention may have others.
         square = shape[1] == shape[2]
         outputs = [output for output, tensor, version in kept if tensor._version == version]
-        return _of_the_trunk(trial, [output for output in outputs if not square or output.size[0] == output.size[1]])
+        return _keep_trunk(trial, [output for output in outputs if not square or output.size[0] == output.size[1]])
     raise AssertionError
 
 
@@ -129,7 +129,7 @@ def _leave(name: str, entered: dict[str, int], kept: list[tuple[_Output, Tensor,
     return keep
 
 
-def _of_the_trunk(model: nn.Module, outputs: list[_Output]) -> list[_Output]:
+def _keep_trunk(model: nn.Module, outputs: list[_Output]) -> list[_Output]:
     """Leave out what follows the last layer with weights and is no activation: pooling, permutations, dropout."""
     weighted = [bool(list(model.get_submodule(output.name).parameters())) for output in outputs]
     last = max((place for place, has in enumerate(weighted) if has), default=-1)
@@ -143,15 +143,15 @@ def _of_the_trunk(model: nn.Module, outputs: list[_Output]) -> list[_Output]:
     return list({output.name: output for output in kept}.values())
 
 
-def _in_a_chain(model: nn.Module, name: str) -> bool:
-    """Whether a module and all around it are links of a chain, so that everything passes through it."""
+def _is_in_chain(model: nn.Module, name: str) -> bool:
+    """Tell whether a module and all around it are links of a chain, so that everything passes through it."""
     parents = name.split(".")[:-1]
     around = [model.get_submodule(".".join(parents[: depth + 1])) for depth in range(len(parents))]
     return all(type(parent) in (nn.Sequential, nn.ModuleList, nn.ModuleDict) for parent in around)
 
 
-def _stem(trunk: list[_Output], stage: _Output) -> str | None:
-    """What enters the first stage: a pooling at its resolution, else the end of what comes before."""
+def _find_stem(trunk: list[_Output], stage: _Output) -> str | None:
+    """Find what enters the first stage: a pooling at its resolution, else the end of what comes before."""
     own = [output for output in trunk if output.size == stage.size]
     earlier = [output for output in trunk if output.left < own[0].entered]
     if own[0].pools and own[0].name != stage.name:
@@ -161,8 +161,8 @@ def _stem(trunk: list[_Output], stage: _Output) -> str | None:
     return earlier[-1].name if earlier else None
 
 
-def _quarters(outputs: list[_Output]) -> list[_Output]:
-    """Of the longest row of like modules, such as the blocks of a transformer, the end of each quarter."""
+def _find_quarters(outputs: list[_Output]) -> list[_Output]:
+    """Find the end of each quarter of the longest row of like modules, such as the blocks of a transformer."""
     rows: dict[str, list[_Output]] = {}
     for output in outputs:
         rows.setdefault(re.sub(r"\d+$", "", output.name), []).append(output)

@@ -26,13 +26,13 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     called `fc` and the other way round, and the weights of a foreign model fit the `Tapped` around it.
 
     Raises:
-        MissingFileError: There is no such file.
-        UserError: The file is of another kind, or names or shapes differ.
+        MissingFileError: If there is no such file.
+        UserError: If the file is of another kind, or names or shapes differ.
     """
     expected = model.state_dict()
     file = read_state_dict(path)
     free = expected.keys() - file.keys()
-    given = {_alias(name, free): tensor for name, tensor in file.items()}
+    given = {_find_alias(name, free): tensor for name, tensor in file.items()}
     # Weights from before torch 0.4.1 have no such counters; they only matter to norms without momentum.
     missing = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in given if name not in expected]
@@ -64,8 +64,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     that leave a value of usual size cannot be seen in such a file.
 
     Raises:
-        MissingFileError: There is no such file.
-        UserError: The file needs code to be read, is damaged, or holds no weights.
+        MissingFileError: If there is no such file.
+        UserError: If the file needs code to be read, is damaged, or holds no weights.
     """
     path = published_file(path) if is_published(path) else Path(path)
     if not path.is_file():
@@ -124,7 +124,7 @@ def count_classes(state_dict: Mapping[str, Tensor]) -> int:
     """Return the number of classes of a network: the rows of its last matrix, which is the classifier head.
 
     Raises:
-        UserError: There is no matrix.
+        UserError: If there is no matrix.
     """
     matrices = [tensor for tensor in state_dict.values() if tensor.ndim == 2]
     if not matrices:
@@ -164,8 +164,8 @@ def _read_pickle(path: Path) -> dict[str, Any]:
     return weights
 
 
-def _alias(name: str, free: Collection[str]) -> str:
-    """The name under which the model knows a tensor of the file: its own, or one that the file has not itself."""
+def _find_alias(name: str, free: Collection[str]) -> str:
+    """Return the model's name for a tensor of the file: an alias that the file does not have itself, or its name."""
     layer, _, rest = name.partition(".")
     other_head = {"fc": "linear", "linear": "fc"}.get(layer, layer)
     return next((alias for alias in (f"{other_head}.{rest}", f"model.{name}") if alias in free), name)

@@ -15,7 +15,7 @@ class Batch(NamedTuple):
             of the same samples are stacked along the batch, first view first.
         target: (batch,) int64 class; -1 for an unlabelled sample.
         index: (batch,) int64 place of the sample in its split, for memories and caches.
-        targets: further (batch,) targets by name, e.g. CIFAR-100's ``coarse``.
+        targets: Further (batch,) targets by name, e.g. CIFAR-100's ``coarse``.
     """
 
     images: Tensor

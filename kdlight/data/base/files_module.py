@@ -19,21 +19,22 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class ImageFilesDataModule(ImageDataModule):
-    """Images as large as they come: workers decode, crop and resize; the device flips and normalises.
+    """Images of any size: workers decode, crop and resize them; the device flips and normalises.
 
-    Training takes crops of 8 to 100 % of the area, between 3:4 and 4:3 in shape, and flips; evaluation the middle.
+    Training takes random crops of 8 to 100 % of the area, between 3:4 and 4:3 in shape, half of them mirrored.
+    Evaluation takes the middle of the image.
 
     Args:
-        data_dir: the folder of the data set.
-        image_size: height and width of what a network sees.
-        resize_size: what the shorter side is resized to before the middle is cut out; None for the 256 to 224 of the
+        data_dir: The folder of the data set.
+        image_size: Height and width of what a network sees.
+        resize_size: What the shorter side is resized to before the middle is cut out; None for the 256 to 224 of the
             field, whatever the size.
-        num_workers: processes that decode, for each loader that is running; 0 for the training process itself, None
+        num_workers: Processes that decode, for each loader that is running; 0 for the training process itself, None
             for one less than there are processors for it.
-        mean: per channel, for pixels in [0, 1].
-        std: per channel, for pixels in [0, 1].
-        augment: random crops and flips.
-        photographs: vary the colours of the crops, too, by RandAugment and colour jitter.
+        mean: Per channel, for pixels in [0, 1].
+        std: Per channel, for pixels in [0, 1].
+        augment: Random crops and flips.
+        photographs: Vary the colours of the crops, too, by RandAugment and colour jitter.
         options: `ImageDataModule`'s.
 
     Attributes:
@@ -75,11 +76,11 @@ class ImageFilesDataModule(ImageDataModule):
         return ResizedCrops()
 
     def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """All that decides what a model sees of an image beside the parameters, for JSON."""
+        """Describe, for JSON, all that decides what a model sees of an image, except the choices of the views."""
         return {**super().transform_identity(views=views, strong=strong), "resize_size": self.resize_size}
 
     def files(self, root: Path, listing: Listing) -> ImageFiles:
-        """The images that were listed below `root`."""
+        """Return the split of the images that were listed below `root`."""
         workers = self.num_workers
         if workers is None:
             workers = suggested_max_num_workers(self.trainer.num_devices if self.trainer is not None else 1)

@@ -1,8 +1,9 @@
-"""Batches of a split, in an order that follows from numbers alone.
+"""Batches of a split, in an order that follows from seed and epoch alone.
 
-A torch ``DataLoader`` fetches, collates and ships single images to pay for slow decoding; images in memory need none
-of it. Lightning takes any sized iterable as a loader and leaves one that is no ``DataLoader`` as it is, so the shares
-of the processes are cut here: without repeated images, which Lightning's own sampler adds to make shares equal.
+A torch ``DataLoader`` fetches single images and collates them, which is slow for images that lie in memory: these are
+fetched here as whole batches. Lightning takes any sized iterable as a loader. To one that is no ``DataLoader`` it adds
+no sampler for several processes, so the images are dealt to the processes here, and none is repeated to make the shares
+equal.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
@@ -26,10 +27,10 @@ class BatchIndices(Iterable[Tensor], Sized, Protocol):
 
 
 class TrainingIndices:
-    """A new shuffle each epoch, in full batches and a smaller last one.
+    """The indices of the training batches: a new shuffle each epoch, in full batches and a smaller last one.
 
-    The processes see disjoint images: a shuffle is dealt round, and the images that would make the shares unequal sit
-    out that epoch (at most ``processes - 1`` of them, others each time). The global batch of n processes is the batch
+    The processes see disjoint images, of a shuffle every n-th. The images that would make the shares unequal are left
+    out of that epoch (at most ``processes - 1``, others each time). The batches of n processes together are the batch
     that one process with n times the batch size would take. A last batch of a single image is dropped, because batch
     normalisation cannot take its variance.
     """
@@ -50,7 +51,7 @@ class TrainingIndices:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the shuffle; Lightning calls this before each epoch."""
+        """Choose the shuffle; Lightning calls this before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -70,7 +71,7 @@ class TrainingIndices:
 def evaluation_indices(
     size: int, *, batch_size: int, processes: int = 1, rank: int = 0, device: torch.device = CPU
 ) -> BatchIndices:
-    """Deals every image to exactly one process, in order, so that averages over processes are exact.
+    """Deal every image to exactly one process, in order, so that averages over processes are exact.
 
     All processes get the same number of batches, for they meet in collective operations; so batches are of equal size
     as nearly as possible, and none exceeds `batch_size`.
@@ -81,12 +82,12 @@ def evaluation_indices(
 
 
 class BatchLoader:
-    """Fetches batch after batch.
+    """A loader that fetches batch after batch of a split.
 
     Args:
-        samples: of a split.
-        indices: of the batches, on the samples' device.
-        pin_memory: puts batches where a GPU copies from without being waited for.
+        samples: The split.
+        indices: The indices of each batch, on the samples' device.
+        pin_memory: Put batches into page-locked memory, from which copies to a GPU need not be waited for.
     """
 
     def __init__(self, samples: Split, indices: BatchIndices, *, pin_memory: bool = False) -> None:
@@ -105,13 +106,13 @@ class TrainingLoader(BatchLoader):
     """A loader whose order changes with the epoch, and which a checkpoint inside an epoch can resume where it was.
 
     Args:
-        samples: of the training split.
-        indices: of the batches, on the samples' device.
-        parameters: gives the views of all samples in an epoch, for samples that are cropped where they are decoded.
-        pin_memory: puts batches where a GPU copies from without being waited for.
+        samples: The training split.
+        indices: The indices of each batch, on the samples' device.
+        parameters: Returns the views of all samples in an epoch; images are cropped where they are decoded.
+        pin_memory: Put batches into page-locked memory, from which copies to a GPU need not be waited for.
 
     Attributes:
-        sampler: the indices; by this name Lightning finds their ``set_epoch``.
+        sampler: The indices; by this name Lightning finds their ``set_epoch``.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class TrainingLoader(BatchLoader):
         self._resumed = {"epoch": -1, "fetched": 0}
 
     def __iter__(self) -> Iterator[Batch]:
-        # Lightning restores the state also after the last batch of an epoch: it is for the epoch it was saved in.
+        # Lightning restores the state after the last batch of an epoch, too. The position counts in its own epoch only.
         self._fetched = self._resumed["fetched"] if self._resumed["epoch"] == self.sampler.epoch else 0
         samples = self.samples.with_views(self._parameters(self.sampler.epoch))
         rest = list(islice(self._indices, self._fetched, None))
@@ -171,7 +172,7 @@ def make_training_loader(
         trainer: The trainer, which knows how many processes share the data; None for one process.
         batch_size: Images per step and process.
         seed: Seed of the shuffles.
-        parameters: Gives the views of all samples in an epoch.
+        parameters: Returns the views of all samples in an epoch.
     """
     processes, rank = _share(trainer)
     indices = TrainingIndices(

@@ -17,7 +17,7 @@ class Split(ABC):
 
     Attributes:
         target: (n,) int64 class; -1 for an unlabelled sample.
-        targets: further (n,) int64 targets by name.
+        targets: Further (n,) int64 targets by name.
     """
 
     target: Tensor
@@ -33,27 +33,27 @@ class Split(ABC):
 
     @abstractmethod
     def with_target(self, target: Tensor) -> Self:
-        """Replaces the targets by others (n,)."""
+        """Return the split with other targets (n,)."""
 
     def unlabelled(self) -> Self:
-        """Forgets the targets."""
+        """Return the split without its targets."""
         return self.with_target(torch.full_like(self.target, -1))
 
     @abstractmethod
     def subset(self, index: Tensor) -> Self:
-        """Keeps the samples at `index` (m,), in that order."""
+        """Return the samples at `index` (m,), in that order."""
 
     @abstractmethod
     def batch(self, index: Tensor) -> Batch:
-        """Fetches the samples at `index` (batch,)."""
+        """Fetch the samples at `index` (batch,)."""
 
     def batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
-        """Fetches batch after batch; in page-locked memory, from which copies to a GPU need not be waited for."""
+        """Fetch batch after batch, with `pin_memory` in page-locked memory, from which a GPU copies without delay."""
         for index in indices:
             yield pin_batch(self.batch(index)) if pin_memory else self.batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Fetches what these views (`kdlight.data.views.kinds`) are made of from now on; whole images, as a rule."""
+        """Return the split that fetches what these views need: crops where images are decoded, else whole images."""
         return self
 
     def check(self) -> None:  # noqa: B027  # nothing to do, unless images are decoded later
@@ -65,7 +65,7 @@ class Split(ABC):
 
     @abstractmethod
     def sha256(self) -> str:
-        """Identity of the images in their order, whatever their targets."""
+        """Hash the images in their order, whatever their targets."""
 
     def _targets_at(self, index: Tensor) -> dict[str, Tensor]:
         return {name: values[index] for name, values in self.targets.items()}
@@ -78,7 +78,7 @@ class Samples(Split):
     Attributes:
         images: (n, channels, height, width) uint8.
         target: (n,) int64 class; -1 for an unlabelled sample.
-        targets: further (n,) int64 targets by name.
+        targets: Further (n,) int64 targets by name.
     """
 
     images: Tensor
@@ -86,25 +86,25 @@ class Samples(Split):
     targets: dict[str, Tensor] = field(default_factory=dict)
 
     def with_target(self, target: Tensor) -> Self:
-        """Replaces the targets by others (n,)."""
+        """Return the split with other targets (n,)."""
         return replace(self, target=target)
 
     def subset(self, index: Tensor) -> Self:
-        """Keeps the samples at `index` (m,), in that order."""
+        """Return the samples at `index` (m,), in that order."""
         return replace(self, images=self.images[index], target=self.target[index], targets=self._targets_at(index))
 
     def batch(self, index: Tensor) -> Batch:
-        """Fetches the samples at `index` (batch,) in one go, which is much faster than image by image."""
+        """Fetch the samples at `index` (batch,) in one go, which is much faster than image by image."""
         return Batch(self.images[index], self.target[index], index, self._targets_at(index))
 
     def sha256(self) -> str:
-        """Hash of shape and bytes."""
+        """Hash the shape and the bytes."""
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
         digest.update(self.images.contiguous().numpy().data)
         return digest.hexdigest()
 
     def move_if_it_fits(self, device: torch.device, *, free: Callable[[torch.device], int]) -> Self:
-        """Moves the split to `device`, if it takes at most a quarter of the bytes that are `free` there."""
+        """Move the split to `device`, if it takes at most a quarter of the bytes that are `free` there."""
         if self.images.nbytes * 4 > free(device):
             return self
         moved = {name: values.to(device) for name, values in self.targets.items()}
@@ -112,7 +112,7 @@ class Samples(Split):
 
 
 def pin_batch(batch: Batch) -> Batch:
-    """Moves a batch to page-locked memory: a copy to the device from any other memory waits for the device."""
+    """Move a batch to page-locked memory; a copy to the device from other memory would wait for the device."""
     parts = batch._asdict()
     for name, part in parts.items():
         parts[name] = (

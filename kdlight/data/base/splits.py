@@ -12,7 +12,7 @@ SPLIT_SEED = 0  # Splits are the same in every run: runs with other seeds must s
 
 
 def _rank_within_class(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Returns each sample's place in a shuffle of its class, (n,), and the size of its class, (n,)."""
+    """Return each sample's place in a shuffle of its class, (n,), and the size of its class, (n,)."""
     _, label, counts = torch.unique(target, return_inverse=True, return_counts=True)
     shuffled = torch.randperm(len(target), generator=generator)
     by_class = shuffled[label[shuffled].argsort(stable=True)]
@@ -23,7 +23,7 @@ def _rank_within_class(target: Tensor, generator: torch.Generator) -> tuple[Tens
 
 
 def stratified_order(target: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns a random permutation (n,) whose every prefix has the class proportions of `target` (n,).
+    """Return a random permutation (n,) whose every prefix has the class proportions of `target` (n,).
 
     No class of a prefix is off its share by more than one sample.
     """
@@ -34,7 +34,7 @@ def stratified_order(target: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def first_per_class(target: Tensor, per_class: int, generator: torch.Generator) -> Tensor:
-    """Returns the places of `per_class` random samples of each class in `target` (n,), ascending."""
+    """Return the places of `per_class` random samples of each class in `target` (n,), ascending."""
     rank, _ = _rank_within_class(target, generator)
     return (rank < per_class).nonzero().flatten()
 
@@ -42,19 +42,19 @@ def first_per_class(target: Tensor, per_class: int, generator: torch.Generator) 
 def hold_out(
     target: Tensor, val_size: int, train_per_class: int | None, class_names: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
-    """Divides a training set into what is trained on and what is held out, always in the same way.
+    """Divide a training set into what is trained on and what is held out, always in the same way.
 
     Args:
         target: (n,) class of each sample.
-        val_size: how many are held out, with the class proportions of the whole.
-        train_per_class: how many of each class are kept of the others; None for all.
-        class_names: in the order of `target`.
+        val_size: The number held out, with the class proportions of the whole.
+        train_per_class: The number kept of each class, of the others; None for all.
+        class_names: In the order of `target`.
 
     Returns:
         The places of the samples that are kept, and of those held out, each ascending.
 
     Raises:
-        UserError: where too few are left.
+        UserError: If too few are left.
     """
     if val_size >= len(target):
         raise UserError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")
@@ -72,7 +72,7 @@ def hold_out(
 
 
 def add_label_noise(target: Tensor, fraction: float, num_classes: int) -> Tensor:
-    """Replaces a fraction of the labels (n,) by another class each, uniformly drawn, always in the same way."""
+    """Replace a fraction of the labels (n,) by another class each, uniformly drawn, always in the same way."""
     generator = make_generator(Stream.LABEL_NOISE, SPLIT_SEED)
     chosen = torch.randperm(len(target), generator=generator)[: round(fraction * len(target))]
     steps = torch.randint(1, num_classes, (len(chosen),), generator=generator)

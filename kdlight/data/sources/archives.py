@@ -1,4 +1,4 @@
-"""Fetches a published archive, checks it, unpacks it: whole or not at all.
+"""Fetching a published archive: it is checked and unpacked, whole or not at all.
 
 Own code over ``urllib``: torch.hub and pooch neither resume a download nor know a second address.
 """
@@ -23,9 +23,9 @@ class Archive(NamedTuple):
     """A published archive.
 
     Attributes:
-        name: of the file, with which its addresses end.
-        sha256: the published sum.
-        folder: the folder in it that is wanted.
+        name: The name of the file, with which its addresses end.
+        sha256: The published sum.
+        folder: The folder in it that is wanted.
     """
 
     name: str
@@ -34,19 +34,19 @@ class Archive(NamedTuple):
 
 
 def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir: Path) -> None:
-    """Downloads one of `archives` and puts its folder into `data_dir`.
+    """Download one of `archives` and put its folder into `data_dir`.
 
     A download that was cut off is kept as ``<name>.part`` and goes on where it stopped. Nothing is unpacked before the
     sum fits, and nothing outside of `data_dir` is ever written.
 
     Args:
-        mirrors: addresses, tried in this order; each ends with an archive's name.
-        archives: what is published, the same data in one form or another.
-        data_dir: where the folder goes; made if missing.
+        mirrors: Addresses, tried in this order; each ends with an archive's name.
+        archives: What is published, the same data in one form or another.
+        data_dir: Where the folder goes; made if missing.
 
     Raises:
-        DownloadError: where no address gives the whole archive.
-        UserError: where an address is not that of a published archive, the archive has another sum, or it would write
+        DownloadError: If no address gives the whole archive.
+        UserError: If an address is not that of a published archive, the archive has another sum, or it would write
             outside of `data_dir`.
     """
     by_name = {archive.name: archive for archive in archives}
@@ -62,7 +62,7 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
             archive = by_name[mirror.rpartition("/")[2]]
             part = data_dir / f"{archive.name}.part"
             try:
-                found = _downloaded(mirror, part, archive.sha256)
+                found = _download_part(mirror, part, archive.sha256)
             except (OSError, http.client.HTTPException) as error:
                 failures.append(f"{mirror}: {' '.join(str(error).split()) or type(error).__name__}")
                 continue
@@ -81,13 +81,13 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
 
 
 def how_to_fetch(folder: Path) -> str:
-    """What a user does to have `folder` as it was published."""
+    """Say what a user does to have `folder` as it was published."""
     remove = f"remove {folder.absolute()} and " if folder.exists() else ""
     return f"{remove}run again with --data.download true"
 
 
-def _downloaded(url: str, part: Path, sha256: str) -> str:
-    """Fills `part`, from where it stopped if it is there; returns its sha256."""
+def _download_part(url: str, part: Path, sha256: str) -> str:
+    """Fill `part`, from where it stopped if it is there, and return its sha256."""
     resumed = part.exists()
     download(url, part)
     found = sha256_of(part)

@@ -27,11 +27,11 @@ class Layout:
     """One published form of a data set.
 
     Attributes:
-        folder: the folder in the archive.
-        algorithm: of the checksums: the strongest that was found for these files.
-        train: checksum of each training file, by name, in order.
-        test: checksum of the test file, by name.
-        labels: names of the labels, as this module has them, and as the pickles have them; for binary records the
+        folder: The folder in the archive.
+        algorithm: How the checksums are computed; the strongest that is published for these files.
+        train: Checksum of each training file, by name, in order.
+        test: Checksum of the test file, by name.
+        labels: Names of the labels, as this module has them, and as the pickles have them; for binary records the
             latter are missing and the order is that of the bytes before the pixels.
     """
 
@@ -42,10 +42,10 @@ class Layout:
     labels: dict[str, str | None]
 
     def decode(self, data: bytes) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]]]:
-        """Reads one file's pixels (n, 3072), red plane first, and its labels, each (n,).
+        """Read one file's pixels (n, 3072), red plane first, and its labels, each (n,).
 
         Raises:
-            UserError: where the content has another form, with the reason.
+            UserError: If the content has another form, with the reason.
         """
         if None in self.labels.values():
             record = len(self.labels) + PIXELS
@@ -113,27 +113,27 @@ CIFAR100 = (
 
 
 def find_layout(data_dir: Path, layouts: Sequence[Layout]) -> Layout | None:
-    """Returns the first layout whose folder lies below `data_dir`."""
+    """Return the first layout whose folder lies below `data_dir`."""
     return next((layout for layout in layouts if (data_dir / layout.folder).is_dir()), None)
 
 
 def read_files(
     data_dir: Path, layout: Layout, part: Literal["train", "test"], *, accept_modified: bool
 ) -> tuple[Samples, list[str]]:
-    """Reads the training or test files after comparing them with the published checksums.
+    """Read the training or test files after comparing them with the published checksums.
 
     Args:
-        data_dir: the folder above the layout's.
-        layout: the form in which the files lie there.
-        part: which files.
-        accept_modified: takes files with other content and does without missing training files.
+        data_dir: The folder above the layout's.
+        layout: The form in which the files lie there.
+        part: Which files.
+        accept_modified: Accept files with other content, and missing training files.
 
     Returns:
         The samples, and what is not as published, one sentence a file.
 
     Raises:
-        MissingFileError: where a file that is needed is not there.
-        UserError: where a file is not the published one or cannot be read.
+        MissingFileError: If a file that is needed is not there.
+        UserError: If a file is not the published one or cannot be read.
     """
     decoded, deviations = [], []
     mend = how_to_fetch(data_dir / layout.folder)

@@ -40,7 +40,7 @@ class Box(NamedTuple):
 
 
 def random_box(seed: int, height: int, width: int) -> Box:
-    """Draws a box as torchvision's ``RandomResizedCrop.get_params`` does, for an image of this size.
+    """Draw a box as torchvision's ``RandomResizedCrop.get_params`` does, for an image of this size.
 
     Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. A stream of its own for each seed: neither the
     process nor what it decoded before makes a difference.
@@ -63,16 +63,16 @@ class ImageFiles(Split):
     """A split on the disk.
 
     Attributes:
-        root: the folder that `paths` are seen from.
+        root: The folder that `paths` are seen from.
         paths: (n,) of the images, as `fs_paths` makes them.
         target: (n,) int64 class; -1 for an unlabelled sample.
-        size: height and width of what is fetched.
-        resize: what the shorter side is resized to before the middle is cut out.
-        workers: how many processes decode; 0 for the calling one.
-        targets: further (n,) int64 targets by name.
+        size: Height and width of what is fetched.
+        resize: What the shorter side is resized to before the middle is cut out.
+        workers: The number of processes that decode; 0 for the calling one.
+        targets: Further (n,) int64 targets by name.
         crops: (views, n) seeds of `random_box`; None for the middle of the image.
-        photographs: whether crops are also varied by `vary_photograph`.
-        advice: what the user can do about a file that cannot be decoded; the end of that error's message.
+        photographs: Whether crops are also varied by `vary_photograph`.
+        advice: What the user can do about a file that cannot be decoded; the end of that error's message.
     """
 
     root: Path
@@ -87,29 +87,29 @@ class ImageFiles(Split):
     advice: str = "put the whole file there, or take it away"
 
     def with_target(self, target: Tensor) -> Self:
-        """Replaces the targets by others (n,)."""
+        """Replace the targets by others (n,)."""
         return replace(self, target=target)
 
     def subset(self, index: Tensor) -> Self:
-        """Keeps the samples at `index` (m,), in that order."""
+        """Keep the samples at `index` (m,), in that order."""
         crops = None if self.crops is None else self.crops[:, index]
         paths, target, targets = self.paths[index.numpy()], self.target[index], self._targets_at(index)
         return replace(self, paths=paths, target=target, targets=targets, crops=crops)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Fetches the random crops of these views, stacked along the batch, first view first."""
+        """Fetch the random crops of these views, stacked along the batch, first view first."""
         crops = [choice for name, choice in parameters.items() if name.endswith(".crop")]
         return replace(self, crops=torch.stack(crops) if crops else None)
 
     def batch(self, index: Tensor) -> Batch:
-        """Decodes the samples at `index` (batch,) in the calling process."""
+        """Decode the samples at `index` (batch,) in the calling process."""
         return Batch(self.decode_batch(index.tolist()), self.target[index], index, self._targets_at(index))
 
     def batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
-        """Decodes batch after batch in worker processes, a few ahead.
+        """Decode batch after batch in worker processes, a few ahead.
 
         Raises:
-            UserError: where a file is missing or broken.
+            UserError: If a file is missing or broken.
         """
         indices = list(indices)
         loader = DataLoader(
@@ -118,7 +118,7 @@ class ImageFiles(Split):
             sampler=[index.tolist() for index in indices],
             num_workers=self.workers,
             pin_memory=pin_memory,
-            collate_fn=_as_it_is,
+            collate_fn=_identity,
             generator=torch.Generator(),  # The loader draws a seed for its workers: not from the run's numbers.
         )
         for index, images in zip(indices, loader, strict=True):
@@ -128,12 +128,12 @@ class ImageFiles(Split):
             yield pin_batch(batch) if pin_memory else batch
 
     def decode_batch(self, places: Sequence[int]) -> Tensor:
-        """Decodes the images at `places`: (views * n, 3, size, size) uint8, first view first."""
+        """Decode the images at `places`: (views * n, 3, size, size) uint8, first view first."""
         views: list[list[Tensor]] = [[] for _ in range(1 if self.crops is None else len(self.crops))]
         for place in places:
             image = self._decode(place)
             for view, images in enumerate(views):
-                images.append(self._cropped(image, None if self.crops is None else int(self.crops[view, place])))
+                images.append(self._crop(image, None if self.crops is None else int(self.crops[view, place])))
         stacked = [image for images in views for image in images]
         return torch.stack(stacked) if stacked else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
 
@@ -167,7 +167,7 @@ class ImageFiles(Split):
         """Return the path of the file at a place of the split."""
         return self.root / os.fsdecode(bytes(self.paths[place]))
 
-    def _cropped(self, image: Tensor, seed: int | None) -> Tensor:
+    def _crop(self, image: Tensor, seed: int | None) -> Tensor:
         from torchvision.transforms.v2 import functional  # takes a second, and is not needed to build a data module
 
         size = [self.size, self.size]
@@ -180,7 +180,7 @@ class ImageFiles(Split):
 
 
 def fs_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
-    """Packs relative paths: a million strings would be copied into every worker, one reference count at a time."""
+    """Pack relative paths: a million strings would be copied into every worker, one reference count at a time."""
     return np.array([os.fsencode(path) for path in paths], np.bytes_)
 
 
@@ -201,5 +201,5 @@ class _Decoder(Dataset[Any]):
             return UserError(str(error))
 
 
-def _as_it_is(images: Any) -> Any:
+def _identity(images: Any) -> Any:
     return images

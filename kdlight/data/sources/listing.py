@@ -16,7 +16,7 @@ class Listing(NamedTuple):
     """Image files and their classes.
 
     Attributes:
-        paths: relative to the root that was listed, in the order of the classes and of their names.
+        paths: Relative to the root that was listed, in the order of the classes and of their names.
         target: (n,) int64 class.
     """
 
@@ -43,7 +43,7 @@ def list_classes(folder: Path) -> tuple[str, ...]:
             if entry.is_dir():
                 names.append(entry.name)
     except OSError as error:
-        raise _unreadable(error, folder) from error
+        raise _access_error(error, folder) from error
     if not names:
         raise MissingFileError(
             f"{folder.absolute()} has no class folders: set data_dir to the folder that holds {folder.name}/"
@@ -91,7 +91,7 @@ def _list_class(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
     def refuse(error: OSError) -> None:
         if folder.exists():
-            raise _unreadable(error, folder) from error
+            raise _access_error(error, folder) from error
 
     paths = []
     for parent, _, names in sorted(os.walk(folder, onerror=refuse, followlinks=True)):
@@ -107,7 +107,7 @@ def _is_class(name: str) -> bool:
     return not name.startswith(".") and name not in ("__pycache__", "__MACOSX")
 
 
-def _unreadable(error: OSError, folder: Path) -> UserError:
+def _access_error(error: OSError, folder: Path) -> UserError:
     return UserError(
         f"{error.filename or folder} cannot be read ({error.strerror}): expected a folder of images; "
         "give yourself the right to read it, or take it out of the data set"
@@ -115,10 +115,10 @@ def _unreadable(error: OSError, folder: Path) -> UserError:
 
 
 def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> None:
-    """Compares the classes that were found with those that networks are built for.
+    """Compare the classes that were found with those that networks are built for.
 
     Raises:
-        UserError: where their numbers differ.
+        UserError: If their numbers differ.
     """
     if len(classes) != num_classes:
         raise UserError(
@@ -128,17 +128,17 @@ def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> Non
 
 
 def check_count(what: str, found: int, expected: int, *, accept_modified: bool, mend: str) -> None:
-    """Compares a number of images with the published one; another is an error, or a warning where it is accepted.
+    """Compare a number of images with the published one; refuse another, or warn where it is accepted.
 
     Args:
-        what: the folder or list that was counted, in words.
-        found: the number there.
-        expected: the published number.
-        accept_modified: takes other numbers, with a warning.
-        mend: what puts it right.
+        what: The folder or list that was counted, in words.
+        found: The number there.
+        expected: The published number.
+        accept_modified: Accept other numbers, with a warning.
+        mend: What the user can do about it, in words.
 
     Raises:
-        UserError: where the numbers differ and that is not accepted.
+        UserError: If the numbers differ and that is not accepted.
     """
     if found == expected:
         return

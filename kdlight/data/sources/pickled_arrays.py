@@ -1,4 +1,4 @@
-"""Reads CIFAR's pickles without running what is in them.
+"""Reading CIFAR's pickles without running what is in them.
 
 A pickle can call anything that can be imported. Here nothing can be imported: the few names that a pickled array needs
 stand for small classes that keep its bytes.
@@ -21,7 +21,7 @@ class _Dtype:
         self.is_byte = args[:1] in (("u1",), (b"u1",))
 
     def __setstate__(self, state: object) -> None:
-        """Drops byte order and alignment, which a byte has not."""
+        """Ignore byte order and alignment, which single bytes do not have."""
 
 
 class _Array:
@@ -65,16 +65,16 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_pickled_arrays(data: bytes) -> dict[str, Any]:
-    """Unpickles a dictionary of byte arrays (as numpy arrays), lists, numbers and strings.
+    """Unpickle a dictionary of byte arrays (as numpy arrays), lists, numbers and strings.
 
     Args:
-        data: the file's content, written by Python 2 or 3.
+        data: The file's content, written by Python 2 or 3.
 
     Returns:
         The dictionary, its keys as str.
 
     Raises:
-        UserError: for anything else, with the reason.
+        UserError: If it holds anything else, with the reason.
     """
     try:
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()

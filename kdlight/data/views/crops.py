@@ -26,14 +26,14 @@ class Draws(NamedTuple):
 
 
 def draw(count: int, *, padding: int, flip: bool, generator: torch.Generator) -> Draws:
-    """Draws crops, uniform over the (2 * padding + 1)^2 places, and fair flips (none where `flip` is false)."""
+    """Draw crops, uniform over the (2 * padding + 1)^2 places, and fair flips (none where `flip` is false)."""
     shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
     flipped = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
     return Draws(shifts, flipped)
 
 
 def crop(images: Tensor, shifts: Tensor, *, padding: int, flipped: Tensor | None = None) -> Tensor:
-    """Cuts every image (n, channels, height, width) at its own place (n, 2) out of its zero-padded version.
+    """Cut every image (n, channels, height, width) at its own place (n, 2) out of its zero-padded version.
 
     Those for which `flipped` (n,) is true come out mirrored left and right.
     """
@@ -50,12 +50,12 @@ def crop(images: Tensor, shifts: Tensor, *, padding: int, flipped: Tensor | None
 
 
 def flip(images: Tensor, flipped: Tensor) -> Tensor:
-    """Mirrors left and right those images (n, channels, height, width) for which `flipped` (n,) is true."""
+    """Mirror left and right those images (n, channels, height, width) for which `flipped` (n,) is true."""
     return torch.where(flipped[:, None, None, None], images.flip(-1), images)
 
 
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Maps uint8 pixels to float32, ``(pixel / 255 - mean) / std`` per channel."""
+    """Map uint8 pixels to float32, ``(pixel / 255 - mean) / std`` per channel."""
     result = images.to(torch.float32)
     for channel, (centre, spread) in enumerate(zip(mean, std, strict=True)):
         # Python numbers need no copy to the device.

@@ -22,13 +22,13 @@ class Views(Protocol):
     """A kind of random view."""
 
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draws the choices of one view for `count` samples, (count, …) each."""
+        """Draw the choices of one view for `count` samples, (count, …) each."""
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Makes one batch (n, channels, height, width) of each view's choices for these n samples."""
+        """Make one batch (n, channels, height, width) of each view's choices for these n samples."""
 
     def identity(self) -> dict[str, Any]:
-        """What decides a view beside its choices."""
+        """Describe what decides a view beside its choices."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,27 @@ class PaddedCrops:
     """Crops of the zero-padded image and mirror images: the standard for small images.
 
     Attributes:
-        padding: width of the black border, at most 127.
-        mirror: whether an image may be flipped.
+        padding: Width of the black border, at most 127.
+        mirror: Whether an image may be flipped.
     """
 
     padding: int
     mirror: bool
 
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draws ``shifts`` (count, 2) uint8, and ``flipped`` (count,) bool."""
+        """Draw ``shifts`` (count, 2) uint8, and ``flipped`` (count,) bool."""
         draws = draw(count, padding=self.padding, flip=self.mirror, generator=generator)
         shifts = {"shifts": draws.shifts.to(torch.uint8)}
         return {**shifts, "flipped": draws.flipped} if self.mirror else shifts
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Crops and flips the images as they lie in memory."""
+        """Crop and flips the images as they lie in memory."""
         return [
             crop(images, chosen["shifts"], padding=self.padding, flipped=chosen.get("flipped")) for chosen in choices
         ]
 
     def identity(self) -> dict[str, Any]:
-        """The kind of crop, its padding, and whether images are mirrored."""
+        """Name the kind of crop, its padding, and whether images are mirrored."""
         return {"crop": "padded", **asdict(self)}
 
 
@@ -68,13 +68,13 @@ class ResizedCrops:
     batch for all views, first view first.
 
     Attributes:
-        mirror: whether an image may be flipped.
+        mirror: Whether an image may be flipped.
     """
 
     mirror: bool = True
 
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draws ``crop`` (count,) int64, the seed of each crop, and ``flipped`` (count,) bool.
+        """Draw ``crop`` (count,) int64, the seed of each crop, and ``flipped`` (count,) bool.
 
         A crop depends on the size of its image, which is known when that is decoded.
         """
@@ -84,19 +84,19 @@ class ResizedCrops:
         return {"crop": seeds, "flipped": torch.rand(count, generator=generator) < 0.5}
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Flips the cropped images (views * n, channels, height, width)."""
+        """Flip the cropped images (views * n, channels, height, width)."""
         parts = images.chunk(len(choices))
         return [
             flip(part, chosen["flipped"]) if self.mirror else part for part, chosen in zip(parts, choices, strict=True)
         ]
 
     def identity(self) -> dict[str, Any]:
-        """The kind of crop, and whether images are mirrored."""
+        """Name the kind of crop, and whether images are mirrored."""
         return {"crop": "resized", **asdict(self)}
 
 
 def draw_views(kind: Views, count: int, *, seed: int, epoch: int, views: int, strong: bool) -> dict[str, Tensor]:
-    """Draws for all samples of an epoch at once, so that the batches they come in make no difference."""
+    """Draw for all samples of an epoch at once, so that the batches they come in make no difference."""
     drawn = {}
     for view in range(views):
         choices = kind.draw(count, make_generator(Stream.VIEW, seed, epoch, view))
@@ -109,13 +109,13 @@ def draw_views(kind: Views, count: int, *, seed: int, epoch: int, views: int, st
 
 
 def apply_views(kind: Views, images: Tensor, chosen: Mapping[str, Tensor], fill: Sequence[float]) -> Tensor:
-    """Makes the views of a batch.
+    """Make the views of a batch.
 
     Args:
-        kind: of the views.
-        images: uint8, as `kind` takes them.
-        chosen: the choices of `draw_views` for these samples.
-        fill: the pixel, per channel in [0, 255], that the strong view's square is filled with.
+        kind: The kind of view.
+        images: Uint8, as `kind` takes them.
+        chosen: The choices of `draw_views` for these samples.
+        fill: The pixel, per channel in [0, 255], that the strong view's square is filled with.
 
     Returns:
         The views stacked along the batch, first view first; the last one is strong where `chosen` says so.
@@ -128,10 +128,10 @@ def apply_views(kind: Views, images: Tensor, chosen: Mapping[str, Tensor], fill:
 
 
 def view_count(chosen: Mapping[str, Tensor]) -> int:
-    """How many views choices are for."""
+    """Count the views that choices are for."""
     return len({name.partition(".")[0] for name in chosen} - {STRONG})
 
 
 def choices_of(chosen: Mapping[str, Tensor], view: str) -> dict[str, Tensor]:
-    """The choices of one view, under their own names."""
+    """Return the choices of one view, under their own names."""
     return {name.partition(".")[2]: choice for name, choice in chosen.items() if name.partition(".")[0] == view}

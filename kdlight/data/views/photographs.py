@@ -16,7 +16,7 @@ def vary_photograph(image: Tensor, seed: int) -> Tensor:
 
     Args:
         image: (3, height, width) uint8.
-        seed: Of the image's crop.
+        seed: The seed of the image's crop.
 
     Returns:
         (3, height, width) uint8.

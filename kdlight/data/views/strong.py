@@ -37,7 +37,7 @@ class StrongDraws(NamedTuple):
 
 
 def draw_strong(count: int, *, generator: torch.Generator) -> StrongDraws:
-    """Draws operations, strengths and squares, all uniform."""
+    """Draw operations, strengths and squares, all uniform."""
     return StrongDraws(
         torch.randint(0, len(OPERATIONS), (count, 2), generator=generator),
         torch.rand(count, 2, generator=generator),
@@ -46,12 +46,12 @@ def draw_strong(count: int, *, generator: torch.Generator) -> StrongDraws:
 
 
 def strengthen(images: Tensor, draws: StrongDraws, *, fill: Sequence[float]) -> Tensor:
-    """Applies its operations to every uint8 image (n, 1 or 3 channels, height, width).
+    """Apply its operations to every uint8 image (n, 1 or 3 channels, height, width).
 
     Args:
-        images: as loaded, or cropped and flipped.
-        draws: one row an image.
-        fill: the pixel, per channel in [0, 255], that the square is filled with.
+        images: As loaded, or cropped and flipped.
+        draws: One row an image.
+        fill: The pixel, per channel in [0, 255], that the square is filled with.
     """
     for operations, strengths in zip(draws.operations.T, draws.strengths.T, strict=True):
         strengths = strengths.to(torch.float32)
@@ -66,7 +66,7 @@ def _is(operations: Tensor, name: str) -> Tensor:
 
 
 def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
-    """Rotation by up to 30 degrees, shear and translation by up to 0.3; nearest pixel, black outside."""
+    """Rotate by up to 30 degrees, shear and translate by up to 0.3; nearest pixel, black outside."""
     count, channels, height, width = images.shape
     signed = 2 * strengths - 1
     angle = torch.where(_is(operations, "rotate"), signed * math.radians(30), 0.0)
@@ -89,7 +89,7 @@ def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _look_up(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
-    """What maps each value of a channel to another, by one table (n, channels, 256)."""
+    """Map each value of a channel to another, by one table (n, channels, 256)."""
     count, channels = images.shape[:2]
     values = images.flatten(2).long()
     level = torch.arange(256, device=images.device, dtype=torch.float32)
@@ -98,12 +98,12 @@ def _look_up(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     lowest, highest = values.amin(2, keepdim=True), values.amax(2, keepdim=True)
     span = highest - lowest
     stretched = torch.where(span > 0, ((level - lowest) * 255 / span.clamp(min=1)).floor().clamp(0, 255), level)
-    mean = (_grey(images).flatten(1).mean(1) + 0.5).floor()[:, None, None]
+    mean = (_to_grey(images).flatten(1).mean(1) + 0.5).floor()[:, None, None]
     bits = (4 + 4 * strength).floor()
     step = 2 ** (8 - bits)
     tables = {
         "auto_contrast": stretched,
-        "equalize": _equalized(values, level),
+        "equalize": _equalize(values, level),
         "brightness": _factor(strength) * level,
         "contrast": mean + _factor(strength) * (level - mean),
         "posterize": (level / step).floor() * step,
@@ -114,7 +114,7 @@ def _look_up(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     return table.gather(2, values).to(torch.uint8).view_as(images)
 
 
-def _equalized(values: Tensor, level: Tensor) -> Tensor:
+def _equalize(values: Tensor, level: Tensor) -> Tensor:
     histogram = torch.zeros(*values.shape[:2], 256, dtype=torch.long, device=values.device)
     histogram = histogram.scatter_add_(2, values, torch.ones_like(values))
     last = histogram.gather(2, values.amax(2, keepdim=True))
@@ -125,10 +125,10 @@ def _equalized(values: Tensor, level: Tensor) -> Tensor:
 
 
 def _blend(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
-    """Colour and sharpness: a mixture with the grey or the smoothed image."""
+    """Change colour and sharpness by mixing with the grey or the smoothed image."""
     pixels = images.to(torch.float32)
     color, sharpness = (_is(operations, name)[:, None, None, None] for name in ("color", "sharpness"))
-    other = torch.where(color, _grey(images)[:, None], torch.where(sharpness, _smoothed(pixels), pixels))
+    other = torch.where(color, _to_grey(images)[:, None], torch.where(sharpness, _smooth(pixels), pixels))
     mixed = other + _factor(strengths)[:, None, None, None] * (pixels - other)
     return torch.where(color | sharpness, mixed.clamp(0, 255).to(torch.uint8), images)
 
@@ -137,16 +137,16 @@ def _factor(strength: Tensor) -> Tensor:
     return 0.05 + 0.9 * strength
 
 
-def _grey(images: Tensor) -> Tensor:
-    """(n, height, width), rounded."""
+def _to_grey(images: Tensor) -> Tensor:
+    """Return the grey image (n, height, width), rounded as Pillow rounds it."""
     if images.shape[1] == 1:
         return images[:, 0].to(torch.float32)
     red, green, blue = (weight * channel.int() for weight, channel in zip(GREY, images.unbind(1), strict=True))
     return ((red + green + blue + 32768) // 65536).to(torch.float32)
 
 
-def _smoothed(pixels: Tensor) -> Tensor:
-    """The mean of the neighbourhood, the pixel itself five times; the border stays."""
+def _smooth(pixels: Tensor) -> Tensor:
+    """Average each neighbourhood, the pixel itself five times; the border stays."""
     smoothed = pixels.clone()
     sums = functional.avg_pool2d(pixels, 3, stride=1, divisor_override=1) + 4 * pixels[:, :, 1:-1, 1:-1]
     smoothed[:, :, 1:-1, 1:-1] = (sums / 13 + 0.5).floor()
@@ -154,7 +154,7 @@ def _smoothed(pixels: Tensor) -> Tensor:
 
 
 def _cut_out(images: Tensor, cutout: Tensor, fill: Sequence[float]) -> Tensor:
-    """A square of at most half the width, cut off where it leaves the image."""
+    """Fill a square of at most half the width, cut off where it leaves the image."""
     height, width = images.shape[2:]
     side = cutout[:, 2:] * 0.5 * width
     inside = []

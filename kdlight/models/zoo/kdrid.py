@@ -19,12 +19,12 @@ from kdlight.models.zoo.resnet import ResNet
 
 
 def kdrid_wrn_40_2(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
-    """The RID authors' CIFAR-10 teacher: six blocks a stage, widths 32, 64, 128."""
+    """Build the RID authors' CIFAR-10 teacher: six blocks a stage, widths 32, 64, 128."""
     return _kdrid_network(6, (16, 32, 64, 128), num_classes, image_shape)
 
 
 def kdrid_wrn_16_1(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
-    """The RID authors' CIFAR-10 student: two blocks a stage, widths 16, 32, 64."""
+    """Build the RID authors' CIFAR-10 student: two blocks a stage, widths 16, 32, 64."""
     return _kdrid_network(2, (16, 16, 32, 64), num_classes, image_shape)
 
 
