@@ -150,7 +150,7 @@ class CacheBuilder:
         size = [key["views"], self.data.train_size]
         outputs = {
             name: [[*size, *values.shape[1:]], str(values.dtype).rpartition(".")[2]]
-            for name, values in self.sample(drawn[0]).items()
+            for name, values in self.compute_sample(drawn[0]).items()
         }
         Store.create(draft, key, drawn, outputs)
 

@@ -75,7 +75,7 @@ def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) ->
 
 @at_least_float32
 def crd_memory_rows(rows: Tensor, embedding: Tensor, *, momentum: float) -> Tensor:
-    """The memory's rows of this batch after the step: unit vectors of momentum * row + (1 - momentum) * embedding.
+    """Compute the memory's rows after this batch: unit vectors of momentum * row + (1 - momentum) * embedding.
 
     Args:
         rows: (batch, dim), the rows before.

@@ -15,7 +15,7 @@ from kdlight.errors import UserError
 
 
 def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.0) -> Tensor:
-    """The global temperature: start + span * sigmoid(parameter), between the two ends.
+    """Compute the global temperature: start + span * sigmoid(parameter), between the two ends.
 
     Args:
         parameter: Unbounded scalar tensor; the code starts it at 1, a temperature of 15.62.
@@ -26,7 +26,7 @@ def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.
 
 
 def ctkd_reversal(epoch: int, *, epochs: int = 10, strongest: float = -1.0) -> float:
-    """The factor of the temperature's gradient: from 0 at epoch 0 along a cosine to ``strongest``.
+    """Compute the factor of the temperature's gradient: from 0 at epoch 0 along a cosine to ``strongest``.
 
     The code's second, linear ramp is not offered: no recipe uses it.
 
@@ -44,6 +44,6 @@ def ctkd_reversal(epoch: int, *, epochs: int = 10, strongest: float = -1.0) -> f
 
 
 def scale_gradient(values: Tensor, factor: float) -> Tensor:
-    """The values unchanged, their gradient multiplied by ``factor``; a negative one reverses it (Ganin et al. 2016)."""
+    """Multiply the gradient alone by ``factor``; a negative one reverses it (Ganin et al. 2016)."""
     fixed = values.detach()
     return fixed + factor * (values - fixed)

@@ -15,7 +15,7 @@ from kdlight.losses.parts.shapes import require_same_batch, require_same_shape
 
 @at_least_float32
 def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
-    """The flow from one stage to the next: mean over positions of the products of their channels, equation 1.
+    """Compute the flow from one stage to the next: mean over positions of the products of their channels, equation 1.
 
     The larger map is average-pooled to the smaller (the paper max-pools).
 

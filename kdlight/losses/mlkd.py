@@ -48,7 +48,7 @@ def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 
 @at_least_float32
 def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The fractions of samples and of classes on which the teacher is no more confident than on the median one.
+    """Compute the fractions of samples and of classes on which the teacher is no more confident than on the median one.
 
     In the paper a mask drops the others from the weak view's terms. In the authors' code, with which the tables were
     made and which the method follows, the mask meets a value already averaged, so it only scales the instance and batch

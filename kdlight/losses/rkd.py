@@ -15,7 +15,7 @@ from kdlight.losses.parts.shapes import require_same_batch
 def rkd_loss(
     student_embedding: Tensor, teacher_embedding: Tensor, *, distance_weight: float, angle_weight: float
 ) -> Tensor:
-    """The weighted sum of `rkd_distance_loss` and `rkd_angle_loss`.
+    """Compute the weighted sum of `rkd_distance_loss` and `rkd_angle_loss`.
 
     Args:
         student_embedding: (batch, ...), flattened to one vector a sample; at least two samples.

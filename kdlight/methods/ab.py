@@ -62,7 +62,7 @@ class AB(TwoPhaseDistiller):
             self.connectors.append(nn.Identity() if same else ConvolutionalRegressor(*shapes, relu=False))
 
     def init_learners(self) -> tuple[nn.Module, ...]:
-        """The connectors."""
+        """Return the connectors."""
         return (self.connectors,)
 
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:

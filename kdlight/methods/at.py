@@ -47,7 +47,7 @@ class AT(FeatureDistiller):
         self.pairs = stage_pairs(self, stages)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and one term a stage."""
+        """Return the cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair in self.pairs:
             terms[f"at_{pair.name}"] = self.at_weight * at_loss(*pair.maps(student, teacher))

@@ -134,7 +134,7 @@ class CAKD(LogitDistiller):
         return self.loss_terms(self.student.activations(batch.images), teacher, batch)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and three terms a level."""
+        """Return the cross-entropy and three terms a level."""
         terms = self.task_terms(student, batch)
         sample_weights = self._of_samples(student, teacher)
         if self.logit_weight:
@@ -174,7 +174,7 @@ class CAKD(LogitDistiller):
     def _weighted(
         self, name: str, weight: float, divergences: CAKDDivergences, sample_weights: Tensor | float, counted: Tensor
     ) -> dict[str, Tensor]:
-        """The three terms of a level; samples whose `counted` is negative are left out."""
+        """Return the three terms of a level; samples whose `counted` is negative are left out."""
         weight = weight * warm_up(self.current_epoch, self.warmup_epochs) * self.temperature**2
         alpha = at_epoch(self.alpha, self.current_epoch) * sample_weights
         beta = at_epoch(self.beta, self.current_epoch) * sample_weights

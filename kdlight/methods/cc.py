@@ -53,7 +53,7 @@ class CC(FeatureDistiller):
         self.teacher_embedding = nn.Linear(of_teacher.shape[1], dim)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the correlation's term."""
+        """Return the cross-entropy and the correlation's term."""
         terms = self.task_terms(student, teacher, batch)
         loss = cc_loss(self.student_embedding(student.embedding), self.teacher_embedding(teacher.embedding))
         terms["cc"] = self.cc_weight * loss

@@ -103,7 +103,7 @@ class CRD(FeatureDistiller):
         self.memory.allot(samples)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the contrastive losses; then the memory moves."""
+        """Return the cross-entropy and the contrastive losses; then the memory moves."""
         terms = self.task_terms(student, teacher, batch)
         of_student = normalize(self.student_embedding(student.embedding))
         of_teacher = normalize(self.teacher_embedding(teacher.embedding))

@@ -34,7 +34,7 @@ class GlobalTemperature(nn.Module):
         self.parameter = nn.Parameter(torch.tensor(INITIAL_PARAMETER))
 
     def forward(self, factor: float) -> Tensor:
-        """The temperature, a scalar; its gradient reaches the parameter times the factor."""
+        """Return the temperature, a scalar; its gradient reaches the parameter times the factor."""
         return ctkd_temperature(scale_gradient(self.parameter, factor), start=self.start, span=self.span)
 
 
@@ -83,7 +83,7 @@ class CTKD(LogitDistiller):
         self.log("temperature", self.temperature(0.0).detach(), sync_dist=True)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the divergence at the learned temperature."""
+        """Return the cross-entropy and the divergence at the learned temperature."""
         # The authors count epochs from 1: the first one reverses a little already.
         factor = ctkd_reversal(self.current_epoch + 1, epochs=self.curriculum_epochs)
         temperature = self.temperature(factor)

@@ -50,7 +50,7 @@ class DIST(LogitDistiller):
         self.temperature = temperature
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the weighted sum of both relations."""
+        """Return the cross-entropy and the weighted sum of both relations."""
         logits = self.compared_logits(student, teacher, self.temperature)
         loss = dist_loss(*logits, beta=self.beta, gamma=self.gamma, temperature=self.temperature)
         return {**self.task_terms(student, batch), "dist": self.dist_weight * loss}

@@ -51,7 +51,7 @@ class DKD(LogitDistiller):
         self.warmup_epochs = warmup_epochs
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the weighted sum of both divergences."""
+        """Return the cross-entropy and the weighted sum of both divergences."""
         logits = self.compared_logits(student, teacher, self.temperature)
         loss = dkd_loss(*logits, batch.target, alpha=self.alpha, beta=self.beta, temperature=self.temperature)
         return {**self.task_terms(student, batch), "dkd": warm_up(self.current_epoch, self.warmup_epochs) * loss}

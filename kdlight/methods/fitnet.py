@@ -52,7 +52,7 @@ class FitNet(FeatureDistiller):
         self.regressor = ConvolutionalRegressor(of_student.shape[1:], of_teacher.shape[1:], relu=True)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the hint's term."""
+        """Return the cross-entropy and the hint's term."""
         terms = self.task_terms(student, teacher, batch)
         regressed = self.regressor(student.stages[self.pair.student])
         loss = fitnet_loss(regressed, teacher.stages[self.pair.teacher])

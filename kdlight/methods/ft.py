@@ -66,11 +66,11 @@ class FT(FeatureDistiller):
         self.translator = _encoder(of_student, factor, norm=True)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """The paraphraser, then student and translator."""
+        """Return the paraphraser, then student and translator."""
         return (self.paraphraser,) if epoch < self.paraphraser_epochs else (self.student, self.translator)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The paraphraser's error, for which the student need not run; then the terms of both."""
+        """Return the paraphraser's error, for which the student need not run; then the terms of both."""
         if self.current_epoch >= self.paraphraser_epochs:
             return super().batch_terms(batch)
         of_teacher = self.teacher_activations(batch).stages[-1]
@@ -78,7 +78,7 @@ class FT(FeatureDistiller):
         return {"ft_paraphraser": F.mse_loss(rebuilt, of_teacher)}
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the factors' distance."""
+        """Return the cross-entropy and the factors' distance."""
         terms = self.task_terms(student, teacher, batch)
         factors = self.translator(student.stages[-1]), self.paraphraser["encoder"](teacher.stages[-1])
         terms["ft"] = self.ft_weight * ft_loss(*factors)

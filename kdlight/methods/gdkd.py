@@ -60,7 +60,7 @@ class GDKD(LogitDistiller):
         self.warmup_epochs = warmup_epochs
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the weighted sum of the three divergences."""
+        """Return the cross-entropy and the weighted sum of the three divergences."""
         loss = gdkd_loss(
             *self.compared_logits(student, teacher, self.temperature),
             top=self.top,

@@ -56,7 +56,7 @@ class KD(LogitDistiller):
         self.noise, self.noisy_fraction = noise, noisy_fraction
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the divergence of the softened outputs."""
+        """Return the cross-entropy and the divergence of the softened outputs."""
         if self.noise:
             members = tuple(map(self._disturbed, teacher.member_logits))
             teacher = teacher._replace(logits=self._disturbed(teacher.logits), member_logits=members)

@@ -48,6 +48,6 @@ class LogitMSE(LogitDistiller):
         self.mse_weight = mse_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the distance of the logits."""
+        """Return the cross-entropy and the distance of the logits."""
         loss = logit_mse_loss(*self.compared_logits(student, teacher, math.inf))
         return {**self.task_terms(student, batch), "logit_mse": self.mse_weight * loss}

@@ -71,7 +71,7 @@ class MLKD(LogitDistiller):
         self.kd_weight = kd_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropies of both views and one term a level."""
+        """Return the cross-entropies of both views and one term a level."""
         size = len(batch.target)
         kept_samples, kept_classes = mlkd_kept_fractions(teacher.logits[:size])
         instances, classes, batches = [], [], []

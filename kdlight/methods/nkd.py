@@ -48,7 +48,7 @@ class NKD(LogitDistiller):
         self.temperature = temperature
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and both soft terms."""
+        """Return the cross-entropy and both soft terms."""
         logits = self.compared_logits(student, teacher, self.temperature)
         loss = nkd_loss(*logits, batch.target, gamma=self.gamma, temperature=self.temperature)
         return {**self.task_terms(student, batch), "nkd": loss}

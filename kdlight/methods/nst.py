@@ -47,7 +47,7 @@ class NST(FeatureDistiller):
         self.pairs = stage_pairs(self, stages)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and one term a stage."""
+        """Return the cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair in self.pairs:
             terms[f"nst_{pair.name}"] = self.nst_weight * nst_loss(*pair.maps(student, teacher))

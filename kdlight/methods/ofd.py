@@ -63,7 +63,7 @@ class OFD(FeatureDistiller):
             self.register_buffer(f"margin{place}", ofd_margin(norm.weight, norm.bias), persistent=False)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and one term a stage."""
+        """Return the cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for place, (pair, regressor) in enumerate(zip(self.pairs, self.regressors, strict=True)):
             regressed = regressor(student_before_relu(student, self.student)[pair.student])

@@ -43,7 +43,7 @@ class PKT(FeatureDistiller):
         self.pkt_weight = pkt_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the divergence."""
+        """Return the cross-entropy and the divergence."""
         terms = self.task_terms(student, teacher, batch)
         terms["pkt"] = self.pkt_weight * pkt_loss(student.embedding, teacher.embedding)
         return terms

@@ -129,7 +129,7 @@ class ReviewKD(FeatureDistiller):
         self.review = Review([level.shape[1] for level in of_student], [level.shape[1] for level in of_teacher])
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and one term a level."""
+        """Return the cross-entropy and one term a level."""
         terms = self.task_terms(student, teacher, batch)
         weight = self.reviewkd_weight * warm_up(self.current_epoch, self.warmup_epochs)
         of_student, of_teacher = _levels(self.pairs, student, teacher)
@@ -142,7 +142,7 @@ class ReviewKD(FeatureDistiller):
 def _levels(
     pairs: Sequence[StagePair], student: Activations, teacher: Activations
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """The compared maps of both networks, deepest first."""
+    """Return the compared maps of both networks, deepest first."""
     of_student, of_teacher = ([computed.embedding[:, :, None, None]] for computed in (student, teacher))
     for pair in reversed(pairs):
         of_student.append(student.stages[pair.student])

@@ -124,7 +124,7 @@ class RID(FilteredDistiller):
         )
 
     def phase(self, epoch: int) -> Phase:
-        """The phase of an epoch, counted from 0."""
+        """Return the phase of an epoch, counted from 0."""
         warmup = self.warmup_epochs or 0
         if epoch < warmup:
             return "warmup"
@@ -151,7 +151,7 @@ class RID(FilteredDistiller):
         return dict.fromkeys(("teacher_filters", "teacher_heads", "further_heads"), self.filter_rate)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The terms of the epoch's phase, one a stage and kind."""
+        """Return the terms of the epoch's phase, one a stage and kind."""
         phase = self.phase(self.current_epoch)
         terms = self.task_terms(student, teacher, batch) if phase == "student" else {}
         for place, pair in enumerate(self.pairs):

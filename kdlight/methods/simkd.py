@@ -130,11 +130,11 @@ class SimKD(FeatureDistiller):
         self.student = ReusedClassifier(student, self.teacher.model, student_map, teacher_map, factor=factor)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """The student; DDP is to expect its idle layers."""
+        """Return the student; DDP is to expect its idle layers."""
         return (self.student,)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The squared error, and the terms that have a weight beside it."""
+        """Return the squared error, and the terms that have a weight beside it."""
         terms = self.task_terms(student, teacher, batch) if self.ce_weight or self.kd_weight else {}
         loss = simkd_loss(*pool_to_smaller(student.stages[-1], last_map(teacher)))
         terms["simkd"] = self.simkd_weight * loss
@@ -142,7 +142,7 @@ class SimKD(FeatureDistiller):
 
 
 def last_map(computed: Activations) -> Tensor:
-    """The last feature map after its ReLU; a pre-activation network's last stage ends before norm and ReLU."""
+    """Return the last feature map after its ReLU; a pre-activation network's last stage ends before norm and ReLU."""
     return computed.stages[-1] if computed.preactivations is None else F.relu(computed.preactivations[-1])
 
 
@@ -152,7 +152,7 @@ def _evaluated(model: Classifier, images: Tensor) -> Activations:
 
 
 def _with_buffers(module: nn.Module) -> nn.Module:
-    """A copy that computes the same and has no parameters."""
+    """Make a copy that computes the same and has no parameters."""
     copied = copy.deepcopy(module)
     for part in copied.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):

@@ -44,7 +44,7 @@ class SP(FeatureDistiller):
         (self.pair,) = stage_pairs(self, [-1])
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and the last stage's term."""
+        """Return the cross-entropy and the last stage's term."""
         terms = self.task_terms(student, teacher, batch)
         terms["sp"] = self.sp_weight * sp_loss(student.stages[self.pair.student], teacher.stages[self.pair.teacher])
         return terms

@@ -44,7 +44,7 @@ class Supervised(Learner):
         self.teacher = None if teacher is None else freeze_teacher(teacher, teacher_weights, untrained_teacher)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy."""
+        """Return the cross-entropy."""
         return {"cross_entropy": cross_entropy(self(batch.images), batch.target)}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

@@ -61,7 +61,7 @@ class TED(FilteredDistiller):
         self.reduction = reduction
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Filters and heads in stage 1; student and its filters in stage 2."""
+        """Return filters and heads in stage 1, the student and its filters in stage 2."""
         if epoch < self.filter_epochs:
             return self.teacher_filters, self.teacher_heads, self.student_filters, self.student_heads
         return self.student, self.student_filters

@@ -56,7 +56,7 @@ class VIDRegressor(nn.Module):
         return softplus(self.raw_variance) + MINIMAL_VARIANCE
 
     def forward(self, student_map: Tensor) -> Tensor:
-        """The mean (batch, teacher channels, height, width)."""
+        """Return the mean (batch, teacher channels, height, width)."""
         mean: Tensor = self.mean(student_map)
         return mean
 
@@ -105,7 +105,7 @@ class VID(FeatureDistiller):
             kaiming_uniform_layers(self.regressors)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy and one term a stage."""
+        """Return the cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair, regressor in zip(self.pairs, self.regressors, strict=True):
             of_student, of_teacher = pair.maps(student, teacher)

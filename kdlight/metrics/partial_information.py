@@ -93,7 +93,7 @@ class PartialInformationDecomposition(Metric):
         self.outside += (~inside & labelled).sum().to(self.outside)
 
     def compute(self) -> dict[str, Tensor]:
-        """The atoms ``redundant``, ``unique_first``, ``unique_second``, ``synergistic``, and their certified ``gap``.
+        """Return ``redundant``, ``unique_first``, ``unique_second``, ``synergistic``, and their certified ``gap``.
 
         Raises:
             UserError: If nothing was counted, or symbols were out of range.

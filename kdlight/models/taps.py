@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from kdlight.models.classifier import ImageShape
 
-MOST_STAGES = 4  # of the resolutions that a network passes through, the deepest four; what comes before is the stem
-PROBE_SIZE = 224  # small images would leave nothing of the deepest maps to tell resolutions by
-LARGEST_PREFIX = 8  # class token, distillation token, registers
+MOST_STAGES = 4  # The deepest four resolutions are stages; what comes before is the stem.
+PROBE_SIZE = 224  # Of small images the deepest maps would all have one pixel, so resolutions could not be told apart.
+LARGEST_PREFIX = 8  # Tokens before those of the image: class token, distillation token, registers.
 
 
 class Taps(NamedTuple):

@@ -36,7 +36,7 @@ ELEMENTWISE = {"tanh", "sigmoid", "silu", "gelu", "elu", "softplus", "leaky_relu
 
 
 def hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """The approximate second derivative of the mean cross-entropy by each parameter, by name and in its shape.
+    """Approximate the second derivative of the mean cross-entropy by each parameter, by name and in its shape.
 
     Args:
         model: A classifier; it is run in evaluation mode and left as it was.
@@ -125,7 +125,7 @@ class _SecondOrder(TorchFunctionMode):
 
 
 def _carry(value: Tensor, gradient_of: Tensor) -> Tensor:
-    """The value of the first, differentiated as the second."""
+    """Return the value of the first tensor, differentiated as the second."""
     return value.detach() + (gradient_of - gradient_of.detach())
 
 

@@ -50,7 +50,7 @@ class PaddedCrops:
         return {**shifts, "flipped": draws.flipped} if self.mirror else shifts
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Crop and flips the images as they lie in memory."""
+        """Crop and flip the images as they lie in memory."""
         return [
             crop(images, chosen["shifts"], padding=self.padding, flipped=chosen.get("flipped")) for chosen in choices
         ]

@@ -6,5 +6,5 @@ from kdlight.losses.parts.directions import unit
 
 
 def attention(feature: Tensor) -> Tensor:
-    """The unit vector (batch, height * width) of the mean over channels of the squared map."""
+    """Compute the unit vector (batch, height * width) of the mean over channels of the squared map."""
     return unit(feature.square().mean(1).flatten(1))

@@ -76,7 +76,7 @@ class _Valued(torch.autograd.Function):
 
 
 def with_value(differentiable: Tensor, value: Tensor) -> Tensor:
-    """The digits of ``value`` with the gradient of ``differentiable``, which is the same number up to rounding."""
+    """Join the digits of ``value`` and the gradient of ``differentiable``, the same number up to rounding."""
     valued: Tensor = _Valued.apply(differentiable, value)
     return valued
 

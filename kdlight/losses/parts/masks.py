@@ -7,7 +7,7 @@ from kdlight.errors import UserError
 
 
 def target_mask(logits: Tensor, target: Tensor) -> Tensor:
-    """The target class alone. An unlabelled sample (-1) gets class 0: leave it out of the mean (`labelled_mean`).
+    """Mark the target class. An unlabelled sample (-1) gets class 0: leave it out of the mean (`labelled_mean`).
 
     Args:
         logits: (batch, classes); only its shape is used.
@@ -25,7 +25,7 @@ def target_mask(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def top_mask(logits: Tensor, size: int) -> Tensor:
-    """The ``size`` classes of highest logit.
+    """Mark the ``size`` classes of highest logit.
 
     Args:
         logits: (batch, classes).

@@ -15,7 +15,9 @@ from kdlight.losses.crd import crd_log_normalizer, crd_memory_rows, crd_similari
 from kdlight.processes import gather_tensor
 from kdlight.streams import Stream, make_generator
 
-LARGE = 2**62  # of which the remainder of a division by a number of samples is all but uniform
+# torch.randint takes no bound for each row: numbers are drawn below this one, and the remainder of a division by n is
+# taken. It is uniform up to a factor of 1 + n / 2**62.
+LARGE = 2**62
 
 
 class ContrastiveMemory(nn.Module):
@@ -100,7 +102,7 @@ class ContrastiveMemory(nn.Module):
         return torch.cat([index[:, None], self.by_class[place]], 1)
 
     def forward(self, student: Tensor, teacher: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
-        """The scores of a batch for `crd_loss`: the student's with the teacher's rows, and the reverse.
+        """Return the scores of a batch for `crd_loss`: the student's with the teacher's rows, and the reverse.
 
         Args:
             student: (batch, dim), unit norm.

@@ -28,7 +28,9 @@ else:
     Teacher = Classifier  # the command line builds classifiers only
 
 
-SAME_IMAGES = 0.05  # mean difference, in standard deviations: a device rounds otherwise, mixing does much more
+# Largest mean difference of a batch from the cached view, in standard deviations: rounding between devices stays far
+# below it, MixUp and CutMix are far above.
+SAME_IMAGES = 0.05
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
@@ -145,15 +147,15 @@ class Distiller(Learner):
 
     @abstractmethod
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The weighted terms of the loss by name, from what both networks computed on the batch."""
+        """Return the weighted terms of the loss by name, from what both networks computed on the batch."""
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """One forward pass of each network, then the method's terms."""
+        """Run both networks forward once, then compute the method's terms."""
         teacher = self.teacher_activations(batch)
         return self.loss_terms(self.student.activations(batch.images), teacher, batch)
 
     def teacher_activations(self, batch: Batch) -> Activations:
-        """What the teacher computes on a training batch, or has computed on the same views before."""
+        """Return what the teacher computes on a training batch, or has computed on the same views before."""
         if self._cached is not None:
             if not self._cache_fits:
                 self._require_cached_views(batch, self._cached)
@@ -161,10 +163,10 @@ class Distiller(Learner):
         return self.teacher.activations(batch.images, inference=not self.saves_teacher).only(self.reads)
 
     def setup(self, stage: str) -> None:
-        """As every learner's; the teacher computes in its own precision from here on.
+        """Set up as every learner does, and let the teacher compute in its own precision from here on.
 
         Raises:
-            UserError: If it does so in another already.
+            UserError: If the teacher computes in another precision already.
         """
         super().setup(stage)
         wanted = TEACHER_TYPES[self.teacher_precision] if self.teacher_precision is not None else None
@@ -182,7 +184,7 @@ class Distiller(Learner):
         self.teacher.compile(mode)
 
     def teacher_outputs(self) -> TeacherOutputs:
-        """What is taken from the teacher in a step."""
+        """Say what is read of the teacher in a step."""
         return TeacherOutputs(self.reads, views=getattr(self, "views", 1), strong=getattr(self, "strong_view", False))
 
     def on_fit_start(self) -> None:

@@ -39,7 +39,7 @@ class EpochMeans:
         self.samples += samples
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint inside an epoch keeps."""
+        """Return what a checkpoint inside an epoch keeps."""
         return {"samples": self.samples, "names": self._names, "sums": self._sums}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
@@ -48,5 +48,5 @@ class EpochMeans:
         self._sums = None if state["sums"] is None else state["sums"].to(device)
 
     def compute(self) -> dict[str, Tensor]:
-        """The means by name."""
+        """Return the means by name."""
         return {} if self._sums is None else dict(zip(self._names, (self._sums / self.samples).unbind(), strict=True))

@@ -60,7 +60,7 @@ class FeatureDistiller(Distiller):
             self.require_same_classes("Hinton's term (kd_weight)")
 
     def task_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The weighted cross-entropy and, where it has a weight, Hinton's term."""
+        """Return the weighted cross-entropy and, where it has a weight, Hinton's term."""
         terms = {"cross_entropy": self.ce_weight * cross_entropy(student.logits, batch.target)}
         if self.kd_weight:
             soft = kd_loss(student.logits, teacher.logits, temperature=self.temperature)

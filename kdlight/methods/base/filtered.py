@@ -77,7 +77,7 @@ class FilteredDistiller(FeatureDistiller):
                 self.student_heads.append(self.make_head(pair, student.num_classes))
 
     def make_head(self, pair: StagePair, num_classes: int) -> nn.Sequential:
-        """A head that predicts ``num_classes`` classes from a stage's filtered map."""
+        """Build a head that predicts ``num_classes`` classes from a stage's filtered map."""
         linear = nn.Linear(pair.student_shape.numel(), num_classes)
         return self._drawn(nn.Sequential(nn.Flatten(), nn.ReLU(), linear))
 
@@ -98,7 +98,7 @@ class FilteredDistiller(FeatureDistiller):
 
 
 def bottleneck_filter(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """The layers of a filter: 1x1 convolution, BN, ReLU, 1x1 convolution."""
+    """Build the layers of a filter: 1x1 convolution, BN, ReLU, 1x1 convolution."""
     return nn.Sequential(
         nn.Conv2d(inputs, hidden, 1, bias=False),
         nn.BatchNorm2d(hidden),

@@ -35,7 +35,7 @@ UNLABELLED = -1
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy over the labelled samples of a batch, in nats; 0 where none is labelled.
+    """Average the cross-entropy over the labelled samples of a batch, in nats; 0 where none is labelled.
 
     Args:
         logits: (batch, classes).
@@ -46,7 +46,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def validates_after(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether a validation follows the step."""
+    """Tell whether a validation follows the step."""
     steps = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
     every = trainer.val_check_batch
     return isinstance(every, int) and (steps + 1) % every == 0
@@ -143,16 +143,16 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """The student's logits (batch, classes)."""
+        """Return the student's logits (batch, classes)."""
         logits: Tensor = self.student(images)
         return logits
 
     @abstractmethod
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The weighted terms of the training loss by name; their sum is minimised."""
+        """Return the weighted terms of the training loss by name; their sum is minimised."""
 
     def trainable_children(self, epoch: int) -> tuple[torch.nn.Module, ...] | None:
-        """The children that learn in this epoch; the others keep weights and buffers. None: all of them, always."""
+        """Return the children that learn in this epoch; the others keep weights and buffers. None: all learn."""
         return None
 
     def setup(self, stage: str) -> None:
@@ -206,7 +206,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         self.begin_phase()
 
     def on_train_start(self) -> None:
-        """Take up the phase of an epoch that a checkpoint stands inside, whose start Lightning does not repeat."""
+        """Begin the phase of an epoch that is resumed inside; Lightning does not start that epoch again."""
         if self.trainer.fit_loop.restarted_mid_epoch:
             self.begin_phase()
 
@@ -229,7 +229,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
             torch.compiler.cudagraph_mark_step_begin()
 
     def to_network_format(self, batch: Batch) -> Batch:
-        """A batch in the type and layout of the networks: once, not in the first layer of each."""
+        """Convert a batch to the type and layout of the networks: once, not in the first layer of each."""
         layout = torch.channels_last if self.channels_last else torch.preserve_format
         return batch._replace(images=batch.images.to(self.dtype, memory_format=layout))
 
@@ -249,7 +249,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
             self.log(f"train/{name}", mean, sync_dist=True, batch_size=self.epoch_means.samples)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Before a validation give every rank the buffers of the first: what is validated is what a checkpoint holds.
+        """Give every rank the buffers of the first before a validation: what is validated is what a checkpoint holds.
 
         Not later: at the end of an epoch the first rank's progress bar reduces metrics on its own, and another
         collective operation beside that would never end.
@@ -260,7 +260,10 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
                 torch.distributed.broadcast(buffer, 0)
 
     def on_train_end(self) -> None:
-        """Leave no phase behind, nor compiled code: it would go on with this student's weights in a copy of it."""
+        """Undo the last phase's requires_grad, and drop the compiled forward.
+
+        A deepcopy of the student would still call code that is bound to the weights of the original.
+        """
         self.requires_grad_(True)
         vars(self.student).pop("activations", None)
 
@@ -287,17 +290,17 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         return logits
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Index, target, and the student's class probabilities (batch, classes)."""
+        """Return index, target, and the student's class probabilities (batch, classes)."""
         logits = self(self.to_network_format(or_unlabelled(batch)).images)[: len(batch.images)]
         probabilities = logits.float().softmax(1)
         return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 
     def rates(self) -> dict[str, float]:
-        """Learning rates of children by name, as multiples of the optimizer's; 1 for those not named."""
+        """Return learning rates of children by name, as multiples of the optimizer's; 1 for those not named."""
         return {}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One optimizer over everything that ever learns; a phase leaves out what has no gradient."""
+        """Make one optimizer for everything that ever learns; a phase leaves out what has no gradient."""
         rates = self.rates()
         groups = [
             {"params": list(child.parameters()), "rate": rates.get(name, 1.0)} for name, child in self.named_children()

@@ -61,13 +61,13 @@ class LogitDistiller(Distiller):
         self.standardize_logits = standardize_logits
 
     def task_terms(self, student: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The weighted cross-entropy."""
+        """Return the weighted cross-entropy."""
         return {"cross_entropy": self.ce_weight * cross_entropy(student.logits, batch.target)}
 
     def compared_logits(
         self, student: Activations, teacher: Activations, temperature: float | Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The student's and the teacher's logits (batch, classes) as they are compared at a temperature."""
+        """Return the student's and the teacher's logits (batch, classes) as they are compared at a temperature."""
         of_student, of_members = student.logits, teacher.member_logits or (teacher.logits,)
         if self.standardize_logits:
             of_student, of_members = standardize(of_student), tuple(map(standardize, of_members))

@@ -8,7 +8,7 @@ from kdlight.models.classifier import Classifier
 
 
 def before_relu(computed: Activations, owner: str) -> tuple[Tensor, ...]:
-    """The maps of all stages before their ReLU.
+    """Return the maps of all stages before their ReLU.
 
     Args:
         computed: What a network computed.
@@ -26,7 +26,7 @@ def before_relu(computed: Activations, owner: str) -> tuple[Tensor, ...]:
 
 
 def student_before_relu(computed: Activations, student: Classifier) -> tuple[Tensor, ...]:
-    """The student's maps before their ReLU; linear bottlenecks, which none follows, as they are, like RepDistiller.
+    """Return the student's maps before their ReLU; linear bottlenecks, without a ReLU, as they are, like RepDistiller.
 
     Raises:
         UserError: If the network has none.

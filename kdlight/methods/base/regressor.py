@@ -38,6 +38,6 @@ class ConvolutionalRegressor(nn.Sequential):
         super().__init__(convolution, nn.BatchNorm2d(outputs), *([nn.ReLU()] if relu else []))
 
     def forward(self, student_map: Tensor) -> Tensor:
-        """The map (batch, teacher channels, teacher height, teacher width)."""
+        """Return the map (batch, teacher channels, teacher height, teacher width)."""
         regressed: Tensor = super().forward(student_map)
         return regressed

@@ -19,7 +19,8 @@ from torch.optim.lr_scheduler import (
 
 from kdlight.errors import UserError
 
-# These multiply the rate they find; the others write a rate of their own over it.
+# Schedules that can be chained: they scale the present learning rate. LambdaLR, OneCycleLR and the like overwrite it,
+# and would undo the warm-up.
 CHAINABLE = (
     ConstantLR,
     CosineAnnealingLR,
@@ -33,7 +34,7 @@ CHAINABLE = (
 
 
 def warm_up(epoch: int, epochs: int) -> float:
-    """The factor of a weight that grows linearly: 1 / epochs in the first epoch, 1 from the last of them on.
+    """Return the factor of a weight that grows linearly: 1 / epochs in the first epoch, 1 from the last of them on.
 
     The field's reference code (mdistiller) counts epochs from 1, so that its first epoch distils already.
 
@@ -45,7 +46,7 @@ def warm_up(epoch: int, epochs: int) -> float:
 
 
 def warmed_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epochs: int) -> LRScheduler:
-    """A learning rate schedule, multiplied by `warm_up` of each epoch.
+    """Multiply a learning rate schedule by `warm_up` of each epoch.
 
     Args:
         optimizer: The optimizer.
@@ -64,7 +65,7 @@ def warmed_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epochs
 
 
 def at_epoch(weight: float | Mapping[int, float], epoch: int) -> float:
-    """The value of a weight in an epoch.
+    """Return the value of a weight in an epoch.
 
     Args:
         weight: A number, or numbers by epoch: linear between them, constant before the first and after the last.

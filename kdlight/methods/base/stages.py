@@ -28,7 +28,7 @@ class StagePair(NamedTuple):
         return f"stage{self.student + 1}"
 
     def maps(self, student: Activations, teacher: Activations) -> tuple[Tensor, Tensor]:
-        """The pair's feature maps (batch, channels, height, width), the larger average-pooled to the smaller."""
+        """Return the pair's feature maps (batch, channels, height, width), the larger average-pooled to the smaller."""
         return pool_to_smaller(student.stages[self.student], teacher.stages[self.teacher])
 
 
@@ -66,7 +66,7 @@ def stage_pairs(method: Distiller, stages: Sequence[int] | None = None) -> list[
 
 
 def trial(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
-    """What a model computes on two blank images, so that a method's own modules are sized without a table of widths."""
+    """Run a model on two blank images, so that a method's own modules are sized without a table of widths."""
     parameter = next(model.parameters())
     with evaluating(model):
         return model.activations(parameter.new_zeros(2, *image_shape))

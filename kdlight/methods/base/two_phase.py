@@ -68,14 +68,14 @@ class TwoPhaseDistiller(FeatureDistiller):
 
     @abstractmethod
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
-        """The weighted terms of the first phase by name."""
+        """Return the weighted terms of the first phase by name."""
 
     def init_learners(self) -> tuple[nn.Module, ...]:
-        """The children that learn in the first phase alone, beside the student."""
+        """Return the children that learn in the first phase alone, beside the student."""
         return ()
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """The student, and in the first phase what it is compared through."""
+        """Return the student, and in the first phase what it is compared through."""
         return (self.student, *self.init_learners()) if epoch < self.init_epochs else (self.student,)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
@@ -85,7 +85,7 @@ class TwoPhaseDistiller(FeatureDistiller):
         return {"cross_entropy": self.ce_weight * cross_entropy(self(batch.images), batch.target)}
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """The features' terms, then the task's."""
+        """Return the features' terms, then the task's."""
         if self.current_epoch < self.init_epochs:
             return self.init_terms(student, teacher)
         return self.task_terms(student, teacher, batch)
