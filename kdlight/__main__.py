@@ -29,6 +29,7 @@ COMMANDS = {
     "methods": ("kdlight.workbench.list_methods", "list the methods, or show one with its arguments"),
     "configs": ("kdlight.workbench.list_configs", "list the configurations that come with kdlight, or copy them"),
     "ablate": ("kdlight.workbench.ablate.command", "train every combination of a grid, several at a time"),
+    "report": ("kdlight.workbench.report.command", "write finished runs as one page, with everything to repeat them"),
     "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
 }
 HELP = """usage: kdlight COMMAND [OPTIONS]

@@ -31,10 +31,15 @@ class Comparison(NamedTuple):
         """A measure over the finished runs of a group."""
         return summarise([MEASURES[column].read(run.result, self.stage) for run in finished(self.groups[group])])
 
+    def opposite(self, group: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The baseline that equals a group in everything else; None if there is none, or the group is it."""
+        other = tuple(self.baseline.get(name, value) for name, value in zip(self.settings, group, strict=True))
+        return other if self.baseline and other != group and other in self.groups else None
+
     def difference(self, group: tuple[str, ...], column: str) -> Difference | None:
         """How far a group lies above the baseline that equals it in everything else; None for the baseline itself."""
-        other = tuple(self.baseline.get(name, value) for name, value in zip(self.settings, group, strict=True))
-        if not self.baseline or other == group or other not in self.groups:
+        other = self.opposite(group)
+        if other is None:
             return None
         each = (self._by_seed(of, column) for of in (group, other))
         return paired_difference(*each)

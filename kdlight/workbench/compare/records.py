@@ -152,6 +152,13 @@ def varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     return kept
 
 
+def differing_settings(records: Sequence[Record]) -> dict[str, list[str]]:
+    """All settings that are not the same for all runs, by name, with each run's value; seeds and places left out."""
+    names = sorted({name for record in records for name in record.settings if not _ignored(name)})
+    shown = {name: [_shown(record.settings.get(name)) for record in records] for name in names}
+    return {name: values for name, values in shown.items() if len(set(values)) > 1}
+
+
 def _shown(value: Any) -> str:
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -53,11 +53,17 @@ def format_table(comparison: Comparison, kind: str) -> str:
         return text
     if kind not in FORMATS:
         raise UserError(f"--format {kind}: expected one of {', '.join([*FORMATS, 'csv', 'json'])}")
-    labels = comparison.settings or ("run",)
-    headings = [*labels, "n", *(MEASURES[column].heading for column in comparison.columns)]
-    rows = [_row(comparison, group) for group in comparison.groups]
-    align = ["left"] * len(labels) + ["right"] * (len(headings) - len(labels))
+    headings, rows = cells(comparison)
+    labels = len(comparison.settings) or 1
+    align = ["left"] * labels + ["right"] * (len(headings) - labels)
     return tabulate(rows, headings, tablefmt=FORMATS[kind], disable_numparse=True, colalign=align)
+
+
+def cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """The headings of the table, and its rows as texts: the settings of a group, ``n``, its measures."""
+    measures = [MEASURES[column].heading for column in comparison.columns]
+    headings = [*(comparison.settings or ("run",)), "n", *measures]
+    return headings, [_row(comparison, group) for group in comparison.groups]
 
 
 def _row(comparison: Comparison, group: tuple[str, ...]) -> list[str]:

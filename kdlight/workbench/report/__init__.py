@@ -1,0 +1,1 @@
+"""``kdlight report``: runs as one page that opens without a network."""

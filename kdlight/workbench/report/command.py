@@ -1,0 +1,39 @@
+"""``kdlight report RUNS -o FILE``: the runs of a study as one page, with everything needed to repeat them."""
+
+import argparse
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from kdlight.errors import UserError
+from kdlight.files import given_path
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command.
+
+    Raises:
+        UserError: If there is no run, an option is wrong, or the libraries of the page are missing.
+    """
+    parser = argparse.ArgumentParser("kdlight report", description=__doc__, allow_abbrev=False)
+    parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
+    parser.add_argument(
+        "-o", "--output", type=given_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
+    )
+    parser.add_argument("--title", default="", help="of the page; the folder that all runs share by default")
+    parser.add_argument("--stage", help="stage of the PID in the table; the deepest by default")
+    parser.add_argument("--baseline", default="", metavar="NAME=VALUE", help="the arm that differences are taken to")
+    parser.add_argument("--where", action="append", default=[], metavar="NAME=VALUE", help="only these; repeatable")
+    options = parser.parse_args(arguments[1:])
+    missing = [package for package in ("plotly", "jinja2") if find_spec(package) is None]
+    if missing:
+        raise UserError(f"kdlight report needs {' and '.join(missing)}: pip install 'kdlight[report]'")
+
+    from kdlight.workbench.compare.groups import group_runs
+    from kdlight.workbench.compare.records import read_records, select
+    from kdlight.workbench.report.page import write_page
+
+    records = select(read_records(options.runs), options.where)
+    comparison = group_runs(records, stage=options.stage, baseline=options.baseline)
+    write_page(comparison, options.output, options.title)
+    print(f"saved {options.output}")

@@ -1,0 +1,202 @@
+"""Interactive pictures of groups of runs, each a figure of plotly: curves with bands, points, confusion, classes."""
+
+import html
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.records import Record
+from kdlight.workbench.palette import ARM_COLOURS
+
+ATOMS = {
+    "redundant": "redundant: transferred",
+    "unique_teacher": "unique to the teacher: left to distil",
+    "unique_student": "unique to the student",
+    "synergistic": "synergistic",
+}
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
+COLOURS = tuple("#7a7a7a" if colour == "#000000" else colour for colour in ARM_COLOURS)  # black is lost in the dark
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+HEIGHT = 300
+Series = Callable[[Record], dict[int, float]]
+
+
+class Curve(NamedTuple):
+    """A line with a band.
+
+    Attributes:
+        epochs: Counted from 1.
+        mean: Over the runs of a group that were measured at that epoch, all of them.
+        lower: Lower end of the band; empty where there is none.
+        upper: Upper end.
+    """
+
+    epochs: list[int]
+    mean: list[float]
+    lower: list[float]
+    upper: list[float]
+
+
+def name_of(comparison: Comparison, group: tuple[str, ...]) -> str:
+    """What a group is called in legends and headings."""
+    return ", ".join(group) or comparison.groups[group][0].folder.path.name
+
+
+def logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[int, float]:
+    """The values of the first of these keys that the run logged, by epoch counted from 1."""
+    rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
+    for key in keys:
+        found = {epoch + 1: factor * row[key] for epoch, row in rows.items() if key in row}
+        if found:
+            return found
+    return {}
+
+
+def mean_curve(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, float], dict[int, float]]]) -> Curve:
+    """Average runs at the epochs that all have; the band is one standard deviation, or a single run's interval.
+
+    Args:
+        runs: A value by epoch for each run.
+        ends: The lower and the upper end of each run's interval by epoch; empty where it has none.
+    """
+    there = [place for place, run in enumerate(runs) if run]
+    if not there:
+        return Curve([], [], [], [])
+    epochs = sorted(set.intersection(*(set(runs[place]) for place in there)))
+    values = np.array([[runs[place][epoch] for epoch in epochs] for place in there])
+    mean = values.mean(axis=0)
+    if len(there) > 1:
+        deviation = values.std(axis=0, ddof=1)
+        return Curve(epochs, mean.tolist(), (mean - deviation).tolist(), (mean + deviation).tolist())
+    lower, upper = ends[there[0]] if ends else ({}, {})
+    if not all(epoch in end for end in (lower, upper) for epoch in epochs):
+        return Curve(epochs, mean.tolist(), [], [])
+    return Curve(epochs, mean.tolist(), [lower[epoch] for epoch in epochs], [upper[epoch] for epoch in epochs])
+
+
+def draw_curves(comparison: Comparison, keys: Sequence[str], label: str, factor: float = 1.0) -> go.Figure | None:
+    """Draw a logged value over the epochs, a line a group; None if no run logged it.
+
+    Args:
+        comparison: The groups.
+        keys: Names in the log, of which a run's first is taken.
+        label: Of the vertical axis.
+        factor: That the values are multiplied with.
+    """
+    figure = go.Figure()
+    for place, (group, runs) in enumerate(comparison.groups.items()):
+        values = [logged(run, keys, factor) for run in runs]
+        bounds = [[f"{key}_{end}" for key in keys] for end in ("lower", "upper")]
+        ends = [(logged(run, bounds[0], factor), logged(run, bounds[1], factor)) for run in runs]
+        curve = mean_curve(values, ends)
+        if not curve.epochs:
+            continue
+        name, colour = name_of(comparison, group), _colour(place)
+        if curve.lower:
+            band = {"x": [*curve.epochs, *curve.epochs[::-1]], "y": [*curve.upper, *curve.lower[::-1]]}
+            style = {"fill": "toself", "fillcolor": colour, "line": {"width": 0}, "opacity": 0.2, "mode": "lines"}
+            figure.add_scatter(
+                **band, **style, legendgroup=name, showlegend=False, hoverinfo="skip", name=f"{name} band"
+            )
+        marks = {"symbol": SYMBOLS[place % len(SYMBOLS)], "size": 6, "color": colour}
+        line = {"color": colour, "width": 2, "dash": DASHES[place // len(COLOURS) % len(DASHES)]}
+        mode = "lines+markers" if len(curve.epochs) <= 25 else "lines"
+        figure.add_scatter(
+            x=curve.epochs, y=curve.mean, name=name, legendgroup=name, mode=mode, marker=marks, line=line
+        )
+    if not figure.data:
+        return None
+    epochs = max(max(trace.x) for trace in figure.data)
+    figure.update_xaxes(tick0=1, dtick=math.ceil(epochs / 8), tickmode="linear")
+    return _framed(figure, "epoch", label)
+
+
+def draw_points(
+    comparison: Comparison, read: Callable[[Record], float], label: str, reference: Callable[[Record], float] | None
+) -> go.Figure | None:
+    """Draw a number of each run, a column a group, with a bar at the mean; None if no run has it.
+
+    Args:
+        comparison: The groups.
+        read: The number of a run; NaN where it has none.
+        label: Of the vertical axis.
+        reference: The teacher's number, drawn as an open diamond.
+    """
+    figure = go.Figure()
+    for place, (group, runs) in enumerate(comparison.groups.items()):
+        name = name_of(comparison, group)
+        values = [value for run in finished(runs) if not math.isnan(value := read(run))]
+        if not values:
+            continue
+        figure.add_bar(x=[name], y=[float(np.mean(values))], marker_color=_colour(place), name=name, opacity=0.55)
+        dots = {"symbol": SYMBOLS[place % len(SYMBOLS)], "color": _colour(place), "size": 8}
+        dots["line"] = {"width": 1, "color": "#888888"}
+        figure.add_scatter(x=[name] * len(values), y=values, mode="markers", marker=dots, name=f"{name} runs")
+        of_teacher = [value for run in finished(runs) if reference and not math.isnan(value := reference(run))]
+        if of_teacher:
+            diamond = {"symbol": "diamond-open", "color": "#888888", "size": 12, "line": {"width": 2}}
+            teacher = [float(np.mean(of_teacher))]
+            figure.add_scatter(x=[name], y=teacher, mode="markers", marker=diamond, name=f"{name} teacher")
+    if not figure.data:
+        return None
+    return _framed(figure, "", label).update_layout(showlegend=False, margin_t=14)
+
+
+def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
+    """Draw how the images of each class (row) were named, in percent of the row.
+
+    Args:
+        counts: (classes, classes), summed over runs.
+        names: Of the classes.
+    """
+    rows = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    labels = _labels(names)
+    bar = {"title": {"text": "%"}, "thickness": 10}
+    shown = "class %{y}, named %{x}: %{z:.2f} %<extra></extra>"
+    figure = go.Figure(
+        go.Heatmap(z=rows.tolist(), x=labels, y=labels, colorscale="Cividis", reversescale=True, zmin=0, zmax=100,
+                   colorbar=bar, hovertemplate=shown)
+    )  # fmt: skip
+    figure = _framed(figure, "named", "class").update_layout(height=360, margin_t=14)
+    figure.update_xaxes(type="category")
+    return figure.update_yaxes(type="category", autorange="reversed")
+
+
+def draw_class_gains(gains: dict[str, list[float]], names: Sequence[str], places: dict[str, int]) -> go.Figure:
+    """Draw how much more of each class a group gets right than the baseline.
+
+    Args:
+        gains: By group, for each class the difference in percentage points.
+        names: Of the classes.
+        places: By group, its place among all groups, which gives it its colour.
+    """
+    figure = go.Figure()
+    for group, values in gains.items():
+        figure.add_bar(x=_labels(names), y=values, name=group, marker_color=_colour(places[group]))
+    figure.update_xaxes(type="category")
+    return _framed(figure, "class", "percentage points").update_layout(barmode="group", height=340)
+
+
+def _framed(figure: go.Figure, across: str, upwards: str) -> go.Figure:
+    """The same frame for every picture: no background, so that the page's shows; a legend above."""
+    clear = "rgba(0,0,0,0)"
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    figure.update_layout(
+        template="none", paper_bgcolor=clear, plot_bgcolor=clear, height=HEIGHT, legend=legend,
+        margin={"l": 56, "r": 12, "t": 44, "b": 52}, font={"size": 13}, hovermode="closest",
+    )  # fmt: skip
+    figure.update_xaxes(title=across, automargin=True)
+    return figure.update_yaxes(title=upwards, automargin=True)
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Names of classes as plotly shows them as they are: it reads tags in texts."""
+    return [html.escape(str(name), quote=False) for name in names]
+
+
+def _colour(place: int) -> str:
+    return COLOURS[place % len(COLOURS)]

@@ -1,0 +1,235 @@
+"""The page: what compare's groups say, as tables, pictures and commands, in one file with all that it needs."""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader
+from plotly.offline import get_plotlyjs
+
+from kdlight.files import replacing
+from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.records import FINISHED, Record, differing_settings
+from kdlight.workbench.compare.statistics import summarise
+from kdlight.workbench.compare.table import cells, explain
+from kdlight.workbench.report.curves import (
+    ATOMS,
+    draw_class_gains,
+    draw_confusion,
+    draw_curves,
+    draw_points,
+    name_of,
+)
+
+PLOT_OPTIONS = {"responsive": True, "displaylogo": False, "displayModeBar": False}
+
+
+class Picture(NamedTuple):
+    """A figure of the page.
+
+    Attributes:
+        title: What stands above it.
+        html: The element that draws it.
+    """
+
+    title: str
+    html: str
+
+
+class Table(NamedTuple):
+    """A table of the page; the first cell of a row is its heading."""
+
+    headings: list[str]
+    rows: list[list[str]]
+
+
+def write_page(comparison: Comparison, file: Path, title: str = "") -> None:
+    """Write the page.
+
+    Args:
+        comparison: The groups of runs.
+        file: Where.
+        title: Of the page; empty: the name of the folder that all runs share.
+    """
+    records = [record for runs in comparison.groups.values() for record in runs]
+    content = {
+        "title": title or _shared_folder(records),
+        "version": version("kdlight"),
+        "finished": len(finished(records)),
+        "records": records,
+        "groups": len(comparison.groups),
+        "table": Table(*cells(comparison)),
+        "explanations": explain(comparison),
+        "accuracy": _curves(comparison, {"validation accuracy, %": (("val/accuracy",), 100.0)})
+        + _curves(comparison, {"training loss, nats": (("train/loss",), 1.0)}),
+        "stages": {stage: _pid_pictures(comparison, stage) for stage in _stages(records)},
+        "measures": measure_table(comparison),
+        "points": _point_pictures(comparison),
+        "confusions": _confusion_pictures(comparison),
+        "gains": _gain_pictures(comparison),
+        "differences": _differences(comparison),
+        "unfinished": [record for record in records if record.state != FINISHED],
+        "commands": [(record, _commands(record)) for record in records],
+        "plotly": get_plotlyjs(),
+    }
+    environment = Environment(
+        loader=PackageLoader("kdlight.workbench.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("page.html.j2").render(content)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as draft:
+        draft.write_text(page, encoding="utf-8")
+
+
+def _shared_folder(records: Sequence[Record]) -> str:
+    parts = [record.folder.path.parts for record in records]
+    shared = [names[0] for names in zip(*parts, strict=False) if len(set(names)) == 1]
+    return shared[-1] if shared else "runs"
+
+
+def _stages(records: Sequence[Record]) -> list[str]:
+    """The stages whose PID some run logged over its epochs, in the order of the log."""
+    found: dict[str, None] = {}
+    for record in records:
+        rows = record.folder.read_metrics() if record.folder.metrics.is_file() else {}
+        for key in (key for row in rows.values() for key in row):
+            split, _, rest = key.partition("/")
+            stage, _, atom = rest.rpartition("/")
+            if split in ("pid", "pid_train") and atom in ATOMS:
+                found[stage] = None
+    return sorted(found)
+
+
+def _picture(title: str, figure: go.Figure) -> Picture:
+    html = figure.to_html(full_html=False, include_plotlyjs=False, config=PLOT_OPTIONS, default_width="100%")
+    return Picture(title, html)
+
+
+def _curves(comparison: Comparison, wanted: Mapping[str, tuple[Sequence[str], float]]) -> list[Picture]:
+    drawn = {label: draw_curves(comparison, keys, label, factor) for label, (keys, factor) in wanted.items()}
+    return [_picture(label.partition(",")[0], figure) for label, figure in drawn.items() if figure is not None]
+
+
+def _pid_pictures(comparison: Comparison, stage: str) -> list[Picture]:
+    drawn = {
+        title: draw_curves(comparison, [f"{split}/{stage}/{atom}" for split in ("pid", "pid_train")], "bits")
+        for atom, title in ATOMS.items()
+    }
+    return [_picture(title, figure) for title, figure in drawn.items() if figure is not None]
+
+
+def read_number(record: Record, *path: str) -> float:
+    """A number of ``result.json`` by the names that lead to it; NaN where it is missing."""
+    found: Any = record.result
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return float(found) if isinstance(found, int | float) else math.nan
+
+
+MEASURES = {  # heading: (path in result.json, factor, digits)
+    "top-1 %": (("test", "last", "accuracy"), 100, 2),
+    "top-5 %": (("test", "last", "top5_accuracy"), 100, 2),
+    "loss": (("test", "last", "loss"), 1, 4),
+    "calibration error %": (("test", "last", "calibration_error"), 100, 2),
+    "agreement %": (("test", "last", "agreement"), 100, 2),
+    "KL to the teacher": (("test", "last", "kl_divergence"), 1, 4),
+    "parameters": (("networks", "student", "parameters"), 1, 0),
+    "FLOPs": (("networks", "student", "flops"), 1, 0),
+    "teacher top-1 %": (("teacher_test", "accuracy"), 100, 2),
+    "teacher top-5 %": (("teacher_test", "top5_accuracy"), 100, 2),
+    "teacher calibration error %": (("teacher_test", "calibration_error"), 100, 2),
+    "teacher parameters": (("networks", "teacher", "parameters"), 1, 0),
+    "teacher FLOPs": (("networks", "teacher", "flops"), 1, 0),
+}
+
+
+def measure_table(comparison: Comparison) -> Table:
+    """Accuracy, calibration, agreement and size of student and teacher, a row a measure and a column a group."""
+    rows = []
+    for heading, (path, factor, digits) in MEASURES.items():
+        cells_of_row = []
+        for runs in comparison.groups.values():
+            summary = summarise([factor * read_number(run, *path) for run in finished(runs)])
+            text = f"{summary.mean:,.{digits}f}" if summary.n else "–"
+            shows_spread = digits and not math.isnan(summary.deviation)
+            cells_of_row.append(f"{text} ± {summary.deviation:,.{digits}f}" if shows_spread else text)
+        if set(cells_of_row) != {"–"}:
+            rows.append([heading, *cells_of_row])
+    return Table(["last weights, test set", *(name_of(comparison, group) for group in comparison.groups)], rows)
+
+
+def _point_pictures(comparison: Comparison) -> list[Picture]:
+    def reader(*path: str, factor: float) -> Any:
+        return lambda record: factor * read_number(record, *path)
+
+    agreement = draw_points(comparison, reader("test", "last", "agreement", factor=100), "%", None)
+    teacher = reader("teacher_test", "calibration_error", factor=100)
+    calibration = draw_points(comparison, reader("test", "last", "calibration_error", factor=100), "%", teacher)
+    divergence = draw_points(comparison, reader("test", "last", "kl_divergence", factor=1), "nats", None)
+    drawn = {
+        "agreement with the teacher": agreement,
+        "calibration error; diamond: the teacher's": calibration,
+        "KL divergence from the teacher": divergence,
+    }
+    return [_picture(title, figure) for title, figure in drawn.items() if figure is not None]
+
+
+def _confusion_pictures(comparison: Comparison) -> list[Picture]:
+    pictures = []
+    for group, runs in comparison.groups.items():
+        counts = [run.result["confusion"]["last"] for run in finished(runs) if "confusion" in run.result]
+        if counts:
+            names = next(run.result["class_names"] for run in finished(runs) if "confusion" in run.result)
+            figure = draw_confusion(np.sum([np.array(each) for each in counts], axis=0), names)
+            pictures.append(_picture(name_of(comparison, group), figure))
+    return pictures
+
+
+def class_accuracy(runs: Sequence[Record]) -> dict[int, np.ndarray]:
+    """The accuracy of each class in percent by seed; NaN for a class without test images."""
+    found = {}
+    for run in finished(runs):
+        values = (run.result.get("class_accuracy") or {}).get("last")
+        if values is not None and run.seed is not None:
+            found[run.seed] = np.array([math.nan if value is None else 100 * value for value in values])
+    return found
+
+
+def _gain_pictures(comparison: Comparison) -> list[Picture]:
+    """Each group against the baseline that equals it in everything else, paired by seed."""
+    gains, places, names = {}, {}, []
+    for place, (group, runs) in enumerate(comparison.groups.items()):
+        other = comparison.opposite(group)
+        if other is None:
+            continue
+        ours, theirs = class_accuracy(runs), class_accuracy(comparison.groups[other])
+        seeds = sorted(ours.keys() & theirs.keys())
+        if seeds:
+            name = name_of(comparison, group)
+            gains[name] = np.mean([ours[seed] - theirs[seed] for seed in seeds], axis=0).tolist()
+            places[name] = place
+            names = next(run.result["class_names"] for run in finished(runs))
+    if not gains:
+        return []
+    baseline = ", ".join(f"{key} {value}" for key, value in comparison.baseline.items())
+    return [_picture(f"gain of each class over {baseline}", draw_class_gains(gains, names, places))]
+
+
+def _differences(comparison: Comparison) -> Table:
+    groups = comparison.groups
+    settings = differing_settings([runs[0] for runs in groups.values()])
+    headings = ["setting", *(name_of(comparison, group) for group in groups)]
+    return Table(headings, [[name, *values] for name, values in settings.items()])
+
+
+def _commands(record: Record) -> list[str]:
+    """What the user called, and a command that runs the configuration again that the run kept."""
+    config, place = record.folder.config, Path("runs/repeated", *record.folder.path.parts[-2:])
+    again = shlex.join(["kdlight", "fit", "--config", str(config), "--trainer.default_root_dir", str(place)])
+    called = str(record.result.get("command") or "")
+    return [*([called] if called else []), *([again] if config.is_file() else [])]
