@@ -14,7 +14,7 @@ class Measure(NamedTuple):
         heading: What stands above it.
         digits: Digits behind the point.
         read: From a result and the stage of the PID to the value; NaN where the run does not have it.
-        interval: From the same to the ends of the value's 95 % interval; None where it has none.
+        interval: From the same to the ends of the interval in which a repeated measurement lies; None: it has none.
     """
 
     heading: str

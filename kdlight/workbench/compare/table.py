@@ -116,7 +116,7 @@ def explain(comparison: Comparison) -> list[str]:
     if several:
         said.append("mean ± standard deviation over the runs of a row")
     elif comparison.stage is not None:
-        said.append("in square brackets its 95 % interval")
+        said.append("in square brackets the interval in which a repeated measurement lies")
     lines = ["; ".join(said) + "."]
     capped = [run for runs in comparison.groups.values() for run in finished(runs) if _is_capped(run, comparison.stage)]
     if capped:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from kdlight.__main__ import main
+from kdlight.cli.shipped import shipped_folder
 from kdlight.errors import UserError
 from kdlight.workbench.ablate.ablation import ablate, plan_jobs, select_cells
 from kdlight.workbench.ablate.grid import read_grid
@@ -85,6 +86,12 @@ def test_a_missing_teacher_is_a_run_before_those_that_need_it(folder):
     teacher, *students = plan_jobs(grid, grid.cells)
     assert teacher.folder.path == Path("runs/digits/teacher")
     assert [student.needs for student in students] == [[teacher], [teacher]]
+
+
+@pytest.mark.parametrize("file", sorted((shipped_folder() / "grids").glob("*.yaml")), ids=lambda file: file.stem)
+def test_shipped_grids_are_made_of_configurations_that_parse(file, folder):
+    grid = read_grid(file)
+    assert len(plan_jobs(grid, select_cells(grid, [], 0))) >= len(grid.cells) / 3
 
 
 def test_only_some_runs(folder):
