@@ -19,6 +19,7 @@ from kdlight.cli.short_help import ALL
 from kdlight.cli.teachers import require_file, require_teachers
 from kdlight.errors import UserError
 from kdlight.files import with_home
+from kdlight.internals import option_names
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import Seed
 from kdlight.runs.changes import require_unchanged, same_limits
@@ -132,7 +133,7 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
         rank_zero_info(line)
     composed = compose(files) if files else {}
     parser = run_parser(command)
-    options = sorted({action.dest for action in parser._actions})
+    options = sorted(option_names(parser))
     top_level = {option.partition(".")[0] for option in options}
     for key in composed:
         if key not in top_level:

@@ -10,6 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from kdlight.cli.imports import imported, nearest
+from kdlight.internals import option_names
 
 PACKAGES = ("kdlight.methods", "kdlight.models", "kdlight.data", "kdlight.callbacks")
 
@@ -149,7 +150,7 @@ def _arguments(path: str) -> list[str]:
         parser.add_class_arguments(made, as_group=False)
     elif callable(made):
         parser.add_function_arguments(made, as_group=False)
-    return sorted({action.dest.partition(".")[0] for action in parser._actions} - {"help"})
+    return sorted({name.partition(".")[0] for name in option_names(parser)} - {"help"})
 
 
 def _takes_others(path: str) -> bool:

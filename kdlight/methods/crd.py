@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.of_trainer import require_image_data
 from kdlight.errors import UserError
+from kdlight.internals import ignore_under_ddp
 from kdlight.losses.crd import crd_loss
 from kdlight.methods.base.contrastive_memory import ContrastiveMemory
 from kdlight.methods.base.distiller import Teacher
@@ -85,7 +86,7 @@ class CRD(FeatureDistiller):
         self.memory.group(data.split("train").target)
         # The processes agree on these; a broadcast of the whole memory before every step would be the step's cost.
         ignored = ("student", "teacher", "by_class", "class_start", "class_size")
-        self._ddp_params_and_buffers_to_ignore = [f"memory.{name}" for name in ignored]
+        ignore_under_ddp(self, [f"memory.{name}" for name in ignored])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make room for the checkpoint's memory.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kdlight.internals import version_of
 from kdlight.models.classifier import ImageShape
 
 MOST_STAGES = 4  # The deepest four resolutions are stages; what comes before is the stem.
@@ -109,7 +110,7 @@ def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_Output]:
             continue
         # What the next layer overwrites cannot be tapped; a square image has square maps, attention may have others.
         square = shape[1] == shape[2]
-        outputs = [output for output, tensor, version in kept if tensor._version == version]
+        outputs = [output for output, tensor, version in kept if version_of(tensor) == version]
         return _keep_trunk(trial, [output for output in outputs if not square or output.size[0] == output.size[1]])
     raise AssertionError
 
@@ -124,7 +125,7 @@ def _leave(name: str, entered: dict[str, int], kept: list[tuple[_Output, Tensor,
             shape = tuple(to_feature_map(output).shape[1:])
             if len(shape) == 3 and shape[1] * shape[2] > 1:
                 pools = "Pool" in type(module).__name__
-                kept.append((_Output(name, shape, entered[name], next(clock), pools), output, output._version))
+                kept.append((_Output(name, shape, entered[name], next(clock), pools), output, version_of(output)))
 
     return keep
 

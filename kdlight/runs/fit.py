@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 
 from kdlight.callbacks.classification_measures import ClassificationMeasures
+from kdlight.internals import wandb_options
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.checkpoints import WholeCheckpoints
 from kdlight.runs.folder import RunFolder
@@ -52,7 +53,7 @@ def equip(
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a repository there
-            logger._wandb_init.pop("anonymous", None)  # Lightning 2.6 hands on a setting that W&B warns about
+            wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 hands on a setting that W&B warns about
     callbacks = [*_as_list(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:
         callbacks.append(RichProgressBar())

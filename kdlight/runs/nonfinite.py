@@ -12,6 +12,7 @@ from torch import Tensor
 from kdlight.data.base.batch import Batch
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import replacing
+from kdlight.internals import set_epoch
 from kdlight.methods.base.learner import Learner
 from kdlight.models.weights import check_records
 from kdlight.runs.folder import RunFolder
@@ -151,7 +152,7 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
     check_records(path)
     content = torch.load(path, map_location=method.device, weights_only=True)
     loop = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
-    loop.fit_loop.epoch_progress.current.completed = content["epoch"]
+    set_epoch(loop, content["epoch"])
     method.trainer = loop
     method.load_state_dict(content["state_dict"])
     learning = method.trainable_children(content["epoch"])

@@ -14,15 +14,15 @@ from torch.nn import SyncBatchNorm
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.files import remove_drafts, replacing
+from kdlight.internals import end_restart, epoch_row, is_inside_epoch, is_resumed_at_epoch_end
 from kdlight.methods.base.distiller import Distiller
-from kdlight.methods.base.learner import Learner, validates_after
+from kdlight.methods.base.learner import Learner
 from kdlight.methods.supervised import Supervised
 from kdlight.processes import gather_object
 from kdlight.runs.changes import require_same_optimizers
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
 from kdlight.runs.preparation import Preparation
-from kdlight.runs.stops import inside_epoch
 from kdlight.runs.trainer import require_batches
 
 SAVED = "epoch_so_far"
@@ -55,16 +55,13 @@ class RunRecord(Callback):
         assert isinstance(pl_module, Learner)
         row = dict(self.metrics.rows.get(trainer.current_epoch, {}))
         processes = []
-        if inside_epoch(trainer):
+        if is_inside_epoch(trainer):
             seconds = self._ended - self._started
             processes = gather_object(
                 {"seconds": seconds, "images": self._images, "means": pl_module.epoch_means.state_dict()}
             )
         elif trainer.training:
-            # What Lightning hands to the loggers next, in this epoch's last step; it has no public name.
-            logged = trainer._logger_connector.metrics["log"]
-            row |= {name: float(value) for name, value in logged.items()}
-            row["step"] = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+            row |= epoch_row(trainer)
         batches = trainer.num_training_batches
         checkpoint[SAVED] = {"row": row, "processes": processes, "batches": batches}
 
@@ -142,7 +139,7 @@ class RunRecord(Callback):
         resumed, self._resumed = self._resumed, None
         if resumed is None:
             return
-        if trainer.fit_loop.resumed_on_epoch_end:
+        if is_resumed_at_epoch_end(trainer):
             _step_plateaus(trainer, resumed["row"])
         if not resumed["processes"]:
             return
@@ -156,11 +153,7 @@ class RunRecord(Callback):
         self._images, self._started = own["images"], time.perf_counter() - own["seconds"]
         self._ended = time.perf_counter()
         pl_module.epoch_means.load_state_dict(own["means"], pl_module.device)
-        # Else Lightning leaves out the step of schedules that follow a metric when this epoch ends.
-        trainer.fit_loop._restarting = False
-        steps = trainer.fit_loop.epoch_loop
-        if steps.restarted_on_last and validates_after(trainer, steps.batch_idx):
-            steps._batches_that_stepped -= 1  # Lightning counts the step before that validation again
+        end_restart(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""

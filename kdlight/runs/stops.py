@@ -14,7 +14,7 @@ import torch.distributed
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from kdlight.methods.base.learner import validates_after
+from kdlight.internals import is_inside_epoch, share_no_signals, stop_after_step, validates_after
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.stop_deadline import SIGNALS, StopDeadline
 
@@ -82,8 +82,7 @@ class Stops(Callback):
         self._saved = time.monotonic()
         if trainer.world_size > 1:
             self._group = torch.distributed.new_group(backend="gloo")
-            loop: Any = trainer.fit_loop.epoch_loop
-            loop._broadcast_sigterm_tensor = lambda: None
+            share_no_signals(trainer)
             if threading.current_thread() is threading.main_thread():
                 self._deadline = StopDeadline(self.answer_within, lambda: _end_others(trainer))
         self._training = True
@@ -118,7 +117,7 @@ class Stops(Callback):
         if number:
             self.received = number
             # Lightning raises its exception after this step, and after the validation where one is due.
-            trainer._signal_connector.received_sigterm = True
+            stop_after_step(trainer)
         elif due and not trainer.is_last_batch and not validates_after(trainer, batch_idx):
             # Not between a step and its validation, which a resumed run would leave out.
             self._save(trainer)
@@ -132,11 +131,11 @@ class Stops(Callback):
         self._progress()
         self._saved = time.monotonic()
         if self._agree():
-            trainer._signal_connector.received_sigterm = True
+            stop_after_step(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save the position where a signal stopped the run inside an epoch."""
-        if self._training and isinstance(exception, SIGTERMException) and inside_epoch(trainer):
+        if self._training and isinstance(exception, SIGTERMException) and is_inside_epoch(trainer):
             self._save(trainer)
         self._training = False
 
@@ -186,12 +185,6 @@ def _handle(handler: Callable[[int, FrameType | None], Any] | int | None, *numbe
     if threading.current_thread() is threading.main_thread() and handler is not None:
         for number in numbers or SIGNALS:
             signal.signal(number, handler)
-
-
-def inside_epoch(trainer: Trainer) -> bool:
-    """Whether the epoch that was begun last has not ended."""
-    progress: Any = trainer.fit_loop.epoch_progress.current
-    return bool(progress.processed < progress.started)
 
 
 def _end_with(parent: int) -> None:

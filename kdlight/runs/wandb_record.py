@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 from safetensors.torch import save
 
+from kdlight.internals import finish_wandb_run, take_wandb_artifacts, wandb_options
 from kdlight.methods.base.learner import Learner
 from kdlight.models.weights import read_state_dict
 from kdlight.processes import run_seed
@@ -39,11 +40,10 @@ class WandbRecord(Callback):
         self.folder = folder
         self.logger = logger
         self.config = config
-        # Lightning would send whole checkpoints, and has no public name for what the logger was given.
-        self._sends_student, logger._log_model = bool(logger._log_model), False
+        self._sends_student = take_wandb_artifacts(logger)  # Lightning would send whole checkpoints
         group = group_of(folder.path)
         for name, value in {"group": group, "job_type": "fit"}.items():
-            logger._wandb_init.setdefault(name, value)
+            wandb_options(logger).setdefault(name, value)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Define the axis, the best values and the flat keys."""
@@ -102,9 +102,8 @@ class WandbRecord(Callback):
 def finish_wandb(loggers: Iterable[Logger]) -> None:
     """End the runs of W&B: the next run of this process is another one."""
     for logger in loggers:
-        if isinstance(logger, WandbLogger) and logger._experiment is not None:
-            logger._experiment.finish()
-            logger._experiment = None
+        if isinstance(logger, WandbLogger):
+            finish_wandb_run(logger)
 
 
 def group_of(folder: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import torch
 import torch.distributed
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -24,6 +24,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from kdlight.arguments import Recorded
 from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
+from kdlight.internals import find_unused_parameters, is_resumed_mid_epoch, validates_after
 from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
@@ -43,13 +44,6 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """
     total = F.cross_entropy(logits.float(), target, ignore_index=UNLABELLED, reduction="sum")
     return total / (target != UNLABELLED).sum().clamp(min=1)
-
-
-def validates_after(trainer: Trainer, batch_idx: int) -> bool:
-    """Tell whether a validation follows the step."""
-    steps = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
-    every = trainer.val_check_batch
-    return isinstance(every, int) and (steps + 1) % every == 0
 
 
 class LearnerArguments(TypedDict, total=False):
@@ -187,10 +181,9 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
             self.to(memory_format=torch.channels_last)
         if self.compiles and stage == "fit":
             self.compile_networks("reduce-overhead" if self.trainer.strategy.root_device.type == "cuda" else "default")
-        # The option has no public setter, and asking every user for `ddp_find_unused_parameters_true` would be worse.
-        options = getattr(self.trainer.strategy, "_ddp_kwargs", None)
-        if options is not None and type(self).trainable_children is not Learner.trainable_children:
-            options["find_unused_parameters"] = True
+        if type(self).trainable_children is not Learner.trainable_children:
+            # Asking every user for `ddp_find_unused_parameters_true` would be worse.
+            find_unused_parameters(self.trainer.strategy)
 
     def compile_networks(self, mode: str) -> None:
         """Compile every network that a training step runs; once, however often the trainer sets up."""
@@ -207,7 +200,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
 
     def on_train_start(self) -> None:
         """Begin the phase of an epoch that is resumed inside; Lightning does not start that epoch again."""
-        if self.trainer.fit_loop.restarted_mid_epoch:
+        if is_resumed_mid_epoch(self.trainer):
             self.begin_phase()
 
     def begin_phase(self) -> None:

@@ -19,6 +19,7 @@ from kdlight.callbacks.pid_monitor import PIDMonitor
 from kdlight.cli.build import build_experiment
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
+from kdlight.internals import draw_progress_into
 from kdlight.runs.experiment import Experiment
 from kdlight.workbench.bench.parts import Parts, PartsProfiler
 
@@ -228,7 +229,7 @@ class Fit:
         with open(os.devnull, "w", encoding="utf-8") as nowhere:
             for callback in every:
                 if isinstance(callback, RichProgressBar):
-                    callback._console_kwargs = {"file": nowhere, "force_terminal": True}
+                    draw_progress_into(callback, nowhere)
             try:
                 trainer.fit(self.model, datamodule=self.data)
             finally:

@@ -1,0 +1,160 @@
+"""Everything private of Lightning, torch, jsonargparse and W&B that kdlight reads or changes: a function each.
+
+These names may be gone in any version. A write to a name that is gone would succeed and do nothing, so each function
+asks for the name first and fails with it. Nothing is imported here, so that the networks may use this file, too.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class MissingInternalError(RuntimeError):
+    """A library has no longer a private name that kdlight depends on."""
+
+    def __init__(self, owner: object, name: str) -> None:
+        kind = owner if isinstance(owner, type) else type(owner)
+        package = kind.__module__.partition(".")[0]
+        super().__init__(
+            f"{kind.__module__}.{kind.__qualname__} has no '{name}' in the installed version of {package}: install a "
+            "version that pyproject.toml of kdlight allows, or mend kdlight/internals.py"
+        )
+
+
+def _read(owner: Any, *names: str) -> Any:
+    """Follow names from an object."""
+    for name in names:
+        try:
+            owner = getattr(owner, name)
+        except AttributeError:
+            raise MissingInternalError(owner, name) from None
+    return owner
+
+
+def _write(owner: Any, name: str, value: Any) -> None:
+    _read(owner, name)
+    setattr(owner, name, value)
+
+
+# Lightning: where a fit stands
+
+
+def is_inside_epoch(trainer: Any) -> bool:
+    """Return whether the epoch that was begun last has not ended."""
+    progress = _read(trainer, "fit_loop", "epoch_progress", "current")
+    return bool(_read(progress, "processed") < _read(progress, "started"))
+
+
+def validates_after(trainer: Any, batch_idx: int) -> bool:
+    """Return whether a validation follows the step."""
+    whole = trainer.check_val_every_n_epoch is not None
+    steps = batch_idx if whole else _read(trainer, "fit_loop", "total_batch_idx")
+    every = _read(trainer, "val_check_batch")
+    return isinstance(every, int) and (steps + 1) % every == 0
+
+
+def is_resumed_mid_epoch(trainer: Any) -> bool:
+    """Return whether the fit continues from a checkpoint inside an epoch."""
+    return bool(_read(trainer, "fit_loop", "restarted_mid_epoch"))
+
+
+def is_resumed_at_epoch_end(trainer: Any) -> bool:
+    """Return whether the fit continues from the checkpoint of an epoch's end."""
+    return bool(_read(trainer, "fit_loop", "resumed_on_epoch_end"))
+
+
+def set_epoch(trainer: Any, epoch: int) -> None:
+    """Let ``trainer.current_epoch`` be this one, without a fit."""
+    _write(_read(trainer, "fit_loop", "epoch_progress", "current"), "completed", epoch)
+
+
+def end_restart(trainer: Any) -> None:
+    """Let a resumed epoch end like any other; else the step of schedules that follow a metric would be left out."""
+    _write(_read(trainer, "fit_loop"), "_restarting", False)
+    steps = _read(trainer, "fit_loop", "epoch_loop")
+    if _read(steps, "restarted_on_last") and validates_after(trainer, _read(steps, "batch_idx")):
+        # Lightning counts the step before that validation again.
+        _write(steps, "_batches_that_stepped", _read(steps, "_batches_that_stepped") - 1)
+
+
+# Lightning: what it logs
+
+
+def epoch_row(trainer: Any) -> dict[str, float]:
+    """Return what Lightning hands to the loggers next at the end of an epoch, and the step that it is logged under."""
+    logged = _read(trainer, "_logger_connector", "metrics")["log"]
+    row = {name: float(value) for name, value in logged.items()}
+    return {**row, "step": _read(trainer, "fit_loop", "epoch_loop", "_batches_that_stepped") - 1}
+
+
+def draw_progress_into(progress_bar: Any, stream: Any) -> None:
+    """Let a `RichProgressBar` draw into a stream as into a terminal."""
+    _write(progress_bar, "_console_kwargs", {"file": stream, "force_terminal": True})
+
+
+# Lightning: how it stops
+
+
+def stop_after_step(trainer: Any) -> None:
+    """Let Lightning raise its `SIGTERMException` after the step, or after the validation or epoch end that follows."""
+    _write(_read(trainer, "_signal_connector"), "received_sigterm", True)
+
+
+def share_no_signals(trainer: Any) -> None:
+    """Keep Lightning from asking the first process for a signal before every step."""
+    _write(_read(trainer, "fit_loop", "epoch_loop"), "_broadcast_sigterm_tensor", lambda: None)
+
+
+# Lightning and torch: DDP
+
+
+def find_unused_parameters(strategy: Any) -> None:
+    """Let DDP look for parameters without a gradient in each step; other strategies do without."""
+    if any(kind.__name__ == "DDPStrategy" for kind in type(strategy).__mro__):
+        _read(strategy, "_ddp_kwargs")["find_unused_parameters"] = True
+
+
+def ignore_under_ddp(module: Any, names: Sequence[str]) -> None:
+    """Keep DDP from comparing and sending these parameters and buffers of a module."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    _read(DistributedDataParallel, "_set_params_and_buffers_to_ignore_for_model")(module, list(names))
+
+
+# torch
+
+
+def version_of(tensor: Any) -> int:
+    """Return the count of in-place changes of a tensor."""
+    return int(_read(tensor, "_version"))
+
+
+# jsonargparse
+
+
+def option_names(parser: Any) -> set[str]:
+    """Return the options of a parser, nested ones by their dotted names."""
+    return {_read(action, "dest") for action in _read(parser, "_actions")}
+
+
+# Lightning's logger of W&B
+
+
+def wandb_options(logger: Any) -> dict[str, Any]:
+    """Return the arguments of ``wandb.init`` that a `WandbLogger` was given; changes count until it starts."""
+    options: dict[str, Any] = _read(logger, "_wandb_init")
+    return options
+
+
+def take_wandb_artifacts(logger: Any) -> bool:
+    """Keep a `WandbLogger` from sending checkpoints; returns whether it was asked to."""
+    asked = bool(_read(logger, "_log_model"))
+    _write(logger, "_log_model", False)
+    return asked
+
+
+def finish_wandb_run(logger: Any) -> None:
+    """End the run of a `WandbLogger`, if it has begun one."""
+    run = _read(logger, "_experiment")
+    if run is not None:
+        run.finish()
+        _write(logger, "_experiment", None)
