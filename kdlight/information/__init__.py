@@ -1,7 +1,7 @@
-"""Pure numerics: entropy, mutual information, partial information decomposition, discretisation. Bits throughout.
+"""Entropy, mutual information, partial information decomposition and discretisation with NumPy; all results in bits.
 
 Joint distributions are arrays with axes (first source, second source, target).
-The names are those that the files of this folder list in ``__all__``: a new file needs no entry here.
+The package exports what its files list in ``__all__``, so a new file needs no entry here.
 """
 
 from kdlight.lazy import names_of

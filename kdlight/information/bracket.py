@@ -1,4 +1,4 @@
-"""Certified bounds on what a solver for BROJA has found, from any point that it offers."""
+"""Certified upper and lower bounds on the optimum of BROJA, computed from any point that a solver offers."""
 
 import numpy as np
 from scipy.special import xlogy
@@ -26,10 +26,10 @@ class Bracket:
     Attributes:
         first: P(t,y), shape (T, Y), without empty rows or columns.
         second: P(s,y), shape (S, Y), likewise.
-        lower: largest known lower bound, in nats.
-        upper: smallest known upper bound, in nats.
-        tolerance: the width in nats at which the bracket counts as closed.
-        by_class: each class's part of the lower bound, shape (Y,).
+        lower: Largest known lower bound, in nats.
+        upper: Smallest known upper bound, in nats.
+        tolerance: The width in nats at which the bracket counts as closed.
+        by_class: Each class's part of the lower bound, shape (Y,).
     """
 
     def __init__(self, first: Array, second: Array, *, by_class: Array, upper: float, tolerance: float) -> None:
@@ -46,15 +46,15 @@ class Bracket:
         return self.upper - self.lower <= self.tolerance
 
     def tighten(self, u: Array, v: Array, w: Array) -> float:
-        """Improves the bounds by those of a point.
+        """Compute the bounds of a point and keep those that are better than the known ones.
 
         Args:
-            u: shape (T, Y), zero where ``first`` is.
-            v: shape (S, Y), zero where ``second`` is.
-            w: shape (T, S).
+            u: Shape (T, Y), zero where ``first`` is.
+            v: Shape (S, Y), zero where ``second`` is.
+            w: Shape (T, S).
 
         Returns:
-            The distance between the two bounds of this point alone; infinite if it has none, having overflowed.
+            The distance between the two bounds of this point alone; infinite if computing them overflowed.
         """
         by_class, upper = self._dual(u, v), self._primal(u, v, w)
         lower = float(by_class.sum())

@@ -1,6 +1,6 @@
 """Partial information decomposition of Bertschinger, Rauh, Olbrich, Jost and Ay (BROJA)."""
 
-__all__ = ["bracketed", "broja"]
+__all__ = ["bracket_optimum", "broja"]
 
 import numpy as np
 import numpy.typing as npt
@@ -24,33 +24,33 @@ _ROUNDING = 1e-12
 
 
 def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
-    """BROJA decomposition with a certificate of its accuracy.
+    """Compute the BROJA decomposition, with a certified bound on its error.
 
     Bertschinger et al., 2014, "Quantifying unique information" (arXiv:1311.2852); definition 3.3 of the
-    RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Over the joints Q that share P's tables of (first, target)
-    and (second, target), the smallest I_Q(target; first, second) is what the sources tell without synergy. It fixes all
-    four atoms, so a gap in it is the gap in each of them.
+    RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Among all joints Q with P's marginals of (first, target) and
+    (second, target), the smallest I_Q(target; first, second) is the information without synergy. It determines all four
+    atoms, so its error is the error of each atom.
 
-    The value reported is an upper bound on that of a feasible Q, at most the gap above it, so the redundant and the
-    synergistic information are never above those of the optimum by more than rounding, nor the unique ones below. The
-    lower bound, a feasible point of the dual, gives the gap. Since the optimum is also known to lie where no atom is
-    negative, no atom reported is.
+    The solver keeps an upper and a lower bound on this minimum and reports the upper one; their difference is ``gap``.
+    Therefore, except for rounding, the redundant and synergistic atoms are never too large and the unique atoms never
+    too small. The minimum is also known to lie where no atom is negative, so no reported atom is negative.
 
-    Two solvers share one pair of bounds. Tables of up to 600 entries (the target's symbols times the fewer of the two
-    sources') go to an interior-point method and, if rounding stops that early, on to mirror descent. Larger ones go to
-    mirror descent. If that leaves the gap too wide, those with up to 2000 positive entries go on to the interior point,
-    and those with up to 600, which are tables counted from few samples, do so after about 240 steps already. Symbols
-    that never occur are left out. The result is deterministic.
+    Two solvers improve the same bounds. The size of a table is the number of the target's symbols times the smaller
+    number of the sources' symbols. Tables of size up to 600 are solved by an interior-point method, followed by mirror
+    descent if rounding stops it early. Larger tables are solved by mirror descent; if the gap stays too wide, tables
+    with up to 2000 positive entries are passed on to the interior-point method. Tables with up to 600 positive entries,
+    which were counted from few samples, are passed on after about 240 steps. Symbols that never occur are removed. The
+    result is deterministic.
 
     Args:
-        joint: probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
-        tolerance: the gap in bits to aim for. What is not reached shows in the result's ``gap`` alone.
+        joint: Probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
+        tolerance: The gap in bits to aim for. If it is not reached, nothing is raised: look at the result's ``gap``.
 
     Returns:
         Atoms and gap in bits: floats for one joint, arrays for a batch.
 
     Raises:
-        UserError: if ``joint`` is not a distribution or a batch of them, or the tolerance is not positive.
+        UserError: If ``joint`` is not a distribution or a batch of them, or the tolerance is not positive.
     """
     if not tolerance > 0:
         raise UserError(f"tolerance: expected a positive number of bits, got {tolerance}")
@@ -59,19 +59,19 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
 
 def _decompose(joint: Array, tolerance: float) -> PID:
     informations = Informations.of(joint)
-    bracket = bracketed(joint, tolerance)
+    bracket = bracket_optimum(joint, tolerance)
     # The bracket is on -H_Q(Y|T,S) in nats; I_Q(Y;T,S) is larger by H(Y).
     offset = entropy(joint.sum(axis=(0, 1))) - max(informations.first, informations.second)
     excess = min(max(bracket.upper / np.log(2) + offset, 0.0), informations.largest_excess)
     return informations.decompose(excess, gap=max(bracket.upper - bracket.lower, 0.0) / np.log(2) + _ROUNDING)
 
 
-def bracketed(joint: Array, tolerance: float) -> Bracket:
-    """Solve one joint distribution.
+def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
+    """Bound the optimum of BROJA for one joint distribution.
 
     Args:
-        joint: probabilities, axes (first source, second source, target).
-        tolerance: the gap in bits to aim for.
+        joint: Probabilities, axes (first source, second source, target).
+        tolerance: The gap in bits to aim for.
 
     Returns:
         The bounds on -H_Q(target | first, second), in nats; ``by_class`` has an entry for each class that occurs.
@@ -82,13 +82,14 @@ def bracketed(joint: Array, tolerance: float) -> Bracket:
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
     first, second = joint.sum(axis=1), joint.sum(axis=0)
-    # The better source's posterior is a feasible point of the dual: with it alone both tell what that source tells.
+    # The posterior of the more informative source is a feasible point of the dual; its value is that source's
+    # information.
     better = max((first, second), key=mutual_information)
     of_better = xlogy(better, better / better.sum(axis=1, keepdims=True)).sum(axis=0)
     largest = float(of_better.sum()) + informations.largest_excess * np.log(2)
     bracket = Bracket(first, second, by_class=of_better, upper=largest, tolerance=tolerance * np.log(2))
     size, positive = second.size, np.count_nonzero(second)
-    # Probabilities far below 1e-16 may overflow on the way; the bracket takes no bound from what is not finite.
+    # Probabilities far below 1e-16 may overflow; the bracket ignores bounds that are not finite.
     with np.errstate(over="ignore", invalid="ignore"):
         if size > _SMALL >= positive:
             scale(bracket, steps=_FEW_STEPS)

@@ -1,4 +1,4 @@
-"""Which of the target's symbols a decomposition is about."""
+"""How much each class contributes to each atom of a decomposition."""
 
 __all__ = ["ClassTerms", "broja_by_class"]
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kdlight.information.broja_solver import bracketed
+from kdlight.information.broja_solver import bracket_optimum
 from kdlight.information.entropies import Array, probabilities
 
 
 class ClassTerms(NamedTuple):
-    """The parts of each of the target's symbols in the atoms, in bits, shape (target,). One may be negative."""
+    """What each of the target's symbols contributes to the atoms, in bits, shape (target,); it may be negative."""
 
     redundant: Array
     unique_first: Array
@@ -30,7 +30,7 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
-        tolerance: Of the decomposition, in bits. The terms add up to atoms that are off by no more.
+        tolerance: The gap in bits to aim for, as in `broja`. The terms of all symbols add up to the atoms within it.
 
     Raises:
         UserError: If ``joint`` is not a distribution.
@@ -39,7 +39,7 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
     first, second, both = (_terms(part) for part in (table.sum(axis=1), table.sum(axis=0), _flat(table)))
     occurs = table.any(axis=(0, 1))
     unsynergistic = np.zeros(table.shape[2])
-    unsynergistic[occurs] = bracketed(table, tolerance).by_class / np.log(2)
+    unsynergistic[occurs] = bracket_optimum(table, tolerance).by_class / np.log(2)
     frequency = table.sum(axis=(0, 1))
     unsynergistic[occurs] -= frequency[occurs] * np.log2(frequency[occurs])
     return ClassTerms(
@@ -55,7 +55,7 @@ def _flat(table: Array) -> Array:
 
 
 def _terms(joint: Array) -> Array:
-    """P(y) KL(P(x|y) || P(x)) in bits; axes (source, target)."""
+    """Return P(y) KL(P(x|y) || P(x)) in bits for each y; ``joint`` has axes (source, target)."""
     product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
     ratio = np.divide(joint, product, out=np.ones_like(joint), where=joint > 0)
     return np.asarray((joint * np.log2(ratio)).sum(axis=0))

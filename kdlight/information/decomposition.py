@@ -1,4 +1,4 @@
-"""What every partial information decomposition has in common: its atoms and the equations between them."""
+"""The atoms of a partial information decomposition (PID) and the equations between them."""
 
 __all__ = ["PID"]
 
@@ -21,15 +21,15 @@ class PID(NamedTuple):
     """
 
     redundant: Atom
-    """What either source tells alone."""
+    """Information that each source alone provides."""
     unique_first: Atom
-    """What the first source alone tells."""
+    """Information that only the first source provides."""
     unique_second: Atom
-    """What the second source alone tells."""
+    """Information that only the second source provides."""
     synergistic: Atom
-    """What only both together tell."""
+    """Information that only both sources together provide."""
     gap: Atom
-    """Certified: no atom is further than this from the optimum's."""
+    """Certified bound on the error of each atom."""
 
     @property
     def information_first(self) -> Atom:
@@ -56,12 +56,12 @@ class Informations(NamedTuple):
 
     @classmethod
     def consistent(cls, first: float, second: float, both: float) -> "Informations":
-        """Corrects rounding: by data processing, the pair is not below one of its members."""
+        """Correct rounding: both sources together tell at least as much as each alone (data processing inequality)."""
         return cls(first, second, max(both, first, second))
 
     @classmethod
     def of(cls, joint: Array) -> "Informations":
-        """Those of a joint distribution with axes (first source, second source, target)."""
+        """Compute them from a joint distribution with axes (first source, second source, target)."""
         return cls.consistent(
             mutual_information(joint.sum(axis=1)),
             mutual_information(joint.sum(axis=0)),
@@ -74,12 +74,12 @@ class Informations(NamedTuple):
         return min(self.first, self.second, self.both - max(self.first, self.second))
 
     def decompose(self, excess: float, *, gap: float = 0.0) -> PID:
-        """The atoms that add up to the informations.
+        """Return the atoms that add up to the informations.
 
         Args:
-            excess: what the sources tell together without synergy, less what the better one tells alone; in bits, from
-                0 to ``largest_excess``.
-            gap: how far ``excess`` may be off, in bits.
+            excess: Information of both sources without synergy, minus that of the more informative source alone; in
+                bits, from 0 to ``largest_excess``.
+            gap: Largest possible error of ``excess``, in bits.
         """
         return PID(
             redundant=min(self.first, self.second) - excess,
@@ -91,14 +91,14 @@ class Informations(NamedTuple):
 
 
 def decompose_joints(joint: npt.ArrayLike, decompose: Callable[[Array], PID]) -> PID:
-    """Applies a decomposition to one joint or to each of a batch.
+    """Apply a decomposition to one joint distribution, or to each of a batch.
 
     Args:
-        joint: probabilities, axes (first source, second source, target), with or without a leading batch axis.
-        decompose: maps one valid joint to floats.
+        joint: Probabilities, axes (first source, second source, target), with or without a leading batch axis.
+        decompose: Maps one valid joint to floats.
 
     Raises:
-        UserError: if ``joint`` is not a distribution or a batch of them.
+        UserError: If ``joint`` is not a distribution or a batch of them.
     """
     table = probabilities(joint, dims=(3, 4), name="joint")
     if table.ndim == 3:

@@ -1,4 +1,4 @@
-"""From features to symbols, whose joint distribution with the target can be counted."""
+"""Turn features into symbols, so that their joint distribution with the target can be counted."""
 
 __all__ = ["Discretizer"]
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 Method = Literal["kmeans", "quantile", "probe", "predictions"]
 Symbols = npt.NDArray[np.int64]
 
-#: Rows of length one that differ by less, as float32 does by rounding, count as constant.
+#: Unit-length rows that differ by less than this count as equal: float32 rounding alone reaches such differences.
 _CONSTANT = 1e-6
-#: Principal components, the first of unit variance, are told apart to so many decimals, so that equal rows get equal
-#: symbols whatever batch they come in.
+#: Principal components (scaled so that the first has unit variance) are rounded to this many decimals, so that a sample
+#: gets the same symbol in whatever batch it comes.
 _DECIMALS = 6
 
 
@@ -28,26 +28,26 @@ class Discretizer:
 
     The methods, by name:
 
-    - ``kmeans``: flatten, scale rows to length one, PCA, k-means. This is what the authors of RID do (Dissanayake et
-      al., 2025, arXiv:2411.07483, appendix D.3, with 10 components and 10 clusters on CIFAR-10), but for the scaling,
-      which is in their code alone, and the seed, which is not in it.
-    - ``quantile``: the first principal component of the scaled rows, cut into bins of equally many samples.
+    - ``kmeans``: flatten, scale rows to length one, PCA, k-means. The authors of RID do the same (Dissanayake et al.,
+      2025, arXiv:2411.07483, appendix D.3, with 10 components and 10 clusters on CIFAR-10); the scaling is in their
+      code but not in the paper, and their code sets no seed.
+    - ``quantile``: the first principal component of the scaled rows, cut into bins with equal numbers of samples.
     - ``probe``: the prediction of a multinomial logistic regression of the target on the principal components.
     - ``predictions``: the features are logits, the symbol their argmax; nothing is fitted.
 
-    Whatever is fitted on the samples that are counted afterwards inflates the information: fit on other samples where
-    there are enough. ``fit_transform`` of the probe, which inflates most, is cross-fitted for that reason.
+    Fitting on the same samples that are counted afterwards overestimates the information: fit on other samples if there
+    are enough. The probe overestimates most, so its ``fit_transform`` is cross-fitted.
 
-    Fewer samples or directions than asked for, constant and all-zero features are not errors: they give fewer symbols.
+    Too few samples or dimensions, constant and all-zero features raise no error: they give fewer symbols.
 
     Args:
-        method: one of the above.
-        clusters: number of symbols of ``kmeans`` and ``quantile``.
-        components: number of principal components that ``kmeans`` and ``probe`` see.
-        seed: of PCA, k-means and the probe's halves; the same seed gives the same symbols.
+        method: One of the above.
+        clusters: Number of symbols of ``kmeans`` and ``quantile``.
+        components: Number of principal components that ``kmeans`` and ``probe`` see.
+        seed: Seed of PCA, k-means and the probe's halves; the same seed gives the same symbols.
 
     Raises:
-        UserError: for an unknown method or a number below one.
+        UserError: For an unknown method or a number below one.
     """
 
     def __init__(self, method: Method = "kmeans", *, clusters: int = 10, components: int = 10, seed: int = 0) -> None:
@@ -72,18 +72,18 @@ class Discretizer:
 
     @property
     def symbols(self) -> int:
-        """Number of possible symbols, a size for ``joint_histogram``. For the other methods known once fitted."""
+        """Number of possible symbols, a size for ``joint_histogram``; probe and predictions must be fitted before."""
         return self._symbols
 
     def fit(self, features: npt.ArrayLike, target: npt.ArrayLike | None = None) -> "Discretizer":
-        """Learns the mapping.
+        """Learn the mapping from features to symbols.
 
         Args:
-            features: shape (samples, ...); logits of shape (samples, classes) for ``predictions``.
-            target: classes from 0, shape (samples,); needed by ``probe`` and ignored by the others.
+            features: Shape (samples, ...); logits of shape (samples, classes) for ``predictions``.
+            target: Classes from 0, shape (samples,); needed by ``probe`` and ignored by the others.
 
         Raises:
-            UserError: for no samples, non-finite features, or a probe without a fitting target.
+            UserError: For no samples, non-finite features, or a probe without a fitting target.
         """
         rows = _rows(features)
         self._width = rows.shape[1]
@@ -100,11 +100,11 @@ class Discretizer:
         return self
 
     def transform(self, features: npt.ArrayLike) -> Symbols:
-        """Symbols of samples, shape (samples,), from 0.
+        """Return the symbols of samples, integers from 0 of shape (samples,).
 
         Raises:
-            UserError: for features that are not finite or not of the fitted size.
-            RuntimeError: before ``fit``.
+            UserError: For features that are not finite or not of the fitted size.
+            RuntimeError: Before ``fit``.
         """
         rows = _rows(features)
         if not self.fitted:
@@ -121,17 +121,17 @@ class Discretizer:
         return np.asarray(self._model.predict(projected), dtype=np.int64)
 
     def fit_transform(self, features: npt.ArrayLike, target: npt.ArrayLike | None = None) -> Symbols:
-        """Fits, and gives the symbols of the same samples.
+        """Fit, and return the symbols of the same samples.
 
-        The probe gives each half of the samples the predictions of a probe fitted on the other half; what stays
-        fitted, for later ``transform``, has seen all samples.
+        For ``probe``, each half of the samples gets the predictions of a probe fitted on the other half. The probe that
+        later calls of ``transform`` use is fitted on all samples.
 
         Args:
-            features: as for ``fit``.
-            target: as for ``fit``.
+            features: As for ``fit``.
+            target: As for ``fit``.
 
         Raises:
-            UserError: as for ``fit``; also for a probe with fewer than two samples.
+            UserError: As for ``fit``; also for a probe with fewer than two samples.
         """
         if self.method != "probe":
             return self.fit(features, target).transform(features)
@@ -159,10 +159,11 @@ class Discretizer:
         rows = _unit(rows)
         if np.ptp(rows, axis=0).max() > _CONSTANT:
             components = min(self.components, *rows.shape)
-            # Components of float32 features need no more precision, at which they take a third of the time.
+            # For float32 features, PCA in float32 is precise enough and takes a third of the time.
             pca = PCA(components, random_state=self._random_state(Stream.PCA))
             self._pca = pca.fit(rows.astype(np.float32) if single else rows)
-            # Logistic regression regularises by the size of its inputs; k-means and quantiles do not mind.
+            # The regularisation of logistic regression depends on the scale of its inputs; k-means and quantiles do not
+            # depend on it.
             self._scale = 1 / float(np.sqrt(self._pca.explained_variance_[0]))
         return self._project(rows)
 
@@ -199,7 +200,7 @@ def _rows(features: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def _unit(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Rows divided by their length; zeros stay."""
+    """Divide rows by their length; rows of zeros stay zero."""
     rows = rows.astype(np.float64)
     length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]  # without a second array of this size
     rows /= np.where(length > 0, length, 1.0)

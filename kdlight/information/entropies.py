@@ -9,23 +9,23 @@ from kdlight.errors import UserError
 
 Array = npt.NDArray[np.float64]
 
-#: How far the sum of a distribution may be from one: float32 tables summed naively stay well inside.
+#: How far the sum of a distribution may be from one; the rounding of float32 tables stays well below.
 _SUM_TOLERANCE = 1e-5
 
 
 def probabilities(p: npt.ArrayLike, *, dims: tuple[int, ...], name: str = "p") -> Array:
-    """Checks a table of probabilities and normalises it to sum to one within float64 rounding.
+    """Check a table of probabilities and normalise it to sum to one within float64 rounding.
 
     Args:
-        p: the table; with a leading batch axis, each entry of the batch is a distribution.
-        dims: the numbers of axes allowed. The largest of several means a batch of the smallest.
-        name: what to call the table in an error.
+        p: The table; with a leading batch axis, each entry of the batch is a distribution.
+        dims: Allowed numbers of axes, the smallest first: that of one distribution, then that of a batch.
+        name: What to call the table in an error.
 
     Returns:
         A float64 copy whose distributions sum to one.
 
     Raises:
-        UserError: for a wrong number of axes, an empty axis, a negative or non-finite entry, or a sum away from one.
+        UserError: For a wrong number of axes, an empty axis, a negative or non-finite entry, or a sum away from one.
     """
     table = np.array(p, dtype=np.float64)
     if table.ndim not in dims or table.size == 0:
@@ -43,10 +43,10 @@ def probabilities(p: npt.ArrayLike, *, dims: tuple[int, ...], name: str = "p") -
 
 
 def entropy(p: npt.ArrayLike) -> float:
-    """Shannon entropy in bits of a distribution, whatever its number of axes.
+    """Compute the Shannon entropy in bits of a distribution with any number of axes.
 
     Raises:
-        UserError: if ``p`` is not a distribution.
+        UserError: If ``p`` is not a distribution.
     """
     table = probabilities(p, dims=(max(np.ndim(p), 1),))
     positive = table[table > 0]
@@ -54,16 +54,16 @@ def entropy(p: npt.ArrayLike) -> float:
 
 
 def mutual_information(p: npt.ArrayLike) -> float:
-    """Mutual information in bits between the two axes of a joint distribution.
+    """Compute the mutual information in bits between the two axes of a joint distribution.
 
     Args:
-        p: joint distribution, shape (X, Y).
+        p: Joint distribution, shape (X, Y).
 
     Raises:
-        UserError: if ``p`` is not a joint distribution of two variables.
+        UserError: If ``p`` is not a joint distribution of two variables.
     """
     table = probabilities(p, dims=(2,))
     product = table.sum(axis=1, keepdims=True) * table.sum(axis=0)
     positive = table > 0
-    # Non-negative by Jensen's inequality; the sum of its terms can fall below zero by rounding.
+    # Mutual information is never negative (Jensen's inequality), but rounding can bring the sum below zero.
     return max(0.0, float(table[positive] @ np.log2(table[positive] / product[positive])))

@@ -1,4 +1,4 @@
-"""What samples say about a decomposition: values corrected for bias, with intervals that a repetition keeps."""
+"""Estimates of a decomposition from samples: bias-corrected values with reproducibility intervals."""
 
 __all__ = ["Estimate", "EstimatedPID", "estimate_pid"]
 
@@ -18,28 +18,30 @@ from kdlight.streams import Stream, derive_seed
 
 Symbols = npt.NDArray[np.int64]
 
-#: Bits of expected bias of an information up to which the extrapolation leaves a remainder inside of the interval.
+#: Largest expected bias of a plug-in information, in bits, that the correction reduces to less than the interval.
 LARGEST_BIAS = 0.2
-#: Samples that the synergistic atom takes, for each cell of the joint histogram that can occur, as estimated from those
-#: that do, and for each combination of symbols that occur. In few samples that estimate is too low for the second.
+#: Samples needed to estimate the synergistic atom: per cell of the joint histogram that can occur (estimated from the
+#: cells seen), and per combination of symbols that occur. The second guards against few samples, for which the
+#: estimated number of cells is too low.
 SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 10, 2
-#: Orders in which the samples are cut into halves and quarters: of all symbolisations together, and of each at least.
+#: Random orders in which samples are cut into halves and quarters: for all symbolisations together, and at least for
+#: each of them.
 _ORDERS, _LEAST_ORDERS = 10, 2
-#: Bits of numerical error that a part of the samples may have: a hundredth of what another part differs by.
+#: Solver tolerance in bits for halves and quarters: a hundredth of the difference between two of them.
 _TOLERANCE_OF_PARTS = 1e-4
 
 
 class Estimate(NamedTuple):
-    """A quantity in bits, estimated from samples. A true value of zero may well be estimated below zero."""
+    """A quantity in bits, estimated from samples. It can be negative where the true value is zero."""
 
     value: float
     """Corrected for bias; the mean over the symbolisations."""
     lower: float
     upper: float
     counted: float
-    """The quantity of the histogram itself (plug-in), which is biased; the mean over the symbolisations."""
+    """The biased plug-in value, computed from the histogram itself; the mean over the symbolisations."""
     estimable: bool
-    """Whether the samples are enough for the interval to hold the true value in 9 cases of 10 or more."""
+    """Whether there are enough samples for the interval to contain the true value in at least 9 cases of 10."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,15 @@ class EstimatedPID:
     information_first_given_second: Estimate
     """I(target; first | second)."""
     information_between: Estimate
-    """I(first; second), whatever it is about."""
+    """I(first; second), whether or not it concerns the target."""
     target_entropy: float
-    """H(target) of the samples, which no information exceeds."""
+    """H(target) of the samples, an upper bound of every information about the target."""
     cap_first: float
-    """log2 of the number of symbols of the first source, which neither its information nor the redundant exceeds."""
+    """log2 of the first source's number of symbols, an upper bound of its information and of the redundant one."""
     cap_second: float
-    """Likewise of the second source."""
+    """The same of the second source."""
     gap: float
-    """Certified: the decomposition of each histogram is no further than this from the exact one."""
+    """Certified bound on the numerical error of the decomposition of each histogram."""
     samples: int
 
     @property
@@ -77,10 +79,10 @@ class EstimatedPID:
         return {name: value for name, value in values.items() if isinstance(value, Estimate)}
 
     def to_dict(self, names: tuple[str, str, str] = ("first", "second", "target")) -> dict[str, float]:
-        """All numbers by key; an estimate that is not estimable is left out.
+        """Return all numbers by key, without estimates that are not estimable.
 
-        Keys are the names of the attributes, with the variables' names in place of first, second and target: the value
-        as it is, the interval with ``_lower`` and ``_upper``, the plug-in with ``_counted``.
+        Keys are the names of the attributes, with ``names`` in place of first, second and target. The interval has the
+        suffixes ``_lower`` and ``_upper``, the plug-in value has ``_counted``.
         """
         keys = _keys(names)
         report: dict[str, float] = {}
@@ -95,7 +97,7 @@ class EstimatedPID:
     def from_dict(
         cls, values: Mapping[str, float], names: tuple[str, str, str] = ("first", "second", "target")
     ) -> Self:
-        """Read what `to_dict` wrote; what is missing is not estimable, or NaN."""
+        """Read what `to_dict` returned. A missing estimate counts as not estimable, any other missing number is NaN."""
         keys, nothing = _keys(names), float("nan")
         read: dict[str, Any] = {key: values.get(keys[key], nothing) for key in keys}
         for name in QUANTITIES:
@@ -110,7 +112,7 @@ _PARTS = ("", "_lower", "_upper", "_counted")
 
 
 def _keys(names: tuple[str, str, str]) -> dict[str, str]:
-    """The key of each attribute."""
+    """Return the key of each attribute."""
     renamed = dict(zip(("first", "second", "target"), names, strict=True))
     return {
         field.name: "_".join(renamed.get(word, word) for word in field.name.split("_"))
@@ -121,36 +123,36 @@ def _keys(names: tuple[str, str, str]) -> dict[str, str]:
 def estimate_pid(
     first: npt.ArrayLike, second: npt.ArrayLike, target: npt.ArrayLike, *, tolerance: float = 1e-5, seed: int = 0
 ) -> EstimatedPID:
-    """Estimate the BROJA atoms of symbols, with the bias taken off and intervals.
+    """Estimate the BROJA atoms from samples of symbols: bias-corrected, with intervals.
 
-    **Several symbolisations.** What symbols say depends on how the features were cut into symbols. Given several
-    symbolisations of the same samples, each fitted on samples of its own, the value is their mean and their spread is
-    in the interval.
+    **Several symbolisations.** The result depends on how features were mapped to symbols. Given several symbolisations
+    of the same samples, each fitted on other images, the value is the mean over them, and their spread widens the
+    interval.
 
     **Bias.** Plug-in informations are biased upwards by about 1/N. Each quantity A is extrapolated as in Strong et al.,
     1998 (Phys. Rev. Lett. 80, 197): (8 A(N) - 6 A(N/2) + A(N/4)) / 3, over random halves and quarters of the samples.
     The correction is linear, so the corrected atoms add up to the corrected informations.
 
-    **Intervals.** They say what a repetition keeps: measured anew, with other samples and other symbolisations, a value
-    lies in the interval in 95 cases of 100 (ISO 5725 calls the half-width the reproducibility limit). So two values
-    that are further apart than one half-width differ, and the interval holds the true value more often still. The
+    **Intervals.** If the measurement is repeated with other samples and other symbolisations, the new value lies in the
+    interval in 95 cases of 100 (ISO 5725 calls the half-width the reproducibility limit). So two values that are
+    further apart than one half-width differ, and the interval contains the true value even more often. The
     variance is that of the halves' and the quarters' values, divided by 2 and 4 (a delete-half jackknife), plus the
     spread of the symbolisations' values, divided by their number. The half-width is the square root of twice that
     variance times Student's t for the degrees of freedom of both parts.
 
-    **Estimable.** Where the bias is too large the extrapolation leaves more than the interval allows. The bias of an
-    information is about (cells that can occur - their rows - their columns + 1) / (2 N ln 2) bits (Miller and Madow);
-    cells that can occur are estimated from those seen once and twice (Chao, 1984). Above 0.2 bits for the pair of a
-    source and the target its information, the redundant and the unique atoms are called not estimable. What both
-    sources enter together (the synergistic atom, the information of both, that of the first given the second) takes
-    ten samples for each cell that can occur, and two for each combination of symbols, too.
+    **Estimable.** If the bias is too large, the extrapolation leaves more of it than the interval covers. The bias of
+    an information is about (cells that can occur - their rows - their columns + 1) / (2 N ln 2) bits (Miller and
+    Madow); the number of cells that can occur is estimated from the cells seen once and twice (Chao, 1984). If the bias
+    of I(source; target) exceeds 0.2 bits, this information and the redundant and unique atoms are not estimable.
+    Quantities that depend on both sources jointly (the synergistic atom, the information of both, that of the first
+    given the second) also need ten samples per cell that can occur and two per combination of symbols.
 
     Args:
         first: Symbols of the first source, integers from 0, (samples,) or (symbolisations, samples).
-        second: Likewise of the second source, with as many symbolisations.
+        second: Symbols of the second source, of the same shape.
         target: Symbols of the target, (samples,).
-        tolerance: Of each decomposition, in bits.
-        seed: Of the draws; the same seed gives the same result, and the same parts of the samples whatever the symbols.
+        tolerance: Gap in bits to aim for in each decomposition, see `broja`.
+        seed: Seed of the random halves and quarters. The same seed selects the same samples whatever the symbols are.
 
     Raises:
         UserError: If there are fewer than 8 samples, or the shapes or symbols do not fit.
@@ -211,12 +213,12 @@ class _Symbolisation(NamedTuple):
         return np.bincount(self.cells[chosen], minlength=int(np.prod(self.shape))).reshape(self.shape)
 
     def measure(self, rng: np.random.Generator, tolerance: float, orders: int) -> list[_Drawn]:
-        """Each quantity and, last, the gap."""
+        """Measure each quantity and, last, the gap."""
         size, coarse = len(self.cells), max(tolerance, _TOLERANCE_OF_PARTS)
         shuffled = [rng.permutation(size) for _ in range(orders)]
 
         def of_parts(cut: int) -> Array:
-            """Quantities (orders, parts, quantities) of each order's halves or quarters."""
+            """Return the quantities of each order's halves or quarters, (orders, parts, quantities)."""
             starts = [place * (size // cut) for place in range(cut)]
             return np.array(
                 [
@@ -233,7 +235,7 @@ class _Symbolisation(NamedTuple):
 
 
 def _estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
-    """Which quantities the samples are enough for, see `estimate_pid`."""
+    """Tell for which quantities there are enough samples, see `estimate_pid`."""
     biases, needed = [], []
     for part in parts:
         table = part.counts(slice(None))
@@ -274,15 +276,15 @@ def _estimate(drawn: list[_Drawn], orders: int, *, estimable: bool) -> Estimate:
 
 
 def information_bias(table: npt.NDArray[np.int64]) -> float:
-    """Expected bias in bits of the plug-in information between the two axes of counts, after Miller and Madow.
+    """Estimate the bias in bits of the plug-in information between the two axes of counts (Miller and Madow).
 
-    It counts the cells that can occur, of which the samples show a part (Chao, 1984).
+    It depends on the number of cells that can occur, which is estimated after Chao, 1984.
     """
     degrees = _cells(table) - _cells(table.sum(axis=1)) - _cells(table.sum(axis=0)) + 1
     return max(degrees, 0.0) / (2 * int(table.sum()) * float(np.log(2)))
 
 
 def _cells(counts: npt.NDArray[np.int64]) -> float:
-    """How many cells can occur, estimated from those seen once and twice (Chao, 1984); at most all there are."""
+    """Estimate how many cells can occur from the cells seen once and twice (Chao, 1984); at most the table's size."""
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
     return min(np.count_nonzero(counts) + once * (once - 1) / (2 * (twice + 1)), float(counts.size))

@@ -12,21 +12,21 @@ from kdlight.information.entropies import Array
 
 
 def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
-    """BROJA decomposition for jointly Gaussian sources and target of any dimensions, Q being Gaussian too.
+    """Compute the BROJA decomposition of jointly Gaussian sources and target, with Q restricted to Gaussians.
 
     unique_first = 1/2 sum max(0, log2 l) over the generalised eigenvalues l of (Cov(target|second),
     Cov(target|first)), and unique_second the same of 1/l. With a scalar target this is the minimal mutual information
     of Barrett, 2015 (arXiv:1411.2832).
 
     Args:
-        covariance: joint covariance matrix; rows and columns ordered first source, second source, target.
-        sizes: dimensions of the first source, the second source and the target.
+        covariance: Joint covariance matrix; rows and columns ordered first source, second source, target.
+        sizes: Dimensions of the first source, the second source and the target.
 
     Returns:
         Atoms in bits, ``gap`` 0.
 
     Raises:
-        UserError: if the matrix is not of the sizes' sum, symmetric and positive definite. A singular one means that
+        UserError: If the matrix is not of the sizes' sum, symmetric and positive definite. A singular one means that
             some variables determine others, where informations are infinite.
     """
     matrix = np.asarray(covariance, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Joint distribution of two sources and a target, counted."""
+"""The joint histogram of two sources and a target."""
 
 __all__ = ["joint_histogram", "symbols_of"]
 
@@ -11,22 +11,22 @@ from kdlight.errors import UserError
 def joint_histogram(
     first: npt.ArrayLike, second: npt.ArrayLike, target: npt.ArrayLike, sizes: tuple[int, int, int] | None = None
 ) -> npt.NDArray[np.int64]:
-    """Counts how often each combination of symbols occurs.
+    """Count how often each combination of symbols occurs.
 
-    Counts, not probabilities: their sum is the number of samples, on which bias and intervals depend. Counts of several
-    batches of equal ``sizes`` may be added. Divided by their sum they are what ``broja`` takes.
+    The result holds counts, not probabilities, because bias and intervals depend on the number of samples. Counts of
+    several batches of equal ``sizes`` may be added. ``broja`` takes the counts divided by their sum.
 
     Args:
-        first: symbols of the first source, integers from 0, shape (samples,).
-        second: symbols of the second source, likewise.
-        target: symbols of the target, likewise.
-        sizes: numbers of symbols of the three; by default the largest symbol plus one.
+        first: Symbols of the first source, integers from 0, shape (samples,).
+        second: Symbols of the second source, likewise.
+        target: Symbols of the target, likewise.
+        sizes: Numbers of symbols of the three; by default the largest symbol plus one.
 
     Returns:
         Counts, axes (first source, second source, target).
 
     Raises:
-        UserError: if there is no sample, or symbols are not one-dimensional, of one length, integer, or in range.
+        UserError: If there is no sample, or symbols are not one-dimensional, of one length, integer, or in range.
     """
     symbols = [np.asarray(values) for values in (first, second, target)]
     names = ("first", "second", "target")
@@ -45,10 +45,10 @@ def joint_histogram(
 
 
 def symbols_of(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
-    """Samples that have this histogram, which ``estimate_pid`` takes: symbols of each axis, shape (samples,) each.
+    """Return samples that have this histogram, for ``estimate_pid``: the symbols of each axis, shape (samples,) each.
 
     Args:
-        counts: from ``joint_histogram``, or a metric that has counted batches.
+        counts: From ``joint_histogram``, or the ``counts`` of ``PartialInformationDecomposition``.
     """
     cells = np.repeat(np.arange(counts.size), counts.ravel())
     return tuple(np.unravel_index(cells, counts.shape))

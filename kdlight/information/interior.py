@@ -1,4 +1,4 @@
-"""Primal-dual interior point on the dual of BROJA: high accuracy for moderate tables."""
+"""A primal-dual interior-point method for the dual of BROJA: high accuracy for tables of moderate size."""
 
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ _TO_BOUNDARY = 0.9
 _CURVATURE = 1.0
 #: No logarithm of a probability moves further than this in one step, lest it overflow.
 _LARGEST_MOVE = 50.0
-#: Complementarity aimed at is never below this fraction of the tolerance: closer to the boundary the Newton matrix is
-#: only worse conditioned.
+#: The target of complementarity is never below this fraction of the tolerance: closer to the boundary, the Newton
+#: matrix would only be worse conditioned.
 _LAST_TARGET = 0.1
 #: Relative additions to the diagonal of the Newton matrix, tried in turn when rounding has made it indefinite.
 _RIDGES = (1e-15, 1e-12, 1e-9)
@@ -47,7 +47,7 @@ class _Support:
         of_source: (F,), the second source's symbols of the entries of b that move, in ascending order.
         of_class: (F,), their classes.
         same: (T, M, F), 1.0 where the classes of an entry of a and one of b agree.
-        rows, columns: the pairs of entries among the F that belong to one symbol of the second source.
+        rows, columns: The pairs of entries among the F that belong to one symbol of the second source.
         gathered: (T, S, M), where the entries (t, s, classes) of an array (T, S, Y) lie when it is flat.
     """
 
@@ -73,7 +73,7 @@ class _Newton:
     source, of size M, are eliminated; what remains is one matrix of size F (see ``_Support``).
 
     Raises:
-        numpy.linalg.LinAlgError: if the matrix is not positive definite within rounding.
+        numpy.linalg.LinAlgError: If the matrix is not positive definite within rounding.
     """
 
     def __init__(self, bracket: Bracket, support: _Support, iterate: _Iterate, ridge: float) -> None:
@@ -106,7 +106,7 @@ class _Newton:
             raise np.linalg.LinAlgError("not positive definite")
 
     def direction(self, target: Array) -> tuple[Array, Array, Array, Array]:
-        """The changes of a, b, multiplier and slack that lead to multiplier = target and to the marginals of P."""
+        """Return the changes of a, b, multiplier and slack that lead to multiplier = target and P's marginals."""
         posterior, multiplier, slack, violation = self._iterate
         ratio = multiplier / slack
         aim = target + ratio * violation
@@ -146,19 +146,19 @@ def _longest_step(value: Array, change: Array) -> float:
 
 
 def interior_point(bracket: Bracket, *, steps: int = 60) -> None:
-    """Tightens the bracket by Mehrotra's predictor-corrector method (1992), on the dual that ``Bracket`` states.
+    """Tighten the bracket by Mehrotra's predictor-corrector method (1992), on the dual that ``Bracket`` states.
 
     The multiplier of the constraint (t, s) is Q(t,s), so each iterate is also a point Q(t,s) exp(a + b) / sum_y exp(a +
-    b) of the primal. About ten steps usually reach 1e-6, and few more 1e-9, whatever the table's size; one costs
-    O((S Y)^2 (T + S) Y) operations, S being the second source. Zeros of P hold a and b at minus infinity; only the
-    entries that are not zero count as S Y and T Y there.
+    b) of the primal. About ten steps usually reach 1e-6 and a few more reach 1e-9, whatever the table's size. A step
+    costs O((S Y)^2 (T + S) Y) operations, where S Y and T Y count the positive entries of P's tables only: where P is
+    zero, a and b stay at minus infinity.
 
-    It does nothing where the tables fix Q, and stops early where rounding leaves no descent direction, which takes
-    probabilities far below 1e-16 or a tolerance near it; the bounds tell.
+    If the tables determine Q, there is nothing to do. If rounding leaves no descent direction, which takes
+    probabilities far below 1e-16 or a tolerance near it, the method stops early and the bounds stay apart.
 
     Args:
-        bracket: the problem; its bounds are updated.
-        steps: after so many steps it stops, however wide the bracket is.
+        bracket: The problem; its bounds are updated.
+        steps: Largest number of steps.
     """
     first, second = bracket.first, bracket.second
     support = _Support(first, second)

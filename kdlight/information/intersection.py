@@ -18,21 +18,22 @@ _TINY = 1e-12
 def intersection_information(
     joint: npt.ArrayLike, *, symbols: int | None = None, starts: int = 16, seed: int = 0
 ) -> float:
-    """A lower bound of the intersection information I_alpha of Griffith and Ho, in bits.
+    """Compute a lower bound of the intersection information I_alpha of Griffith and Ho, in bits.
 
     Definition 4.1 of the RID paper (arXiv 2411.07483): max I(Y;Q) over Q with I(Y;Q|T) = I(Y;Q|S) = 0, where Q is drawn
     given T, S and Y. It is at most BROJA's redundant information (theorem 4.1 there).
 
     With m_q(t,s,y) = P(q,t,s,y) both constraints are linear, the sum of m_q over q is P, and I(Y;Q) is convex and
-    homogeneous in m. So each step solves a linear program whose objective is the tangent at the last point; I(Y;Q)
-    never falls. A convex function has local maxima: the best of several random starts is returned, every one of them a
-    feasible Q. For small tables: a program has ``symbols`` times as many unknowns as the joint has cells.
+    homogeneous in m. So each step solves a linear program whose objective is the tangent at the last point, and I(Y;Q)
+    never decreases. Maximising a convex function finds local maxima, so the best of several random starts is returned;
+    each of them is a feasible Q, hence a lower bound. The program has ``symbols`` times as many unknowns as the joint
+    has cells: use it for small tables.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
-        symbols: Of Q; as many as the target's by default.
-        starts: Random starts.
-        seed: Of the starts.
+        symbols: Number of symbols of Q; by default that of the target.
+        starts: Number of random starts.
+        seed: Seed of the starts.
 
     Raises:
         UserError: If ``joint`` is not a distribution.
@@ -67,7 +68,7 @@ def intersection_information(
 
 
 def _posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side: int) -> csr_array:
-    """Rows that say m(x, y) - P(y|x) m(x) = 0 for each symbol x of a source and each class y, in the joint's cells.
+    """Return the constraints m(x, y) - P(y|x) m(x) = 0, a row for each symbol x of a source and each class y.
 
     Args:
         pair: P(x, y).

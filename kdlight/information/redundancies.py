@@ -10,36 +10,37 @@ from kdlight.information.entropies import Array
 
 
 def i_min(joint: npt.ArrayLike) -> PID:
-    """Decomposition with the redundancy I_min of Williams and Beer, 2010 (arXiv:1004.2515).
+    """Decompose with the redundancy I_min of Williams and Beer, 2010 (arXiv:1004.2515).
 
-    The specific information about each of the target's symbols that the worse source gives, on average. It calls two
-    independent sources that tell different things equally much redundant, which BROJA does not.
+    For each of the target's symbols, I_min takes the specific information of the source that provides less, and
+    averages. Two independent sources that provide different information of equal amount therefore count as redundant;
+    with BROJA they do not.
 
     Args:
-        joint: probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
+        joint: Probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
 
     Returns:
         Atoms in bits, ``gap`` 0: floats for one joint, arrays for a batch.
 
     Raises:
-        UserError: if ``joint`` is not a distribution or a batch of them.
+        UserError: If ``joint`` is not a distribution or a batch of them.
     """
     return decompose_joints(joint, _i_min)
 
 
 def i_mmi(joint: npt.ArrayLike) -> PID:
-    """Decomposition with the minimal mutual information as redundancy (Barrett, 2015, arXiv:1411.2832).
+    """Decompose with the minimal mutual information as redundancy (Barrett, 2015, arXiv:1411.2832).
 
     The largest redundancy that any decomposition can have, equal to BROJA's for a scalar Gaussian target.
 
     Args:
-        joint: probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
+        joint: Probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
 
     Returns:
         Atoms in bits, ``gap`` 0: floats for one joint, arrays for a batch.
 
     Raises:
-        UserError: if ``joint`` is not a distribution or a batch of them.
+        UserError: If ``joint`` is not a distribution or a batch of them.
     """
     return decompose_joints(joint, lambda table: Informations.of(table).decompose(0.0))
 
@@ -53,7 +54,7 @@ def _i_min(joint: Array) -> PID:
 
 
 def _specific(joint: Array) -> Array:
-    """P(y) times the information (in bits) that a source gives about y; ``joint`` has axes (source, target)."""
+    """Return P(y) times a source's specific information about y, in bits; ``joint`` has axes (source, target)."""
     product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
     ratio = np.divide(joint, product, out=np.ones_like(joint), where=joint > 0)
     return np.asarray((joint * np.log2(ratio)).sum(axis=0))

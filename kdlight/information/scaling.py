@@ -1,4 +1,4 @@
-"""Mirror descent in factored form: BROJA for tables too large for Newton steps."""
+"""Mirror descent in factored form: solves BROJA for tables too large for Newton steps."""
 
 import numpy as np
 
@@ -10,24 +10,24 @@ _SILVER = 1 + 2**0.5
 _DEEPEST = 8
 #: No entry of the kernel changes by more than a factor of e in one step.
 _LARGEST_CHANGE = 1.0
-#: Entries of the kernel that vanish at the optimum stop here: below lie denormal numbers, which are slow.
+#: Smallest entry of the kernel. Entries that vanish at the optimum would become denormal numbers, which are slow.
 _SMALLEST = 1e-100
 
 
 def scale(bracket: Bracket, *, steps: int = 20_000) -> None:
-    """Tightens the bracket by alternating minimisation, over-relaxed.
+    """Tighten the bracket by over-relaxed alternating minimisation.
 
     Banerjee, Rauh and Montufar, 2018 (arXiv:1709.07487) minimise KL(Q || Q') in turn over Q with the given marginals
     and over Q' with the sources' kernel w(t,s) shared by all classes. Q(t,s,y) = u(t,y) v(s,y) w(t,s) stays factored
-    (Sinkhorn), so a step is three products of matrices and costs no memory. Taken one sweep at a time, the scheme is a
-    mirror descent on w with unit steps, and converges like 1/k. The silver schedule 1 + r^(i - 1), r = 1 + sqrt 2, with
-    2^i the largest power of two that divides the step's number (Altschuler and Parrilo, 2023, arXiv:2309.16530), brings
-    it to 1/k^1.27. It is proven for Euclidean gradient descent; here the bounds decide: a schedule that made them worse
-    is taken back and repeated with shorter steps.
+    (Sinkhorn), so a step is three matrix products and never forms Q. Without over-relaxation, the scheme is mirror
+    descent on w with unit steps, whose error falls like 1/k. The silver schedule of step lengths 1 + r^(i - 1),
+    r = 1 + sqrt 2, with 2^i the largest power of two that divides the step's number (Altschuler and Parrilo, 2023,
+    arXiv:2309.16530), improves this to 1/k^1.27. That rate is proven for Euclidean gradient descent only. So the bounds
+    are checked after each schedule, and one that widened them is undone and repeated with shorter steps.
 
     Args:
-        bracket: the problem; its bounds are updated.
-        steps: after so many steps it stops, however wide the bracket is.
+        bracket: The problem; its bounds are updated.
+        steps: Largest number of steps.
     """
     first, second = bracket.first, bracket.second
     v, w = second, first @ np.diag(1 / second.sum(axis=0)) @ second.T
