@@ -3,7 +3,7 @@
 import os
 from typing import Annotated, Any
 
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 from pydantic import Field, TypeAdapter, ValidationError
 

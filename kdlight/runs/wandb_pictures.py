@@ -54,8 +54,10 @@ def _draw_stage(rows: Mapping[int, Mapping[str, float]], stage: str) -> Figure:
         epochs = [epoch for epoch, row in rows.items() if key in row]
         values = [rows[epoch][key] for epoch in epochs]
         axis.plot([epoch + 1 for epoch in epochs], values, "o-", color=colour, label=atom.replace("_", " "), ms=3)
-        ends = [[rows[epoch].get(f"{key}_{end}", float("nan")) for epoch in epochs] for end in ("lower", "upper")]
-        axis.fill_between([epoch + 1 for epoch in epochs], *ends, color=colour, alpha=0.2, lw=0)
+        lower, upper = (
+            [rows[epoch].get(f"{key}_{end}", float("nan")) for epoch in epochs] for end in ("lower", "upper")
+        )
+        axis.fill_between([epoch + 1 for epoch in epochs], lower, upper, color=colour, alpha=0.2, lw=0)
     axis.set(xlabel="epoch", ylabel="bits", title=stage)
     axis.legend(frameon=False)
     return figure
