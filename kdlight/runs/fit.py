@@ -15,10 +15,12 @@ from kdlight.runs.checkpoints import WholeCheckpoints
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
 from kdlight.runs.nonfinite import NonFiniteStop
-from kdlight.runs.record import RunRecord
 from kdlight.runs.result import Result
+from kdlight.runs.resumed_epoch import ResumedEpoch
+from kdlight.runs.run_files import RunFiles
 from kdlight.runs.selection import RunCheckpoint
 from kdlight.runs.stops import Stops
+from kdlight.runs.throughput import Throughput
 from kdlight.runs.trainer import require_steps, require_trained
 from kdlight.runs.wandb_record import WandbRecord, finish_wandb
 
@@ -33,8 +35,9 @@ def run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, valida
     """
     last = RunCheckpoint(folder, "last", save_on_train_epoch_end=True)
     best = RunCheckpoint(folder, "best", monitor=SELECTED_BY, mode="max")
-    instruments = [RunRecord(folder, metrics, config), NonFiniteStop(folder), Stops(folder)]
-    return [*instruments, *([best] if validated else []), last]
+    throughput = Throughput()
+    record = [throughput, ResumedEpoch(metrics, throughput), RunFiles(folder, config)]
+    return [*record, NonFiniteStop(folder), Stops(folder), *([best] if validated else []), last]
 
 
 def equip(

@@ -9,7 +9,7 @@ from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.kd import KD
 from kdlight.methods.sp import SP
 from kdlight.runs.folder import RunFolder
-from kdlight.runs.record import RunRecord
+from kdlight.runs.run_files import RunFiles
 from tests.methods.conftest import build
 from tests.runs.conftest import run
 
@@ -58,4 +58,4 @@ def test_every_batch_norm_of_a_method_can_be_synchronised_but_the_teachers(metho
 def test_a_cpu_cannot_synchronise(tmp_path):
     method = TorchSyncBatchNorm().apply(build(KD))
     with pytest.raises(ValueError, match=r"on GPUs alone: leave --trainer.sync_batchnorm out"):
-        RunRecord(RunFolder(tmp_path), None, "{}").on_fit_start(None, method)
+        RunFiles(RunFolder(tmp_path), "{}").on_fit_start(None, method)

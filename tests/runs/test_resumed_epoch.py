@@ -5,13 +5,9 @@ import torch
 from lightning.pytorch import Callback
 
 from kdlight.callbacks.pid_monitor import PIDMonitor
-from kdlight.data.base.samples import Samples
-from kdlight.data.digits import TEST_SIZE, DigitsDataModule
-from kdlight.errors import UserError
 from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised
-from kdlight.runs.folder import RunFolder
-from kdlight.runs.record import SAVED
+from kdlight.runs.resumed_epoch import SAVED
 from tests.runs.conftest import STEPS, killed, run
 from tests.runs.test_stops import Signal, kill
 
@@ -20,17 +16,6 @@ def plateau(optimizer):
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5, threshold=10.0)
     scheduler.monitor = "val/loss"  # as Lightning's command line does
     return scheduler
-
-
-def test_a_damaged_test_image_is_found_before_training(tmp_path, monkeypatch):
-    def check(samples):
-        assert len(samples) == TEST_SIZE
-        raise UserError("bird.jpg cannot be decoded")
-
-    monkeypatch.setattr(Samples, "check", check)
-    with pytest.raises(UserError, match=r"bird\.jpg cannot be decoded"):
-        run(tmp_path, Supervised)
-    assert not RunFolder(tmp_path).checkpoint("last").exists()
 
 
 @pytest.mark.parametrize("step", [2 * STEPS, 2 * STEPS - 1])
@@ -79,13 +64,3 @@ def test_pid_on_the_test_set_is_measured_after_a_kill_behind_the_last_epoch(tmp_
     run(tmp_path / "whole", KD, callbacks=[whole], **options)
     assert resumed.test
     assert resumed.test == whole.test
-
-
-def test_a_broken_test_set_is_said_before_the_first_step(tmp_path, monkeypatch):
-    def missing(self):
-        raise FileNotFoundError("test_batch.bin is missing")
-
-    monkeypatch.setattr(DigitsDataModule, "read_test", missing)
-    with pytest.raises(FileNotFoundError, match="test_batch"):
-        run(tmp_path, Supervised, epochs=1)
-    assert not RunFolder(tmp_path).metrics.exists()

@@ -1,0 +1,110 @@
+"""What a checkpoint holds so that a run continues as if it had not been stopped: the log, and sums of an epoch."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from kdlight.errors import UserError
+from kdlight.internals import end_restart, epoch_row, is_inside_epoch, is_resumed_at_epoch_end
+from kdlight.methods.base.learner import Learner
+from kdlight.processes import gather_object
+from kdlight.runs.changes import require_same_optimizers
+from kdlight.runs.metrics_csv import MetricsCSV
+from kdlight.runs.throughput import Throughput
+
+SAVED = "epoch_so_far"
+
+
+class ResumedEpoch(Callback):
+    """Adds to a checkpoint what Lightning leaves out of it, and takes it up when a run continues.
+
+    That is the row of the checkpoint's epoch, which reaches ``metrics.csv`` only after the checkpoint, and inside an
+    epoch what each process has summed up so far.
+
+    Args:
+        metrics: The run's log, which continues where a resumed checkpoint ends.
+        throughput: The clock of the epoch, which continues, too.
+    """
+
+    def __init__(self, metrics: MetricsCSV, throughput: Throughput) -> None:
+        self.metrics = metrics
+        self.throughput = throughput
+        self._resumed: dict[str, Any] | None = None
+        self._optimizers: list[dict[str, Any]] | None = None
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the epoch's row, and inside an epoch its sums."""
+        assert isinstance(pl_module, Learner)
+        row = dict(self.metrics.rows.get(trainer.current_epoch, {}))
+        processes = []
+        if is_inside_epoch(trainer):
+            processes = gather_object({**self.throughput.so_far(), "means": pl_module.epoch_means.state_dict()})
+        elif trainer.training:
+            row |= epoch_row(trainer)
+        batches = trainer.num_training_batches
+        checkpoint[SAVED] = {"row": row, "processes": processes, "batches": batches}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the logged epochs that the checkpoint holds.
+
+        Raises:
+            UserError: If it stands inside an epoch of another number of processes, or is no run's.
+        """
+        if trainer.state.fn != "fit":
+            return
+        if SAVED not in checkpoint:
+            raise UserError(
+                f"the checkpoint has no '{SAVED}': expected one that kdlight fit of this version wrote; start from its "
+                "weights instead: --model.student_weights PATH"
+            )
+        self._resumed = checkpoint[SAVED]
+        self._optimizers = checkpoint.get("optimizer_states", [])
+        self.metrics.resume(checkpoint["epoch"], self._resumed["row"])
+        processes = len(self._resumed["processes"])
+        if processes not in (0, trainer.world_size):
+            raise UserError(
+                f"the checkpoint stands inside epoch {checkpoint['epoch']} of {processes} processes: expected as many, "
+                f"got {trainer.world_size}; go on with --trainer.devices {processes}, or from --ckpt_path best"
+            )
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare the optimizers with those of the checkpoint, before anything is written.
+
+        Raises:
+            UserError: If they are others.
+        """
+        if self._optimizers is not None:
+            require_same_optimizers(self._optimizers, trainer.optimizers)
+            self._optimizers = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up the sums of an epoch that the checkpoint stands inside.
+
+        Raises:
+            UserError: If the epoch has another number of steps now.
+        """
+        resumed, self._resumed = self._resumed, None
+        if resumed is None:
+            return
+        if is_resumed_at_epoch_end(trainer):
+            _step_plateaus(trainer, resumed["row"])
+        if not resumed["processes"]:
+            return
+        if resumed["batches"] != trainer.num_training_batches:
+            raise UserError(
+                f"the checkpoint stands inside epoch {trainer.current_epoch} of {resumed['batches']} steps, the data "
+                f"give {trainer.num_training_batches} now: go on with the batch size and the data of that run"
+            )
+        assert isinstance(pl_module, Learner)
+        own = resumed["processes"][trainer.global_rank]
+        self.throughput.resume(own)
+        pl_module.epoch_means.load_state_dict(own["means"], pl_module.device)
+        end_restart(trainer)
+
+
+def _step_plateaus(trainer: Trainer, row: dict[str, float]) -> None:
+    """Take the step of schedules that follow a metric, which Lightning takes after the epoch's checkpoint."""
+    for config in trainer.lr_scheduler_configs:
+        if config.reduce_on_plateau and config.interval == "epoch":
+            scheduler: Any = config.scheduler
+            scheduler.step(row[str(config.monitor)])

@@ -1,0 +1,81 @@
+"""What a run keeps before its first step: its configuration, how images are prepared, an untrained teacher."""
+
+import itertools
+
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from safetensors.torch import save_file
+from torch.nn import SyncBatchNorm
+
+from kdlight.data.base.image_module import ImageDataModule
+from kdlight.errors import UserError
+from kdlight.files import remove_drafts, replacing
+from kdlight.methods.base.distiller import Distiller
+from kdlight.methods.supervised import Supervised
+from kdlight.runs.folder import RunFolder
+from kdlight.runs.preparation import Preparation
+from kdlight.runs.trainer import require_batches
+
+
+class RunFiles(Callback):
+    """Checks what would stop the run later, and then writes the files that describe it.
+
+    Args:
+        folder: Where the run keeps its files.
+        config: The resolved configuration as YAML.
+    """
+
+    def __init__(self, folder: RunFolder, config: str) -> None:
+        self.folder = folder
+        self.config = config
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the configuration, and an untrained teacher: its weights exist nowhere else.
+
+        Raises:
+            UserError: If there are too few images to train on, or batch norms are to be synchronised on a CPU.
+        """
+        if pl_module.device.type == "cpu" and any(isinstance(norm, SyncBatchNorm) for norm in pl_module.modules()):
+            raise UserError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, ImageDataModule):
+            require_batches(trainer, data)
+            data.setup("test")  # A test set that is not as published is said now, not after the last epoch.
+            _check_test_images(trainer, data)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(yaml.safe_load(self.config))
+        if trainer.is_global_zero:
+            self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
+            for folder in (self.folder.path, self.folder.checkpoints):
+                remove_drafts(folder)
+            self._write_config()
+            if isinstance(data, ImageDataModule):
+                Preparation.of(data).write(self.folder.preparation)
+            if isinstance(pl_module, Distiller | Supervised) and pl_module.keeps_teacher and pl_module.teacher:
+                tensors = pl_module.teacher.model.state_dict()
+                with replacing(self.folder.teacher) as draft:
+                    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
+
+    def _write_config(self) -> None:
+        """Write the configuration; one that the run had before and that differs is kept beside it."""
+        before = self.folder.config.read_text(encoding="utf-8") if self.folder.config.is_file() else self.config
+        if before != self.config:
+            numbers = itertools.count(1)
+            kept = next(file for file in map(self.folder.earlier_config, numbers) if not file.exists())
+            with replacing(kept) as draft:
+                draft.write_text(before, encoding="utf-8")
+        with replacing(self.folder.config) as draft:
+            draft.write_text(self.config, encoding="utf-8")
+
+
+def _check_test_images(trainer: Trainer, data: ImageDataModule) -> None:
+    """Find a damaged test image before training; the first process looks for all."""
+    complaint = None
+    if trainer.is_global_zero:
+        try:
+            data.split("test").check()
+        except UserError as error:
+            complaint = str(error)
+    complaint = trainer.strategy.broadcast(complaint)
+    if complaint is not None:
+        raise UserError(complaint)
