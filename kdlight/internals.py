@@ -52,6 +52,11 @@ def validates_after(trainer: Any, batch_idx: int) -> bool:
     return isinstance(every, int) and (steps + 1) % every == 0
 
 
+def count_batches(trainer: Any) -> int:
+    """Return how many batches a fit has trained on so far, of earlier epochs too."""
+    return int(_read(trainer, "fit_loop", "total_batch_idx")) + 1
+
+
 def is_resumed_mid_epoch(trainer: Any) -> bool:
     """Return whether the fit continues from a checkpoint inside an epoch."""
     return bool(_read(trainer, "fit_loop", "restarted_mid_epoch"))

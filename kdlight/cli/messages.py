@@ -29,6 +29,7 @@ IGNORED_WARNINGS = (
 IGNORED_MESSAGES = (
     *("litlogger", "litmodels"),  # advertisements
     *("GPU available", "TPU available", "HPU available", "Seed set to", "module(s) in eval mode"),
+    *("Trainer already configured with model summary", "`Trainer.fit` stopped: `max_"),
     *("Restoring states from the checkpoint", "Loaded model weights from the checkpoint"),
 )
 NOISY = ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "lightning.pytorch")

@@ -162,14 +162,9 @@ class Experiment:
 
 def describe_test(measured: Mapping[str, float]) -> str:
     """Say in a line what a test measured."""
-    percent = {
-        "accuracy": "test accuracy {}",
-        "top5_accuracy": "{} among the first five",
-        "calibration_error": "calibration error {}",
-        "agreement": "{} named as by the teacher",
-    }
-    parts = [said.format(f"{100 * measured[name]:.2f} %") for name, said in percent.items() if name in measured]
-    return f"{', '.join(parts)}, loss {measured['loss']:.4f}"
+    percent = {"accuracy": "test accuracy", "calibration_error": "calibration error", "agreement": "agreement"}
+    first, *others = [f"{said} {100 * measured[name]:.2f} %" for name, said in percent.items() if name in measured]
+    return ", ".join([first, f"loss {measured['loss']:.4f}", *others])
 
 
 def closing_lines(folder: RunFolder) -> str:

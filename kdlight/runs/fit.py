@@ -4,11 +4,12 @@ from typing import Any
 
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Callback, LightningDataModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks import ModelSummary, ProgressBar, RichModelSummary
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 
 from kdlight.callbacks.classification_measures import ClassificationMeasures
+from kdlight.callbacks.run_progress import RunProgress
 from kdlight.internals import wandb_options
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.checkpoints import WholeCheckpoints
@@ -59,7 +60,10 @@ def equip(
             wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 hands on a setting that W&B warns about
     callbacks = [*_as_list(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:
-        callbacks.append(RichProgressBar())
+        if not any(isinstance(callback, ProgressBar) for callback in callbacks):
+            callbacks.append(RunProgress())
+        if options.get("enable_model_summary") is not False and not any(isinstance(c, ModelSummary) for c in callbacks):
+            callbacks.append(RichModelSummary())
     if config is not None and not options.get("fast_dev_run"):
         callbacks += [WandbRecord(folder, logger, config) for logger in loggers if isinstance(logger, WandbLogger)]
         metrics = MetricsCSV(folder)

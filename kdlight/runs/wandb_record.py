@@ -80,20 +80,19 @@ class WandbRecord(Callback):
         import wandb
 
         run: Any = self.logger.experiment
-        selected = "best" if "best" in result["test"] else "last"
         rows = self.folder.read_metrics()
         validated = [row["val/accuracy"] for row in rows.values() if "val/accuracy" in row]
         if validated:
             run.summary["best_val_accuracy"] = max(validated)
         run.summary["result"] = _without_lists(result)
         pictures = {f"pid_{stage}": figure for stage, figure in draw_pid(rows).items()}
-        if selected in result.get("confusion", {}):
-            pictures["confusion"] = draw_confusion(result["confusion"][selected], result["class_names"])
+        if "last" in result.get("confusion", {}):
+            pictures["confusion"] = draw_confusion(result["confusion"]["last"], result["class_names"])
         run.log({f"pictures/{name}": wandb.Image(figure) for name, figure in pictures.items()})
-        checkpoint = self.folder.checkpoint(selected)
+        checkpoint = self.folder.checkpoint("last")
         if self._sends_student and checkpoint.is_file():  # FSDP saves folders
             named = {name: tensor.contiguous() for name, tensor in read_state_dict(checkpoint).items()}
-            artifact = wandb.Artifact(f"student-{run.id}", type="model", metadata=result["test"][selected])
+            artifact = wandb.Artifact(f"student-{run.id}", type="model", metadata=result["test"]["last"])
             with artifact.new_file("student.safetensors", mode="wb") as stream:
                 stream.write(save(named))
             run.log_artifact(artifact)

@@ -104,7 +104,7 @@ def test_the_summary_has_the_result_and_its_numbers_are_those_of_the_folder(sent
             assert logged[prefix + name] == pytest.approx(value)
 
 
-def test_the_pictures_and_the_selected_student_are_sent(sent):
+def test_the_pictures_and_the_student_are_sent(sent):
     _, file, kept = sent
     logged = {name: value for row in kept["history"] for name, value in items(row.item).items()}
     for picture in ("pictures/confusion", "pictures/pid_stage3"):

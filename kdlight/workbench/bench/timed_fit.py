@@ -14,8 +14,10 @@ import rich
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
+from rich.console import Console
 
 from kdlight.callbacks.pid_monitor import PIDMonitor
+from kdlight.callbacks.run_progress import RunProgress
 from kdlight.cli.build import build_experiment
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
@@ -230,6 +232,8 @@ class Fit:
             for callback in every:
                 if isinstance(callback, RichProgressBar):
                     draw_progress_into(callback, nowhere)
+                elif isinstance(callback, RunProgress):
+                    callback.console = Console(file=nowhere, force_terminal=True)
             try:
                 trainer.fit(self.model, datamodule=self.data)
             finally:

@@ -1,0 +1,171 @@
+"""The bar of a run: which epoch, the loss, the validation, and the time left for all epochs."""
+
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from kdlight.internals import count_batches
+from kdlight.methods.base.learner import Learner
+
+EVERY = 0.25  # seconds between two updates; reading the loss waits for the device
+WINDOW = 600.0  # seconds over which the speed is averaged, so that validations count
+
+
+class RunProgress(ProgressBar):
+    """One bar for the training of all epochs, which count from 1, and one for a test that goes when the test ends.
+
+    A line has at most the terminal's width: the bar itself gives way.
+
+    Args:
+        console: Where it is drawn; None: standard output.
+
+    Attributes:
+        console: The same; it may be another one until training starts.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__()
+        self.console = console
+        self._enabled = True
+        self._bar: Progress | None = None
+        self._updated = 0.0
+        self._loss = self._accuracy = ""
+
+    def disable(self) -> None:
+        """Draw nothing: this is not the first process."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Draw again."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin where the run stands, which may be far on if it was stopped."""
+        self._loss = self._accuracy = ""
+        self._begin("", _batches_in_all(trainer), count_batches(trainer), transient=False)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Name the epoch."""
+        last = f"/{trainer.max_epochs}" if trainer.max_epochs not in (None, -1) else ""
+        self._show(description=f"epoch {trainer.current_epoch + 1}{last}")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Go on, and read the loss a few times a second."""
+        if self._is_due() or trainer.is_last_batch:
+            terms = pl_module.terms if isinstance(pl_module, Learner) else {}
+            self._loss = f"loss {sum(float(term) for term in terms.values()):.4g}" if terms else ""
+            self._show(completed=count_batches(trainer))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the accuracy; every process has reduced it by now."""
+        accuracy = trainer.callback_metrics.get("val/accuracy")
+        if accuracy is not None and not trainer.sanity_checking:
+            self._accuracy = f"val {100 * float(accuracy):.2f} %"
+            self._show()
+        if trainer.state.fn == "validate":
+            self._end()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the bar as it is."""
+        self._end()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin, unless this is a part of training."""
+        if trainer.state.fn == "validate":
+            self._begin("validating", _sum(trainer.num_val_batches))
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
+        """Go on, unless this is a part of training."""
+        if trainer.state.fn == "validate":
+            self._show(advance=1)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        self._begin("testing", _sum(trainer.num_test_batches))
+
+    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
+        """Go on."""
+        self._show(advance=1)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the bar away."""
+        self._end()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        self._begin("predicting", _sum(trainer.num_predict_batches))
+
+    def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
+        """Go on."""
+        self._show(advance=1)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the bar away."""
+        self._end()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the terminal as it was."""
+        self._end()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the terminal as it was."""
+        self._end()
+
+    def _begin(self, description: str, total: float | None, completed: int = 0, *, transient: bool = True) -> None:
+        self._end()
+        if not self._enabled:
+            return
+        whole = Column(no_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.description}", table_column=whole),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TaskProgressColumn("{task.percentage:>3.0f} %", table_column=whole),
+            TextColumn("{task.fields[figures]}", table_column=whole),
+            TimeRemainingColumn(compact=True, table_column=whole),
+            TextColumn("left", table_column=whole),
+            console=self.console,
+            transient=transient,
+            expand=True,
+            speed_estimate_period=WINDOW,
+        )
+        self._bar.add_task(description, total=total, completed=completed, figures="")
+        self._bar.start()
+
+    def _show(self, **changes: Any) -> None:
+        if self._bar is not None:
+            self._updated = time.monotonic()
+            figures = "  ".join(figure for figure in (self._loss, self._accuracy) if figure)
+            self._bar.update(self._bar.task_ids[0], figures=figures, **changes)
+
+    def _is_due(self) -> bool:
+        return self._bar is not None and time.monotonic() - self._updated >= EVERY
+
+    def _end(self) -> None:
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.stop()
+            self._loss = self._accuracy = ""
+
+
+def _batches_in_all(trainer: Trainer) -> float | None:
+    """How many batches all epochs have; None if there is no end."""
+    epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
+    ends = [epochs * trainer.num_training_batches] if epochs is not None else []
+    if trainer.max_steps not in (None, -1):
+        ends.append(trainer.max_steps * trainer.accumulate_grad_batches)
+    return _finite(min(ends)) if ends else None
+
+
+def _sum(batches: Any) -> float | None:
+    return _finite(sum(batches) if isinstance(batches, list) else batches)
+
+
+def _finite(number: float) -> float | None:
+    return None if number == float("inf") else number

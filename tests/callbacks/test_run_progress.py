@@ -1,0 +1,45 @@
+"""What the terminal shows while a run trains and tests."""
+
+import io
+import re
+
+from rich.console import Console
+
+from kdlight.callbacks.run_progress import RunProgress, _batches_in_all
+from kdlight.methods.supervised import Supervised
+from kdlight.runs.fit import equip, fit_and_test
+from kdlight.runs.folder import RunFolder
+from tests.methods.conftest import build, digits, trainer
+
+
+def shown(tmp_path, width):
+    """The lines that a run of two epochs draws on a terminal, one after the other."""
+    stream = io.StringIO()
+    bar = RunProgress(Console(file=stream, width=width, force_terminal=True))
+    folder, module = RunFolder(tmp_path), digits(val_size=100)
+    given = {"callbacks": [bar], "enable_progress_bar": True, "enable_model_summary": False}
+    loop = trainer(tmp_path, 2, **equip(given, folder, module, config="model: {}"), enable_progress_bar=True)
+    fit_and_test(loop, build(Supervised), module, folder)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+    return [line for line in re.split(r"[\r\n]+", plain) if line.strip()]
+
+
+def test_epochs_count_from_one_and_the_last_line_says_loss_accuracy_and_time_left(tmp_path):
+    lines = shown(tmp_path, 80)
+    assert all(len(line) <= 80 for line in lines)
+    epochs = {match[1] for line in lines if (match := re.match(r"epoch (\d+)/2", line))}
+    assert epochs == {"1", "2"}
+    (last,) = {line for line in lines if line.startswith("epoch 2/2") and "100 %" in line and "val" in line}
+    assert re.search(r"100 % loss \d+(\.\d+)?  val \d+\.\d\d % +(00:00|--:--) left", last)
+    assert any(line.startswith("testing") for line in lines)
+    assert not any("DataLoader" in line or "Sanity" in line for line in lines)
+
+
+def test_the_whole_run_is_the_end_of_the_bar(tmp_path):
+    module = digits()
+    for options, expected in (({"max_steps": 3}, 3), ({"max_steps": -1}, 8)):
+        bar, ends = RunProgress(Console(file=io.StringIO())), []
+        loop = trainer(tmp_path, 2, callbacks=[bar], **options, limit_val_batches=0, enable_progress_bar=True)
+        bar.on_train_epoch_start = lambda trainer, module, ends=ends: ends.append(_batches_in_all(trainer))
+        loop.fit(build(Supervised), module)
+        assert set(ends) == {expected}
