@@ -5,7 +5,7 @@ Import kdlight before lightning or torchvision: beside a CPU-only torch neither 
 
 from typing import TYPE_CHECKING, Any
 
-from kdlight import torchvision_shim
+from kdlight import late_imports, torchvision_shim
 
 if TYPE_CHECKING:
     from kdlight.cli.from_python import fit as fit
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kdlight.workbench.finished import load_runs as load_runs
 
 torchvision_shim.install()
+late_imports.install()
 
 # Public name: the module that defines it, imported when the name is first asked for, so that `import kdlight` is fast.
 PUBLIC = {

@@ -14,11 +14,10 @@ from kdlight.cli.imports import nearest
 from kdlight.cli.objects import said_by_libraries
 from kdlight.cli.parse_errors import readable
 from kdlight.cli.parser import Parser
-from kdlight.cli.shipped import choose, shipped_folder
+from kdlight.cli.shipped import choose, shipped_folder, split_configs
 from kdlight.cli.short_help import ALL
 from kdlight.cli.teachers import require_file, require_teachers
 from kdlight.errors import UserError
-from kdlight.files import with_home
 from kdlight.internals import option_names
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import Seed
@@ -27,7 +26,6 @@ from kdlight.runs.claim import Claim
 from kdlight.runs.experiment import Experiment
 from kdlight.runs.folder import RunFolder, default_folder, folder_of, latest
 
-CONFIG_FLAGS = ("-c", "--config")
 NAMED_CHECKPOINTS = ("last", "best")
 AUTO = "auto"
 
@@ -264,21 +262,3 @@ def _place_loggers(config: Any, folder: RunFolder) -> None:
             arguments["save_dir"] = str(folder.path)
             if "name" in arguments and arguments["name"] is None:
                 arguments["name"] = "/".join(folder.path.parts[-2:])
-
-
-def split_configs(options: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take the ``--config FILE`` pairs out of the options."""
-    files, others = [], []
-    remaining = iter(options)
-    for option in remaining:
-        flag, equals, value = option.partition("=")
-        if flag not in CONFIG_FLAGS:
-            others.append(option)
-        elif equals:
-            files.append(value)
-        else:
-            file = next(remaining, None)
-            if file is None:
-                raise UserError(f"{option}: expected a YAML file behind it, got nothing")
-            files.append(file)
-    return [with_home(file) for file in files], others

@@ -3,15 +3,17 @@
 import sys
 from collections.abc import Sequence
 
-from kdlight.cli.build import build_experiment
 from kdlight.cli.messages import quiet
-from kdlight.runs.predictions import write_predictions
+from kdlight.cli.shipped import choose, split_configs
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run one of the four commands."""
     quiet()
     command, *options = arguments
+    choose(split_configs(options)[0])  # names a missing file before torch is imported, which takes seconds
+    from kdlight.cli.build import build_experiment
+
     built = build_experiment(command, options, claim=command == "fit")
     if command == "fit":
         built.command = " ".join(["kdlight", *sys.argv[1:]])
@@ -21,6 +23,8 @@ def main(arguments: Sequence[str]) -> None:
     elif command == "test":
         built.test()
     else:
+        from kdlight.runs.predictions import write_predictions
+
         names = getattr(built.data, "class_names", range(built.method.student.num_classes))
         write_predictions(built.predict(), [str(name) for name in names], built.folder)
         print(f"saved {built.folder.predictions}")

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import kdlight
 from kdlight.cli.imports import nearest
-from kdlight.errors import MissingFileError
+from kdlight.errors import MissingFileError, UserError
+from kdlight.files import with_home
 
 FOLDER = "configs"
 DATA_SET = "digits"  # what a method's bare name is run on: it needs no download and trains in seconds
+CONFIG_FLAGS = ("-c", "--config")
 
 
 class Chosen(NamedTuple):
@@ -37,6 +39,24 @@ def shipped_names() -> list[str]:
     """Return the names of all shipped configurations, such as ``digits/rid.yaml``."""
     root = shipped_folder()
     return sorted(file.relative_to(root).as_posix() for file in root.rglob("*.yaml"))
+
+
+def split_configs(options: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take the ``--config FILE`` pairs out of the options."""
+    files, others = [], []
+    remaining = iter(options)
+    for option in remaining:
+        flag, equals, value = option.partition("=")
+        if flag not in CONFIG_FLAGS:
+            others.append(option)
+        elif equals:
+            files.append(value)
+        else:
+            file = next(remaining, None)
+            if file is None:
+                raise UserError(f"{option}: expected a YAML file behind it, got nothing")
+            files.append(file)
+    return [with_home(file) for file in files], others
 
 
 def choose(given: Sequence[str]) -> Chosen:

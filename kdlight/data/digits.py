@@ -2,9 +2,12 @@
 
 __all__ = ["DigitsDataModule"]
 
+import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from kdlight.data.base.image_module import ImageDataModule
@@ -59,9 +62,12 @@ class DigitsDataModule(ImageDataModule):
 
 
 def _load_digits() -> tuple[Samples, torch.Tensor]:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = torch.from_numpy(digits.images)[:, None] * (255 / 16)
-    samples = Samples(images.round().to(torch.uint8), torch.from_numpy(digits.target).long())
+    # The file that `sklearn.datasets.load_digits` reads: 64 pixels and the class a row. Importing sklearn for it would
+    # take as long as a fit's first epochs.
+    found = importlib.util.find_spec("sklearn")
+    assert found is not None
+    assert found.origin is not None
+    table = torch.from_numpy(np.loadtxt(Path(found.origin).parent / "datasets/data/digits.csv.gz", delimiter=","))
+    images = table[:, :-1].reshape(-1, 1, 8, 8) * (255 / 16)
+    samples = Samples(images.round().to(torch.uint8), table[:, -1].long())
     return samples, stratified_order(samples.target, make_generator(Stream.DIGITS_TEST_SET, SPLIT_SEED))

@@ -15,7 +15,6 @@ from kdlight.methods.base.learner import Learner
 from kdlight.models.weights import read_state_dict
 from kdlight.processes import run_seed
 from kdlight.runs.folder import RunFolder
-from kdlight.runs.wandb_pictures import draw_confusion, draw_pid
 
 ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
 BEST = {"val/accuracy": "max", "val/loss": "min", "train/loss": "min"}
@@ -78,6 +77,8 @@ class WandbRecord(Callback):
             result: The content of ``result.json``.
         """
         import wandb
+
+        from kdlight.runs.wandb_pictures import draw_confusion, draw_pid  # matplotlib, which most runs do not need
 
         run: Any = self.logger.experiment
         rows = self.folder.read_metrics()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 # What a fit imports. The server that the processes are forked from imports these once, so a run starts at once.
 PRELOADED = (
-    "kdlight.cli.run",
+    "kdlight.cli.build",
     "kdlight.workbench.ablate.worker",
     "kdlight.methods.base.learner",
     "kdlight.callbacks.pid_monitor",

@@ -1,0 +1,132 @@
+"""Two modules that torchmetrics imports, and most runs never use, are executed when something in them is first used.
+
+`import torchmetrics`, which Lightning does, imports scipy.signal to add one old name to it, and matplotlib for the type
+annotations of its `plot` methods. Together they take a quarter of the time that `kdlight fit` needs to start.
+
+`install`, which `import kdlight` calls, hooks the import of `scipy.signal` and of `torchmetrics.utilities.plot`. Such a
+module at first holds nothing but the names that torchmetrics reads from it while it is imported. Asking for any other
+name, or importing a module below it, executes the module's true code in the same module object, so that the user of
+either library sees no difference. A module that was imported before kdlight stays as it is.
+`importlib.util.LazyLoader` does not serve here: it executes a module as soon as *any* name is read.
+"""
+
+import importlib
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+_PLOT = "torchmetrics.utilities.plot"
+_lock = threading.RLock()
+
+
+def install() -> None:
+    """Put the import hook in place, once."""
+    if not any(isinstance(finder, _LateFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _LateFinder())
+
+
+def _hamming(*args: Any, **kwargs: Any) -> Any:
+    """Compute the window that torchmetrics adds to scipy.signal under its old name."""
+    return importlib.import_module("scipy.signal.windows").hamming(*args, **kwargs)
+
+
+def _plotter(name: str) -> Callable[..., Any]:
+    """Make the function of torchmetrics that imports matplotlib when it is called."""
+
+    def plot(*args: Any, **kwargs: Any) -> Any:
+        module = importlib.import_module(_PLOT)
+        if isinstance(module, _LateModule):
+            module.execute()
+        return getattr(module, name)(*args, **kwargs)
+
+    return plot
+
+
+# What torchmetrics reads from each module while it is imported.
+LATE: dict[str, dict[str, Any]] = {
+    "scipy.signal": {"hamming": _hamming},
+    _PLOT: {
+        **dict.fromkeys(("_AX_TYPE", "_CMAP_TYPE", "_PLOT_OUT_TYPE"), Any),  # annotations
+        **{name: _plotter(name) for name in ("plot_confusion_matrix", "plot_curve", "plot_single_or_multi_val")},
+    },
+}
+
+
+class _LateModule(ModuleType):
+    """A module that executes its code when it is asked for a name that it does not have yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        # `from module import name` looks for the path of every module; one that is no package never has a path.
+        if (name == "__path__" and self.__spec__.submodule_search_locations is None) or not self.execute():
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(self, name)
+
+    def execute(self) -> bool:
+        """Execute the true code.
+
+        Returns:
+            Whether it is complete. It is not while it runs, and asks for one of its own names too early.
+        """
+        spec = self.__spec__
+        loader = spec.loader
+        with _lock:
+            if not isinstance(loader, _LateLoader) or type(self) is not _LateModule:
+                return True  # another thread was first
+            if loader.executing:
+                return False
+            loader.executing = True
+            if spec.submodule_search_locations is not None:
+                self.__path__ = spec.submodule_search_locations
+            try:
+                loader.true_loader.exec_module(self)
+            except BaseException:
+                vars(self).pop("__path__", None)  # the next attempt begins anew
+                raise
+            finally:
+                loader.executing = False
+            spec.loader = self.__loader__ = loader.true_loader
+            self.__class__ = ModuleType
+            return True
+
+
+class _LateLoader(Loader):
+    """Makes a module without executing it.
+
+    Args:
+        true_loader: The loader that executes it.
+        names: The names that the module has before it is executed.
+
+    Attributes:
+        executing: Whether the true code is running now.
+    """
+
+    def __init__(self, true_loader: Loader, names: dict[str, Any]) -> None:
+        self.true_loader = true_loader
+        self.names = names
+        self.executing = False
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Make the module as the true loader makes it."""
+        return self.true_loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module its first names, and nothing else."""
+        vars(module).update(self.names)
+        vars(module).pop("__path__", None)  # importing a module below this one asks for it, and so executes this one
+        module.__class__ = _LateModule
+
+
+class _LateFinder:
+    """Finds the modules of `LATE` where Python finds them, and gives them a loader that waits."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path, target) if fullname in LATE else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = _LateLoader(spec.loader, LATE[fullname])
+        return spec
