@@ -133,7 +133,7 @@ def kept_symbols(file: Path, compute: Callable[[], dict[str, Symbols]]) -> dict[
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.part")
     with draft.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **symbols)
+        np.savez_compressed(stream, **symbols)
     os.replace(draft, file)
     return symbols
 

@@ -99,7 +99,7 @@ class Population:
         if not file.is_file():
             computed = _computed(network, self._weights.get(network), self._images)
             with replacing(file) as draft, draft.open("wb") as stream:
-                np.savez(stream, allow_pickle=False, **computed)
+                np.savez(stream, **computed)
         with np.load(file, allow_pickle=False) as stored:
             return {place: stored[place] for place in ("stage", "logits")}
 
