@@ -136,8 +136,9 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     for key in composed:
         if key not in top_level:
             raise UserError(f"no option '{key}' at the top level of {', '.join(files)}{nearest(key, top_level)}")
-        if isinstance(composed[key], list):
-            raise UserError(f"{', '.join(files)}: expected '{key}' to be a mapping, got a list")
+        if isinstance(composed[key], list) or (key == "trainer" and not isinstance(composed[key], dict)):
+            what = "a list" if isinstance(composed[key], list) else repr(composed[key])
+            raise UserError(f"{', '.join(files)}: expected '{key}' to be a mapping, got {what}")
     try:
         config = parser.parse_args([*(["--config", yaml.safe_dump(composed)] if files else []), *others])
     except ArgumentError as error:
@@ -195,6 +196,7 @@ def _compare(parsed: Parsed, place: Place) -> None:
     run = folder_of(Path(str(place.checkpoint)))
     if run is None:
         return
+    run.read_config()  # says what is wrong with the file
     before, now = run.config.read_text(encoding="utf-8"), parsed.yaml()
     require_unchanged(before, now, str(run.path), on_purpose=parsed.config.resume_changed)
     if place.automatic and run.has_ended() and same_limits(before, now):

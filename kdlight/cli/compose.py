@@ -13,20 +13,20 @@ is taken by itself, above both, wherever ``pair.yaml`` and a ``dkd.yaml`` of any
 """
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from lightning.pytorch.utilities import rank_zero_info
 
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import with_home
+from kdlight.yaml_files import read_yaml
 
 Fragments = Sequence[Any]
 SUFFIXES = (".yaml", ".yml")
+MOST_FILES = 300
 
 
 class Part(NamedTuple):
@@ -36,13 +36,16 @@ class Part(NamedTuple):
     content: dict[str, Any]
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads ``1e-4`` as a number, as YAML 1.2 and everyone who writes it does."""
+class Trail(NamedTuple):
+    """How a file was reached.
 
+    Attributes:
+        pointing: The files that point at one another up to it.
+        read: All files that were read so far, each as often as it was read.
+    """
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
-)
+    pointing: tuple[Path, ...]
+    read: list[Path]
 
 
 def compose(files: Sequence[str | Path]) -> dict[str, Any]:
@@ -54,21 +57,12 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
         MissingFileError: If a file does not exist; the message names who points at it.
         UserError: If a file is not a YAML mapping, or points at itself.
     """
-    given = [part for file in files for part in _parts(Path(file), ())]
+    trail = Trail((), [])
+    given = [part for file in files for part in _parts(Path(file), trail)]
     parts = _with_combinations(given)
     for file in dict.fromkeys(part.file for part in parts if part not in given):
         rank_zero_info(f"with {os.path.normpath(file)}")
     return _merged(parts)
-
-
-def read_yaml(file: str | Path) -> Any:
-    """Read one YAML file as it is, with no pointer resolved.
-
-    Raises:
-        UserError: If it is not valid YAML.
-        MissingFileError: If it does not exist.
-    """
-    return _read(Path(file), ())
 
 
 def _with_combinations(given: Sequence[Part]) -> list[Part]:
@@ -83,7 +77,7 @@ def _with_combinations(given: Sequence[Part]) -> list[Part]:
         for other in given[:place]:
             for first, second in permutations((part.file, other.file)):
                 file = first.with_name(f"{first.stem}+{second.stem}.yaml")
-                combination = _parts(file, ()) if file.is_file() else []
+                combination = _parts(file, Trail((), [])) if file.is_file() else []
                 if combination and _class_of(combination) in (None, chosen):
                     parts += combination
     return parts
@@ -117,40 +111,70 @@ def merge(fragments: Fragments) -> Any:
     return {key: merge([mapping[key] for mapping in mappings if key in mapping]) for key in keys}
 
 
-def _parts(file: Path, pointing: tuple[Path, ...]) -> list[Part]:
+def _parts(file: Path, trail: Trail) -> list[Part]:
     """The files that a file includes, then the file itself, each with its pointers resolved."""
-    content = _read(file, pointing)
+    content = _read(file, trail)
     if not isinstance(content, dict):
         raise UserError(f"{file}: expected a mapping such as 'trainer: …', got {type(content).__name__}")
+    _require_names(content, file)
     included = content.pop("include", [])
-    if not isinstance(included, list):
+    if not isinstance(included, list) or not all(isinstance(name, str) for name in included):
         raise UserError(f"{file}: expected 'include' to be a list of YAML files, got {included!r}")
-    pointing = (*pointing, file.resolve())
-    below = [part for name in included for part in _parts(file.parent / with_home(name), pointing)]
-    return [*below, Part(file, {key: _resolve(value, key, file, pointing) for key, value in content.items()})]
+    trail = trail._replace(pointing=(*trail.pointing, file.resolve()))
+    below = [part for name in included for part in _parts(file.parent / with_home(name), trail)]
+    return [*below, Part(file, {key: _resolve(value, key, file, trail) for key, value in content.items()})]
 
 
-def _resolve(value: Any, key: str, file: Path, pointing: tuple[Path, ...]) -> Any:
+def _require_names(content: Any, file: Path) -> None:
+    """Refuse keys that are no text beside others that are, or where only names can stand.
+
+    Raises:
+        UserError: With the first of them.
+    """
+    if isinstance(content, dict):
+        wrong = [key for key in content if not isinstance(key, str)]
+        by_number = len(wrong) == len(content) and all(type(key) is int for key in wrong)  # such as epochs
+        if wrong and not by_number:
+            raise UserError(f"{file}: expected names as keys, got {wrong[0]!r}; put it into quotes if it is a name")
+    for value in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        _require_names(value, file)
+
+
+def _resolve(value: Any, key: str, file: Path, trail: Trail) -> Any:
     if isinstance(value, str) and value.endswith(SUFFIXES):
         target = file.parent / with_home(value)
-        content = _merged(_parts(target, pointing))
+        content = _merged(_parts(target, trail))
         return content[key] if list(content) == [key] else content
     if isinstance(value, dict):
-        return {inner: _resolve(item, inner, file, pointing) for inner, item in value.items()}
+        return {inner: _resolve(item, inner, file, trail) for inner, item in value.items()}
     if isinstance(value, list):
-        return [_resolve(item, key, file, pointing) for item in value]
+        return [_resolve(item, key, file, trail) for item in value]
     return value
 
 
-def _read(file: Path, pointing: tuple[Path, ...]) -> Any:
-    if file.resolve() in pointing:
-        raise UserError(f"{pointing[-1]}: points at {file}, which leads back to itself; remove one of the pointers")
+def _read(file: Path, trail: Trail) -> Any:
+    """Read one file that others may point at.
+
+    Raises:
+        MissingFileError: If it does not exist; the message names who points at it.
+        UserError: If it leads back to itself, or the files point at too many others.
+    """
     try:
-        return yaml.load(file.read_text(encoding="utf-8"), _Loader) or {}
-    except FileNotFoundError:
-        where = f"{pointing[-1]} points at {file}, which" if pointing else str(file)
-        raise MissingFileError(f"{where} does not exist; expected a YAML configuration file") from None
-    except IsADirectoryError:
-        raise UserError(f"{file} is a folder; expected a YAML configuration file") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+        circular = file.resolve() in trail.pointing
+    except (OSError, RuntimeError, ValueError):  # reading it says what is wrong with its name
+        circular = False
+    if circular:
+        raise UserError(
+            f"{trail.pointing[-1]}: points at {file}, which leads back to itself; remove one of the pointers"
+        )
+    trail.read.append(file)
+    if len(trail.read) > MOST_FILES:
+        raise UserError(f"{trail.read[0]}: expected to point at no more than {MOST_FILES} files, each time counted")
+    try:
+        return read_yaml(file)
+    except MissingFileError as error:
+        if not trail.pointing:
+            raise
+        raise MissingFileError(
+            f"{trail.pointing[-1]} points at {str(error).replace(' does', ', which does', 1)}"
+        ) from None

@@ -170,6 +170,7 @@ def _of_objects(
     }
     run = None if checkpoint is None else folder_of(Path(checkpoint))
     if run is not None:
+        run.read_config()  # says what is wrong with the file
         before = run.config.read_text(encoding="utf-8")
         require_unchanged(before, _resolved(described), str(run.path), on_purpose=resume_changed)
     claim = Claim.of_new(base) if checkpoint is None else Claim.of_existing(place)

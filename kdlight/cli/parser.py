@@ -87,7 +87,7 @@ def _of_run(weights: str | None) -> dict[str, Any]:
     run = folder_of(Path(weights)) if weights else None
     if run is None:
         return {}
-    arguments = yaml.safe_load(run.config.read_text(encoding="utf-8"))["data"].get("init_args") or {}
+    arguments = run.read_config()["data"].get("init_args") or {}
     known = {name: arguments[name] for name in (*PREPARED, "resize_size") if arguments.get(name) is not None}
     return known if all(name in known for name in PREPARED) else {}
 

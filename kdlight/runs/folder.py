@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdlight.errors import MissingFileError, UserError
+from kdlight.yaml_files import read_yaml
 
 SHOWN = ("test", "seconds")  # what comparisons read of a result
 WEIGHTS = ("last", "best")  # the checkpoints that a run keeps
@@ -82,6 +83,21 @@ class RunFolder(NamedTuple):
                 int(row.pop("epoch")): {column: float(value) for column, value in row.items() if value != ""}
                 for row in csv.DictReader(stream)
             }
+
+    def read_config(self) -> dict[str, Any]:
+        """The content of ``config.yaml``.
+
+        Raises:
+            MissingFileError: If the run has none.
+            UserError: If the file is not what a run writes.
+        """
+        content = read_yaml(self.config)
+        parts = ("trainer", "model", "data")
+        if not isinstance(content, dict) or not all(isinstance(content.get(part), dict) for part in parts):
+            raise UserError(
+                f"{self.config}: expected a run's configuration, with the mappings {', '.join(parts)}; restore the file"
+            )
+        return content
 
     def read_result(self) -> dict[str, Any]:
         """The content of ``result.json``.

@@ -6,8 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from kdlight.arguments import has_unknown
 from kdlight.cli.objects import build_object
 from kdlight.data.base.image_module import ImageDataModule
@@ -78,8 +76,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration."""
-        content: dict[str, Any] = yaml.safe_load(self.files.config.read_text(encoding="utf-8"))
-        return content
+        return self.files.read_config()
 
     @property
     def finished(self) -> bool:
@@ -118,7 +115,8 @@ class Run:
         Raises:
             UserError: If it has to be given.
         """
-        return self._network("student", self.config["model"]["init_args"]["student"], self.checkpoint, network)
+        described = (self.config["model"].get("init_args") or {}).get("student")
+        return self._network("student", described, self.checkpoint, network)
 
     def teacher(self, weights: Path | None = None, *, network: Classifier | None = None) -> Classifier:
         """Return the teacher of the run, which its method learned from or was compared with.
@@ -145,10 +143,12 @@ class Run:
             )
         return found
 
-    def _network(
-        self, role: str, described: dict[str, Any], weights: Path | None, network: Classifier | None
-    ) -> Classifier:
+    def _network(self, role: str, described: Any, weights: Path | None, network: Classifier | None) -> Classifier:
         if network is None:
+            if not isinstance(described, dict) and not has_unknown(described):
+                raise UserError(
+                    f"{self.files.config}: expected the {role} with its class_path, got {described!r}; restore the file"
+                )
             if has_unknown(described):
                 raise UserError(
                     f"{self.files.config} cannot describe the {role}, which was built in Python; build it again and "

@@ -1,6 +1,9 @@
+import os
+
 import pytest
 
 from kdlight.cli.compose import compose, merge
+from kdlight.errors import UserError
 
 PAIR = {"model": {"init_args": {"student": {"class_path": "S"}, "teacher": {"class_path": "T"}}}}
 METHOD = {"model": {"class_path": "DKD", "init_args": {"beta": 8}}}
@@ -95,11 +98,57 @@ def test_what_two_files_say_together_is_left_where_another_method_replaced_their
         ("include: [main.yaml]", "leads back to itself"),
         ("[1, 2]", "expected a mapping"),
         ("a: [1", "not valid YAML"),
+        ("include: [3]", "expected 'include' to be a list of YAML files"),
+        ("trainer: {max_epochs: 1, max_epochs: 2}", "the key 'max_epochs' stands twice"),
+        ("trainer: {3: 1, max_epochs: 2}", "expected names as keys, got 3"),
+        ("trainer: {null: 1}", "expected names as keys, got None"),
+        ("{[1]: 2}", "unhashable"),
+        ("a: &a [*a]", "nested too deeply"),
+        ("a: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("a: 2024-13-45", "month"),
+        ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20)), "anchors"),
+        (
+            "a0: &a0 {x: 1}\n"
+            + "".join(f"a{n}: &a{n} {{<<: [{','.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 20)),
+            "too many values",
+        ),
+        ("include: [" + "half.yaml, " * 99 + "]", "no more than 300 files"),
+        ("a: " + "x" * 300_000, "300003 bytes"),
+        (b"\xff\xfea\x00", "no UTF-8 text"),
+        (b"\x80\x04\x95", "no UTF-8 text"),
+        (b"a: \x00", "not valid YAML"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path, text, said):
-    main = write(tmp_path, "main.yaml", text)
-    with pytest.raises((ValueError, FileNotFoundError), match=said) as caught:
+    write(tmp_path, "half.yaml", "include: [" + "leaf.yaml, " * 99 + "]")
+    write(tmp_path, "leaf.yaml", "a: 1")
+    main = write(tmp_path, "main.yaml", "")
+    main.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=said) as caught:
         compose([main])
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_of_text_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    for name, said in (
+        ("pipe.yaml", "no regular file"),
+        ("/dev/zero", "no regular file"),
+        ("loop.yaml", "cannot be read"),
+        ("x" * 5000, "cannot be read"),
+        ("a\0b.yaml", "cannot be read"),
+    ):
+        with pytest.raises(UserError, match=said):
+            compose([tmp_path / name])
+
+
+def test_keys_that_are_numbers_by_themselves_are_left_to_the_class(tmp_path):
+    main = write(tmp_path, "main.yaml", "a: {0: 4, 8: 2}")
+    assert compose([main]) == {"a": {0: 4, 8: 2}}
+
+
+def test_a_key_that_comes_with_an_anchor_may_be_said_again(tmp_path):
+    main = write(tmp_path, "main.yaml", "a: {b: &b {<<: &c {x: 1}, x: 2}}\nd: {<<: *b, x: 3}")
+    assert compose([main]) == {"a": {"b": {"x": 2}}, "d": {"x": 3}}

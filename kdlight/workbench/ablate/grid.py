@@ -20,11 +20,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kdlight.cli.compose import read_yaml
 from kdlight.cli.imports import nearest
 from kdlight.cli.shipped import shipped_folder
 from kdlight.errors import UserError
 from kdlight.runs.folder import RUNS, RunFolder
+from kdlight.yaml_files import read_yaml
 
 GRIDS = "grids"  # below the shipped configurations
 KEYS = ("base", "options", "axes", "seeds", "leave_out", "threads", "name")

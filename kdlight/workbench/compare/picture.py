@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,6 +13,7 @@ from kdlight.measuring.report import StageReport
 from kdlight.runs.folder import RunFolder
 from kdlight.workbench.palette import ATOMS, LIMIT, MARKERS, REFERENCE
 from kdlight.workbench.pictures import frame, require_format, save_picture
+from kdlight.yaml_files import read_yaml
 
 __all__ = ["save_pid_picture"]
 
@@ -106,7 +106,7 @@ def _panel(axis: Axes, curve: Curve) -> None:
 
 
 def _caption(run: RunFolder, curve: Curve, stage: str) -> str:
-    config: Mapping[str, Any] = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else {}
+    config: Mapping[str, Any] = read_yaml(run.config) if run.config.is_file() else {}
     data = str((config.get("data") or {}).get("class_path", "")).rpartition(".")[2].removesuffix("DataModule")
     measured = run.read_result().get("pid_settings", {}) if run.result.is_file() else {}
     settings: Mapping[str, Any] = next(iter(measured.values()), {})

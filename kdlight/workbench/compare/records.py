@@ -9,6 +9,7 @@ import yaml
 
 from kdlight.errors import MissingFileError, UserError
 from kdlight.runs.folder import RunFolder
+from kdlight.yaml_files import read_yaml
 
 FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
 LOGS = "logs"
@@ -76,12 +77,12 @@ def _record(path: Path) -> Record:
     state, reason, settings, result = FINISHED, "", {}, {}
     try:
         if folder.config.is_file():
-            settings = flatten(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
+            settings = flatten(read_yaml(folder.config))
         if folder.result.is_file():
             result = folder.read_result()
         else:
             state, reason = UNFINISHED, "not ended; --ckpt_path auto continues it"
-    except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError) as error:
         state, reason = UNREADABLE, " ".join(str(error).split())
     given = result.get("seed", settings.get("seed_everything"))
     return Record(folder, state, reason, given if isinstance(given, int) else seed, axes, settings, result)

@@ -1,0 +1,98 @@
+"""YAML files of anyone: read quickly, or refused with the name of the file."""
+
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kdlight.errors import MissingFileError, UserError
+
+MOST_BYTES = 2**18
+MOST_VALUES = 50_000  # after anchors have been followed: a few lines of them can stand for billions
+DEEPEST = 50
+EXPECTED = "expected a YAML configuration file"
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads ``1e-4`` as a number, as YAML 1.2 and everyone who writes it does, and no key twice."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Follow ``<<``, and stop where that grows without end."""
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_VALUES:
+            raise yaml.constructor.ConstructorError(None, None, "'<<' stands for too many values", node.start_mark)
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """Read a mapping; PyYAML would take the last of two equal keys without a word."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+            if name in seen:
+                raise yaml.composer.ComposerError(None, None, f"the key '{key.value}' stands twice", key.start_mark)
+            seen.update([name] if name else [])
+        return node
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)
+
+
+def read_yaml(file: Path) -> Any:
+    """Read one YAML file; an empty one is an empty mapping.
+
+    Raises:
+        MissingFileError: If it does not exist.
+        UserError: If it is no YAML text of a configuration's size and depth.
+    """
+    try:
+        kind = file.stat()
+        if stat.S_ISDIR(kind.st_mode):
+            raise UserError(f"{file} is a folder; {EXPECTED}")
+        if not stat.S_ISREG(kind.st_mode):
+            raise UserError(f"{file} is no regular file but a pipe or a device; {EXPECTED}")
+        if kind.st_size > MOST_BYTES:
+            raise UserError(f"{file} has {kind.st_size} bytes; {EXPECTED} of at most {MOST_BYTES}")
+        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+        _count(content)
+    except FileNotFoundError:
+        raise MissingFileError(f"{file} does not exist; {EXPECTED}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is no UTF-8 text (byte {error.start}); {EXPECTED}, saved as UTF-8") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (_TooMuchError, RecursionError):
+        raise UserError(
+            f"{file}: nested too deeply, or anchors that stand for too much; {EXPECTED} of at most {MOST_VALUES} "
+            f"values in {DEEPEST} levels"
+        ) from None
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:  # a name too long, links in a circle, a date that does not exist
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{str(file)[:200]!r} cannot be read ({reason}); {EXPECTED}") from None
+    return {} if content is None else content
+
+
+class _TooMuchError(Exception):
+    """A file stands for more than a configuration can be."""
+
+
+def _count(content: Any) -> None:
+    """Count the values that a file stands for, level by level, up to the limits."""
+    level, seen = [content], 0
+    for _ in range(DEEPEST):
+        inner: list[Any] = []
+        for value in level:
+            items = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+            inner.extend(items)
+            seen += len(items)
+            if seen > MOST_VALUES:
+                raise _TooMuchError
+        if not inner:
+            return
+        level = inner
+    raise _TooMuchError
