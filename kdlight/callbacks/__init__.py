@@ -1,4 +1,4 @@
-"""Instruments that watch a run: ``from kdlight.callbacks import PIDMonitor``."""
+"""Lightning callbacks, such as ``from kdlight.callbacks import PIDMonitor``."""
 
 from kdlight.lazy import names_of
 

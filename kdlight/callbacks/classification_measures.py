@@ -1,4 +1,4 @@
-"""What a test says beside accuracy and loss: classes, calibration, agreement with the teacher, and the networks' size.
+"""Test measures beside accuracy and loss: per class, calibration, agreement with the teacher, and the networks' size.
 
 Calibration: C. Guo et al., "On Calibration of Modern Neural Networks", 2017, https://arxiv.org/abs/1706.04599.
 """
@@ -27,11 +27,11 @@ TOP = 5
 class ClassificationMeasures(Callback):
     """Measures student and teacher on the test set.
 
-    Logged as ``test/…`` beside the learner's accuracy and loss: ``top5_accuracy`` (of more than five classes),
-    ``calibration_error`` (the expected calibration error in 15 bins) and, against a teacher of as many classes,
-    ``agreement`` (the part of the images for which both name the same class) and ``kl_divergence`` (the mean
-    KL divergence of the student's probabilities from the teacher's, in nats, at temperature 1). What is no single
-    number, and what concerns the teacher alone, stands in ``result.json``: see `result`.
+    Logs as ``test/…``, beside the learner's accuracy and loss: ``top5_accuracy`` (with more than five classes) and
+    ``calibration_error`` (the expected calibration error in 15 bins). If the teacher has as many classes, it also logs
+    ``agreement`` (the fraction of images for which both predict the same class) and ``kl_divergence`` (the mean KL
+    divergence of the student's probabilities from the teacher's, in nats, at temperature 1). Lists, and measures of the
+    teacher alone, are written to ``result.json``: see `result`.
     """
 
     def __init__(self) -> None:
@@ -40,11 +40,11 @@ class ClassificationMeasures(Callback):
         self._accuracies: dict[str, list[float | None]] = {}
         self._confusions: dict[str, list[list[int]]] = {}
         self._teacher_test: dict[str, float] = {}
-        self._comparable: Frozen | None = None  # a teacher of the student's classes
+        self._comparable: Frozen | None = None  # the teacher, if it has as many classes as the student
         self._of_student = self._of_teacher = self._of_both = MetricCollection({})
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Count parameters and operations while the networks are whole: FSDP is about to divide them."""
+        """Count parameters and operations now, because FSDP will divide the networks' parameters after this hook."""
         assert isinstance(pl_module, Learner)
         if not self._networks:
             self._networks["student"] = network_size(pl_module.student)
@@ -53,13 +53,13 @@ class ClassificationMeasures(Callback):
                 self._networks["teacher"] = network_size(teacher.model)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count."""
+        """Create the counters."""
         assert isinstance(pl_module, Learner)
         teacher, classes = _teacher(pl_module), pl_module.student.num_classes
         self._of_student = _counters(classes).to(pl_module.device)
         self._comparable = teacher if teacher is not None and teacher.num_classes == classes else None
         if self._comparable is not None:
-            self._comparable.convert(lambda tensor: tensor.to(pl_module.device))  # FSDP moves its own parameters alone
+            self._comparable.convert(lambda tensor: tensor.to(pl_module.device))  # FSDP does not move the teacher
             self._of_teacher = _counters(classes).to(pl_module.device)
             both: dict[str, Metric | MetricCollection] = {
                 "agreement": _accuracy(classes, top=1),
@@ -76,7 +76,7 @@ class ClassificationMeasures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count a batch, with one forward pass of the teacher without a graph."""
+        """Count a batch; this costs one forward pass of the teacher, without gradients."""
         assert isinstance(pl_module, Learner)
         present, batch = len(batch.images), or_unlabelled(batch)
         logits: Tensor = outputs.float()
@@ -92,7 +92,7 @@ class ClassificationMeasures(Callback):
         self._of_both["kl_divergence"].update(of_teacher[:present].log_softmax(1), logits[:present].log_softmax(1))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the numbers; keep the lists. The metrics are sums over all processes."""
+        """Log the scalars and store the lists, both over the images of all processes."""
         assert isinstance(pl_module, Learner)
         name = Path(trainer.ckpt_path).stem if trainer.ckpt_path else "student"
         scalars = self._summarise(name, self._of_student)
@@ -114,14 +114,14 @@ class ClassificationMeasures(Callback):
         return {**overall, **_floats(found)}
 
     def result(self) -> Mapping[str, Any]:
-        """What ``result.json`` holds beside the logged numbers.
+        """Return what is written to ``result.json`` in addition to the logged numbers.
 
         Returns:
-            ``teacher_test``: accuracy, top-5 accuracy and calibration error of a teacher of the student's classes.
-            ``class_names``. ``class_accuracy`` and ``confusion`` by checkpoint ("last", "best") and for "teacher": the
-            accuracy of each class (null for one without images), and how many images of a class (row) were taken for
-            which class (column). ``networks``: for "student" and "teacher" the ``parameters``, and the ``flops`` of
-            one image, two for a multiplication and its addition.
+            ``teacher_test``: accuracy, top-5 accuracy and calibration error of a teacher with the student's classes.
+            ``class_names``: by index. ``class_accuracy`` and ``confusion``, for "teacher" and for each checkpoint
+            ("last", "best"): the accuracy of each class (null for a class without images), and the numbers of images by
+            true class (row) and predicted class (column). ``networks``, for "student" and "teacher": the number of
+            ``parameters``, and the ``flops`` of one image, where a multiply-add counts as two.
         """
         networks = {"networks": self._networks}
         if not self._confusions:
@@ -132,7 +132,7 @@ class ClassificationMeasures(Callback):
 
 
 def network_size(network: Classifier) -> dict[str, int]:
-    """Count parameters, and the floating point operations of one image of the size that the network is meant for."""
+    """Count parameters, and the floating point operations for one image of the network's own ``image_shape``."""
     like = next(network.parameters(), torch.empty(0))
     image = torch.zeros(1, *network.image_shape, device=like.device, dtype=like.dtype)
     with evaluating(network), FlopCounterMode(display=False) as counter:

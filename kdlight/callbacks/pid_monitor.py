@@ -1,4 +1,4 @@
-"""What the student took over from the teacher, measured while it learns: the PID of both about the label.
+"""Measure during training what teacher and student know about the label in common, by their PID.
 
 Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information
 Decomposition", AISTATS 2025 (arXiv 2411.07483), definitions 3.1 to 3.3 and appendix D.3.
@@ -31,55 +31,56 @@ from kdlight.methods.base.stages import trial
 from kdlight.models.frozen import Frozen
 from kdlight.ranges import PositiveFloat, PositiveInt, Probes, Ranged, Seed
 
-#: Under a protocol without a validation split so many training images are measured where `samples` does not say.
+#: How many training images are measured if there is no validation split and `samples` is null.
 TRAINING_SAMPLES = 5_000
 
 
 class PIDMonitor(Recorded, Ranged, Callback):
-    """Logs the information that teacher and student share about the label, in bits.
+    """Logs how much information teacher and student share about the label, in bits.
 
-    Fixed probe images go through both networks; the features of a stage become symbols (by default as the RID authors
-    do: flattened, L2-normalised, reduced by PCA, clustered by k-means), and the joint distribution of teacher symbol,
-    student symbol and label is decomposed. Logged per stage as ``pid/<stage>/…``: redundant (transferred knowledge),
-    unique_teacher (knowledge left to distil), unique_student and synergistic, each corrected for bias, with its
-    interval (``_lower``, ``_upper``), and the informations they are made of. An atom that these samples cannot tell is
-    left out. ``kdlight/measuring/README.md`` lists every key with its formula.
+    Fixed probe images go through both networks. The features of a stage are turned into symbols (by default as the RID
+    authors do: flattened, L2-normalised, reduced by PCA, clustered by k-means), and the joint distribution of teacher
+    symbol, student symbol and label is decomposed. Each stage logs, as ``pid/<stage>/…``, the atoms redundant
+    (transferred knowledge), unique_teacher (knowledge left to distil), unique_student and synergistic, and the mutual
+    informations that they add up to. All are corrected for bias and come with an interval (``_lower``, ``_upper``);
+    values that cannot be estimated from so few samples are left out. ``kdlight/measuring/README.md`` lists every key
+    with its formula.
 
-    Measured are the images of the validation split. Where there is none, a fixed part of the training images is, and
-    the keys begin with ``pid_train/``. After training the same is measured once on the test set, as in the paper:
-    ``pid_test/…``. ``pid/seconds`` is what the measurement cost. Nothing is done during a training step.
+    The images are those of the validation split. Without one, a fixed part of the training images is used, and the keys
+    begin with ``pid_train/``. After training, the test set is measured once, as in the paper (``pid_test/…``).
+    ``pid/seconds`` is the duration of the measurement, which runs between epochs and never during a training step.
 
-    Where paper and authors' code have it otherwise: they fit the clusters on the images that they count, which inflates
-    the information; here they are fitted on images of the training split, and counted are others. They cluster once,
-    the teacher anew each time, unseeded; here every value is the mean over several clusterings, whose spread is in the
-    interval. The teacher's are made once and kept in the run's folder.
+    Two things differ from the paper and its authors' code. They fit the clusters on the images that they count, which
+    overestimates the information; here clusters are fitted on other images, of the training split. They cluster once
+    per measurement, without a seed; here every value is the mean over several seeded clusterings, whose spread widens
+    the interval. The teacher's symbols are computed once and stored in the run's folder.
 
-    For a method with filters (RID, TED) further keys say what it certifies and what its assumption leaves out, see
-    `kdlight.measuring.filters` and `kdlight.measuring.assumption`. A stage whose features are not finite is left out
-    with a warning.
+    For a method with filters (RID, TED) further keys report what it certifies and how far its assumption is violated,
+    see `kdlight.measuring.filters` and `kdlight.measuring.assumption`. A stage whose features are not finite is left
+    out with a warning.
 
     Args:
-        times: Measure so many times a run, evenly spread; the last time after the last epoch.
-        every_n_epochs: Instead: measure after every n-th epoch, and after the last one.
-        stages: Among "stage1", "stage2", … (the student's, paired with the teacher's from the deepest backwards),
-            "embedding", "logits", "deepest" and "all"; null: the deepest stage and the logits.
-        filtered: Measure what the method's filters make of the stages instead, f_t(T) and f_s(S), as
-            ``pid/filtered_<stage>/…``. The teacher's filters learn too, so its symbols are made anew each time.
-        target: Name of a further target of the data, such as CIFAR-100's "coarse", instead of the label; logged as
-            ``pid/<target>_<stage>/…``. A run may have a monitor for each.
-        symbols: How features become symbols: "kmeans", "quantile", "probe", or, of logits alone, "predictions".
-        clusters: Symbols of each side, of kmeans and quantile; "auto": as many as the counted images bear, at most
-            twice the classes. The information of k symbols is at most log2 k, which is logged beside it.
-        repeats: Symbolisations that each value is the mean of, each fitted on training images of its own.
+        times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
+        every_n_epochs: Measure after every n-th epoch and after the last one, instead of `times`.
+        stages: Any of "stage1", "stage2", … (the student's; the deepest stages of both networks form a pair, and so on
+            backwards), "embedding", "logits", "deepest" and "all"; null: the deepest stage and the logits.
+        filtered: Measure the filtered features f_t(T) and f_s(S) of the method instead, as ``pid/filtered_<stage>/…``.
+            The teacher's filters learn too, so its symbols are computed each time.
+        target: Name of a further target of the data, such as CIFAR-100's "coarse", to use instead of the label. It is
+            logged as ``pid/<target>_<stage>/…``; a run may have several monitors with different targets.
+        symbols: How features become symbols: "kmeans", "quantile", "probe", or, for logits only, "predictions".
+        clusters: Number of symbols per network, for kmeans and quantile. "auto": as many as the number of counted
+            images allows, at most twice the classes. k symbols hold at most log2 k bits; this cap is logged as well.
+        repeats: Number of symbolisations, each fitted on other training images; every value is the mean over them.
         components: Principal components before clustering; at most as many as the features have.
-        samples: Probe images of the measured split, at least 8; null: the whole split.
-        fit_samples: Training images on which clusters are fitted; their features are in memory meanwhile.
-        details: Log plug-in values, other redundancies and each class's part of the atoms, too.
-        seed: Of the clustering and the resampling.
-        tolerance: Of each decomposition, in bits.
+        samples: Number of probe images of the measured split, at least 8; null: the whole split.
+        fit_samples: Number of training images on which clusters are fitted; their features have to fit in memory.
+        details: Also log plug-in values, other redundancies and what each class contributes to the atoms.
+        seed: Seed of the clustering and the resampling.
+        tolerance: Gap in bits to aim for in each decomposition.
 
     Raises:
-        UserError: If a number is too small, or predictions are asked of something else than logits.
+        UserError: If a number is too small, or ``symbols`` is "predictions" and ``stages`` is not [logits].
     """
 
     def __init__(
@@ -118,15 +119,15 @@ class PIDMonitor(Recorded, Ranged, Callback):
 
     @property
     def _prefix(self) -> str:
-        """What sets the stages' names apart from those of a monitor of the label."""
+        """Prefix of stage names that tells this monitor's keys from those of an unfiltered monitor of the label."""
         return ("filtered_" if self.filtered else "") + (f"{self.target}_" if self.target else "")
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the probe images and the teacher's symbols of them.
+        """Choose the probe images and compute the teacher's symbols.
 
         Raises:
-            UserError: If the method has no teacher, the data offer no probe images, stages are asked for that there are
-                not, or the teacher's features are not finite.
+            UserError: If the method has no teacher, the data module is not kdlight's, a stage does not exist, or the
+                teacher's features are not finite.
         """
         data: Any = getattr(trainer, "datamodule", None)
         if not isinstance(data, ImageDataModule):
@@ -147,37 +148,37 @@ class PIDMonitor(Recorded, Ranged, Callback):
             self._during = self._measurement(trainer, pl_module, self._split)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure on the validation split, or a part of the training images, and log."""
+        """Measure on the validation split, or on a part of the training images, and log."""
         if self._during is None or not self._is_due(trainer):
             return
         started = time.perf_counter()
-        report = self._measured(self._during, trainer, pl_module)
+        report = self._measure(self._during, trainer, pl_module)
         values = self._flat(report, f"{self._key}/")
         values[f"{self._key}/{self._prefix}seconds"] = time.perf_counter() - started
         for name, value in values.items():
             pl_module.log(name, value, rank_zero_only=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the last weights on the test set, once, before they leave the device."""
+        """Measure the last weights on the test set, while they are still on the device."""
         if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
             return
         started = time.perf_counter()
         data: Any = getattr(trainer, "datamodule", None)
         data.setup("test")
         measurement = self._measurement(trainer, pl_module, "test")
-        self.test = self._measured(measurement, trainer, pl_module)
+        self.test = self._measure(measurement, trainer, pl_module)
         values = self._flat(self.test, "pid_test/")
         values |= {f"pid_test/{self._prefix}seconds": time.perf_counter() - started, "epoch": trainer.current_epoch}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure on the test set if the run was stopped between its last epoch and that, and nothing was trained."""
+        """Measure on the test set if `on_train_end` did not: a resumed run with no epoch left does not call it."""
         if self.test is None:
             self.on_train_end(trainer, pl_module)
 
     def result(self) -> Mapping[str, Any]:
-        """What was measured on the test set, for ``result.json``: numbers by stage, and how they were measured."""
+        """Return the measurement on the test set, for ``result.json``: numbers by stage, and the settings used."""
         if self.test is None:
             return {}
         found = self.test.stages.items()
@@ -186,7 +187,7 @@ class PIDMonitor(Recorded, Ranged, Callback):
         return {"pid_test": stages, "pid_bounds": bounds, "pid_settings": {self._prefix or "label": self.settings()}}
 
     def settings(self) -> dict[str, Any]:
-        """How it is measured, for captions."""
+        """Return the settings of the measurement, for captions."""
         symboliser = self.symboliser
         clusters = "auto" if symboliser.clusters is None else symboliser.clusters
         of_stage = {} if self._during is None else self._during.clusters
@@ -209,7 +210,7 @@ class PIDMonitor(Recorded, Ranged, Callback):
         keep_in = None if getattr(trainer, "fast_dev_run", False) else Path(trainer.default_root_dir)
         return _Measurement(self, method, probe, keep_in)
 
-    def _measured(self, measurement: "_Measurement", trainer: Trainer, method: LightningModule) -> Report:
+    def _measure(self, measurement: "_Measurement", trainer: Trainer, method: LightningModule) -> Report:
         assert isinstance(method, Learner)
         report = measurement.measure(method)
         for stage in [name for name in measurement.stages if name not in {*report.stages, *self._left_out}]:
@@ -234,7 +235,7 @@ class PIDMonitor(Recorded, Ranged, Callback):
 
 
 class _Measurement:
-    """One comparison and, for a method with filters, what these certify about the same stages."""
+    """A comparison of both networks and, for a method with filters, what these certify about the same stages."""
 
     def __init__(self, monitor: PIDMonitor, method: Learner, probe: Probe, keep_in: Path | None) -> None:
         teacher: Any = getattr(method, "teacher", None)

@@ -1,4 +1,4 @@
-"""Two networks beside one another on fixed images: what they tell about the label."""
+"""Measure what teacher and student, on the same fixed images, tell about the label."""
 
 from kdlight.lazy import names_of
 

@@ -1,7 +1,7 @@
-"""What RID's assumption leaves out: I(e; Y | f_s(S)) with e = f_t(T) - f_s(S), which the paper takes to be 0.
+"""Check RID's assumption that I(e; Y | f_s(S)) = 0, where e = f_t(T) - f_s(S) is the residual of the filters.
 
-Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: only then does a small distance between the filtered
-features replace the constraint I(Y; f_t(T) | f_s(S)) = 0 of the intersection information.
+Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: only under this assumption can a small distance between
+the filtered features replace the constraint I(Y; f_t(T) | f_s(S)) = 0 of the intersection information.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ COMPONENTS = 20
 
 
 class Residual(NamedTuple):
-    """The same images' residuals e, the student's filtered features, (samples, …) each, and classes (samples,)."""
+    """Residuals e and the student's filtered features, (samples, …) each, and classes (samples,) of the same images."""
 
     rest: Rows
     kept: Rows
@@ -26,13 +26,13 @@ class Residual(NamedTuple):
 
 
 def symbol_assumption(rest: Symbols, kept: Symbols, target: Symbols, seed: int = 0) -> dict[str, float]:
-    """I(e; Y | f_s(S)) of symbols, in bits with its interval; empty where it is not estimable.
+    """Estimate I(e; Y | f_s(S)) from symbols, in bits with its interval; empty if it is not estimable.
 
     Args:
         rest: Symbols of e, (symbolisations, samples).
-        kept: Symbols of f_s(S), likewise.
+        kept: Symbols of f_s(S), (symbolisations, samples).
         target: Classes, (samples,).
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     found = estimate_pid(rest, kept, target, seed=seed).information_first_given_second
     if not found.estimable:
@@ -42,16 +42,16 @@ def symbol_assumption(rest: Symbols, kept: Symbols, target: Symbols, seed: int =
 
 
 def probe_assumption(fitted: Residual, counted: Residual) -> dict[str, float]:
-    """By how many bits a linear probe tells the class better from (f_s(S), e) than from f_s(S) alone.
+    """Measure by how many bits e lowers the cross-entropy of a linear probe that already sees f_s(S).
 
-    Both are multinomial logistic regressions of the principal components. The difference of their cross-entropies on
-    images that they were not fitted on is 0 in expectation, or less by what the larger one overfits, where e says
-    nothing new that a linear probe can read. The interval is that of `estimate_pid`: a repetition with other counted
-    images lies in it in 95 cases of 100.
+    Two multinomial logistic regressions on principal components are compared, one of (f_s(S), e) and one of f_s(S)
+    alone, on images that they were not fitted on. If a linear probe cannot read anything new from e, the difference is
+    0 in expectation, or negative because the larger probe overfits. The interval means the same as in `estimate_pid`:
+    with other counted images the value lies in it in 95 cases of 100.
 
     Args:
-        fitted: Images that components and probes are fitted on.
-        counted: Other images.
+        fitted: Images on which components and probes are fitted.
+        counted: Other images, on which the cross-entropies are measured.
     """
     from sklearn.decomposition import PCA
 
@@ -75,7 +75,7 @@ def probe_assumption(fitted: Residual, counted: Residual) -> dict[str, float]:
 
 
 def _losses(rows: Rows, target: Symbols, counted: Rows, classes: Symbols) -> npt.NDArray[np.float64]:
-    """The cross-entropy of each counted sample, in bits; a class not seen before has the frequency of one sample."""
+    """Return the cross-entropy of each counted sample, in bits; a class not fitted on gets one sample's frequency."""
     from sklearn.linear_model import LogisticRegression
 
     known = np.unique(target)

@@ -1,4 +1,4 @@
-"""Teacher and student beside one another on the probe images."""
+"""Compare students with a teacher on the probe images."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ from kdlight.information.discretizer import Symbols
 from kdlight.information.entropies import entropy
 from kdlight.information.estimates import estimate_pid
 from kdlight.measuring.details import details_of
-from kdlight.measuring.places import Place, taken
+from kdlight.measuring.places import Place, features_at
 from kdlight.measuring.probe import Probe, images_for
 from kdlight.measuring.report import Report, StageReport, symbol_free_bounds
-from kdlight.measuring.symbols import Symboliser, kept_symbols
+from kdlight.measuring.symbols import Symboliser, load_or_compute
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.evaluating import evaluating
@@ -30,16 +30,16 @@ from kdlight.models.frozen import Frozen
 
 
 class Comparison:
-    """Measures students against one teacher, whose symbols are made once.
+    """Measures any number of students against one teacher, whose symbols are computed once.
 
     Args:
-        teacher: On the device where it shall run.
+        teacher: The teacher, on the device where it shall run.
         probe: The images.
-        symboliser: How features become symbols. What it decides about the teacher's holds for the students'.
-        places: What is measured.
-        tolerance: Of each decomposition, in bits.
+        symboliser: How features become symbols. The number of clusters chosen for the teacher also holds for students.
+        places: The pairs of teacher and student features that are compared.
+        tolerance: Gap in bits to aim for in each decomposition.
         details: Add what `kdlight.measuring.details` computes.
-        keep_in: Folder that keeps the teacher's symbols; None: they are not kept.
+        keep_in: Folder in which the teacher's symbols are stored; None: do not store them.
 
     Raises:
         UserError: If the teacher's features are not finite.
@@ -63,7 +63,7 @@ class Comparison:
         else:
             identity = [teacher.sha256(), probe.sha256(), str(symboliser), [str(place.teacher) for place in places]]
             digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-            kept = kept_symbols(keep_in / f"pid_teacher_{digest[:12]}.npz", self._of_teacher)
+            kept = load_or_compute(keep_in / f"pid_teacher_{digest[:12]}.npz", self._of_teacher)
         self._teacher_loss = float(kept.pop(_LOSS))
         self._clusters = {name: int(kept.pop(_CLUSTERS + name)) for name in [*kept] if not name.startswith(_CLUSTERS)}
         self._of_place: Mapping[str, Symbols] = kept
@@ -74,7 +74,7 @@ class Comparison:
         return {place.name: self._clusters[str(place.teacher)] for place in self.places}
 
     def measure(self, student: Classifier | Frozen) -> Report:
-        """The decomposition of each place; without places whose features are not finite."""
+        """Decompose the information at each place; places whose features are not finite are left out."""
         places = {str(place.student): place for place in self.places}
         sides: dict[str, int] = {}
         for place in self.places:
@@ -86,7 +86,7 @@ class Comparison:
         def features(batch: Batch) -> dict[str, Tensor]:
             computed = student.activations(images_for(model, batch))
             loss.count(computed, batch)
-            return {name: taken(computed, place.student) for name, place in places.items()}
+            return {name: features_at(computed, place.student) for name, place in places.items()}
 
         with evaluating(model), precise():
             fitted = self.symboliser.fit(features, self.probe.fitted, self.probe.samples, sides)
@@ -101,7 +101,7 @@ class Comparison:
 
     def _bounds(self, student_loss: float) -> dict[str, float]:
         of_label = label_entropy(self.probe)
-        if not math.isfinite(self._teacher_loss + student_loss):  # other classes than the label's, or not finite
+        if not math.isfinite(self._teacher_loss + student_loss):  # logits of other classes, or logits not finite
             return {"label_entropy": of_label}
         return symbol_free_bounds(of_label, self._teacher_loss, student_loss)
 
@@ -122,7 +122,7 @@ class Comparison:
         def features(batch: Batch) -> dict[str, Tensor]:
             computed = self.teacher.activations(images_for(self.teacher.model, batch))
             loss.count(computed, batch)
-            return {name: taken(computed, place.teacher) for name, place in places.items()}
+            return {name: features_at(computed, place.teacher) for name, place in places.items()}
 
         with precise():
             fitted = self.symboliser.fit(features, self.probe.fitted, self.probe.samples)
@@ -141,14 +141,14 @@ _CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
 def stage_report(
     of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float, seed: int, details: bool
 ) -> StageReport:
-    """The report of one stage.
+    """Measure one stage.
 
     Args:
-        of_teacher: Its symbols, (symbolisations, samples).
-        of_student: Likewise.
+        of_teacher: The teacher's symbols, (symbolisations, samples).
+        of_student: The student's symbols, of the same shape.
         target: Classes, (samples,).
-        tolerance: Of each decomposition, in bits.
-        seed: Of the resampling.
+        tolerance: Gap in bits to aim for in each decomposition.
+        seed: Seed of the resampling.
         details: Add what `kdlight.measuring.details` computes.
     """
     pid = estimate_pid(of_teacher, of_student, target, tolerance=tolerance, seed=seed)
@@ -156,7 +156,7 @@ def stage_report(
 
 
 def label_entropy(probe: Probe) -> float:
-    """H(Y) of the counted images, in bits."""
+    """Return H(Y) of the counted images, in bits."""
     return entropy(np.bincount(probe.target) / probe.samples)
 
 
@@ -176,13 +176,13 @@ class _Loss:
 
     @property
     def mean(self) -> float:
-        """In bits a sample; NaN where there is none."""
+        """The mean over the samples, in bits; NaN if nothing was counted or a batch has no cross-entropy."""
         return self._sum / self._samples / math.log(2) if self._samples else math.nan
 
 
 @contextmanager
 def precise() -> Iterator[None]:
-    """Float32 as it is: TensorFloat-32 would move features by 1e-3, and symbols with them."""
+    """Turn TensorFloat-32 off: it would change features by about 1e-3, and with them some symbols."""
     matmul = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -1,4 +1,4 @@
-"""What is computed on request: other redundancies, and which classes an atom is about."""
+"""Further values, computed with ``details: true``: other redundancies, and what each class contributes to an atom."""
 
 import numpy as np
 
@@ -9,17 +9,17 @@ from kdlight.information.redundancies import i_min, i_mmi
 
 
 def details_of(of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float) -> dict[str, float]:
-    """Plug-in values of one stage by key, means over the symbolisations.
+    """Compute plug-in values of one stage by key, each the mean over the symbolisations.
 
     - ``redundant_i_min``, ``redundant_mmi``: the redundancies of Williams and Beer, and of Barrett.
-    - ``<atom>_of_class_<y>``, of the redundant and the teacher's unique information: the class's part of the atom. The
-      parts of all classes add up to the plug-in atom; one of them can be negative.
+    - ``<atom>_of_class_<y>``: what class y contributes to the redundant or the teacher's unique information. All
+      classes add up to the plug-in atom; a single one can be negative.
 
     Args:
-        of_teacher: Its symbols, (symbolisations, samples).
-        of_student: Likewise.
+        of_teacher: The teacher's symbols, (symbolisations, samples).
+        of_student: The student's symbols, of the same shape.
         target: Classes, (samples,).
-        tolerance: Of each decomposition, in bits.
+        tolerance: Gap in bits to aim for in each decomposition.
     """
     found: list[dict[str, float]] = []
     for first, second in zip(of_teacher, of_student, strict=True):

@@ -1,4 +1,4 @@
-"""What methods with filters make of the features, and what their filters and heads certify.
+"""Measure filtered features f_t(T) and f_s(S) of methods such as RID, and what their filters and heads certify.
 
 Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID bounds the redundant information from below by the
 intersection information of Griffith and Ho, max I(Y;Q) over Q that both sources determine, with Q = f_t(T) and the
@@ -29,20 +29,20 @@ from kdlight.models.frozen import Frozen
 
 
 def filtered_stages(method: FilteredDistiller) -> list[str]:
-    """The names of the stages that have filters."""
+    """Return the names of the stages that have filters."""
     return [f"stage{pair.student + 1}" for pair in method.pairs]
 
 
 class FilteredComparison:
-    """Measures f_t(T) and f_s(S) of a method with filters. Both learn, so both have new symbols each time.
+    """Measures f_t(T) and f_s(S) of a method with filters. Both filters learn, so both need new symbols each time.
 
     Args:
-        teacher: On the device where it shall run.
+        teacher: The teacher, on the device where it shall run.
         probe: The images.
         symboliser: How features become symbols.
-        method: Has the filters.
-        stages: Which of its stages are measured; None: all.
-        tolerance: Of each decomposition, in bits.
+        method: The method that has the filters.
+        stages: Names of the stages to measure; None: all that have filters.
+        tolerance: Gap in bits to aim for in each decomposition.
         details: Add what `kdlight.measuring.details` computes.
 
     Raises:
@@ -67,7 +67,7 @@ class FilteredComparison:
         self.tolerance, self.details = tolerance, details
 
     def measure(self, method: Learner) -> Report:
-        """The decomposition of f_t(T) and f_s(S), a stage; without stages whose features are not finite."""
+        """Decompose the information of f_t(T) and f_s(S) per stage; stages that are not finite are left out."""
         assert isinstance(method, FilteredDistiller)
 
         def features(batch: Batch) -> dict[str, Tensor]:
@@ -88,12 +88,13 @@ class FilteredComparison:
         return Report(stages, {"label_entropy": label_entropy(self.probe)})
 
     def certify(self, method: Learner) -> dict[str, dict[str, float]]:
-        """What filters and heads say of each stage; what is not finite is left out.
+        """Compute what filters and heads certify about each stage; values that are not finite are left out.
 
         ``certified_information``: H(Y) - CE(g_t(f_t(T))) in bits, at most I(Y; f_t(T)) (Barber and Agakov, 2003).
         ``constraint_slack``: E||f_t(T) - f_s(S)||^2 as a fraction of the variance of f_t(T), summed over its elements:
-        0 where the constraint is met, 1 where f_s(S) is no better than f_t(T)'s mean. The information is redundant as
-        far as the slack is near 0 and the assumption holds, see `kdlight.measuring.assumption` for its keys.
+        0 if the constraint is met, 1 if f_s(S) is no better than the mean of f_t(T). The certified information is
+        redundant only if the slack is near 0 and RID's assumption holds; `kdlight.measuring.assumption` measures the
+        latter under further keys.
         """
         assert isinstance(method, FilteredDistiller)
         sums = {name: _Sums() for name in self.stages}
@@ -114,7 +115,7 @@ class FilteredComparison:
         with evaluating(method), precise():
             fitted = self.symboliser.fit(residuals, self.probe.fitted, self.probe.samples)
             symbols = self.symboliser.symbols(counted, self.probe.counted, fitted)
-            pooled = [_pooled(residuals, batches) for batches in (self.probe.fitted, self.probe.counted)]
+            pooled = [_pool(residuals, batches) for batches in (self.probe.fitted, self.probe.counted)]
         found = {name: sums[name].certificates(label_entropy(self.probe)) for name in self.stages}
         targets = torch.cat([batch.target for batch in self.probe.fitted]).numpy(), self.probe.target
         for name in self.stages:
@@ -129,7 +130,7 @@ class FilteredComparison:
         return found
 
     def _maps(self, method: FilteredDistiller, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
-        """f_t(T) and f_s(S) by stage, (batch, channels, height, width) each."""
+        """Compute f_t(T) and f_s(S) by stage, (batch, channels, height, width) each."""
         assert isinstance(method, Learner)
         student = method.student.activations(images_for(method.student, batch))
         teacher = self.teacher.activations(images_for(self.teacher.model, batch))
@@ -158,7 +159,7 @@ class _Sums:
         self._sums = [old + new.cpu().double() for old, new in zip(self._sums, batch, strict=True)]
 
     def certificates(self, of_label: float) -> dict[str, float]:
-        """The certified information and the slack, see `FilteredComparison.certify`."""
+        """Return the certified information and the slack, see `FilteredComparison.certify`."""
         loss, distance, square, total = self._sums
         variance = square - total.square().sum() / self._samples
         found = {
@@ -168,7 +169,7 @@ class _Sums:
         return {key: value for key, value in found.items() if math.isfinite(value)}
 
 
-def _pooled(features: Features, batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.float32]]:
-    """Means over the places of each map, (samples, channels), by name."""
+def _pool(features: Features, batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.float32]]:
+    """Average each feature map over its positions: (samples, channels) by name."""
     parts = [{name: maps.flatten(2).mean(dim=2) for name, maps in features(batch).items()} for batch in batches]
     return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}

@@ -1,4 +1,4 @@
-"""What is measured of two networks, and where it lies in each."""
+"""Which features of two networks are compared, and where they are found in each."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from kdlight.models.activations import Activations
 
 
 class Place(NamedTuple):
-    """A name in the log and the stage's place, or the attribute of `Activations`, in each network."""
+    """A pair of features: a name for the log and, per network, a stage's index or an attribute of `Activations`."""
 
     name: str
     student: int | str
@@ -18,12 +18,12 @@ class Place(NamedTuple):
 
 
 def stage_places(of_student: int, of_teacher: int, names: Sequence[str] | None) -> list[Place]:
-    """What is measured, by name.
+    """Pair the features that are asked for.
 
     Args:
         of_student: Number of the student's stages.
-        of_teacher: Number of the teacher's stages; they are paired from the deepest backwards.
-        names: What was asked for; "deepest" stands for the deepest stage that both have, "all" for every shared stage
+        of_teacher: Number of the teacher's stages. The deepest stages form a pair, the second deepest, and so on.
+        names: Names asked for; "deepest" stands for the deepest stage, "all" for every stage that has a counterpart
             and the logits. None: the deepest stage and the logits.
 
     Raises:
@@ -41,7 +41,7 @@ def stage_places(of_student: int, of_teacher: int, names: Sequence[str] | None) 
 
 
 def require_known(names: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse names of stages that there are not.
+    """Refuse names of stages that do not exist.
 
     Raises:
         UserError: If a name is not among the known ones.
@@ -51,7 +51,7 @@ def require_known(names: Sequence[str], known: Sequence[str]) -> None:
         raise UserError(f"PID: expected stages among {', '.join(known)}, got {', '.join(wrong)}")
 
 
-def taken(computed: Activations, place: int | str) -> Tensor:
-    """The features of a place, (batch, …)."""
+def features_at(computed: Activations, place: int | str) -> Tensor:
+    """Return the features at a place, (batch, …)."""
     features: Tensor = computed.stages[place] if isinstance(place, int) else getattr(computed, place)
     return features

@@ -1,4 +1,4 @@
-"""Fixed images that go through the networks."""
+"""The fixed images on which networks are compared."""
 
 import hashlib
 from typing import Literal, NamedTuple
@@ -13,16 +13,16 @@ from kdlight.information.discretizer import Symbols
 
 SplitName = Literal["train", "val", "test"]
 
-#: Images that go through a network at a time, whatever the data's batch size: rounding depends on it.
+#: Batch size of the forward passes, whatever that of the data: rounding depends on it.
 BATCH = 250
 
 
 class Probe(NamedTuple):
-    """The images of a measurement.
+    """The images of a measurement: clusters are fitted on some, symbols counted on the others.
 
-    Clusters fitted on the samples that are then counted would inflate the information (by as much as their own bias),
-    and fitting on one half of the samples would leave the other half to count. So they are fitted on images of the
-    training split, and every image of the measured split is counted.
+    Counting the same images that clusters were fitted on would overestimate the information; fitting on half of the
+    measured split would leave only the other half to count. So clusters are fitted on images of the training split, and
+    every image of the measured split is counted.
     """
 
     fitted: list[Batch]
@@ -37,29 +37,29 @@ class Probe(NamedTuple):
         fit_samples: int,
         target: str | None = None,
     ) -> "Probe":
-        """Fixed images of splits that the data have set up; at most as many as there are.
+        """Choose fixed images of a data module that is set up.
 
         Args:
-            data: The data.
-            split: Which is measured. Of the training split other images are counted than the clusters are fitted on.
-            samples: How many of its images; None: all.
-            fit_samples: How many training images the clusters are fitted on; at most half where the rest is counted.
-            target: Name of a further target that takes the place of the label; None: the label.
+            data: The data module.
+            split: The split to measure. On "train", other images are counted than clusters are fitted on.
+            samples: How many images to count, at most all; None: all.
+            fit_samples: On how many training images to fit clusters; at most half of them if ``split`` is "train".
+            target: Name of a further target to use instead of the label; None: the label.
 
         Raises:
             UserError: If the data have no such target.
         """
         of_train = len(data.split("train"))
         fits = min(fit_samples, of_train // 2 if split == "train" else of_train)
-        fitted = _joined(data.probe_batches("train", fits))
+        fitted = _join(data.probe_batches("train", fits))
         size = len(data.split(split)) - (fits if split == "train" else 0)
         count = size if samples is None else min(samples, size)
         if split == "train":
-            # The first images of one order are fitted on, so what comes after them is counted.
-            both = _joined(data.probe_batches("train", fits + count))
-            counted = _chosen(both, ~torch.isin(both.index, fitted.index))
+            # Both calls take the first images of the same order, so `both` contains the images fitted on.
+            both = _join(data.probe_batches("train", fits + count))
+            counted = _select(both, ~torch.isin(both.index, fitted.index))
         else:
-            counted = _joined(data.probe_batches(split, count))
+            counted = _join(data.probe_batches(split, count))
         return cls(*(_batches(_about(target, part)) for part in (fitted, counted)))
 
     @property
@@ -73,7 +73,7 @@ class Probe(NamedTuple):
         return sum(len(batch.target) for batch in self.counted)
 
     def sha256(self) -> str:
-        """Identity of the images."""
+        """Return a hash that identifies the images."""
         digest = hashlib.sha256()
         for batch in (*self.fitted, *self.counted):
             digest.update(batch.images.numpy().tobytes())
@@ -90,13 +90,13 @@ def _about(target: str | None, batch: Batch) -> Batch:
 
 
 def images_for(model: nn.Module, batch: Batch) -> Tensor:
-    """A probe's images where the model is, in its precision."""
+    """Move a batch's images to the model's device and precision."""
     parameter = next(model.parameters())
     return batch.images.to(parameter.device, parameter.dtype)
 
 
-def _joined(batches: list[Batch]) -> Batch:
-    """One batch of all."""
+def _join(batches: list[Batch]) -> Batch:
+    """Concatenate batches into one."""
     names = batches[0].targets
     return Batch(
         torch.cat([batch.images for batch in batches]),
@@ -106,11 +106,11 @@ def _joined(batches: list[Batch]) -> Batch:
     )
 
 
-def _chosen(batch: Batch, chosen: Tensor | slice) -> Batch:
+def _select(batch: Batch, chosen: Tensor | slice) -> Batch:
     targets = {name: values[chosen] for name, values in batch.targets.items()}
     return Batch(batch.images[chosen], batch.target[chosen], batch.index[chosen], targets)
 
 
 def _batches(batch: Batch) -> list[Batch]:
-    """Views of at most `BATCH` images each."""
-    return [_chosen(batch, slice(start, start + BATCH)) for start in range(0, len(batch.target), BATCH)]
+    """Split a batch into batches of at most `BATCH` images each."""
+    return [_select(batch, slice(start, start + BATCH)) for start in range(0, len(batch.target), BATCH)]

@@ -1,4 +1,4 @@
-"""What one measurement of teacher and student says, and the keys under which it is logged."""
+"""The result of one measurement of teacher and student, and the keys under which it is logged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from typing import Self
 
 from kdlight.information.estimates import EstimatedPID
 
-#: What the sources and the target of `EstimatedPID` are here.
+#: What first source, second source and target of `EstimatedPID` are called in keys.
 NAMES = ("teacher", "student", "label")
-#: What is left out of the log unless details are asked for: the plug-in values, and what follows from other keys.
+#: Ends of the keys that are logged only with details: plug-in values, and what other keys imply.
 _DETAILS = ("_counted", "_both_lower", "_both_upper", "_between_lower", "_between_upper", "/gap", "/samples")
 
 
@@ -27,18 +27,18 @@ class StageReport:
         return any(cap < self.pid.target_entropy - 0.01 and found.upper > 0.9 * cap for found, cap in caps)
 
     def to_dict(self, prefix: str = "", *, details: bool = False) -> dict[str, float]:
-        """Numbers by key.
+        """Return the numbers by key.
 
         Args:
-            prefix: What every key begins with.
-            details: With the plug-in values and everything else that `EstimatedPID.to_dict` has.
+            prefix: Prefix of every key.
+            details: Include the plug-in values and everything else that `EstimatedPID.to_dict` returns.
         """
         values = {**self.pid.to_dict(NAMES), **self.further}
         return {prefix + key: value for key, value in values.items() if details or not f"/{key}".endswith(_DETAILS)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float], prefix: str = "") -> Self:
-        """Read what `to_dict` wrote; what is missing is not estimable, or NaN."""
+        """Read what `to_dict` returned. A missing estimate counts as not estimable, any other missing number is NaN."""
         own = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
         pid = EstimatedPID.from_dict(own, NAMES)
         return cls(pid, {key: value for key, value in own.items() if key not in pid.to_dict(NAMES)})
@@ -46,13 +46,13 @@ class StageReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What one measurement says of every stage, and what holds of all stages whatever the symbols are."""
+    """The result of one measurement: a report of every stage, and bounds that do not depend on the symbols."""
 
     stages: Mapping[str, StageReport]
     bounds: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self, prefix: str = "", *, details: bool = False) -> dict[str, float]:
-        """Numbers by key: ``<prefix><stage>/<key>``, and ``<prefix><key>`` of the bounds."""
+        """Return the numbers by key: ``<prefix><stage>/<key>`` for stages, ``<prefix><key>`` for bounds."""
         values = {prefix + key: value for key, value in self.bounds.items()}
         for stage, report in self.stages.items():
             values |= report.to_dict(f"{prefix}{stage}/", details=details)
@@ -60,16 +60,16 @@ class Report:
 
 
 def symbol_free_bounds(label_entropy: float, teacher_loss: float, student_loss: float) -> dict[str, float]:
-    """Bounds on every stage's informations that no choice of symbols enters, from the losses of both networks' logits.
+    """Bound the informations of every stage by the cross-entropies (CE) of the logits, independently of any symbols.
 
     A network's logits tell at least H(Y) - CE bits about the label (Barber and Agakov, 2003), and the stages that they
     are computed from tell at least as much. Since the unique information of the teacher is at most H(Y) - I(Y;S), the
-    redundant is at least I(Y;T) + I(Y;S) - H(Y).
+    redundant information is at least I(Y;T) + I(Y;S) - H(Y).
 
     Args:
         label_entropy: H(Y) of the counted images, in bits.
         teacher_loss: The teacher's cross-entropy on them, in bits.
-        student_loss: The student's.
+        student_loss: The student's cross-entropy on them, in bits.
     """
     teacher, student = (max(label_entropy - loss, 0.0) for loss in (teacher_loss, student_loss))
     return {

@@ -1,4 +1,4 @@
-"""The symbols of what networks make of the probe images, batch by batch."""
+"""Turn the features of the probe images into symbols, batch by batch."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -16,27 +16,28 @@ from kdlight.information.estimates import LARGEST_BIAS, information_bias
 from kdlight.information.histogram import joint_histogram
 from kdlight.streams import Stream, derive_seed
 
-#: Features by name, (batch, …) each, of a batch.
+#: A function that computes features of a batch, by name, (batch, …) each.
 Features = Callable[[Batch], Mapping[str, Tensor]]
 Rows = npt.NDArray[np.float32]
 #: Methods that take a number of clusters.
 CLUSTERED = ("kmeans", "quantile")
-#: "auto" takes at most so many clusters: a decomposition of 50 x 50 symbols takes a tenth of a second, and 95 are made.
+#: Largest number of clusters that "auto" chooses. It keeps a measurement fast: with 50 clusters each of its many
+#: decompositions would take a tenth of a second.
 MOST_CLUSTERS = 20
-#: Images that a symbolisation is fitted on at least, where there are so many, for each of its symbols.
+#: Smallest number of images per cluster that a symbolisation is fitted on, if there are as many.
 PER_CLUSTER = 10
 
 
 @dataclass(frozen=True)
 class Symboliser:
-    """How features become symbols: several times, each time fitted on images of its own.
+    """Turns features into symbols in several ways, each fitted on other images.
 
     Args:
         method: A method of `kdlight.information.Discretizer`.
-        clusters: Symbols of kmeans and quantile. None: as many as the counted images bear, see `bearable_clusters`.
-        components: Principal components before clustering.
-        seed: Of everything random.
-        repeats: Symbolisations; predictions, which nothing is fitted for, have one.
+        clusters: Number of symbols of kmeans and quantile. None: chosen by `bearable_clusters`.
+        components: Number of principal components before clustering.
+        seed: Seed of everything random.
+        repeats: Number of symbolisations; predictions, which are not fitted, have one.
     """
 
     method: Method = "kmeans"
@@ -48,15 +49,15 @@ class Symboliser:
     def fit(
         self, features: Features, batches: list[Batch], counted: int, clusters: Mapping[str, int] | None = None
     ) -> dict[str, list[Discretizer]]:
-        """Fit the symbolisations of each name, without those of features that are not finite.
+        """Fit the symbolisations of each name; names whose features are not finite are left out.
 
-        Of all names together the features of these batches are held in memory.
+        The features of all names and batches are held in memory at once.
 
         Args:
-            features: What to fit.
+            features: Computes the features.
             batches: The images to fit on.
-            counted: How many images will be counted; with this many "auto" decides.
-            clusters: Numbers that were decided before, by name.
+            counted: How many images will be counted; the number of clusters depends on it if it is not given.
+            clusters: Numbers of clusters that were chosen before, by name.
         """
         collected: dict[str, list[Tensor]] = {}
         for batch in batches:
@@ -76,7 +77,7 @@ class Symboliser:
     def symbols(
         self, features: Features, batches: list[Batch], fitted: Mapping[str, list[Discretizer]]
     ) -> dict[str, Symbols]:
-        """Symbols (repeats, samples) by name, batch by batch, without those of features that are not finite."""
+        """Return symbols (repeats, samples) by name; names whose features are not finite are left out."""
         collected: dict[str, list[Symbols]] = {name: [] for name in fitted}
         for batch in batches:
             for name, values in features(batch).items():
@@ -88,10 +89,11 @@ class Symboliser:
         return {name: np.concatenate(parts, axis=1) for name, parts in collected.items()}
 
     def bearable_clusters(self, rows: Rows, target: Symbols, counted: int) -> int:
-        """The largest number of clusters, of 2, 1, 1/2, 1/4 … times the classes, that as many counted images bear.
+        """Choose the largest number of clusters, of 2, 1, 1/2, 1/4 … times the classes, whose bias is small enough.
 
-        Clusters of half of the rows are counted, with the classes, in the other half. From the cells that are occupied
-        follows the bias of I(class; cluster) among the images that will be counted: it may be `LARGEST_BIAS` bits.
+        Clusters are fitted on half of the rows and counted, together with the classes, on the other half. The occupied
+        cells give the expected bias of I(class; cluster) for the images that will be counted, which may be at most
+        `LARGEST_BIAS` bits.
 
         Args:
             rows: Features (samples, …).
@@ -124,8 +126,8 @@ class Symboliser:
         ]
 
 
-def kept_symbols(file: Path, compute: Callable[[], dict[str, Symbols]]) -> dict[str, Symbols]:
-    """Symbols from the file; computed and kept there where it does not exist."""
+def load_or_compute(file: Path, compute: Callable[[], dict[str, Symbols]]) -> dict[str, Symbols]:
+    """Read symbols from the file; if it does not exist, compute them and write it."""
     if file.is_file():
         with np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

@@ -1,4 +1,4 @@
-"""Partial information decomposition as a metric: batches are counted, the counts decomposed."""
+"""Partial information decomposition as a torchmetrics metric."""
 
 __all__ = ["PartialInformationDecomposition"]
 
@@ -17,14 +17,14 @@ Source = int | Discretizer
 
 
 class PartialInformationDecomposition(Metric):
-    """The BROJA atoms of what two sources tell about a target, in bits.
+    """Computes the BROJA atoms of the information that two sources provide about a target, in bits.
 
-    The state is the joint histogram, so batches and processes are summed exactly; decomposing it (see
-    ``kdlight.information.broja``) is left to ``compute``. Symbols are counted on their device without waiting for it;
-    features go to the CPU, where their discretizer is. For intervals hand the counts on:
+    ``update`` adds to a joint histogram, which sums exactly over batches and processes; ``compute`` decomposes it with
+    ``kdlight.information.broja``. Symbols are counted on the metric's device, without synchronising; features are
+    copied to the CPU, where the discretizer runs. For intervals pass the counts on:
     ``kdlight.information.estimate_pid(*symbols_of(metric.counts.cpu().numpy()))``.
 
-    Samples whose target is negative are unlabelled and left out.
+    Samples with a negative target count as unlabelled and are left out.
 
     Example::
 
@@ -35,10 +35,10 @@ class PartialInformationDecomposition(Metric):
 
     Args:
         first: The number of symbols of the first source, or the fitted discretizer of its features.
-        second: Likewise of the second source.
+        second: The same for the second source.
         target: The number of classes.
-        tolerance: Of the decomposition, in bits.
-        options: `torchmetrics.Metric`'s.
+        tolerance: Gap in bits to aim for in the decomposition.
+        options: Passed on to `torchmetrics.Metric`.
 
     Raises:
         UserError: If a number is below 1, or a discretizer is not fitted.
@@ -63,12 +63,12 @@ class PartialInformationDecomposition(Metric):
         """Count a batch.
 
         Args:
-            first: Symbols from 0, (batch,) integers; or features (batch, ...) where there is a discretizer.
-            second: Likewise.
+            first: Symbols from 0, (batch,) integers; or features (batch, ...) if the source is a discretizer.
+            second: The same for the second source.
             target: Classes from 0, (batch,) integers; below 0 for an unlabelled sample.
 
         Raises:
-            UserError: If shapes or types are others. Symbols out of range are said by `compute`.
+            UserError: If a shape or dtype is wrong. Symbols out of range are reported by `compute`, which may wait.
         """
         given = (first, second)
         symbols = [

@@ -21,32 +21,33 @@ NEED = "OptimalBrainDamage measures the loss on training images"
 
 
 class OptimalBrainDamage(Ranged, Callback):
-    """Deletes the student's weights of least saliency, trains on, and repeats.
+    """Repeatedly deletes the student's weights of least saliency, with training in between.
 
     The paper's loop: train to a reasonable solution (`first_epoch`), compute the diagonal h of the loss's second
     derivatives by second-order back-propagation, delete the weights theta of lowest saliency ``1/2 h theta^2``, train
-    on, until a sparsity is reached or the accuracy has fallen too far. The loss is the cross-entropy of training images
-    that are not augmented, whatever the student learns from. Saliency is the change of the loss at a minimum, where the
-    gradient is 0, to second order and for one deletion at a time; it may be negative elsewhere.
+    on, until a sparsity is reached or the accuracy has fallen too far. The loss is the cross-entropy on training images
+    without augmentation, whatever loss the student is trained with. At a minimum, where the gradient is 0, the saliency
+    of a weight is to second order the increase of the loss if this weight alone is deleted; elsewhere it may be
+    negative.
 
-    h is an approximation (`hessian_diagonal`): batch norms count as the fixed linear maps of their running statistics,
-    and of a shortcut and its block, as of any two paths that meet, the second derivatives are added and the cross terms
-    left out.
+    h is an approximation (`hessian_diagonal`): batch norms are taken as fixed linear maps with their running
+    statistics. Where two paths meet, as a shortcut and its block do, their second derivatives are added and the cross
+    terms are left out.
 
-    Only matrices and convolutions are thinned out, all layers in one ranking; biases and norms stay. A deleted weight
-    is 0 from then on: after every step, hence in every checkpoint and in whatever is exported. The sparsity of these
-    weights is logged as ``sparsity``.
+    Only weight matrices and convolution kernels are pruned, ranked over all layers together; biases and norms stay. A
+    deleted weight is set back to 0 after every step, so it is 0 in every checkpoint and export. The fraction of these
+    weights that is deleted is logged as ``sparsity``.
 
-    ``best.ckpt`` is the best of the epochs that follow the last deletion; the network is not yet the pruned one before.
+    ``best.ckpt`` is the best of the epochs after the last deletion, because the student is not fully pruned before.
 
     Args:
-        first_epoch: The first deletion comes before this epoch, counted from 0; at least 1.
+        first_epoch: Epoch, counted from 0, before which weights are deleted for the first time; at least 1.
         sparsity: Stop when this fraction of the weights is deleted.
         every_n_epochs: Epochs of training between deletions.
-        fraction: Fraction of the weights left that is deleted at a time.
-        max_drop: Stop for good when, at the time of a deletion, the validation accuracy has fallen by more than this
-            since before the first one; what is deleted stays so. null: never.
-        samples: Training images that the derivatives are taken on; null: all.
+        fraction: Fraction of the remaining weights to delete each time.
+        max_drop: Stop deleting when the validation accuracy has fallen by more than this since before the first
+            deletion; the weights deleted so far stay deleted. null: never.
+        samples: Number of training images for the derivatives; null: all.
 
     Raises:
         UserError: If a number is out of range.
@@ -72,42 +73,42 @@ class OptimalBrainDamage(Ranged, Callback):
         self.finished = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the masks, and what the stopping rule compares and has decided."""
+        """Return the masks and the state of the stopping rule."""
         kept = {name: mask.cpu() for name, mask in self.kept.items()}
         return {"kept": kept, "accuracy": self.accuracy, "reference": self.reference, "finished": self.finished}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the masks of a checkpoint."""
+        """Restore the masks and the state of the stopping rule."""
         self.kept = state_dict["kept"]
         self.accuracy, self.reference = state_dict["accuracy"], state_dict["reference"]
         self.finished = state_dict["finished"]
 
     def selectable(self, trainer: Trainer) -> bool:
-        """Agree to an epoch as the run's best one once nothing more will be deleted."""
+        """Tell whether this epoch may become the run's best one: only if nothing more will be deleted."""
         return self.finished
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the data.
+        """Check the data module.
 
         Raises:
-            UserError: If the data are not kdlight's, or nothing is held out to see the accuracy fall.
+            UserError: If it is not kdlight's, or `max_drop` is given and there is no validation split.
         """
         data = require_image_data(trainer, NEED)
         if self.max_drop is not None and data.val_size == 0:
             raise UserError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; hold images out")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the masks of a checkpoint to the device."""
+        """Move the masks of a checkpoint to the device."""
         self.kept = {name: mask.to(pl_module.device) for name, mask in self.kept.items()}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Delete, where it is time to: before an epoch, so that no epoch ends with weights that were not trained on."""
+        """Delete weights if due: before an epoch, so that the remaining weights are trained on before it ends."""
         if not self._due(trainer.current_epoch):
             return
         if self._has_fallen():
             self.finished = True
         else:
-            # The first process decides for all.
+            # The first process computes the masks for all, so that they are equal.
             kept = self._delete(trainer, pl_module) if trainer.is_global_zero else None
             kept = trainer.strategy.broadcast(kept)
             assert kept is not None
@@ -118,7 +119,7 @@ class OptimalBrainDamage(Ranged, Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Put deleted weights back to 0, which momentum and gradients have moved."""
+        """Set deleted weights back to 0, because the optimizer's step has changed them."""
         self._hold(pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -126,7 +127,7 @@ class OptimalBrainDamage(Ranged, Callback):
         pl_module.log("sparsity", self._deleted() / max(1, self._count()))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the accuracy; that of the whole network is the reference."""
+        """Store the accuracy; the last one before the first deletion is the reference of `max_drop`."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking and ACCURACY in trainer.callback_metrics:
             self.accuracy = float(trainer.callback_metrics[ACCURACY])
             if not self.kept:
@@ -151,10 +152,10 @@ class OptimalBrainDamage(Ranged, Callback):
         derivatives = hessian_diagonal(learner.student, batches)
         saliencies = {name: 0.5 * derivatives[name] * weight.detach() ** 2 for name, weight in weights.items()}
         for name, mask in self.kept.items():
-            saliencies[name][~mask] = -math.inf  # deleted already: the first of all
+            saliencies[name][~mask] = -math.inf  # weights deleted before rank first, so that they stay deleted
         count, deleted = sum(weight.numel() for weight in weights.values()), self._deleted()
         goal = min(round(self.sparsity * count), deleted + math.ceil(self.fraction * (count - deleted)))
-        return lowest_removed(saliencies, goal)
+        return mask_lowest(saliencies, goal)
 
     def _hold(self, learner: LightningModule) -> None:
         assert isinstance(learner, Learner)
@@ -169,12 +170,12 @@ class OptimalBrainDamage(Ranged, Callback):
         return sum(mask.numel() for mask in self.kept.values())
 
 
-def lowest_removed(saliencies: dict[str, Tensor], number: int) -> dict[str, Tensor]:
-    """Masks that are false at the lowest values of all tensors together.
+def mask_lowest(saliencies: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Return boolean masks that are false at the lowest values of all tensors together.
 
     Args:
-        saliencies: Any tensors by name.
-        number: How many values are removed.
+        saliencies: Tensors of any shapes by name.
+        number: How many values to mask.
     """
     flat = torch.cat([saliency.flatten() for saliency in saliencies.values()])
     kept = torch.ones_like(flat, dtype=torch.bool)

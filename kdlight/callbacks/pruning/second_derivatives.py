@@ -1,16 +1,17 @@
 """Second-order back-propagation of a diagonal: LeCun, Denker, Solla, "Optimal Brain Damage", NIPS 1989.
 
-Every h is a second derivative of the mean cross-entropy, carried backwards like a gradient. For a sum a = w x + …
+h is the second derivative of the mean cross-entropy by a value, propagated backwards like a gradient. For a linear
+layer a = w x + …
 
     h(w) = sum over samples and positions of h(a) x^2,    h(x) = sum over outputs of w^2 h(a),
 
-and for y = f(a): ``h(a) = f'(a)^2 h(y) + f''(a) dL/dy``; the second term is kept, without it hidden layers are worse.
-At the logits ``h = p (1 - p)``, so that the output layer is exact.
+and for y = f(a): ``h(a) = f'(a)^2 h(y) + f''(a) dL/dy``. The second term, which is often dropped, is kept: without it
+hidden layers are approximated worse. At the logits ``h = p (1 - p)``, so the output layer is exact.
 
-Elsewhere it is an approximation: of what two paths back to one value have in common, the cross terms, nothing is kept.
-So it is where a shortcut meets its block or a map is used twice, where a weight is shared over the positions of a
-convolution, and where two units of a layer lead to one logit. A batch norm is taken in evaluation mode, as the fixed
-linear map of its running statistics; that in training these depend on the weights before it is left out.
+The other layers are approximated, because the mixed derivatives (cross terms) of two values that depend on the same
+value are dropped. This concerns a shortcut and its block, a map that is used twice, a convolution's weight at two
+positions, and two units of a layer that lead to one logit. A batch norm is taken in evaluation mode, as a fixed linear
+map; that its statistics depend on earlier weights during training is ignored.
 """
 
 import math
@@ -25,7 +26,8 @@ from torch.overrides import TorchFunctionMode
 from kdlight.errors import UserError
 from kdlight.models.evaluating import evaluating
 
-# Outputs are inputs, or sums of inputs, or 0: squaring such coefficients changes nothing.
+# Functions whose outputs are inputs, sums of inputs, or 0. Their coefficients are 0 or 1, which squaring does not
+# change, so their ordinary backward pass is also the rule for h.
 SELECTING = {
     *("relu", "relu_", "relu6", "max_pool2d", "dropout"),
     *("add", "add_", "__add__", "__radd__", "__iadd__"),
@@ -36,14 +38,17 @@ ELEMENTWISE = {"tanh", "sigmoid", "silu", "gelu", "elu", "softplus", "leaky_relu
 
 
 def hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """Approximate the second derivative of the mean cross-entropy by each parameter, by name and in its shape.
+    """Approximate the second derivative of the mean cross-entropy with respect to each parameter.
 
     Args:
         model: A classifier; it is run in evaluation mode and left as it was.
-        batches: Images (batch, …) and target (batch,), -1 for an unlabelled sample, which is left out.
+        batches: Images (batch, …) and target (batch,); unlabelled samples have target -1 and are left out.
+
+    Returns:
+        The second derivatives by the parameter's name, in its shape.
 
     Raises:
-        UserError: If the model computes something that there is no rule for.
+        UserError: If the model calls a function without a rule.
     """
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     parameters = dict(model.named_parameters())
@@ -75,7 +80,7 @@ def _of_batch(model: nn.Module, images: Tensor, target: Tensor, count: int) -> t
 
 
 class _Recording(TorchFunctionMode):
-    """Collects the outputs of the element-wise functions, whose gradients the second pass needs."""
+    """Collects the outputs of element-wise functions, because the second pass needs their gradients."""
 
     def __init__(self, activated: list[Tensor]) -> None:
         super().__init__()
@@ -91,7 +96,7 @@ class _Recording(TorchFunctionMode):
 
 
 class _SecondOrder(TorchFunctionMode):
-    """Runs a model to the same values, so that the gradients carried back are second derivatives instead."""
+    """Leaves the values of a forward pass as they are, and makes its backward pass compute h instead of gradients."""
 
     def __init__(self, gradients: Iterator[Tensor]) -> None:
         super().__init__()
@@ -125,12 +130,12 @@ class _SecondOrder(TorchFunctionMode):
 
 
 def _carry(value: Tensor, gradient_of: Tensor) -> Tensor:
-    """Return the value of the first tensor, differentiated as the second."""
+    """Return the value of the first tensor with the gradient of the second."""
     return value.detach() + (gradient_of - gradient_of.detach())
 
 
 def _square(x: Tensor) -> Tensor:
-    """x^2, differentiated as x: what is bilinear in such squares carries h to both factors."""
+    """Return x^2 with the gradient of x, so that a bilinear function of such squares propagates h to both factors."""
     return _carry(x**2, x)
 
 

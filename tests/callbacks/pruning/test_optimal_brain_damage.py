@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from kdlight.callbacks.pruning.optimal_brain_damage import OptimalBrainDamage, lowest_removed
+from kdlight.callbacks.pruning.optimal_brain_damage import OptimalBrainDamage, mask_lowest
 from kdlight.callbacks.pruning.second_derivatives import hessian_diagonal
 from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised
@@ -40,7 +40,7 @@ class Watch(Callback):
 
 def test_the_lowest_of_all_layers_go():
     saliencies = {"a": torch.tensor([[3.0, -1.0], [0.5, 9.0]]), "b": torch.tensor([[0.0, 4.0]])}
-    kept = lowest_removed(saliencies, 3)
+    kept = mask_lowest(saliencies, 3)
     assert kept["a"].tolist() == [[True, False], [False, True]]
     assert kept["b"].tolist() == [[False, True]]
 
