@@ -7,6 +7,7 @@
 | kill of the command | the same, from outside | cli/test_fit.py |
 | SIGTERM, Ctrl-C | the same, from inside the epoch; each image seen once an epoch | runs/test_stops.py |
 | full disk | code 2, one line; the last whole checkpoint goes on | full_disk, runs/test_checkpoints.py |
+| full disk at pid --json, --plot, predict | code 2, one line with the file; no empty file | full_disk_of_a_report |
 | truncated checkpoint | code 2, one line with the file and the way out | one_line |
 | corrupt data file | code 2, one line with the file | one_line |
 | wrong teacher | code 2, one line with both sha256 | one_line |
@@ -20,6 +21,7 @@
 """
 
 import csv
+import errno
 import os
 import resource
 import shutil
@@ -29,9 +31,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from kdlight import files
 from kdlight.__main__ import main
 
 ROOT = Path(__file__).parents[2]
@@ -193,6 +197,36 @@ def test_full_disk(workplace, monkeypatch):
     monkeypatch.chdir(workplace)
     assert main(arguments("kd", run, f"--trainer.max_epochs={epoch + 2}", "--ckpt_path=last")) == 0
     assert [int(row["epoch"]) for row in rows(run)] == list(range(epoch + 2))
+
+
+def report_of_arrays(folder, option):
+    np.save(folder / "symbols.npy", np.arange(60) % 3)
+    arrays = [f"--{name}={folder / 'symbols.npy'}" for name in ("first", "second", "target")]
+    return ["pid", *arrays, option]
+
+
+def predictions(folder):
+    return ["predict", *arguments("kd", "runs/digits/kd", "--ckpt_path=last")[1:]]
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("report/pid.json", lambda folder: report_of_arrays(folder, "--json=report/pid.json")),
+        ("report/pid.png", lambda folder: report_of_arrays(folder, "--plot=report/pid.png")),
+        ("runs/digits/kd/predictions.csv", predictions),
+    ],
+)
+def test_full_disk_of_a_report(file, command, workplace, monkeypatch, capfd):
+    def no_space(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.chdir(workplace)
+    monkeypatch.setattr(files, "_flush", no_space)
+    assert main(command(workplace)) == 2
+    assert f"disk is full: {file} was not written" in one_line(capfd.readouterr().err)
+    assert not Path(file).exists()
+    assert not list(Path(file).parent.glob("*.part"))
 
 
 def children(process):
