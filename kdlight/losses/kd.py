@@ -2,10 +2,10 @@
 
 __all__ = ["kd_loss", "soft_cross_entropy_loss"]
 
+import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.parts.divergences import divergence, log_ratio
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import at_least_float32, to_float64
 from kdlight.losses.parts.probabilities import log_probability_pair
 
 
@@ -25,9 +25,9 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
     """
-    student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
-    ratio = log_ratio(student_logits, teacher_logits, temperature)
-    return divergence(student, teacher, ratio).mean() * temperature**2
+    student, teacher = log_probability_pair(to_float64(student_logits), to_float64(teacher_logits), temperature)
+    divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return (divergence * temperature**2).to(student_logits.dtype)
 
 
 @at_least_float32

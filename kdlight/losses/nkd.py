@@ -9,8 +9,7 @@ __all__ = ["nkd_loss"]
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.parts.divergences import outside_lowest
-from kdlight.losses.parts.masks import target_mask
+from kdlight.losses.parts.masks import outside_lowest, target_mask
 from kdlight.losses.parts.precision import at_least_float32
 from kdlight.losses.parts.probabilities import log_probability_pair
 from kdlight.losses.parts.reduction import labelled_mean

@@ -68,12 +68,14 @@ def reference(name, student, teacher, temperature):
     return float(total * mpf(temperature) ** 2 / len(student))
 
 
-@pytest.mark.parametrize("temperature", [0.1, 1.0, 20.0, 1e3, 1e4, 1e6])
+@pytest.mark.parametrize(
+    ("temperature", "error"), [(0.1, 2e-6), (1.0, 2e-6), (20.0, 2e-6), (1e3, 2e-6), (1e5, 2e-6), (1e6, 1e-4)]
+)
 @pytest.mark.parametrize("name", DIVERGENCES)
-def test_float32_values_keep_their_digits_at_any_temperature(name, temperature):
+def test_values_of_float32_logits_keep_their_digits_at_high_temperatures(name, temperature, error):
     logits = torch.randn(2, 8, 20) * torch.tensor([2.0, 3.0]).view(2, 1, 1)
     expected = reference(name, *logits, temperature)
-    assert DIVERGENCES[name](*logits, temperature).item() == pytest.approx(expected, rel=2e-5)
+    assert DIVERGENCES[name](*logits, temperature).item() == pytest.approx(expected, rel=error)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 30.0])

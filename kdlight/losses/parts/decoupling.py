@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdlight.errors import UserError
-from kdlight.losses.parts.divergences import divergence_value, log_mean_exp, log_ratio, outside_lowest, with_value
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.masks import outside_lowest
+from kdlight.losses.parts.precision import at_least_float32, to_float64
 from kdlight.losses.parts.probabilities import log_probability_pair
 from kdlight.losses.parts.shapes import require_same_shape
 
@@ -56,25 +56,25 @@ def cakd_divergences(
     require_same_shape(student_logits, strong)
     if strong.dtype != torch.bool:
         raise UserError(f"expected a boolean mask of the strong set, got {strong.dtype}; compare or cast it first")
-    student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
-    ratio = log_ratio(student_logits, teacher_logits, temperature)
-    masses, within, ratios = [], [], []
-    for mask in (strong, ~strong):
-        of_student, of_teacher = (F.log_softmax(outside_lowest(log_p, mask), dim=1) for log_p in (student, teacher))
-        inside = ratio.masked_fill(~mask, 0.0)
-        plain = _summand(of_student, of_teacher).masked_fill(~mask, 0.0).sum(1)
-        within.append(with_value(plain, divergence_value(of_student, of_teacher, inside)))
-        masses.append([outside_lowest(log_p, mask).logsumexp(1) for log_p in (student, teacher)])
-        ratios.append(log_mean_exp(of_student, inside))
-    of_student, of_teacher = (torch.stack(pair, 1) for pair in zip(*masses, strict=True))
-    plain = _summand(of_student, of_teacher).sum(1)
-    return CAKDDivergences(
-        binary=with_value(plain, divergence_value(of_student, of_teacher, torch.cat(ratios, 1))),
-        strong=within[0],
-        weak=within[1],
-        strong_mass=masses[0][1].exp(),
-        weak_mass=masses[1][1].exp(),
+    student, teacher = log_probability_pair(to_float64(student_logits), to_float64(teacher_logits), temperature)
+    strong_mass, weak_mass = _log_mass(teacher, strong), _log_mass(teacher, ~strong)
+    terms = CAKDDivergences(
+        binary=_summand(_log_mass(student, strong), strong_mass) + _summand(_log_mass(student, ~strong), weak_mass),
+        strong=_divergence_within(student, teacher, strong),
+        weak=_divergence_within(student, teacher, ~strong),
+        strong_mass=strong_mass.exp(),
+        weak_mass=weak_mass.exp(),
     )
+    return CAKDDivergences(*(term.to(student_logits.dtype) for term in terms))
+
+
+def _log_mass(log_p: Tensor, mask: Tensor) -> Tensor:
+    return outside_lowest(log_p, mask).logsumexp(1)
+
+
+def _divergence_within(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    of_student, of_teacher = (F.log_softmax(outside_lowest(log_p, mask), dim=1) for log_p in (student, teacher))
+    return _summand(of_student, of_teacher).masked_fill(~mask, 0.0).sum(1)
 
 
 def _summand(student: Tensor, teacher: Tensor) -> Tensor:

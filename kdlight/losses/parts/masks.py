@@ -24,6 +24,18 @@ def target_mask(logits: Tensor, target: Tensor) -> Tensor:
     return torch.zeros_like(logits, dtype=torch.bool).scatter(1, target.clamp(min=0)[:, None], True)
 
 
+def outside_lowest(values: Tensor, mask: Tensor) -> Tensor:
+    """Replace the values outside a mask by the lowest number of their type.
+
+    With -inf instead, a row that has no element in the mask would get NaN gradients.
+
+    Args:
+        values: (batch, classes).
+        mask: Boolean, of the same shape.
+    """
+    return values.masked_fill(~mask, torch.finfo(values.dtype).min)
+
+
 def top_mask(logits: Tensor, size: int) -> Tensor:
     """Mark the ``size`` classes of highest logit.
 
