@@ -81,6 +81,9 @@ def crd_memory_rows(rows: Tensor, embedding: Tensor, *, momentum: float) -> Tens
         rows: (batch, dim), the rows before.
         embedding: (batch, dim), unit norm.
         momentum: Between 0 and 1; 0.5 in the code.
+
+    Returns:
+        (batch, dim), unit norm.
     """
     return F.normalize(momentum * rows + (1 - momentum) * embedding)
 

@@ -35,8 +35,10 @@ class CAKD(LogitDistiller):
     """Logits and features split in a strong and a weak set: ``ce_weight * CE + w(epoch) * sum over levels of D``.
 
     ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``; with the teacher's masses
-    p_s and p_w for alpha and beta the bracket would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. Each of the
-    three is logged by level, and their sum at one level is `cakd_loss`.
+    p_s and p_w for alpha and beta the bracket would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. The three terms
+    of each level are logged with all their weights. Their sum at one level is the level's weight times w(epoch) times
+    `cakd_loss`, if `bcd_weight` is 1 and every sample has a label; unlabelled samples are left out of the means where
+    the strong set is the target alone.
 
     The levels are the logits and any number of stages; at a stage, the globally pooled
     channels are what classes are in the logits, after a linear (1x1) adapter from the student's width to the teacher's.

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kdlight.information.estimates import EstimatedPID, estimate_pid
+from kdlight.information import estimates
+from kdlight.information.estimates import QUANTITIES, EstimatedPID, estimate_pid
 from kdlight.information.histogram import joint_histogram, symbols_of
 from tests.information.oracle import DISCRETE, joint_of
 
@@ -104,6 +105,56 @@ def test_histograms_are_samples():
     rng = np.random.default_rng(8)
     counts = rng.integers(0, 5, (3, 2, 4))
     np.testing.assert_array_equal(joint_histogram(*symbols_of(counts), sizes=counts.shape), counts)
+
+
+@pytest.fixture
+def quantity(monkeypatch):
+    """A function that puts a functional of the frequencies in the place of every estimated quantity."""
+
+    def replace(functional, orders=400):
+        monkeypatch.setattr(
+            estimates, "_quantities", lambda c, _: np.full(len(QUANTITIES) + 1, functional(c / c.sum()))
+        )
+        monkeypatch.setattr(estimates, "_ORDERS", orders)
+
+    return replace
+
+
+def test_the_correction_takes_off_the_second_order_of_the_bias(quantity):
+    # Over draws of n of these 16 samples without replacement the mean of sum p^3 is 3 U/n + (1 - 3 U)/n^2, where U is
+    # the probability that two of the samples are alike: without bias it is 0, and its second order at n = 16 is 0.003.
+    quantity(lambda p: (p**3).sum(), orders=2000)
+    found = estimate_pid(*symbols_of(np.full((2, 2, 2), 2))).redundant
+    assert found.counted == pytest.approx(1 / 64)
+    assert found.value == pytest.approx(0, abs=0.001)
+
+
+def test_an_interval_has_the_sampling_error_of_two_measurements_with_all_samples(quantity):
+    # A frequency p of n samples has the variance p (1 - p) / n, and the difference of two such has twice as much.
+    quantity(lambda p: p[0, 0, 0])
+    found = estimate_pid(*symbols_of(np.array([30, 70, 40, 60, 50, 50, 20, 80]).reshape(2, 2, 2))).redundant
+    half = 1.96 * np.sqrt(2 * 0.075 * 0.925 / 400)
+    assert found.value == pytest.approx(0.075, abs=0.01 * half)
+    assert [found.value - found.lower, found.upper - found.value] == pytest.approx([half, half], rel=0.06)
+
+
+def test_synergy_takes_ten_samples_a_cell(quantity):
+    quantity(lambda p: 0.0, orders=1)
+    counts = np.full((2, 2, 2), 10)
+    assert estimate_pid(*symbols_of(counts)).synergistic.estimable
+    counts[0, 0, 0] = 9
+    fewer = estimate_pid(*symbols_of(counts))
+    assert not fewer.synergistic.estimable
+    assert fewer.redundant.estimable
+
+
+@pytest.mark.parametrize(("symbols", "estimable"), [(11, True), (12, False)])
+def test_a_bias_of_a_fifth_of_a_bit_is_the_limit(symbols, estimable, quantity):
+    # Three samples a cell: the bias is (symbols - 1)^2 / (6 symbols^2 ln 2), which is 0.199 and 0.202 bits.
+    quantity(lambda p: 0.0, orders=1)
+    first, target = symbols_of(np.full((symbols, 1, symbols), 3))[::2]
+    found = estimate_pid(first, np.zeros_like(first), target)
+    assert found.information_first.estimable == found.redundant.estimable == estimable
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
-"""What every loss keeps: found by name and signature, so that a new one is tested without an entry here."""
+"""What every loss keeps: found by signature, so that a new one is tested without an entry here."""
 
 import inspect
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Sequence
+from types import UnionType
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -10,20 +13,53 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import kdlight.losses
 
-ALL = [name for name in dir(kdlight.losses) if name.endswith("_loss") or name == "rid_mismatch"]
-LOGITS = [name for name in ALL if "student_logits" in inspect.signature(getattr(kdlight.losses, name)).parameters]
-FEATURES = sorted(set(ALL) - set(LOGITS))
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 CHANNELS = 6
+MISSING = object()
+
+
+def parameters(name: str) -> list[inspect.Parameter]:
+    """The arguments of a public function that have no default."""
+    found = inspect.signature(getattr(kdlight.losses, name)).parameters.values()
+    return [p for p in found if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def is_loss(name: str) -> bool:
+    """Whether a public function takes two tensors first and has no "Returns:", where others than losses say what."""
+    function = getattr(kdlight.losses, name)
+    tensors = [p for p in parameters(name) if p.kind is not p.KEYWORD_ONLY] if inspect.isfunction(function) else []
+    return len(tensors) >= 2 and "Returns:" not in (inspect.getdoc(function) or "")
+
+
+ALL = [name for name in dir(kdlight.losses) if is_loss(name)]
+LOGITS = [name for name in ALL if any("logits" in parameter.name for parameter in parameters(name)[:2])]
+FEATURES = sorted(set(ALL) - set(LOGITS))
+
+
+def example(kind: Any) -> Any:
+    """A value of an annotation: numbers 2, sizes 1, tensors 0.5 a channel, of choices the first."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, UnionType):
+        return example(inner[0])
+    if origin is Literal:
+        return inner[0]
+    if origin in (Sequence, tuple, list):
+        return (example(inner[0]),)
+    return {float: 2.0, int: 1, bool: True, Tensor: torch.full((CHANNELS,), 0.5)}.get(kind, MISSING)
 
 
 def bound(name: str, **given: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss as a function of student and teacher: numbers 2, sizes 1, tensors as given or 0.5 a channel."""
+    """The loss as a function of student and teacher: the other arguments as given by name, or an `example`."""
     loss = getattr(kdlight.losses, name)
-    others = list(inspect.signature(loss).parameters.values())[2:]
-    kinds = {float: 2.0, float | Tensor: 2.0, int: 1, Tensor: torch.full((CHANNELS,), 0.5)}
-    values = {p.name: kinds[p.annotation] for p in others if p.default is p.empty}
-    values |= {parameter: value for parameter, value in given.items() if parameter in values}
+    kinds = typing.get_type_hints(loss)
+    values = {p.name: given[p.name] if p.name in given else example(kinds.get(p.name)) for p in parameters(name)[2:]}
+    for argument, value in values.items():
+        if value is MISSING:
+            pytest.fail(
+                f"{name}: no value is known for the argument {argument} of type {kinds.get(argument)}. In the file of "
+                "the loss, give it a default, or annotate it as float, int, bool, Literal, a sequence of one of these, "
+                "or Tensor (one number a channel). Class numbers (batch,) are named target, a mask of classes strong"
+            )
     return lambda student, teacher: loss(student, teacher, **values)
 
 
@@ -80,7 +116,7 @@ def test_logits_are_never_broadcast(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_half_precision_is_computed_in_float32(name: str, dtype: torch.dtype) -> None:
     # Features of 300: a Gram matrix of theirs overflows float16.
-    inputs = torch.randn(2, 6, 10) if name in LOGITS else 300 * torch.randn(2, 4, CHANNELS, 5, 5)
+    inputs = torch.randn(2, 6, 10) if name in LOGITS else 300 * torch.randn(2, 6, CHANNELS, 5, 5)
     inputs, loss = inputs.to(dtype), bound(name, **labels(6, 10))
     with torch.autocast("cpu", dtype=dtype):
         value = loss(*inputs)
@@ -91,13 +127,13 @@ def test_half_precision_is_computed_in_float32(name: str, dtype: torch.dtype) ->
 @pytest.mark.parametrize("name", FEATURES)
 def test_dead_features_have_a_moderate_gradient(name: str) -> None:
     student = torch.zeros(4, CHANNELS, 5, 5, requires_grad=True)
-    (gradient,) = torch.autograd.grad(bound(name)(student, torch.randn(4, CHANNELS, 5, 5)), student)
+    (gradient,) = torch.autograd.grad(bound(name, **labels(4, 10))(student, torch.randn(4, CHANNELS, 5, 5)), student)
     assert gradient.abs().max() < 10.0
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_nothing_waits_for_the_device(name: str) -> None:
-    shape = (6, 10) if name in LOGITS else (4, CHANNELS, 5, 5)
+    shape = (6, 10) if name in LOGITS else (6, CHANNELS, 5, 5)
     with FakeTensorMode():
         # A fake tensor has no values: .item(), a branch on values or an indexing mask raises.
         student = torch.randn(shape, requires_grad=True)

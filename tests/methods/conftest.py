@@ -8,6 +8,7 @@ import lightning.pytorch
 import pytest
 import torch
 import yaml
+from jsonargparse import ArgumentParser
 
 import kdlight.methods
 from kdlight.data.digits import DigitsDataModule
@@ -16,14 +17,8 @@ from kdlight.methods.base.learner import Learner
 from kdlight.models.zoo.resnet import resnet8
 
 ROOT = Path(__file__).parents[2]
-# Phases short enough that three epochs see each of them.
-SHORT = {
-    "RID": {"warmup_epochs": 1, "cycle_epochs": 2, "filter_ratio": 0.5},
-    "TED": {"filter_epochs": 1},
-    "FT": {"paraphraser_epochs": 1},
-    "AB": {"init_epochs": 1},
-    "FSP": {"init_epochs": 1},
-}
+# By the end of an argument's name: the value with which three epochs see every phase of a method. A cycle has two.
+SHORT = {"cycle_epochs": 2, "_epochs": 1, "_ratio": 0.5}
 
 
 def shipped() -> list[type[Learner]]:
@@ -34,11 +29,24 @@ def shipped() -> list[type[Learner]]:
     ]
 
 
+def parameters(method: type[Learner]) -> dict[str, inspect.Parameter]:
+    """The arguments of a method by name: its own, and those of its base classes that it passes on."""
+    constructors = [vars(kind)["__init__"] for kind in reversed(method.__mro__) if "__init__" in vars(kind)]
+    known = {name: p for made in constructors for name, p in inspect.signature(made).parameters.items()}
+    return {name: known[name] for name in ArgumentParser().add_class_arguments(method)}
+
+
+def short_phases(method: type[Learner]) -> dict:
+    """The arguments that make every phase of a method as short as `SHORT` says."""
+    endings = {name: [end for end in SHORT if name.endswith(end)] for name in parameters(method)}
+    return {name: SHORT[found[0]] for name, found in endings.items() if found}
+
+
 def arguments(method: type[Learner]) -> dict:
-    """What configs/methods says beside the class."""
+    """What configs/methods says beside the class, with short phases."""
     stem = importlib.import_module(method.__module__).__name__.rpartition(".")[2]
     configured = yaml.safe_load((ROOT / f"configs/methods/{stem}.yaml").read_text())["model"]
-    return {**configured.get("init_args", {}), **SHORT.get(method.__name__, {})}
+    return {**configured.get("init_args", {}), **short_phases(method)}
 
 
 def build(method: type[Learner], **overrides) -> Learner:

@@ -12,7 +12,7 @@ from tests.methods.conftest import build, digits, trainer
 @pytest.mark.parametrize("epoch", [1, 5, 10])
 def test_oracle(epoch, oracle, inputs, monkeypatch):
     monkeypatch.setattr(CTKD, "current_epoch", epoch - 1)  # the authors count from 1
-    model = build(CTKD, kd_weight=1.0).double()
+    model = build(CTKD, kd_weight=1.0, curriculum_epochs=10).double()
     batch = Batch(torch.empty(8, 0), inputs.target, torch.arange(8))
     student, teacher = (Activations(x, x, ()) for x in (inputs.student_logits, inputs.teacher_logits))
     terms = model.loss_terms(student, teacher, batch)

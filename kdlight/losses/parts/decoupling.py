@@ -50,6 +50,9 @@ def cakd_divergences(
         strong: Boolean mask (batch, classes), true in S.
         temperature: T, positive.
 
+    Returns:
+        The three divergences and the teacher's two masses, each (batch,).
+
     Raises:
         UserError: If the shapes differ, the mask is not boolean or the temperature is not positive.
     """
