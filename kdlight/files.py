@@ -1,4 +1,4 @@
-"""Files that are whole or not there: neither a crash nor a full disk leaves half of one."""
+"""Write files atomically: neither a crash nor a full disk leaves half of one."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ class DiskFullError(UserError, OSError):
 
 
 def with_home(value: Any) -> Any:
-    """Write the home folder for the ``~`` that a path begins with, in all of a configuration.
+    """Replace the ``~`` at the beginning of paths by the home folder, in all of a configuration.
 
     Args:
         value: Text, or lists and mappings with text in them, which are changed in place. Text that begins with ``~`` is
@@ -34,21 +34,21 @@ def with_home(value: Any) -> Any:
 
 
 def given_path(text: str) -> Path:
-    """The path that an option of a command names; ``~`` is the home folder, also where the shell left it."""
+    """Return the path that a command's option names, with ``~`` expanded even if the shell did not expand it."""
     return Path(with_home(text))
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of a draft beside the file; it takes the file's place when it is whole and on the disk.
+    """Yield the path of a draft, which replaces the file when it is complete and on the disk.
 
-    Where the writing fails, the draft is removed and what lay there before stays.
+    If writing fails, the draft is removed and the old file stays.
 
     Args:
         path: The file. Its folder exists.
 
     Raises:
-        DiskFullError: If there is no space, or less than the user may take, or the file system is read-only.
+        DiskFullError: If there is no space left, the user's quota is used up, or the file system is read-only.
     """
     draft = path.with_name(path.name + PART)
     try:
@@ -71,7 +71,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove what a killed process was writing."""
+    """Remove the drafts that killed processes left."""
     for draft in folder.glob(f"*{PART}"):
         if draft.is_file():
             draft.unlink()
@@ -87,7 +87,7 @@ def _flush(path: Path) -> None:
 
 
 def _full(error: BaseException | None) -> OSError | None:
-    """The error of a chain that says there is no space: torch's writer reports another one on top of it."""
+    """Find the error that says there is no space in a chain of causes: torch's writer raises another one from it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (*FULL, READ_ONLY):
             return error

@@ -1,6 +1,6 @@
-"""Numbers that an argument may be, said once in its annotation.
+"""Allowed ranges of numeric arguments, written in their annotations.
 
-The command line reads the annotations by itself; `Ranged` and `checked` make Python callers meet the same check.
+The command line checks the annotations by itself; `Ranged` and `checked` apply the same check to calls from Python.
 """
 
 __all__ = [
@@ -46,7 +46,7 @@ Probes = Annotated[int, Field(ge=8, le=MOST)]  # images that a PID is estimated 
 
 
 def weights_of(learner: object) -> dict[str, float]:
-    """The values of the arguments that are annotated as `Weight`, by name, where the object keeps them."""
+    """Return the values of the arguments annotated as `Weight`, by name, as far as the object has such attributes."""
     constructors = [vars(kind)["__init__"] for kind in type(learner).__mro__ if "__init__" in vars(kind)]
     names = (
         name for made in constructors for name, kind in getattr(made, "__annotations__", {}).items() if kind == Weight
@@ -55,7 +55,7 @@ def weights_of(learner: object) -> dict[str, float]:
 
 
 class Ranged:
-    """A base class: numbers given to the constructor of a subclass have to lie in the ranges of their annotations."""
+    """Checks that the numbers given to the constructor of a subclass lie in the ranges of their annotations."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -64,7 +64,7 @@ class Ranged:
 
 
 def checked(function: Function) -> Function:
-    """Let a function refuse numbers outside the ranges of its annotations with a `UserError`."""
+    """Wrap a function so that it raises `UserError` for numbers outside the ranges of its annotations."""
     signature = inspect.signature(function)
     ranges = {name: TypeAdapter(kind) for name, kind in function.__annotations__.items() if _has_range(kind)}
     owner = function.__qualname__.removesuffix(".__init__")
@@ -87,7 +87,7 @@ def checked(function: Function) -> Function:
 
 
 def _described(error: ValidationError, name: str) -> str:
-    """What was expected of an argument, and what was given."""
+    """Describe what was expected of an argument, and what was given."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
     return f"expected {name}{place} {first['msg'].replace('Input should', 'to', 1)}, got {first['input']!r}"

@@ -31,7 +31,7 @@ AUTO = "auto"
 
 
 class RunHasEndedError(SystemExit):
-    """There is nothing left to do in a run; the command ends with exit code 0.
+    """The run has already ended and there is nothing left to do; the command ends with exit code 0.
 
     Attributes:
         folder: The run.
@@ -43,13 +43,13 @@ class RunHasEndedError(SystemExit):
 
 
 class Place(NamedTuple):
-    """Where a command works.
+    """The run's folder and the checkpoint that a command works with.
 
     Attributes:
-        folder: The run.
-        checkpoint: The path of the checkpoint that is continued from, or measured.
-        automatic: Whether a run is started, continued or left alone, whichever fits.
-        existing: Whether the folder is that of a run to continue; else a fit makes one.
+        folder: The run's folder.
+        checkpoint: The path of the checkpoint to continue from, or to measure.
+        automatic: Whether to start or continue the run, or leave it alone if it has ended (``--ckpt_path auto``).
+        existing: Whether the folder holds a run to continue; otherwise fit creates it.
     """
 
     folder: RunFolder
@@ -58,7 +58,7 @@ class Place(NamedTuple):
     existing: bool
 
     def claim(self) -> Claim:
-        """Take the folder for a fit."""
+        """Claim the folder for a fit."""
         if self.automatic:
             return Claim.of_named(self.folder)
         return Claim.of_existing(self.folder) if self.existing else Claim.of_new(self.folder.path)
@@ -69,8 +69,8 @@ class Parsed(NamedTuple):
 
     Attributes:
         parser: The parser that it was read with.
-        config: What was given, and the defaults of everything else.
-        names: What the run is named after: the configuration files, shipped ones as `kdlight configs` lists them.
+        config: The given values, and the defaults of all others.
+        names: The configuration files after which the run is named; shipped ones as `kdlight configs` lists them.
     """
 
     parser: Parser
@@ -78,10 +78,10 @@ class Parsed(NamedTuple):
     names: list[str]
 
     def yaml(self) -> str:
-        """The configuration as a file that starts a run anew, wherever this one continues from."""
+        """Return the configuration as a file that starts the run from the beginning, even if this one is continued."""
         config = self.config.clone()
         config.ckpt_path, config.resume_changed = None, False
-        config.pop("train_teacher", None)  # an act of the command, no part of the experiment
+        config.pop("train_teacher", None)  # it concerns this call of the command, not the experiment
         text: str = self.parser.dump(config, skip_unset=False)
         return text
 
@@ -123,7 +123,7 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     """Read the options of a command and the files that they name.
 
     Raises:
-        UserError: If one is wrong; the message says where and what would be right.
+        UserError: If an option is wrong; the message says where, and what is expected.
     """
     given, others = split_configs(["--help" if argument == ALL else argument for argument in arguments])
     files, names, said = choose(given)
@@ -148,14 +148,14 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
 
 
 def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = False) -> Experiment:
-    """Build what the options of ``kdlight fit|validate|test|predict`` describe.
+    """Build the experiment that the options of ``kdlight fit|validate|test|predict`` describe.
 
-    The run's folder and checkpoint are looked for first, so that a missing one is said before anything is built.
+    The run's folder and checkpoint are looked for first, so that a missing one is reported before anything is built.
 
     Args:
-        command: The command.
+        command: Name of the command.
         arguments: Its options.
-        claim: Take the run's folder, which the experiment's fit gives back.
+        claim: Claim the run's folder; the experiment's fit releases it.
 
     Raises:
         UserError: If an option is wrong, or a checkpoint is missing.
@@ -192,11 +192,11 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
 
 
 def _compare(parsed: Parsed, place: Place) -> None:
-    """Refuse to continue with another configuration; end here where there is nothing left to do."""
+    """Refuse to continue a run with another configuration; end the command if the run has nothing left to do."""
     run = folder_of(Path(str(place.checkpoint)))
     if run is None:
         return
-    run.read_config()  # says what is wrong with the file
+    run.read_config()  # raises UserError if the file is damaged
     before, now = run.config.read_text(encoding="utf-8"), parsed.yaml()
     require_unchanged(before, now, str(run.path), on_purpose=parsed.config.resume_changed)
     if place.automatic and run.has_ended() and same_limits(before, now):
@@ -222,7 +222,7 @@ def _place(command: str, config: Namespace, names: list[str]) -> Place:
         folder = RunFolder(base) if root else latest(base, "last")
         checkpoint = str(folder.checkpoint("last")) if folder.checkpoint("last").is_file() else None
     elif checkpoint in NAMED_CHECKPOINTS or not (fitting or checkpoint):
-        # A folder that was named is meant, whatever stands beside it.
+        # A folder that the user named is taken as it is; otherwise the newest numbered neighbour is.
         folder = RunFolder(base) if root else latest(base, checkpoint or "last")
         checkpoint = checkpoint and str(folder.checkpoint(checkpoint))
     if checkpoint is not None:
@@ -240,7 +240,7 @@ def _place(command: str, config: Namespace, names: list[str]) -> Place:
 
 
 def _folder_for(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolder | None:
-    """The folder in which a checkpoint given by its path is continued, or measured; None: a new one."""
+    """Find the run folder in which a checkpoint given by its path is continued or measured; None: a new folder."""
     if named is None:
         return folder_of(checkpoint)
     same = checkpoint.resolve().parent == RunFolder(named.resolve()).checkpoints
@@ -257,7 +257,7 @@ def _train(name: str) -> None:
 
 
 def _place_loggers(config: Any, folder: RunFolder) -> None:
-    """Let loggers that were told no place write into the run's folder, under its name."""
+    """Make loggers without a folder of their own write into the run's folder, under the run's name."""
     for logger in config if isinstance(config, list) else [config]:
         arguments = logger.get("init_args") if isinstance(logger, Namespace) else None
         if arguments is not None and arguments.get("save_dir") in (None, "."):

@@ -1,4 +1,4 @@
-"""``kdlight cache``: make the teacher cache of a configuration ahead of the runs that replay it."""
+"""``kdlight cache``: build the teacher cache of a configuration before the runs that use it."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from kdlight.cli.messages import quiet
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Make or check a cache, and say how large it is."""
+    """Build or check a teacher cache, and print its size."""
     quiet()
     built = build_experiment("fit", arguments[1:])
     folder = Path(built.teacher_cache().path).expanduser()

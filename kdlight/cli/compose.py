@@ -1,15 +1,16 @@
-"""Several configuration files become one: files that point at files, and files given beside one another.
+"""Compose one configuration of several files: files that refer to files, and files given together.
 
-A value that names a YAML file stands for what that file holds, seen from the folder of the file that names it; a part
-that is also a configuration of its own (``trainer: {…}`` in ``trainers/cifar.yaml``) is unwrapped where ``trainer:``
-points at it. ``include: [a.yaml, b.yaml]`` puts whole files below the one that says so.
+A value that is the path of a YAML file, relative to the file that contains it, is replaced by that file's content. If
+the content has the key itself (``trainer: {…}`` in ``trainers/cifar.yaml``, referred to by ``trainer:``), the value
+below this key is taken. ``include: [a.yaml, b.yaml]`` merges whole files; the including file overrides them.
 
-Mappings merge key by key and the later file wins. Where the files name different classes, the last class wins and what
-other files wrote for another class is left out, instead of being handed to a class it was not written for; what a file
-without ``class_path`` says (a teacher-student pair, say) holds for any class, so the order of two such files is free.
+Mappings merge key by key, and later files override earlier ones. If files name different classes, the last class
+wins, and arguments that other files wrote for another class are dropped. Arguments in a file without ``class_path``
+(such as a teacher-student pair) apply to any class, so it may come before or after the file that names the class.
 
-What belongs to two files together, such as DKD's beta for a pair, stands in ``pair+dkd.yaml`` beside ``pair.yaml``. It
-is taken by itself, above both, wherever ``pair.yaml`` and a ``dkd.yaml`` of any folder are given or included.
+Values for a combination of two files, such as DKD's beta for a pair, are in ``pair+dkd.yaml`` beside ``pair.yaml``.
+This file is added automatically, and overrides both, if ``pair.yaml`` and a ``dkd.yaml`` of any folder are given or
+included.
 """
 
 import os
@@ -30,18 +31,18 @@ MOST_FILES = 300
 
 
 class Part(NamedTuple):
-    """A file and what it says itself, its pointers resolved."""
+    """A file and its own content, with references to other files resolved."""
 
     file: Path
     content: dict[str, Any]
 
 
 class Trail(NamedTuple):
-    """How a file was reached.
+    """The path of references by which a file was reached.
 
     Attributes:
-        pointing: The files that point at one another up to it.
-        read: All files that were read so far, each as often as it was read.
+        pointing: The chain of files that refer to one another and lead to it.
+        read: All files read so far; a file that was read twice is there twice.
     """
 
     pointing: tuple[Path, ...]
@@ -49,13 +50,13 @@ class Trail(NamedTuple):
 
 
 def compose(files: Sequence[str | Path]) -> dict[str, Any]:
-    """Merge configuration files in their order, the files that they point at resolved.
+    """Merge configuration files in their order, with their references resolved.
 
-    A combination that is taken by itself is named in a line on the terminal.
+    Combinations (``pair+dkd.yaml``) that are added automatically are printed, a line each.
 
     Raises:
-        MissingFileError: If a file does not exist; the message names who points at it.
-        UserError: If a file is not a YAML mapping, or points at itself.
+        MissingFileError: If a file does not exist; the message names the file that refers to it.
+        UserError: If a file is not a YAML mapping, or refers to itself.
     """
     trail = Trail((), [])
     given = [part for file in files for part in _parts(Path(file), trail)]
@@ -66,9 +67,9 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
 
 
 def _with_combinations(given: Sequence[Part]) -> list[Part]:
-    """The parts with their combinations, each behind the later of its two files.
+    """Insert the combinations of the parts, each behind the later of its two files.
 
-    A combination for another class than the chosen is left out as a whole: its method was given, then replaced.
+    A combination for another class than the chosen one is left out: its method was replaced by a later file.
     """
     chosen = _class_of(given)
     parts = []
@@ -84,7 +85,7 @@ def _with_combinations(given: Sequence[Part]) -> list[Part]:
 
 
 def _class_of(parts: Sequence[Part]) -> str | None:
-    """The class of the method that these files choose."""
+    """Return the class of the method that these files choose."""
     model = _merged(parts).get("model")
     return model.get("class_path") if isinstance(model, dict) else None
 
@@ -96,14 +97,14 @@ def _merged(parts: Sequence[Part]) -> dict[str, Any]:
 
 
 def merge(fragments: Fragments) -> Any:
-    """Merge values in their order: the last wins, mappings merge key by key, see above for classes."""
+    """Merge values in their order: the last wins, mappings merge key by key; for classes see the module's docstring."""
     if not isinstance(fragments[-1], Mapping):
         return fragments[-1]
     mappings: list[Mapping[str, Any]] = []
     for fragment in fragments:
         if isinstance(fragment, Mapping):
             mappings.append(fragment)
-        else:  # a plain value in between replaced what stood there
+        else:  # a plain value replaces the mappings before it
             mappings.clear()
     last_class = next((mapping["class_path"] for mapping in reversed(mappings) if "class_path" in mapping), None)
     mappings = [mapping for mapping in mappings if mapping.get("class_path", last_class) == last_class]
@@ -112,7 +113,7 @@ def merge(fragments: Fragments) -> Any:
 
 
 def _parts(file: Path, trail: Trail) -> list[Part]:
-    """The files that a file includes, then the file itself, each with its pointers resolved."""
+    """Return the files that a file includes, then the file itself, each with its references resolved."""
     content = _read(file, trail)
     if not isinstance(content, dict):
         raise UserError(f"{file}: expected a mapping such as 'trainer: …', got {type(content).__name__}")

@@ -1,4 +1,4 @@
-"""`kdlight.fit`: what the command does, called from Python with a configuration or with objects."""
+"""`kdlight.fit`: the ``fit`` command as a Python function that takes a configuration or objects."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -71,16 +71,17 @@ def fit(
         method = KD(resnet8(10, (1, 8, 8)), Frozen(teacher))
         run = kdlight.fit(method, DigitsDataModule(), max_epochs=10, folder="runs/mine")
 
-    Both have a folder, a log, checkpoints and ``result.json``, stop at Ctrl-C and continue with ``ckpt_path="last"``.
-    Outside the main thread no signal stops a run.
+    Either way the run has a folder with log, checkpoints and ``result.json``, stops cleanly at Ctrl-C and can be
+    continued with ``ckpt_path="last"``. Called outside the main thread, a run cannot be stopped by signals.
 
     Args:
         experiment: A configuration file or several, or a method.
-        changes: Of a configuration: values by their dotted names, as the command line has them. Of a method: the data.
-        seed: Of shuffling, augmentation and, with a configuration, of the weights; networks that are given as objects
-            have theirs already. None: that of the configuration, or 0.
-        folder: Where the run keeps its files; none: ``runs/`` and the configuration's or the method's name. A folder
-            that exists is never overwritten, the run gets a numbered neighbour.
+        changes: With a configuration: values by their dotted names, as on the command line. With a method: its data
+            module.
+        seed: Seed of shuffling, augmentation and, with a configuration, of the initial weights (networks given as
+            objects already have theirs). None: the configuration's seed, or 0.
+        folder: The run's folder. None: ``runs/`` and the configuration's or the method's name. An existing folder is
+            never overwritten: the new one gets a number at its end.
         ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. With a configuration also
             "auto": start a run, continue it, or leave it alone if it has ended.
         resume_changed: Continue although the configuration differs from the run's.
@@ -129,7 +130,7 @@ def _of_files(
 
 
 def _written(name: str, value: Any) -> str:
-    """A value as the command line takes it."""
+    """Write a value as the command line takes it."""
     described = describe(value)
     if has_unknown(described):
         raise UserError(
@@ -170,7 +171,7 @@ def _of_objects(
     }
     run = None if checkpoint is None else folder_of(Path(checkpoint))
     if run is not None:
-        run.read_config()  # says what is wrong with the file
+        run.read_config()  # raises UserError if the file is damaged
         before = run.config.read_text(encoding="utf-8")
         require_unchanged(before, _resolved(described), str(run.path), on_purpose=resume_changed)
     claim = Claim.of_new(base) if checkpoint is None else Claim.of_existing(place)
@@ -192,7 +193,7 @@ def _of_objects(
 
 
 def _resolved(described: dict[str, Any]) -> str:
-    """The configuration of objects with all defaults, so that it runs again; or what can be said of it."""
+    """Write the configuration of objects with all defaults, so that it can be run again; or as much as is known."""
     if not has_unknown(described):
         parser = run_parser("fit")
         try:

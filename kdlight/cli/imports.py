@@ -8,7 +8,7 @@ from typing import Any
 
 
 def imported(path: str) -> Any:
-    """What an import path such as ``kdlight.models.resnet20`` names; None if there is no such thing."""
+    """Import what a path such as ``kdlight.models.resnet20`` names; None if there is no such thing."""
     module, _, name = path.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name, None) if module else None
@@ -17,13 +17,13 @@ def imported(path: str) -> Any:
 
 
 def nearest(wrong: str, right: Iterable[str]) -> str:
-    """``; did you mean 'x'?``, or nothing where no name is near."""
+    """Return ``; did you mean 'x'?``, or an empty text if no name is similar."""
     found = difflib.get_close_matches(wrong, list(right), n=5, cutoff=0.6)
-    # Among equally close names the one that begins alike: resnet20, not resnet32, for resnet21.
+    # Among equally close names, prefer the longest common beginning: resnet20, not resnet32, for resnet21.
     found.sort(key=lambda name: -_shared(name, wrong))
     return f"; did you mean '{found[0]}'?" if found else ""
 
 
 def _shared(first: str, second: str) -> int:
-    """How many letters two names have in common at their beginning."""
+    """Return how many letters two names have in common at their beginning."""
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))

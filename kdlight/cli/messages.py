@@ -1,4 +1,4 @@
-"""What the user reads: errors in one to three lines, and no noise that kdlight could have spared."""
+"""Messages to the user: mistakes are reported in at most three lines, and known noise of the libraries is hidden."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from kdlight.errors import UserError
 DEBUG = "KDLIGHT_DEBUG"
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
-# Known noise of the stack, each with its reason.
+# Known noise of Lightning and others, each with the reason why it does not concern the user.
 IGNORED_WARNINGS = (
     r"\s*(By default only one Jsonargparse|``instantiate_classes`` was deprecated)",  # Lightning 2.6 calls old names
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 beside torch 2.13; fixed upstream
@@ -44,10 +44,10 @@ class Outcome:
 
 @contextmanager
 def report_errors() -> Iterator[Outcome]:
-    """Print a mistake of the user's in at most three lines, and set the exit code.
+    """Print a user's mistake in at most three lines, and set the exit code.
 
-    Any other error passes through: it is a bug, of kdlight or of the user's own method, and its traceback shows where.
-    With `KDLIGHT_DEBUG=1` in the environment every error passes through.
+    Any other error is a bug of kdlight or of the user's own method; it is not caught, so that its traceback shows where
+    it is. With `KDLIGHT_DEBUG=1` in the environment no error is caught.
     """
     outcome = Outcome()
     try:
@@ -67,7 +67,7 @@ def report_errors() -> Iterator[Outcome]:
 
 
 def quiet() -> None:
-    """Leave out known noise of the libraries, and say a warning in one line, without the line of code it came from."""
+    """Hide known noise of the libraries, and print warnings in one line, without the line of code that caused them."""
     warnings.formatwarning = lambda message, *_: f"kdlight: warning: {message}\n"
     _ignore_warnings()
     for name in NOISY:
@@ -76,7 +76,7 @@ def quiet() -> None:
 
 @contextmanager
 def without_noise() -> Iterator[None]:
-    """Leave out known noise of the libraries for a while, in a program that has settings of its own."""
+    """Hide known noise of the libraries inside a ``with`` block, without changing a program's own settings for good."""
     with warnings.catch_warnings():
         _ignore_warnings()
         for name in NOISY:
@@ -98,7 +98,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _mistake(error: BaseException) -> str | None:
-    """The message for the user, if the error or its stated cause is a mistake that the user can mend."""
+    """Return the message for the user if the error, or its cause, is a mistake that the user can correct."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UserError):
@@ -118,6 +118,6 @@ def _mistake(error: BaseException) -> str | None:
 
 
 def _raised_in(error: BaseException) -> str:
-    """The module whose code raised the error."""
+    """Return the name of the module whose code raised the error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return str(frames[-1].f_globals.get("__name__", "")) if frames else ""

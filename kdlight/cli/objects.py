@@ -1,4 +1,4 @@
-"""From a part of a configuration to the object that it describes, such as a network or a data module."""
+"""Build the object that a part of a configuration describes, such as a network or a data module."""
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +24,11 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
     """Build the object that a part of a resolved configuration describes.
 
     Args:
-        kind: The class that it has to be of. Nothing that a file names is called before that is known.
-        described: With ``class_path``, and ``init_args`` and ``dict_kwargs`` as it takes them.
+        kind: The class that it has to be of. This is checked before anything that the file names is called.
+        described: A mapping with ``class_path`` and, if the class takes arguments, ``init_args`` and ``dict_kwargs``.
 
     Raises:
-        UserError: If the class is missing or another, or its arguments are wrong.
+        UserError: If the class is missing or not of this kind, or its arguments are wrong.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--part", type=kind)
@@ -43,12 +43,12 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
 
 @contextmanager
 def said_by_libraries() -> Iterator[None]:
-    """Name the class where a constructor of torch or Lightning refuses what a configuration gives it.
+    """Turn an error of a constructor of torch or Lightning into a `UserError` that names the class.
 
-    An error of a constructor that is kdlight's or the user's own keeps its traceback.
+    Errors of other constructors, such as the user's own, pass through with their traceback.
 
     Raises:
-        UserError: With the class and the first line of what it says.
+        UserError: With the class and the first line of the error's message.
     """
     try:
         yield
@@ -75,13 +75,13 @@ def _is(module: str, packages: Sequence[str]) -> bool:
 
 @lru_cache(maxsize=8)
 def data_facts(described: str) -> dict[str, Any] | None:
-    """Return the classes and the image shape of data, which building the data module tells without reading a file.
+    """Return the number of classes and the image shape of data, by building the data module but reading no file.
 
     Args:
         described: The data's part of a configuration, as YAML.
 
     Returns:
-        None if they are no images, or the description is wrong: building the experiment says how.
+        None if the data are not images, or the description is wrong, which building the experiment will report.
     """
     try:
         data: Any = build_object(LightningDataModule, yaml.safe_load(described))

@@ -1,4 +1,4 @@
-"""jsonargparse names place and reason inside a tree of attempts; users want these two, and the nearest name."""
+"""Shorten jsonargparse's messages, a tree of failed attempts, to the place, the reason and the nearest right name."""
 
 import importlib
 import inspect
@@ -31,10 +31,10 @@ EXAMPLES = {
 
 
 def readable(message: str, options: Iterable[str]) -> str:
-    """One line with the place, the reason and the nearest right name.
+    """Shorten a message to one line with the place, the reason and the nearest right name.
 
     Args:
-        message: Of an error that the parser raised.
+        message: The message of an error that the parser raised.
         options: The names of all options of the command.
     """
     place = ".".join(_places(message))
@@ -48,12 +48,12 @@ def readable(message: str, options: Iterable[str]) -> str:
 
 
 def _places(message: str) -> list[str]:
-    """The keys from the outermost to the one at fault; a key that is said twice in a row is one."""
+    """Return the keys from the outermost to the wrong one, without repetitions."""
     return [key for key, _ in itertools.groupby(re.findall(r'Parser key "([^"]+)"', message))]
 
 
 def _owner(found: re.Match[str], message: str) -> str:
-    """The class at fault: named on the same line behind the reason, last before it, or first in what was given."""
+    """Find the class with the wrong argument: behind the reason on its line, last before it, or first in the value."""
     behind = CLASS.findall(message[found.end() :].partition("\n")[0])
     if behind:
         return str(behind[0])
@@ -97,13 +97,13 @@ def _unknown_option(found: re.Match[str], message: str, options: list[str]) -> s
 def _out_of_range(found: re.Match[str], message: str, options: list[str]) -> str:
     kind = "a whole number" if found[1].endswith("int") else "a number"
     wanted = found[2].partition(",")[0] if found[2].startswith("a ") else f"{kind} {found[2]}"
-    if wanted.endswith(("than", "equal to")):  # jsonargparse leaves a limit out that is also what was given
+    if wanted.endswith(("than", "equal to")):  # jsonargparse omits the limit if it equals the given value
         wanted += f" {found[3].strip(chr(39))}"
     return f"expected {wanted}, got {found[3]}"
 
 
 def _wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
-    """What the innermost attempts expected; they come first, and what encloses them says only that they failed."""
+    """Report what the innermost attempts expected; they come first, and the outer ones only say that they failed."""
     attempts = found[1].rpartition("Errors:")[2]
     kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(\w+)'>", attempts) if kind in PLAIN]
     takes_class = re.search(r"subclass of|dot import path|callable class", attempts) is not None
@@ -128,7 +128,7 @@ def _no_file(found: re.Match[str], message: str, options: list[str]) -> str:
 
 RANGE = r"validation errors? for ([\w-]+)\s+Input should be (.+?) \[type=\w+, input_value=(.+), input_type="
 TYPE = r"([\s\S]*?(?:Expected a <class|Expected a dot|Expected a typing|subclass of)[\s\S]*?)(?:Given|Got) value: (.*)"
-# The first that matches wins: reasons before the types of the attempts that failed for them.
+# The first pattern that matches is used, so reasons come before the types of the attempts that failed for them.
 REASONS: tuple[tuple[str, Any], ...] = (
     (r"Option '([\w.]+)' is not accepted", _unknown_argument),
     (r"module '([\w.]+)' has no attribute '(\w+)'", _unknown_name),
@@ -143,7 +143,7 @@ REASONS: tuple[tuple[str, Any], ...] = (
 
 
 def _arguments(path: str) -> list[str]:
-    """The arguments of a class or function, those behind its ``**kwargs`` included."""
+    """Return the arguments of a class or function, including those behind its ``**kwargs``."""
     made = imported(path)
     parser = ArgumentParser(exit_on_error=False)
     if isinstance(made, type):
@@ -162,7 +162,7 @@ def _takes_others(path: str) -> bool:
 
 
 def _nearest_shipped(name: str) -> str:
-    """The nearest public name of kdlight with its import path."""
+    """Return the nearest public name of kdlight with its import path."""
     shipped = {public: package for package in PACKAGES for public in dir(importlib.import_module(package))}
     found = nearest(name.rpartition(".")[2], shipped)
     return re.sub(r"'(\w+)'", lambda match: f"'{shipped[match[1]]}.{match[1]}'", found)

@@ -1,4 +1,4 @@
-"""The argument parser: Lightning's, and what flows between the parts of a configuration."""
+"""The argument parser: Lightning's, extended by values that one part of a configuration passes to another."""
 
 import inspect
 from pathlib import Path
@@ -21,23 +21,23 @@ PREPARED = ("image_size", "mean", "std")  # what published weights say about the
 class Parser(LightningArgumentParser):
     """Fills ``num_classes`` and ``image_shape`` of the networks before a configuration is validated.
 
-    The student's and image shapes come from the data, a teacher's classes from its weights. jsonargparse's own links do
-    not reach networks that a function makes, nor nested ones.
+    The student's number of classes and all image shapes come from the data, a teacher's number of classes from its
+    weights. jsonargparse's own links reach neither networks that a function builds nor nested ones.
     """
 
     def validate(self, cfg: Namespace, *args: Any, **kwargs: Any) -> None:
-        """Write the home folder for ``~``, fill, then validate."""
+        """Expand ``~``, fill in classes and shapes, then validate."""
         with_home(cfg)
         whole = cfg.get(cfg.get("subcommand") or "") or cfg
         if isinstance(whole.get("data"), Namespace) and isinstance(whole.get("model"), Namespace):
             flow(whole)
         elif "num_classes" in cfg and cfg.num_classes is None:
-            kwargs["skip_required"] = True  # a network on its own: it is filled when the whole is validated
+            kwargs["skip_required"] = True  # this is a network alone; it is filled when the whole is validated
         super().validate(cfg, *args, **kwargs)
 
 
 def flow(config: Namespace) -> None:
-    """Write what the data and the teacher's weights decide into the networks of a configuration."""
+    """Write the classes and shapes that follow from the data and the teacher's weights into the networks' arguments."""
     method = config.model.get("init_args")
     if method is not None:
         _prepare_like_the_weights(config)
@@ -51,7 +51,7 @@ def flow(config: Namespace) -> None:
 
 
 def teacher_holders(config: Namespace) -> list[Namespace]:
-    """The arguments of the method and of callbacks that have a teacher."""
+    """Return the arguments of the method, and of each callback, that have a teacher."""
     callbacks = config.get("trainer.callbacks") or []
     holders = [config.model, *(callbacks if isinstance(callbacks, list) else [callbacks])]
     arguments = [holder.get("init_args") for holder in holders if isinstance(holder, Namespace)]
@@ -59,10 +59,10 @@ def teacher_holders(config: Namespace) -> list[Namespace]:
 
 
 def _prepare_like_the_weights(config: Namespace) -> None:
-    """Let data that leave image size, mean and std open take them from the weights that see the images.
+    """Fill image size, mean and std of the data, if they are not given, with those of pretrained weights.
 
-    From the run that trained the teacher, where its weights lie in one; else from what timm or torchvision publish for
-    the teacher, else for the student.
+    They come from the run that trained the teacher, if its weights lie in a run; otherwise from what timm or
+    torchvision publish for the teacher, or else for the student.
     """
     made = imported(config.data.get("class_path", ""))
     parameters = inspect.signature(made).parameters if callable(made) else {}
@@ -83,7 +83,7 @@ def _prepare_like_the_weights(config: Namespace) -> None:
 
 
 def _of_run(weights: str | None) -> dict[str, Any]:
-    """How the run that made a checkpoint prepared its images; nothing for a file from elsewhere."""
+    """Return how the run that wrote a checkpoint prepared its images; nothing for a file that is in no run."""
     run = folder_of(Path(weights)) if weights else None
     if run is None:
         return {}
@@ -93,7 +93,7 @@ def _of_run(weights: str | None) -> dict[str, Any]:
 
 
 def _published(network: Any) -> dict[str, Any]:
-    """How timm or torchvision prepare images for a network."""
+    """Return how timm or torchvision prepare images for a network."""
     if not isinstance(network, Namespace):
         return {}
     of_weights = getattr(imported(network.get("class_path", "")), "preprocessing", None)
@@ -109,14 +109,14 @@ def _plain_list(value: Any) -> Any:
 
 
 def _of_weights(path: str | None) -> dict[str, Any]:
-    """The classes of the teacher that a file holds; nothing if it does not exist, which loading it will say."""
+    """Return the number of classes of a file's teacher; nothing if there is no file, which loading will report."""
     if path and is_published(path):
         return {"num_classes": published(path).num_classes}
     return {"num_classes": count_classes(read_state_dict(path))} if path and Path(path).is_file() else {}
 
 
 def _fill(network: Namespace, known: dict[str, Any]) -> None:
-    """Fill what a network, or a network inside it, accepts and nobody wrote: absent, or still its default."""
+    """Fill the known arguments that a network, or one inside it, accepts and that are absent or at their default."""
     made = imported(network.get("class_path", ""))
     if made is None:
         return
@@ -137,7 +137,7 @@ def _fill(network: Namespace, known: dict[str, Any]) -> None:
 
 
 def _inherited(made: Any, name: str) -> list[Any]:
-    """Defaults behind ``**kwargs``: a torchvision builder hands them to the class that it returns."""
+    """Return an argument's default behind ``**kwargs``, which a torchvision builder passes to the class it returns."""
     made = inspect.signature(made).return_annotation if inspect.isfunction(made) else made
     if not inspect.isclass(made):
         return []

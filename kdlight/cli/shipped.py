@@ -1,4 +1,4 @@
-"""The configurations that come with kdlight, and which of them a name on the command line means."""
+"""Find the configurations that come with kdlight by the names given on the command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +10,17 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.files import with_home
 
 FOLDER = "configs"
-DATA_SET = "digits"  # what a method's bare name is run on: it needs no download and trains in seconds
+DATA_SET = "digits"  # the data for a method's bare name: it needs no download and trains in seconds
 CONFIG_FLAGS = ("-c", "--config")
 
 
 class Chosen(NamedTuple):
-    """The files that the user's names stand for.
+    """The files found for the user's names.
 
     Attributes:
-        files: In the order of the names.
-        names: What names the run's folder: as given, or as the shipped file is called.
-        said: A line for each name that stands for a shipped file.
+        files: Paths, in the order of the names.
+        names: Names for the run's folder: as given, or as the shipped file is called.
+        said: Lines to print, one for each name that stands for a shipped file.
     """
 
     files: list[str]
@@ -83,7 +83,7 @@ def choose(given: Sequence[str]) -> Chosen:
 
 
 def _shipped(name: str, *, alone: bool) -> tuple[list[str], str]:
-    """The shipped files that a name stands for, and the name of the experiment."""
+    """Return the shipped files that a name stands for, and the name of the experiment."""
     shipped = shipped_names()
     title = name.removeprefix(f"{FOLDER}/")
     if title in shipped:

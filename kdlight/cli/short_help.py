@@ -1,4 +1,4 @@
-"""``kdlight fit --help``: what most users give, and what there is to choose from, without importing torch."""
+"""``kdlight fit --help``: the most common options, and the classes to choose from, without importing torch."""
 
 from pathlib import Path
 
@@ -33,13 +33,13 @@ def short_help(command: str) -> str:
 
 
 def _choices(package: str) -> list[str]:
-    """The public classes of a package, without the bases and parts in its subfolders."""
+    """Return the public classes of a package, without the bases and parts in its subfolders."""
     names = public_names(f"kdlight.{package}", Path(kdlight.__file__).parent / package)
     return sorted(name for name, module in names.items() if "." not in module and name[0].isupper())
 
 
 def _wrapped(names: list[str], package: str) -> str:
-    """Names of a package on lines of 100 characters."""
+    """Wrap the names of a package to lines of 100 characters."""
     lines, indent = [f"{package}NAME of"], " " * 32
     for name in names:
         if len(lines) == 1 or len(lines[-1]) + len(name) > 98:

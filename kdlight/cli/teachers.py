@@ -1,4 +1,4 @@
-"""A teacher whose weights are missing: the command that trains it, or its training where that takes seconds."""
+"""Handle missing teacher weights: name the command that trains the teacher, or train it if that takes seconds."""
 
 import os
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from kdlight.runs.folder import config_for
 
 
 def require_teachers(config: Namespace, train: Callable[[str], None] | None, *, asked: bool) -> None:
-    """Look for the weights of every teacher that a configuration names, an ensemble's members included.
+    """Check that the weights of every teacher in a configuration exist, including the members of an ensemble.
 
     Args:
         config: The configuration.
-        train: Trains a shipped configuration; None: nothing is trained, as where a finished student is measured.
-        asked: Train any teacher that is missing; else those of the digits alone, which takes seconds.
+        train: Trains a shipped configuration. None: train nothing, for commands that measure a finished student.
+        asked: Train any missing teacher; otherwise only those of the digits, which takes seconds.
 
     Raises:
-        MissingFileError: If one is missing and is not trained; the message names the command that trains it.
-        DownloadError: If published ones are not at hand and cannot be fetched.
+        MissingFileError: If weights are missing and not trained; the message names the command that trains them.
+        DownloadError: If published weights are not on the disk and cannot be downloaded.
     """
     holders = teacher_holders(config)
     paths = [path for holder in holders if (path := holder.get("teacher_weights")) is not None]
@@ -37,7 +37,7 @@ def require_teachers(config: Namespace, train: Callable[[str], None] | None, *, 
 
 
 def require_file(path: str, remedy: str) -> None:
-    """Say what to do about a checkpoint that is not there."""
+    """Raise an error with a remedy if a checkpoint does not exist."""
     if not Path(path).is_file():
         raise MissingFileError(f"no checkpoint at {path}; {remedy}")
 
@@ -48,7 +48,8 @@ def _make(path: str, train: Callable[[str], None] | None, *, asked: bool) -> Non
         require_file(path, "give the teacher's weights")
         return
     command = f"kdlight fit --config configs/{name}"
-    # Of several processes that are started together, or where a run of that name was stopped, the user has to choose.
+    # Train only in a single process (several would train the same teacher), and only if no run of that name exists:
+    # a stopped one should be continued or removed by the user.
     alone = os.environ.get("WORLD_SIZE", "1") == os.environ.get("SLURM_NTASKS", "1") == "1"
     possible = train is not None and alone and not Path(path).parent.parent.exists()
     quick = name.startswith(f"{DATA_SET}/")
@@ -61,6 +62,6 @@ def _make(path: str, train: Callable[[str], None] | None, *, asked: bool) -> Non
 
 
 def _members(teacher: Namespace) -> list[str]:
-    """The weights of an ensemble's members."""
+    """Return the weights of an ensemble's members."""
     weights = (teacher.get("init_args") or Namespace()).get("weights")
     return weights if isinstance(weights, list) else []
