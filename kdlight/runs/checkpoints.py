@@ -12,6 +12,7 @@ from kdlight.errors import UserError
 from kdlight.files import replacing
 from kdlight.models.weights import check_records
 
+OTHERWISE = "give another checkpoint of the run (--ckpt_path best), or leave --ckpt_path out to start again"
 SHOWN = 160  # characters of torch's message
 
 
@@ -42,7 +43,10 @@ class WholeCheckpoints(TorchCheckpointIO):
             UserError: If it is no whole checkpoint of a run, or its bytes do not match their checksums.
         """
         if Path(path).is_file():  # FSDP saves folders
-            check_records(path)
+            try:
+                check_records(path)
+            except UserError as error:
+                raise UserError(f"{error}; or {OTHERWISE}") from error
         if Path(path).suffix == ".safetensors":
             raise _no_checkpoint(path, "safetensors")
         try:
@@ -52,8 +56,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         except Exception as error:  # reading something else, or a damaged file, can raise anything
             raise UserError(
                 f"{path} cannot be read: expected a whole checkpoint of kdlight, got a file of "
-                f"{Path(path).stat().st_size} bytes that is truncated or something else; give another one "
-                "(--ckpt_path best), or leave --ckpt_path out to start again"
+                f"{Path(path).stat().st_size} bytes that is truncated or something else; {OTHERWISE}"
             ) from error
         if not isinstance(content, dict) or not {"state_dict", "pytorch-lightning_version"} <= content.keys():
             raise _no_checkpoint(path, f"a file with a {type(content).__name__}")
