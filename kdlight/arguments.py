@@ -4,12 +4,15 @@ import copy
 import functools
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 UNKNOWN = "object of "  # begins what stands for an object whose arguments nobody kept
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made", bound="Recorded")
 
 
 class Recorded:
@@ -32,6 +35,22 @@ class Recorded:
             "init_args": {name: describe(value) for name, value in given.items()},
         }
         return made
+
+
+def recorded(make: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Let the objects that a function makes be recorded as made by it: `resnet20`, not `ResNet` of its widths."""
+
+    @functools.wraps(make)
+    def made(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        result = make(*args, **kwargs)
+        given = inspect.signature(make).bind(*args, **kwargs).arguments
+        result.built_from = {
+            "class_path": import_path(made),
+            "init_args": {name: describe(value) for name, value in given.items()},
+        }
+        return result
+
+    return made
 
 
 def describe(value: Any) -> Any:
@@ -70,8 +89,8 @@ def has_unknown(described: Any) -> bool:
     return isinstance(described, str) and described.startswith(UNKNOWN)
 
 
-def import_path(made: type) -> str:
-    """Return the path that imports a class, the short one for a public class of kdlight: ``kdlight.methods.KD``."""
+def import_path(made: type | Callable[..., Any]) -> str:
+    """Return the path that imports a class or function, the short one where it is public: ``kdlight.methods.KD``."""
     package = ".".join(made.__module__.split(".")[:2])
     if package.startswith("kdlight.") and getattr(sys.modules.get(package), made.__name__, None) is made:
         return f"{package}.{made.__name__}"
