@@ -165,7 +165,7 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
     config = parsed.config
     place = _place(command, config, parsed.names)
     if command == "fit" and place.checkpoint is not None:
-        _compare(parsed, place)
+        require_same(parsed.yaml(), place, on_purpose=config.resume_changed)
     claimed = place.claim() if claim else None
     try:
         folder = claimed.folder if claimed else place.folder
@@ -191,16 +191,26 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
     )
 
 
-def _compare(parsed: Parsed, place: Place) -> None:
-    """Refuse to continue a run with another configuration; end the command if the run has nothing left to do."""
-    run = folder_of(Path(str(place.checkpoint)))
+def require_same(now: str, place: Place, *, on_purpose: bool) -> None:
+    """Refuse to continue a run with another configuration; end the command if the run has nothing left to do.
+
+    Args:
+        now: The configuration.
+        place: Where it is to be run.
+        on_purpose: Continue although the configurations differ.
+
+    Raises:
+        UserError: If the run's configuration is another.
+        RunHasEndedError: If the run has ended and was to be continued only if it had not.
+    """
+    run = None if place.checkpoint is None else folder_of(Path(place.checkpoint))
     if run is None:
         return
     run.read_config()  # raises UserError if the file is damaged
-    before, now = run.config.read_text(encoding="utf-8"), parsed.yaml()
-    require_unchanged(before, now, str(run.path), on_purpose=parsed.config.resume_changed)
+    before = run.config.read_text(encoding="utf-8")
+    require_unchanged(before, now, str(run.path), on_purpose=on_purpose)
     if place.automatic and run.has_ended() and same_limits(before, now):
-        rank_zero_info(f"{run.path} is finished; to train on, raise --trainer.max_epochs")
+        rank_zero_info(f"{run.path} is finished; to train on, raise max_epochs")
         raise RunHasEndedError(run)
 
 

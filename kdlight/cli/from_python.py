@@ -10,15 +10,21 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, seed_everything
 
 from kdlight.arguments import describe, has_unknown
-from kdlight.cli.build import RunHasEndedError, build_experiment, run_parser
+from kdlight.cli.build import (
+    AUTO,
+    NAMED_CHECKPOINTS,
+    Place,
+    RunHasEndedError,
+    build_experiment,
+    require_same,
+    run_parser,
+)
 from kdlight.cli.messages import without_noise
 from kdlight.cli.teachers import require_file
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
-from kdlight.runs.changes import require_unchanged
-from kdlight.runs.claim import Claim
 from kdlight.runs.experiment import Experiment
-from kdlight.runs.folder import RUNS, RunFolder, folder_of
+from kdlight.runs.folder import RUNS, RunFolder, latest
 from kdlight.workbench.finished import Run
 
 RESUME = "the same call and ckpt_path='last'"
@@ -82,8 +88,8 @@ def fit(
             objects already have theirs). None: the configuration's seed, or 0.
         folder: The run's folder. None: ``runs/`` and the configuration's or the method's name. An existing folder is
             never overwritten: the new one gets a number at its end.
-        ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. With a configuration also
-            "auto": start a run, continue it, or leave it alone if it has ended.
+        ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. "auto": start a run, continue it,
+            or leave it alone if it has ended.
         resume_changed: Continue although the configuration differs from the run's.
         trainer: Further arguments of Lightning's `Trainer`, such as ``max_epochs``.
 
@@ -93,18 +99,18 @@ def fit(
     if trainer.get("fast_dev_run"):
         raise UserError("fast_dev_run leaves no run to return; give max_epochs=1 and limit_train_batches=1 instead")
     with without_noise():
-        if isinstance(experiment, Learner):
-            built = _of_objects(experiment, changes, seed, folder, ckpt_path, trainer, resume_changed=resume_changed)
-        else:
-            if not isinstance(changes, Mapping | None):
-                raise UserError(f"changes: expected values by their dotted names, got {type(changes).__name__}")
-            try:
-                given = changes or {}
-                if resume_changed:
-                    given = {**given, "resume_changed": True}
+        try:
+            if isinstance(experiment, Learner):
+                built = _of_objects(
+                    experiment, changes, seed, folder, ckpt_path, trainer, resume_changed=resume_changed
+                )
+            else:
+                if not isinstance(changes, Mapping | None):
+                    raise UserError(f"changes: expected values by their dotted names, got {type(changes).__name__}")
+                given = {**(changes or {}), **({"resume_changed": True} if resume_changed else {})}
                 built = _of_files(experiment, given, seed, folder, ckpt_path, trainer)
-            except RunHasEndedError as ended:
-                return Run(ended.folder.path)
+        except RunHasEndedError as ended:
+            return Run(ended.folder.path)
         built.resume = RESUME
         built.fit()
     return Run(built.folder.path)
@@ -156,25 +162,16 @@ def _of_objects(
             "kdlight.fit(method, kdlight.data.DigitsDataModule(), max_epochs=10)"
         )
     base = Path(folder) if folder is not None else Path(RUNS, type(method).__name__.lower())
-    place = RunFolder(base)
-    if ckpt_path in ("last", "best"):
-        ckpt_path = place.checkpoint(str(ckpt_path))
-    if ckpt_path is not None:
-        require_file(str(ckpt_path), "leave ckpt_path out to start a run")
-    checkpoint = None if ckpt_path is None else str(ckpt_path)
+    place = _place(base, ckpt_path, named=folder is not None)
     described = {
         "seed_everything": seed_everything(seed or 0, workers=True),
         "trainer": describe(trainer),
         "model": describe(method),
         "data": describe(data),
-        "ckpt_path": checkpoint,
+        "ckpt_path": place.checkpoint,
     }
-    run = None if checkpoint is None else folder_of(Path(checkpoint))
-    if run is not None:
-        run.read_config()  # raises UserError if the file is damaged
-        before = run.config.read_text(encoding="utf-8")
-        require_unchanged(before, _resolved(described), str(run.path), on_purpose=resume_changed)
-    claim = Claim.of_new(base) if checkpoint is None else Claim.of_existing(place)
+    require_same(_resolved(described), place, on_purpose=resume_changed)
+    claim = place.claim()
     try:
         described["trainer"]["default_root_dir"] = str(claim.folder.path)
         return Experiment(
@@ -183,13 +180,28 @@ def _of_objects(
             folder=claim.folder,
             options=trainer,
             config=_resolved(described),
-            checkpoint=checkpoint,
+            checkpoint=place.checkpoint,
             command=f"kdlight.fit({type(method).__name__}(…), {type(data).__name__}(…), …)",
             claim=claim,
         )
     except BaseException:
         claim.release()
         raise
+
+
+def _place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> Place:
+    """Find the run's folder and its checkpoint, as the command does."""
+    place = RunFolder(base)
+    if ckpt_path == AUTO:
+        place = place if named else latest(base, "last")
+        last = place.checkpoint("last")
+        return Place(place, str(last) if last.is_file() else None, automatic=True, existing=True)
+    if ckpt_path in NAMED_CHECKPOINTS:
+        ckpt_path = place.checkpoint(str(ckpt_path))
+    if ckpt_path is None:
+        return Place(place, None, automatic=False, existing=False)
+    require_file(str(ckpt_path), "leave ckpt_path out to start a run")
+    return Place(place, str(ckpt_path), automatic=False, existing=True)
 
 
 def _resolved(described: dict[str, Any]) -> str:

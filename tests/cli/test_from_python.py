@@ -83,6 +83,25 @@ def test_a_run_of_objects_continues(objects, tmp_path):
     assert again.result["epochs"] == 3
 
 
+def test_automatic_checkpoints_start_leave_alone_and_continue(tmp_path):
+    def fit(epochs):
+        torch.manual_seed(0)
+        student = resnet8(10, (1, 8, 8))
+        folder = tmp_path / "auto"
+        data = DigitsDataModule(**FEW)
+        return kdlight.fit(Supervised(student), data, max_epochs=epochs, folder=folder, ckpt_path="auto", **QUICK)
+
+    started = fit(1)
+    written = (started.folder / "result.json").stat().st_mtime_ns
+    assert fit(1).folder == started.folder == tmp_path / "auto"
+    assert (started.folder / "result.json").stat().st_mtime_ns == written
+    assert list(fit(2).metrics.index) == [0, 1]
+    assert yaml.safe_load((started.folder / "config.yaml").read_text())["model"]["init_args"]["student"] == {
+        "class_path": "kdlight.models.resnet8",
+        "init_args": {"num_classes": 10, "image_shape": [1, 8, 8], "shortcut": "projection"},
+    }
+
+
 def test_a_network_that_cannot_be_described_is_given_back(tmp_path):
     def foreign():
         torch.manual_seed(1)
