@@ -124,7 +124,7 @@ def test_long_epochs_keep_their_position_now_and_then(tmp_path, monkeypatch, who
             if trainer.global_step == STEPS + 3:
                 kill()
 
-    monkeypatch.setattr(Stops.__init__, "__kwdefaults__", {"every_seconds": 0.0})
+    monkeypatch.setitem(Stops.__init__.__kwdefaults__, "every_seconds", 0.0)
     assert killed(tmp_path, RID, callbacks=[Kill()]) is None
     assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == STEPS + 3
     assert_same(run(tmp_path, RID, resume="last"), whole_rid)
