@@ -1,1 +1,1 @@
-"""Reads finished runs: tables and pictures of their results."""
+"""Commands beside training: compare, measure, export and time runs, and list what kdlight has."""

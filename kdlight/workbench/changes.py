@@ -1,4 +1,4 @@
-"""``--data.KEY VALUE`` of commands that look at finished runs: what is different about the data now."""
+"""Options ``--data.KEY VALUE`` of commands on finished runs: changed arguments of the data, such as its folder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ def read_changes(options: Sequence[str], command: str) -> dict[str, Any]:
 
     Args:
         options: ``--data.KEY VALUE`` or ``--data.KEY=VALUE``, one after the other.
-        command: What the user called, for the message.
+        command: The command that was called, for the message.
 
     Returns:
         The values, read as YAML, by their keys.

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, operations, bytes of its file, memory and time of a forward pass."""
+"""The costs of a network: parameters, operations, bytes of its file, memory and time of a forward pass."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,15 +13,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers are learned."""
+    """Return the number of learned parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def count_operations(model: nn.Module, image_shape: Sequence[int]) -> int:
-    """Return the floating point operations of one image, two for a multiplication and its addition.
+    """Return the floating point operations for one image; a multiply-add counts as two.
 
     Args:
-        model: On any device, "meta" included.
+        model: A network on any device, including "meta".
         image_shape: (channels, height, width).
     """
     parameter = next(model.parameters())
@@ -31,12 +31,12 @@ def count_operations(model: nn.Module, image_shape: Sequence[int]) -> int:
 
 
 def count_bytes(model: nn.Module) -> int:
-    """Return the bytes of all tensors, which is the size of a file of weights up to its header."""
+    """Return the bytes of all tensors, which is the size of a file of weights without its header."""
     return sum(tensor.nbytes for tensor in model.state_dict().values())
 
 
 def measure_memory(model: nn.Module, image_shape: Sequence[int], batch: int) -> int:
-    """Return the bytes that a forward pass takes at most beside the weights and the images.
+    """Return the peak memory of a forward pass in bytes, without the weights and the images.
 
     Args:
         model: In evaluation mode.
@@ -58,7 +58,7 @@ def measure_memory(model: nn.Module, image_shape: Sequence[int], batch: int) -> 
 
 
 class _PeakMemory(TorchDispatchMode):
-    """Adds up the tensors that are alive after each operation; workspaces inside of an operation are not seen."""
+    """Adds up the tensors that are alive after each operation; memory used inside an operation is not counted."""
 
     def __init__(self, known: set[StorageWeakRef]) -> None:
         super().__init__()
@@ -84,8 +84,8 @@ def measure_latency(model: nn.Module, image_shape: Sequence[int], batch: int, *,
         model: In evaluation mode.
         image_shape: (channels, height, width).
         batch: Images at once.
-        threads: Of the CPU.
-        seconds: How long is measured at least.
+        threads: Number of CPU threads.
+        seconds: Shortest duration of the measurement.
     """
     images = torch.zeros(batch, *image_shape, device=next(model.parameters()).device)
     with torch.inference_mode():

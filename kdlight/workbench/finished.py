@@ -1,4 +1,4 @@
-"""Runs that lie on the disk: what they measured, and their networks and data, built from the kept configuration."""
+"""Read runs from the disk: their measurements, and their networks and data, rebuilt from the run's configuration."""
 
 import glob
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ class Run:
     """A run by its folder, or by a checkpoint in it.
 
     Args:
-        path: The folder, or one of its checkpoints, from which the networks get their weights.
-        weights: The checkpoint of a folder: "last", the weights of the last epoch, whose accuracy is compared; or
-            "best", those that were selected on the validation split.
+        path: The run's folder, or one of its checkpoints, from which the networks get their weights.
+        weights: Which checkpoint to take if a folder is given: "last", the weights of the last epoch, whose accuracy is
+            compared; or "best", those selected on the validation split.
 
     Attributes:
         folder: The folder.
-        files: The places of the files in it.
+        files: The paths of the files in it.
 
     Raises:
         MissingFileError: If there is no such run.
@@ -52,15 +52,15 @@ class Run:
 
     @staticmethod
     def has_run(checkpoint: Path) -> bool:
-        """Whether a file lies where a run keeps its checkpoints."""
+        """Tell whether a file lies in the checkpoint folder of a run."""
         return RunFolder(checkpoint.parent.parent).config.is_file()
 
     @property
     def checkpoint(self) -> Path:
-        """The checkpoint that the networks are read from.
+        """The checkpoint from which the networks get their weights.
 
         Raises:
-            MissingFileError: If the run was stopped before its first one, or no weights were selected.
+            MissingFileError: If the run was stopped before its first checkpoint, or no weights were selected.
         """
         if self._checkpoint is not None:
             return self._checkpoint
@@ -85,7 +85,7 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        """What ``result.json`` says: test accuracy, seed, versions, time.
+        """The content of ``result.json``: test accuracy, seed, versions, time.
 
         Raises:
             MissingFileError: If the run has not ended.
@@ -94,7 +94,7 @@ class Run:
 
     @property
     def metrics(self) -> "pd.DataFrame":
-        """What was logged: one row an epoch, which is the index; the columns are those of ``metrics.csv``.
+        """The logged metrics: a row per epoch, indexed by epoch, with the columns of ``metrics.csv``.
 
         Raises:
             MissingFileError: If no epoch has ended.
@@ -109,24 +109,24 @@ class Run:
         """Return the network that the run trained, on the CPU and in evaluation mode.
 
         Args:
-            network: Gets the weights; needed where the run was made in Python from a network that the configuration
-                cannot describe.
+            network: The network to load the weights into. It is needed if the run was made in Python from a network
+                that the configuration cannot describe.
 
         Raises:
-            UserError: If it has to be given.
+            UserError: If ``network`` is needed and not given.
         """
         described = (self.config["model"].get("init_args") or {}).get("student")
         return self._network("student", described, self.checkpoint, network)
 
     def teacher(self, weights: Path | None = None, *, network: Classifier | None = None) -> Classifier:
-        """Return the teacher of the run, which its method learned from or was compared with.
+        """Return the teacher that the run's student learned from or was compared with.
 
         Args:
-            weights: A file of other weights for that network; None: those that the run used.
+            weights: A file of other weights for this network; None: the weights that the run used.
             network: As in `student`.
 
         Raises:
-            UserError: If the run has no teacher, or the network has to be given.
+            UserError: If the run has no teacher, or ``network`` is needed and not given.
         """
         holder = self.config["model"].get("init_args") or {}
         if not holder.get("teacher"):
@@ -155,7 +155,7 @@ class Run:
                     f"give it: run.{role}(network=…)"
                 )
             if weights is not None and (described.get("init_args") or {}).get("pretrained"):
-                # Nothing is fetched that is replaced at once.
+                # Do not download pretrained weights that are replaced at once.
                 described = {**described, "init_args": {**described["init_args"], "pretrained": False}}
             network = build_object(Classifier, described)  # type: ignore[type-abstract]
         if weights is not None:
@@ -166,10 +166,10 @@ class Run:
         """Return the data of the run.
 
         Args:
-            changed: Arguments that are others now, such as ``data_dir``.
+            changed: Arguments that have changed since, such as ``data_dir``.
 
         Raises:
-            UserError: If they are no images, or take no such argument.
+            UserError: If the data are not images, or the data module has no such argument.
         """
         described = self.config["data"]
         arguments = {**(described.get("init_args") or {}), **changed}
@@ -179,7 +179,7 @@ class Run:
 def load_runs(pattern: str | Path) -> list[Run]:
     """Return the runs whose folders match a pattern, such as ``runs/digits/*``, in alphabetical order.
 
-    A run counts from the moment its ``config.yaml`` is written, whether it has ended or not: `Run.finished` tells.
+    Runs that have not ended are included as soon as their ``config.yaml`` is written; see `Run.finished`.
 
     Raises:
         MissingFileError: If there is none.

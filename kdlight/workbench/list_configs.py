@@ -33,7 +33,7 @@ def copy_to(folder: Path) -> None:
     """Write the shipped configurations into a folder.
 
     Raises:
-        UserError: If something is there already.
+        UserError: If the folder is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--copy {folder}: expected a folder that is empty or does not exist; name another one")
@@ -42,7 +42,7 @@ def copy_to(folder: Path) -> None:
 
 
 def first_line(file: Path) -> str:
-    """Return the first comment of a configuration that is not its command; the command where there is no other."""
+    """Return the first comment of a configuration that is not its command; if there is none, the command."""
     comments = []
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):

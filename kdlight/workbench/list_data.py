@@ -1,4 +1,4 @@
-"""``kdlight data``: every data module with what it is, whether it can be fetched, and its own arguments."""
+"""``kdlight data``: list every data module, whether it can download its data, and its own arguments."""
 
 import argparse
 import importlib
@@ -18,13 +18,13 @@ PACKAGE = "kdlight.data"
 
 
 class Data(NamedTuple):
-    """A data module as the table shows it.
+    """A row of the table of data modules.
 
     Attributes:
-        name: In `kdlight.data`.
-        summary: The first line of its docstring.
-        fetched: Whether `download: true` fetches it.
-        arguments: Its own, with their defaults as a configuration has them.
+        name: Name in `kdlight.data`.
+        summary: First line of its docstring.
+        fetched: Whether `download: true` downloads the data.
+        arguments: Its own arguments, with their defaults as they are written in a configuration.
     """
 
     name: str
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def shipped() -> list[Data]:
-    """Every data module that can be used as it is."""
+    """Return every data module that can be used directly."""
     package = importlib.import_module(PACKAGE)
     found = []
     for name in dir(package):
@@ -61,7 +61,7 @@ def shipped() -> list[Data]:
         parameters = inspect.signature(made).parameters
         own = [given for given in parameters.values() if given.kind is not given.VAR_KEYWORD]
         shown = ", ".join(f"{given.name}={_written(given)}" for given in own)
-        fetched = "mirrors" in parameters  # ImageNet's `download` only says where it is to be had
+        fetched = "mirrors" in parameters  # ImageNet's `download` only prints where to get the data
         found.append(Data(name, (inspect.getdoc(made) or "").partition("\n")[0], fetched, shown))
     return found
 

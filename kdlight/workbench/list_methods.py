@@ -1,4 +1,4 @@
-"""``kdlight methods [METHOD]``: every method with its paper, what it distils and its arguments, read from the code.
+"""``kdlight methods [METHOD]``: list every method with its paper, what it distils and its arguments.
 
 The files are parsed, not imported: importing torch and Lightning would take longer than reading the answer.
 """
@@ -31,7 +31,7 @@ MEANING = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
 class Paper(NamedTuple):
-    """What a method's file opens with."""
+    """The first paper that a method's file names."""
 
     authors: str
     title: str
@@ -39,7 +39,7 @@ class Paper(NamedTuple):
 
 
 class Argument(NamedTuple):
-    """An argument, its default as a configuration writes it, and what the docstring says."""
+    """An argument, its default as it is written in a configuration, and its description in the docstring."""
 
     name: str
     default: str
@@ -47,15 +47,15 @@ class Argument(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A class of the methods' folder as its file has it.
+    """A class of the methods' folder, as parsed from its file.
 
     Attributes:
-        name: Of the class.
-        stem: Of its file, which is that of its configuration.
-        text: The docstring of the class.
-        opening: The docstring of the file.
-        node: The class.
-        constants: What the file assigns to names at its top level.
+        name: Name of the class.
+        stem: Stem of its file, which is also that of its configuration.
+        text: Docstring of the class.
+        opening: Docstring of the file.
+        node: Syntax tree of the class.
+        constants: Values assigned to names at the file's top level.
         bases: The classes that it derives from, the nearest first, up to `ROOT`.
     """
 
@@ -69,7 +69,7 @@ class Method(NamedTuple):
 
     @property
     def distils(self) -> str:
-        """What is compared: the class attribute, its own or inherited."""
+        """What the method compares: its class attribute ``distils``, own or inherited."""
         for owner in (self, *self.bases):
             for line in owner.node.body:
                 if isinstance(line, ast.AnnAssign | ast.Assign) and line.value is not None:
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def shipped() -> dict[str, Method]:
-    """Every method by the name of its file, which is that of its configuration."""
+    """Return every method by the stem of its file, which is also that of its configuration."""
     found = read_classes()
     names = public_names("kdlight.methods", FOLDER)
     methods = [found[name] for name, module in names.items() if "." not in module and name in found]
@@ -134,7 +134,7 @@ def read_classes() -> dict[str, Method]:
 
 
 def overview(methods: dict[str, Method]) -> Table:
-    """One row a method, without the arguments that all methods of its kind share."""
+    """Build a table with a row per method, without the arguments that all methods of its kind share."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="kdlight methods METHOD shows all arguments of one")
     for heading in ("method", "year", "distils", "paper, arguments"):
         rows.add_column(heading, no_wrap=heading in ("method", "year"))
@@ -162,13 +162,13 @@ def describe(method: Method, console: Console) -> None:
 
 
 def paper_of(method: Method) -> Paper | None:
-    """Authors, title and year of the first paper that a method's file names; None where it names none."""
+    """Read authors, title and year of the first paper that a method's file names; None if it names none."""
     found = CITATION.search(" ".join(method.opening.split()))
     return Paper(_short(found[1].strip()), found[2].rstrip(",?"), found[3]) if found else None
 
 
 def arguments_of(method: Method) -> list[tuple[Method, list[Argument]]]:
-    """The arguments of a method by the class that takes them, the method's own first; networks are left out."""
+    """Return the arguments of a method by the class that takes them, its own first; networks are left out."""
     by_owner, seen = [], set(UNSHOWN)
     for owner in (method, *method.bases):
         made = next((line for line in owner.node.body if getattr(line, "name", "") == "__init__"), None)
@@ -187,7 +187,7 @@ def arguments_of(method: Method) -> list[tuple[Method, list[Argument]]]:
 
 
 def _written(default: ast.expr | None, owner: Method) -> str:
-    """A default as YAML has it."""
+    """Write a default as in YAML."""
     if default is None:
         return "(required)"
     if isinstance(default, ast.Name):
@@ -201,6 +201,6 @@ def _written(default: ast.expr | None, owner: Method) -> str:
 
 
 def _short(authors: str) -> str:
-    """The authors as a text cites them."""
+    """Shorten the authors as in a citation."""
     first, *others = authors.split(", ")
     return f"{first} et al." if len(others) > 1 else authors

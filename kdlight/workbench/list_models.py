@@ -1,4 +1,4 @@
-"""``kdlight models``: every network with its parameters, operations and stages, and the weights published for it."""
+"""``kdlight models``: list every network with its parameters, operations, stages and published weights."""
 
 import argparse
 import importlib
@@ -23,12 +23,12 @@ Weights of others: --model.teacher_weights published:cifar100/resnet56, fetched 
 
 
 class Network(NamedTuple):
-    """A network as the table shows it.
+    """A row of the table of networks.
 
     Attributes:
-        name: In `kdlight.models`.
-        parameters: How many numbers it learns.
-        operations: Floating point operations of one image.
+        name: Name in `kdlight.models`.
+        parameters: Number of parameters.
+        operations: Floating point operations for one image.
         stages: (channels, height, width) of each stage.
         published: Names of published weights.
     """
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def shipped() -> list[Network]:
-    """Build every network of the zoo without its memory, and count."""
+    """Build every network of the zoo on the meta device, which allocates no memory, and count."""
     package = importlib.import_module(PACKAGE)
     found = []
     for name in dir(package):
@@ -83,7 +83,7 @@ def _builds_a_network(made: Any) -> bool:
 
 
 def _networks() -> set[Any]:
-    """The classes of networks."""
+    """Return the classes of networks."""
     package = importlib.import_module(PACKAGE)
     return {made for made in (getattr(package, name) for name in dir(package)) if inspect.isclass(made)}
 

@@ -1,4 +1,4 @@
-"""What every picture has in common: its format, its frame, its file."""
+"""Functions for every picture: check the format, draw the frame, write the file."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ __all__ = ["frame", "require_format", "save_picture"]
 
 
 def require_format(file: Path) -> None:
-    """Refuse a file whose suffix names no format of pictures.
+    """Check that the suffix of a file is a picture format.
 
     Raises:
-        UserError: If it does not.
+        UserError: If it is not.
     """
     known = Figure().canvas.get_supported_filetypes()
     if file.suffix.removeprefix(".") not in known:
@@ -23,21 +23,21 @@ def require_format(file: Path) -> None:
 
 
 def frame(axis: Axes) -> None:
-    """Draw no box, and a line at 0."""
+    """Remove the box around the axes and draw a line at 0."""
     axis.axhline(0, color="black", lw=0.6)
     axis.spines[["top", "right"]].set_visible(False)
 
 
 def save_picture(figure: Figure, file: Path, caption: str = "") -> None:
-    """Write the picture whole, with a line below it that says what was measured.
+    """Write the picture atomically, with the caption below it.
 
     Args:
         figure: The picture, in constrained layout.
-        file: Where; the suffix says the format.
-        caption: Data set, split, number of images, symbols.
+        file: The picture's file; its suffix is the format.
+        caption: How it was measured: data set, split, number of images, symbols.
 
     Raises:
-        UserError: If there is no such format.
+        UserError: If the suffix is not a picture format.
     """
     require_format(file)
     if caption:

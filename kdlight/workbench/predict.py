@@ -1,7 +1,7 @@
-"""``kdlight predict RUN [IMAGES…]``: file, class and probability of images, by a run's student.
+"""``kdlight predict RUN [IMAGES…]``: predict the class of images with a run's student.
 
-IMAGES are files and folders, with or without labels; without IMAGES it is the run's test set. `kdlight predict --config
-FILE --ckpt_path best` still writes every class's probability of the test set into the run's folder.
+IMAGES are files and folders, with or without labels; without IMAGES, the run's test set is predicted. `kdlight predict
+--config FILE --ckpt_path best` writes the probabilities of all classes for the test set into the run's folder.
 """
 
 import argparse
@@ -26,12 +26,12 @@ NAMED = 5
 
 
 class Prediction(NamedTuple):
-    """What a student says about an image.
+    """The prediction of a student for an image.
 
     Attributes:
-        file: Its path; of data in memory the name of the split and the place in it.
+        file: The image's path; for data in memory, the split's name and the index in it.
         probabilities: (classes,).
-        target: Its class where that is known, else -1.
+        target: The class if it is known, else -1.
     """
 
     file: str
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def preparation_of(run: Any, changes: Mapping[str, Any] | None = None) -> Preparation:
-    """How a run's student takes images: as kept with the run, or for older runs as its data say."""
+    """Return how images are prepared for a run's student: as stored with the run, or else as its data module does."""
     if run.files.preparation.is_file():
         return Preparation.read(run.files.preparation)
     return Preparation.of(run.data(changes or {}))
@@ -128,14 +128,14 @@ def predict_files(
     """Predict image files, batch after batch.
 
     Args:
-        student: Gives logits (batch, classes).
-        prepared: How it takes images.
-        files: Of any size and colours; turned as their EXIF data say.
-        batch_size: How many at once.
-        broken: "skip" counts and names the files that cannot be decoded on the terminal and goes on without them.
+        student: A network that returns logits (batch, classes).
+        prepared: How images are prepared for it.
+        files: Images of any size and colour mode; they are rotated as their EXIF data say.
+        batch_size: Number of images per batch.
+        broken: "skip" leaves files out that cannot be decoded, and prints their number and names.
 
     Raises:
-        UserError: At the end, if files are broken and these are not to be skipped.
+        UserError: At the end, if files cannot be decoded and ``broken`` is not "skip".
     """
     from kdlight.data.sources.decoding import decode
 
@@ -187,17 +187,17 @@ def _probabilities(student: torch.nn.Module, images: Tensor) -> Tensor:
 def write(
     predictions: Iterable[Prediction], class_names: Sequence[str], stream: TextIO, *, every_class: bool, lines: bool
 ) -> int:
-    """Write a row an image: file, class and probability; the target where it is known.
+    """Write one row per image: file, class and probability; also the target if it is known.
 
     Args:
-        predictions: Of one source, so that either all targets are known or none.
-        class_names: In the order of the probabilities.
-        stream: What is written to.
-        every_class: Whether the probabilities of all classes follow, a column each.
-        lines: JSON lines instead of CSV.
+        predictions: The predictions; either all of their targets are known or none.
+        class_names: Class names in the order of the probabilities.
+        stream: The stream to write to.
+        every_class: Add the probabilities of all classes, a column each.
+        lines: Write JSON lines instead of CSV.
 
     Returns:
-        How many images there were.
+        The number of images.
     """
     count, writer = 0, None
     for count, prediction in enumerate(predictions, start=1):  # noqa: B007

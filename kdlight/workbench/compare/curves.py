@@ -21,7 +21,7 @@ ATOMS = {
     "unique_student": "unique to the student",
     "synergistic": "synergistic",
 }
-SPLITS = ("pid", "pid_train")  # what a log calls the PID on a validation split, and on training images without one
+SPLITS = ("pid", "pid_train")  # prefixes of the PID's keys: on the validation split, or without one on training images
 
 
 def save_curves(comparison: Comparison, file: Path) -> None:
@@ -29,7 +29,7 @@ def save_curves(comparison: Comparison, file: Path) -> None:
 
     Args:
         comparison: The groups.
-        file: Where; the suffix says the format.
+        file: The picture; its suffix is the format.
 
     Raises:
         UserError: If no run logged anything to draw, or the format is unknown.
@@ -76,7 +76,7 @@ def save_bars(comparison: Comparison, file: Path) -> None:
 
 
 def save_scatter(comparison: Comparison, file: Path) -> None:
-    """Save redundancy against test accuracy, a mark a run.
+    """Save redundancy against test accuracy, one mark per run.
 
     Raises:
         UserError: If no run has both, or the format is unknown.
@@ -103,7 +103,7 @@ def save_scatter(comparison: Comparison, file: Path) -> None:
 
 
 def _accuracies(run: Record) -> dict[int, float]:
-    """Validation accuracy in percent by epoch, counted from 1."""
+    """Return the validation accuracy in percent by epoch, counted from 1."""
     rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
     return {epoch + 1: 100 * row["val/accuracy"] for epoch, row in rows.items() if "val/accuracy" in row}
 
@@ -122,7 +122,7 @@ def _atom(comparison: Comparison, name: str) -> Callable[[Record], dict[int, flo
 
 
 def _curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> bool:
-    """Draw the mean over runs at the epochs that all of them have; returns whether there is one."""
+    """Draw the mean over runs at the epochs that all of them have; return whether there is any."""
     there = [run for run in runs if run]
     if not there:
         return False

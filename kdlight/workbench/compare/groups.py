@@ -1,4 +1,4 @@
-"""Runs in groups: those that differ in their seed alone, and how far a group lies from another."""
+"""Group runs that differ in their seed only, and compare groups with a baseline."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from kdlight.workbench.compare.statistics import Difference, Summary, paired_dif
 
 
 class Comparison(NamedTuple):
-    """Runs in groups.
+    """Groups of runs that differ in their seed only.
 
     Attributes:
         settings: The settings by which the groups differ.
         columns: The measures that are shown.
-        groups: By the values of the settings, the runs of a group.
+        groups: The runs of each group, by the values of the settings.
         stage: The stage of the PID.
-        baseline: What the group is called that others are compared with; empty for none.
+        baseline: The setting and value of the groups that others are compared with; empty for none.
     """
 
     settings: tuple[str, ...]
@@ -28,16 +28,16 @@ class Comparison(NamedTuple):
     baseline: dict[str, str]
 
     def summary(self, group: tuple[str, ...], column: str) -> Summary:
-        """A measure over the finished runs of a group."""
+        """Summarise a measure over the finished runs of a group."""
         return summarise([MEASURES[column].read(run.result, self.stage) for run in finished(self.groups[group])])
 
     def opposite(self, group: tuple[str, ...]) -> tuple[str, ...] | None:
-        """The baseline that equals a group in everything else; None if there is none, or the group is it."""
+        """Find the baseline with otherwise equal settings; None if there is none, or the group is the baseline."""
         other = tuple(self.baseline.get(name, value) for name, value in zip(self.settings, group, strict=True))
         return other if self.baseline and other != group and other in self.groups else None
 
     def difference(self, group: tuple[str, ...], column: str) -> Difference | None:
-        """How far a group lies above the baseline that equals it in everything else; None for the baseline itself."""
+        """Compute by how much a group exceeds the baseline with otherwise equal settings; None for the baseline."""
         other = self.opposite(group)
         if other is None:
             return None
@@ -50,7 +50,7 @@ class Comparison(NamedTuple):
 
 
 def finished(runs: Sequence[Record]) -> list[Record]:
-    """The runs that have a result."""
+    """Return the runs that have a result."""
     return [run for run in runs if run.state == FINISHED]
 
 
@@ -62,14 +62,14 @@ def group_runs(
     baseline: str = "",
     sort: str = "",
 ) -> Comparison:
-    """Put runs that differ in their seed alone into one group.
+    """Put runs that differ in their seed only into one group.
 
     Args:
         records: The runs.
         stage: The stage of the PID; None: the deepest that a run measured.
         columns: Names of `MEASURES`; none: those of `DEFAULT` that a run has.
-        baseline: A setting's value such as ``method=none``, or several behind commas: the arm to compare with.
-        sort: A setting or a measure; measures come with the largest first.
+        baseline: The groups to compare with: a setting's value such as ``method=none``, or several with commas.
+        sort: The setting or measure to sort by; for a measure, the largest value comes first.
 
     Raises:
         UserError: If a stage, a column or a setting does not exist.

@@ -1,4 +1,4 @@
-"""What a table of runs can show: each measure by name, and where a result has it."""
+"""The columns of a table of runs: each measure by name, and how to read it from a result."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -11,10 +11,10 @@ class Measure(NamedTuple):
     """A column of the table.
 
     Attributes:
-        heading: What stands above it.
-        digits: Digits behind the point.
-        read: From a result and the stage of the PID to the value; NaN where the run does not have it.
-        interval: From the same to the ends of the interval in which a repeated measurement lies; None: it has none.
+        heading: The column's heading.
+        digits: Digits after the decimal point.
+        read: Returns the value, given a result and the stage of the PID; NaN if the run does not have it.
+        interval: Returns the interval in which a repeated measurement lies, given the same; None: there is none.
     """
 
     heading: str

@@ -1,4 +1,4 @@
-"""The picture of what was transferred: the PID atoms over the epochs, one panel a run."""
+"""The picture of the PID atoms over the epochs, one panel per run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ LABELS = {
     "synergistic": "synergistic: only both reveal it",
 }
 INFORMATIONS = {"information_first": ("I(Y; teacher)", "--"), "information_second": ("I(Y; student)", "-")}
-#: What a run's log calls measurements of a validation split, and of training images where there is none.
+#: Prefixes of the PID's keys in a log: on the validation split, or without one on training images.
 SPLITS = ("pid", "pid_train")
 
 
@@ -42,7 +42,7 @@ def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
     Args:
         runs: Runs whose ``metrics.csv`` holds ``pid/<stage>/…`` or ``pid_train/<stage>/…``; others are left out.
         stage: The stage.
-        file: Where; the suffix says the format.
+        file: The picture; its suffix is the format.
 
     Raises:
         UserError: If no run logged the stage, or the format is unknown.

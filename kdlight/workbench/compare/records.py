@@ -1,4 +1,4 @@
-"""Runs as rows: what each was, what it came to, and by which settings the runs differ."""
+"""Read runs as rows of a table: state, settings and result of each, and the settings by which they differ."""
 
 import glob
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from kdlight.yaml_files import read_yaml
 
 FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
 LOGS = "logs"
-# Settings that say where and how a run was shown, not what it was; a name stands for all below it.
+# Settings that do not change what a run computes, such as folders and loggers; a name includes all names below it.
 IGNORED = (
     *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("default_root_dir", "logger", "callbacks", "enable_progress_bar", "plugins")),
@@ -30,9 +30,9 @@ class Record(NamedTuple):
         state: "finished", "unfinished", "failed" or "unreadable".
         reason: Why it is not finished.
         seed: Its seed; None where the run does not say.
-        axes: Its values on the axes of a grid; empty where it is of none.
-        settings: Its configuration by dotted names; a class stands under the name of what it is, by its short name.
-        result: What ``result.json`` says; empty if it is not finished.
+        axes: Its values on the axes of a grid; empty if it belongs to no grid.
+        settings: Its configuration by dotted names, as `flatten` returns it.
+        result: The content of ``result.json``; empty if it is not finished.
     """
 
     folder: RunFolder
@@ -89,7 +89,7 @@ def _record(path: Path) -> Record:
 
 
 def _never_begun(folder: Path) -> dict[Path, Record]:
-    """Runs of a grid that left nothing but a log: their configuration was refused."""
+    """Return the runs of a grid that left only a log, because their configuration was refused."""
     found = {}
     for log in sorted((folder / LOGS).glob("*=*.log")):
         group, _, seed = log.stem.rpartition(",")
@@ -102,7 +102,7 @@ def _never_begun(folder: Path) -> dict[Path, Record]:
 
 
 def _place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
-    """The axes and the seed that a folder such as ``method=kd,labels=6/seed=0`` names."""
+    """Read the axes and the seed from a folder's name such as ``method=kd,labels=6/seed=0``."""
     key, _, seed = path.name.partition("=")
     parts = [part.partition("=") for part in path.parent.name.split(",")]
     if key != "seed" or not seed.isdigit() or not all(equals for _, equals, _ in parts):
@@ -111,9 +111,10 @@ def _place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Every value of a configuration by its dotted name, without the levels ``init_args``.
+    """Return every value of a configuration by its dotted name, without the levels ``init_args``.
 
-    A class stands under the name of the argument that it is given for: ``model: KD``, ``model.student: resnet8``.
+    The value of an argument that takes an object is the short name of its class: ``model: KD``,
+    ``model.student: resnet8``.
     """
     if isinstance(config, Mapping):
         if "class_path" in config:
@@ -128,13 +129,13 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
-    """The settings by which runs differ, with each run's value: as few as tell the groups apart.
+    """Find the fewest settings that tell the groups apart, with each run's value.
 
-    Runs of a grid differ by its axes. Of others, a setting is left out that follows from those above it: where the
-    methods differ, the arguments that only one of them has say nothing new.
+    For runs of a grid, these are its axes. For other runs, a setting is left out if the settings before it already
+    determine it: if the methods differ, arguments that only one of them has say nothing new.
 
     Returns:
-        By name, one value a run.
+        The values by the setting's name, one per run.
     """
     axes = list(dict.fromkeys(axis for record in records for axis in record.axes))
     if axes and all(record.axes for record in records):
@@ -154,7 +155,7 @@ def varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def differing_settings(records: Sequence[Record]) -> dict[str, list[str]]:
-    """All settings that are not the same for all runs, by name, with each run's value; seeds and places left out."""
+    """Return all settings that differ between runs, by name, with each run's value; seeds and folders are left out."""
     names = sorted({name for record in records for name in record.settings if not _ignored(name)})
     shown = {name: [_shown(record.settings.get(name)) for record in records] for name in names}
     return {name: values for name, values in shown.items() if len(set(values)) > 1}
@@ -169,10 +170,10 @@ def _ignored(name: str) -> bool:
 
 
 def select(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
-    """The runs that fulfil conditions such as ``method=rid``: an axis, or a setting by its dotted name.
+    """Return the runs that fulfil conditions such as ``method=rid``: an axis, or a setting by its dotted name.
 
     Raises:
-        UserError: If a condition is no such form, or no run fulfils all.
+        UserError: If a condition does not have this form, or no run fulfils all.
     """
     kept = list(records)
     for condition in conditions:

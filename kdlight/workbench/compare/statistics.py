@@ -15,9 +15,9 @@ class Summary(NamedTuple):
     """A measure over the runs of a group.
 
     Attributes:
-        mean: The mean; NaN where no run has it.
+        mean: The mean; NaN if no run has the measure.
         deviation: The standard deviation over runs, with n - 1; NaN for one run.
-        n: How many runs have it.
+        n: Number of runs that have the measure.
     """
 
     mean: float
@@ -31,10 +31,10 @@ class Difference(NamedTuple):
     Attributes:
         mean: The mean difference.
         lower: Lower end of its 95 % interval by Student's t; NaN for one pair.
-        upper: Upper end.
-        n: How many pairs.
-        detectable: The smallest true difference that so many pairs with this spread would show in 80 % of repetitions,
-            at 5 %; NaN for one pair.
+        upper: Upper end of the interval.
+        n: Number of pairs.
+        detectable: The smallest true difference that a test at the 5 % level would detect with a power of 80 %, given
+            this number of pairs and their spread; NaN for one pair.
     """
 
     mean: float
@@ -45,12 +45,12 @@ class Difference(NamedTuple):
 
     @property
     def resolved(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval does not contain 0."""
         return self.lower > 0 or self.upper < 0
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """Mean and standard deviation of the values that are there."""
+    """Compute mean and standard deviation of the values that are not NaN."""
     there = np.array([value for value in values if not math.isnan(value)])
     if not len(there):
         return Summary(math.nan, math.nan, 0)
@@ -58,11 +58,11 @@ def summarise(values: Sequence[float]) -> Summary:
 
 
 def paired_difference(of_group: Mapping[int, float], of_baseline: Mapping[int, float]) -> Difference:
-    """The difference between two arms, seed by seed.
+    """Compute the mean difference between two groups over pairs of equal seed, with its interval.
 
     Args:
         of_group: A measure by seed.
-        of_baseline: The same of the baseline.
+        of_baseline: The baseline's measure by seed.
     """
     seeds = sorted(of_group.keys() & of_baseline.keys())
     each = np.array([of_group[seed] - of_baseline[seed] for seed in seeds])

@@ -1,4 +1,4 @@
-"""The table of runs as text: mean ± standard deviation over the seeds, and differences to one arm."""
+"""The table of runs as text: mean ± standard deviation over the seeds, and differences to a baseline."""
 
 import math
 from typing import Any
@@ -15,11 +15,11 @@ from kdlight.workbench.compare.records import Record
 FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # tabulate's names
 MISSING = "–"
 NOT_ESTIMABLE = "not estimable"
-MARK = " *"  # behind a difference whose interval leaves out 0
+MARK = " *"  # follows a difference whose interval does not contain 0
 
 
 def tidy(comparison: Comparison) -> pd.DataFrame:
-    """One row a group; of each measure its mean, its standard deviation and its number of runs."""
+    """Return one row per group; each measure has its mean, its standard deviation and its number of runs."""
     rows = []
     for group, runs in comparison.groups.items():
         row: dict[str, Any] = {**dict(zip(comparison.settings, group, strict=True)), "runs": len(runs)}
@@ -36,7 +36,7 @@ def tidy(comparison: Comparison) -> pd.DataFrame:
 
 
 def format_table(comparison: Comparison, kind: str) -> str:
-    """The table as text: mean ± standard deviation, or the value of a single run.
+    """Format the table as text: mean ± standard deviation, or the value of a single run.
 
     Args:
         comparison: The groups.
@@ -60,7 +60,7 @@ def format_table(comparison: Comparison, kind: str) -> str:
 
 
 def cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """The headings of the table, and its rows as texts: the settings of a group, ``n``, its measures."""
+    """Return the headings and the rows of the table as texts: the settings of a group, ``n``, its measures."""
     measures = [MEASURES[column].heading for column in comparison.columns]
     headings = [*(comparison.settings or ("run",)), "n", *measures]
     return headings, [_row(comparison, group) for group in comparison.groups]
@@ -97,7 +97,7 @@ def _cell(comparison: Comparison, group: tuple[str, ...], column: str) -> str:
 
 
 def _was_measured(comparison: Comparison, group: tuple[str, ...], column: str) -> bool:
-    """Whether a run of the group has the PID, though not this part of it: too few images for an estimate."""
+    """Tell whether a run measured the PID and this atom is missing because there were too few images."""
     stages = [run.result.get("pid_test") or {} for run in finished(comparison.groups[group])]
     return MEASURES[column].interval is not None and any(comparison.stage in measured for measured in stages)
 
@@ -108,7 +108,7 @@ def _is_capped(run: Record, stage: str | None) -> bool:
 
 
 def explain(comparison: Comparison) -> list[str]:
-    """What the table shows, in sentences to print below it."""
+    """Explain the table in sentences to print below it."""
     several = any(len(finished(runs)) > 1 for runs in comparison.groups.values())
     said = ["accuracy on the test set, of the last and of the selected epoch, in %"]
     if comparison.stage is not None:

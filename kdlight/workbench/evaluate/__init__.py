@@ -1,1 +1,1 @@
-"""What a student is worth beside its accuracy: calibration, robustness, and what it costs beside its teacher."""
+"""``kdlight evaluate``: a student's calibration, robustness and costs in comparison with its teacher."""

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, and the temperature that mends them.
+"""Measure whether predicted probabilities match accuracies, and fit the temperature that corrects them.
 
 C. Guo et al., "On Calibration of Modern Neural Networks", 2017, https://arxiv.org/abs/1706.04599.
 """
@@ -12,7 +12,7 @@ BINS = 15
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
-    """Return the temperature that minimises the cross-entropy of held-out images (section 4.2).
+    """Return the temperature that minimises the cross-entropy on held-out images (section 4.2).
 
     Args:
         logits: (n, classes).

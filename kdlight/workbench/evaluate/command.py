@@ -1,8 +1,8 @@
-"""``kdlight evaluate RUN``: accuracy, calibration and robustness of a student on the test set, and what it costs.
+"""``kdlight evaluate RUN``: accuracy, calibration and robustness of a student on the test set, and its costs.
 
-Calibration: the expected calibration error in 15 bins, as it is and with the temperature fitted on the validation
-split. Robustness: the accuracy under seven fixed corruptions. Costs, beside the teacher's: parameters, operations,
-file, memory and latency at batches of 1 and 64. Everything is kept as evaluation.json in the run's folder.
+Calibration is the expected calibration error in 15 bins, as it is and with a temperature fitted on the validation
+split. Robustness is the accuracy under seven fixed corruptions. Costs of student and teacher are parameters,
+operations, file size, memory, and latency for batches of 1 and 64. All is saved as evaluation.json in the run's folder.
 """
 
 import argparse
@@ -54,17 +54,17 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float) -> dict[str, Any]:
-    """Measure a run's student, and its teacher where it has one.
+    """Measure a run's student, and its teacher if it has one.
 
     Args:
         run: The run.
-        changes: Arguments of its data that are others now.
-        threads: Of the CPU, while latency is measured.
-        seconds: How long each latency is measured at least.
+        changes: Arguments of its data that have changed since.
+        threads: Number of CPU threads for measuring latency.
+        seconds: Shortest duration of measuring a latency.
 
     Returns:
-        ``checkpoint``, ``threads``, ``device``, ``agreement`` (the part of the test images for which student and
-        teacher name the same class) and, for ``student`` and ``teacher``, ``test``, ``corrupted`` and ``costs``.
+        ``checkpoint``, ``threads``, ``device``, ``agreement`` (the fraction of test images for which student and
+        teacher predict the same class) and, for ``student`` and ``teacher``, ``test``, ``corrupted`` and ``costs``.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks: dict[str, nn.Module] = {"student": run.student().to(device)}
@@ -114,7 +114,7 @@ def _costs(network: nn.Module, image_shape: Sequence[int], threads: int, seconds
 
 @torch.no_grad()
 def _logits(network: nn.Module, data: Any, split: str, corruption: str | None = None) -> tuple[Tensor, Tensor]:
-    """The logits (n, classes) and classes (n,) of a split, on the CPU."""
+    """Compute the logits (n, classes) of a split, and return them with the classes (n,), on the CPU."""
     samples, found, targets = data.split(split), [], []
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(NOISE_SEED)
@@ -127,7 +127,7 @@ def _logits(network: nn.Module, data: Any, split: str, corruption: str | None = 
 
 
 def show(measured: dict[str, Any], console: Console) -> None:
-    """Print a table, a column a network."""
+    """Print a table with one column per network."""
     roles = [role for role in ("student", "teacher") if role in measured]
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=measured["checkpoint"], title_justify="left")
     rows.add_column("")

@@ -1,7 +1,7 @@
-"""A fixed set of corruptions, one strength each, after those of ImageNet-C that need no further library.
+"""A fixed set of corruptions of one strength each, taken from those of ImageNet-C that need no further library.
 
 D. Hendrycks and T. Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", 2019,
-https://arxiv.org/abs/1903.12261. The strengths are our own; numbers compare runs of kdlight, not with ImageNet-C.
+https://arxiv.org/abs/1903.12261. The strengths are kdlight's own, so numbers cannot be compared with ImageNet-C's.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-NOISE, MASKED = 0.1, 0.25  # standard deviation of pixels in [0, 1]; side of the square as a part of the image's
+NOISE, MASKED = 0.1, 0.25  # standard deviation for pixels in [0, 1]; side of the square as a fraction of the image's
 
 
 def corrupt(pixels: Tensor, name: str, generator: torch.Generator) -> Tensor:
@@ -19,10 +19,10 @@ def corrupt(pixels: Tensor, name: str, generator: torch.Generator) -> Tensor:
     Args:
         pixels: (batch, channels, height, width) uint8.
         name: One of `CORRUPTIONS`.
-        generator: Of what is random.
+        generator: Source of random numbers.
 
     Returns:
-        Likewise uint8.
+        The corrupted images, of the same shape and dtype.
     """
     corrupted = CORRUPTIONS[name](pixels.float() / 255, generator)
     return (corrupted.clamp(0, 1) * 255).round().to(torch.uint8)
@@ -61,7 +61,7 @@ def _pixelated(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _masked(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """A grey square in the middle."""
+    """Put a grey square in the middle."""
     height, width = pixels.shape[-2:]
     rows, columns = round(MASKED * height), round(MASKED * width)
     top, left = (height - rows) // 2, (width - columns) // 2

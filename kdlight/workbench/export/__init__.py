@@ -1,1 +1,1 @@
-"""A student taken away: its weights or a program, how images are prepared, and a card that says how to use both."""
+"""``kdlight export``: a student's weights or program, the preparation of its images, and a model card."""

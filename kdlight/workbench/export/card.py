@@ -44,9 +44,9 @@ def write_card(run: Any, prepared: Preparation, kind: str, check: Any, license_i
         run: A `Run`.
         prepared: How images are prepared, and the classes.
         kind: The format.
-        check: What the comparison with the checkpoint came to.
-        license_id: As the Hub has it.
-        file: What is written.
+        check: The result of comparing the file with the checkpoint.
+        license_id: The licence's identifier on the Hub.
+        file: The card.
     """
     config = run.config
     result = run.result if run.files.result.is_file() else {}
@@ -79,7 +79,7 @@ def _body(run: Any, config: Any, result: Any, prepared: Preparation, kind: str, 
     teacher = config["model"]["init_args"].get("teacher")
     data = config["data"]
     arguments = data.get("init_args") or {}
-    folder = Path(arguments.get("data_dir", "bundled")).name  # not the path, which is nobody else's business
+    folder = Path(arguments.get("data_dir", "bundled")).name  # the full path is private, the card is published
     rows = {
         "student": f"{_described(student)}, {result.get('student_parameters', 'unknown')} parameters",
         "teacher": f"{_described(teacher)}, sha256 {result.get('teacher_sha256', 'unknown')}" if teacher else "none",
@@ -117,7 +117,7 @@ def _usage(student: Any, prepared: Preparation, kind: str) -> str:
         if "pretrained" in arguments:
             arguments["pretrained"] = False
         given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-        if "class_path" in given:  # a network around another
+        if "class_path" in given:  # a network that contains another one
             network = (
                 "from kdlight.cli.objects import build_object\nfrom kdlight.models import Classifier\n"
                 f"model = build_object(Classifier, {json.loads(json.dumps(student))!r})"
@@ -136,7 +136,7 @@ def _usage(student: Any, prepared: Preparation, kind: str) -> str:
 
 
 def _information(result: Any) -> str:
-    """The PID of the deepest place that was measured."""
+    """Describe the PID of the deepest stage that was measured."""
     measured = result.get("pid_test") or {}
     if not measured:
         return ""

@@ -1,8 +1,9 @@
-"""``kdlight export RUN``: the student alone, checked on real images, with its preparation and a model card.
+"""``kdlight export RUN``: write the student alone, checked on test images, with its preparation and a model card.
 
-onnx and torch-export are programs with the normalisation inside: uint8 pixels in, logits out, a batch of any size; they
-run without kdlight. safetensors are weights alone. Resizing, class names, mean and std stand in preparation.json beside
-them, and README.md, the card, has a script that uses all of it. What does not give the checkpoint's logits is refused.
+onnx and torch-export are programs that include the normalisation: they take uint8 pixels in batches of any size, return
+logits and run without kdlight. safetensors holds weights only. preparation.json holds resizing, class names, mean and
+std; README.md is the model card and contains a script that uses all files. A file whose logits differ from the
+checkpoint's is refused.
 """
 
 import argparse
@@ -40,14 +41,14 @@ BATCH, CALIBRATION = 50, 200
 
 
 class Check(NamedTuple):
-    """What the comparison of an exported file with the checkpoint came to.
+    """The result of comparing an exported file with the checkpoint.
 
     Attributes:
-        images: How many test images were compared.
-        difference: The largest difference of a logit.
-        accuracy: Of the checkpoint on these images.
-        int8_accuracy: Of the quantised file on them; None where there is none.
-        int8_agreement: The part of them on which both name the same class.
+        images: Number of test images compared.
+        difference: Largest absolute difference of a logit.
+        accuracy: Accuracy of the checkpoint on these images.
+        int8_accuracy: Accuracy of the quantised file on them; None if there is none.
+        int8_agreement: Fraction of them for which both predict the same class.
     """
 
     images: int
@@ -101,12 +102,12 @@ def export(
         kind: A key of `FILES`.
         output: The folder; it does not exist.
         quantize: "int8" or None.
-        images: How many test images the file is checked on, at most.
-        changes: Arguments of the run's data that are others now.
-        license_id: For the card.
+        images: Largest number of test images on which the file is checked.
+        changes: Arguments of the run's data that have changed since.
+        license_id: The licence's identifier on the Hugging Face Hub, for the card.
 
     Raises:
-        UserError: If the file does not give the checkpoint's logits, or data to check it on are missing.
+        UserError: If the file's logits differ from the checkpoint's, or the data to check it on are missing.
     """
     data = run.data(changes)
     data.setup("test")
@@ -139,17 +140,17 @@ def export(
 
 
 def compare(program: Program, pixels: Tensor, expected: Tensor, target: Tensor, name: str) -> Check:
-    """Run an exported file on images, in batches of one and of many, beside the checkpoint's logits.
+    """Compare an exported file's logits with the checkpoint's, for a batch of one image and a large batch.
 
     Args:
         program: The exported file.
         pixels: (n, channels, height, width) uint8.
         expected: (n, classes), the checkpoint's logits.
         target: (n,) classes.
-        name: Of the file, for the message.
+        name: Name of the file, for the message.
 
     Raises:
-        UserError: If a logit differs by more than 1e-4, or by that part of the largest logit where that is above 1.
+        UserError: If a logit differs by more than 1e-4 times the largest logit, or 1e-4 if all logits are below 1.
     """
     logits = _run(program, pixels)
     difference = float((logits - expected).abs().max())
@@ -187,7 +188,7 @@ def _share(true: Tensor) -> float:
 
 
 def _images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, list[str]]:
-    """Fixed images of a split as pixels, with their classes, and their files where these lie on the disk."""
+    """Return fixed images of a split as pixels, their classes, and their files if they are read from files."""
     from kdlight.data.base.splits import SPLIT_SEED, stratified_order
     from kdlight.data.sources.image_files import ImageFiles
 

@@ -1,4 +1,4 @@
-"""A student that takes pixels, and the formats that it is written in."""
+"""A student with its normalisation, and the formats in which it can be written."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -92,9 +92,9 @@ def write_safetensors(model: Deployed, again: nn.Module, prepared: Preparation, 
 
     Args:
         model: The student.
-        again: A network of the same kind with other weights.
-        prepared: Its mean and std.
-        file: What is written.
+        again: A network of the same kind with other weights, into which the file is loaded.
+        prepared: The student's mean and std.
+        file: The file to write.
     """
     weights = {name: tensor.contiguous().clone() for name, tensor in model.student.state_dict().items()}
     save_file(weights, file, metadata={"format": "pt"})
@@ -103,7 +103,7 @@ def write_safetensors(model: Deployed, again: nn.Module, prepared: Preparation, 
 
 
 def require_onnx() -> None:
-    """See that what ONNX takes is installed.
+    """Check that the packages for ONNX are installed.
 
     Raises:
         UserError: If a package is missing.
@@ -116,12 +116,12 @@ def require_onnx() -> None:
 
 
 def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) -> Program:
-    """Quantise an ONNX file to int8, statically: weights per channel, activations by their range on images.
+    """Quantise an ONNX file to int8 statically: weights per channel, activations by their range on images.
 
     Args:
-        file: Of float32.
-        calibration: Batches of pixels that the ranges are measured on.
-        target: What is written.
+        file: The float32 file.
+        calibration: Batches of pixels on which the ranges are measured.
+        target: The int8 file to write.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -135,7 +135,7 @@ def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) ->
     try:
         with _silence():
             quant_pre_process(str(file), str(ready))
-            # Seven bits a weight: processors without VNNI add up pairs of products in sixteen bits.
+            # Weights get seven bits, because processors without VNNI add pairs of products in sixteen bits.
             quantize_static(
                 str(ready),
                 str(target),
@@ -157,7 +157,7 @@ def _example(image_shape: Sequence[int]) -> Tensor:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Leave out what exporters tell their own developers."""
+    """Hide messages of the exporters that are meant for their own developers."""
     import logging
 
     disabled = logging.root.manager.disable

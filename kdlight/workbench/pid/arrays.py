@@ -1,4 +1,4 @@
-"""What two arrays tell about a third."""
+"""Decompose what two arrays tell about a third."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,14 +18,14 @@ __all__ = ["ArrayReport", "compare_arrays"]
 
 @dataclass(frozen=True)
 class ArrayReport:
-    """A decomposition with the redundancies I_min and MMI of the counted histogram for comparison."""
+    """A decomposition and, for comparison, the plug-in redundancies I_min and MMI."""
 
     pid: EstimatedPID
     redundant_i_min: float
     redundant_mmi: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for a JSON file."""
+        """Return all values, for a JSON file."""
         others = {"redundant_i_min": self.redundant_i_min, "redundant_mmi": self.redundant_mmi}
         return {"samples": self.pid.samples, "atoms": {**self.pid.to_dict(), **others}}
 
@@ -37,7 +37,7 @@ def compare_arrays(
 
     Args:
         first: Symbols (samples,), integers from 0, or features (samples, …).
-        second: Likewise.
+        second: Symbols or features of the second source, likewise.
         target: Classes (samples,), integers from 0.
         settings: ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and ``tolerance``.
 
@@ -71,7 +71,7 @@ def compare_arrays(
 
 
 def _symbols(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
-    """Symbols (repeats, counted) of discretizers that are each fitted on a part of the fitted samples."""
+    """Return symbols (repeats, counted) of discretizers, each fitted on a part of the samples in ``fitted``."""
     clusters = settings.clusters or min(2 * len(np.unique(target)), 20)
     parts = np.array_split(fitted, settings.repeats)
     discretizers = [

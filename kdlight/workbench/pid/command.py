@@ -1,9 +1,9 @@
 """``kdlight pid``: the partial information decomposition of finished networks, or of arrays, about a label.
 
-Of arrays: integers of shape (samples,) are symbols; anything else are features (samples, …), whose clusters are fitted
-on one half of the samples, drawn at random, and counted on the other. Of networks: clusters are fitted on training
-images and counted on the split; each stage of the teacher is compared with each of the student. Several teachers are
-ranked by what they could still give the student.
+Arrays: integers of shape (samples,) are symbols. All other arrays are features (samples, …), whose clusters are fitted
+on one random half of the samples and counted on the other. Networks: clusters are fitted on training images and counted
+on the split, and each stage of the teacher is compared with each stage of the student. Several teachers are ranked by
+the information that they could still give the student.
 """
 
 import argparse
@@ -27,7 +27,7 @@ USAGE = """kdlight pid --first A.npy --second B.npy --target Y.npy [OPTIONS]
 
 
 class Settings(NamedTuple):
-    """How features become symbols and symbols a report."""
+    """How features are turned into symbols, and symbols into a report."""
 
     symbols: Any
     clusters: int | None
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
     parser.add_argument("--plot", type=given_path, metavar="FILE", help="save a picture; its suffix says the format")
     options, others = parser.parse_known_args(arguments[1:])
-    # What follows imports torch and matplotlib; --help and a misspelt option need neither.
+    # These modules import torch and matplotlib, which --help and misspelt options need not wait for.
     from kdlight.workbench.pid.arrays import compare_arrays
     from kdlight.workbench.pid.networks import compare_networks, rank_teachers
     from kdlight.workbench.pid.report import print_report

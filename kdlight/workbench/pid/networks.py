@@ -1,4 +1,4 @@
-"""Finished teachers and students: each stage against each, or several teachers against one student."""
+"""Measure the PID of finished runs: each stage with each, or several teachers with one student."""
 
 import argparse
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ __all__ = ["Matrix", "Ranking", "compare_networks", "rank_teachers"]
 
 @dataclass(frozen=True)
 class Matrix:
-    """Each stage of a teacher against each stage of a student."""
+    """The PID of each stage of a teacher with each stage of a student."""
 
     circumstances: Mapping[str, Any]
     """Which networks and images were measured, and how."""
@@ -32,7 +32,7 @@ class Matrix:
     bounds: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for a JSON file."""
+        """Return all values, for a JSON file."""
         rows = {
             first: {second: report.to_dict(details=True) for second, report in row.items()}
             for first, row in self.cells.items()
@@ -42,14 +42,14 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Several teachers against one student, at one place of each; first the one that has most to give."""
+    """The PID of several teachers with one student, at one stage of each; the most useful teacher comes first."""
 
     circumstances: Mapping[str, Any]
     place: str
     teachers: Mapping[str, StageReport]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for a JSON file."""
+        """Return all values, for a JSON file."""
         reports = {name: report.to_dict(details=True) for name, report in self.teachers.items()}
         return {**self.circumstances, "place": self.place, "teachers": reports}
 
@@ -60,7 +60,7 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
     Args:
         options: ``student``, ``teacher``, ``split``, ``samples``, ``fit_samples`` and ``details`` of the command.
         settings: ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and ``tolerance``.
-        changed: Arguments of the data that are others than the student's run had.
+        changed: Arguments of the data that differ from those of the student's run.
 
     Raises:
         MissingFileError: If there is no such run.
@@ -88,9 +88,9 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
 
 
 def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> Ranking:
-    """Measure what each of several teachers could still give a student.
+    """Measure the information that each of several teachers could still give a student.
 
-    All are measured with as many symbols: with "auto" as many as the one that bears least.
+    All teachers get the same number of symbols: with "auto", the smallest of the numbers chosen for each.
 
     Args:
         options: As for `compare_networks`; ``stage`` says where the networks are compared.
@@ -99,7 +99,7 @@ def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[s
 
     Raises:
         MissingFileError: If there is no such run.
-        UserError: As `compare_networks`; also if a stage is not there, or two teachers are the same run.
+        UserError: As `compare_networks`; also if a stage does not exist, or two teachers are the same run.
     """
     run = Run(options.student, options.weights)
     student, probe = _on_device(run.student()), _probe(run, options, changed)

@@ -1,4 +1,4 @@
-"""The pictures of ``kdlight pid``: four atoms, heat maps of each stage against each, or teachers in their order."""
+"""The pictures of ``kdlight pid``: the four atoms, heat maps of each stage with each, or ranked teachers."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def save_report_picture(report: Matrix | Ranking | ArrayReport, file: Path) -> N
 
 
 def _limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:
-    """Lines at what no information exceeds."""
+    """Draw lines at the upper bounds of every information: the entropy and the cap."""
     axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")
     if cap < entropy - 0.01:
         axis.axhline(cap, color=LIMIT, lw=1, ls=":", label=f"cap of the symbols = {cap:.2f}")

@@ -34,7 +34,7 @@ def print_report(report: Matrix | Ranking | ArrayReport) -> None:
 
 
 def circumstances(report: Mapping[str, Any]) -> str:
-    """Data set, split, number of images and symbols, for a caption."""
+    """Describe data set, split, number of images and symbols, for a caption."""
     clusters = report.get("clusters")
     symbols = report["symbols"] if clusters is None else f"{report['symbols']} of {clusters}"
     images = f"{report['data']}, {report['samples']:,} {report['split']} images"
@@ -42,12 +42,12 @@ def circumstances(report: Mapping[str, Any]) -> str:
 
 
 def value_of(estimate: Estimate, digits: int = 2) -> str:
-    """The value, or that there is none."""
+    """Format the value, or say that it is not estimable."""
     return f"{estimate.value:.{digits}f}" if estimate.estimable else NOT_ESTIMABLE
 
 
 def half_width(estimate: Estimate) -> str:
-    """Value ± half of the interval, or that there is none."""
+    """Format value ± half of the interval, or say that it is not estimable."""
     if not estimate.estimable:
         return NOT_ESTIMABLE
     return f"{estimate.value:.2f}±{estimate.upper - estimate.value:.2f}"
