@@ -30,6 +30,10 @@ COMMANDS = {
     "configs": ("kdlight.workbench.list_configs", "list the configurations that come with kdlight, or copy them"),
     "ablate": ("kdlight.workbench.ablate.command", "train every combination of a grid, several at a time"),
     "report": ("kdlight.workbench.report.command", "write finished runs as one page, with everything to repeat them"),
+    "dashboard": (
+        "kdlight.workbench.dashboard",
+        "write the W&B workspace of a project's runs, or save it there",
+    ),
     "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
 }
 HELP = """usage: kdlight COMMAND [OPTIONS]

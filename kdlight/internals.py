@@ -163,3 +163,10 @@ def finish_wandb_run(logger: Any) -> None:
     if run is not None:
         run.finish()
         _write(logger, "_experiment", None)
+
+
+def describe_workspace(workspace: Any) -> dict[str, Any]:
+    """Return what `wandb_workspaces` would send to W&B for a workspace."""
+    view = _read(workspace, "_to_model")()
+    described: dict[str, Any] = view.model_dump(by_alias=True, exclude_none=True, mode="json")
+    return described

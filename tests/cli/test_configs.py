@@ -16,7 +16,8 @@ from kdlight.methods.base.learner import Learner
 from kdlight.models.classifier import Classifier
 
 ROOT = Path(__file__).parents[2] / "configs"
-FILES = sorted(file for file in ROOT.rglob("*.yaml") if file.parent.name != "grids")  # those are of `kdlight ablate`
+OTHERS = ("grids", "sweeps")  # for `kdlight ablate`, and for W&B
+FILES = sorted(file for file in ROOT.rglob("*.yaml") if file.parent.name not in OTHERS)
 WHOLE = [
     file for file in FILES if {"data", "model"} <= compose([file]).keys() and "class_path" in compose([file])["model"]
 ]

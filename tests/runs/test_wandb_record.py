@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 from safetensors.torch import load_file
 from wandb.proto.wandb_internal_pb2 import Record
 
+from kdlight.__main__ import main
 from kdlight.callbacks.pid_monitor import PIDMonitor
 from kdlight.methods.kd import KD
 from kdlight.runs.fit import equip, fit_and_test
@@ -40,6 +42,18 @@ def records(file):
     return found
 
 
+def ended_records(file):
+    """The records once the process of W&B has written the last of them, which it does behind the run's back."""
+    before = []
+    for _ in range(200):
+        found = records(file)
+        if len(found) == len(before) and any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
+        before = found
+        time.sleep(0.2)
+    raise AssertionError(f"{file} has no end after 40 seconds")
+
+
 def items(updates):
     return {(item.key or ".".join(item.nested_key)): json.loads(item.value_json) for item in updates}
 
@@ -59,7 +73,7 @@ def sent(tmp_path_factory):
     patch.undo()
     (file,) = folder.path.glob("wandb/offline-run-*/run-*.wandb")
     kept = {}
-    for record in records(file):
+    for record in ended_records(file):
         kind = record.WhichOneof("record_type")
         kept.setdefault(kind, []).append(getattr(record, kind))
     return folder, file, kept
@@ -113,3 +127,31 @@ def test_the_pictures_and_the_student_are_sent(sent):
     (entry,) = artifact.manifest.contents
     tensors = load_file(entry.local_path)
     assert tensors.keys() == build(KD).student.state_dict().keys()
+
+
+def metrics_of(part):
+    """What the panels of a workspace draw."""
+    if isinstance(part, list):
+        return {name for each in part for name in metrics_of(each)}
+    if not isinstance(part, dict):
+        return set()
+    own = {name for key in ("metrics", "mediaKeys") for name in part.get(key, [])}
+    return own | {name for each in part.values() for name in metrics_of(each)}
+
+
+def test_the_dashboard_draws_what_is_sent(sent, tmp_path, monkeypatch):
+    _, _, kept = sent
+    monkeypatch.chdir(tmp_path)
+    assert main(["dashboard", "kdlight", "--stage", "stage3", "-o", "dashboard.json"]) == 0
+    drawn = metrics_of(json.loads((tmp_path / "dashboard.json").read_text())["spec"])
+    summary = {}
+    for update in kept["summary"]:
+        summary |= items(update.update)
+    rows = [items(row.item) for row in kept["history"]]
+    logged = {name.removesuffix(".path") for row in rows for name in row}
+    assert {"val/accuracy", "pid/stage3/redundant", "pictures/confusion"} <= drawn
+    for name in drawn:
+        found = summary
+        for key in name.split(".") if name.startswith("result") else []:
+            found = found[key]
+        assert isinstance(found, float) or name in logged, name

@@ -94,6 +94,18 @@ def test_shipped_grids_are_made_of_configurations_that_parse(file, folder):
     assert len(plan_jobs(grid, select_cells(grid, [], 0))) >= len(grid.cells) / 3
 
 
+@pytest.mark.parametrize("file", sorted((shipped_folder() / "sweeps").glob("*.yaml")), ids=lambda file: file.stem)
+def test_shipped_sweeps_are_those_of_their_grids_and_each_choice_is_a_run(file, folder):
+    sweep = yaml.safe_load(file.read_text())
+    *_, grid, _ = sweep["command"]
+    assert main(["ablate", grid, "--wandb", "sweep.yaml"]) == 0
+    assert yaml.safe_load((folder / "sweep.yaml").read_text()) == sweep
+    cells = read_grid(grid)
+    for only in sweep["parameters"]["only"]["values"]:
+        for seed in sweep["parameters"]["seed"]["values"]:
+            assert [cell.name for cell in select_cells(cells, [only], seed)] == [f"{only}/seed={seed}"]
+
+
 def test_only_some_runs(folder):
     grid = read_grid(GRID)
     assert [cell.name for cell in select_cells(grid, ["model.optimizer.lr=0.1"], 1)] == [

@@ -1,0 +1,85 @@
+"""``kdlight dashboard PROJECT``: the Weights & Biases workspace for the runs of a project, written or saved there."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from kdlight.errors import UserError
+from kdlight.files import given_path, replacing
+from kdlight.internals import describe_workspace
+
+ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
+TEST = {
+    "accuracy": "test accuracy",
+    "agreement": "agreement with the teacher",
+    "calibration_error": "calibration error",
+    "kl_divergence": "KL divergence from the teacher",
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command.
+
+    Raises:
+        UserError: If the library for workspaces is missing.
+    """
+    parser = argparse.ArgumentParser("kdlight dashboard", description=__doc__, allow_abbrev=False)
+    parser.add_argument("project", metavar="PROJECT", help="W&B project of the runs")
+    parser.add_argument("--entity", default="", help="W&B user or team; needed to save")
+    parser.add_argument("--stage", action="append", metavar="NAME", help="stage whose PID is drawn; repeatable")
+    parser.add_argument(
+        "-o", "--output", type=given_path, default=Path("dashboard.json"), metavar="FILE", help="the specification"
+    )
+    parser.add_argument("--save", action="store_true", help="save it as a view of the project, too; needs an account")
+    options = parser.parse_args(arguments[1:])
+    if find_spec("wandb_workspaces") is None:
+        raise UserError("kdlight dashboard needs wandb-workspaces: pip install 'kdlight[dashboard]'")
+    if options.save and not options.entity:
+        raise UserError("--save: expected --entity with the W&B user or team that the project belongs to, got none")
+    workspace = build_workspace(options.project, options.entity, options.stage or ["stage3", "logits"])
+    with replacing(options.output) as draft:
+        draft.write_text(json.dumps(describe_workspace(workspace), indent=2) + "\n", encoding="utf-8")
+    print(f"saved {options.output}")
+    if options.save:
+        workspace.save()
+        print(f"saved {workspace.url}")
+
+
+def build_workspace(project: str, entity: str, stages: Sequence[str]) -> Any:
+    """Build the workspace: runs grouped by method and pair; curves, PID, the numbers of the test, pictures.
+
+    Args:
+        project: The W&B project.
+        entity: The W&B user or team; may be empty for a specification that is not saved.
+        stages: Stages whose PID is drawn.
+    """
+    import wandb_workspaces.reports.v2 as panels
+    import wandb_workspaces.workspaces as workspaces
+
+    def line(metric: str, title: str) -> Any:
+        return panels.LinePlot(title=title, x="epoch", y=[metric])
+
+    curves = [line("val/accuracy", "validation accuracy"), line("train/loss", "training loss")]
+    tests = [panels.BarPlot(title=title, metrics=[f"result.test.last.{name}"]) for name, title in TEST.items()]
+    sections = [
+        workspaces.Section(name="Curves", is_open=True, panels=curves),
+        workspaces.Section(name="Test, last weights", is_open=True, panels=tests),
+    ]
+    for stage in stages:
+        atoms = [line(f"pid/{stage}/{atom}", f"{atom.replace('_', ' ')}, bits") for atom in ATOMS]
+        sections.append(workspaces.Section(name=f"Information about the label, {stage}", is_open=True, panels=atoms))
+    pictures = ["pictures/confusion", *(f"pictures/pid_{stage}" for stage in stages)]
+    browsers = [panels.MediaBrowser(title=name.partition("/")[2], media_keys=[name]) for name in pictures]
+    sections.append(workspaces.Section(name="Pictures", panels=browsers))
+    grouped = workspaces.RunsetSettings(groupby=[workspaces.Config("method"), workspaces.Config("pair")])
+    return workspaces.Workspace(
+        entity=entity,
+        project=project,
+        name="kdlight",
+        sections=sections,
+        settings=workspaces.WorkspaceSettings(x_axis="epoch"),
+        runset_settings=grouped,
+    )
