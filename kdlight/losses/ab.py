@@ -18,8 +18,8 @@ def ab_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, *, mar
 
     (s + m)^2 where s > -m and the teacher's neuron is off (t <= 0); (s - m)^2 where s <= m and it is on. Sum over a
     sample's elements, mean over the batch. The reference code multiplies a stage by 3/1000 and by 1/2 for every later
-    stage; those are weights of the method. 0 where every student's neuron is beyond the margin on the teacher's side,
-    so not at student = teacher.
+    stage; those are weights of the method. The loss is 0 where every student's neuron lies beyond the margin on the
+    teacher's side; so it need not be 0 at student = teacher.
 
     Args:
         student_preactivation: (batch, channels, height, width), before the ReLU and after its connector.

@@ -30,7 +30,7 @@ def cakd_loss(
     """T^2 (BCD + alpha SCD + beta WCD), batch mean.
 
     With the teacher's masses for alpha and beta it is `kd_loss`; with S = {target} it is `dkd_loss` at its alpha 1 and
-    the same beta (DKD's alpha weighs BCD, so the letters clash).
+    the same beta. (DKD calls the weight of BCD alpha; here alpha is the weight of SCD.)
 
     Args:
         student_logits: (batch, classes).

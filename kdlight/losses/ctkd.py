@@ -19,8 +19,8 @@ def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.
 
     Args:
         parameter: Unbounded scalar tensor; the code starts it at 1, a temperature of 15.62.
-        start: Lower end; t_start in the code.
-        span: Distance to the upper end; t_end in the code, which is not the end.
+        start: Lower end of the temperature; t_start in the code.
+        span: Distance from the lower to the upper end. The code calls it t_end although it is not the end.
     """
     return start + span * torch.sigmoid(parameter)
 

@@ -12,8 +12,9 @@ from kdlight.losses.parts.shapes import require_same_shape
 def logit_mse_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """1/2 of the mean over classes of (z_s - z_t)^2, each row's mean difference removed first; batch mean.
 
-    The limit of `kd_loss` for T to infinity (Hinton et al. 2015, equation 4, with the factor T^2). Without removing the
-    mean, which carries nothing about the classes, it is not that limit and not invariant to a constant.
+    The limit of `kd_loss` for T to infinity (Hinton et al. 2015, equation 4, with the factor T^2). The mean says
+    nothing about the classes; if it stayed, the loss would not be that limit, and would change with a constant that is
+    added to all logits.
 
     Args:
         student_logits: (batch, classes).

@@ -19,7 +19,7 @@ from kdlight.losses.parts.shapes import per_channel, require_same_shape
 def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margin: Tensor) -> Tensor:
     """Partial squared distance to the margin ReLU of the teacher; sum over a sample, batch mean.
 
-    The target is max(t, margin). Nothing is asked of a student at or below a target that is not positive. The teacher's
+    The target is max(t, margin). Where t is not positive, a student at or below the target costs nothing. The teacher's
     map is average-pooled to the student's size, as in the reference code.
 
     Args:
@@ -42,7 +42,8 @@ def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margi
 def ofd_margin(scale: Tensor, shift: Tensor) -> Tensor:
     """Mean of a normal variable given that it is negative: what the ReLU discards of a channel.
 
-    Where it is negative with probability at most 0.001, three standard deviations below zero, as in the reference code.
+    Where the variable is negative with a probability of at most 0.001, the margin is three standard deviations below
+    zero, as in the reference code.
 
     Args:
         scale: (channels,), weight of the batch norm before the ReLU; its absolute value is the standard deviation.

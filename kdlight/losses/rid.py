@@ -49,6 +49,6 @@ def rid_variance_penalty(variance: Tensor, *, reduction: Reduction = "mean") -> 
 
     Args:
         variance: sigma, (channels,).
-        reduction: The one of `rid_mismatch`.
+        reduction: "mean" over the channels or "sum" over them; the same as that of `rid_mismatch`.
     """
     return reduced(variance.square()[None], reduction)

@@ -14,8 +14,8 @@ def standardize(logits: Tensor) -> Tensor:
 
     Applied to student and teacher before any loss on logits. The deviation is the one with classes - 1, as in the
     authors' code. With two classes a row is +-0.707 and has no gradient. Logits that are equal up to rounding give
-    zeros and a zero gradient. A class that is masked by a logit of -inf stays so, and mean and deviation are the
-    others'.
+    zeros and a zero gradient. A class that is masked by a logit of -inf stays masked; mean and deviation are
+    those of the other classes.
 
     Args:
         logits: (batch, classes). A gradient reaches it: it may be the student's.

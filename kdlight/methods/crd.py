@@ -33,8 +33,8 @@ class CRD(FeatureDistiller):
     teacher's memory and of the teacher's with the student's. Both embeddings are a trained linear layer, normalised.
 
     As in the authors' code, negatives are of other classes than their sample ("exact"), each as likely as any other.
-    There they are drawn without replacement, in the loader, sample by sample; here they are independent, as the paper's
-    derivation has them, and drawn for the whole batch on the device. The gradient's expectation is the same; the
+    Their loader draws them for each sample, without replacement; this method draws them for the whole batch on the
+    device, independently of one another, as the paper's derivation assumes. The gradient's expectation is the same; the
     variance that the choice of K negatives among N adds is (N - 1) / (N - K) times as large. K may exceed N.
 
     Args:

@@ -17,7 +17,8 @@ from kdlight.unpack import Unpack
 class DIST(LogitDistiller):
     """Correlate with the teacher: ``ce_weight * CE + dist_weight * T^2 (beta * inter-class + gamma * intra-class)``.
 
-    Both are 1 - the mean Pearson correlation of the softened probabilities: of samples, and of classes over the batch.
+    Each term is 1 minus a mean Pearson correlation of the softened probabilities: inter-class that of the rows
+    (samples), intra-class that of the columns (classes over the batch).
     The defaults are the authors' code's for CIFAR-100; ImageNet has T = 1.
 
     Args:

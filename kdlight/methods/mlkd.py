@@ -45,7 +45,7 @@ class MLKD(LogitDistiller):
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        temperatures: T of each summand.
+        temperatures: The temperatures T; the levels are summed over them.
         ce_weight: Weight of the cross-entropies with the labels.
         kd_weight: Weight of the three levels.
         base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …

@@ -22,7 +22,7 @@ from kdlight.unpack import Unpack
 
 
 class OFD(FeatureDistiller):
-    """Regress what the teacher's last ReLU of a stage lets through, and no more of the rest than a margin.
+    """Regress the teacher's maps before the ReLU: where the ReLU passes them as they are, elsewhere down to a margin.
 
     ``CE + ofd_weight * sum over stages of 2^-(stages after it) * ofd_loss(r(s), t, m)`` on the maps before the ReLU: r
     is a 1x1 convolution with batch norm, m the mean of what the ReLU cuts off a channel, from the teacher's batch norm.

@@ -94,8 +94,8 @@ class ReviewKD(FeatureDistiller):
 
     ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper), t)``. Levels
     are the embedding, as a map of one position, and the stages: the student's after their ReLU, the teacher's before
-    it, as in the CIFAR-100 code. Epochs count from 0; in mdistiller's warm-up, followed here, the first one has a share
-    of the weight, in the authors' it has none.
+    it, as in the CIFAR-100 code. Epochs count from 0. The warm-up is mdistiller's, where the first epoch already
+    has a share of the weight; in the authors' code that epoch has weight 0.
 
     Args:
         student: The network that is trained.

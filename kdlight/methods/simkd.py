@@ -34,7 +34,7 @@ class ReusedClassifier(Classifier):
     this network and its checkpoints, and are not trained.
 
     Args:
-        backbone: Taken over, not copied.
+        backbone: The student. It becomes part of this network and is not copied.
         teacher: Whose head is copied.
         student_map: The backbone's last map (batch, channels, height, width); only its shape is used.
         teacher_map: The teacher's.
