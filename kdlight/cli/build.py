@@ -9,6 +9,8 @@ from jsonargparse import ActionConfigFile, ArgumentError, Namespace  # type: ign
 from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.utilities import rank_zero_info
 
+import kdlight.data
+import kdlight.methods
 from kdlight.cli.compose import compose
 from kdlight.cli.imports import nearest
 from kdlight.cli.objects import said_by_libraries
@@ -130,6 +132,10 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     for line in said:
         rank_zero_info(line)
     composed = compose(files) if files else {}
+    if ALL in arguments:  # the help lists the subclasses that have been imported
+        for package in (kdlight.methods, kdlight.data):
+            for name in dir(package):
+                getattr(package, name)
     parser = run_parser(command)
     options = sorted(option_names(parser))
     top_level = {option.partition(".")[0] for option in options}

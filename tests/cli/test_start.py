@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from kdlight.__main__ import main
+
 
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
@@ -45,3 +47,10 @@ print("ADDED", sorted(added - set(sys.stdlib_module_names)), len(set(sys.modules
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "ADDED ['kdlight'] True"
+
+
+def test_the_long_help_lists_every_method_and_data_module(capsys):
+    assert main(["fit", "--help_all"]) == 0
+    said = capsys.readouterr().out
+    for name in ("methods.RID", "methods.TED", "methods.ReviewKD", "data.DigitsDataModule", "data.ImageNetDataModule"):
+        assert f"kdlight.{name}" in said
