@@ -61,6 +61,10 @@ def said_by_libraries() -> Iterator[None]:
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         modules = [frame.f_globals.get("__name__", "") for frame in frames]
         own = 1 + max((place for place, name in enumerate(modules) if _is(name, PARSERS)), default=len(modules))
+        while own < len(modules) and modules[own] == "kdlight.arguments":  # which only hands on to the constructor
+            own += 1
+        if own == len(modules) and isinstance(cause, TypeError):  # the call itself: of arguments that nobody takes
+            raise UserError(f"{cause}; see dict_kwargs and init_args") from error
         ours = not all(_is(name, LIBRARIES) for name in modules[own:])
         if isinstance(cause, UserError) or own >= len(modules) or ours:
             raise

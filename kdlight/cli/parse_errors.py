@@ -117,7 +117,7 @@ def _wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
     nullable = "null" in kinds and place not in (["model"], ["data"])
     value = found[2].partition(". Got value:")[0]
     given = re.search(r"val='?(.*?)'?\)$|class_path='([\w.]+)'", value)
-    got = (given[1] or given[2]) if given else value
+    got = (given[1] or given[2] or "") if given else value
     hint = _nearest_shipped(got) if takes_class and got.rpartition(".")[0] in ("", *PACKAGES) else ""
     return f"expected {' or '.join([*expected, *(['null'] if nullable else [])])}, got '{got}'{hint}"
 
