@@ -1,7 +1,8 @@
-"""What a fit is measured against: plain torch on resident images, with nothing that a run needs beside the numbers.
+"""The baseline that a fit's speed is compared with: a plain torch loop that does nothing but the computation.
 
-The same networks in channels_last, uint8 images on the device, crop, flip and normalisation of whole batches, the
-teacher under `inference_mode`, KD's loss, fused SGD. No framework, no log, no validation, no checkpoint, no resume.
+It trains the same networks in channels_last on uint8 images that are resident on the device. Whole batches are cropped,
+flipped and normalised, the teacher runs under `inference_mode`, the loss is KD's, the optimizer fused SGD. There is no
+framework, log, validation, checkpoint or resume.
 """
 
 import copy
@@ -16,9 +17,9 @@ from kdlight.models.classifier import Classifier
 
 
 class Recipe(NamedTuple):
-    """The numbers of the loop; the defaults are those of `KD` and of the field's CIFAR-100 table.
+    """The hyper-parameters of the loop; the defaults are those of `KD` and of the usual CIFAR-100 recipe.
 
-    ``padding`` 0 and ``mirror`` false leave crop and flip out.
+    With ``padding`` 0 and ``mirror`` false, images are neither cropped nor flipped.
     """
 
     batch_size: int = 64
@@ -36,16 +37,16 @@ class Recipe(NamedTuple):
 
 
 class BareLoop:
-    """KD in a loop; without a teacher the cross-entropy alone.
+    """A training loop of KD, or of the cross-entropy alone if there is no teacher.
 
     Args:
-        student: Is copied.
-        teacher: Is copied; None for supervised training. Where its classes are not the student's, it runs and the soft
-            term is left out.
+        student: The student, which is copied.
+        teacher: The teacher, which is copied; None for supervised training. If it has other classes than the student,
+            it runs, but KD's term is left out.
         images: (n, channels, height, width) uint8, on the device.
         target: (n,) int64, on the device.
-        recipe: The numbers.
-        given_logits: (n, classes), on the device: the teacher does not run.
+        recipe: The hyper-parameters.
+        given_logits: The teacher's logits (n, classes), on the device, to use instead of running the teacher.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class BareLoop:
         self._order = torch.empty(0, dtype=torch.int64, device=images.device)
 
     def run(self, steps: int) -> int:
-        """Train for some steps, in a new order whenever all images were seen; returns the number of images."""
+        """Train for some steps and return the number of images; they are shuffled anew when all have been used."""
         size, padding = self.recipe.batch_size, self.recipe.padding
         for _ in range(steps):
             if len(self._order) < size:
@@ -86,10 +87,10 @@ class BareLoop:
         return steps * size
 
     def step(self, index: Tensor, shifts: Tensor, flipped: Tensor) -> Tensor:
-        """One step on the images at `index` (batch,), cropped at `shifts` (batch, 2), mirrored where `flipped` is true.
+        """Train on the images at `index` (batch,), cropped at `shifts` (batch, 2), mirrored where `flipped` is true.
 
         Returns:
-            The loss, without a graph.
+            The detached loss.
         """
         images = self.augmented(self.images[index], shifts, flipped)
         kind = self.recipe.autocast
@@ -103,7 +104,7 @@ class BareLoop:
         return loss.detach()
 
     def augmented(self, images: Tensor, shifts: Tensor, flipped: Tensor) -> Tensor:
-        """The crops, mirrored and normalised, in channels_last."""
+        """Crop, mirror and normalise images; return them in channels_last."""
         count, channels, height, width = images.shape
         padding = self.recipe.padding
         if padding:
@@ -146,9 +147,9 @@ class BareLoop:
 def random_images(
     shape: tuple[int, int, int], classes: int, *, batch_size: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Images (n, *shape) uint8 and targets (n,): what they show makes no difference to the time.
+    """Draw images (n, *shape) uint8 and targets (n,) at random; their content makes no difference to the time.
 
-    As many as 32 MiB hold, and four batches at least.
+    There are as many as fit into 32 MiB, but at least four batches.
     """
     count = max(4 * batch_size, 2**25 // math.prod(shape))
     images = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, device=device)

@@ -1,8 +1,8 @@
 """``kdlight bench --config FILE``: how fast a configuration trains, where the time goes, and how fast it could.
 
-The steps of `kdlight fit` are timed in turns with those of a loop that has only the numbers (plain torch, the same
-networks, KD on resident images), so that a busy machine slows both. On a CPU, ratios are of images per CPU-second,
-which other programs change little; on a GPU, of images per second. Where a method has phases, the first is timed.
+The steps of `kdlight fit` are timed in alternation with those of a bare loop (plain torch, the same networks, KD on
+resident images), so that a busy machine slows both. Ratios compare images per CPU-second on a CPU, because other
+programs change these little, and images per second on a GPU. If a method has phases, the first one is timed.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from kdlight.workbench.bench.timed_fit import FIT, Fit, Loop, Pace
 USAGE = """kdlight bench --config FILE [OPTIONS] [OPTIONS OF kdlight fit]
        kdlight bench --config FILE --against "--model.compile=true" --against "--trainer.precision=bf16-mixed" """
 GIVEN = "bare loop with the teacher's logits given"
-STEPS = {False: 5, True: 50}  # of a turn: a GPU's queue runs empty at its end
+STEPS = {False: 5, True: 50}  # per turn, by whether on a GPU, whose queue runs empty at the end of a turn
 AUTOCAST = {"16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
-    """Take the ``--against OPTIONS`` out of the options: argparse refuses a value that begins like an option.
+    """Separate ``--against OPTIONS`` from the other options, because argparse refuses values that begin with dashes.
 
     Raises:
         UserError: If there are no options, or a quote is not closed.
@@ -98,7 +98,7 @@ def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder for the runs, which nobody will look at: their log is quiet, and W&B stays offline."""
+    """Yield a temporary folder for the timed runs, with their log silenced and W&B offline."""
     os.environ.setdefault("WANDB_MODE", "offline")
     lightning = logging.getLogger("lightning.pytorch")
     level = lightning.level
@@ -111,14 +111,14 @@ def workplace() -> Iterator[Path]:
 
 
 def measure(fits: dict[str, Fit], pace: Pace) -> dict[str, Any]:
-    """Time configurations, each in turns with the bare loop of the first one's networks.
+    """Time configurations, each in alternation with the bare loop of the first one's networks.
 
     Args:
-        fits: By name; the first is what the others are compared with.
+        fits: Configurations by name; the others are compared with the first.
         pace: Steps, warm-up and turns.
 
     Returns:
-        What `bench_report.report` says.
+        The report, see `kdlight.workbench.bench.report.report`.
     """
     first, *_ = fits.values()
     measured = []
@@ -144,7 +144,7 @@ def measure(fits: dict[str, Fit], pace: Pace) -> dict[str, Any]:
 
 
 def bare_loops(fit: Fit) -> dict[str, Loop]:
-    """The bare loop of a configuration's networks, and one that is given the teacher's logits."""
+    """Build the bare loop of a configuration's networks, and one that is given the teacher's logits."""
     model, data = fit.model, fit.data
     augments = getattr(data, "augment", True)
     recipe = Recipe(

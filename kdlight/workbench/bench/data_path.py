@@ -1,4 +1,4 @@
-"""What the way of the images to the networks costs, beside torchvision's on PIL images, which other frameworks use."""
+"""Time the data path from images to batches, in comparison with torchvision's on PIL images, which others use."""
 
 from collections.abc import Callable
 from operator import truediv
@@ -16,15 +16,16 @@ from kdlight.data.base.samples import Samples
 from kdlight.workbench.bench.timed_fit import Times
 
 CPU = torch.device("cpu")
-PIL_IMAGES = 512  # of a turn
+PIL_IMAGES = 512  # per turn
 
 
 class DataPath(NamedTuple):
-    """Images per CPU-second on one thread: fetched, cropped, mirrored, normalised, in batches.
+    """Images per CPU-second on one thread that are fetched, cropped, mirrored, normalised and batched.
 
     Attributes:
-        kdlight: Medians of the turns.
-        torchvision: RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, in a DataLoader without workers.
+        kdlight: kdlight's rate, the median over the turns.
+        torchvision: The rate of RandomCrop, RandomHorizontalFlip, ToTensor and Normalize in a DataLoader without
+            workers.
         ratio: The median of the turns' ratios.
     """
 
@@ -34,11 +35,11 @@ class DataPath(NamedTuple):
 
 
 def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
-    """Time both by turns in this thread.
+    """Time both data paths in alternation in this thread.
 
     Args:
-        data: Of images that lie in memory, with `augment`.
-        turns: Of each.
+        data: A data module with its images in memory and with `augment`.
+        turns: Number of turns of each.
     """
     data.setup("fit")
     samples = data.split("train")
@@ -75,7 +76,7 @@ def _rate(run: Callable[[int], int], turn: int) -> float:
 
 
 class _Pictures(Dataset[tuple[Tensor, int]]):
-    """The images as torchvision's data sets give them."""
+    """The images as PIL images, which is how torchvision's data sets return them."""
 
     def __init__(self, samples: Samples, data: ImageDataModule) -> None:
         self._images = samples.images.permute(0, 2, 3, 1).contiguous().numpy()

@@ -12,11 +12,11 @@ DATA, TEACHER, STUDENT, LOSS = "data", "teacher forward", "student forward", "lo
 BACKWARD, OPTIMIZER, OTHER = "backward", "optimizer", "logging, loop"
 PARTS = (DATA, TEACHER, STUDENT, LOSS, BACKWARD, OPTIMIZER, OTHER)
 
-# The last word of Lightning's name of an action. One that is not here belongs to the part it happens in.
+# Parts by the last word of Lightning's name of an action. Other actions count for the part in which they happen.
 ACTIONS = {
     "train_dataloader_next": DATA,
     "batch_to_device": DATA,
-    "training_step": LOSS,  # what is left of it when both networks have run
+    "training_step": LOSS,  # the forward passes of both networks in it count for themselves
     "backward": BACKWARD,
     "optimizer_step": OPTIMIZER,
     "optimizer_zero_grad": OPTIMIZER,
@@ -34,11 +34,11 @@ Parts = dict[str, Part]
 
 
 class PartsProfiler(Profiler):
-    """Lightning tells it where each action begins and ends; time belongs to the innermost part that is open.
+    """A Lightning profiler that adds the time between actions to the innermost part that is running.
 
     Args:
-        device: Is waited for at every beginning and end, where it is a GPU.
-        steps: That are counted.
+        device: The device; a GPU is synchronised at the beginning and end of every part.
+        steps: Number of timed steps.
     """
 
     def __init__(self, device: torch.device, steps: int) -> None:
@@ -51,28 +51,28 @@ class PartsProfiler(Profiler):
         self._watched: list[tuple[Any, str, Any]] = []
 
     def start(self, action_name: str) -> None:
-        """An action begins."""
+        """Note that an action begins."""
         self._account()
         inherited = OTHER if action_name.startswith("[Callback]") else self._open[-1]
         self._open.append(ACTIONS.get(action_name.rpartition(".")[2], inherited))
 
     def stop(self, action_name: str) -> None:
-        """An action ends."""
+        """Note that an action ends."""
         self._account()
         self._open.pop()
 
     def toggle(self) -> None:
-        """Count from here, or up to here."""
+        """Start counting, or stop counting."""
         self._account()
         self._last = self._now()
         self._counts = not self._counts
 
     def parts(self) -> Parts:
-        """What a step took."""
+        """Return the mean time of each part of a step."""
         return {part: Part(wall / self._steps, cpu / self._steps) for part, (wall, cpu) in self._sums.items()}
 
     def watch(self, model: LightningModule) -> None:
-        """Tell the forward passes of the networks, or the look into a cache, from the loss they are part of."""
+        """Count the networks' forward passes, or reading a cache, as parts of their own instead of the loss."""
         teacher, taught = getattr(model, "teacher", None), "taught" if hasattr(model, "taught") else None
         for owner, name, part in (
             (getattr(model, "student", None), "activations", STUDENT),
@@ -84,7 +84,7 @@ class PartsProfiler(Profiler):
                 vars(owner)[name] = self._timed(getattr(owner, name), part)
 
     def unwatch(self) -> None:
-        """Leave the networks as they were."""
+        """Undo `watch`."""
         for owner, name, before in self._watched:
             del vars(owner)[name]
             if before is not None:

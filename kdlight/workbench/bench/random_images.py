@@ -1,4 +1,4 @@
-"""Images of CIFAR's shape that show nothing: for timing where there is no data."""
+"""Random images of CIFAR's shape, for timing without data."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -14,12 +14,12 @@ class RandomImages(ImageDataModule):
     """Random uint8 images and labels of 100 classes, with CIFAR's augmentation.
 
     Args:
-        train_images: How many there are.
-        val_size: Of them, held out.
-        augment: Crops and flips.
-        mean: For pixels in [0, 1].
-        std: For pixels in [0, 1].
-        options: `ImageDataModule`'s.
+        train_images: Number of training images.
+        val_size: How many of them are held out for validation.
+        augment: Crop and flip.
+        mean: Mean per channel for pixels in [0, 1].
+        std: Standard deviation per channel for pixels in [0, 1].
+        options: Passed on to `ImageDataModule`.
     """
 
     class_names: ClassVar[tuple[str, ...]] = tuple(f"class {number}" for number in range(100))
@@ -41,11 +41,11 @@ class RandomImages(ImageDataModule):
         self.train_images = train_images
 
     def read_train(self) -> Samples:
-        """Draws the images."""
+        """Draw the training images."""
         return _drawn(self.train_images, 0)
 
     def read_test(self) -> Samples:
-        """Draws others."""
+        """Draw the test images."""
         return _drawn(1000, 1)
 
 

@@ -1,4 +1,4 @@
-"""What `kdlight bench` measured, as rates, ratios and shares; as a table and as JSON."""
+"""Report the measurements of `kdlight bench` as rates, ratios and shares, in a table and as JSON."""
 
 import platform
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ BARE = "bare loop"
 
 
 class Timed(NamedTuple):
-    """A configuration, timed.
+    """The measurements of a configuration.
 
     Attributes:
-        name: What it is called.
+        name: Name in the table.
         stopwatch: Its turns, and those of the bare loops between them.
-        parts: Where a step's time goes.
-        peak_memory: Bytes on the GPU; None on a CPU.
+        parts: Time of each part of a step.
+        peak_memory: Peak memory on the GPU in bytes; None on a CPU.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Timed(NamedTuple):
     peak_memory: int | None
 
     def rates(self, clock: Clock, of: str = FIT) -> list[float]:
-        """Images per second of each turn, of the fit or of a loop."""
+        """Return the images per second of each turn, of the fit or of a loop."""
         return [turn.images / getattr(turn.times, clock) for turn in self.stopwatch.turns[of]]
 
 
 def circumstances(fit: Fit) -> dict[str, Any]:
-    """Where and with what was measured."""
+    """Describe the machine and the versions with which was measured."""
     on_gpu = fit.device.type == "cuda"
     return {
         "method": type(fit.model).__name__,
@@ -57,17 +57,18 @@ def circumstances(fit: Fit) -> dict[str, Any]:
 
 
 def report(measured: Sequence[Timed], *, clock: Clock) -> dict[str, Any]:
-    """Rates as medians over the turns; ratios as medians of the ratios to the bare loop's next turn.
+    """Compute rates, as medians over the turns, and ratios, as medians of the ratios to the bare loop's next turn.
 
     Args:
-        measured: The first is what the others are compared with; its bare loops are shown.
-        clock: Which one the ratios are taken from.
+        measured: The others are compared with the first, whose bare loops are shown.
+        clock: The clock from which ratios are computed.
 
     Returns:
-        ``clock``; ``peak_memory`` of the whole process in bytes, on the GPU where there is one; and ``rows``: each with
-        ``images_per_second`` and ``images_per_cpu_second`` (``turns`` has all of them), ``of_bare`` and ``of_first``.
-        Those of a configuration have ``start_seconds`` (a teacher cache is made in them) and ``warmup_seconds``
-        (compilation is in them), ``peak_memory`` on a GPU, and ``parts``: ``ms``, ``cpu_ms`` and ``share`` by name.
+        ``clock``; ``peak_memory`` of the whole process in bytes, on the GPU if there is one; and ``rows``. Each row has
+        ``images_per_second`` and ``images_per_cpu_second`` (all turns are in ``turns``), ``of_bare`` and ``of_first``.
+        Rows of configurations also have ``start_seconds`` (including the time to build a teacher cache),
+        ``warmup_seconds`` (including compilation), ``peak_memory`` on a GPU, and ``parts`` with ``ms``, ``cpu_ms`` and
+        ``share`` by name.
     """
     first = measured[0]
     reference = _of_bare(first, FIT, clock)
@@ -92,7 +93,7 @@ def print_report(content: dict[str, Any], console: Console) -> None:
 
 
 def tables(content: dict[str, Any]) -> list[Table]:
-    """The rates with their ratios, and a step's time part by part."""
+    """Build the table of rates with their ratios, and that of a step's time by part."""
     on_gpu = content["clock"] == "wall"
     clocks = "images per second" if on_gpu else "images per CPU-second"
     memory = f"{content['peak_memory'] / 2**20:,.0f} MiB at most in use"

@@ -1,8 +1,9 @@
 """The speed that kdlight promises, measured: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
 
-KD of two pairs on images of CIFAR's shape in batches of 64: the fit beside the bare loop; with a teacher cache of four
-views, and what that takes to fill; the bare loop with the teacher's logits given; and the data path alone. The images
-are random unless a folder with CIFAR-100 is named, and the teachers untrained: neither makes a difference to the time.
+KD is timed for two pairs on images of CIFAR's shape in batches of 64: the fit and the bare loop; both with the
+teacher's outputs given, from a teacher cache of four views and as logits; the time to fill this cache; and the data
+path alone. Images are random unless a folder with CIFAR-100 is given, and teachers are untrained; this does not change
+the times.
 """
 
 import argparse
@@ -28,7 +29,7 @@ DATA_PATH_IMAGES = 10_000
 
 
 class Pair(NamedTuple):
-    """A pair, how it is timed, and the ratios that are to be reached."""
+    """A pair, how it is timed, and the ratios that are expected."""
 
     teacher: str
     student: str
@@ -46,7 +47,7 @@ DATA_PATH, OF_TORCHVISION = 15_000, 8.0
 
 
 class Line(NamedTuple):
-    """A ratio or rate with what is expected of it; 0 where nothing is."""
+    """A measured ratio or rate, and the expected one; 0 if there is no expectation."""
 
     what: str
     measured: float
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def data_options(data_dir: str | None) -> list[str]:
-    """Few images, so that the caches are filled soon: the time of a step does not depend on their number."""
+    """Return the data's options: few images, to fill caches quickly; the time of a step does not depend on them."""
     if data_dir is None:
         return ["--data", "kdlight.workbench.bench.random_images.RandomImages", f"--data.train_images={IMAGES}"]
     per_class = f"--data.train_per_class={-(-IMAGES // 100)}"
@@ -104,7 +105,7 @@ def measure_pair(pair: Pair, data: Sequence[str]) -> dict[str, Any]:
 
 
 def pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
-    """What the pair's ratios come to."""
+    """Return the ratios of a pair."""
     rows, name = {row["name"]: row for row in content["rows"]}, f"{pair.teacher} -> {pair.student}"
     filling = content["filling"]
     return [
@@ -116,7 +117,7 @@ def pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
 
 
 def data_path_lines() -> list[Line]:
-    """What the data path alone comes to."""
+    """Return the rates of the data path."""
     timed = time_data_path(RandomImages(train_images=DATA_PATH_IMAGES))
     return [
         Line("data path, images per CPU-second on one thread", timed.kdlight, DATA_PATH),
@@ -126,7 +127,7 @@ def data_path_lines() -> list[Line]:
 
 
 def summary(lines: Sequence[Line]) -> Table:
-    """What was measured beside what is expected."""
+    """Build the table of measured and expected values."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     table = Table(title=f"Measured on {device}; the goals are for a CPU", **LOOK)
     for heading in ("", "measured", "goal", ""):

@@ -1,7 +1,7 @@
-"""A configuration whose training steps are timed: `kdlight fit` with a clock in it, and with loops to compare it with.
+"""Time the training steps of a configuration: `kdlight fit` with a clock, in alternation with loops to compare with.
 
-The trainer has the loggers and callbacks of every run, its progress bar too, which draws where nobody looks. What falls
-between the steps is left out: validation, checkpoints and the PID. An epoch that ends inside a turn counts.
+The trainer has the loggers and callbacks of every run, including the progress bar, which writes to /dev/null. Only
+steps are timed: validation, checkpoints and the PID are left out, but the end of an epoch inside a turn is included.
 """
 
 import os
@@ -28,7 +28,7 @@ from kdlight.workbench.bench.parts import Parts, PartsProfiler
 OUTSIDE_THE_STEPS = (Checkpoint, PIDMonitor)
 FIT = "fit"
 
-# Runs some steps and returns the number of images.
+# A function that runs some steps and returns the number of images.
 Loop = Callable[[int], int]
 
 
@@ -40,22 +40,22 @@ class Times(NamedTuple):
 
     @classmethod
     def now(cls, device: torch.device) -> "Times":
-        """Read both, when the device has done what it was told."""
+        """Read both clocks, after synchronising with the device."""
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return cls(time.perf_counter(), time.process_time())
 
     def since(self, earlier: "Times") -> "Times":
-        """The seconds between two readings."""
+        """Return the seconds between two readings."""
         return Times(self.wall - earlier.wall, self.cpu - earlier.cpu)
 
 
 class Turn(NamedTuple):
-    """Some steps in a row.
+    """A number of consecutive steps that are timed together.
 
     Attributes:
-        images: How many went through them; further views of an image do not count.
-        times: Seconds.
+        images: Number of images in them; further views of an image do not count.
+        times: Seconds by both clocks.
     """
 
     images: int
@@ -66,9 +66,9 @@ class Pace(NamedTuple):
     """How a fit is timed.
 
     Attributes:
-        steps: Of a turn. A GPU is waited for at the end of each.
-        warmup: Steps before the first turn.
-        turns: How many turns each has.
+        steps: Number of steps of a turn; a GPU is synchronised at the end of each turn.
+        warmup: Number of steps before the first turn.
+        turns: Number of turns of the fit and of each loop.
     """
 
     steps: int
@@ -77,12 +77,12 @@ class Pace(NamedTuple):
 
 
 class Stopwatch(Callback):
-    """Times a run in turns, lets the loops take theirs in between, and stops the run.
+    """Times a run in turns, with turns of the loops in between, and then stops the run.
 
     Attributes:
-        turns: Of the fit and of each loop, in their order.
-        start: From the call of `fit` to the first step; a teacher cache is made in it.
-        warmup: Of the steps before the first turn; compilation is in it.
+        turns: Turns of the fit and of each loop, in their order.
+        start: Time from the call of `fit` to the first step, including that to build a teacher cache.
+        warmup: Time of the steps before the first turn, including compilation.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Stopwatch(Callback):
         self._last = Times.now(device)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The networks are where they will run."""
+        """Start timing; the networks are on their device now."""
         if self.profiler is not None:
             self.profiler.watch(pl_module)
         self.start = self._lap()
@@ -104,7 +104,7 @@ class Stopwatch(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count; the step is over when the next batch is fetched."""
+        """Count the step; it ends when the next batch is fetched."""
         self._done += 1
         self._images += len(batch.target)
         in_turn = self._done - self.pace.warmup
@@ -126,7 +126,7 @@ class Stopwatch(Callback):
         self._last = Times.now(self._device)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the networks as they were.
+        """Check that all turns were timed, and undo changes to the networks.
 
         Raises:
             UserError: If the run ended before its turns.
@@ -147,7 +147,7 @@ class Stopwatch(Callback):
 
 
 class Fit:
-    """One configuration, built once; its runs go on with the weights that the last one left.
+    """A configuration that is built once; each of its runs starts with the weights at the end of the last one.
 
     Args:
         experiment: The configuration, built.
@@ -177,11 +177,11 @@ class Fit:
 
     @classmethod
     def of(cls, arguments: Sequence[str], folder: Path) -> "Fit":
-        """Build what the options of `kdlight fit` describe.
+        """Build the configuration that the options of `kdlight fit` describe.
 
         Args:
             arguments: The options.
-            folder: Where its runs go.
+            folder: The folder of its runs.
         """
         return cls(build_experiment("fit", [*arguments, f"--trainer.default_root_dir={folder}"]))
 
@@ -191,19 +191,20 @@ class Fit:
         return self.experiment.config
 
     def run(self, pace: Pace, loops: Mapping[str, Loop]) -> Stopwatch:
-        """Train in turns with the loops.
+        """Train in alternation with the loops.
 
         Raises:
-            UserError: If the configuration's run is shorter.
+            UserError: If the configuration's run ends before all turns are timed.
         """
         stopwatch = Stopwatch(pace, self.device, loops)
         self._run(stopwatch)
         return stopwatch
 
     def parts(self, pace: Pace) -> tuple[Parts, int | None]:
-        """Where the time goes, and the bytes at most in use on the GPU.
+        """Measure the time of each part of a step, and the peak memory on the GPU in bytes.
 
-        A GPU is waited for at every part's end, so the whole is slower. Memory of a CPU cannot be told apart: None.
+        A GPU is synchronised at every part's end, so the whole is slower. On a CPU the memory is None, because the
+        fit's part in that of the process is unknown.
         """
         steps = pace.steps * pace.turns
         profiler = PartsProfiler(self.device, steps)
@@ -214,7 +215,7 @@ class Fit:
         return profiler.parts(), torch.cuda.max_memory_allocated(self.device) if on_gpu else None
 
     def _run(self, stopwatch: Stopwatch) -> None:
-        # What a trainer switches for the whole process would otherwise stay for the configurations beside it.
+        # The trainer sets this for the whole process: reset it, lest it affect the other configurations.
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(False)
         self.model.train()  # a phase of the last run may have left parts of it in eval mode
@@ -237,4 +238,5 @@ class Fit:
             try:
                 trainer.fit(self.model, datamodule=self.data)
             finally:
-                rich.reconfigure()  # the bar has given its console to everyone
+                # RichProgressBar has replaced rich's global console by its own, which writes to /dev/null.
+                rich.reconfigure()

@@ -1,4 +1,4 @@
-"""Repeated samples of a joint of known decomposition, and what is estimated from each."""
+"""Sample a joint distribution of known decomposition repeatedly, and estimate the decomposition from each sample."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array
 from kdlight.information.estimates import Estimate, estimate_pid
 
-__all__ = ["ATOMS", "Repeated", "repeated"]
+__all__ = ["ATOMS", "Repeated", "repeat_estimate"]
 
 #: The atoms by attribute of `EstimatedPID`, with their names in tables.
 ATOMS = {"redundant": "Red", "unique_first": "Uni 1", "unique_second": "Uni 2", "synergistic": "Syn"}
 
 
 class Repeated(NamedTuple):
-    """One quantity, estimated from samples again and again."""
+    """The estimates of one quantity from repeated samples."""
 
     truth: float
     estimates: list[Estimate]
@@ -37,23 +37,23 @@ class Repeated(NamedTuple):
 
     @property
     def estimable(self) -> float:
-        """How often the quantity was called estimable."""
+        """Fraction of the samples for which the quantity is estimable."""
         return float(np.mean([estimate.estimable for estimate in self.estimates]))
 
     @property
     def coverage(self) -> float:
-        """How often the truth is in the interval."""
+        """Fraction of the intervals that contain the true value."""
         return float(np.mean([estimate.lower <= self.truth <= estimate.upper for estimate in self.estimates]))
 
     @property
     def kept(self) -> float:
-        """How often the value of one repetition is in the interval of another."""
+        """Fraction of pairs of samples for which the value of one is in the interval of the other."""
         inside = [[estimate.lower <= value <= estimate.upper for value in self.values] for estimate in self.estimates]
         times = len(self.estimates)
         return (float(np.sum(inside)) - times) / (times * (times - 1))
 
     def cells(self) -> list[str]:
-        """The entries of a table's row, see `HEADINGS`."""
+        """Return the entries of a table's row, see `HEADINGS`."""
         bias = (self.counted.mean() - self.truth, self.values.mean() - self.truth)
         return [
             f"{self.truth:.3f}",
@@ -69,7 +69,7 @@ class Repeated(NamedTuple):
 HEADINGS = ("truth", "bias counted", "bias", "sd", "half-width", "coverage", "kept", "estimable")
 
 
-def repeated(joint: Array, samples: int, repetitions: int) -> dict[str, Repeated]:
+def repeat_estimate(joint: Array, samples: int, repetitions: int) -> dict[str, Repeated]:
     """Draw samples of a joint, axes (first source, second source, target), and estimate the atoms of each."""
     rng = np.random.default_rng(samples)
     truth = broja(joint, tolerance=1e-8)

@@ -1,4 +1,4 @@
-"""Joints like those of two networks and a label, whose decomposition a solver knows as exactly as one likes.
+"""Joint distributions like those of two networks and a label; a solver can decompose them to any accuracy.
 
 Axes are (first source, second source, label); the labels are equally frequent.
 """
@@ -7,18 +7,18 @@ import numpy as np
 
 from kdlight.information.entropies import Array
 
-#: Part of a source's symbols that say nothing.
+#: Fraction of a source's symbols that are drawn independently of the label.
 _NOISE = 0.02
 
 
 def classifiers(classes: int, *, first: float, second: float, copied: float) -> Array:
-    """Two classifiers, of which each confuses a class with another one of its own; the second partly repeats the first.
+    """Return the joint of two classifiers that confuse different classes; the second partly repeats the first.
 
     Args:
-        classes: of the label, even; each source has as many symbols.
-        first: accuracy of the first, short of 2 % noise.
-        second: accuracy of the second where it looks for itself, likewise.
-        copied: probability that it repeats the first.
+        classes: Number of the label's classes, even; each source has as many symbols.
+        first: Accuracy of the first, before 2 % of noise.
+        second: Accuracy of the second where it does not repeat the first, before noise.
+        copied: Probability that the second repeats the first.
     """
     labels = np.arange(classes)
     of_first, own = (
@@ -29,14 +29,14 @@ def classifiers(classes: int, *, first: float, second: float, copied: float) -> 
 
 
 def clusters(classes: int, bins: int, *, kept: float, copied: float, seed: int = 0) -> Array:
-    """Sources that gather classes in bins, each its own way; the second partly repeats the first.
+    """Return the joint of two sources that group classes into bins differently; the second partly repeats the first.
 
     Args:
-        classes: of the label.
-        bins: symbols of each source.
-        kept: probability of a class to be in its bin; else it is in any.
-        copied: probability that the second repeats the first.
-        seed: of which classes share a bin.
+        classes: Number of the label's classes.
+        bins: Number of symbols of each source.
+        kept: Probability that a class is in its own bin; otherwise the bin is random.
+        copied: Probability that the second repeats the first.
+        seed: Seed of the assignment of classes to bins.
     """
     rng = np.random.default_rng(seed)
     homes = (rng.permutation(classes) % bins for _ in range(2))
@@ -45,13 +45,13 @@ def clusters(classes: int, bins: int, *, kept: float, copied: float, seed: int =
 
 
 def peaked(classes: int, bins: int, *, copied: float = 0.0, seed: int = 0) -> Array:
-    """Sources whose symbols are drawn for each class, with weights that are large for few.
+    """Return the joint of two sources with random P(symbol | class) that is large for few symbols.
 
     Args:
-        classes: of the label.
-        bins: symbols of each source.
-        copied: probability that the second repeats the first; 0: independent given the class.
-        seed: of the draw.
+        classes: Number of the label's classes.
+        bins: Number of symbols of each source.
+        copied: Probability that the second repeats the first; 0: independent given the class.
+        seed: Seed of the random probabilities.
     """
     rng = np.random.default_rng(seed)
     drawn = [rng.standard_exponential((bins, classes)) ** 4 for _ in range(2)]
@@ -60,12 +60,12 @@ def peaked(classes: int, bins: int, *, copied: float = 0.0, seed: int = 0) -> Ar
 
 
 def sparse(bins: int, classes: int, *, seed: int = 0) -> Array:
-    """Weights of which few are large and most are zero. Here the labels are not equally frequent."""
+    """Return a joint with few large probabilities and most of them zero; labels are not equally frequent."""
     weights = np.floor(2 * np.random.default_rng(seed).standard_exponential((bins, bins, classes)) ** 3)
     return np.asarray(weights / weights.sum())
 
 
 def _pair(first: Array, own: Array, copied: float) -> Array:
-    """Of P(first | label) and what the second sees where it does not repeat the first, each (bins, classes)."""
+    """Combine P(first | label) and P(second | label) without repetition, each (bins, classes), into a joint."""
     repeated = np.eye(len(first))[:, :, None]
     return np.asarray(first[:, None] * (copied * repeated + (1 - copied) * own) / first.shape[1])

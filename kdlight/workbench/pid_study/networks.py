@@ -1,10 +1,10 @@
-"""What a measurement of two networks is worth: ``python -m kdlight.workbench.pid_study.networks DATA --help``.
+"""How accurate measurements of two networks are: ``python -m kdlight.workbench.pid_study.networks DATA --help``.
 
 CIFAR-10 images are the population: all of them go through a teacher (ResNet-56), a trained and an untrained student
-(ResNet-20). Symbols of all images are made many times, each time fitted on 400 images drawn for it. The mean over
-these symbolisations of the decomposition of all images is the truth. Then images are drawn with replacement, 300 to
-10,000 of them, five symbolisations are drawn, the decomposition is estimated from these alone, and compared with the
-truth. Everything that was computed is kept in a folder, where the next call goes on.
+(ResNet-20). All images are turned into symbols many times, each time fitted on 400 randomly drawn images. The true
+value is the mean over these symbolisations of the decomposition of all images. Then 300 to 10,000 images are drawn with
+replacement and five symbolisations are drawn; the decomposition is estimated from these alone and compared with the
+true value. All results are stored in a folder, from which the next call continues.
 """
 
 import argparse
@@ -29,15 +29,15 @@ from kdlight.models.zoo.resnet import resnet20, resnet56
 from kdlight.workbench.pid_study.estimates import ATOMS, HEADINGS, Repeated
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-#: Directions of a stage's features that are kept; clusters see ten.
+#: Principal components of a stage's features that are stored; clusters are fitted on ten of them.
 KEPT = 256
 FITTED, POOL, REPEATS = 400, 30, 5
-#: Images of a forward pass: 50 at a time take half as long on one core as 250.
+#: Batch size of forward passes: on one core, batches of 50 take half as long per image as batches of 250.
 BATCH = 50
 
 
 class Case(NamedTuple):
-    """One way to measure."""
+    """One setting of the measurement."""
 
     student: str
     place: str
@@ -56,7 +56,7 @@ class Case(NamedTuple):
 
 
 def cases() -> Iterator[tuple[Case, tuple[int, ...], int]]:
-    """The ways to measure, the numbers of images, and every how many rounds."""
+    """Yield the settings to measure, with their numbers of images and in every how many rounds they are measured."""
     everything, few = (300, 1_000, 3_000, 10_000), (300, 10_000)
     for student in ("trained", "untrained"):
         for clusters in (4, 10, 20):
@@ -78,8 +78,8 @@ class Population:
 
     Args:
         data: Folder with CIFAR-10's binary files.
-        weights: Files of weights of "trained" and "teacher".
-        kept: Folder of what was computed.
+        weights: Files of the weights of "trained" and "teacher".
+        kept: Folder in which results are stored.
     """
 
     def __init__(self, data: Path, weights: dict[str, Path], kept: Path) -> None:
@@ -94,17 +94,17 @@ class Population:
         self._symbols: dict[tuple[str, Case], np.ndarray[Any, Any]] = {}
 
     def features(self, network: str) -> dict[str, np.ndarray[Any, Any]]:
-        """Features of all images by place."""
+        """Return the features of all images by place."""
         file = self.kept / f"{network}.npz"
         if not file.is_file():
-            computed = _computed(network, self._weights.get(network), self._images)
+            computed = _compute_features(network, self._weights.get(network), self._images)
             with replacing(file) as draft, draft.open("wb") as stream:
                 np.savez(stream, **computed)
         with np.load(file, allow_pickle=False) as stored:
             return {place: stored[place] for place in ("stage", "logits")}
 
     def symbols(self, network: str, case: Case) -> np.ndarray[Any, Any]:
-        """Symbols of all images by many symbolisations, (symbolisations, images)."""
+        """Return the symbols of all images by many symbolisations, (symbolisations, images)."""
         key = (network, case._replace(student="", repeats=0))
         if key not in self._symbols:
             rows = self.features(network)[case.place]
@@ -115,14 +115,14 @@ class Population:
     def fitted(
         self, rows: np.ndarray[Any, Any], case: Case, seed: int, chosen: np.ndarray[Any, Any] | None = None
     ) -> tuple[Discretizer, np.ndarray[Any, Any]]:
-        """A symbolisation fitted on images of its own, or on the chosen ones, and the symbols of all or of these."""
+        """Fit a symbolisation on images drawn for it, or on the chosen ones; return it with the images' symbols."""
         own = np.random.default_rng((1, seed)).permutation(len(rows))[:FITTED] if chosen is None else chosen
         discretizer = Discretizer(cast(Method, case.symbols), clusters=case.clusters, seed=seed)
         discretizer.fit(rows[own], self.target[own])
         return discretizer, discretizer.transform(rows if chosen is None else rows[own])
 
     def truth(self, case: Case) -> list[float]:
-        """Atoms and informations of all images, mean over the symbolisations."""
+        """Return atoms and informations of all images, the mean over the symbolisations."""
         first, second = self.symbols("teacher", case), self.symbols(case.student, case)
         found = []
         for place in range(len(first)):
@@ -132,7 +132,7 @@ class Population:
         return [float(value) for value in np.mean(found, axis=0)]
 
     def estimate(self, case: Case, samples: int, repetition: int) -> dict[str, Any]:
-        """One repetition: images and symbolisations are drawn, and measured."""
+        """Draw images and symbolisations for one repetition, and measure."""
         rng = np.random.default_rng((2, samples, repetition))
         images = rng.integers(len(self.target), size=samples)
         started = time.process_time()
@@ -151,7 +151,9 @@ class Population:
         return {"seconds": time.process_time() - started, **values}
 
 
-def _computed(network: str, weights: Path | None, images: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+def _compute_features(
+    network: str, weights: Path | None, images: np.ndarray[Any, Any]
+) -> dict[str, np.ndarray[Any, Any]]:
     torch.manual_seed(0)
     model = (resnet56 if network == "teacher" else resnet20)(10, (3, 32, 32), shortcut="padding")
     if weights is not None:
@@ -176,7 +178,7 @@ def _computed(network: str, weights: Path | None, images: np.ndarray[Any, Any]) 
 
 
 def table(kept: list[dict[str, Any]], truths: dict[str, list[float]]) -> Iterator[str]:
-    """The lines of the table, in Markdown."""
+    """Yield the lines of the table, in Markdown."""
     headings = ("student, place, symbols", "N", "atom", *HEADINGS, "seconds")
     yield f"| {' | '.join(headings)} |"
     yield "|" + "---|" * len(headings)

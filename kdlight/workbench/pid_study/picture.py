@@ -1,4 +1,4 @@
-"""The picture of the study: bias and standard deviation of the atoms against samples and bins."""
+"""The picture of the study: bias and standard deviation of the atoms by numbers of samples and bins."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from kdlight.information.entropies import Array
 from kdlight.workbench import palette
 from kdlight.workbench.pictures import frame, save_picture
-from kdlight.workbench.pid_study.estimates import ATOMS, Repeated, repeated
+from kdlight.workbench.pid_study.estimates import ATOMS, Repeated, repeat_estimate
 from kdlight.workbench.pid_study.joints import peaked
 
 SIZES = (500, 1_000, 2_000, 5_000, 10_000, 20_000)
@@ -18,9 +18,9 @@ CLASSES, USUAL_BINS, USUAL_SIZE = 10, 10, 5_000
 
 
 def save_study_picture(file: Path, repetitions: int) -> None:
-    """Estimate over ranges of samples and bins, and save the picture; its suffix says the format."""
-    by_size = [repeated(_joint(USUAL_BINS), size, repetitions) for size in SIZES]
-    by_bins = [repeated(_joint(bins), USUAL_SIZE, repetitions) for bins in BINS]
+    """Estimate over ranges of samples and bins, and save the picture; its suffix is the format."""
+    by_size = [repeat_estimate(_joint(USUAL_BINS), size, repetitions) for size in SIZES]
+    by_bins = [repeat_estimate(_joint(bins), USUAL_SIZE, repetitions) for bins in BINS]
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
     for column, (places, found) in enumerate(((SIZES, by_size), (BINS, by_bins))):

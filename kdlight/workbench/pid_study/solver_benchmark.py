@@ -1,9 +1,9 @@
-"""What the BROJA solver costs, beside others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
+"""Compare the BROJA solver's time with others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
 
-Seconds are those of one CPU core in this process. Beside kdlight, where they are installed (``pip install -e
-'.[bench]'``): dit by its cone route, and the program that the RID authors solve by cvxpy, written anew from its
-formula, with the solver that cvxpy chooses and, as theirs, SCS. The error is that of the redundant information against
-kdlight's at a gap of 1e-9 bits.
+Seconds are those of one CPU core in this process. If they are installed (``pip install -e '.[bench]'``), two other
+solvers are timed: dit's cone program, and the RID authors' optimisation problem, rewritten in cvxpy from its formula,
+with the solver that cvxpy chooses and with SCS, which the authors use. The error is that of the redundant information,
+compared with kdlight's at a gap of 1e-9 bits.
 """
 
 import argparse
@@ -32,19 +32,19 @@ SIZES = (
     ((100, 100, 100), 1e-4),
 )
 BATCH = 100
-#: Symbolisations that `PIDMonitor` makes.
+#: Number of symbolisations of `PIDMonitor`.
 REPEATS = 5
 
 
 class Timed(NamedTuple):
-    """CPU seconds, and what came out."""
+    """CPU seconds of a call, and its result."""
 
     seconds: float
     result: Any
 
 
-def timed(function: Callable[[], Any], *, least: float = 0.3) -> Timed:
-    """The shortest of as many runs as `least` seconds hold, but of one at least."""
+def time_call(function: Callable[[], Any], *, least: float = 0.3) -> Timed:
+    """Call a function repeatedly for at least `least` seconds, once or more, and return the fastest call."""
     best, spent, result = float("inf"), 0.0, None
     while result is None or spent < least:
         started = time.process_time()
@@ -55,14 +55,14 @@ def timed(function: Callable[[], Any], *, least: float = 0.3) -> Timed:
 
 
 def by_cvxpy(joint: Array, solver: str | None) -> float:
-    """The redundant information in bits of the program that the RID authors solve.
+    """Compute the redundant information in bits by the RID authors' optimisation problem.
 
-    Minimise sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|) over Q with the tables of P, in nats; their estimator is that of
-    Liang et al., 2023 (arXiv 2302.12247).
+    Minimise sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|) over Q with P's marginals, in nats; their estimator is that of Liang
+    et al., 2023 (arXiv 2302.12247).
 
     Args:
         joint: Axes (first source, second source, target).
-        solver: One of cvxpy's; None: its choice.
+        solver: A solver of cvxpy; None: its choice.
     """
     cvxpy = importlib.import_module("cvxpy")
     classes = joint.shape[2]
@@ -81,7 +81,7 @@ def by_cvxpy(joint: Array, solver: str | None) -> float:
 
 
 def by_dit(joint: Array) -> float:
-    """The redundant information in bits by dit's cone program (Makkeh et al., 2018)."""
+    """Compute the redundant information in bits by dit's cone program (Makkeh et al., 2018)."""
     dit = importlib.import_module("dit")
     symbols = [[f"{place:03d}" for place in range(size)] for size in joint.shape]
     places = np.argwhere(joint > 0)
@@ -92,7 +92,7 @@ def by_dit(joint: Array) -> float:
 
 
 def rivals() -> dict[str, Callable[[Array], float]]:
-    """The installed ones, by name."""
+    """Return the other solvers that are installed, by name."""
     found: dict[str, Callable[[Array], float]] = {}
     if importlib.util.find_spec("cvxpy") is not None:
         found["RID authors' program, cvxpy"] = functools.partial(by_cvxpy, solver=None)
@@ -100,15 +100,15 @@ def rivals() -> dict[str, Callable[[Array], float]]:
     if importlib.util.find_spec("dit") is not None and importlib.util.find_spec("ecos") is not None:
         found["dit, cone"] = by_dit
     for solve in found.values():
-        solve(sparse(2, 2, seed=3))  # what is imported on the first call is not timed
+        solve(sparse(2, 2, seed=3))  # the imports of the first call shall not be timed
     return found
 
 
 def lines(largest_rival: int) -> Iterator[str]:
-    """The table in Markdown, row by row.
+    """Yield the rows of the table, in Markdown.
 
     Args:
-        largest_rival: Cells of the largest joint that others are given: they take minutes, and gigabytes, beyond.
+        largest_rival: Cells of the largest joint that the other solvers get; larger ones take minutes and gigabytes.
     """
     yield "| target x first x second | joint | solver | seconds | gap | error | times kdlight |"
     yield "|---|---|---|---|---|---|---|"
@@ -120,7 +120,7 @@ def lines(largest_rival: int) -> Iterator[str]:
             ("sparse", sparse(first, classes, seed=3)),
         ):
             assert joint.shape == (first, second, classes)
-            own = timed(functools.partial(broja, joint, tolerance=tolerance))
+            own = time_call(functools.partial(broja, joint, tolerance=tolerance))
             known = joint.size <= 25_000
             truth = broja(joint, tolerance=1e-9).redundant if known else None
             error = f"{abs(own.result.redundant - truth):.0e}" if known else ""
@@ -128,18 +128,18 @@ def lines(largest_rival: int) -> Iterator[str]:
             for name, solve in others.items() if joint.size <= largest_rival else ():
                 yield _rival(f"| {size} | {kind} | {name}", solve, joint, truth, own.seconds)
     batch = np.stack([peaked(10, 10, copied=0.5, seed=seed) for seed in range(BATCH)])
-    own = timed(functools.partial(broja, batch, tolerance=1e-6))
+    own = time_call(functools.partial(broja, batch, tolerance=1e-6))
     size = f"{BATCH} joints of 10 x 10 x 10"
     yield f"| {size} | correlated | kdlight | {own.seconds:.4f} | {own.result.gap.max():.0e} | | |"
 
 
 def stage_seconds(samples: int = 10_000, width: int = 16_384, fitted: int = 2_000) -> Iterator[str]:
-    """What `PIDMonitor` spends on one stage of the student beyond the forward passes, as it comes: in batches.
+    """Time `PIDMonitor` for one stage of the student without the forward passes, on features in batches.
 
     Args:
-        samples: Images that are counted.
-        width: float32 numbers of an image, as 16 channels of 32 x 32.
-        fitted: Training images on which the clusters are fitted.
+        samples: Number of counted images.
+        width: Number of float32 features of an image, as many as 16 channels of 32 x 32.
+        fitted: Number of training images on which the clusters are fitted.
     """
     from kdlight.information.discretizer import Discretizer
     from kdlight.information.estimates import estimate_pid
@@ -157,29 +157,29 @@ def stage_seconds(samples: int = 10_000, width: int = 16_384, fitted: int = 2_00
     learned = rng.integers(0, 10, fitted)
     rows = features(learned)
     cut = np.array_split(np.arange(fitted), REPEATS)
-    fit = timed(lambda: [Discretizer(clusters=10).fit(rows[part], learned[part]) for part in cut], least=0.0)
+    fit = time_call(lambda: [Discretizer(clusters=10).fit(rows[part], learned[part]) for part in cut], least=0.0)
     parts, applying = [], 0.0
     for batch in np.array_split(target, max(samples // 250, 1)):
         rows = features(mistaken(batch))
-        applied = timed(functools.partial(_transformed, fit.result, rows), least=0.0)
+        applied = time_call(functools.partial(_transform, fit.result, rows), least=0.0)
         applying += applied.seconds
         parts.append(applied.result)
     symbols, of_teacher = np.concatenate(parts, axis=1), np.stack([mistaken(target)] * REPEATS)
-    atoms = timed(functools.partial(estimate_pid, of_teacher, symbols, target), least=0.0)
+    atoms = time_call(functools.partial(estimate_pid, of_teacher, symbols, target), least=0.0)
     total = fit.seconds + applying + atoms.seconds
     yield f"one stage, {samples:,} samples of {width:,} numbers, 10 clusters, {fitted:,} others to fit them:"
     yield f"clusters {fit.seconds:.2f}, symbols {applying:.2f}, atoms with intervals {atoms.seconds:.2f}, "
     yield f"together {total:.2f} seconds of one CPU core"
 
 
-def _transformed(discretizers: Sequence[Any], rows: Array) -> Any:
+def _transform(discretizers: Sequence[Any], rows: Array) -> Any:
     return np.stack([discretizer.transform(rows) for discretizer in discretizers])
 
 
 def _rival(row: str, solve: Callable[[Array], float], joint: Array, truth: float | None, own_seconds: float) -> str:
     try:
-        theirs = timed(functools.partial(solve, joint))
-    except Exception as failure:  # whatever a rival raises belongs into its row
+        theirs = time_call(functools.partial(solve, joint))
+    except Exception as failure:  # an error of another solver is reported in its row
         return f"{row} | failed: {type(failure).__name__} | | | |"
     error = "" if truth is None else f"{abs(theirs.result - truth):.0e}"
     return f"{row} | {theirs.seconds:.4f} | | {error} | {theirs.seconds / own_seconds:.0f} |"

@@ -1,9 +1,9 @@
-"""How far estimated PID atoms lie from the truth: ``python -m kdlight.workbench.pid_study.study``.
+"""How far estimated PID atoms are from the true ones: ``python -m kdlight.workbench.pid_study.study``.
 
-Joints of known decomposition are sampled many times and estimated from each sample. Printed are the bias of the counted
-and of the corrected atoms, the corrected ones' standard deviation, the intervals' half-width, how often they hold the
-truth (coverage) and the value of another sample (kept), and how often the atom was called estimable. ``--plot`` draws
-bias and standard deviation against the number of samples and of bins.
+Joint distributions of known decomposition are sampled many times, and the atoms are estimated from each sample. The
+table has the bias of the plug-in and of the corrected atoms, the standard deviation of the corrected ones, the
+half-width of the intervals, how often they contain the true value (coverage) and the value of another sample (kept),
+and how often the atom is estimable. ``--plot`` draws bias and standard deviation by the number of samples and of bins.
 """
 
 import argparse
@@ -15,12 +15,12 @@ import numpy as np
 
 from kdlight.files import given_path
 from kdlight.information.entropies import Array
-from kdlight.workbench.pid_study.estimates import ATOMS, HEADINGS, repeated
+from kdlight.workbench.pid_study.estimates import ATOMS, HEADINGS, repeat_estimate
 from kdlight.workbench.pid_study.joints import classifiers, clusters, peaked, sparse
 
 
 def joints() -> dict[str, Array]:
-    """The joints of the table, by name."""
+    """Return the joint distributions of the table, by name."""
     return {
         "classifiers, 10x10x10": classifiers(10, first=0.9, second=0.8, copied=0.6),
         "independent, 10x10x10": np.full((10, 10, 10), 1e-3),
@@ -31,13 +31,13 @@ def joints() -> dict[str, Array]:
 
 
 def table(samples: Sequence[int], repetitions: int) -> Iterator[str]:
-    """The lines of the table, in Markdown, as they are computed."""
+    """Yield the lines of the table, in Markdown, as they are computed."""
     headings = ("joint", "N", "atom", *HEADINGS)
     yield f"| {' | '.join(headings)} |"
     yield "|" + "---|" * len(headings)
     for name, joint in joints().items():
         for size in samples:
-            for atom, found in repeated(joint, size, repetitions).items():
+            for atom, found in repeat_estimate(joint, size, repetitions).items():
                 yield f"| {' | '.join([name, f'{size:,}', ATOMS[atom], *found.cells()])} |"
 
 

@@ -32,7 +32,7 @@ def test_bias_deviation_and_coverage():
 
 
 def test_the_correction_helps_independent_sources():
-    found = estimates.repeated(np.full((3, 3, 3), 1 / 27), 500, 8)["synergistic"]
+    found = estimates.repeat_estimate(np.full((3, 3, 3), 1 / 27), 500, 8)["synergistic"]
     assert abs(found.values.mean()) < 0.3 * found.counted.mean()
 
 
