@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
+from kdlight.errors import UserError
 from kdlight.losses.ft import ft_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
@@ -19,6 +20,7 @@ from kdlight.ranges import NonNegativeInt, PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 SLOPE = 0.1
+LARGEST_RATE = 16  # above it the factor is far larger than the map that it compresses
 
 
 class FT(FeatureDistiller):
@@ -40,6 +42,9 @@ class FT(FeatureDistiller):
         paraphraser_epochs: Epochs of the first phase.
         rate: k of the paper, channels of a factor for each of the teacher's.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
+
+    Raises:
+        UserError: If the factor would have no channel, or far more than the map.
     """
 
     reads = ("logits", "stages")
@@ -60,6 +65,11 @@ class FT(FeatureDistiller):
         (pair,) = stage_pairs(self, [-1])
         of_student, of_teacher = pair.student_shape[0], pair.teacher_shape[0]
         factor = int(rate * of_teacher)
+        if not 1 <= factor <= LARGEST_RATE * of_teacher:
+            raise UserError(
+                f"rate: expected one that leaves a channel of the teacher's {of_teacher}, and at most {LARGEST_RATE}, "
+                f"got {rate}"
+            )
         self.paraphraser = nn.ModuleDict(
             {"encoder": _encoder(of_teacher, factor, norm=False), "decoder": _decoder(factor, of_teacher)}
         )

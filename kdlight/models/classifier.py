@@ -34,6 +34,10 @@ class Classifier(Recorded, nn.Module, ABC):
 
     def __init__(self, num_classes: int, image_shape: ImageShape) -> None:
         super().__init__()
+        if num_classes is None:  # the data tell it, where they are there
+            raise UserError(
+                f"{type(self).__name__}: expected num_classes, got None; give it, or name data whose files are there"
+            )
         if num_classes < 1 or min(image_shape) < 1:
             raise UserError(
                 f"{type(self).__name__}: expected num_classes and the sizes of image_shape to be 1 or more, got "

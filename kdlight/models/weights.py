@@ -67,9 +67,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         MissingFileError: If there is no such file.
         UserError: If the file needs code to be read, is damaged, or holds no weights.
     """
+    given = str(path)
     path = published_file(path) if is_published(path) else Path(path)
     if not path.is_file():
-        raise MissingFileError(f"no file of weights at {path}")
+        raise MissingFileError(f"no file of weights at '{given}'; expected the path of a checkpoint or a state_dict")
     weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise UserError(f"{path} holds no state_dict: expected tensors by name, bare or below 'model' or 'state_dict'")
