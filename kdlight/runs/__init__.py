@@ -1,1 +1,1 @@
-"""A run is a folder: its place, the log of its epochs, its result, and the loop that fills it."""
+"""Runs: the folder of a run, its log, checkpoints and result, and the training that writes them."""

@@ -1,4 +1,4 @@
-"""What of a configuration may change when a run goes on, and what is said about the rest."""
+"""Check which options changed when a run is continued, and refuse those that may not change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,9 +8,9 @@ from torch.optim import Optimizer
 
 from kdlight.errors import UserError
 
-# Where and how long a run computes and what it shows, not what it computes; a name stands for all that is below it.
-# Weights may lie elsewhere by now: a teacher is known by the sha256 that the checkpoint holds. The precision is not
-# among these, because accuracies of runs are compared at equal precision.
+# Options that change where and how long a run computes and what it shows, but not its results; a name includes all
+# names below it. Paths of weights may change, because the checkpoint holds the sha256 of the teacher's weights. The
+# precision may not change, because accuracies of runs are compared at equal precision.
 MAY_CHANGE = (
     *("ckpt_path", "weights_only", "resume_changed", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")),
@@ -23,25 +23,25 @@ MAY_CHANGE = (
     *(f"model.init_args.{name}" for name in ("teacher_weights", "student_weights", "teacher_cache.path")),
     *(f"model.init_args.{name}" for name in ("compile", "channels_last")),
 )
-# A checkpoint brings these back as they were, so a change would be written down and have no effect.
+# Resuming restores these from the checkpoint, so a change would be written into the configuration but have no effect.
 RESTORED = ("model.init_args.optimizer", "model.init_args.scheduler")
 LIMITS = ("max_epochs", "max_steps", "max_time")
-# Callbacks of Lightning that take part in training; its others, and PIDMonitor, only look on.
+# Parts of the names of Lightning callbacks that influence training; its others, and PIDMonitor, only observe.
 LEARNING = ("Averaging", "Finetuning", "GradientAccumulationScheduler", "LambdaCallback", "Pruning")
 SHOWN = 4  # differences in a message
 
 
 def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> None:
-    """Compare the configuration that a run had with the one that it is to go on with.
+    """Compare the configuration of a run with the one with which it is to be continued.
 
     Args:
         before: The resolved configuration of the run, as YAML.
-        now: That of the start.
+        now: The resolved configuration of this start, as YAML.
         run: The run's folder, for the message.
-        on_purpose: Accept what differs, except what a checkpoint brings back as it was.
+        on_purpose: Accept differences, except in options that are restored from the checkpoint.
 
     Raises:
-        UserError: If something differs that is not in `MAY_CHANGE`; the message has the names and both values.
+        UserError: If options differ that are not in `MAY_CHANGE`; the message has their names and both values.
     """
     found = differences(before, now)
     restored = {key: values for key, values in found.items() if _below(key, RESTORED)}
@@ -58,14 +58,14 @@ def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> N
 
 
 def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequence[Optimizer]) -> None:
-    """Compare the optimizers of a checkpoint with those of the run that is to go on from it.
+    """Compare the optimizers of a checkpoint with those of the run that continues from it.
 
     Args:
         saved: The ``optimizer_states`` of the checkpoint.
-        optimizers: Those of the run.
+        optimizers: The optimizers of the run.
 
     Raises:
-        UserError: If they are of another class, or have other parameters.
+        UserError: If their classes or parameters differ.
     """
     shapes = [[len(group["params"]) for group in state["param_groups"]] for state in saved]
     expected = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]
@@ -83,7 +83,7 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
 
 
 def differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
-    """The options that differ and may not change, with both values; of another class only its name."""
+    """Return the options that differ and may not change, with both values; if a class differs, only its name."""
     old, new = (_flat(yaml.safe_load(text)) for text in (before, now))
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*old, *new}, key=lambda key: (key.count("."), key)):
@@ -95,13 +95,13 @@ def differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
 
 
 def same_limits(before: str, now: str) -> bool:
-    """Whether two configurations say alike how long to train."""
+    """Tell whether two configurations train equally long."""
     old, new = (yaml.safe_load(text)["trainer"] for text in (before, now))
     return all(old.get(name) == new.get(name) for name in LIMITS)
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Every value by its dotted name; callbacks that only look on are left out."""
+    """Return every value by its dotted name; callbacks that only observe are left out."""
     if prefix == "trainer.callbacks.":
         config = [callback for callback in (config if isinstance(config, list) else [config]) if _learns(callback)]
     items = config.items() if isinstance(config, Mapping) else enumerate(config) if isinstance(config, list) else None

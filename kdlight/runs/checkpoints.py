@@ -1,4 +1,4 @@
-"""How a run's checkpoints get on the disk and back."""
+"""Write a run's checkpoints to the disk and read them back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,19 +17,20 @@ SHOWN = 160  # characters of torch's message
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all.
+    """Writes checkpoints atomically.
 
-    Lightning 2.6's own writer makes the bytes in memory, a second copy of the model, puts them into a file in the
-    system's temporary folder and moves that. Where the run's folder is another file system, as it mostly is on a
-    cluster, the move is a copy on top of the last checkpoint: a kill or a full disk in its midst leaves neither. Nor
-    does it wait for the disk. Here the draft lies beside the checkpoint and takes its place by a rename.
+    Lightning 2.6 serialises a checkpoint in memory, which needs a second copy of the model, writes it into the system's
+    temporary folder and moves the file. If the run's folder is on another file system, as is usual on a cluster, the
+    move overwrites the last checkpoint by copying: if the process is killed or the disk is full meanwhile, both are
+    lost. Lightning does not wait until the data are on the disk either. This class writes a draft beside the
+    checkpoint, waits for the disk, and then renames the draft.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write a checkpoint.
 
         Raises:
-            DiskFullError: If there is no space; the last whole checkpoint stays.
+            DiskFullError: If there is no space; the last complete checkpoint stays.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +41,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            UserError: If it is no whole checkpoint of a run, or its bytes do not match their checksums.
+            UserError: If it is not a complete checkpoint of a run, or its bytes do not match their checksums.
         """
         if Path(path).is_file():  # FSDP saves folders
             try:
@@ -65,10 +66,10 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 @contextmanager
 def report_misfit(checkpoint: str | None) -> Iterator[None]:
-    """Turn torch's error for a checkpoint of other networks into one line for the user.
+    """Turn torch's error about a checkpoint of other networks into a short message for the user.
 
     Args:
-        checkpoint: The path of the checkpoint that is loaded meanwhile.
+        checkpoint: The path of the checkpoint that is loaded in the ``with`` block.
 
     Raises:
         UserError: If names or shapes of the weights differ.

@@ -1,4 +1,4 @@
-"""One run writes into a folder at a time: how a run takes its folder, and how it gives it back."""
+"""Ensure that only one run at a time writes into a folder: a run claims its folder and releases it at the end."""
 
 import os
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ class FolderInUseError(UserError):
 class Claim:
     """The right to write into a run's folder. Use it as a context manager, or call `release`.
 
-    The first process of a run holds a lock on a file in the folder. The lock belongs to the operating system, so it
-    ends with the process, however that ends. The other processes of the run write nothing; they learn the folder from
-    the first one, at the latest when training starts.
+    The first process of a run holds a lock on a file in the folder. The operating system releases the lock when the
+    process ends, even if it is killed. The other processes of the run write nothing; the first one tells them the
+    folder, at the latest when training starts.
 
     Attributes:
         folder: The run's folder.
@@ -39,10 +39,10 @@ class Claim:
 
     @classmethod
     def of_new(cls, base: Path) -> Self:
-        """Make the first of ``base``, ``base-2``, ``base-3`` … that does not exist: no run overwrites another.
+        """Create the first of ``base``, ``base-2``, ``base-3`` … that does not exist, so that no run is overwritten.
 
         Raises:
-            UserError: If no folder can be made there.
+            UserError: If no folder can be created there.
         """
         if not is_first_process():
             return cls(RunFolder(Path(os.environ.get(CLAIMED, base))))
@@ -58,11 +58,11 @@ class Claim:
 
     @classmethod
     def of_existing(cls, folder: RunFolder) -> Self:
-        """Take the folder of a run that ended.
+        """Claim the folder of an earlier run, to continue it.
 
         Raises:
-            FolderInUseError: If the run is still going on.
-            UserError: If it is no folder that can be written to.
+            FolderInUseError: If another process still trains in the folder.
+            UserError: If the folder cannot be written to.
         """
         if not is_first_process():
             return cls(folder)
@@ -77,11 +77,11 @@ class Claim:
 
     @classmethod
     def of_named(cls, folder: RunFolder) -> Self:
-        """Take this folder and no neighbour: make it, or take over what a start left that was killed early.
+        """Claim exactly this folder: create it, or reuse it if a run in it was killed before its first step.
 
         Raises:
             FolderInUseError: If another process trains in it.
-            UserError: If it can not be made, or holds something else than a run.
+            UserError: If it cannot be created, or holds something else than a run.
         """
         if not is_first_process():
             return cls(folder)
@@ -94,7 +94,7 @@ class Claim:
         return claim
 
     def release(self) -> None:
-        """Let others write into the folder; one that was made for a run that did not begin is removed."""
+        """Release the lock; a folder that was created for a run that did not begin is removed."""
         if self._lock is None:
             return
         if self._made and not _begun(self.folder):
@@ -113,12 +113,12 @@ class Claim:
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one of its run that writes; the others have a rank above 0 in their environment."""
+    """Tell whether this is the process that writes; the others of a run have a rank above 0 in the environment."""
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def _make(path: Path) -> list[Path]:
-    """Make a folder and those above it; returns those that were made, the innermost first, none if it is there."""
+    """Create a folder and its parents; return those created, the innermost first, or none if the folder exists."""
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file: expected a folder for the run; name another path")
     missing = [path, *(parent for parent in path.parents if not parent.exists())]
@@ -132,7 +132,7 @@ def _make(path: Path) -> list[Path]:
             except FileNotFoundError:
                 if path.parent.exists():
                     raise
-                continue  # a refused start beside this one has just removed the empty parent
+                continue  # another process, whose start was refused, has just removed the empty parent
             return missing
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -142,7 +142,7 @@ def _make(path: Path) -> list[Path]:
 
 
 def _locked(path: Path) -> FileLock | None:
-    """The lock of a folder, taken; None if another process has it."""
+    """Acquire the lock of a folder; return None if another process holds it."""
     lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -157,13 +157,13 @@ def _locked(path: Path) -> FileLock | None:
 
 
 def _begun(folder: RunFolder) -> bool:
-    """Whether a folder holds more than what is written before the first step."""
+    """Tell whether a folder holds more than what is written before the first step."""
     before = {folder.path / LOCK, folder.checkpoints, *_written_first(folder)}
     return any(file not in before for file in folder.path.rglob("*"))
 
 
 def _written_first(folder: RunFolder) -> tuple[Path, ...]:
-    """What a run writes before its first step."""
+    """Return the files that a run writes before its first step."""
     return folder.config, folder.teacher, folder.preparation
 
 

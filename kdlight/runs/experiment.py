@@ -33,18 +33,18 @@ BARE = {
 
 @dataclass
 class Experiment:
-    """What a configuration describes, built; nothing has run yet.
+    """The objects that a configuration describes; nothing has run yet.
 
     Args:
         method: The method with its networks.
-        data: The data.
-        folder: Where the run keeps its files.
-        options: The arguments of Lightning's `Trainer`, callbacks and loggers as objects.
-        config: The resolved configuration as YAML, which the run keeps as ``config.yaml``.
-        checkpoint: Path of the checkpoint that a fit continues from, or that is measured; None: none.
-        command: What the user called, which the run keeps in ``result.json``.
-        claim: The right to write into the folder, which a fit gives back when it ends.
-        resume: How the user continues a stopped run, for the message of a stop.
+        data: The data module.
+        folder: The run's folder.
+        options: The arguments of Lightning's `Trainer`, with callbacks and loggers as objects.
+        config: The resolved configuration as YAML, which is saved as ``config.yaml``.
+        checkpoint: Path of the checkpoint to continue from, or to measure; None: none.
+        command: The command that the user called, which is saved in ``result.json``.
+        claim: The right to write into the folder, which a fit releases when it ends.
+        resume: How the user can continue a stopped run, for the message at a stop.
     """
 
     method: Learner
@@ -58,7 +58,7 @@ class Experiment:
     resume: str = "the same command and --ckpt_path last"
 
     def trainer(self, **changed: Any) -> Trainer:
-        """Make the trainer of a fit: the options, and the loggers, callbacks and checkpoints that every run has.
+        """Create the trainer of a fit from the options and the loggers, callbacks and checkpoints of every run.
 
         Args:
             changed: Arguments of the trainer that replace those of the experiment.
@@ -73,8 +73,8 @@ class Experiment:
         """Train, test the last and the selected weights, and write ``result.json``.
 
         Raises:
-            KeyboardInterrupt: If Ctrl-C stopped the run; its position is kept, and a line says how to continue.
-            SystemExit: If SIGTERM stopped it, likewise; the code is 143.
+            KeyboardInterrupt: If Ctrl-C stopped the run; its position is saved, and a message says how to continue.
+            SystemExit: If SIGTERM stopped the run, likewise; the exit code is 143.
         """
         try:
             self._fit()
@@ -99,7 +99,7 @@ class Experiment:
                 print(f"kdlight: stopped; {where}, go on with {self.resume}", file=sys.stderr)
             if stops is None or stops.received is None:
                 raise
-            # `Stops` ends the runs of both signals by the exception that Lightning has for SIGTERM.
+            # For both signals, `Stops` ends the run by Lightning's exception for SIGTERM.
             raise KeyboardInterrupt if stops.received == signal.SIGINT else SystemExit(TERMINATED) from None
         if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
             print(closing_lines(self.folder))
@@ -120,7 +120,7 @@ class Experiment:
             print(f"{describe_test(measured)}\nsaved {self.folder.test}")
 
     def predict(self) -> list[Any]:
-        """Return what the checkpoint's student says about the images of the test set, batch by batch."""
+        """Return the predictions of the checkpoint's student for the test set, batch by batch."""
         trainer = self._measuring()
         with report_misfit(self.checkpoint):
             batches: Any = trainer.predict(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
@@ -130,10 +130,10 @@ class Experiment:
         return self._trainer(None, {})
 
     def teacher_cache(self) -> TeacherCache:
-        """Return where the method keeps its teacher's outputs.
+        """Return the method's teacher cache.
 
         Raises:
-            UserError: If the method has no teacher, or no cache was named.
+            UserError: If the method has no teacher or no teacher cache.
         """
         cache = self.method.teacher_cache if isinstance(self.method, Distiller) else None
         if cache is None:
@@ -144,15 +144,15 @@ class Experiment:
         return cache
 
     def fill_cache(self) -> Trainer:
-        """Make the teacher cache where it is missing and check it where it exists; leave no run.
+        """Build the teacher cache if it is missing, or check it if it exists, without leaving a run.
 
-        This is a fit of no step: teacher, data and devices are set up as the run will set them up.
+        This is a fit without steps, so that teacher, data and devices are set up in the same way as in the run.
 
         Returns:
             The trainer, which knows the number of processes.
 
         Raises:
-            UserError: If the method has no teacher, or no cache was named.
+            UserError: If the method has no teacher or no teacher cache.
         """
         self.teacher_cache()
         trainer = make_trainer({**self.options, **BARE})
@@ -161,14 +161,14 @@ class Experiment:
 
 
 def describe_test(measured: Mapping[str, float]) -> str:
-    """Say in a line what a test measured."""
+    """Describe the result of a test in a line."""
     percent = {"accuracy": "test accuracy", "calibration_error": "calibration error", "agreement": "agreement"}
     first, *others = [f"{said} {100 * measured[name]:.2f} %" for name, said in percent.items() if name in measured]
     return ", ".join([first, f"loss {measured['loss']:.4f}", *others])
 
 
 def closing_lines(folder: RunFolder) -> str:
-    """Say in three lines what a run came to, where it lies and what to do next."""
+    """Describe in three lines the result of a run, its folder and what to do next."""
     test = folder.read_result()["test"]
     kept = {"last": "last epoch", "best": "selected on the validation split"}
     accuracies = [f"{100 * test[name]['accuracy']:.2f} % ({meaning})" for name, meaning in kept.items() if name in test]

@@ -1,4 +1,4 @@
-"""From a trainer, a method and data to a finished run: train, test last and selected weights, write the result."""
+"""Train a method on data, test the last and the selected weights, and write the result."""
 
 from typing import Any
 
@@ -26,13 +26,13 @@ from kdlight.runs.trainer import require_steps, require_trained
 from kdlight.runs.wandb_record import WandbRecord, finish_wandb
 
 SELECTED_BY = "val/accuracy"
-TESTED = {"best": "test_selected/", "last": "test_last/"}  # what loggers call the tests of the checkpoints
+TESTED = {"best": "test_selected/", "last": "test_last/"}  # prefixes of logged test results, by checkpoint
 
 
 def run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, validated: bool) -> list[Callback]:
-    """What every run has: its record, its stops, and the checkpoints of the last and of the selected epoch.
+    """Return the callbacks of every run, such as those that stop it and save the last and the selected epoch.
 
-    Without a validation nothing is selected, and there is no ``best.ckpt``.
+    Without validation no epoch is selected, and there is no ``best.ckpt``.
     """
     last = RunCheckpoint(folder, "last", save_on_train_epoch_end=True)
     best = RunCheckpoint(folder, "best", monitor=SELECTED_BY, mode="max")
@@ -44,14 +44,14 @@ def run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, valida
 def equip(
     options: dict[str, Any], folder: RunFolder, data: LightningDataModule, *, config: str | None
 ) -> dict[str, Any]:
-    """The loggers, callbacks and plugins of a configured trainer, and those that every run has.
+    """Return the configured loggers, callbacks and plugins, and those of every run, as arguments of the trainer.
 
     Args:
-        options: The arguments of the trainer.
-        folder: The run.
-        data: The run's data; without a validation split nothing is selected.
-        config: The resolved configuration, kept with a run that trains; None for one that does not, and that has
-            neither log nor checkpoints of its own.
+        options: The configured arguments of the trainer.
+        folder: The run's folder.
+        data: The run's data; without a validation split no epoch is selected.
+        config: The resolved configuration, which is saved with the run. None if nothing is trained; then there is
+            neither a log nor a checkpoint.
     """
     loggers = _as_list(options.get("logger"), Logger)
     for logger in loggers:
@@ -79,7 +79,7 @@ def equip(
 
 
 def _as_list(value: Any, kind: type) -> list[Any]:
-    """The instances in a value that Lightning lets be one, a list, a switch or nothing."""
+    """Return the objects of a kind in an argument of Lightning that may be one, a list, true, false or None."""
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, kind)]
 
 
@@ -92,15 +92,15 @@ def fit_and_test(
     ckpt_path: str | None = None,
     command: str = "",
 ) -> None:
-    """Train; then read the test set, once, for the selected and for the last weights; write ``result.json``.
+    """Train, test the selected and the last weights once each, and write ``result.json``.
 
     Args:
-        trainer: With the callbacks of `run_callbacks`.
-        model: The method; it ends with the weights of the last epoch.
-        data: The data.
+        trainer: The trainer, with the callbacks of `run_callbacks`.
+        model: The method; at the end it has the weights of the last epoch.
+        data: The data module.
         folder: The run's folder.
-        ckpt_path: A checkpoint of this run to go on from.
-        command: What the user called, for ``result.json``.
+        ckpt_path: A checkpoint of this run to continue from.
+        command: The command that the user called, for ``result.json``.
 
     Raises:
         UserError: If the run would end without a training step or without a test.

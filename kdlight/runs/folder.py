@@ -1,4 +1,4 @@
-"""Where the files of a run lie, which folder the next run gets, and which one a resumed run goes on in."""
+"""The paths of a run's files, the folder of the next run, and that of a run to continue."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ class RunFolder(NamedTuple):
         return self.path / "config.yaml"
 
     def earlier_config(self, number: int) -> Path:
-        """The configuration before the number-th change that a run went on with."""
+        """Return the path of the configuration before the number-th change with which the run was continued."""
         return self.path / f"config.{number}.yaml"
 
     @property
@@ -36,12 +36,12 @@ class RunFolder(NamedTuple):
 
     @property
     def result(self) -> Path:
-        """What came out, written when the run has ended."""
+        """The result, which is written when the run has ended."""
         return self.path / "result.json"
 
     @property
     def test(self) -> Path:
-        """What `kdlight test` writes."""
+        """The file that `kdlight test` writes."""
         return self.path / "test.json"
 
     @property
@@ -51,7 +51,7 @@ class RunFolder(NamedTuple):
 
     @property
     def predictions(self) -> Path:
-        """What `kdlight predict` writes."""
+        """The file that `kdlight predict` writes."""
         return self.path / "predictions.csv"
 
     @property
@@ -61,23 +61,23 @@ class RunFolder(NamedTuple):
 
     @property
     def teacher(self) -> Path:
-        """The weights of an untrained teacher, without which the run could not be resumed."""
+        """The weights of an untrained teacher, which are needed to resume the run."""
         return self.path / "teacher.safetensors"
 
     def nonfinite(self, rank: int) -> Path:
-        """What made a loss NaN or infinite in a process."""
+        """Return the path of the batch and weights that gave a NaN or infinite loss in a process."""
         return self.path / (f"nonfinite-{rank}.pt" if rank else "nonfinite.pt")
 
     def checkpoint(self, name: str) -> Path:
-        """The checkpoint called "last" or "best"."""
+        """Return the path of the checkpoint "last" or "best"."""
         return self.checkpoints / f"{name}.ckpt"
 
     def has_ended(self) -> bool:
-        """Whether the run came to its end after it was last started: a start writes the configuration anew."""
+        """Tell whether the run has ended since its last start, which rewrites the configuration."""
         return self.result.is_file() and self.result.stat().st_mtime_ns >= self.config.stat().st_mtime_ns
 
     def read_metrics(self) -> dict[int, dict[str, float]]:
-        """The rows of ``metrics.csv`` by epoch; a metric that an epoch lacks is absent."""
+        """Read the rows of ``metrics.csv`` by epoch; metrics without a value are left out."""
         with self.metrics.open(newline="", encoding="utf-8") as stream:
             return {
                 int(row.pop("epoch")): {column: float(value) for column, value in row.items() if value != ""}
@@ -85,7 +85,7 @@ class RunFolder(NamedTuple):
             }
 
     def read_config(self) -> dict[str, Any]:
-        """The content of ``config.yaml``.
+        """Read ``config.yaml``.
 
         Raises:
             MissingFileError: If the run has none.
@@ -100,7 +100,7 @@ class RunFolder(NamedTuple):
         return content
 
     def read_result(self) -> dict[str, Any]:
-        """The content of ``result.json``.
+        """Read ``result.json``.
 
         Raises:
             MissingFileError: If the run has not ended.
@@ -124,10 +124,10 @@ class RunFolder(NamedTuple):
 
 
 def default_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
-    """The folder of a run by its configuration: ``configs/digits/rid.yaml`` runs in ``runs/digits/rid``.
+    """Return the folder of a run by its configuration: ``configs/digits/rid.yaml`` runs in ``runs/digits/rid``.
 
-    Several files give one name, in their order: ``runs/pairs/resnet56-resnet20+dkd``. Files that say how a run is
-    logged, or which of the data are held out, are left out of it: what follows finds the run by its first files.
+    The names of several files are joined in their order: ``runs/pairs/resnet56-resnet20+dkd``. Files that configure
+    loggers or held-out data are left out of the name, so that the run is found by its other files alone.
     """
     if not configs:
         return root / "unnamed"
@@ -143,7 +143,7 @@ def default_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
 
 
 def config_for(checkpoint: str) -> str | None:
-    """The configuration that makes a checkpoint of a default folder; None for a path that lies elsewhere.
+    """Return the configuration whose run writes a checkpoint in a default folder; None for other paths.
 
     ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``digits/teacher.yaml``.
     """
@@ -154,15 +154,15 @@ def config_for(checkpoint: str) -> str | None:
 
 
 def folder_of(checkpoint: Path) -> RunFolder | None:
-    """The run that a checkpoint lies in; None for a file that lies elsewhere."""
+    """Return the run that contains a checkpoint; None for a file outside of runs."""
     folder = RunFolder(checkpoint.parent.parent)
     return folder if checkpoint.parent == folder.checkpoints and folder.config.is_file() else None
 
 
 def latest(base: Path, checkpoint: str) -> RunFolder:
-    """The newest of ``base``, ``base-2`` … that has the checkpoint "last" or "best"; ``base`` itself where none has.
+    """Return the newest of ``base``, ``base-2`` … that has the checkpoint "last" or "best"; if none has, ``base``.
 
-    A start that was refused, or stopped before its first checkpoint, leaves a folder without one.
+    Folders without one are left by starts that were refused, or stopped before their first checkpoint.
     """
     pattern = re.compile(rf"{re.escape(base.name)}(?:-(\d+))?")
     found = [(int(match[1] or 1), path) for path in base.parent.glob("*") if (match := pattern.fullmatch(path.name))]
@@ -173,5 +173,5 @@ def latest(base: Path, checkpoint: str) -> RunFolder:
 
 
 def numbered(base: Path, number: int) -> Path:
-    """The neighbours of a folder: ``base``, ``base-2``, ``base-3`` …."""
+    """Return the number-th of the folders ``base``, ``base-2``, ``base-3`` …."""
     return base if number == 1 else base.with_name(f"{base.name}-{number}")

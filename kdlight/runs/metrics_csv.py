@@ -1,4 +1,4 @@
-"""The log of a run's epochs as a table anyone can read: one row an epoch, whatever was logged when."""
+"""Log a run as a CSV table with one row per epoch."""
 
 import csv
 from typing import Any
@@ -9,16 +9,16 @@ from lightning.pytorch.utilities import rank_zero_only
 from kdlight.files import replacing
 from kdlight.runs.folder import RunFolder
 
-#: A word of a key's first part where the value was measured on the test set: test, test_last, pid_test, …
+#: A word in the first part of every key measured on the test set, such as test, test_last and pid_test.
 OF_THE_RESULT = "test"
 
 
 class MetricsCSV(Logger):
     """Writes ``metrics.csv``.
 
-    Lightning's `CSVLogger` writes a row per call (validation and training apart) and deletes the file of the run that
-    it resumes; here the metrics of an epoch meet in one row and a resumed run goes on in the same file. What was
-    measured on the test set belongs to ``result.json``.
+    Lightning's `CSVLogger` writes a row per call (one for validation, another for training) and deletes the file of the
+    run that it resumes. This logger writes one row per epoch, and a resumed run continues the same file. Values
+    measured on the test set are left out, because they are in ``result.json``.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -33,14 +33,14 @@ class MetricsCSV(Logger):
 
     @property
     def version(self) -> str:
-        """There is one: the folder."""
+        """Empty: the folder's name is enough."""
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: ``config.yaml`` holds them."""
+        """Do nothing, because ``config.yaml`` holds the hyper-parameters."""
 
     def resume(self, epoch: int, row: dict[str, Any]) -> None:
-        """Take the rows before the checkpoint's epoch from the file of the stopped run, and that epoch's from it."""
+        """Take the row of the checkpoint's epoch from the checkpoint, and the rows before it from the existing file."""
         logged = self.folder.read_metrics() if self.folder.metrics.is_file() else {}
         before = {place: logged[place] for place in logged if place < epoch}
         self.rows = {place: {**earlier, "step": int(earlier["step"])} for place, earlier in before.items()}
@@ -56,7 +56,7 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the table whole, or leave the old one."""
+        """Write the table atomically."""
         if not self.rows:
             return
         columns = sorted({column for row in self.rows.values() for column in row} - {"step"})

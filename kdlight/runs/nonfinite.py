@@ -1,4 +1,4 @@
-"""A loss that is not a number stops the run, and what made it is kept."""
+"""Stop a run whose loss is NaN or infinite, and save the batch and weights that caused it."""
 
 from collections import deque
 from pathlib import Path
@@ -18,7 +18,7 @@ from kdlight.models.weights import check_records
 from kdlight.runs.folder import RunFolder
 
 LARGEST = torch.finfo(torch.float32).max
-STEPS_BEHIND = 4  # so far the device may be behind before the check waits for it
+STEPS_BEHIND = 4  # the check waits for the device if it is further behind than this
 
 
 class NonFiniteLossError(UserError):
@@ -26,7 +26,7 @@ class NonFiniteLossError(UserError):
 
 
 class Check(NamedTuple):
-    """The terms of a step on their way from the device."""
+    """The terms of a step while they are copied from the device."""
 
     epoch: int
     step: int
@@ -38,11 +38,11 @@ class Check(NamedTuple):
 
 
 class NonFiniteStop(Callback):
-    """Looks at the terms of every step.
+    """Checks the terms of the loss in every step.
 
-    On a CPU at once, before the backward pass: what is kept are the weights that gave the loss. On CUDA nothing waits
-    in a step: the terms are copied while the device computes on, and looked at when they have arrived, at most
-    `STEPS_BEHIND` steps later; by then the optimizer may have carried the NaN into the weights that are kept.
+    On a CPU they are checked at once, before the backward pass, so the saved weights are those that gave the loss. On
+    CUDA the terms are copied asynchronously and checked at most `STEPS_BEHIND` steps later, so that no step waits; by
+    then the optimizer may have carried the NaN into the saved weights.
 
     ``nonfinite.pt`` in the run's folder (``nonfinite-1.pt`` of process 1) holds epoch, step, terms by name, the batch
     as the model saw it, the seed of the step's random numbers, and the method's ``state_dict`` (empty under FSDP, where
@@ -58,7 +58,7 @@ class NonFiniteStop(Callback):
         self._pending: deque[Check] = deque()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The first process knows which folder is the run's."""
+        """Learn the run's folder from the first process."""
         self.folder = trainer.strategy.broadcast(self.folder)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -66,10 +66,10 @@ class NonFiniteStop(Callback):
         self._batch = batch
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Look at the terms, or at those of an earlier step.
+        """Check the terms of this step, or on CUDA those of an earlier one.
 
         Raises:
-            NonFiniteLossError: If one is NaN or infinite, or their sum.
+            NonFiniteLossError: If a term or the sum of all is NaN or infinite.
         """
         assert isinstance(pl_module, Learner)
         assert self._batch is not None
@@ -85,11 +85,11 @@ class NonFiniteStop(Callback):
         self._look(trainer, pl_module, behind=STEPS_BEHIND)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at what is left."""
+        """Check the steps that are not checked yet."""
         self._look(trainer, pl_module, behind=0)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Look at what is left: no checkpoint is written after a NaN, which the gradients carry to every process."""
+        """Check the steps that are not checked yet, so that no checkpoint is written after a NaN."""
         self._look(trainer, pl_module, behind=0)
 
     def _look(self, trainer: Trainer, pl_module: LightningModule, *, behind: int) -> None:
@@ -126,19 +126,19 @@ class NonFiniteStop(Callback):
 
 
 def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
-    """Compute the terms of a step that stopped a run again, with their graph.
+    """Recompute the terms of the step that stopped a run, with their autograd graph.
 
     With the method built as in the run's ``config.yaml``::
 
         method = KD(student, teacher, teacher_weights="runs/digits/teacher/checkpoints/best.ckpt")
         terms = replay("runs/digits/kd/nonfinite.pt", method)
 
-    The numbers are those of the run where the file holds the weights before the step (`NonFiniteStop`); CRD's memory
-    has already taken the batch in.
+    The terms equal those of the run if the file holds the weights before the step (see `NonFiniteStop`). CRD's differ,
+    because its memory already contains the batch.
 
     Args:
         path: The file.
-        method: The method of the run with its teacher; it gets the weights of the file, and the phase of its epoch.
+        method: The run's method with its teacher; it gets the weights and the training phase of the file.
 
     Returns:
         The weighted terms by name.

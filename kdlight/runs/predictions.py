@@ -1,4 +1,4 @@
-"""``predictions.csv``: what a student says about each image of the test set."""
+"""``predictions.csv``: the student's prediction for each image of the test set."""
 
 import csv
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ KEYS = ("index", "target", "probabilities")
 
 
 def write_predictions(batches: Sequence[dict[str, Any]], class_names: Sequence[str], folder: RunFolder) -> None:
-    """Write one row an image: its index in the test set, target, predicted class, and each class's probability.
+    """Write one row per image: its index in the test set, target, predicted class, and each class's probability.
 
     Args:
-        batches: What `Learner.predict_step` returned; of several processes each gives its own share.
+        batches: What `Learner.predict_step` returned; each of several processes passes its own share.
         class_names: The columns of the probabilities.
         folder: The run.
     """

@@ -1,4 +1,4 @@
-"""What an image goes through before a student sees it: kept with the run, for whoever uses the student."""
+"""How images are prepared for a student: saved with the run, so that the student can be used without its data."""
 
 import json
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from kdlight.files import replacing
 
 
 class Preparation(NamedTuple):
-    """How an image is prepared, and what the logits stand for.
+    """How images are prepared for a network, and the classes that its logits stand for.
 
     Attributes:
-        class_names: In the order of the logits.
-        image_shape: (channels, height, width) of what the network sees.
-        resize_size: What the shorter side is resized to before the middle is cut out.
-        mean: Per channel, for pixels in [0, 1].
-        std: Per channel, for pixels in [0, 1].
+        class_names: Names in the order of the logits.
+        image_shape: (channels, height, width) of the network's input.
+        resize_size: Length to which the shorter side is resized before the centre crop.
+        mean: Mean per channel, for pixels in [0, 1].
+        std: Standard deviation per channel, for pixels in [0, 1].
     """
 
     class_names: Sequence[str]
@@ -32,17 +32,17 @@ class Preparation(NamedTuple):
 
     @classmethod
     def of(cls, data: ImageDataModule) -> "Preparation":
-        """Read it off a data module; images in memory have their size already, so others are resized to that."""
+        """Take the preparation of a data module; for images in memory, ``resize_size`` is their own size."""
         names = [str(name) for name in data.class_names]
         resize_size = getattr(data, "resize_size", min(data.image_shape[1:]))
         return cls(names, list(data.image_shape), resize_size, list(data.mean), list(data.std))
 
     @classmethod
     def read(cls, file: Path) -> "Preparation":
-        """Read a file that `write` has written.
+        """Read a file that `write` wrote.
 
         Raises:
-            UserError: If it is another file.
+            UserError: If the file has another format.
         """
         try:
             return cls(**json.loads(file.read_text(encoding="utf-8")))
@@ -55,7 +55,7 @@ class Preparation(NamedTuple):
             draft.write_text(json.dumps(self._asdict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def prepare(self, image: Tensor) -> Tensor:
-        """Resize a decoded image and cut out its middle.
+        """Resize a decoded image and crop its centre.
 
         Args:
             image: (3, height, width) uint8.
@@ -73,5 +73,5 @@ class Preparation(NamedTuple):
         return middle
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """Turn uint8 images (batch, channels, height, width) into what the network computes with."""
+        """Normalise uint8 images (batch, channels, height, width) for the network."""
         return normalize(pixels, self.mean, self.std)

@@ -1,4 +1,4 @@
-"""``result.json``: what a run came to, and all that another would need to believe it."""
+"""``result.json``: the test results of a run, and what is needed to reproduce them."""
 
 import json
 import platform
@@ -26,7 +26,7 @@ PACKAGES = ("kdlight", "torch", "lightning", "torchvision", "torchmetrics", "num
 
 @dataclass
 class Result:
-    """Collects the tests of a run and writes them with their circumstances."""
+    """Collects the test results of a run and writes them with versions, hardware and times."""
 
     started: float
     command: str
@@ -37,12 +37,12 @@ class Result:
         """Start the clock.
 
         Args:
-            command: What the user called.
+            command: The command that the user called.
         """
         return cls(time.perf_counter(), command)
 
     def tested(self, checkpoint: str, measured: Mapping[str, float]) -> None:
-        """Note a test of the checkpoint "last" or "best"."""
+        """Add the test results of the checkpoint "last" or "best"."""
         self.test[checkpoint] = {name.removeprefix("test/"): value for name, value in measured.items()}
 
     def write(self, trainer: Trainer, model: Learner, folder: RunFolder) -> None:
@@ -83,13 +83,13 @@ class Result:
 
 
 def write_test(measured: Mapping[str, float], trainer: Trainer, checkpoint: str | None, folder: RunFolder) -> None:
-    """Write ``test.json``: what `kdlight test` measured.
+    """Write ``test.json``, the results of `kdlight test`.
 
     Args:
         measured: Numbers by name.
-        trainer: The trainer that tested; its callbacks are asked for more.
+        trainer: The trainer that tested; results of its callbacks are included.
         checkpoint: Path of the checkpoint; None if the weights come from elsewhere.
-        folder: The run.
+        folder: The run's folder.
     """
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     content = {"checkpoint": checkpoint, "test": measured, **results_of(callbacks)}
@@ -100,14 +100,14 @@ def write_test(measured: Mapping[str, float], trainer: Trainer, checkpoint: str 
 
 @runtime_checkable
 class HasResult(Protocol):
-    """A callback that has something to say in ``result.json``."""
+    """A callback that adds entries to ``result.json``."""
 
     def result(self) -> Mapping[str, Any]:
-        """Entries by key. Where several callbacks have an entry of one key, their mappings are joined."""
+        """Return entries by key; if several callbacks return the same key, their mappings are merged."""
 
 
 def results_of(callbacks: Iterable[object]) -> dict[str, Any]:
-    """What callbacks have to say in ``result.json``, by key."""
+    """Collect the entries that callbacks add to ``result.json``, by key."""
     joined: dict[str, Any] = {}
     for callback in callbacks:
         if isinstance(callback, HasResult):
@@ -118,12 +118,12 @@ def results_of(callbacks: Iterable[object]) -> dict[str, Any]:
 
 def format_json(content: Mapping[str, Any]) -> str:
     """Format as indented JSON with a list of numbers, such as the row of a matrix, on one line."""
-    indented = json.dumps(content, indent=2)  # has line breaks between items only: those inside texts are escaped
+    indented = json.dumps(content, indent=2)  # line breaks inside texts are escaped, so all others separate items
     return re.sub(r"\[\n[^\[\]{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), indented) + "\n"
 
 
 def peak_memory() -> int:
-    """Bytes at most in use: on the GPU where there is one, else of this process."""
+    """Return the peak memory in bytes: that of the GPU if there is one, else that of this process."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     unit = 1 if sys.platform == "darwin" else 1024
@@ -136,7 +136,7 @@ def _device(trainer: Trainer) -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the working folder, ``-dirty`` behind it where files were changed; None outside a repository."""
+    """Return the commit of the working folder, with ``-dirty`` if files were changed; None outside a repository."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

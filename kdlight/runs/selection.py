@@ -1,4 +1,4 @@
-"""Which epochs of a run are kept as checkpoints: the last, and the one that was best on the validation split."""
+"""Select the epochs that are saved as checkpoints: the last, and the best one on the validation split."""
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -12,42 +12,42 @@ from kdlight.runs.folder import RunFolder
 
 @runtime_checkable
 class SelectsEpochs(Protocol):
-    """A callback that changes the network while it trains, so that not every epoch ends with what was asked for."""
+    """A callback that changes the network during training, so that not every epoch may become the best one."""
 
     def selectable(self, trainer: Trainer) -> bool:
         """Tell whether the network as it is now may become the run's best checkpoint."""
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Keeps the last epoch, or the best one, of a run under one name, wherever the run's folder lies by now.
+    """Saves the last epoch, or the best one, of a run under a fixed name, also after the run's folder was moved.
 
-    Lightning's own forgets the best score when a run goes on in a folder of another name, and the next epoch, however
-    bad, takes the place of the best.
+    Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name; then the
+    next epoch replaces the best one, however bad it is.
 
     The best epoch is chosen among those that every `SelectsEpochs` callback agrees to: under `OptimalBrainDamage`
-    among the epochs whose network is pruned, which may be less accurate than the whole network was.
+    among the epochs whose network is pruned, which may be less accurate than the network before pruning.
 
     Args:
-        folder: The run.
+        folder: The run's folder.
         name: "last" or "best", the name of the file.
-        options: `ModelCheckpoint`'s.
+        options: Passed on to `ModelCheckpoint`.
     """
 
     def __init__(self, folder: RunFolder, name: str, **options: Any) -> None:
         super().__init__(dirpath=folder.checkpoints, filename=name, enable_version_counter=False, **options)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the epoch, unless a callback does not agree to its being the best."""
+        """Save the epoch, unless a callback refuses its selection."""
         if self.monitor is None or not _refusing(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Do the same where validation is not once an epoch, after which Lightning saves here."""
+        """Do the same if validation does not run once per epoch, because then Lightning saves in this hook."""
         if self.monitor is None or not _refusing(trainer):
             super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Warn where no epoch could be selected, because a callback agreed to none."""
+        """Warn if no epoch was selected because a callback refused all of them."""
         super().on_train_end(trainer, pl_module)
         refusing = _refusing(trainer)
         if self.monitor is not None and refusing and not self.best_model_path:
@@ -57,7 +57,7 @@ class RunCheckpoint(ModelCheckpoint):
             )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the score of the file that lies beside the checkpoint; without that file there is none to beat."""
+        """Restore the best score if the best checkpoint exists in the folder; otherwise start without a score."""
         assert self.dirpath is not None
         kept = Path(self.dirpath) / f"{self.filename}.ckpt"
         if kept.is_file():
@@ -71,7 +71,7 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 def _refusing(trainer: Trainer) -> list[str]:
-    """Name the callbacks that do not agree to the selection of the present epoch."""
+    """Return the names of the callbacks that refuse the selection of the current epoch."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return [
         type(callback).__name__

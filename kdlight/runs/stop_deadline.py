@@ -1,4 +1,4 @@
-"""A process that was told to stop, and that waits for another one which does not answer, ends after a while."""
+"""End a process that was told to stop but waits for another process that does not answer."""
 
 import math
 import os
@@ -14,15 +14,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopDeadline:
-    """Ends this process when SIGTERM or Ctrl-C told it to stop and it then made no progress for a while.
+    """Ends this process if it makes no progress for some time after SIGTERM or Ctrl-C told it to stop.
 
-    A process that waits in a collective operation runs no Python code, and so no signal handler. Where the process
-    that it waits for is frozen, gloo gives up after half an hour. Python writes the number of each signal into a
-    socket the moment it arrives, and a thread waits at the other end.
+    A process that waits in a collective operation runs no Python code, and therefore no signal handler. If the process
+    that it waits for is frozen, gloo gives up only after half an hour. So a thread waits for the signal: Python writes
+    the number of each signal into a socket as soon as it arrives, and the thread reads the other end.
 
     Args:
-        seconds: How long the process may make no progress.
-        end_others: Ends the processes that this one started.
+        seconds: How long the process may go without progress.
+        end_others: A function that ends the processes that this one started.
     """
 
     def __init__(self, seconds: float, end_others: Callable[[], None]) -> None:
@@ -35,12 +35,12 @@ class StopDeadline:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def progress(self) -> None:
-        """Note that the processes have just answered one another."""
+        """Note that the processes have just communicated."""
         self._moved = time.monotonic()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Let something take as long as it needs."""
+        """Suspend the deadline inside a ``with`` block."""
         self._moved = math.inf
         try:
             yield
@@ -48,7 +48,7 @@ class StopDeadline:
             self.progress()
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         signal.set_wakeup_fd(self._before)
         self._writer.close()
 

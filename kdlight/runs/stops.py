@@ -1,4 +1,4 @@
-"""A run that is told to stop keeps its position inside the epoch; long epochs keep it now and then."""
+"""Save a run's position inside the epoch when it is told to stop, and from time to time during long epochs."""
 
 import os
 import signal
@@ -20,26 +20,26 @@ from kdlight.runs.stop_deadline import SIGNALS, StopDeadline
 
 
 class Stops(Callback):
-    """Takes SIGTERM and Ctrl-C at the end of a step, in all processes at the same one; a second signal kills at once.
+    """Handles SIGTERM and Ctrl-C at the end of a step, the same one in all processes; a second signal kills at once.
 
-    Before the first step and after the last one, in the final tests too, a signal stops the run at once: nothing has
-    happened yet, or the last epoch has its checkpoint and only the tests have to be repeated.
+    Before the first step and after the last one, also during the final tests, a signal stops the run at once: either
+    nothing has been computed yet, or the last epoch is saved and only the tests have to be repeated.
 
-    Between two steps everything that the rest of the epoch depends on is in the checkpoint, or follows from the seed,
-    the epoch and the step: no batch is seen twice or left out. After the epoch's last step the epoch ends first, with
-    its validation, and the position is that of its own checkpoint.
+    Everything that the rest of an epoch depends on is saved in the checkpoint, or follows from the seed, the epoch and
+    the step. So a run that was stopped between two steps sees every batch of the epoch exactly once. After the last
+    step of an epoch, the epoch is first completed with its validation and its own checkpoint.
 
-    Lightning stops after a step, too, but saves nothing. Under DDP its handler takes part in a collective operation
-    wherever the signal finds it, which mixes with those of the step, and it asks the first process before every step
-    and waits for the device's answer. Here the processes agree over the CPU while the step computes.
+    Lightning stops after a step, too, but saves nothing. Under DDP, its handler broadcasts from inside the signal
+    handler. If the signal interrupts a gradient all-reduce, two collective operations interleave and the job hangs. It
+    also synchronises with the device before every step. Here the processes agree over the CPU while the step computes.
 
     Args:
-        folder: The run, whose ``last.ckpt`` holds the position.
-        every_seconds: Save the position, too, when the last checkpoint is so old; most epochs are shorter.
-        answer_within: End this process when it was told to stop and the others have not answered for so many seconds.
+        folder: The run's folder, whose ``last.ckpt`` holds the position.
+        every_seconds: Also save the position if the last checkpoint is older than this; most epochs are shorter.
+        answer_within: After a signal, end this process if the others have not answered for this many seconds.
 
     Attributes:
-        received: The signal that the run was stopped by.
+        received: The signal that stopped the run.
     """
 
     def __init__(self, folder: RunFolder, *, every_seconds: float = 1800.0, answer_within: float = 60.0) -> None:
@@ -56,7 +56,7 @@ class Stops(Callback):
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Take the signals around a fit and its tests; afterwards they are as they were before."""
+        """Handle the signals during a fit and its tests, and restore the earlier handlers afterwards."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         _handle(self._stop_now)
         try:
@@ -68,16 +68,16 @@ class Stops(Callback):
                 _handle(handler, number)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let a process end with the one that started it: where no message comes, NCCL would wait for minutes."""
+        """Make this process end with the one that started it; otherwise NCCL would wait for minutes."""
         if trainer.world_size > 1 and trainer.local_rank > 0:
             threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop at once where a signal comes before the first step; Lightning's own handler only takes note of it."""
+        """Stop at once if a signal comes before the first step; Lightning's own handler only sets a flag."""
         _handle(self._stop_now)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take note of signals from now on; the first process knows which folder is the run's."""
+        """From now on only note signals; learn the run's folder from the first process."""
         self.folder = trainer.strategy.broadcast(self.folder)
         self._saved = time.monotonic()
         if trainer.world_size > 1:
@@ -106,7 +106,7 @@ class Stops(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop, or save the position, where all agree and no gradient is half accumulated."""
+        """Stop or save the position if all processes agree and no gradient is partly accumulated."""
         self._progress()
         number, due = self.received or 0, self._due()
         if self._agreement is not None:
@@ -116,25 +116,25 @@ class Stops(Callback):
             return
         if number:
             self.received = number
-            # Lightning raises its exception after this step, and after the validation where one is due.
+            # Lightning raises its exception after this step, or after the validation if one is due.
             stop_after_step(trainer)
         elif due and not trainer.is_last_batch and not validates_after(trainer, batch_idx):
-            # Not between a step and its validation, which a resumed run would leave out.
+            # Do not save between a step and its validation, because a resumed run would skip the validation.
             self._save(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """The processes answer one another."""
+        """Note progress, because the processes communicate during validation."""
         self._progress()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The epoch's own checkpoint follows, and then the stop, if a signal came after the last step."""
+        """Stop after the epoch's own checkpoint if a signal came after the last step."""
         self._progress()
         self._saved = time.monotonic()
         if self._agree():
             stop_after_step(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save the position where a signal stopped the run inside an epoch."""
+        """Save the position if a signal stopped the run inside an epoch."""
         if self._training and isinstance(exception, SIGTERMException) and is_inside_epoch(trainer):
             self._save(trainer)
         self._training = False
@@ -151,7 +151,7 @@ class Stops(Callback):
         self._require_no_stop()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop at once where a signal comes; Lightning's own handler only takes note of it."""
+        """Stop at once if a signal comes; Lightning's own handler only sets a flag."""
         _handle(self._stop_now)
         self._require_no_stop()
 
@@ -160,7 +160,7 @@ class Stops(Callback):
             raise SIGTERMException
 
     def _agree(self) -> bool:
-        """Whether one of the processes was told to stop; then all of them know the signal."""
+        """Tell whether one of the processes was told to stop; then all of them know the signal."""
         if self._group is not None:
             ballot = torch.tensor([self.received or 0])
             torch.distributed.all_reduce(ballot, torch.distributed.ReduceOp.MAX, self._group)

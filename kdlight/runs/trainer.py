@@ -1,4 +1,4 @@
-"""From the options of a configuration to Lightning's `Trainer`; what it would fail on later is said here."""
+"""Create Lightning's `Trainer` from a configuration, and report early what it would fail on later."""
 
 import os
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from kdlight.errors import UserError
 from kdlight.ranges import MOST, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 UNLIMITED = Annotated[int, Field(ge=-1, le=MOST)]  # -1: without a limit
-# What Lightning's annotations leave open: outside of these ranges it divides by zero, waits or trains nothing.
+# Ranges that Lightning does not check: outside of them it divides by zero, waits for ever or trains nothing.
 RANGES: dict[str, Any] = {
     **dict.fromkeys(("num_nodes", "accumulate_grad_batches", "check_val_every_n_epoch"), PositiveInt),
     **dict.fromkeys(("max_epochs", "max_steps", "num_sanity_val_steps"), UNLIMITED),
@@ -28,13 +28,13 @@ REFUSALS = (ValueError, TypeError, RuntimeError, ArithmeticError, AssertionError
 
 
 def make_trainer(options: dict[str, Any]) -> Trainer:
-    """Make the trainer that a configuration describes.
+    """Create the trainer that a configuration describes.
 
     Args:
         options: The arguments of Lightning's `Trainer`, callbacks and loggers as objects.
 
     Raises:
-        UserError: If a value is out of range, or Lightning refuses it: there is no such strategy or device, say.
+        UserError: If a value is out of range, or Lightning refuses it, such as an unknown strategy or device.
     """
     for name, kind in RANGES.items():
         value = options.get(name)
@@ -53,10 +53,10 @@ def make_trainer(options: dict[str, Any]) -> Trainer:
 
 
 def require_steps(trainer: Trainer) -> None:
-    """Refuse a fit that would end without a training step, or whose test would measure nothing.
+    """Refuse a fit that would train no step or test no batch.
 
     Raises:
-        UserError: With the option that is 0.
+        UserError: If an option limits the steps or batches to 0.
     """
     for name in ("max_epochs", "max_steps", "limit_train_batches", "limit_test_batches"):
         if getattr(trainer, name) == 0:
@@ -65,10 +65,10 @@ def require_steps(trainer: Trainer) -> None:
 
 
 def require_batches(trainer: Trainer, data: ImageDataModule) -> None:
-    """Refuse a training set of no batch, and a validation that would never come.
+    """Refuse a training set without a full batch, and a validation interval longer than an epoch.
 
     Raises:
-        UserError: With what there is.
+        UserError: If there are too few images, or the interval has more steps than an epoch.
     """
     batches = len(data.train_dataloader())
     if not batches:
@@ -88,7 +88,7 @@ def require_trained(trainer: Trainer) -> None:
     """Refuse to test a run that ended before its first step.
 
     Raises:
-        UserError: With what may have ended it.
+        UserError: If no step was trained; the message names likely causes.
     """
     if trainer.global_step == 0:
         raise UserError(
@@ -106,7 +106,7 @@ def _check(name: str, value: float, kind: Any) -> None:
 
 
 def _require_nodes(trainer: Trainer) -> None:
-    """Refuse to wait for other machines that nobody has told this process of.
+    """Refuse to wait for other machines whose addresses this process does not know.
 
     Raises:
         UserError: If no launcher has started this process and its address variables are not set.

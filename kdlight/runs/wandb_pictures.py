@@ -14,11 +14,11 @@ ATOMS = {  # the colours stay apart for the colour-blind (Okabe and Ito, 2008)
 
 
 def draw_confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
-    """Draw how many images of a class (row) were taken for which class (column).
+    """Draw the confusion matrix: numbers of images by true class (row) and predicted class (column).
 
     Args:
         counts: (classes, classes).
-        names: Of the classes; left out above 30 of them.
+        names: Names of the classes; not drawn if there are more than 30.
     """
     figure = Figure(figsize=(7, 6), layout="constrained")
     axis = figure.subplots()
