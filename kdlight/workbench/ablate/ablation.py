@@ -86,7 +86,7 @@ def ablate(
 
 
 def select_cells(grid: Grid, only: Sequence[str], seed: int | None) -> list[Cell]:
-    """The cells of some groups and of a seed.
+    """Return the cells of some groups and of a seed.
 
     Raises:
         UserError: If there is none.
@@ -144,7 +144,7 @@ def _job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, par
 
 
 def _missing_teachers(parsed: Parsed) -> list[str]:
-    """The paths of teachers that do not exist and that a shipped configuration makes."""
+    """Return the paths of teachers that do not exist and that a shipped configuration trains."""
     paths = [path for holder in teacher_holders(parsed.config) if (path := holder.get("teacher_weights")) is not None]
     return [path for path in dict.fromkeys(paths) if not Path(path).is_file() and config_for(path) in shipped_names()]
 

@@ -68,7 +68,7 @@ class Cell(NamedTuple):
         return f"{self.group}/seed={self.seed}"
 
     def arguments(self) -> list[str]:
-        """What stands behind ``kdlight fit`` for this run."""
+        """Return the arguments of ``kdlight fit`` for this run."""
         options = {**self.options, "seed_everything": self.seed, "trainer.default_root_dir": str(self.folder.path)}
         written = [f"--{name}={_written(value)}" for name, value in options.items()]
         return [*(f"--config={file}" for file in self.files), *written]
@@ -130,7 +130,7 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
 
 
 def _find(file: Path) -> Path:
-    """The file, or the shipped grid of its name."""
+    """Find the file, or the shipped grid of this name."""
     shipped = shipped_folder() / GRIDS / file.name
     return shipped if not file.exists() and file.parent in (Path(), Path(GRIDS)) and shipped.is_file() else file
 
@@ -143,7 +143,7 @@ def _axes(where: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _values(where: str, axis: str, given: Any, beside: Path) -> list[Value]:
-    """The values of an axis, however they are written."""
+    """Return the values of an axis, in whichever form they are written."""
     _require_label(where, "axes", axis)
     if isinstance(given, Mapping):
         values = [_value(f"{where}: axes.{axis}", str(label), value, beside) for label, value in given.items()]
@@ -168,7 +168,7 @@ def _value(where: str, label: str, value: Any, beside: Path) -> Value:
 
 
 def _files(where: str, key: str, given: Any, beside: Path) -> tuple[str, ...]:
-    """Configuration files: beside the grid where they lie there, otherwise as `kdlight fit --config` finds them."""
+    """Find configuration files beside the grid; otherwise in the same way as `kdlight fit --config`."""
     files = given if isinstance(given, list) else [given]
     for file in files:
         if not isinstance(file, str) or not file.endswith(SUFFIXES):
@@ -225,5 +225,5 @@ def _require_label(where: str, key: str, label: str) -> None:
 
 
 def _written(value: Any) -> str:
-    """A value as the command line takes it."""
+    """Write a value as the command line takes it."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -104,7 +104,7 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
 
 
 def _startable(jobs: Sequence[Job]) -> Iterator[Job]:
-    """The jobs that wait and whose teachers are there; those whose teacher failed, fail."""
+    """Return the waiting jobs whose teachers exist; mark those whose teacher failed as failed."""
     for job in jobs:
         if job.state is not State.WAITING:
             continue
@@ -127,7 +127,7 @@ def _note_end(job: Job, code: int | None) -> None:
 
 
 def _last_words(log: Path) -> str:
-    """The line of a log that says what went wrong: kdlight's message, or the last line of a traceback."""
+    """Find the line of a log that says what went wrong: kdlight's message, or the last line of a traceback."""
     if not log.is_file():
         return ""
     text = log.read_bytes()[-LAST_BYTES:].decode(errors="replace")

@@ -42,12 +42,12 @@ class Curve(NamedTuple):
 
 
 def name_of(comparison: Comparison, group: tuple[str, ...]) -> str:
-    """What a group is called in legends and headings."""
+    """Return the name of a group for legends and headings."""
     return ", ".join(group) or comparison.groups[group][0].folder.path.name
 
 
 def logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[int, float]:
-    """The values of the first of these keys that the run logged, by epoch counted from 1."""
+    """Return the values of the first of these keys that the run logged, by epoch counted from 1."""
     rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
     for key in keys:
         found = {epoch + 1: factor * row[key] for epoch, row in rows.items() if key in row}
@@ -182,7 +182,7 @@ def draw_class_gains(gains: dict[str, list[float]], names: Sequence[str], places
 
 
 def _framed(figure: go.Figure, across: str, upwards: str) -> go.Figure:
-    """The same frame for every picture: no background, so that the page's shows; a legend above."""
+    """Give a picture the frame of all: no background, so that the page's shows, and a legend above."""
     clear = "rgba(0,0,0,0)"
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(

@@ -93,7 +93,7 @@ def _shared_folder(records: Sequence[Record]) -> str:
 
 
 def _stages(records: Sequence[Record]) -> list[str]:
-    """The stages whose PID some run logged over its epochs, in the order of the log."""
+    """Return the stages whose PID some run logged over its epochs, in the order of the log."""
     found: dict[str, None] = {}
     for record in records:
         rows = record.folder.read_metrics() if record.folder.metrics.is_file() else {}
@@ -124,7 +124,7 @@ def _pid_pictures(comparison: Comparison, stage: str) -> list[Picture]:
 
 
 def read_number(record: Record, *path: str) -> float:
-    """A number of ``result.json`` by the names that lead to it; NaN where it is missing."""
+    """Return a number of ``result.json`` by the names that lead to it; NaN if it is missing."""
     found: Any = record.result
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -191,7 +191,7 @@ def _confusion_pictures(comparison: Comparison) -> list[Picture]:
 
 
 def class_accuracy(runs: Sequence[Record]) -> dict[int, np.ndarray]:
-    """The accuracy of each class in percent by seed; NaN for a class without test images."""
+    """Return the accuracy of each class in percent by seed; NaN for a class without test images."""
     found = {}
     for run in finished(runs):
         values = (run.result.get("class_accuracy") or {}).get("last")
@@ -228,7 +228,7 @@ def _differences(comparison: Comparison) -> Table:
 
 
 def _commands(record: Record) -> list[str]:
-    """What the user called, and a command that runs the configuration again that the run kept."""
+    """Return the command that the user called, and one that runs the saved configuration again."""
     config, place = record.folder.config, Path("runs/repeated", *record.folder.path.parts[-2:])
     again = shlex.join(["kdlight", "fit", "--config", str(config), "--trainer.default_root_dir", str(place)])
     called = str(record.result.get("command") or "")
