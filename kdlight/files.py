@@ -48,8 +48,13 @@ def replacing(path: Path) -> Iterator[Path]:
         path: The file. Its folder exists.
 
     Raises:
+        UserError: If the path is a folder, a pipe or a device.
         DiskFullError: If there is no space left, the user's quota is used up, or the file system is read-only.
     """
+    if path.exists() and not path.is_file():  # as root a device would be replaced, for every program
+        raise UserError(
+            f"{path} is a folder, a pipe or a device: expected a file that can be replaced; name another path"
+        )
     draft = path.with_name(path.name + PART)
     try:
         yield draft

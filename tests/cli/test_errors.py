@@ -1,14 +1,17 @@
 """What a user reads when something is wrong: at most three lines with the place and the nearest right answer."""
 
+import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from kdlight.__main__ import main
 from kdlight.cli.messages import report_errors
 from kdlight.errors import UserError
+from kdlight.files import replacing
 
 ROOT = Path(__file__).parents[2]
 TEACHER = ["fit", "--config", str(ROOT / "configs/digits/teacher.yaml")]
@@ -193,3 +196,33 @@ def test_an_error_while_a_mistake_is_handled_is_not_taken_for_it():
 
     with pytest.raises(IndexError), report_errors():
         fail()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "answer"),
+    [
+        ((299, 299, 299), [], "300 x 300 x 300 = 27,000,000"),
+        ((2**40, 2, 2), [], "at most 1,000,000 cells"),
+        ((2, 2, 2), ["--seed=-1"], "--seed: expected a whole number of at least 0"),
+        ((2, 2, 2), ["--json=."], ". is a folder"),
+    ],
+)
+def test_what_a_decomposition_of_arrays_cannot_do(arrays, options, answer, capsys):
+    for name, largest in zip(("first", "second", "target"), arrays, strict=True):
+        np.save(f"{name}.npy", np.array([0, 1, largest] * 10))
+    assert main(["pid", *(f"--{name}={name}.npy" for name in ("first", "second", "target")), *options]) == 2
+    assert answer in capsys.readouterr().err
+
+
+def test_a_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="a pipe or a device"), replacing(tmp_path / "pipe") as draft:
+        draft.write_text("x")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_one_number_a_sample_is_a_feature(capsys):
+    labels = np.arange(100) % 2
+    np.save("first.npy", labels + np.linspace(0, 0.1, 100))
+    np.save("target.npy", labels)
+    assert main(["pid", "--first=first.npy", "--second=first.npy", "--target=target.npy"]) == 0

@@ -1,5 +1,6 @@
 """Decompose what two arrays tell about a third."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from kdlight.information.redundancies import i_min, i_mmi
 from kdlight.streams import Stream, derive_seed
 
 __all__ = ["ArrayReport", "compare_arrays"]
+
+MOST_CELLS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,13 @@ def compare_arrays(
     if len({len(values) for values in (first, second, target)}) > 1 or target.ndim != 1:
         shapes = ", ".join(str(values.shape) for values in (first, second, target))
         raise UserError(f"expected first, second and a one-dimensional target of one length, got shapes {shapes}")
-    sources = [first, second]
+    if settings.seed < 0:
+        raise UserError(f"--seed: expected a whole number of at least 0, got {settings.seed}")
+    # One number a sample is a feature of one component.
+    sources = [
+        values[:, None] if values.ndim == 1 and not _are_symbols(values) else values for values in (first, second)
+    ]
+    _require_cells(*(values for values in (*sources, target) if _are_symbols(values)))
     clustered = [not _are_symbols(values) for values in sources]
     if any(clustered):
         if len(target) < 16:
@@ -68,6 +77,22 @@ def compare_arrays(
     ]
     others = [float(np.mean([redundancy(joint).redundant for joint in joints])) for redundancy in (i_min, i_mmi)]
     return ArrayReport(pid, *others)
+
+
+def _require_cells(*symbols: Symbols) -> None:
+    """Refuse a joint distribution whose decomposition would not end.
+
+    Raises:
+        UserError: With the number of its cells.
+    """
+    states = [max(1, int(values.max(initial=0)) + 1) for values in symbols]
+    cells = math.prod(states)
+    if cells > MOST_CELLS:
+        shape = " x ".join(map(str, states))
+        raise UserError(
+            f"expected at most {MOST_CELLS:,} cells, got {shape} = {cells:,}: the decomposition takes very long, or "
+            "does not fit into memory; number the symbols from 0 without gaps, or merge some"
+        )
 
 
 def _symbols(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
