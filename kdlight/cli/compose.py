@@ -130,7 +130,7 @@ def _require_names(content: Any, file: Path) -> None:
     """Refuse keys that are no text beside others that are, or where only names can stand.
 
     Raises:
-        UserError: With the first of them.
+        UserError: If there is such a key; the message has the first one.
     """
     if isinstance(content, dict):
         wrong = [key for key in content if not isinstance(key, str)]

@@ -47,7 +47,7 @@ class Discretizer:
         seed: Seed of PCA, k-means and the probe's halves; the same seed gives the same symbols.
 
     Raises:
-        UserError: For an unknown method or a number below one.
+        UserError: If the method is unknown or a number is below one.
     """
 
     def __init__(self, method: Method = "kmeans", *, clusters: int = 10, components: int = 10, seed: int = 0) -> None:
@@ -83,7 +83,7 @@ class Discretizer:
             target: Classes from 0, shape (samples,); needed by ``probe`` and ignored by the others.
 
         Raises:
-            UserError: For no samples, non-finite features, or a probe without a fitting target.
+            UserError: If there are no samples, features are not finite, or the target of a probe does not fit.
         """
         rows = _rows(features)
         self._width = rows.shape[1]
@@ -103,8 +103,8 @@ class Discretizer:
         """Return the symbols of samples, integers from 0 of shape (samples,).
 
         Raises:
-            UserError: For features that are not finite or not of the fitted size.
-            RuntimeError: Before ``fit``.
+            UserError: If features are not finite or not of the fitted size.
+            RuntimeError: If the discretizer is not fitted.
         """
         rows = _rows(features)
         if not self.fitted:
@@ -131,7 +131,7 @@ class Discretizer:
             target: As for ``fit``.
 
         Raises:
-            UserError: As for ``fit``; also for a probe with fewer than two samples.
+            UserError: As for ``fit``; also if a probe has fewer than two samples.
         """
         if self.method != "probe":
             return self.fit(features, target).transform(features)

@@ -25,7 +25,8 @@ def probabilities(p: npt.ArrayLike, *, dims: tuple[int, ...], name: str = "p") -
         A float64 copy whose distributions sum to one.
 
     Raises:
-        UserError: For a wrong number of axes, an empty axis, a negative or non-finite entry, or a sum away from one.
+        UserError: If the number of axes is wrong, an axis is empty, an entry is negative or not finite, or the sum is
+            not one.
     """
     table = np.array(p, dtype=np.float64)
     if table.ndim not in dims or table.size == 0:

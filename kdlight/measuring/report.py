@@ -22,7 +22,7 @@ class StageReport:
 
     @property
     def capped(self) -> bool:
-        """Whether the number of symbols, not the network, limits what is found of the teacher or the student."""
+        """Whether the number of symbols limits the information measured of the teacher or the student."""
         caps = (self.pid.information_first, self.pid.cap_first), (self.pid.information_second, self.pid.cap_second)
         return any(cap < self.pid.target_entropy - 0.01 and found.upper > 0.9 * cap for found, cap in caps)
 

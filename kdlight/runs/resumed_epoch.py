@@ -1,4 +1,4 @@
-"""What a checkpoint holds so that a run continues as if it had not been stopped: the log, and sums of an epoch."""
+"""Save in checkpoints, and restore, the log and an epoch's sums, so that a run continues as if it had not stopped."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ SAVED = "epoch_so_far"
 
 
 class ResumedEpoch(Callback):
-    """Adds to a checkpoint what Lightning leaves out of it, and takes it up when a run continues.
+    """Adds state to checkpoints that Lightning leaves out, and restores it when a run is continued.
 
-    That is the row of the checkpoint's epoch, which reaches ``metrics.csv`` only after the checkpoint, and inside an
-    epoch what each process has summed up so far.
+    This is the row of the checkpoint's epoch, because ``metrics.csv`` gets it only after the checkpoint is written, and
+    inside an epoch the sums of each process so far.
 
     Args:
         metrics: The run's log, which continues where a resumed checkpoint ends.
-        throughput: The clock of the epoch, which continues, too.
+        throughput: The timing of the epoch, which continues as well.
     """
 
     def __init__(self, metrics: MetricsCSV, throughput: Throughput) -> None:
@@ -33,7 +33,7 @@ class ResumedEpoch(Callback):
         self._optimizers: list[dict[str, Any]] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the epoch's row, and inside an epoch its sums."""
+        """Save the epoch's row, and inside an epoch its sums."""
         assert isinstance(pl_module, Learner)
         row = dict(self.metrics.rows.get(trainer.current_epoch, {}))
         processes = []
@@ -45,10 +45,10 @@ class ResumedEpoch(Callback):
         checkpoint[SAVED] = {"row": row, "processes": processes, "batches": batches}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the logged epochs that the checkpoint holds.
+        """Restore the log up to the checkpoint's epoch.
 
         Raises:
-            UserError: If it stands inside an epoch of another number of processes, or is no run's.
+            UserError: If the checkpoint is not of a run, or was written inside an epoch by another number of processes.
         """
         if trainer.state.fn != "fit":
             return
@@ -71,17 +71,17 @@ class ResumedEpoch(Callback):
         """Compare the optimizers with those of the checkpoint, before anything is written.
 
         Raises:
-            UserError: If they are others.
+            UserError: If they differ.
         """
         if self._optimizers is not None:
             require_same_optimizers(self._optimizers, trainer.optimizers)
             self._optimizers = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the sums of an epoch that the checkpoint stands inside.
+        """Restore the sums of the epoch if the checkpoint was written inside it.
 
         Raises:
-            UserError: If the epoch has another number of steps now.
+            UserError: If the epoch now has another number of steps.
         """
         resumed, self._resumed = self._resumed, None
         if resumed is None:
@@ -103,7 +103,7 @@ class ResumedEpoch(Callback):
 
 
 def _step_plateaus(trainer: Trainer, row: dict[str, float]) -> None:
-    """Take the step of schedules that follow a metric, which Lightning takes after the epoch's checkpoint."""
+    """Step the schedulers that follow a metric, because Lightning steps them only after the epoch's checkpoint."""
     for config in trainer.lr_scheduler_configs:
         if config.reduce_on_plateau and config.interval == "epoch":
             scheduler: Any = config.scheduler

@@ -1,4 +1,4 @@
-"""What a run keeps before its first step: its configuration, how images are prepared, an untrained teacher."""
+"""Write a run's files before its first step: the configuration, the preparation of images, an untrained teacher."""
 
 import itertools
 
@@ -18,10 +18,10 @@ from kdlight.runs.trainer import require_batches
 
 
 class RunFiles(Callback):
-    """Checks what would stop the run later, and then writes the files that describe it.
+    """Checks for errors that would stop the run later, and then writes the files that describe the run.
 
     Args:
-        folder: Where the run keeps its files.
+        folder: The run's folder.
         config: The resolved configuration as YAML.
     """
 
@@ -30,7 +30,7 @@ class RunFiles(Callback):
         self.config = config
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the configuration, and an untrained teacher: its weights exist nowhere else.
+        """Save the configuration, and an untrained teacher, whose weights exist nowhere else.
 
         Raises:
             UserError: If there are too few images to train on, or batch norms are to be synchronised on a CPU.
@@ -40,7 +40,7 @@ class RunFiles(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ImageDataModule):
             require_batches(trainer, data)
-            data.setup("test")  # A test set that is not as published is said now, not after the last epoch.
+            data.setup("test")  # Report a damaged test set now, not after the last epoch.
             _check_test_images(trainer, data)
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config))
@@ -57,7 +57,7 @@ class RunFiles(Callback):
                     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
 
     def _write_config(self) -> None:
-        """Write the configuration; one that the run had before and that differs is kept beside it."""
+        """Write the configuration; if the run had a different one before, keep it as ``config.1.yaml`` and so on."""
         before = self.folder.config.read_text(encoding="utf-8") if self.folder.config.is_file() else self.config
         if before != self.config:
             numbers = itertools.count(1)
@@ -69,7 +69,7 @@ class RunFiles(Callback):
 
 
 def _check_test_images(trainer: Trainer, data: ImageDataModule) -> None:
-    """Find a damaged test image before training; the first process looks for all."""
+    """Find damaged test images before training; the first process checks for all processes."""
     complaint = None
     if trainer.is_global_zero:
         try:

@@ -1,4 +1,4 @@
-"""How fast a run trains: seconds and images a second of each epoch."""
+"""Measure how fast a run trains: seconds and images per second of each epoch."""
 
 import time
 from typing import Any
@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Throughput(Callback):
-    """Logs ``seconds`` and ``images_per_second`` of each training epoch, validation and instruments left out."""
+    """Logs ``seconds`` and ``images_per_second`` of each training epoch, without validation and the PID."""
 
     def __init__(self) -> None:
         self._started = 0.0
@@ -16,11 +16,11 @@ class Throughput(Callback):
         self._images = 0
 
     def so_far(self) -> dict[str, Any]:
-        """Return what the epoch took so far: ``seconds`` and ``images`` of this process."""
+        """Return the ``seconds`` and ``images`` of this process in the epoch so far."""
         return {"seconds": self._ended - self._started, "images": self._images}
 
     def resume(self, so_far: dict[str, Any]) -> None:
-        """Continue an epoch that took so much already."""
+        """Continue an epoch with the seconds and images that it had so far."""
         self._ended = time.perf_counter()
         self._images, self._started = so_far["images"], self._ended - so_far["seconds"]
 
@@ -32,14 +32,14 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the images; after the last batch the device is waited for, once an epoch."""
+        """Count the images; after the epoch's last batch, synchronise with the device."""
         self._images += len(batch.target)
         if trainer.is_last_batch and torch.cuda.is_available():
             torch.cuda.synchronize()
         self._ended = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log what the epoch took; every process of a distributed run trains its share at the same time."""
+        """Log time and throughput; the processes of a distributed run train their shares at the same time."""
         seconds = self._ended - self._started
         if self._images:
             pl_module.log("seconds", seconds, sync_dist=True)

@@ -29,7 +29,7 @@ SPLITS = ("pid", "pid_train")
 
 
 class Curve(NamedTuple):
-    """What a run logged of a stage, epoch by epoch."""
+    """The values that a run logged for a stage, epoch by epoch."""
 
     epochs: list[int]
     measured: list[EstimatedPID]
