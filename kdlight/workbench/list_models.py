@@ -65,7 +65,7 @@ def shipped() -> list[Network]:
     for name in dir(package):
         made = getattr(package, name)
         if _builds_a_network(made):
-            found.append(_counted(name, made))
+            found.append(_count(name, made))
     return found
 
 
@@ -88,7 +88,7 @@ def _networks() -> set[Any]:
     return {made for made in (getattr(package, name) for name in dir(package)) if inspect.isclass(made)}
 
 
-def _counted(name: str, make: Callable[..., Classifier]) -> Network:
+def _count(name: str, make: Callable[..., Classifier]) -> Network:
     with torch.device("meta"):
         model = make(CLASSES, SHAPE).eval()
         with torch.no_grad():

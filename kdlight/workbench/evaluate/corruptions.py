@@ -54,13 +54,13 @@ def _darker(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return pixels * 0.5
 
 
-def _pixelated(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def _pixelate(pixels: Tensor, generator: torch.Generator) -> Tensor:
     height, width = pixels.shape[-2:]
     coarse = functional.interpolate(pixels, size=(max(1, height // 2), max(1, width // 2)), mode="area")
     return functional.interpolate(coarse, size=(height, width), mode="nearest")
 
 
-def _masked(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def _mask(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """Put a grey square in the middle."""
     height, width = pixels.shape[-2:]
     rows, columns = round(MASKED * height), round(MASKED * width)
@@ -76,6 +76,6 @@ CORRUPTIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "low contrast": _contrast,
     "brighter": _brighter,
     "darker": _darker,
-    "pixelated": _pixelated,
-    "masked": _masked,
+    "pixelated": _pixelate,
+    "masked": _mask,
 }

@@ -81,8 +81,8 @@ def _body(run: Any, config: Any, result: Any, prepared: Preparation, kind: str, 
     arguments = data.get("init_args") or {}
     folder = Path(arguments.get("data_dir", "bundled")).name  # the full path is private, the card is published
     rows = {
-        "student": f"{_described(student)}, {result.get('student_parameters', 'unknown')} parameters",
-        "teacher": f"{_described(teacher)}, sha256 {result.get('teacher_sha256', 'unknown')}" if teacher else "none",
+        "student": f"{_describe(student)}, {result.get('student_parameters', 'unknown')} parameters",
+        "teacher": f"{_describe(teacher)}, sha256 {result.get('teacher_sha256', 'unknown')}" if teacher else "none",
         "method": _name(config["model"]),
         "data": f"{_name(data)} ({folder}), classes: {', '.join(prepared.class_names)}",
         "images": f"{' x '.join(map(str, prepared.image_shape))}, shorter side resized to {prepared.resize_size}, "
@@ -155,7 +155,7 @@ def _accuracy(run: Any, result: Any, check: Any) -> float:
     return float(tested.get("accuracy", check.accuracy))
 
 
-def _described(network: Any) -> str:
+def _describe(network: Any) -> str:
     name = (network.get("init_args") or {}).get("name")
     return f"{_name(network)} {name}" if name else _name(network)
 

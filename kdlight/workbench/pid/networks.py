@@ -80,7 +80,7 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
         for first, in_teacher in of_teacher.items()
         for second, in_student in of_student.items()
     ]
-    report = _measured(teacher, student, probe, settings, places, options.details)
+    report = _measure(teacher, student, probe, settings, places, options.details)
     cells = {first: {second: report.stages[f"{first} {second}"] for second in of_student} for first in of_teacher}
     named = {"student": str(run.checkpoint), "teacher": str(options.teacher[0]) if options.teacher else None}
     named["teacher_sha256"] = teacher.sha256()
@@ -117,7 +117,7 @@ def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[s
         ]
         settings = settings._replace(clusters=min(bearable))
     found = {
-        name: _measured(teacher, student, probe, settings, [place], options.details).stages[place.name]
+        name: _measure(teacher, student, probe, settings, [place], options.details).stages[place.name]
         for name, (teacher, place) in compared.items()
     }
     ranked = dict(sorted(found.items(), key=lambda item: -item[1].pid.unique_first.value))
@@ -139,7 +139,7 @@ def _symboliser(settings: Any) -> Symboliser:
     return Symboliser(settings.symbols, settings.clusters, settings.components, settings.seed, settings.repeats)
 
 
-def _measured(
+def _measure(
     teacher: Frozen, student: Frozen, probe: Probe, settings: Any, places: list[Place], details: bool
 ) -> Report:
     comparison = Comparison(
