@@ -1,5 +1,6 @@
 """Build the object that a part of a configuration describes, such as a network or a data module."""
 
+import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,8 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
     try:
         config = parser.parse_object({"part": dict(described)})
     except ArgumentError as error:
-        raise UserError(f"{described.get('class_path')}: {readable(str(error), [])}") from None
+        said = re.sub(r"^part[.:] ?", "", readable(str(error), []))  # "part" is a name that the user never gave
+        raise UserError(f"{described.get('class_path')}: {said}") from None
     with said_by_libraries():
         built: Built = parser.instantiate(config).part
     return built

@@ -39,7 +39,8 @@ def require_teachers(config: Namespace, train: Callable[[str], None] | None, *, 
 def require_file(path: str, remedy: str) -> None:
     """Raise an error with a remedy if a checkpoint does not exist."""
     if not Path(path).is_file():
-        raise MissingFileError(f"no checkpoint at {path}; {remedy}")
+        named = path or "'', an empty path"
+        raise MissingFileError(f"no checkpoint at {named}; {remedy}")
 
 
 def _make(path: str, train: Callable[[str], None] | None, *, asked: bool) -> None:

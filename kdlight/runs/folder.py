@@ -147,8 +147,8 @@ def config_for(checkpoint: str) -> str | None:
 
     ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``digits/teacher.yaml``.
     """
-    root, *parts = Path(checkpoint).parts
-    if root != RUNS or len(parts) < 3 or parts[-2] != "checkpoints":
+    parts = Path(checkpoint).parts[1:]
+    if Path(checkpoint).parts[:1] != (RUNS,) or len(parts) < 3 or parts[-2] != "checkpoints":
         return None
     return f"{Path(*parts[:-2]).as_posix()}.yaml"
 
