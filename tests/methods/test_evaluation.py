@@ -55,7 +55,7 @@ def test_loss_and_accuracy_are_means_over_the_images(size):
 
 def test_a_process_without_images_takes_part(monkeypatch):
     """The second of two processes, of one image: nothing to evaluate, and nothing that fails."""
-    monkeypatch.setattr(DigitsDataModule, "_share", lambda data: (2, 1))
+    monkeypatch.setattr("kdlight.data.base.loader._share", lambda trainer: (2, 1))
     assert evaluate(1)["val/accuracy"] == 0  # of no image; two processes log the mean over the images of both
 
 
