@@ -15,6 +15,7 @@ from kdlight.workbench.compare.records import Record
 FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # tabulate's names
 MISSING = "–"
 NOT_ESTIMABLE = "not estimable"
+COMPARED = ("last", "redundant", "unique_teacher")  # the columns of which differences are shown
 MARK = " *"  # follows a difference whose interval does not contain 0
 
 
@@ -53,10 +54,19 @@ def format_table(comparison: Comparison, kind: str) -> str:
         return text
     if kind not in FORMATS:
         raise UserError(f"--format {kind}: expected one of {', '.join([*FORMATS, 'csv', 'json'])}")
-    headings, rows = cells(comparison)
+    tables = [cells(comparison), *([difference_cells(comparison)] if comparison.baseline else [])]
     labels = len(comparison.settings) or 1
-    align = ["left"] * labels + ["right"] * (len(headings) - labels)
-    return tabulate(rows, headings, tablefmt=FORMATS[kind], disable_numparse=True, colalign=align)
+    return "\n\n".join(
+        tabulate(
+            rows,
+            headings,
+            tablefmt=FORMATS[kind],
+            disable_numparse=True,
+            colalign=["left"] * labels + ["right"] * (len(headings) - labels),
+        )
+        for headings, rows in tables
+        if rows
+    )
 
 
 def cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -64,6 +74,28 @@ def cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     measures = [MEASURES[column].heading for column in comparison.columns]
     headings = [*(comparison.settings or ("run",)), "n", *measures]
     return headings, [_row(comparison, group) for group in comparison.groups]
+
+
+def difference_cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and the rows of the differences to the baseline: accuracy and what was transferred."""
+    columns = [column for column in comparison.columns if column in COMPARED] or list(comparison.columns)
+    headings = [*(comparison.settings or ("run",)), *(f"{MEASURES[column].heading} − baseline" for column in columns)]
+    rows = [
+        [*group, *(_difference(comparison, group, column) for column in columns)]
+        for group in comparison.groups
+        if comparison.opposite(group) is not None
+    ]
+    return headings, rows
+
+
+def _difference(comparison: Comparison, group: tuple[str, ...], column: str) -> str:
+    difference, digits = comparison.difference(group, column), MEASURES[column].digits
+    if difference is None or not difference.n:
+        return MISSING
+    text = f"{difference.mean:+.{digits}f}"
+    if difference.n > 1:
+        text += f" [{difference.lower:+.{digits}f}, {difference.upper:+.{digits}f}]"
+    return text + (MARK if difference.resolved else "")
 
 
 def _row(comparison: Comparison, group: tuple[str, ...]) -> list[str]:
@@ -87,13 +119,7 @@ def _cell(comparison: Comparison, group: tuple[str, ...], column: str) -> str:
         )
     if not math.isnan(summary.deviation) and digits:
         text += f" ± {summary.deviation:.{digits}f}"
-    difference = comparison.difference(group, column)
-    if difference is None or not difference.n:
-        return text
-    text += f" ({difference.mean:+.{digits}f}"
-    if difference.n > 1:
-        text += f" [{difference.lower:+.{digits}f}, {difference.upper:+.{digits}f}]"
-    return text + ")" + (MARK if difference.resolved else "")
+    return text
 
 
 def _was_measured(comparison: Comparison, group: tuple[str, ...], column: str) -> bool:
@@ -127,7 +153,8 @@ def explain(comparison: Comparison) -> list[str]:
     if comparison.baseline:
         name = ",".join(f"{key}={value}" for key, value in comparison.baseline.items())
         lines.append(
-            f"In brackets: difference to {name}, paired by seed, with its 95 % interval by Student's t; * leaves out 0."
+            f"Second table: the difference to {name}, paired by seed, with its 95 % interval by Student's t; * marks "
+            "an interval that does not contain 0."
         )
         found = [comparison.difference(group, comparison.columns[0]) for group in comparison.groups]
         detectable = [each.detectable for each in found if each is not None and not math.isnan(each.detectable)]

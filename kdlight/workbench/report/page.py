@@ -16,7 +16,7 @@ from kdlight.files import replacing
 from kdlight.workbench.compare.groups import Comparison, finished
 from kdlight.workbench.compare.records import FINISHED, Record, differing_settings
 from kdlight.workbench.compare.statistics import summarise
-from kdlight.workbench.compare.table import cells, explain
+from kdlight.workbench.compare.table import cells, difference_cells, explain
 from kdlight.workbench.report.curves import (
     ATOMS,
     draw_class_gains,
@@ -64,6 +64,7 @@ def write_page(comparison: Comparison, file: Path, title: str = "") -> None:
         "records": records,
         "groups": len(comparison.groups),
         "table": Table(*cells(comparison)),
+        "baseline": Table(*difference_cells(comparison)) if comparison.baseline else None,
         "explanations": explain(comparison),
         "accuracy": _curves(comparison, {"validation accuracy, %": (("val/accuracy",), 100.0)})
         + _curves(comparison, {"training loss, nats": (("train/loss",), 1.0)}),

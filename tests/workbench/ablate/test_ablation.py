@@ -28,7 +28,7 @@ SHORT = {
 GRID = {
     "name": "tried",
     "axes": {
-        "size": {"short": {"config": "digits/baseline.yaml", **SHORT}},
+        "size": {"short": {"config": "digits/teacher.yaml", **SHORT}},
         "model.optimizer.lr": [0.05, 0.1],
     },
     "seeds": 2,
@@ -127,7 +127,7 @@ def test_dry_prints_every_command(folder, capsys):
     assert main(["ablate", "tried.yaml", "--dry"]) == 0
     *commands, total = capsys.readouterr().out.splitlines()
     assert len(commands) == 4
-    assert all(command.startswith("kdlight fit --config=digits/baseline.yaml") for command in commands)
+    assert all(command.startswith("kdlight fit --config=digits/teacher.yaml") for command in commands)
     assert total == "4 runs of 8 epochs in all; 0 are finished"
 
 

@@ -136,9 +136,11 @@ def test_the_page_needs_nothing_from_elsewhere(study):
 def test_the_tables_have_the_numbers_of_the_results(study):
     root, _, page = study
     table = {row[0]: dict(zip(page.tables[0][0], row, strict=True)) for row in page.tables[0][1:]}
-    measures = {row[0]: row[1:] for row in page.tables[1][1:]}
-    assert page.tables[1][0][1:] == sorted(table, key=["kd", "none"].index)
-    for place, method in enumerate(page.tables[1][0][1:]):
+    assert [row[0] for row in page.tables[1][1:]] == ["kd"], "the baseline has no difference to itself"
+    compared = dict(zip(*page.tables[1], strict=True))
+    measures = {row[0]: row[1:] for row in page.tables[2][1:]}
+    assert page.tables[2][0][1:] == sorted(table, key=["kd", "none"].index)
+    for place, method in enumerate(page.tables[2][0][1:]):
         of = results(root, method)
         accuracies = [100 * result["test"]["last"]["accuracy"] for result in of]
         mean, deviation = np.mean(accuracies), np.std(accuracies, ddof=1)
@@ -161,7 +163,7 @@ def test_the_tables_have_the_numbers_of_the_results(study):
         *([100 * result["test"]["last"]["accuracy"] for result in results(root, method)] for method in ("kd", "none")),
         strict=True,
     )]  # fmt: skip
-    assert f"({np.mean(differences):+.2f} [" in table["kd"]["last %"]
+    assert compared["last % − baseline"].startswith(f"{np.mean(differences):+.2f} [")
     assert table["kd"]["n"] == "2 of 3"
 
 
@@ -202,7 +204,7 @@ def test_the_classes_and_points_are_those_of_the_results(study):
 
 def test_what_differs_what_is_missing_and_every_command_is_said(study):
     root, _, page = study
-    assert ["model.temperature", "4", "–"] in page.tables[2]
+    assert ["model.temperature", "4", "–"] in page.tables[3]
     text = " ".join(page.text)
     for method in METHODS:
         for seed in SEEDS:
