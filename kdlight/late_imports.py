@@ -61,6 +61,7 @@ class _LateModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         # `from module import name` looks for the path of every module; one that is no package never has a path.
+        assert self.__spec__ is not None
         if (name == "__path__" and self.__spec__.submodule_search_locations is None) or not self.execute():
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return getattr(self, name)
@@ -72,6 +73,7 @@ class _LateModule(ModuleType):
             Whether it is complete. It is not while it runs, and asks for one of its own names too early.
         """
         spec = self.__spec__
+        assert spec is not None
         loader = spec.loader
         with _lock:
             if not isinstance(loader, _LateLoader) or type(self) is not _LateModule:
@@ -89,7 +91,7 @@ class _LateModule(ModuleType):
             finally:
                 loader.executing = False
             spec.loader = self.__loader__ = loader.true_loader
-            self.__class__ = ModuleType
+            self.__class__ = ModuleType  # type: ignore[assignment]  # from here on it is a module like any other
             return True
 
 

@@ -24,7 +24,7 @@ class _Loader(yaml.SafeLoader):
         if len(node.value) > MOST_VALUES:
             raise yaml.constructor.ConstructorError(None, None, "'<<' stands for too many values", node.start_mark)
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Read a mapping; PyYAML would take the last of two equal keys without a word."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()

@@ -135,7 +135,7 @@ def load_or_compute(file: Path, compute: Callable[[], dict[str, Symbols]]) -> di
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.part")
     with draft.open("wb") as stream:
-        np.savez_compressed(stream, **symbols)
+        np.savez_compressed(stream, **symbols)  # type: ignore[arg-type]  # a name could be `allow_pickle`; none is
     os.replace(draft, file)
     return symbols
 

@@ -56,7 +56,9 @@ def build_workspace(project: str, entity: str, stages: Sequence[str]) -> Any:
         entity: The W&B user or team; may be empty for a specification that is not saved.
         stages: Stages whose PID is drawn.
     """
-    import wandb_workspaces.reports.v2 as panels
+    import importlib
+
+    panels: Any = importlib.import_module("wandb_workspaces.reports.v2")
     import wandb_workspaces.workspaces as workspaces
 
     def line(metric: str, title: str) -> Any:

@@ -170,7 +170,8 @@ def test_print_config_prints_the_resolved_whole(workplace):
 
 def test_two_processes_and_reduced_precision(workplace):
     fit(
-        workplace, "rid", "--trainer.max_epochs=2", "--model.warmup_epochs=1", "--model.filter_ratio=0",
+        workplace, "rid", "--trainer.max_epochs=3", "--model.warmup_epochs=1", "--model.cycle_epochs=2",
+        "--model.filter_ratio=0.5",
         "--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.precision=bf16-mixed",
         "--trainer.enable_progress_bar=true",
         "--trainer.default_root_dir=runs/ddp",

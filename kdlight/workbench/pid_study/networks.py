@@ -99,7 +99,7 @@ class Population:
         if not file.is_file():
             computed = _compute_features(network, self._weights.get(network), self._images)
             with replacing(file) as draft, draft.open("wb") as stream:
-                np.savez(stream, **computed)
+                np.savez(stream, **computed)  # type: ignore[arg-type]  # a name could be `allow_pickle`; none is
         with np.load(file, allow_pickle=False) as stored:
             return {place: stored[place] for place in ("stage", "logits")}
 
