@@ -1,6 +1,7 @@
 """Pictures of groups of runs: curves with a band over seeds, bars at the end, redundancy against accuracy."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from kdlight.errors import UserError
 from kdlight.workbench.compare.groups import Comparison, finished
 from kdlight.workbench.compare.measures import MEASURES
 from kdlight.workbench.compare.records import Record
+from kdlight.workbench.compare.statistics import summarise
 from kdlight.workbench.palette import ARM_COLOURS, ARM_MARKERS
 from kdlight.workbench.pictures import frame, require_format, save_picture
 
@@ -37,18 +39,25 @@ def save_curves(comparison: Comparison, file: Path) -> None:
     require_format(file)
     panels: dict[str, Callable[[Record], dict[int, float]]] = {"validation accuracy, %": _accuracies}
     panels |= {f"{label}, bits": _atom(comparison, name) for name, label in ATOMS.items()}
-    figure = Figure(figsize=(3.4 * len(panels), 4.2), layout="constrained")
-    drawn = False
-    for axis, (label, read) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for place, runs in enumerate(comparison.groups.values()):
-            drawn |= _curve(axis, [read(run) for run in runs], place)
+    curves = {
+        label: [[read(run) for run in runs] for runs in comparison.groups.values()] for label, read in panels.items()
+    }
+    shown = {label: groups for label, groups in curves.items() if any(run for runs in groups for run in runs)}
+    if not shown:
+        raise UserError("no run logged an accuracy or a PID over its epochs, so there are no curves to draw")
+    figure = Figure(figsize=(max(3.4 * len(shown), 7.0), 4.2), layout="constrained")
+    for axis, (label, groups) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
+        for place, runs in enumerate(groups):
+            _curve(axis, runs, place)
         axis.set(title=label, xlabel="epoch")
         frame(axis)
-    if not drawn:
-        raise UserError("no run logged an accuracy or a PID over its epochs, so there are no curves to draw")
     _legend(figure, comparison)
     stage = f"PID of {comparison.stage}, corrected for bias; " if comparison.stage else ""
-    save_picture(figure, file, f"{stage}lines: means over seeds; bands: one standard deviation; marks: measurements")
+    save_picture(
+        figure,
+        file,
+        f"{stage}lines: means over the seeds with an estimate; bands: one standard deviation; marks: measurements",
+    )
 
 
 def save_bars(comparison: Comparison, file: Path) -> None:
@@ -121,20 +130,20 @@ def _atom(comparison: Comparison, name: str) -> Callable[[Record], dict[int, flo
     return read
 
 
-def _curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> bool:
-    """Draw the mean over runs at the epochs that all of them have; return whether there is any."""
+def _curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> None:
+    """Draw the mean over the runs; an epoch that fewer than half of them have is left out."""
     there = [run for run in runs if run]
-    if not there:
-        return False
-    epochs = sorted(set.intersection(*(set(run) for run in there)))
-    values = np.array([[run[epoch] for epoch in epochs] for run in there])
-    mean = values.mean(axis=0)
+    counts = Counter(epoch for run in there for epoch in run)
+    epochs = sorted(epoch for epoch, count in counts.items() if 2 * count >= len(there))
+    if not epochs:
+        return
+    summaries = [summarise([run[epoch] for run in there if epoch in run]) for epoch in epochs]
+    mean = np.array([summary.mean for summary in summaries])
+    deviation = np.array([summary.deviation for summary in summaries])
     if len(there) > 1:
-        deviation = values.std(axis=0, ddof=1)
         axis.fill_between(epochs, mean - deviation, mean + deviation, color=_colour(place), alpha=0.2, lw=0)
     marker = _marker(place) if len(epochs) <= 25 else None
     axis.plot(epochs, mean, color=_colour(place), marker=marker, ms=4, lw=1.4)
-    return True
 
 
 def _begin_near_the_smallest(axis: Axes, comparison: Comparison) -> None:
