@@ -21,7 +21,8 @@ setup: .venv/installed ## fill .venv with everything (quick when nothing changed
 
 demo: setup ## train a teacher on digits, distil from it in four ways, compare; a stopped demo continues
 	$(BIN)/kdlight ablate demo.yaml --jobs $(WORKERS)
-	$(BIN)/kdlight compare runs/demo --baseline method=none --plot runs/demo/curves.png
+	$(BIN)/kdlight compare runs/demo --baseline method=none --plot runs/demo/curves.png \
+		--columns last,agreement,redundant,unique_teacher,unique_student,information_teacher
 
 test: setup ## every formula, and each mechanism at least once
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow'

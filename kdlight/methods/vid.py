@@ -76,7 +76,9 @@ class VID(FeatureDistiller):
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
         regressor_norm: Batch norms inside the regressors, as in the RID authors' baseline.
         initialisation: How the regressors' weights are drawn: "torch", by torch's own rule; or "authors", uniformly
-            over the fan out, as in the RID authors' baseline.
+            over the fan out, as in the RID authors' baseline. With six labelled digits a class, three seeds and 120
+            epochs (``kdlight ablate digits_initialisation.yaml``) "authors" minus "torch" in test accuracy is +1.30
+            points (95 % interval -3.30 to +5.89).
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

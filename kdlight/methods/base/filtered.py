@@ -46,7 +46,9 @@ class FilteredDistiller(FeatureDistiller):
         stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
         initialisation: How the weights of filters and heads are drawn: "torch", by torch's own rule for such layers; or
             "authors", as in the RID authors' code, uniformly over the fan out and with zero biases, which makes the
-            weights of a head some 50 times as large.
+            weights of a head some 50 times as large. With six labelled digits a class, three seeds and 120 epochs
+            (``kdlight ablate digits_initialisation.yaml``) "authors" minus "torch" in test accuracy is +1.57 points for
+            RID (95 % interval +0.14 to +3.01) and -0.46 for TED (-2.89 to +1.96): too little to leave torch's rule.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
