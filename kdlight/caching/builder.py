@@ -62,7 +62,7 @@ class CacheBuilder:
         """Make the cache if it is not there; runs that want the same one wait for the first.
 
         Raises:
-            UserError: If the folder holds something else, or not every process sees it.
+            UserError: If the folder holds something else, cannot be made there, or is not seen by every process.
         """
         if self._exists():
             return
@@ -91,10 +91,14 @@ class CacheBuilder:
 
     def _lock(self) -> FileLock | None:
         """Lock the cache in the first process, and wait in the others until it has."""
-        lock = None
-        if self.trainer.is_global_zero:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder.with_name(f"{self.folder.name}.lock"))
+        file = self.folder.with_name(f"{self.folder.name}.lock")
+        reason = self.trainer.strategy.broadcast(_create_lock(file) if self.trainer.is_global_zero else None)
+        if reason:  # all processes stop, where the others would wait for the first
+            raise UserError(
+                f"no teacher cache can be made at {self.folder}: {file} cannot be written ({reason}); "
+                "set teacher_cache.path to a folder where you may write"
+            )
+        lock = FileLock(file) if self.trainer.is_global_zero else None
         held = False
         while not held:
             if lock is not None:
@@ -177,3 +181,16 @@ class CacheBuilder:
                     "teacher_cache.precision to float32, or check the teacher"
                 )
         return {name: values.cpu() for name, values in encoded.items()}
+
+
+def _create_lock(file: Path) -> str | None:
+    """Create the file of a lock, or return why it cannot be created.
+
+    `FileLock` does not say it: it takes some of these errors for a lock that is held, and waits.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

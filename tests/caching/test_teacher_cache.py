@@ -263,6 +263,15 @@ def test_a_run_waits_for_another_that_makes_the_cache(tmp_path, monkeypatch, cap
     assert "another run makes" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("folder", ["/proc/cache", "{tmp_path}/file/cache"])
+def test_a_lock_that_cannot_be_created_is_refused_at_once(folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = folder.format(tmp_path=tmp_path)
+    model = build(KD, teacher_cache=TeacherCache(folder))
+    with pytest.raises(UserError, match=rf"no teacher cache can be made at {folder}: {folder}\.lock cannot be written"):
+        fit(tmp_path, model, digits(), epochs=1)
+
+
 def test_no_room_on_the_disk_is_said_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 1000))
     with pytest.raises(OSError, match=r"needs \d\S* MB and 0\.0 MB are free"):

@@ -22,9 +22,13 @@ def decode(path: Path, *, coarse: bool = False) -> Tensor:
             the same damage.
 
     Raises:
-        UserError: If the file is missing or broken, has several frames, or pixels without a fixed range.
+        UserError: If the path is missing or no regular file, or the file is broken, has several frames, or pixels
+            without a fixed range.
     """
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write to it
+            kind = "folder" if path.is_dir() else "pipe, socket or device"
+            raise UserError(f"expected an image file, got a {kind}: take it out of the data")
         with Image.open(path) as image:
             if coarse:
                 image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))

@@ -1,5 +1,6 @@
 """Image files of every kind: decoded right, or refused by name."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,12 @@ def test_several_frames_are_refused(suffix: str, tmp_path: Path) -> None:
     Image.fromarray(RGB).save(path, save_all=True, append_images=[Image.fromarray(255 - RGB)])
     with pytest.raises(UserError, match=rf"image\.{suffix} cannot be decoded \(expected one picture, got 2 frames"):
         decode(path)
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "image.png")
+    with pytest.raises(UserError, match=r"image\.png cannot be decoded \(expected an image file, got a pipe"):
+        decode(tmp_path / "image.png")
 
 
 @pytest.mark.parametrize("coarse", [False, True])
