@@ -36,14 +36,14 @@ BATCH = 100
 REPEATS = 5
 
 
-class Timed(NamedTuple):
+class TimedCall(NamedTuple):
     """CPU seconds of a call, and its result."""
 
     seconds: float
     result: Any
 
 
-def time_call(function: Callable[[], Any], *, least: float = 0.3) -> Timed:
+def time_call(function: Callable[[], Any], *, least: float = 0.3) -> TimedCall:
     """Call a function repeatedly for at least `least` seconds, once or more, and return the fastest call."""
     best, spent, result = float("inf"), 0.0, None
     while result is None or spent < least:
@@ -51,7 +51,7 @@ def time_call(function: Callable[[], Any], *, least: float = 0.3) -> Timed:
         result = function()
         seconds = time.process_time() - started
         best, spent = min(best, seconds), spent + max(seconds, 1e-6)
-    return Timed(best, result)
+    return TimedCall(best, result)
 
 
 def by_cvxpy(joint: Array, solver: str | None) -> float:
