@@ -192,6 +192,8 @@ def _rows(features: npt.ArrayLike) -> npt.NDArray[Any]:
     array = np.asarray(features)
     if array.ndim < 2 or array.size == 0:
         raise UserError(f"features: expected shape (samples, ...) without an empty axis, got {array.shape}")
+    if not np.issubdtype(array.dtype, np.number) and array.dtype != bool:
+        raise UserError(f"features: expected numbers, got an array of {array.dtype}")
     rows = array.reshape(len(array), -1)
     broken = int((~np.isfinite(rows).all(axis=1)).sum())
     if broken:

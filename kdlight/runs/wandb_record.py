@@ -76,6 +76,7 @@ class WandbRecord(Callback):
         Args:
             result: The content of ``result.json``.
         """
+        import matplotlib.pyplot  # noqa: F401  # W&B compares a figure with it and expects it to be imported
         import wandb
 
         from kdlight.runs.wandb_pictures import draw_confusion, draw_pid  # matplotlib, which most runs do not need

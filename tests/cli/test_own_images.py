@@ -34,7 +34,7 @@ def test_networks_by_name_get_classes_and_shape_and_give_the_data_their_normalis
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     known = {"image_size": 48, "mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 3.0], "resize_size": None}
-    (run / "config.yaml").write_text(yaml.safe_dump({"data": {"init_args": known}}))
+    (run / "config.yaml").write_text(yaml.safe_dump({"trainer": {}, "model": {}, "data": {"init_args": known}}))
     like_the_teacher = printed(capsys, *given, f"--model.teacher_weights={run / 'checkpoints/best.ckpt'}")
     assert {name: like_the_teacher["data"]["init_args"][name] for name in known} == known
 

@@ -23,7 +23,7 @@ def folder(tmp_path):
         filled = {f"student.{key}": torch.full_like(value, number) for key, value in weights.items()}
         torch.save({"state_dict": filled}, folder.checkpoint(name))
     network = {"class_path": "kdlight.models.resnet8", "init_args": {"num_classes": 10, "image_shape": list(SHAPE)}}
-    folder.config.write_text(yaml.safe_dump({"model": {"init_args": {"student": network}}, "trainer": {}}))
+    folder.config.write_text(yaml.safe_dump({"model": {"init_args": {"student": network}}, "trainer": {}, "data": {}}))
     return folder
 
 

@@ -70,6 +70,7 @@ def test_each_run_is_trained_once_and_a_failure_stops_nothing_else(folder, capfd
     assert first.runs[0].result["threads"] == 1
 
 
+@pytest.mark.slow
 def test_a_finished_run_of_another_configuration_is_said(folder):
     ablate({**GRID, "seeds": 1})
     changed = {
@@ -131,6 +132,7 @@ def test_dry_prints_every_command(folder, capsys):
     assert total == "4 runs of 8 epochs in all; 0 are finished"
 
 
+@pytest.mark.slow
 def test_an_agent_of_the_sweep_trains_one_run(folder):
     (folder / "tried.yaml").write_text(yaml.safe_dump(GRID, sort_keys=False))
     assert main(["ablate", "tried.yaml", "--wandb", "sweep.yaml"]) == 0

@@ -155,7 +155,7 @@ def test_errors_are_one_line(runs, options, message, capsys):
         ("target", np.zeros((2000, 2), int), "one-dimensional target of one length"),
         ("first", np.zeros(5, int), "one length, got shapes"),
         ("first", np.full((2000, 3), np.nan), "expected finite numbers"),
-        ("second", np.array(["a"] * 2000), ""),
+        ("second", np.array(["a"] * 2000), "expected numbers, got an array of <U1"),
     ],
 )
 def test_arrays_that_do_not_fit(arrays, name, values, message, capsys):
