@@ -1,5 +1,6 @@
 """Write files atomically: neither a crash nor a full disk leaves half of one."""
 
+import argparse
 import errno
 import os
 from collections.abc import Iterator
@@ -34,7 +35,13 @@ def with_home(value: Any) -> Any:
 
 
 def given_path(text: str) -> Path:
-    """Return the path that a command's option names, with ``~`` expanded even if the shell did not expand it."""
+    """Return the path that a command's option names, with ``~`` expanded even if the shell did not expand it.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is empty, which would be the working folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got ''")
     return Path(with_home(text))
 
 

@@ -40,7 +40,7 @@ class TeacherCache:
         precision: What is kept. float16 has three digits and reaches to 65,504.
 
     Raises:
-        UserError: If a number is below 1, or the precision is another.
+        UserError: If the path is empty, a number is below 1, or the precision is another.
     """
 
     path: str
@@ -49,6 +49,8 @@ class TeacherCache:
     precision: Literal["float16", "float32"] = "float16"
 
     def __post_init__(self) -> None:
+        if not self.path:  # it would be the working folder
+            raise UserError("teacher_cache.path: expected the path of a folder, got ''")
         if self.views < 1 or (self.top is not None and self.top < 1) or self.precision not in ("float16", "float32"):
             raise UserError(
                 f"a teacher cache needs views and top of at least 1 and the precision float16 or float32, got "

@@ -1,6 +1,5 @@
 """``kdlight dashboard PROJECT``: the Weights & Biases workspace for the runs of a project, written or saved there."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ from typing import Any
 from kdlight.errors import UserError
 from kdlight.files import given_path, replacing
 from kdlight.internals import describe_workspace
+from kdlight.workbench.command_parser import CommandParser
 
 ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
 TEST = {
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         UserError: If the library for workspaces is missing.
     """
-    parser = argparse.ArgumentParser("kdlight dashboard", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight dashboard", description=__doc__, allow_abbrev=False)
     parser.add_argument("project", metavar="PROJECT", help="W&B project of the runs")
     parser.add_argument("--entity", default="", help="W&B user or team; needed to save")
     parser.add_argument("--stage", action="append", metavar="NAME", help="stage whose PID is drawn; repeatable")
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--save", action="store_true", help="save it as a view of the project, too; needs an account")
     options = parser.parse_args(arguments[1:])
+    if not options.project:
+        raise UserError("PROJECT: expected the name of a W&B project, got ''")
     if find_spec("wandb_workspaces") is None:
         raise UserError("kdlight dashboard needs wandb-workspaces: pip install 'kdlight[dashboard]'")
     if options.save and not options.entity:

@@ -1,24 +1,27 @@
 """``kdlight configs``: list the configurations that come with kdlight, or copy them into a folder to change them."""
 
-import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from kdlight.cli.shipped import shipped_folder, shipped_names
 from kdlight.errors import UserError
+from kdlight.files import given_path
+from kdlight.workbench.command_parser import CommandParser
 
 COMMAND = "kdlight fit "  # what the first comment of a whole experiment begins with
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "kdlight configs",
         description=f"{(__doc__ or '').partition(': ')[2]} `kdlight fit --config NAME` takes one by its name.",
         allow_abbrev=False,
     )
-    parser.add_argument("--copy", type=Path, metavar="DIR", help="write all of them into this folder, which is made")
+    parser.add_argument(
+        "--copy", type=given_path, metavar="DIR", help="write all of them into this folder, which is made"
+    )
     target = parser.parse_args(arguments[1:]).copy
     if target is not None:
         copy_to(target)

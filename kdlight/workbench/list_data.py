@@ -1,6 +1,5 @@
 """``kdlight data``: list every data module, whether it can download its data, and its own arguments."""
 
-import argparse
 import importlib
 import inspect
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.workbench.command_parser import CommandParser
 
 PACKAGE = "kdlight.data"
 
@@ -35,7 +35,7 @@ class Data(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser("kdlight data", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight data", description=__doc__, allow_abbrev=False)
     parser.parse_args(arguments[1:])
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("data module", "download", "what it is, arguments"):

@@ -3,7 +3,6 @@
 The files are parsed, not imported: importing torch and Lightning would take longer than reading the answer.
 """
 
-import argparse
 import ast
 import re
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import kdlight
 from kdlight.cli.imports import nearest
 from kdlight.errors import UserError
 from kdlight.lazy import public_names
+from kdlight.workbench.command_parser import CommandParser
 
 FOLDER = Path(kdlight.__file__).parent / "methods"
 ROOT = "Learner"
@@ -81,7 +81,7 @@ class Method(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser("kdlight methods", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight methods", description=__doc__, allow_abbrev=False)
     parser.add_argument("method", nargs="?", help="show this one in full, named by its file or its class")
     wanted = parser.parse_args(arguments[1:]).method
     methods = shipped()

@@ -1,6 +1,5 @@
 """``kdlight models``: list every network with its parameters, operations, stages and published weights."""
 
-import argparse
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from kdlight.models.classifier import Classifier
 from kdlight.models.published import PREFIX, WEIGHTS
+from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.costs import count_operations, count_parameters
 
 PACKAGE = "kdlight.models"
@@ -42,7 +42,7 @@ class Network(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser("kdlight models", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight models", description=__doc__, allow_abbrev=False)
     parser.parse_args(arguments[1:])
     rows = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, title=f"{CLASSES} classes, images of 3x32x32", title_justify="left"

@@ -4,7 +4,6 @@ IMAGES are files and folders, with or without labels; without IMAGES, the run's 
 --config FILE --ckpt_path best` writes the probabilities of all classes for the test set into the run's folder.
 """
 
-import argparse
 import csv
 import json
 import sys
@@ -21,6 +20,7 @@ from kdlight.files import given_path, replacing
 from kdlight.runs.folder import WEIGHTS
 from kdlight.runs.preparation import Preparation
 from kdlight.workbench.changes import read_changes
+from kdlight.workbench.command_parser import CommandParser
 
 NAMED = 5
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
         run(arguments)
         return
     quiet()
-    parser = argparse.ArgumentParser("kdlight predict", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight predict", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
     parser.add_argument(
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--output",
+        type=given_path,
         metavar="FILE",
         help="a .csv or a .jsonl file, or - for CSV on the terminal; RUN/predictions.csv by default",
     )
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     from kdlight.workbench.finished import Run
 
     run_ = Run(options.run, options.weights)
-    output = str(run_.files.predictions if options.output is None else given_path(options.output))
+    output = str(run_.files.predictions if options.output is None else options.output)
     if output != "-" and Path(output).suffix not in (".csv", ".jsonl"):
         raise UserError(f"--output: expected a file that ends with .csv or .jsonl, or -, got {output}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

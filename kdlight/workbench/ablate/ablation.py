@@ -102,7 +102,7 @@ def select_cells(grid: Grid, only: Sequence[str], seed: int | None) -> list[Cell
         groups = " or ".join(dict.fromkeys(cell.group for cell in grid.cells))
         seeds = sorted({cell.seed for cell in grid.cells})
         asked = ", ".join([*only, *([] if seed is None else [f"seed {seed}"])])
-        raise UserError(f"{grid.name} has no run {asked}; expected one of {groups}, with a seed of {seeds}")
+        raise UserError(f"{grid.name} has no run '{asked}'; expected one of {groups}, with a seed of {seeds}")
     return cells
 
 

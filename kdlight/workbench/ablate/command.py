@@ -1,14 +1,14 @@
 """``kdlight ablate GRID``: train every combination of a grid, several at a time; the same command continues."""
 
-import argparse
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
 from kdlight.errors import UserError
+from kdlight.files import given_path
 from kdlight.workbench.ablate.jobs import State
+from kdlight.workbench.command_parser import CommandParser
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -18,21 +18,34 @@ def main(arguments: Sequence[str]) -> None:
         UserError: If the grid is wrong, or a run failed.
         KeyboardInterrupt: If a signal stopped the grid; every run keeps its position.
     """
-    parser = argparse.ArgumentParser("kdlight ablate", description=__doc__, allow_abbrev=False)
-    parser.add_argument("grid", metavar="GRID.yaml", help="axes, seeds, and what is left out; see configs/grids")
+    parser = CommandParser("kdlight ablate", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "grid", type=given_path, metavar="GRID.yaml", help="axes, seeds, and what is left out; see configs/grids"
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
     parser.add_argument(
         "--only", action="append", default=[], metavar="GROUP", help="only these, such as method=rid; repeatable"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="only this seed")
-    parser.add_argument("--runs", default="runs", metavar="DIR", help="the folder above the grid's (runs)")
+    parser.add_argument(
+        "--runs", type=given_path, default="runs", metavar="DIR", help="the folder above the grid's (runs)"
+    )
     parser.add_argument("--dry", action="store_true", help="print every command and the total of epochs; train nothing")
-    parser.add_argument("--wandb", type=Path, metavar="FILE", help="write the W&B sweep whose agents train the grid")
-    parser.add_argument("--slurm", metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR")
+    parser.add_argument(
+        "--wandb", type=given_path, metavar="FILE", help="write a W&B sweep whose agents train the grid"
+    )
+    parser.add_argument(
+        "--slurm", type=given_path, metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR"
+    )
     parser.add_argument(
         "--slurm_option", action="append", default=[], metavar="K=V", help="of submitit, such as slurm_partition=gpu"
     )
     options = parser.parse_args(arguments[1:])
+    if options.jobs < 1:
+        raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
+    for option in options.slurm_option:
+        if not option.partition("=")[0] or "=" not in option:
+            raise UserError(f"--slurm_option: expected K=V, such as slurm_partition=gpu, got '{option}'")
 
     from kdlight.workbench.ablate.ablation import ablate, plan_jobs, select_cells
     from kdlight.workbench.ablate.grid import read_grid
@@ -41,19 +54,19 @@ def main(arguments: Sequence[str]) -> None:
     if options.wandb is not None:
         from kdlight.workbench.ablate.sweep import write_sweep
 
-        grid = read_grid(options.grid, runs=Path(options.runs))
-        write_sweep(grid, options.grid, options.wandb)
+        grid = read_grid(options.grid, runs=options.runs)
+        write_sweep(grid, str(options.grid), options.wandb)
         print(f"saved {options.wandb}; next: wandb sweep {options.wandb}, then wandb agent with the name it prints")
         return
     if options.dry or options.slurm is not None:
-        grid = read_grid(options.grid, runs=Path(options.runs))
+        grid = read_grid(options.grid, runs=options.runs)
         jobs = plan_jobs(grid, select_cells(grid, options.only, options.seed))
         due = [job for job in jobs if job.state is not State.FINISHED]
-        if options.slurm is not None:
+        if options.slurm is not None and not options.dry:
             from kdlight.workbench.ablate.slurm import submit
 
             given = dict(option.partition("=")[::2] for option in options.slurm_option)
-            for job, submitted in zip(due, submit(due, grid.threads, Path(options.slurm), options=given), strict=True):
+            for job, submitted in zip(due, submit(due, grid.threads, options.slurm, options=given), strict=True):
                 print(f"{job.name}: job {submitted.job_id}")
             return
         for job in due:

@@ -5,7 +5,6 @@ resident images), so that a busy machine slows both. Ratios compare images per C
 programs change these little, and images per second on a GPU. If a method has phases, the first one is timed.
 """
 
-import argparse
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ from kdlight.methods.base.distiller import Distiller
 from kdlight.workbench.bench.bare_loop import BareLoop, Recipe, random_images
 from kdlight.workbench.bench.report import BARE, Timed, circumstances, print_report, report
 from kdlight.workbench.bench.timed_fit import FIT, Fit, Loop, Pace
+from kdlight.workbench.command_parser import CommandParser
 
 USAGE = """kdlight bench --config FILE [OPTIONS] [OPTIONS OF kdlight fit]
        kdlight bench --config FILE --against "--model.compile=true" --against "--trainer.precision=bf16-mixed" """
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     quiet()
     against, remaining = take_against(arguments[1:])
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "kdlight bench",
         USAGE,
         description=(__doc__ or "").partition(": ")[2],

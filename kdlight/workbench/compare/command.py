@@ -1,10 +1,10 @@
 """``kdlight compare RUNS``: runs as a table with means over seeds, and as pictures."""
 
-import argparse
 from collections.abc import Sequence
 
 from kdlight.errors import UserError
 from kdlight.files import given_path
+from kdlight.workbench.command_parser import CommandParser
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -13,7 +13,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         UserError: If there is no run, or an option is wrong.
     """
-    parser = argparse.ArgumentParser("kdlight compare", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight compare", description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
     parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest by default")
     parser.add_argument("--baseline", default="", metavar="NAME=VALUE", help="the arm that differences are taken to")
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str]) -> None:
     if not any(wanted.values()):
         return
     if comparison.stage is None:
-        raise UserError("none of the runs measured a PID, so there is nothing to plot; add the callback PIDMonitor")
+        names = ", ".join(f"--{name}" for name, file in wanted.items() if file is not None)
+        raise UserError(f"{names}: expected runs that measured a PID, got none; train with the callback PIDMonitor")
     from kdlight.workbench.compare import curves
     from kdlight.workbench.compare.picture import save_pid_picture
 

@@ -56,7 +56,9 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
         folders = [named] if named.exists() else [Path(path) for path in sorted(glob.glob(str(named)))]
         runs = [run for folder in folders for run in _runs_below(folder)]
         if not runs:
-            raise MissingFileError(f"{place}: expected a run's folder, or a folder or pattern of several; found no run")
+            raise MissingFileError(
+                f"'{place}': expected a run's folder, or a folder or pattern of several; found no run"
+            )
         found |= {run: _record(run) for run in runs}
         for folder in folders:
             found |= {run: record for run, record in _never_begun(folder).items() if run not in found}

@@ -5,7 +5,6 @@ split. Robustness is the accuracy under seven fixed corruptions. Costs of studen
 operations, file size, memory, and latency for batches of 1 and 64. All is saved as evaluation.json in the run's folder.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from kdlight.errors import UserError
 from kdlight.files import given_path, replacing
 from kdlight.runs.folder import WEIGHTS
 from kdlight.workbench.changes import read_changes
+from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.costs import count_bytes, count_operations, count_parameters, measure_latency, measure_memory
 from kdlight.workbench.evaluate.calibration import calibration, fit_temperature
 from kdlight.workbench.evaluate.corruptions import CORRUPTIONS, corrupt
@@ -30,20 +30,23 @@ from kdlight.workbench.finished import Run
 
 BATCHES = (1, 64)
 NOISE_SEED = 0
+LONGEST = 3600  # seconds of one latency
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     quiet()
-    parser = argparse.ArgumentParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")
     options, others = parser.parse_known_args(arguments[1:])
     changes = read_changes(others, "kdlight evaluate")
-    if options.threads < 1 or options.seconds <= 0:
-        raise UserError(f"expected --threads and --seconds above 0, got {options.threads} and {options.seconds}")
+    if options.threads < 1:
+        raise UserError(f"--threads: expected at least 1, got {options.threads}")
+    if not 0 < options.seconds <= LONGEST:
+        raise UserError(f"--seconds: expected more than 0 and at most {LONGEST}, got {options.seconds}")
     run = Run(options.run, options.weights)
     measured = evaluate(run, changes, threads=options.threads, seconds=options.seconds)
     file = run.folder / "evaluation.json"

@@ -6,7 +6,6 @@ std; README.md is the model card and contains a script that uses all files. A fi
 checkpoint's is refused.
 """
 
-import argparse
 import os
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ from kdlight.files import given_path
 from kdlight.runs.folder import WEIGHTS
 from kdlight.runs.preparation import Preparation
 from kdlight.workbench.changes import read_changes
+from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.export.card import write_card
 from kdlight.workbench.export.deployed import (
     Deployed,
@@ -61,7 +61,7 @@ class Check(NamedTuple):
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     quiet()
-    parser = argparse.ArgumentParser("kdlight export", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight export", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
     parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")

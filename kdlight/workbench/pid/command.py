@@ -19,11 +19,14 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.files import given_path, replacing
 from kdlight.runs.folder import WEIGHTS
 from kdlight.workbench.changes import read_changes
+from kdlight.workbench.command_parser import CommandParser
 
 METHODS = ("kmeans", "quantile", "probe", "predictions")
 USAGE = """kdlight pid --first A.npy --second B.npy --target Y.npy [OPTIONS]
        kdlight pid --student RUN [--teacher RUN] [--data.KEY VALUE] [OPTIONS]
        kdlight pid --student RUN --teacher RUN RUN [RUN …] [--stage STAGE] [OPTIONS]"""
+OF_NETWORKS = ("stage", "weights", "split", "samples", "fit_samples", "details")  # arrays have nothing of these
+SEEDS = 2**32  # as many as numpy takes
 
 
 class Settings(NamedTuple):
@@ -39,9 +42,7 @@ class Settings(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        "kdlight pid", USAGE, description=(__doc__ or "").partition(": ")[2], allow_abbrev=False
-    )
+    parser = CommandParser("kdlight pid", USAGE, description=(__doc__ or "").partition(": ")[2], allow_abbrev=False)
     arrays = parser.add_argument_group("arrays")
     for name in ("first", "second", "target"):
         arrays.add_argument(f"--{name}", type=given_path, metavar="FILE.npy")
@@ -65,6 +66,9 @@ def main(arguments: Sequence[str]) -> None:
     networks.add_argument(
         "--fit_samples", type=int, default=2_000, metavar="N", help="training images for the clusters"
     )
+    networks.add_argument(
+        "--details", action="store_true", help="compute other redundancies and each class's part, too"
+    )
     parser.add_argument("--symbols", choices=METHODS, default="kmeans", help="how features become symbols")
     parser.add_argument(
         "--clusters",
@@ -74,7 +78,6 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--components", type=int, default=10, metavar="N", help="principal components before that")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="symbolisations that are averaged")
-    parser.add_argument("--details", action="store_true", help="compute other redundancies and each class's part, too")
     parser.add_argument("--seed", type=int, default=0, help="of the clustering and the resampling")
     parser.add_argument("--tolerance", type=float, default=1e-5, metavar="BITS", help="of the decomposition")
     parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
@@ -91,6 +94,14 @@ def main(arguments: Sequence[str]) -> None:
         require_format(options.plot)
     if options.repeats < 1:
         raise UserError(f"--repeats: expected at least 1, got {options.repeats}")
+    if not 0 <= options.seed < SEEDS:
+        raise UserError(f"--seed: expected a whole number from 0 to {SEEDS - 1}, got {options.seed}")
+    if not 0 < options.tolerance < 1:
+        raise UserError(f"--tolerance: expected bits above 0 and below 1, got {options.tolerance}")
+    if options.stage != "deepest" and len(options.teacher or ()) < 2:
+        raise UserError(
+            f"--stage {options.stage}: expected several RUNs behind --teacher; of one, every stage is shown"
+        )
     settings = Settings(*(getattr(options, name) for name in Settings._fields))
     given = {name: getattr(options, name) for name in ("first", "second", "target")}
     report: Any
@@ -100,10 +111,16 @@ def main(arguments: Sequence[str]) -> None:
     elif all(given.values()) and options.student is options.teacher is None:
         if others:
             raise UserError(f"no option {others[0]}; see kdlight pid --help")
+        for name in OF_NETWORKS:
+            if getattr(options, name) != parser.get_default(name):
+                raise UserError(f"--{name}: expected --student beside it; for arrays there is no such option")
         first, second, target = (_read(file) for file in given.values())
         report = compare_arrays(first, second, target, settings)
     else:
-        raise UserError("expected either --first, --second and --target, or --student; see kdlight pid --help")
+        raise UserError(
+            "expected either --first, --second and --target, or --student, alone or with --teacher; "
+            "see kdlight pid --help"
+        )
     print_report(report)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -121,14 +138,18 @@ def _clusters(text: str) -> int | None:
     if text == "auto":
         return None
     try:
-        return int(text)
+        count = int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number or auto, got {text}") from None
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"expected auto or a whole number of at least 1, got '{text}'")
+    return count
 
 
 def _read(file: Path) -> npt.NDArray[Any]:
     if not file.is_file():
-        raise MissingFileError(f"{file} does not exist; expected an array of numpy.save")
+        what = "is no file" if file.exists() else "does not exist"
+        raise MissingFileError(f"{file} {what}; expected an array of numpy.save")
     try:
         array = np.load(file, allow_pickle=False)
     except (ValueError, EOFError):

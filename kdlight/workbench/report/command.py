@@ -1,12 +1,12 @@
 """``kdlight report RUNS -o FILE``: the runs of a study as one page, with everything needed to repeat them."""
 
-import argparse
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from kdlight.errors import UserError
 from kdlight.files import given_path
+from kdlight.workbench.command_parser import CommandParser
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         UserError: If there is no run, an option is wrong, or the libraries of the page are missing.
     """
-    parser = argparse.ArgumentParser("kdlight report", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight report", description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
     parser.add_argument(
         "-o", "--output", type=given_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"

@@ -85,4 +85,4 @@ def test_a_run_beside_its_teacher(photographs_run, capsys):
 def test_mistakes_are_said(photographs_run, capsys):
     run = photographs_run(teacher=False)
     assert main(["evaluate", str(run), "--threads=0"]) == 2
-    assert "expected --threads and --seconds above 0, got 0 and" in capsys.readouterr().err
+    assert "--threads: expected at least 1, got 0" in capsys.readouterr().err

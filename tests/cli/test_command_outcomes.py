@@ -1,0 +1,214 @@
+"""Every option of the commands beside ``fit`` with every kind of wrong value: a message that helps, or a result.
+
+The options are those that each command's own parser has; positional arguments count as options. What came of them
+stands in ``command_outcomes.tsv``. After a change of options write that file anew, and read what has changed in it:
+``KDLIGHT_WRITE_OUTCOMES=1 pytest -m slow tests/cli/test_command_outcomes.py``.
+"""
+
+import argparse
+import contextlib
+import importlib
+import io
+import os
+import shutil
+import signal
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from kdlight.__main__ import COMMANDS, RUN, main
+from kdlight.workbench.command_parser import CommandParser
+from tests.data.image_sets import write_image
+
+ROOT = Path(__file__).parents[2]
+TABLE = Path(__file__).with_name("command_outcomes.tsv")
+WRITES = "KDLIGHT_WRITE_OUTCOMES"
+VALUES = ("abc", "0", "-1", "1e20", "nan", "", "FOLDER")
+WITHIN = 60  # seconds
+SAMPLED = 41  # one case of so many is in the fast suite
+ACCEPTED, REFUSED = "accepted", "refused"
+DIGITS = (
+    "--config=kd.yaml",
+    "--model.untrained_teacher=true",
+    "--model.teacher_weights=null",
+    "--data.train_per_class=5",
+    "--data.batch_size=10",
+    "--trainer.logger=false",
+)
+# What each command is given beside the option that is tried; a name in braces is a file or folder of the fixture.
+BASES: dict[str, tuple[dict[str, str], ...]] = {
+    "predict": ({"run": "{run}", "images": "{images}"},),
+    "export": ({"run": "{run}", "--format": "safetensors", "--output": "{new}"},),
+    "evaluate": ({"run": "{run}", "--seconds": "0.001"},),
+    "pid": (
+        {"--first": "{first}", "--second": "{second}", "--target": "{target}", "--repeats": "1"},
+        {"--student": "{run}", "--repeats": "1", "--fit_samples": "20"},
+    ),
+    "bench": ({"--steps": "1", "--warmup": "1", "--repeat": "1"},),
+    "ablate": ({"grid": "{grid}"},),
+    "report": ({"runs": "{run}"},),
+    "compare": ({"runs": "{run}"},),
+    "dashboard": ({"project": "project"},),
+    **dict.fromkeys(("models", "data", "methods", "configs"), ({},)),
+}
+CACHE = ("path", "views", "top", "precision")  # `kdlight cache` has the options of fit
+
+
+class Case(NamedTuple):
+    """A command line with one value that is probably wrong."""
+
+    command: str
+    base: int
+    option: str
+    value: str
+
+    @property
+    def key(self) -> str:
+        """What the table calls it."""
+        return f"{self.command} {self.base} {self.option}={self.value}"
+
+
+class ParsedError(Exception):
+    """A command would parse its options now."""
+
+
+def options_of(command: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The options and positional arguments of a command."""
+    parsers: list[argparse.ArgumentParser] = []
+
+    def capture(self: CommandParser, *_: object) -> None:
+        parsers.append(self)
+        raise ParsedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CommandParser, "parse_known_args", capture)
+        with pytest.raises(ParsedError):
+            importlib.import_module(COMMANDS[command][0]).main([command])
+    return [
+        action.option_strings[-1] if action.option_strings else action.dest
+        for action in parsers[0]._actions
+        if action.dest != "help"
+    ]
+
+
+@pytest.fixture
+def places(photographs_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A finished run, images, arrays, a grid and a folder, by the names that `BASES` has for them."""
+    generator = np.random.default_rng(0)
+    arrays = {
+        "first": generator.normal(size=(200, 4)),
+        "second": generator.normal(size=(200, 4)),
+        "target": generator.integers(0, 3, 200),
+    }
+    for name, values in arrays.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    write_image(tmp_path / "pictures/one.png", 1)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    named = {name: str(tmp_path / f"{name}.npy") for name in arrays}
+    return named | {
+        "run": str(photographs_run()),
+        "images": str(tmp_path / "pictures"),
+        "folder": str(tmp_path / "folder"),
+        "grid": str(ROOT / "configs/grids/digits_quick.yaml"),
+    }
+
+
+def command_line(case: Case, places: dict[str, str]) -> list[str]:
+    value = places["folder"] if case.value == "FOLDER" else case.value
+    if case.command == "cache":
+        return ["cache", *DIGITS, "--model.teacher_cache.path=cache", f"{case.option}={value}"]
+    numbered = {**places, "new": "new"}
+    given = {name: text.format_map(numbered) for name, text in BASES[case.command][case.base].items()}
+    given[case.option] = value
+    positional = [text for name, text in given.items() if not name.startswith("-")]
+    options = [f"{name}={text}" for name, text in given.items() if name.startswith("-")]
+    if case.command == "ablate" and case.option != "--dry":
+        options.append("--dry")
+    return [case.command, *positional, *options, *(DIGITS if case.command == "bench" else ())]
+
+
+def outcome(arguments: list[str]) -> tuple[str, list[str]]:
+    """What came of a command line: accepted or refused, or what must not be; and the lines of the message."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    errors, threads = io.StringIO(), torch.get_num_threads()
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(WITHIN)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            code = main(arguments)
+    except TimeoutError:
+        return "hangs", []
+    except BaseException as error:
+        return "traceback", [f"{type(error).__name__}: {error}".partition("\n")[0]]
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        for made in Path.cwd().iterdir():
+            shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+    lines = [line for line in errors.getvalue().splitlines() if "warning: " not in line]
+    return {0: ACCEPTED, 2: REFUSED}.get(code, f"code {code}"), [] if code == 0 else lines
+
+
+def cases(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
+    found = []
+    for command, bases in BASES.items():
+        for base, given in enumerate(bases):
+            options = options_of(command, monkeypatch)
+            assert set(given) <= set(options)
+            found += [Case(command, base, name, value) for name in options for value in VALUES]
+    found += [Case("cache", 0, f"--model.teacher_cache.{name}", value) for name in CACHE for value in VALUES]
+    return found
+
+
+def outcomes(cases: list[Case], places: dict[str, str]) -> dict[str, str]:
+    """What came of the cases, by their keys.
+
+    Raises:
+        AssertionError: If one was neither accepted nor refused in at most three lines that name the option or value.
+    """
+    found, wrong = {}, []
+    for case in cases:
+        kind, lines = outcome(command_line(case, places))
+        value = places["folder"] if case.value == "FOLDER" else case.value
+        said = "\n".join(lines)
+        # predict and bench take what begins with a dash for an option of fit, named without dashes
+        named = case.option.strip("-").lower() in said.lower() or (value.lstrip("-") or "''") in said
+        if kind not in (ACCEPTED, REFUSED) or (kind == REFUSED and not (named and len(lines) <= 3)):
+            wrong.append(f"{case.key}: {kind}: {said}")
+        found[case.key] = kind
+    assert not wrong, "\n".join(wrong)
+    return found
+
+
+def table() -> dict[str, str]:
+    """What the table says: accepted or refused, by command, option and value."""
+    return dict(line.split("\t") for line in TABLE.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.slow
+def test_every_option_of_every_command(places, monkeypatch) -> None:
+    found = outcomes(cases(monkeypatch), places)
+    if os.environ.get(WRITES):
+        TABLE.write_text("".join(f"{key}\t{kind}\n" for key, kind in found.items()), encoding="utf-8")
+    assert found == table()
+
+
+def test_a_sample_of_the_options_of_commands(places, monkeypatch) -> None:
+    sampled = cases(monkeypatch)[::SAMPLED]
+    assert outcomes(sampled, places) == {case.key: table()[case.key] for case in sampled}
+
+
+def test_every_command_with_a_parser_of_its_own_is_tried() -> None:
+    assert set(BASES) | {"cache"} == {name for name, (module, _) in COMMANDS.items() if module != RUN}
