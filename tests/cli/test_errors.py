@@ -204,7 +204,7 @@ def test_an_error_while_a_mistake_is_handled_is_not_taken_for_it():
     [
         ((299, 299, 299), [], "300 x 300 x 300 = 27,000,000"),
         ((2**40, 2, 2), [], "at most 1,000,000 cells"),
-        ((2, 2, 2), ["--seed=-1"], "--seed: expected a whole number of at least 0"),
+        ((2, 2, 2), ["--seed=-1"], "--seed: expected a whole number from 0 to 4294967295"),
         ((2, 2, 2), ["--json=."], ". is a folder"),
     ],
 )
