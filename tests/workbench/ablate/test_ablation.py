@@ -112,7 +112,7 @@ def test_only_some_runs(folder):
     assert [cell.name for cell in select_cells(grid, ["model.optimizer.lr=0.1"], 1)] == [
         "size=short,model.optimizer.lr=0.1/seed=1"
     ]
-    with pytest.raises(UserError, match="has no run size=tall"):
+    with pytest.raises(UserError, match="has no run 'size=tall'"):
         select_cells(grid, ["size=tall"], None)
 
 
