@@ -18,9 +18,8 @@ from kdlight.runs.folder import RUNS, RunFolder, config_for
 from kdlight.workbench.ablate.grid import Cell, Grid, read_grid
 from kdlight.workbench.ablate.jobs import Job, State, run_jobs
 from kdlight.workbench.ablate.progress import Progress
+from kdlight.workbench.compare.records import LOGS
 from kdlight.workbench.finished import Run
-
-LOGS = "logs"  # beside the runs of a grid: what each printed
 
 
 @dataclass
@@ -66,7 +65,7 @@ def ablate(
     Args:
         grid: A grid file, or its content as a mapping.
         jobs: How many runs at a time.
-        only: Groups such as ``method=rid,labels=6``; those of which every part is named. None: all.
+        only: Groups such as ``method=rid,labels=6``; those of which every part is named. Empty: all.
         seed: Only this seed; None: all.
         runs: The folder above the grid's.
         console: Where progress is shown; None: the terminal.
@@ -124,7 +123,10 @@ def plan_jobs(grid: Grid, cells: Sequence[Cell]) -> list[Job]:
             raise UserError(f"{cell.name}: {error}") from error
         job = _job(grid, cell.name, cell.arguments(), cell.folder, parsed)
         if job.state is State.WAITING:
-            job.needs = [teachers.setdefault(path, _teacher_job(grid, path)) for path in _missing_teachers(parsed)]
+            for path in _missing_teachers(parsed):
+                if path not in teachers:
+                    teachers[path] = _teacher_job(grid, path)
+                job.needs.append(teachers[path])
         planned.append(job)
     return [*teachers.values(), *planned]
 

@@ -108,9 +108,9 @@ def _startable(jobs: Sequence[Job]) -> Iterator[Job]:
     for job in jobs:
         if job.state is not State.WAITING:
             continue
-        failed = [needed.name for needed in job.needs if needed.state is State.FAILED]
-        if failed:
-            job.state, job.reason = State.FAILED, f"its teacher {failed[0]} failed"
+        missing = [needed for needed in job.needs if needed.state in (State.FAILED, State.STOPPED)]
+        if missing:
+            job.state, job.reason = State.FAILED, f"its {missing[0].name} {missing[0].state}"
         elif all(needed.state is State.FINISHED for needed in job.needs):
             yield job
 
@@ -152,7 +152,7 @@ def _threads_of_imports(threads: int) -> Iterator[None]:
 
 @contextmanager
 def _handing_on(running: Callable[[], list[ForkServerProcess]]) -> Iterator[list[int]]:
-    """Hand SIGINT and SIGTERM on to the running processes; gives the list of the signals received."""
+    """Hand SIGINT and SIGTERM on to the running processes, and yield the list of the signals received."""
     received: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:

@@ -12,7 +12,7 @@ from kdlight.runs.folder import RunFolder
 from kdlight.yaml_files import read_yaml
 
 FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
-LOGS = "logs"
+LOGS = "logs"  # beside the runs of a grid: what each printed
 # Settings that do not change what a run computes, such as folders and loggers; a name includes all names below it.
 IGNORED = (
     *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
@@ -145,14 +145,14 @@ def varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     names = dict.fromkeys(name for record in records for name in record.settings)
     candidates = [name for name in names if not _ignored(name)]
     kept: dict[str, list[str]] = {}
-    groups = [()] * len(records)
+    groups: list[tuple[str, ...]] = [()] * len(records)
     known = [bool(record.settings) for record in records]
     for name in sorted(candidates, key=lambda name: name.count(".")):
         values = [_shown(record.settings.get(name)) for record in records]
         refined = [(*group, value) for group, value in zip(groups, values, strict=True)]
         before, after = ({each for each, there in zip(of, known, strict=True) if there} for of in (groups, refined))
         if len(after) > len(before):
-            kept[name], groups = values, refined  # type: ignore[assignment]
+            kept[name], groups = values, refined
     return kept
 
 
