@@ -1,5 +1,6 @@
 """What the terminal shows while a run trains and tests."""
 
+import csv
 import io
 import re
 
@@ -29,8 +30,10 @@ def test_epochs_count_from_one_and_the_last_line_says_loss_accuracy_and_time_lef
     assert all(len(line) <= 80 for line in lines)
     epochs = {match[1] for line in lines if (match := re.match(r"epoch (\d+)/2", line))}
     assert {"2"} <= epochs <= {"1", "2"}, "the first may have ended before the bar was drawn again"
-    (last,) = {line for line in lines if line.startswith("epoch 2/2") and "100 %" in line and "val" in line}
-    assert re.search(r"100 % loss \d+(\.\d+)?  val \d+\.\d\d % +(00:00|--:--) left", last)
+    last = [line for line in lines if line.startswith("epoch")][-1]  # drawn when the bar ends, whatever came before
+    with (tmp_path / "metrics.csv").open() as stream:
+        accuracy = 100 * float(list(csv.DictReader(stream))[-1]["val/accuracy"])
+    assert re.match(rf"epoch 2/2 .* 100 % loss \d+(\.\d+)?  val {accuracy:.2f} % +(00:00|--:--) left", last)
     assert any(line.startswith("testing") for line in lines)
     assert not any("DataLoader" in line or "Sanity" in line for line in lines)
 
