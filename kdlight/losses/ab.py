@@ -8,11 +8,11 @@ __all__ = ["ab_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def ab_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, *, margin: float) -> Tensor:
     """Squared distance of a student's neuron to the teacher's side of its boundary with a margin.
 

@@ -4,13 +4,13 @@ __all__ = ["at_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.attention import attention
+from kdlight.losses.parts.attention import compute_attention_map
 from kdlight.losses.parts.pooling import pool_to_smaller
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_batch
 
 
-@at_least_float32
+@widen_half_precision
 def at_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """Mean squared difference of the attention maps of one stage: unit vectors of the mean over channels of f^2.
 
@@ -26,4 +26,4 @@ def at_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """
     require_same_batch(student_feature, teacher_feature)
     student, teacher = pool_to_smaller(student_feature, teacher_feature.detach())
-    return (attention(student) - attention(teacher)).square().mean()
+    return (compute_attention_map(student) - compute_attention_map(teacher)).square().mean()

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from kdlight.errors import UserError
 from kdlight.losses.parts.decoupling import cakd_divergences
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 
 
-@at_least_float32
+@widen_half_precision
 def cakd_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,

@@ -8,11 +8,11 @@ __all__ = ["cc_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_batch, require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def cc_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Mean over neighbouring samples i, i + 1 of the batch of sum_k D_ik D_i+1,k, with D = |e_s - e_t|.
 

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdlight.errors import UserError
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_shape
 
 EPSILON = 1e-7
 
 
-@at_least_float32
+@widen_half_precision
 def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: float) -> Tensor:
     """Inner products of every sample's embedding with its candidates, divided by the temperature.
 
@@ -36,7 +36,7 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
     return torch.einsum(f"{rows},bd->bk", candidates, embedding) / temperature
 
 
-@at_least_float32
+@widen_half_precision
 def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
     """Log Z: the mean of the first batch's exponentials times the size of the training set; a constant afterwards.
 
@@ -48,7 +48,7 @@ def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
     return scores.logsumexp(0) + math.log(samples / len(scores))
 
 
-@at_least_float32
+@widen_half_precision
 def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) -> Tensor:
     """Noise-contrastive estimation in both directions, mean over the batch.
 
@@ -70,10 +70,10 @@ def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) ->
             f"expected scores of a positive and at least one negative a sample, got {tuple(student_scores.shape)}; "
             "draw at least one negative"
         )
-    return _noise_contrastive(student_scores, samples) + _noise_contrastive(teacher_scores, samples)
+    return _compute_noise_contrastive(student_scores, samples) + _compute_noise_contrastive(teacher_scores, samples)
 
 
-@at_least_float32
+@widen_half_precision
 def crd_memory_rows(rows: Tensor, embedding: Tensor, *, momentum: float) -> Tensor:
     """Compute the memory's rows after this batch: unit vectors of momentum * row + (1 - momentum) * embedding.
 
@@ -88,7 +88,7 @@ def crd_memory_rows(rows: Tensor, embedding: Tensor, *, momentum: float) -> Tens
     return F.normalize(momentum * rows + (1 - momentum) * embedding)
 
 
-def _noise_contrastive(scores: Tensor, samples: int) -> Tensor:
+def _compute_noise_contrastive(scores: Tensor, samples: int) -> Tensor:
     noise = (scores.shape[1] - 1) / samples
     log_sum = torch.logaddexp(scores, scores.new_full((), math.log(noise + EPSILON)))
     positive = log_sum[:, 0] - scores[:, 0]

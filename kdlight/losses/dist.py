@@ -5,15 +5,15 @@ __all__ = ["dist_loss"]
 import torch
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
-from kdlight.losses.parts.probabilities import log_probability_pair
+from kdlight.losses.parts.precision import widen_half_precision
+from kdlight.losses.parts.probabilities import to_log_probability_pair
 
 EPSILON = 1e-8
 #: Probabilities whose deviation is this part of their size or less count as constant.
 CONSTANT = 1e-5
 
 
-@at_least_float32
+@widen_half_precision
 def dist_loss(
     student_logits: Tensor, teacher_logits: Tensor, *, beta: float, gamma: float, temperature: float
 ) -> Tensor:
@@ -35,18 +35,18 @@ def dist_loss(
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
     """
-    student, teacher = (log_p.exp() for log_p in log_probability_pair(student_logits, teacher_logits, temperature))
-    inter_class, intra_class = _row_correlation(student, teacher), _row_correlation(student.T, teacher.T)
+    student, teacher = (log_p.exp() for log_p in to_log_probability_pair(student_logits, teacher_logits, temperature))
+    inter_class, intra_class = _correlate_rows(student, teacher), _correlate_rows(student.T, teacher.T)
     return (beta * (1 - inter_class.mean()) + gamma * (1 - intra_class.mean())) * temperature**2
 
 
-def _row_correlation(first: Tensor, second: Tensor) -> Tensor:
-    (first, constant), (second, also_constant) = _centred(first), _centred(second)
+def _correlate_rows(first: Tensor, second: Tensor) -> Tensor:
+    (first, constant), (second, also_constant) = _centre_rows(first), _centre_rows(second)
     norms: Tensor = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
     return (first * second).sum(1) / (norms + EPSILON).masked_fill(constant | also_constant, torch.inf)
 
 
-def _centred(rows: Tensor) -> tuple[Tensor, Tensor]:
+def _centre_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Rows without their mean, and whether nothing but rounding is left of them."""
     centred = rows - rows.mean(dim=1, keepdim=True)
     left, whole = (torch.linalg.vector_norm(values.detach(), dim=1) for values in (centred, rows))

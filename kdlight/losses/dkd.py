@@ -5,12 +5,12 @@ __all__ = ["dkd_loss"]
 from torch import Tensor
 
 from kdlight.losses.parts.decoupling import cakd_divergences
-from kdlight.losses.parts.masks import target_mask
-from kdlight.losses.parts.precision import at_least_float32
-from kdlight.losses.parts.reduction import labelled_mean
+from kdlight.losses.parts.masks import mask_target
+from kdlight.losses.parts.precision import widen_half_precision
+from kdlight.losses.parts.reduction import average_labelled
 
 
-@at_least_float32
+@widen_half_precision
 def dkd_loss(
     student_logits: Tensor, teacher_logits: Tensor, target: Tensor, *, alpha: float, beta: float, temperature: float
 ) -> Tensor:
@@ -31,6 +31,6 @@ def dkd_loss(
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
     """
-    strong = target_mask(student_logits, target)
+    strong = mask_target(student_logits, target)
     terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)
-    return labelled_mean(alpha * terms.binary + beta * terms.weak, target) * temperature**2
+    return average_labelled(alpha * terms.binary + beta * terms.weak, target) * temperature**2

@@ -8,11 +8,11 @@ __all__ = ["fitnet_loss"]
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def fitnet_loss(regressed: Tensor, teacher_feature: Tensor) -> Tensor:
     """Mean squared error over all elements of the regressed student map and the teacher's hint, equation 3.
 

@@ -9,11 +9,11 @@ __all__ = ["fsp_loss", "fsp_matrix"]
 from torch import Tensor
 
 from kdlight.losses.parts.pooling import pool_to_smaller
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_batch, require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
     """Compute the flow from one stage to the next: mean over positions of the products of their channels, equation 1.
 
@@ -34,7 +34,7 @@ def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
     return bottom @ top.transpose(1, 2) / bottom.shape[2]
 
 
-@at_least_float32
+@widen_half_precision
 def fsp_loss(student_matrix: Tensor, teacher_matrix: Tensor) -> Tensor:
     """Mean squared difference of one pair of `fsp_matrix`; the paper has the squared norm (equation 2).
 

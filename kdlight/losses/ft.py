@@ -7,13 +7,13 @@ __all__ = ["ft_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.attention import attention
+from kdlight.losses.parts.attention import compute_attention_map
 from kdlight.losses.parts.pooling import pool_to_smaller
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_batch
 
 
-@at_least_float32
+@widen_half_precision
 def ft_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
     """Mean absolute difference of the normalised factors of translator and paraphraser (p = 1).
 
@@ -29,4 +29,4 @@ def ft_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
     """
     require_same_batch(student_factor, teacher_factor)
     student, teacher = pool_to_smaller(student_factor, teacher_factor.detach())
-    return (attention(student) - attention(teacher)).abs().mean()
+    return (compute_attention_map(student) - compute_attention_map(teacher)).abs().mean()

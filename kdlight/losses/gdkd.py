@@ -9,11 +9,11 @@ __all__ = ["gdkd_loss"]
 from torch import Tensor
 
 from kdlight.losses.parts.decoupling import cakd_divergences
-from kdlight.losses.parts.masks import top_mask
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.masks import mask_top
+from kdlight.losses.parts.precision import widen_half_precision
 
 
-@at_least_float32
+@widen_half_precision
 def gdkd_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
@@ -40,7 +40,7 @@ def gdkd_loss(
     Raises:
         UserError: If the shapes differ, the temperature is not positive or there are fewer than ``top`` classes.
     """
-    strong = top_mask(teacher_logits, top)
+    strong = mask_top(teacher_logits, top)
     terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)
     weighted = binary_weight * terms.binary + top_weight * terms.strong + other_weight * terms.weak
     return weighted.mean() * temperature**2

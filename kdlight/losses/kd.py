@@ -5,11 +5,11 @@ __all__ = ["kd_loss", "soft_cross_entropy_loss"]
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32, to_float64
-from kdlight.losses.parts.probabilities import log_probability_pair
+from kdlight.losses.parts.precision import to_float64, widen_half_precision
+from kdlight.losses.parts.probabilities import to_log_probability_pair
 
 
-@at_least_float32
+@widen_half_precision
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float | Tensor) -> Tensor:
     """T^2 KL(teacher || student) of the class probabilities at the temperature, batch mean.
 
@@ -25,12 +25,12 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
     """
-    student, teacher = log_probability_pair(to_float64(student_logits), to_float64(teacher_logits), temperature)
+    student, teacher = to_log_probability_pair(to_float64(student_logits), to_float64(teacher_logits), temperature)
     divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
     return (divergence * temperature**2).to(student_logits.dtype)
 
 
-@at_least_float32
+@widen_half_precision
 def soft_cross_entropy_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
     """-T^2 sum_i y_i(teacher, T) log y_i(student, T), batch mean: the soft targets' term as the paper writes it.
 
@@ -44,5 +44,5 @@ def soft_cross_entropy_loss(student_logits: Tensor, teacher_logits: Tensor, *, t
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
     """
-    student, teacher = log_probability_pair(student_logits, teacher_logits, temperature)
+    student, teacher = to_log_probability_pair(student_logits, teacher_logits, temperature)
     return -(teacher.exp() * student).sum(1).mean() * temperature**2

@@ -4,11 +4,11 @@ __all__ = ["logit_mse_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def logit_mse_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """1/2 of the mean over classes of (z_s - z_t)^2, each row's mean difference removed first; batch mean.
 

@@ -10,11 +10,11 @@ __all__ = ["mlkd_batch_loss", "mlkd_class_loss", "mlkd_kept_fractions"]
 import torch
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
-from kdlight.losses.parts.probabilities import log_probabilities, log_probability_pair
+from kdlight.losses.parts.precision import widen_half_precision
+from kdlight.losses.parts.probabilities import to_log_probabilities, to_log_probability_pair
 
 
-@at_least_float32
+@widen_half_precision
 def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
     """||P_t' P_t - P_s' P_s||^2 / classes: how classes co-occur over the batch. No T^2, as in the code.
 
@@ -26,11 +26,11 @@ def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
     """
-    student, teacher = (p.exp() for p in log_probability_pair(student_logits, teacher_logits, temperature))
+    student, teacher = (p.exp() for p in to_log_probability_pair(student_logits, teacher_logits, temperature))
     return (teacher.T @ teacher - student.T @ student).square().sum() / student.shape[1]
 
 
-@at_least_float32
+@widen_half_precision
 def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
     """||P_t P_t' - P_s P_s'||^2 / batch: how alike the samples are. No T^2, as in the code.
 
@@ -42,11 +42,11 @@ def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
     """
-    student, teacher = (p.exp() for p in log_probability_pair(student_logits, teacher_logits, temperature))
+    student, teacher = (p.exp() for p in to_log_probability_pair(student_logits, teacher_logits, temperature))
     return (teacher @ teacher.T - student @ student.T).square().sum() / len(student)
 
 
-@at_least_float32
+@widen_half_precision
 def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the fractions of samples and of classes on which the teacher is no more confident than on the median one.
 
@@ -57,10 +57,10 @@ def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         teacher_logits: (batch, classes) of the weak view; no gradient reaches it.
     """
-    probabilities = log_probabilities(teacher_logits.detach(), 1.0).exp()
-    return _up_to_median(probabilities.amax(1)), _up_to_median(probabilities.sum(0))
+    probabilities = to_log_probabilities(teacher_logits.detach(), 1.0).exp()
+    return _compute_fraction_up_to_median(probabilities.amax(1)), _compute_fraction_up_to_median(probabilities.sum(0))
 
 
-def _up_to_median(confidence: Tensor) -> Tensor:
+def _compute_fraction_up_to_median(confidence: Tensor) -> Tensor:
     # torch's lower median keeps the same elements as the interpolated one of the code.
     return (confidence <= torch.median(confidence)).to(confidence.dtype).mean()

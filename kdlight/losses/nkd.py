@@ -9,13 +9,13 @@ __all__ = ["nkd_loss"]
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.parts.masks import outside_lowest, target_mask
-from kdlight.losses.parts.precision import at_least_float32
-from kdlight.losses.parts.probabilities import log_probability_pair
-from kdlight.losses.parts.reduction import labelled_mean
+from kdlight.losses.parts.masks import fill_outside, mask_target
+from kdlight.losses.parts.precision import widen_half_precision
+from kdlight.losses.parts.probabilities import to_log_probability_pair
+from kdlight.losses.parts.reduction import average_labelled
 
 
-@at_least_float32
+@widen_half_precision
 def nkd_loss(
     student_logits: Tensor, teacher_logits: Tensor, target: Tensor, *, gamma: float, temperature: float
 ) -> Tensor:
@@ -35,12 +35,12 @@ def nkd_loss(
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
     """
-    mask = target_mask(student_logits, target)
-    student, teacher = log_probability_pair(student_logits, teacher_logits, 1.0)
+    mask = mask_target(student_logits, target)
+    student, teacher = to_log_probability_pair(student_logits, teacher_logits, 1.0)
     target_term = -(teacher.exp() * student).masked_fill(~mask, 0.0).sum(1)
     student, teacher = (
-        F.log_softmax(outside_lowest(log_p, ~mask), dim=1)
-        for log_p in log_probability_pair(student_logits, teacher_logits, temperature)
+        F.log_softmax(fill_outside(log_p, ~mask), dim=1)
+        for log_p in to_log_probability_pair(student_logits, teacher_logits, temperature)
     )
     other_term = -(teacher.exp() * student).masked_fill(mask, 0.0).sum(1)
-    return labelled_mean(target_term + gamma * temperature**2 * other_term, target)
+    return average_labelled(target_term + gamma * temperature**2 * other_term, target)

@@ -4,13 +4,13 @@ __all__ = ["nst_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.directions import unit
 from kdlight.losses.parts.pooling import pool_to_smaller
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_batch
+from kdlight.losses.parts.unit_vectors import normalize_vectors
 
 
-@at_least_float32
+@widen_half_precision
 def nst_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """Squared maximum mean discrepancy of the channels of one stage under the kernel (a.b)^2, mean over the batch.
 
@@ -26,10 +26,11 @@ def nst_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """
     require_same_batch(student_feature, teacher_feature)
     student, teacher = (
-        unit(feature.flatten(2), dim=2) for feature in pool_to_smaller(student_feature, teacher_feature.detach())
+        normalize_vectors(feature.flatten(2), dim=2)
+        for feature in pool_to_smaller(student_feature, teacher_feature.detach())
     )
-    return _kernel(teacher, teacher) + _kernel(student, student) - 2 * _kernel(student, teacher)
+    return _average_kernel(teacher, teacher) + _average_kernel(student, student) - 2 * _average_kernel(student, teacher)
 
 
-def _kernel(first: Tensor, second: Tensor) -> Tensor:
+def _average_kernel(first: Tensor, second: Tensor) -> Tensor:
     return (first @ second.transpose(1, 2)).square().mean()

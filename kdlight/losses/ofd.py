@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
-from kdlight.losses.parts.shapes import per_channel, require_same_shape
+from kdlight.losses.parts.precision import widen_half_precision
+from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margin: Tensor) -> Tensor:
     """Partial squared distance to the margin ReLU of the teacher; sum over a sample, batch mean.
 
@@ -33,7 +33,7 @@ def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margi
     height, width = student_preactivation.shape[2:]
     teacher = F.adaptive_avg_pool2d(teacher_preactivation.detach(), (height, width))
     require_same_shape(student_preactivation, teacher)
-    target = torch.maximum(teacher, per_channel(margin, teacher))
+    target = torch.maximum(teacher, expand_per_channel(margin, teacher))
     asked = (student_preactivation > target) | (teacher > 0)
     return ((student_preactivation - target).square() * asked).flatten(1).sum(1).mean()
 

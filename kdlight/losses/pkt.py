@@ -8,13 +8,13 @@ __all__ = ["pkt_loss"]
 import torch
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_batch
 
 EPSILON = 1e-7
 
 
-@at_least_float32
+@widen_half_precision
 def pkt_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """KL of the conditional probabilities of neighbours, from cosine similarities moved to [0, 1].
 
@@ -28,11 +28,11 @@ def pkt_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
         UserError: If the batches differ.
     """
     require_same_batch(student_embedding, teacher_embedding)
-    student, teacher = _neighbours(student_embedding), _neighbours(teacher_embedding.detach())
+    student, teacher = _weigh_neighbours(student_embedding), _weigh_neighbours(teacher_embedding.detach())
     return (teacher * ((teacher + EPSILON) / (student + EPSILON)).log()).mean()
 
 
-def _neighbours(embedding: Tensor) -> Tensor:
+def _weigh_neighbours(embedding: Tensor) -> Tensor:
     rows = embedding.flatten(1)
     norm: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     rows = rows / (norm + EPSILON)

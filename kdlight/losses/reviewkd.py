@@ -5,11 +5,11 @@ __all__ = ["hcl_loss"]
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def hcl_loss(fused: Tensor, teacher_feature: Tensor) -> Tensor:
     """Hierarchical context loss of one level: mean squared errors of the maps and of their pooled pyramids.
 

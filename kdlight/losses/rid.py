@@ -16,12 +16,12 @@ __all__ = ["rid_mismatch", "rid_variance_penalty"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
-from kdlight.losses.parts.reduction import Reduction, reduced
-from kdlight.losses.parts.shapes import per_channel, require_same_shape
+from kdlight.losses.parts.precision import widen_half_precision
+from kdlight.losses.parts.reduction import Reduction, reduce_elements
+from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def rid_mismatch(
     filtered_student: Tensor, filtered_teacher: Tensor, variance: Tensor, *, reduction: Reduction = "mean"
 ) -> Tensor:
@@ -40,10 +40,10 @@ def rid_mismatch(
     """
     require_same_shape(filtered_student, filtered_teacher)
     difference = filtered_teacher - filtered_student
-    return reduced(difference.square() / per_channel(variance, difference), reduction)
+    return reduce_elements(difference.square() / expand_per_channel(variance, difference), reduction)
 
 
-@at_least_float32
+@widen_half_precision
 def rid_variance_penalty(variance: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """||sigma||^2 (equation 11), or its mean over the channels (the code, where it is averaged over all elements).
 
@@ -51,4 +51,4 @@ def rid_variance_penalty(variance: Tensor, *, reduction: Reduction = "mean") -> 
         variance: sigma, (channels,).
         reduction: "mean" over the channels or "sum" over them; the same as that of `rid_mismatch`.
     """
-    return reduced(variance.square()[None], reduction)
+    return reduce_elements(variance.square()[None], reduction)

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlight.losses.parts.directions import unit
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_batch
+from kdlight.losses.parts.unit_vectors import normalize_vectors
 
 
-@at_least_float32
+@widen_half_precision
 def rkd_loss(
     student_embedding: Tensor, teacher_embedding: Tensor, *, distance_weight: float, angle_weight: float
 ) -> Tensor:
@@ -30,7 +30,7 @@ def rkd_loss(
     return distance_weight * distance + angle_weight * rkd_angle_loss(student_embedding, teacher_embedding)
 
 
-@at_least_float32
+@widen_half_precision
 def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Smooth L1 of the distances of all pairs, each net's divided by their mean; mean over pairs.
 
@@ -42,10 +42,10 @@ def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> T
         UserError: If the batches differ or there is one sample only.
     """
     require_same_batch(student_embedding, teacher_embedding, at_least=2)
-    return F.smooth_l1_loss(_relative_distances(student_embedding), _relative_distances(teacher_embedding.detach()))
+    return F.smooth_l1_loss(_measure_distances(student_embedding), _measure_distances(teacher_embedding.detach()))
 
 
-@at_least_float32
+@widen_half_precision
 def rkd_angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Smooth L1 of the cosines of the angles of all triplets, mean over triplets.
 
@@ -57,21 +57,21 @@ def rkd_angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tens
         UserError: If the batches differ or there is one sample only.
     """
     require_same_batch(student_embedding, teacher_embedding, at_least=2)
-    return F.smooth_l1_loss(_cosines(student_embedding), _cosines(teacher_embedding.detach()))
+    return F.smooth_l1_loss(_compute_cosines(student_embedding), _compute_cosines(teacher_embedding.detach()))
 
 
-def _differences(embedding: Tensor) -> Tensor:
+def _subtract_pairs(embedding: Tensor) -> Tensor:
     rows = embedding.flatten(1)
     return rows[None] - rows[:, None]
 
 
-def _relative_distances(embedding: Tensor) -> Tensor:
-    distances: Tensor = torch.linalg.vector_norm(_differences(embedding), dim=2)
+def _measure_distances(embedding: Tensor) -> Tensor:
+    distances: Tensor = torch.linalg.vector_norm(_subtract_pairs(embedding), dim=2)
     # Over pairs of different samples. All samples at one point (a dead embedding) are at distance 0, not NaN.
     mean = distances.sum() / (len(distances) * (len(distances) - 1))
     return distances / mean.masked_fill(mean == 0, torch.inf)
 
 
-def _cosines(embedding: Tensor) -> Tensor:
-    directions = unit(_differences(embedding), dim=2)
+def _compute_cosines(embedding: Tensor) -> Tensor:
+    directions = normalize_vectors(_subtract_pairs(embedding), dim=2)
     return directions @ directions.transpose(1, 2)

@@ -4,12 +4,12 @@ __all__ = ["sp_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.directions import unit
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.shapes import require_same_batch
+from kdlight.losses.parts.unit_vectors import normalize_vectors
 
 
-@at_least_float32
+@widen_half_precision
 def sp_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """Mean squared difference of the row-normalised Gram matrices of the batch, equation 4.
 
@@ -21,9 +21,9 @@ def sp_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
         UserError: If the batches differ.
     """
     require_same_batch(student_feature, teacher_feature)
-    return (_similarity(teacher_feature.detach()) - _similarity(student_feature)).square().mean()
+    return (_compute_similarity(teacher_feature.detach()) - _compute_similarity(student_feature)).square().mean()
 
 
-def _similarity(feature: Tensor) -> Tensor:
+def _compute_similarity(feature: Tensor) -> Tensor:
     rows = feature.flatten(1)
-    return unit(rows @ rows.T)
+    return normalize_vectors(rows @ rows.T)

@@ -5,10 +5,10 @@ __all__ = ["standardize"]
 import torch
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
+from kdlight.losses.parts.precision import widen_half_precision
 
 
-@at_least_float32
+@widen_half_precision
 def standardize(logits: Tensor) -> Tensor:
     """(z - mean) / (standard deviation + 1e-7) of every row: each sample's own temperature.
 

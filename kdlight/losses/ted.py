@@ -8,12 +8,12 @@ __all__ = ["ted_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
-from kdlight.losses.parts.reduction import Reduction, reduced
+from kdlight.losses.parts.precision import widen_half_precision
+from kdlight.losses.parts.reduction import Reduction, reduce_elements
 from kdlight.losses.parts.shapes import require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def ted_loss(filtered_student: Tensor, filtered_teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Squared distance of the task-aware filtered maps of one stage.
 
@@ -26,4 +26,4 @@ def ted_loss(filtered_student: Tensor, filtered_teacher: Tensor, *, reduction: R
         UserError: If the shapes differ.
     """
     require_same_shape(filtered_student, filtered_teacher)
-    return reduced((filtered_student - filtered_teacher.detach()).square(), reduction)
+    return reduce_elements((filtered_student - filtered_teacher.detach()).square(), reduction)

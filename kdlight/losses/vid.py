@@ -4,12 +4,12 @@ __all__ = ["vid_loss"]
 
 from torch import Tensor
 
-from kdlight.losses.parts.precision import at_least_float32
-from kdlight.losses.parts.reduction import Reduction, reduced
-from kdlight.losses.parts.shapes import per_channel, require_same_shape
+from kdlight.losses.parts.precision import widen_half_precision
+from kdlight.losses.parts.reduction import Reduction, reduce_elements
+from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 
 
-@at_least_float32
+@widen_half_precision
 def vid_loss(regressed: Tensor, teacher_feature: Tensor, variance: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Negative log-likelihood of the teacher's map under a Gaussian around the regressed student map.
 
@@ -28,5 +28,5 @@ def vid_loss(regressed: Tensor, teacher_feature: Tensor, variance: Tensor, *, re
         UserError: If the shapes differ or the variance is not one number a channel.
     """
     require_same_shape(regressed, teacher_feature)
-    variance = per_channel(variance, regressed)
-    return 0.5 * reduced((regressed - teacher_feature.detach()).square() / variance + variance.log(), reduction)
+    variance = expand_per_channel(variance, regressed)
+    return 0.5 * reduce_elements((regressed - teacher_feature.detach()).square() / variance + variance.log(), reduction)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.losses.parts.decoupling import CAKDDivergences, cakd_divergences
-from kdlight.losses.parts.masks import target_mask, top_mask
-from kdlight.losses.parts.reduction import labelled_mean
+from kdlight.losses.parts.masks import mask_target, mask_top
+from kdlight.losses.parts.reduction import average_labelled
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.methods.base.schedules import at_epoch, warm_up, warmed_up
@@ -150,7 +150,7 @@ class CAKD(LogitDistiller):
             gradients = torch.autograd.grad(teacher.logits.amax(1).sum(), maps)
             for pair, adapter, a_map, gradient in zip(self.pairs, self.adapters, maps, gradients, strict=True):
                 relevance = (a_map.detach() * gradient).mean((2, 3)).abs()
-                strong = top_mask(relevance, max(1, round(self.strong_channels * relevance.shape[1])))
+                strong = mask_top(relevance, max(1, round(self.strong_channels * relevance.shape[1])))
                 pooled = adapter(student.stages[pair.student].mean((2, 3)))
                 divergences = cakd_divergences(pooled, a_map.mean((2, 3)), strong, temperature=self.temperature)
                 name, counted = f"cakd_{pair.name}", torch.zeros_like(batch.target)
@@ -159,11 +159,11 @@ class CAKD(LogitDistiller):
 
     def _strong_classes(self, teacher_logits: Tensor, target: Tensor) -> Tensor:
         if self.strong == "target":
-            return target_mask(teacher_logits, target)
-        top = top_mask(teacher_logits, self.top)
+            return mask_target(teacher_logits, target)
+        top = mask_top(teacher_logits, self.top)
         if self.strong == "top":
             return top
-        return top | (target_mask(teacher_logits, target) & (target >= 0)[:, None])
+        return top | (mask_target(teacher_logits, target) & (target >= 0)[:, None])
 
     def _of_samples(self, student: Activations, teacher: Activations) -> Tensor | float:
         if self.sample_weights == "equal":
@@ -183,7 +183,7 @@ class CAKD(LogitDistiller):
         if self.multiply_masses:
             alpha, beta = alpha * divergences.strong_mass, beta * divergences.weak_mass
         return {
-            f"{name}_binary": weight * self.bcd_weight * labelled_mean(divergences.binary, counted),
-            f"{name}_strong": weight * labelled_mean(alpha * divergences.strong, counted),
-            f"{name}_weak": weight * labelled_mean(beta * divergences.weak, counted),
+            f"{name}_binary": weight * self.bcd_weight * average_labelled(divergences.binary, counted),
+            f"{name}_strong": weight * average_labelled(alpha * divergences.strong, counted),
+            f"{name}_weak": weight * average_labelled(beta * divergences.weak, counted),
         }

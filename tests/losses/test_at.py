@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kdlight.losses.at import at_loss
-from kdlight.losses.parts.attention import attention
+from kdlight.losses.parts.attention import compute_attention_map
 
 
 def test_oracle(oracle, inputs: SimpleNamespace) -> None:
@@ -15,7 +15,7 @@ def test_oracle(oracle, inputs: SimpleNamespace) -> None:
 def test_attention_is_a_unit_vector_of_energy() -> None:
     feature = torch.zeros(1, 3, 2, 2)
     feature[0, :, 0, 0], feature[0, 1, 1, 1] = 2.0, 4.0
-    torch.testing.assert_close(attention(feature), torch.tensor([[0.6, 0.0, 0.0, 0.8]]))
+    torch.testing.assert_close(compute_attention_map(feature), torch.tensor([[0.6, 0.0, 0.0, 0.8]]))
 
 
 def test_invariant_to_scale_channel_order_and_batch_order(inputs: SimpleNamespace) -> None:

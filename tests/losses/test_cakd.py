@@ -8,7 +8,7 @@ from kdlight.losses.dkd import dkd_loss
 from kdlight.losses.gdkd import gdkd_loss
 from kdlight.losses.kd import kd_loss
 from kdlight.losses.parts.decoupling import cakd_divergences
-from kdlight.losses.parts.masks import target_mask, top_mask
+from kdlight.losses.parts.masks import mask_target, mask_top
 
 WEIGHTS = {"1_1_8": (1, 1, 8), "binary": (1, 0, 0), "strong": (0, 1, 0), "weak": (0, 0, 1)}
 
@@ -16,7 +16,7 @@ WEIGHTS = {"1_1_8": (1, 1, 8), "binary": (1, 0, 0), "strong": (0, 1, 0), "weak":
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_oracle_of_the_top_classes(oracle, inputs: SimpleNamespace, name: str) -> None:
     logits = inputs.student_logits, inputs.teacher_logits
-    terms = cakd_divergences(*logits, top_mask(logits[1], 5), temperature=4.0)
+    terms = cakd_divergences(*logits, mask_top(logits[1], 5), temperature=4.0)
     weighted = sum(w * term.mean() * 16 for w, term in zip(WEIGHTS[name], terms[:3], strict=True))
     oracle.check("gdkd_top5_" + ("w1_1_8_T4" if name == "1_1_8" else f"only_{name}_T4"), weighted, logits[0])
 
@@ -38,7 +38,7 @@ def test_teachers_masses_give_kd_in_value_and_gradient(inputs: SimpleNamespace, 
 
 def test_target_as_strong_set_gives_dkd_and_no_strong_divergence(inputs: SimpleNamespace) -> None:
     logits = inputs.student_logits, inputs.teacher_logits
-    strong = target_mask(logits[0], inputs.target)
+    strong = mask_target(logits[0], inputs.target)
     assert cakd_divergences(*logits, strong, temperature=4.0).strong.abs().max() == 0.0
     dkd = dkd_loss(*logits, inputs.target, alpha=1.0, beta=8.0, temperature=4.0)
     assert cakd_loss(*logits, strong, alpha=5.0, beta=8.0, temperature=4.0).item() == pytest.approx(
@@ -69,6 +69,6 @@ def test_errors(inputs: SimpleNamespace) -> None:
     with pytest.raises(ValueError, match=r"boolean mask.*got torch\.float32"):
         cakd_divergences(*logits, torch.ones(8, 20), temperature=1.0)
     with pytest.raises(ValueError, match=r"one a sample of \(8, 20\), got \(8, 1\)"):
-        cakd_loss(*logits, top_mask(logits[1], 5), alpha=torch.ones(8, 1), beta=1.0, temperature=4.0)
+        cakd_loss(*logits, mask_top(logits[1], 5), alpha=torch.ones(8, 1), beta=1.0, temperature=4.0)
     with pytest.raises(ValueError, match="1 to 20 classes, got 21"):
         gdkd_loss(*logits, top=21, binary_weight=1.0, top_weight=1.0, other_weight=8.0, temperature=4.0)

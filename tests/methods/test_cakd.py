@@ -7,7 +7,7 @@ from kdlight.losses.dkd import dkd_loss
 from kdlight.losses.gdkd import gdkd_loss
 from kdlight.losses.kd import kd_loss
 from kdlight.losses.parts.decoupling import cakd_divergences
-from kdlight.losses.parts.masks import target_mask, top_mask
+from kdlight.losses.parts.masks import mask_target, mask_top
 from kdlight.methods.cakd import CAKD
 from kdlight.models.activations import Activations
 from kdlight.models.ensemble import Ensemble
@@ -63,8 +63,8 @@ def test_target_and_top_leaves_out_only_the_unknown_target(case):
     student, teacher, target = case
     target = target.clone()
     target[:4] = -1
-    strong = top_mask(teacher, 2)
-    strong[4:] |= target_mask(teacher, target)[4:]
+    strong = mask_top(teacher, 2)
+    strong[4:] |= mask_target(teacher, target)[4:]
     model = build(CAKD, strong="target_and_top", top=2, **LOGITS_ALONE)
     expected = cakd_loss(student, teacher, strong, alpha=1.0, beta=8.0, temperature=4.0)
     equal(distilled(model, student, teacher, target), expected, student)
@@ -73,7 +73,7 @@ def test_target_and_top_leaves_out_only_the_unknown_target(case):
 def test_weights_follow_epochs_and_samples(case, monkeypatch):
     student, teacher = case[:2]
     monkeypatch.setattr(CAKD, "current_epoch", 5)
-    strong = top_mask(teacher, 5)
+    strong = mask_top(teacher, 5)
     schedule = {"alpha": {0: 1.0, 10: 3.0}, "beta": {5: 4.0, 9: 0.0}, "strong": "top"}
     factors = {
         "confidence": teacher.float().softmax(1).amax(1),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdlight.losses.parts.shapes import per_channel
+from kdlight.losses.parts.shapes import expand_per_channel
 from kdlight.methods.rid import RID
 from kdlight.methods.ted import TED
 from kdlight.methods.vid import VID, VIDRegressor
@@ -91,7 +91,7 @@ def test_the_weights_of_sums(method, inputs, terms):
         difference = (first - second).square()
         if method is RID:
             variance = model.raw_variances[place].exp().log1p() + 1e-3
-            difference = difference / per_channel(variance, difference)
+            difference = difference / expand_per_channel(variance, difference)
             penalty = 5 * variance.square().sum()
             assert found[f"variance_stage{place + 1}"].item() == pytest.approx(penalty.item(), rel=1e-6)
         name = ("mismatch" if method is RID else "ted") + f"_stage{place + 1}"

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from kdlight.losses.parts.directions import unit
+from kdlight.losses.parts.unit_vectors import normalize_vectors
 
 
-def attention(feature: Tensor) -> Tensor:
+def compute_attention_map(feature: Tensor) -> Tensor:
     """Compute the unit vector (batch, height * width) of the mean over channels of the squared map."""
-    return unit(feature.square().mean(1).flatten(1))
+    return normalize_vectors(feature.square().mean(1).flatten(1))

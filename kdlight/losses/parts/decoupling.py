@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdlight.errors import UserError
-from kdlight.losses.parts.masks import outside_lowest
-from kdlight.losses.parts.precision import at_least_float32, to_float64
-from kdlight.losses.parts.probabilities import log_probability_pair
+from kdlight.losses.parts.masks import fill_outside
+from kdlight.losses.parts.precision import to_float64, widen_half_precision
+from kdlight.losses.parts.probabilities import to_log_probability_pair
 from kdlight.losses.parts.shapes import require_same_shape
 
 
@@ -35,7 +35,7 @@ class CAKDDivergences(NamedTuple):
     """The teacher's p_W."""
 
 
-@at_least_float32
+@widen_half_precision
 def cakd_divergences(
     student_logits: Tensor, teacher_logits: Tensor, strong: Tensor, *, temperature: float
 ) -> CAKDDivergences:
@@ -59,26 +59,27 @@ def cakd_divergences(
     require_same_shape(student_logits, strong)
     if strong.dtype != torch.bool:
         raise UserError(f"expected a boolean mask of the strong set, got {strong.dtype}; compare or cast it first")
-    student, teacher = log_probability_pair(to_float64(student_logits), to_float64(teacher_logits), temperature)
-    strong_mass, weak_mass = _log_mass(teacher, strong), _log_mass(teacher, ~strong)
+    student, teacher = to_log_probability_pair(to_float64(student_logits), to_float64(teacher_logits), temperature)
+    strong_mass, weak_mass = _compute_log_mass(teacher, strong), _compute_log_mass(teacher, ~strong)
     terms = CAKDDivergences(
-        binary=_summand(_log_mass(student, strong), strong_mass) + _summand(_log_mass(student, ~strong), weak_mass),
-        strong=_divergence_within(student, teacher, strong),
-        weak=_divergence_within(student, teacher, ~strong),
+        binary=_weigh_log_ratio(_compute_log_mass(student, strong), strong_mass)
+        + _weigh_log_ratio(_compute_log_mass(student, ~strong), weak_mass),
+        strong=_compute_divergence_within(student, teacher, strong),
+        weak=_compute_divergence_within(student, teacher, ~strong),
         strong_mass=strong_mass.exp(),
         weak_mass=weak_mass.exp(),
     )
     return CAKDDivergences(*(term.to(student_logits.dtype) for term in terms))
 
 
-def _log_mass(log_p: Tensor, mask: Tensor) -> Tensor:
-    return outside_lowest(log_p, mask).logsumexp(1)
+def _compute_log_mass(log_p: Tensor, mask: Tensor) -> Tensor:
+    return fill_outside(log_p, mask).logsumexp(1)
 
 
-def _divergence_within(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    of_student, of_teacher = (F.log_softmax(outside_lowest(log_p, mask), dim=1) for log_p in (student, teacher))
-    return _summand(of_student, of_teacher).masked_fill(~mask, 0.0).sum(1)
+def _compute_divergence_within(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    of_student, of_teacher = (F.log_softmax(fill_outside(log_p, mask), dim=1) for log_p in (student, teacher))
+    return _weigh_log_ratio(of_student, of_teacher).masked_fill(~mask, 0.0).sum(1)
 
 
-def _summand(student: Tensor, teacher: Tensor) -> Tensor:
+def _weigh_log_ratio(student: Tensor, teacher: Tensor) -> Tensor:
     return teacher.exp() * (teacher - student)

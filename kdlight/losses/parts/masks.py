@@ -6,8 +6,8 @@ from torch import Tensor
 from kdlight.errors import UserError
 
 
-def target_mask(logits: Tensor, target: Tensor) -> Tensor:
-    """Mark the target class. An unlabelled sample (-1) gets class 0: leave it out of the mean (`labelled_mean`).
+def mask_target(logits: Tensor, target: Tensor) -> Tensor:
+    """Mark the target class. An unlabelled sample (-1) gets class 0: leave it out of the mean (`average_labelled`).
 
     Args:
         logits: (batch, classes); only its shape is used.
@@ -24,7 +24,7 @@ def target_mask(logits: Tensor, target: Tensor) -> Tensor:
     return torch.zeros_like(logits, dtype=torch.bool).scatter(1, target.clamp(min=0)[:, None], True)
 
 
-def outside_lowest(values: Tensor, mask: Tensor) -> Tensor:
+def fill_outside(values: Tensor, mask: Tensor) -> Tensor:
     """Replace the values outside a mask by the lowest number of their type.
 
     With -inf instead, a row that has no element in the mask would get NaN gradients.
@@ -36,7 +36,7 @@ def outside_lowest(values: Tensor, mask: Tensor) -> Tensor:
     return values.masked_fill(~mask, torch.finfo(values.dtype).min)
 
 
-def top_mask(logits: Tensor, size: int) -> Tensor:
+def mask_top(logits: Tensor, size: int) -> Tensor:
     """Mark the ``size`` classes of highest logit.
 
     Args:

@@ -31,8 +31,8 @@ def pool_to_smaller(student_feature: Tensor, teacher_feature: Tensor) -> tuple[T
             "expected one map to be no larger than the other, got "
             f"{tuple(student_feature.shape)} and {tuple(teacher_feature.shape)}; choose stages of matching aspect"
         )
-    return _pooled(student_feature, size), _pooled(teacher_feature, size)
+    return _pool(student_feature, size), _pool(teacher_feature, size)
 
 
-def _pooled(feature: Tensor, size: tuple[int, int]) -> Tensor:
+def _pool(feature: Tensor, size: tuple[int, int]) -> Tensor:
     return feature if feature.shape[2:] == size else F.adaptive_avg_pool2d(feature, size)

@@ -11,7 +11,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def at_least_float32(loss: Callable[P, R]) -> Callable[P, R]:
+def widen_half_precision(loss: Callable[P, R]) -> Callable[P, R]:
     """Run a loss outside autocast, with its half-precision tensors widened to float32.
 
     Products of features or probabilities would otherwise run in half precision under autocast: a Gram matrix overflows
@@ -25,12 +25,12 @@ def at_least_float32(loss: Callable[P, R]) -> Callable[P, R]:
     """
 
     @functools.wraps(loss)
-    def widened(*args: P.args, **kwargs: P.kwargs) -> R:
+    def run_widened(*args: P.args, **kwargs: P.kwargs) -> R:
         device = next(value.device for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
         with torch.autocast(device.type, enabled=False):
             return loss(*map(_widen, args), **{name: _widen(value) for name, value in kwargs.items()})  # type: ignore[arg-type]
 
-    return widened
+    return run_widened
 
 
 def to_float64(values: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from kdlight.errors import UserError
 from kdlight.losses.parts.shapes import require_same_shape
 
 
-def log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
+def to_log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
     """``log softmax(logits / temperature)`` over the classes: finite however far apart the logits are.
 
     A class that is masked by a logit of -inf gets a very low logarithm instead of -inf: its probability is 0 all the
@@ -30,13 +30,13 @@ def log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
     return F.log_softmax(scaled.clamp(min=torch.finfo(scaled.dtype).min / 4), dim=1)
 
 
-def log_probability_pair(
+def to_log_probability_pair(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """`log_probabilities` of both at one temperature; no gradient reaches the teacher's logits.
+    """`to_log_probabilities` of both at one temperature; no gradient reaches the teacher's logits.
 
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
     """
     require_same_shape(student_logits, teacher_logits)
-    return log_probabilities(student_logits, temperature), log_probabilities(teacher_logits.detach(), temperature)
+    return to_log_probabilities(student_logits, temperature), to_log_probabilities(teacher_logits.detach(), temperature)

@@ -9,7 +9,7 @@ from kdlight.errors import UserError
 Reduction: TypeAlias = Literal["mean", "sum"]
 
 
-def reduced(elements: Tensor, reduction: Reduction) -> Tensor:
+def reduce_elements(elements: Tensor, reduction: Reduction) -> Tensor:
     """Reduce (batch, ...) to a scalar: "mean" over all elements, or "sum" within a sample and mean over the batch.
 
     Raises:
@@ -22,7 +22,7 @@ def reduced(elements: Tensor, reduction: Reduction) -> Tensor:
     raise UserError(f"expected reduction 'mean' or 'sum', got {reduction!r}; pass one of the two")
 
 
-def labelled_mean(values: Tensor, target: Tensor) -> Tensor:
+def average_labelled(values: Tensor, target: Tensor) -> Tensor:
     """Mean of per-sample values (batch,) over the samples with a label; a target of -1 marks one without.
 
     0 if no sample has a label, with zero gradients.

@@ -31,7 +31,7 @@ def require_same_batch(student: Tensor, teacher: Tensor, *, at_least: int = 1) -
         )
 
 
-def per_channel(values: Tensor, feature: Tensor) -> Tensor:
+def expand_per_channel(values: Tensor, feature: Tensor) -> Tensor:
     """View one value a channel so that it broadcasts over a map (batch, channels, height, width).
 
     Args:

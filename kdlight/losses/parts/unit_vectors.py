@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def unit(vectors: Tensor, dim: int = 1) -> Tensor:
+def normalize_vectors(vectors: Tensor, dim: int = 1) -> Tensor:
     """Divide vectors by their L2 norm. A zero vector stays zero and passes no gradient.
 
     `torch.nn.functional.normalize` divides a zero vector by 1e-12 instead: the same value, and a gradient of 1e12 for a
