@@ -34,6 +34,7 @@ COMMANDS = {
         "kdlight.workbench.dashboard",
         "write the W&B workspace of a project's runs, or save it there",
     ),
+    "completion": ("kdlight.workbench.completion", "print a script that completes commands and options in a shell"),
     "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
 }
 HELP = """usage: kdlight COMMAND [OPTIONS]
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help"):
-        lines = (f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())
+        lines = (f"  {name:<12}{text}" for name, (_, text) in COMMANDS.items())
         print(HELP.format(commands="\n".join(lines)))
         return 0
     if command == "--version":

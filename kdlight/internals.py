@@ -133,12 +133,17 @@ def version_of(tensor: Any) -> int:
     return int(_read(tensor, "_version"))
 
 
-# jsonargparse
+# argparse, and jsonargparse, which builds on it
+
+
+def actions_of(parser: Any) -> list[Any]:
+    """Return the actions of a parser: one for each option and positional argument."""
+    return list(_read(parser, "_actions"))
 
 
 def option_names(parser: Any) -> set[str]:
     """Return the options of a parser, nested ones by their dotted names."""
-    return {_read(action, "dest") for action in _read(parser, "_actions")}
+    return {_read(action, "dest") for action in actions_of(parser)}
 
 
 # Lightning's logger of W&B

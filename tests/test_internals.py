@@ -98,6 +98,7 @@ def test_the_options_of_a_parser():
     parser = ArgumentParser()
     parser.add_argument("--outer.inner", type=int)
     assert internals.option_names(parser) == {"help", "outer.inner"}
+    assert "--outer.inner" in [name for action in internals.actions_of(parser) for name in action.option_strings]
 
 
 def test_a_bar_draws_into_a_stream():

@@ -28,17 +28,17 @@ PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
 
 def short_help(command: str) -> str:
     """Return the help of ``kdlight fit|validate|test`` on one screen."""
-    listed = {package: _wrapped(_choices(package), f"kdlight.{package}.") for package in ("methods", "data")}
+    listed = {package: _wrap(list_classes(package), f"kdlight.{package}.") for package in ("methods", "data")}
     return PAGE.format(command=command, all=ALL, **listed)
 
 
-def _choices(package: str) -> list[str]:
+def list_classes(package: str) -> list[str]:
     """Return the public classes of a package, without the bases and parts in its subfolders."""
     names = public_names(f"kdlight.{package}", Path(kdlight.__file__).parent / package)
     return sorted(name for name, module in names.items() if "." not in module and name[0].isupper())
 
 
-def _wrapped(names: list[str], package: str) -> str:
+def _wrap(names: list[str], package: str) -> str:
     """Wrap the names of a package to lines of 100 characters."""
     lines, indent = [f"{package}NAME of"], " " * 32
     for name in names:

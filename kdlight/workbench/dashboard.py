@@ -26,15 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         UserError: If the library for workspaces is missing.
     """
-    parser = CommandParser("kdlight dashboard", description=__doc__, allow_abbrev=False)
-    parser.add_argument("project", metavar="PROJECT", help="W&B project of the runs")
-    parser.add_argument("--entity", default="", help="W&B user or team; needed to save")
-    parser.add_argument("--stage", action="append", metavar="NAME", help="stage whose PID is drawn; repeatable")
-    parser.add_argument(
-        "-o", "--output", type=given_path, default=Path("dashboard.json"), metavar="FILE", help="the specification"
-    )
-    parser.add_argument("--save", action="store_true", help="save it as a view of the project, too; needs an account")
-    options = parser.parse_args(arguments[1:])
+    options = make_parser().parse_args(arguments[1:])
     if not options.project:
         raise UserError("PROJECT: expected the name of a W&B project, got ''")
     if find_spec("wandb_workspaces") is None:
@@ -48,6 +40,19 @@ def main(arguments: Sequence[str]) -> None:
     if options.save:
         workspace.save()
         print(f"saved {workspace.url}")
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser("kdlight dashboard", description=__doc__, allow_abbrev=False)
+    parser.add_argument("project", metavar="PROJECT", help="W&B project of the runs")
+    parser.add_argument("--entity", default="", help="W&B user or team; needed to save")
+    parser.add_argument("--stage", action="append", metavar="NAME", help="stage whose PID is drawn; repeatable")
+    parser.add_argument(
+        "-o", "--output", type=given_path, default=Path("dashboard.json"), metavar="FILE", help="the specification"
+    )
+    parser.add_argument("--save", action="store_true", help="save it as a view of the project, too; needs an account")
+    return parser
 
 
 def build_workspace(project: str, entity: str, stages: Sequence[str]) -> Any:

@@ -14,6 +14,18 @@ COMMAND = "kdlight fit "  # what the first comment of a whole experiment begins 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
+    target = make_parser().parse_args(arguments[1:]).copy
+    if target is not None:
+        copy_to(target)
+        return
+    names = shipped_names()
+    width = max(map(len, names))
+    for name in names:
+        print(f"{name:<{width}}  {first_line(shipped_folder() / name)}".rstrip())
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
     parser = CommandParser(
         "kdlight configs",
         description=f"{(__doc__ or '').partition(': ')[2]} `kdlight fit --config NAME` takes one by its name.",
@@ -22,14 +34,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--copy", type=given_path, metavar="DIR", help="write all of them into this folder, which is made"
     )
-    target = parser.parse_args(arguments[1:]).copy
-    if target is not None:
-        copy_to(target)
-        return
-    names = shipped_names()
-    width = max(map(len, names))
-    for name in names:
-        print(f"{name:<{width}}  {first_line(shipped_folder() / name)}".rstrip())
+    return parser
 
 
 def copy_to(folder: Path) -> None:

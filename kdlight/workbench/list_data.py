@@ -35,8 +35,7 @@ class Data(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = CommandParser("kdlight data", description=__doc__, allow_abbrev=False)
-    parser.parse_args(arguments[1:])
+    make_parser().parse_args(arguments[1:])
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("data module", "download", "what it is, arguments"):
         rows.add_column(heading, no_wrap=heading != "what it is, arguments")
@@ -48,6 +47,11 @@ def main(arguments: Sequence[str]) -> None:
     console.print(
         "a configuration: data: {class_path: kdlight.data.NAME, init_args: {…}}", markup=False, highlight=False
     )
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    return CommandParser("kdlight data", description=__doc__, allow_abbrev=False)
 
 
 def shipped() -> list[Data]:

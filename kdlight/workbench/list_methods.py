@@ -81,9 +81,7 @@ class Method(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = CommandParser("kdlight methods", description=__doc__, allow_abbrev=False)
-    parser.add_argument("method", nargs="?", help="show this one in full, named by its file or its class")
-    wanted = parser.parse_args(arguments[1:]).method
+    wanted = make_parser().parse_args(arguments[1:]).method
     methods = shipped()
     if wanted is None:
         Console().print(overview(methods))
@@ -93,6 +91,13 @@ def main(arguments: Sequence[str]) -> None:
         hint = nearest(wanted.lower(), methods) or "; `kdlight methods` lists them"
         raise UserError(f"there is no method '{wanted}'{hint}")
     describe(found[wanted.lower()], Console())
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser("kdlight methods", description=__doc__, allow_abbrev=False)
+    parser.add_argument("method", nargs="?", help="show this one in full, named by its file or its class")
+    return parser
 
 
 def shipped() -> dict[str, Method]:

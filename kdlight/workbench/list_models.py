@@ -42,8 +42,7 @@ class Network(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = CommandParser("kdlight models", description=__doc__, allow_abbrev=False)
-    parser.parse_args(arguments[1:])
+    make_parser().parse_args(arguments[1:])
     rows = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, title=f"{CLASSES} classes, images of 3x32x32", title_justify="left"
     )
@@ -56,6 +55,11 @@ def main(arguments: Sequence[str]) -> None:
     console = Console()
     console.print(rows)
     console.print(FOREIGN, markup=False, highlight=False)
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    return CommandParser("kdlight models", description=__doc__, allow_abbrev=False)
 
 
 def shipped() -> list[Network]:

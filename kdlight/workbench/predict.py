@@ -47,24 +47,7 @@ def main(arguments: Sequence[str]) -> None:
         run(arguments)
         return
     quiet()
-    parser = CommandParser("kdlight predict", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
-    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
-    parser.add_argument(
-        "images", nargs="*", type=given_path, metavar="IMAGES", help="files and folders; the test set if none"
-    )
-    parser.add_argument(
-        "--output",
-        type=given_path,
-        metavar="FILE",
-        help="a .csv or a .jsonl file, or - for CSV on the terminal; RUN/predictions.csv by default",
-    )
-    parser.add_argument("--all", action="store_true", help="write the probabilities of all classes, too")
-    parser.add_argument(
-        "--broken", choices=("refuse", "skip"), default="refuse", help="what becomes of files that cannot be decoded"
-    )
-    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="images at once")
-    options, others = parser.parse_known_args(arguments[1:])
+    options, others = make_parser().parse_known_args(arguments[1:])
     changes = read_changes(others, "kdlight predict")
     from kdlight.workbench.finished import Run
 
@@ -88,6 +71,28 @@ def main(arguments: Sequence[str]) -> None:
     with replacing(Path(output)) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         count = write(predicted, prepared.class_names, stream, every_class=options.all, lines=output.endswith(".jsonl"))
     print(f"saved {output}: {count} images")
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser("kdlight predict", description=__doc__, allow_abbrev=False)
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
+    parser.add_argument(
+        "images", nargs="*", type=given_path, metavar="IMAGES", help="files and folders; the test set if none"
+    )
+    parser.add_argument(
+        "--output",
+        type=given_path,
+        metavar="FILE",
+        help="a .csv or a .jsonl file, or - for CSV on the terminal; RUN/predictions.csv by default",
+    )
+    parser.add_argument("--all", action="store_true", help="write the probabilities of all classes, too")
+    parser.add_argument(
+        "--broken", choices=("refuse", "skip"), default="refuse", help="what becomes of files that cannot be decoded"
+    )
+    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="images at once")
+    return parser
 
 
 def preparation_of(run: Any, changes: Mapping[str, Any] | None = None) -> Preparation:

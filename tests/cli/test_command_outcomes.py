@@ -5,7 +5,6 @@ stands in ``command_outcomes.tsv``. After a change of options write that file an
 ``KDLIGHT_WRITE_OUTCOMES=1 pytest -m slow tests/cli/test_command_outcomes.py``.
 """
 
-import argparse
 import contextlib
 import importlib
 import io
@@ -21,7 +20,7 @@ import pytest
 import torch
 
 from kdlight.__main__ import COMMANDS, RUN, main
-from kdlight.workbench.command_parser import CommandParser
+from kdlight.internals import actions_of
 from tests.data.image_sets import write_image
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +52,7 @@ BASES: dict[str, tuple[dict[str, str], ...]] = {
     "report": ({"runs": "{run}"},),
     "compare": ({"runs": "{run}"},),
     "dashboard": ({"project": "project"},),
+    "completion": ({"shell": "bash"},),
     **dict.fromkeys(("models", "data", "methods", "configs"), ({},)),
 }
 CACHE = ("path", "views", "top", "precision")  # `kdlight cache` has the options of fit
@@ -72,27 +72,10 @@ class Case(NamedTuple):
         return f"{self.command} {self.base} {self.option}={self.value}"
 
 
-class ParsedError(Exception):
-    """A command would parse its options now."""
-
-
-def options_of(command: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def options_of(command: str) -> list[str]:
     """The options and positional arguments of a command."""
-    parsers: list[argparse.ArgumentParser] = []
-
-    def capture(self: CommandParser, *_: object) -> None:
-        parsers.append(self)
-        raise ParsedError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(CommandParser, "parse_known_args", capture)
-        with pytest.raises(ParsedError):
-            importlib.import_module(COMMANDS[command][0]).main([command])
-    return [
-        action.option_strings[-1] if action.option_strings else action.dest
-        for action in parsers[0]._actions
-        if action.dest != "help"
-    ]
+    actions = actions_of(importlib.import_module(COMMANDS[command][0]).make_parser())
+    return [[action.dest, *action.option_strings][-1] for action in actions if action.dest != "help"]
 
 
 @pytest.fixture
@@ -161,11 +144,11 @@ def outcome(arguments: list[str]) -> tuple[str, list[str]]:
     return {0: ACCEPTED, 2: REFUSED}.get(code, f"code {code}"), [] if code == 0 else lines
 
 
-def cases(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
+def cases() -> list[Case]:
     found = []
     for command, bases in BASES.items():
         for base, given in enumerate(bases):
-            options = options_of(command, monkeypatch)
+            options = options_of(command)
             assert set(given) <= set(options)
             found += [Case(command, base, name, value) for name in options for value in VALUES]
     found += [Case("cache", 0, f"--model.teacher_cache.{name}", value) for name in CACHE for value in VALUES]
@@ -198,15 +181,15 @@ def table() -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_every_option_of_every_command(places, monkeypatch) -> None:
-    found = outcomes(cases(monkeypatch), places)
+def test_every_option_of_every_command(places) -> None:
+    found = outcomes(cases(), places)
     if os.environ.get(WRITES):
         TABLE.write_text("".join(f"{key}\t{kind}\n" for key, kind in found.items()), encoding="utf-8")
     assert found == table()
 
 
-def test_a_sample_of_the_options_of_commands(places, monkeypatch) -> None:
-    sampled = cases(monkeypatch)[::SAMPLED]
+def test_a_sample_of_the_options_of_commands(places) -> None:
+    sampled = cases()[::SAMPLED]
     assert outcomes(sampled, places) == {case.key: table()[case.key] for case in sampled}
 
 

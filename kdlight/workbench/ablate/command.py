@@ -18,29 +18,7 @@ def main(arguments: Sequence[str]) -> None:
         UserError: If the grid is wrong, or a run failed.
         KeyboardInterrupt: If a signal stopped the grid; every run keeps its position.
     """
-    parser = CommandParser("kdlight ablate", description=__doc__, allow_abbrev=False)
-    parser.add_argument(
-        "grid", type=given_path, metavar="GRID.yaml", help="axes, seeds, and what is left out; see configs/grids"
-    )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="GROUP", help="only these, such as method=rid; repeatable"
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="only this seed")
-    parser.add_argument(
-        "--runs", type=given_path, default="runs", metavar="DIR", help="the folder above the grid's (runs)"
-    )
-    parser.add_argument("--dry", action="store_true", help="print every command and the total of epochs; train nothing")
-    parser.add_argument(
-        "--wandb", type=given_path, metavar="FILE", help="write a W&B sweep whose agents train the grid"
-    )
-    parser.add_argument(
-        "--slurm", type=given_path, metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR"
-    )
-    parser.add_argument(
-        "--slurm_option", action="append", default=[], metavar="K=V", help="of submitit, such as slurm_partition=gpu"
-    )
-    options = parser.parse_args(arguments[1:])
+    options = make_parser().parse_args(arguments[1:])
     if options.jobs < 1:
         raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
     for option in options.slurm_option:
@@ -86,3 +64,30 @@ def main(arguments: Sequence[str]) -> None:
             "and the same command tries them again"
         )
     print(f"{len(result.runs)} runs are finished; next: kdlight compare {result.grid.root}")
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser("kdlight ablate", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "grid", type=given_path, metavar="GRID.yaml", help="axes, seeds, and what is left out; see configs/grids"
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="GROUP", help="only these, such as method=rid; repeatable"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="only this seed")
+    parser.add_argument(
+        "--runs", type=given_path, default="runs", metavar="DIR", help="the folder above the grid's (runs)"
+    )
+    parser.add_argument("--dry", action="store_true", help="print every command and the total of epochs; train nothing")
+    parser.add_argument(
+        "--wandb", type=given_path, metavar="FILE", help="write a W&B sweep whose agents train the grid"
+    )
+    parser.add_argument(
+        "--slurm", type=given_path, metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR"
+    )
+    parser.add_argument(
+        "--slurm_option", action="append", default=[], metavar="K=V", help="of submitit, such as slurm_partition=gpu"
+    )
+    return parser

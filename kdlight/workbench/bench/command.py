@@ -39,21 +39,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     quiet()
     against, remaining = take_against(arguments[1:])
-    parser = CommandParser(
-        "kdlight bench",
-        USAGE,
-        description=(__doc__ or "").partition(": ")[2],
-        epilog="Every other option is one of `kdlight fit`.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--steps", type=int, metavar="N", help="of a turn; 5 on a CPU, 50 on a GPU")
-    parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
-    parser.add_argument("--repeat", type=int, default=20, metavar="N", help="turns; their median is shown")
-    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
-    parser.add_argument(
-        "--against", metavar="OPTIONS", help="also time the configuration with these options of fit; repeatable"
-    )
-    options, others = parser.parse_known_args(remaining)
+    options, others = make_parser().parse_known_args(remaining)
     for name in ("steps", "warmup", "repeat"):
         value = getattr(options, name)
         if value is not None and value < 1:
@@ -70,6 +56,25 @@ def main(arguments: Sequence[str]) -> None:
     print_report(content, Console())
     if options.json is not None:
         write_json(content, options.json)
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser(
+        "kdlight bench",
+        USAGE,
+        description=(__doc__ or "").partition(": ")[2],
+        epilog="Every other option is one of `kdlight fit`.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="of a turn; 5 on a CPU, 50 on a GPU")
+    parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
+    parser.add_argument("--repeat", type=int, default=20, metavar="N", help="turns; their median is shown")
+    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument(
+        "--against", metavar="OPTIONS", help="also time the configuration with these options of fit; repeatable"
+    )
+    return parser
 
 
 def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:

@@ -13,19 +13,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         UserError: If there is no run, or an option is wrong.
     """
-    parser = CommandParser("kdlight compare", description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
-    parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest by default")
-    parser.add_argument("--baseline", default="", metavar="NAME=VALUE", help="the arm that differences are taken to")
-    parser.add_argument("--where", action="append", default=[], metavar="NAME=VALUE", help="only these; repeatable")
-    parser.add_argument("--columns", default="", metavar="A,B", help="measures by name; an unknown one lists them")
-    parser.add_argument("--sort", default="", metavar="NAME", help="by a setting, or by a measure, the largest first")
-    parser.add_argument("--format", default="table", help="table, markdown, latex, csv or json")
-    parser.add_argument("--plot", type=given_path, metavar="FILE", help="save accuracy and PID over the epochs")
-    parser.add_argument("--panels", type=given_path, metavar="FILE", help="save the PID over the epochs, a panel a run")
-    parser.add_argument("--bars", type=given_path, metavar="FILE", help="save each measure at the end as bars")
-    parser.add_argument("--scatter", type=given_path, metavar="FILE", help="save redundancy against accuracy")
-    options = parser.parse_args(arguments[1:])
+    options = make_parser().parse_args(arguments[1:])
 
     from kdlight.workbench.compare.groups import group_runs
     from kdlight.workbench.compare.records import FINISHED, read_records, select
@@ -62,3 +50,20 @@ def main(arguments: Sequence[str]) -> None:
                 comparison, file
             )
         print(f"saved {file}")
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser("kdlight compare", description=__doc__, allow_abbrev=False)
+    parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
+    parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest by default")
+    parser.add_argument("--baseline", default="", metavar="NAME=VALUE", help="the arm that differences are taken to")
+    parser.add_argument("--where", action="append", default=[], metavar="NAME=VALUE", help="only these; repeatable")
+    parser.add_argument("--columns", default="", metavar="A,B", help="measures by name; an unknown one lists them")
+    parser.add_argument("--sort", default="", metavar="NAME", help="by a setting, or by a measure, the largest first")
+    parser.add_argument("--format", default="table", help="table, markdown, latex, csv or json")
+    parser.add_argument("--plot", type=given_path, metavar="FILE", help="save accuracy and PID over the epochs")
+    parser.add_argument("--panels", type=given_path, metavar="FILE", help="save the PID over the epochs, a panel a run")
+    parser.add_argument("--bars", type=given_path, metavar="FILE", help="save each measure at the end as bars")
+    parser.add_argument("--scatter", type=given_path, metavar="FILE", help="save redundancy against accuracy")
+    return parser

@@ -36,12 +36,7 @@ LONGEST = 3600  # seconds of one latency
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     quiet()
-    parser = CommandParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
-    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
-    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")
-    options, others = parser.parse_known_args(arguments[1:])
+    options, others = make_parser().parse_known_args(arguments[1:])
     changes = read_changes(others, "kdlight evaluate")
     if options.threads < 1:
         raise UserError(f"--threads: expected at least 1, got {options.threads}")
@@ -54,6 +49,16 @@ def main(arguments: Sequence[str]) -> None:
         draft.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     show(measured, Console())
     print(f"saved {file}")
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")
+    return parser
 
 
 def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float) -> dict[str, Any]:

@@ -61,15 +61,7 @@ class Check(NamedTuple):
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     quiet()
-    parser = CommandParser("kdlight export", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
-    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
-    parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")
-    parser.add_argument("--quantize", choices=("int8",), help="write an int8 file, too (ONNX alone)")
-    parser.add_argument("--output", type=given_path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
-    parser.add_argument("--images", type=int, default=500, metavar="N", help="test images that the file is checked on")
-    parser.add_argument("--license", default="other", metavar="ID", help="of the student, for the card (apache-2.0, …)")
-    options, others = parser.parse_known_args(arguments[1:])
+    options, others = make_parser().parse_known_args(arguments[1:])
     changes = read_changes(others, "kdlight export")
     if options.quantize and options.format != "onnx":
         raise UserError(f"--quantize int8 is for ONNX alone, got --format {options.format}")
@@ -90,6 +82,19 @@ def main(arguments: Sequence[str]) -> None:
             f"int8: accuracy {100 * check.int8_accuracy:.2f} % instead of {100 * check.accuracy:.2f} % on these "
             f"images, the same class on {100 * (check.int8_agreement or 0):.2f} % of them"
         )
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser("kdlight export", description=__doc__, allow_abbrev=False)
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
+    parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")
+    parser.add_argument("--quantize", choices=("int8",), help="write an int8 file, too (ONNX alone)")
+    parser.add_argument("--output", type=given_path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
+    parser.add_argument("--images", type=int, default=500, metavar="N", help="test images that the file is checked on")
+    parser.add_argument("--license", default="other", metavar="ID", help="of the student, for the card (apache-2.0, …)")
+    return parser
 
 
 def export(

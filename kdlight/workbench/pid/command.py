@@ -42,46 +42,7 @@ class Settings(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = CommandParser("kdlight pid", USAGE, description=(__doc__ or "").partition(": ")[2], allow_abbrev=False)
-    arrays = parser.add_argument_group("arrays")
-    for name in ("first", "second", "target"):
-        arrays.add_argument(f"--{name}", type=given_path, metavar="FILE.npy")
-    networks = parser.add_argument_group("networks")
-    networks.add_argument(
-        "--student", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it"
-    )
-    networks.add_argument(
-        "--teacher",
-        type=given_path,
-        nargs="+",
-        metavar="RUN",
-        help="likewise, or other weights for the teacher of the student's run; its own by default; several are ranked",
-    )
-    networks.add_argument("--stage", default="deepest", help="where several teachers are compared with the student")
-    networks.add_argument(
-        "--weights", choices=WEIGHTS, default="last", help="of the runs; best: those selected on validation images"
-    )
-    networks.add_argument("--split", choices=("test", "val"), default="test", help="images that are counted")
-    networks.add_argument("--samples", type=int, metavar="N", help="how many of them; all by default")
-    networks.add_argument(
-        "--fit_samples", type=int, default=2_000, metavar="N", help="training images for the clusters"
-    )
-    networks.add_argument(
-        "--details", action="store_true", help="compute other redundancies and each class's part, too"
-    )
-    parser.add_argument("--symbols", choices=METHODS, default="kmeans", help="how features become symbols")
-    parser.add_argument(
-        "--clusters",
-        type=_clusters,
-        metavar="N",
-        help="symbols of kmeans and quantile; default: what images bear",
-    )
-    parser.add_argument("--components", type=int, default=10, metavar="N", help="principal components before that")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="symbolisations that are averaged")
-    parser.add_argument("--seed", type=int, default=0, help="of the clustering and the resampling")
-    parser.add_argument("--tolerance", type=float, default=1e-5, metavar="BITS", help="of the decomposition")
-    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
-    parser.add_argument("--plot", type=given_path, metavar="FILE", help="save a picture; its suffix says the format")
+    parser = make_parser()
     options, others = parser.parse_known_args(arguments[1:])
     # These modules import torch and matplotlib, which --help and misspelt options need not wait for.
     from kdlight.workbench.pid.arrays import compare_arrays
@@ -132,6 +93,51 @@ def main(arguments: Sequence[str]) -> None:
 
         save_report_picture(report, options.plot)
         print(f"saved {options.plot}")
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser("kdlight pid", USAGE, description=(__doc__ or "").partition(": ")[2], allow_abbrev=False)
+    arrays = parser.add_argument_group("arrays")
+    for name in ("first", "second", "target"):
+        arrays.add_argument(f"--{name}", type=given_path, metavar="FILE.npy")
+    networks = parser.add_argument_group("networks")
+    networks.add_argument(
+        "--student", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it"
+    )
+    networks.add_argument(
+        "--teacher",
+        type=given_path,
+        nargs="+",
+        metavar="RUN",
+        help="likewise, or other weights for the teacher of the student's run; its own by default; several are ranked",
+    )
+    networks.add_argument("--stage", default="deepest", help="where several teachers are compared with the student")
+    networks.add_argument(
+        "--weights", choices=WEIGHTS, default="last", help="of the runs; best: those selected on validation images"
+    )
+    networks.add_argument("--split", choices=("test", "val"), default="test", help="images that are counted")
+    networks.add_argument("--samples", type=int, metavar="N", help="how many of them; all by default")
+    networks.add_argument(
+        "--fit_samples", type=int, default=2_000, metavar="N", help="training images for the clusters"
+    )
+    networks.add_argument(
+        "--details", action="store_true", help="compute other redundancies and each class's part, too"
+    )
+    parser.add_argument("--symbols", choices=METHODS, default="kmeans", help="how features become symbols")
+    parser.add_argument(
+        "--clusters",
+        type=_clusters,
+        metavar="N",
+        help="symbols of kmeans and quantile; default: what images bear",
+    )
+    parser.add_argument("--components", type=int, default=10, metavar="N", help="principal components before that")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="symbolisations that are averaged")
+    parser.add_argument("--seed", type=int, default=0, help="of the clustering and the resampling")
+    parser.add_argument("--tolerance", type=float, default=1e-5, metavar="BITS", help="of the decomposition")
+    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--plot", type=given_path, metavar="FILE", help="save a picture; its suffix says the format")
+    return parser
 
 
 def _clusters(text: str) -> int | None:

@@ -15,16 +15,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         UserError: If there is no run, an option is wrong, or the libraries of the page are missing.
     """
-    parser = CommandParser("kdlight report", description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
-    parser.add_argument(
-        "-o", "--output", type=given_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
-    )
-    parser.add_argument("--title", default="", help="of the page; the folder that all runs share by default")
-    parser.add_argument("--stage", help="stage of the PID in the table; the deepest by default")
-    parser.add_argument("--baseline", default="", metavar="NAME=VALUE", help="the arm that differences are taken to")
-    parser.add_argument("--where", action="append", default=[], metavar="NAME=VALUE", help="only these; repeatable")
-    options = parser.parse_args(arguments[1:])
+    options = make_parser().parse_args(arguments[1:])
     missing = [package for package in ("plotly", "jinja2") if find_spec(package) is None]
     if missing:
         raise UserError(f"kdlight report needs {' and '.join(missing)}: pip install 'kdlight[report]'")
@@ -37,3 +28,17 @@ def main(arguments: Sequence[str]) -> None:
     comparison = group_runs(records, stage=options.stage, baseline=options.baseline)
     write_page(comparison, options.output, options.title)
     print(f"saved {options.output}")
+
+
+def make_parser() -> CommandParser:
+    """Make the parser of the command's options."""
+    parser = CommandParser("kdlight report", description=__doc__, allow_abbrev=False)
+    parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
+    parser.add_argument(
+        "-o", "--output", type=given_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
+    )
+    parser.add_argument("--title", default="", help="of the page; the folder that all runs share by default")
+    parser.add_argument("--stage", help="stage of the PID in the table; the deepest by default")
+    parser.add_argument("--baseline", default="", metavar="NAME=VALUE", help="the arm that differences are taken to")
+    parser.add_argument("--where", action="append", default=[], metavar="NAME=VALUE", help="only these; repeatable")
+    return parser
