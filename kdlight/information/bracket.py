@@ -41,7 +41,7 @@ class Bracket:
         self.tolerance = tolerance
 
     @property
-    def closed(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether the bounds are within the tolerance of each other."""
         return self.upper - self.lower <= self.tolerance
 
@@ -56,7 +56,7 @@ class Bracket:
         Returns:
             The distance between the two bounds of this point alone; infinite if computing them overflowed.
         """
-        by_class, upper = self._dual(u, v), self._primal(u, v, w)
+        by_class, upper = self._bound_from_below(u, v), self._bound_from_above(u, v, w)
         lower = float(by_class.sum())
         if not np.isfinite(upper - lower):
             return np.inf
@@ -65,14 +65,14 @@ class Bracket:
         self.upper = min(self.upper, upper)
         return upper - lower
 
-    def _dual(self, u: Array, v: Array) -> Array:
+    def _bound_from_below(self, u: Array, v: Array) -> Array:
         excess = np.log(np.maximum(u @ v.T, TINY))
         for_first = excess.max(axis=1, keepdims=True)
         for_second = (excess - for_first).max(axis=0)[:, None]
         of_first, of_second = xlogy(self.first, u) - self.first * for_first, xlogy(self.second, v)
         return np.asarray(of_first.sum(axis=0) + (of_second - self.second * for_second).sum(axis=0))
 
-    def _primal(self, u: Array, v: Array, w: Array) -> float:
+    def _bound_from_above(self, u: Array, v: Array, w: Array) -> float:
         u = u * np.minimum(1, self.first / np.maximum(u * (w @ v), TINY))
         v = v * np.minimum(1, self.second / np.maximum(v * (w.T @ u), TINY))
         first, second, mixture = u * (w @ v), v * (w.T @ u), u @ v.T

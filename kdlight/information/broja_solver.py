@@ -10,8 +10,8 @@ from kdlight.errors import UserError
 from kdlight.information.bracket import Bracket
 from kdlight.information.decomposition import PID, Informations, decompose_joints
 from kdlight.information.entropies import Array, entropy, mutual_information
-from kdlight.information.interior import interior_point
-from kdlight.information.scaling import scale
+from kdlight.information.interior_point import run_interior_point
+from kdlight.information.mirror_descent import run_mirror_descent
 
 #: Newton matrices up to this many rows, one for each positive entry, are factorised before mirror descent is tried.
 _SMALL = 600
@@ -58,7 +58,7 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
 
 
 def _decompose(joint: Array, tolerance: float) -> PID:
-    informations = Informations.of(joint)
+    informations = Informations.from_joint(joint)
     bracket = bracket_optimum(joint, tolerance)
     # The bracket is on -H_Q(Y|T,S) in nats; I_Q(Y;T,S) is larger by H(Y).
     offset = entropy(joint.sum(axis=(0, 1))) - max(informations.first, informations.second)
@@ -78,7 +78,7 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
     """
     for axis in range(3):
         joint = np.compress(joint.any(axis=tuple({0, 1, 2} - {axis})), joint, axis=axis)
-    informations = Informations.of(joint)
+    informations = Informations.from_joint(joint)
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
     first, second = joint.sum(axis=1), joint.sum(axis=0)
@@ -92,10 +92,10 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
     # Probabilities far below 1e-16 may overflow; the bracket ignores bounds that are not finite.
     with np.errstate(over="ignore", invalid="ignore"):
         if size > _SMALL >= positive:
-            scale(bracket, steps=_FEW_STEPS)
-        if positive <= _SMALL and not bracket.closed:
-            interior_point(bracket)
-        scale(bracket)
-        if _SMALL < positive <= _LARGE and not bracket.closed:
-            interior_point(bracket)
+            run_mirror_descent(bracket, steps=_FEW_STEPS)
+        if positive <= _SMALL and not bracket.is_closed:
+            run_interior_point(bracket)
+        run_mirror_descent(bracket)
+        if _SMALL < positive <= _LARGE and not bracket.is_closed:
+            run_interior_point(bracket)
     return bracket

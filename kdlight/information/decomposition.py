@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kdlight.information.entropies import Array, mutual_information, probabilities
+from kdlight.information.entropies import Array, check_probabilities, mutual_information
 
 #: A float, or an array with one entry for each joint of a batch.
 Atom = Any
@@ -55,14 +55,14 @@ class Informations(NamedTuple):
     both: float
 
     @classmethod
-    def consistent(cls, first: float, second: float, both: float) -> "Informations":
+    def from_values(cls, first: float, second: float, both: float) -> "Informations":
         """Correct rounding: both sources together tell at least as much as each alone (data processing inequality)."""
         return cls(first, second, max(both, first, second))
 
     @classmethod
-    def of(cls, joint: Array) -> "Informations":
+    def from_joint(cls, joint: Array) -> "Informations":
         """Compute them from a joint distribution with axes (first source, second source, target)."""
-        return cls.consistent(
+        return cls.from_values(
             mutual_information(joint.sum(axis=1)),
             mutual_information(joint.sum(axis=0)),
             mutual_information(joint.reshape(-1, joint.shape[2])),
@@ -100,7 +100,7 @@ def decompose_joints(joint: npt.ArrayLike, decompose: Callable[[Array], PID]) ->
     Raises:
         UserError: If ``joint`` is not a distribution or a batch of them.
     """
-    table = probabilities(joint, dims=(3, 4), name="joint")
+    table = check_probabilities(joint, dims=(3, 4), name="joint")
     if table.ndim == 3:
         return decompose(table)
     return PID(*(np.array(atom) for atom in zip(*map(decompose, table), strict=True)))

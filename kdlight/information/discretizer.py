@@ -60,20 +60,20 @@ class Discretizer:
         self.components = 1 if method == "quantile" else components
         self.seed = seed
         self._width: int | None = None
-        self._symbols = clusters
+        self._num_symbols = clusters
         self._pca: PCA | None = None
         self._scale = 1.0
         self._model: Any = None
 
     @property
-    def fitted(self) -> bool:
+    def is_fitted(self) -> bool:
         """Whether ``transform`` can be called."""
         return self._width is not None
 
     @property
-    def symbols(self) -> int:
+    def num_symbols(self) -> int:
         """Number of possible symbols, a size for ``joint_histogram``; probe and predictions must be fitted before."""
-        return self._symbols
+        return self._num_symbols
 
     def fit(self, features: npt.ArrayLike, target: npt.ArrayLike | None = None) -> "Discretizer":
         """Learn the mapping from features to symbols.
@@ -85,10 +85,10 @@ class Discretizer:
         Raises:
             UserError: If there are no samples, features are not finite, or the target of a probe does not fit.
         """
-        rows = _rows(features)
+        rows = _to_rows(features)
         self._width = rows.shape[1]
         if self.method == "predictions":
-            self._symbols = rows.shape[1]
+            self._num_symbols = rows.shape[1]
             return self
         projected = self._fit_projection(rows)
         if self.method == "kmeans":
@@ -96,7 +96,7 @@ class Discretizer:
         elif self.method == "quantile":
             self._model = np.quantile(projected[:, 0], np.arange(1, self.clusters) / self.clusters)
         else:
-            self._fit_probe(projected, _classes(target, len(rows)))
+            self._fit_probe(projected, _check_classes(target, len(rows)))
         return self
 
     def transform(self, features: npt.ArrayLike) -> Symbols:
@@ -106,14 +106,14 @@ class Discretizer:
             UserError: If features are not finite or not of the fitted size.
             RuntimeError: If the discretizer is not fitted.
         """
-        rows = _rows(features)
-        if not self.fitted:
+        rows = _to_rows(features)
+        if not self.is_fitted:
             raise RuntimeError("the discretizer is not fitted: call fit or fit_transform first")
         if rows.shape[1] != self._width:
             raise UserError(f"features: expected {self._width} numbers a sample as fitted, got {rows.shape[1]}")
         if self.method == "predictions":
             return np.asarray(rows.argmax(axis=1), dtype=np.int64)
-        projected = self._project(_unit(rows))
+        projected = self._project(_normalize_rows(rows))
         if self.method == "quantile":
             return np.asarray(np.searchsorted(self._model, projected[:, 0]), dtype=np.int64)
         if isinstance(self._model, int):
@@ -136,7 +136,7 @@ class Discretizer:
         if self.method != "probe":
             return self.fit(features, target).transform(features)
         rows = np.asarray(features)
-        classes = _classes(target, len(rows))
+        classes = _check_classes(target, len(rows))
         if len(rows) < 2:
             raise UserError(f"features: expected at least 2 samples to fit a probe on halves, got {len(rows)}")
         order = np.random.default_rng(derive_seed(Stream.PROBE_HALVES, self.seed)).permutation(len(rows))
@@ -147,7 +147,7 @@ class Discretizer:
         self.fit(rows, classes)
         return symbols
 
-    def _random_state(self, stream: Stream) -> int:
+    def _derive_random_state(self, stream: Stream) -> int:
         """Return the seed of a purpose, in the 32 bits that scikit-learn takes."""
         return derive_seed(stream, self.seed) % 2**32
 
@@ -156,11 +156,11 @@ class Discretizer:
 
         self._pca, self._scale = None, 1.0
         single = rows.dtype == np.float32
-        rows = _unit(rows)
+        rows = _normalize_rows(rows)
         if np.ptp(rows, axis=0).max() > _CONSTANT:
             components = min(self.components, *rows.shape)
             # For float32 features, PCA in float32 is precise enough and takes a third of the time.
-            pca = PCA(components, random_state=self._random_state(Stream.PCA))
+            pca = PCA(components, random_state=self._derive_random_state(Stream.PCA))
             self._pca = pca.fit(rows.astype(np.float32) if single else rows)
             # The regularisation of logistic regression depends on the scale of its inputs; k-means and quantiles do not
             # depend on it.
@@ -176,19 +176,19 @@ class Discretizer:
         from sklearn.cluster import KMeans
 
         clusters = min(self.clusters, len(np.unique(projected, axis=0)))
-        self._model = KMeans(clusters, n_init=10, random_state=self._random_state(Stream.K_MEANS)).fit(projected)
+        self._model = KMeans(clusters, n_init=10, random_state=self._derive_random_state(Stream.K_MEANS)).fit(projected)
 
     def _fit_probe(self, projected: npt.NDArray[np.float64], classes: Symbols) -> None:
         from sklearn.linear_model import LogisticRegression
 
-        self._symbols = int(classes.max()) + 1
+        self._num_symbols = int(classes.max()) + 1
         if classes.min() == classes.max():
             self._model = int(classes[0])
         else:
             self._model = LogisticRegression(max_iter=10_000).fit(projected, classes)
 
 
-def _rows(features: npt.ArrayLike) -> npt.NDArray[Any]:
+def _to_rows(features: npt.ArrayLike) -> npt.NDArray[Any]:
     array = np.asarray(features)
     if array.ndim < 2 or array.size == 0:
         raise UserError(f"features: expected shape (samples, ...) without an empty axis, got {array.shape}")
@@ -201,7 +201,7 @@ def _rows(features: npt.ArrayLike) -> npt.NDArray[Any]:
     return rows
 
 
-def _unit(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _normalize_rows(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Divide rows by their length; rows of zeros stay zero."""
     rows = rows.astype(np.float64)
     length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]  # without a second array of this size
@@ -209,7 +209,7 @@ def _unit(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return rows
 
 
-def _classes(target: npt.ArrayLike | None, samples: int) -> Symbols:
+def _check_classes(target: npt.ArrayLike | None, samples: int) -> Symbols:
     classes = np.asarray(target)
     if classes.shape != (samples,) or not np.issubdtype(classes.dtype, np.integer) or classes.min() < 0:
         given = f"{classes.dtype} of {classes.shape}"

@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float64]
 _SUM_TOLERANCE = 1e-5
 
 
-def probabilities(p: npt.ArrayLike, *, dims: tuple[int, ...], name: str = "p") -> Array:
+def check_probabilities(p: npt.ArrayLike, *, dims: tuple[int, ...], name: str = "p") -> Array:
     """Check a table of probabilities and normalise it to sum to one within float64 rounding.
 
     Args:
@@ -49,7 +49,7 @@ def entropy(p: npt.ArrayLike) -> float:
     Raises:
         UserError: If ``p`` is not a distribution.
     """
-    table = probabilities(p, dims=(max(np.ndim(p), 1),))
+    table = check_probabilities(p, dims=(max(np.ndim(p), 1),))
     positive = table[table > 0]
     return max(0.0, -float(positive @ np.log2(positive)))
 
@@ -63,7 +63,7 @@ def mutual_information(p: npt.ArrayLike) -> float:
     Raises:
         UserError: If ``p`` is not a joint distribution of two variables.
     """
-    table = probabilities(p, dims=(2,))
+    table = check_probabilities(p, dims=(2,))
     product = table.sum(axis=1, keepdims=True) * table.sum(axis=0)
     positive = table > 0
     # Mutual information is never negative (Jensen's inequality), but rounding can bring the sum below zero.

@@ -84,7 +84,7 @@ class EstimatedPID:
         Keys are the names of the attributes, with ``names`` in place of first, second and target. The interval has the
         suffixes ``_lower`` and ``_upper``, the plug-in value has ``_counted``.
         """
-        keys = _keys(names)
+        keys = _rename_fields(names)
         report: dict[str, float] = {}
         for name, estimate in self.estimates.items():
             if estimate.estimable:
@@ -98,7 +98,7 @@ class EstimatedPID:
         cls, values: Mapping[str, float], names: tuple[str, str, str] = ("first", "second", "target")
     ) -> Self:
         """Read what `to_dict` returned. A missing estimate counts as not estimable, any other missing number is NaN."""
-        keys, nothing = _keys(names), float("nan")
+        keys, nothing = _rename_fields(names), float("nan")
         read: dict[str, Any] = {key: values.get(keys[key], nothing) for key in keys}
         for name in QUANTITIES:
             value, lower, upper, counted = (values.get(keys[name] + part, nothing) for part in _PARTS)
@@ -106,12 +106,12 @@ class EstimatedPID:
         return cls(**read)
 
 
-#: The estimated quantities, in the order in which `_quantities` computes them.
+#: The estimated quantities, in the order in which `_measure_quantities` computes them.
 QUANTITIES = tuple(field.name for field in fields(EstimatedPID) if field.type is Estimate)
 _PARTS = ("", "_lower", "_upper", "_counted")
 
 
-def _keys(names: tuple[str, str, str]) -> dict[str, str]:
+def _rename_fields(names: tuple[str, str, str]) -> dict[str, str]:
     """Return the key of each attribute."""
     renamed = dict(zip(("first", "second", "target"), names, strict=True))
     return {
@@ -167,7 +167,7 @@ def estimate_pid(
     if labels.size < 8:
         raise UserError(f"expected at least 8 samples, got {labels.size}")
     parts = [
-        _Symbolisation.of(joint_histogram(one, other, labels).shape, one, other, labels)
+        _Symbolisation.from_symbols(joint_histogram(one, other, labels).shape, one, other, labels)
         for one, other in zip(*sources, strict=True)
     ]
     orders = max(_LEAST_ORDERS, -(-_ORDERS // len(parts)))
@@ -175,9 +175,9 @@ def estimate_pid(
         part.measure(np.random.default_rng(derive_seed(Stream.BOOTSTRAP, seed, place)), tolerance, orders)
         for place, part in enumerate(parts)
     ]
-    estimable = _estimable(parts)
+    estimable = _find_estimable(parts)
     estimates = {
-        name: _estimate([measured[place] for measured in drawn], orders, estimable=estimable[name])
+        name: _combine([measured[place] for measured in drawn], orders, estimable=estimable[name])
         for place, name in enumerate(QUANTITIES)
     }
     caps = [np.mean([np.log2(len(np.unique(symbols))) for symbols in source]) for source in sources]
@@ -191,7 +191,7 @@ def estimate_pid(
     )
 
 
-class _Drawn(NamedTuple):
+class _ResampledQuantity(NamedTuple):
     """One quantity of one symbolisation."""
 
     counted: float
@@ -206,42 +206,43 @@ class _Symbolisation(NamedTuple):
     cells: Symbols
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], *symbols: Symbols) -> "_Symbolisation":
+    def from_symbols(cls, shape: tuple[int, ...], *symbols: Symbols) -> "_Symbolisation":
         return cls(shape, np.ravel_multi_index(symbols, shape))
 
-    def counts(self, chosen: Symbols | slice) -> npt.NDArray[np.int64]:
+    def count(self, chosen: Symbols | slice) -> npt.NDArray[np.int64]:
         return np.bincount(self.cells[chosen], minlength=int(np.prod(self.shape))).reshape(self.shape)
 
-    def measure(self, rng: np.random.Generator, tolerance: float, orders: int) -> list[_Drawn]:
+    def measure(self, rng: np.random.Generator, tolerance: float, orders: int) -> list[_ResampledQuantity]:
         """Measure each quantity and, last, the gap."""
         size, coarse = len(self.cells), max(tolerance, _TOLERANCE_OF_PARTS)
         shuffled = [rng.permutation(size) for _ in range(orders)]
 
-        def of_parts(cut: int) -> Array:
+        def measure_parts(cut: int) -> Array:
             """Return the quantities of each order's halves or quarters, (orders, parts, quantities)."""
             starts = [place * (size // cut) for place in range(cut)]
             return np.array(
                 [
-                    [_quantities(self.counts(order[start : start + size // cut]), coarse) for start in starts]
+                    [_measure_quantities(self.count(order[start : start + size // cut]), coarse) for start in starts]
                     for order in shuffled
                 ]
             )
 
-        counted, halves, quarters = _quantities(self.counts(slice(None)), tolerance), of_parts(2), of_parts(4)
+        counted = _measure_quantities(self.count(slice(None)), tolerance)
+        halves, quarters = measure_parts(2), measure_parts(4)
         corrected = (8 * counted - 6 * halves.mean(axis=(0, 1)) + quarters.mean(axis=(0, 1))) / 3
         spreads = [parts.var(axis=1, ddof=1).mean(axis=0) / parts.shape[1] for parts in (halves, quarters)]
         variance = np.mean(spreads, axis=0)
-        return [_Drawn(*map(float, values)) for values in zip(counted, corrected, variance, strict=True)]
+        return [_ResampledQuantity(*map(float, values)) for values in zip(counted, corrected, variance, strict=True)]
 
 
-def _estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
+def _find_estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
     """Tell for which quantities there are enough samples, see `estimate_pid`."""
     biases, needed = [], []
     for part in parts:
-        table = part.counts(slice(None))
-        biases.append([information_bias(table.sum(axis=axis)) for axis in (1, 0, 2)])
+        table = part.count(slice(None))
+        biases.append([estimate_bias(table.sum(axis=axis)) for axis in (1, 0, 2)])
         combinations = np.prod([table.any(axis=axes).sum() for axes in ((1, 2), (0, 2), (0, 1))])
-        needed.append(max(SAMPLES_PER_CELL * _cells(table), SAMPLES_PER_COMBINATION * float(combinations)))
+        needed.append(max(SAMPLES_PER_CELL * _estimate_cells(table), SAMPLES_PER_COMBINATION * float(combinations)))
     first, second, between = np.mean(biases, axis=0) <= LARGEST_BIAS
     together = len(parts[0].cells) >= np.mean(needed)
     known = dict.fromkeys(QUANTITIES, bool(first and second))
@@ -252,7 +253,7 @@ def _estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
     return known | {name: bool(value) for name, value in own.items()}
 
 
-def _quantities(counts: npt.NDArray[np.int64], tolerance: float) -> Array:
+def _measure_quantities(counts: npt.NDArray[np.int64], tolerance: float) -> Array:
     joint = counts / counts.sum()
     pid = broja(joint, tolerance=tolerance)
     between = mutual_information(joint.sum(axis=2))
@@ -261,7 +262,7 @@ def _quantities(counts: npt.NDArray[np.int64], tolerance: float) -> Array:
     return np.array([*pid[:4], *informations, pid.gap], dtype=np.float64)
 
 
-def _estimate(drawn: list[_Drawn], orders: int, *, estimable: bool) -> Estimate:
+def _combine(drawn: list[_ResampledQuantity], orders: int, *, estimable: bool) -> Estimate:
     counted, corrected, variances = (np.array(values) for values in zip(*drawn, strict=True))
     repeated = len(drawn)
     sampling = float(variances.mean())
@@ -275,16 +276,16 @@ def _estimate(drawn: list[_Drawn], orders: int, *, estimable: bool) -> Estimate:
     return Estimate(middle, middle - half, middle + half, float(counted.mean()), estimable)
 
 
-def information_bias(table: npt.NDArray[np.int64]) -> float:
+def estimate_bias(table: npt.NDArray[np.int64]) -> float:
     """Estimate the bias in bits of the plug-in information between the two axes of counts (Miller and Madow).
 
     It depends on the number of cells that can occur, which is estimated after Chao, 1984.
     """
-    degrees = _cells(table) - _cells(table.sum(axis=1)) - _cells(table.sum(axis=0)) + 1
+    degrees = _estimate_cells(table) - _estimate_cells(table.sum(axis=1)) - _estimate_cells(table.sum(axis=0)) + 1
     return max(degrees, 0.0) / (2 * int(table.sum()) * float(np.log(2)))
 
 
-def _cells(counts: npt.NDArray[np.int64]) -> float:
+def _estimate_cells(counts: npt.NDArray[np.int64]) -> float:
     """Estimate how many cells can occur from the cells seen once and twice (Chao, 1984); at most the table's size."""
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
     return min(np.count_nonzero(counts) + once * (once - 1) / (2 * (twice + 1)), float(counts.size))

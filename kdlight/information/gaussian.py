@@ -45,20 +45,20 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
         )
     first, second, target = np.split(np.arange(len(matrix)), np.cumsum(sizes)[:-1])
     marginal = matrix[np.ix_(target, target)]
-    given_first = _conditional(matrix, target, first)
-    given_second = _conditional(matrix, target, second)
-    given_both = _conditional(matrix, target, np.concatenate([first, second]))
+    given_first = _compute_conditional(matrix, target, first)
+    given_second = _compute_conditional(matrix, target, second)
+    given_both = _compute_conditional(matrix, target, np.concatenate([first, second]))
 
-    def information(conditional: Array) -> float:
+    def compute_information(conditional: Array) -> float:
         ratio = np.linalg.slogdet(marginal)[1] - np.linalg.slogdet(conditional)[1]
         return max(0.0, float(0.5 * ratio / np.log(2)))
 
-    informations = Informations.consistent(*map(information, (given_first, given_second, given_both)))
+    informations = Informations.from_values(*map(compute_information, (given_first, given_second, given_both)))
     ratios = np.log2(eigh(given_second, given_first, eigvals_only=True))
     excess = 0.5 * min(float(np.maximum(ratios, 0).sum()), float(np.maximum(-ratios, 0).sum()))
     return informations.decompose(min(excess, informations.largest_excess))
 
 
-def _conditional(matrix: Array, target: npt.NDArray[np.intp], given: npt.NDArray[np.intp]) -> Array:
+def _compute_conditional(matrix: Array, target: npt.NDArray[np.intp], given: npt.NDArray[np.intp]) -> Array:
     cross = matrix[np.ix_(given, target)]
     return np.asarray(matrix[np.ix_(target, target)] - cross.T @ np.linalg.solve(matrix[np.ix_(given, given)], cross))

@@ -1,6 +1,6 @@
 """The joint histogram of two sources and a target."""
 
-__all__ = ["joint_histogram", "symbols_of"]
+__all__ = ["expand_histogram", "joint_histogram"]
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ def joint_histogram(
     return np.asarray(np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape), dtype=np.int64)
 
 
-def symbols_of(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
+def expand_histogram(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
     """Return samples that have this histogram, for ``estimate_pid``: the symbols of each axis, shape (samples,) each.
 
     Args:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.optimize import linprog
 from scipy.sparse import block_diag, csr_array, hstack, identity, vstack
 
-from kdlight.information.entropies import Array, probabilities
+from kdlight.information.entropies import Array, check_probabilities
 
 #: Gain in bits below which a start has converged.
 _CONVERGED = 1e-9
@@ -38,12 +38,12 @@ def intersection_information(
     Raises:
         UserError: If ``joint`` is not a distribution.
     """
-    table = probabilities(joint, dims=(3,), name="joint")
+    table = check_probabilities(joint, dims=(3,), name="joint")
     cells = np.argwhere(table > 0)
     mass = table[table > 0]
     classes = table.shape[2]
     count = symbols or classes
-    constraints = vstack([_posterior_constraints(table.sum(axis=1 - side), cells, side) for side in (0, 1)])
+    constraints = vstack([_build_posterior_constraints(table.sum(axis=1 - side), cells, side) for side in (0, 1)])
     equal = vstack([block_diag([constraints] * count), hstack([identity(len(mass))] * count)], format="csr")
     right = np.concatenate([np.zeros(constraints.shape[0] * count), mass])
     of_class = csr_array((np.ones(len(mass)), (cells[:, 2], np.arange(len(mass)))), shape=(classes, len(mass)))
@@ -67,7 +67,7 @@ def intersection_information(
     return best
 
 
-def _posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side: int) -> csr_array:
+def _build_posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side: int) -> csr_array:
     """Return the constraints m(x, y) - P(y|x) m(x) = 0, a row for each symbol x of a source and each class y.
 
     Args:

@@ -25,7 +25,7 @@ def i_min(joint: npt.ArrayLike) -> PID:
     Raises:
         UserError: If ``joint`` is not a distribution or a batch of them.
     """
-    return decompose_joints(joint, _i_min)
+    return decompose_joints(joint, _decompose_by_i_min)
 
 
 def i_mmi(joint: npt.ArrayLike) -> PID:
@@ -42,18 +42,22 @@ def i_mmi(joint: npt.ArrayLike) -> PID:
     Raises:
         UserError: If ``joint`` is not a distribution or a batch of them.
     """
-    return decompose_joints(joint, lambda table: Informations.of(table).decompose(0.0))
+    return decompose_joints(joint, lambda table: Informations.from_joint(table).decompose(0.0))
 
 
-def _i_min(joint: Array) -> PID:
-    informations = Informations.of(joint)
-    redundant = float(np.minimum(_specific(joint.sum(axis=1)), _specific(joint.sum(axis=0))).sum())
+def _decompose_by_i_min(joint: Array) -> PID:
+    informations = Informations.from_joint(joint)
+    redundant = float(
+        np.minimum(
+            _compute_specific_information(joint.sum(axis=1)), _compute_specific_information(joint.sum(axis=0))
+        ).sum()
+    )
     # Within [0, min(I(Y;T), I(Y;S))] except for rounding; the other limit of `largest_excess` is BROJA's alone.
     least = min(informations.first, informations.second)
     return informations.decompose(min(max(least - redundant, 0.0), least))
 
 
-def _specific(joint: Array) -> Array:
+def _compute_specific_information(joint: Array) -> Array:
     """Return P(y) times a source's specific information about y, in bits; ``joint`` has axes (source, target)."""
     product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
     ratio = np.divide(joint, product, out=np.ones_like(joint), where=joint > 0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.information.discretizer import Discretizer, Method, Symbols
-from kdlight.information.estimates import LARGEST_BIAS, information_bias
+from kdlight.information.estimates import LARGEST_BIAS, estimate_bias
 from kdlight.information.histogram import joint_histogram
 from kdlight.streams import Stream, derive_seed
 
@@ -107,7 +107,7 @@ class Symboliser:
             discretizer = Discretizer(self.method, clusters=candidate, components=self.components, seed=self.seed)
             symbols = discretizer.fit(rows[fitted], target[fitted]).transform(rows[held_out])
             table = joint_histogram(symbols, np.zeros_like(symbols), target[held_out]).sum(axis=1)
-            if information_bias(table) * len(held_out) / counted <= LARGEST_BIAS:
+            if estimate_bias(table) * len(held_out) / counted <= LARGEST_BIAS:
                 break
             candidate = max(candidate // 2, 2)
         return candidate

@@ -22,7 +22,7 @@ class PartialInformationDecomposition(Metric):
     ``update`` adds to a joint histogram, which sums exactly over batches and processes; ``compute`` decomposes it with
     ``kdlight.information.broja``. Symbols are counted on the metric's device, without synchronising; features are
     copied to the CPU, where the discretizer runs. For intervals pass the counts on:
-    ``kdlight.information.estimate_pid(*symbols_of(metric.counts.cpu().numpy()))``.
+    ``kdlight.information.estimate_pid(*expand_histogram(metric.counts.cpu().numpy()))``.
 
     Samples with a negative target count as unlabelled and are left out.
 
@@ -55,7 +55,9 @@ class PartialInformationDecomposition(Metric):
         super().__init__(**options)
         self.sources = (first, second)
         self.tolerance = tolerance
-        sizes = [_size(source, name) for source, name in ((first, "first"), (second, "second"), (target, "target"))]
+        sizes = [
+            _count_symbols(source, name) for source, name in ((first, "first"), (second, "second"), (target, "target"))
+        ]
         self.add_state("counts", torch.zeros(sizes, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("outside", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -72,7 +74,7 @@ class PartialInformationDecomposition(Metric):
         """
         given = (first, second)
         symbols = [
-            values if isinstance(source, int) else torch.from_numpy(source.transform(_array(values)))
+            values if isinstance(source, int) else torch.from_numpy(source.transform(_to_array(values)))
             for source, values in zip(self.sources, given, strict=True)
         ]
         cell = torch.zeros_like(target)
@@ -108,15 +110,15 @@ class PartialInformationDecomposition(Metric):
         return {name: torch.tensor(value, device=self.counts.device) for name, value in pid._asdict().items()}
 
 
-def _size(source: Source, name: str) -> int:
+def _count_symbols(source: Source, name: str) -> int:
     if isinstance(source, int):
         if source < 1:
             raise UserError(f"{name}: expected at least 1 symbol, got {source}")
         return source
-    if not source.fitted:
+    if not source.is_fitted:
         raise UserError(f"{name}: expected a fitted Discretizer; call its fit with features of other samples")
-    return source.symbols
+    return source.num_symbols
 
 
-def _array(features: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
+def _to_array(features: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
     return features.detach().float().cpu().numpy()

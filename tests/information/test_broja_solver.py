@@ -14,8 +14,8 @@ from kdlight.information.bracket import Bracket
 from kdlight.information.broja_solver import broja
 from kdlight.information.decomposition import PID
 from kdlight.information.entropies import entropy, mutual_information
-from kdlight.information.interior import interior_point
-from kdlight.information.scaling import scale
+from kdlight.information.interior_point import run_interior_point
+from kdlight.information.mirror_descent import run_mirror_descent
 from tests.information.oracle import DISCRETE, joint_of, named, random_joint
 
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ def test_gap_of_what_is_not_reached() -> None:
     case = next(case for case in DISCRETE if case["name"] == "lcg_exp_10x10x10_s1")
     joint = joint_of(case)
     optimum = (case["union"] - entropy(joint.sum(axis=(0, 1)))) * np.log(2)
-    for solver, few, many in ((interior_point, 3, 20), (scale, 1, 20_000)):
+    for solver, few, many in ((run_interior_point, 3, 20), (run_mirror_descent, 1, 20_000)):
         widths = []
         for steps in (few, many):
             bracket = Bracket(
@@ -80,10 +80,10 @@ def test_gap_of_what_is_not_reached() -> None:
 def test_solvers_agree() -> None:
     joint = random_joint("lcg_kd", 40, 12, 12, 3)
     brackets, low = [], np.full(joint.shape[2], -9 / joint.shape[2])
-    for solver in (interior_point, scale):
+    for solver in (run_interior_point, run_mirror_descent):
         bracket = Bracket(joint.sum(axis=1), joint.sum(axis=0), by_class=low, upper=9.0, tolerance=1e-6)
         solver(bracket)
-        assert bracket.closed
+        assert bracket.is_closed
         brackets.append(bracket)
     assert max(bracket.lower for bracket in brackets) <= min(bracket.upper for bracket in brackets)
 

@@ -33,7 +33,7 @@ def test_finds_the_classes(method: Method) -> None:
     features, target = _blobs()
     discretizer = Discretizer(method, clusters=3, components=2)
     symbols = discretizer.fit_transform(features, target)
-    assert discretizer.symbols == 3
+    assert discretizer.num_symbols == 3
     counts = joint_histogram(symbols, np.zeros_like(symbols), target).sum(axis=1)
     assert mutual_information(counts / counts.sum()) > 1.5
     # Direction alone counts: rows are scaled to length one.
@@ -60,7 +60,7 @@ def test_predictions_are_the_argmax() -> None:
     logits = np.random.default_rng(0).normal(size=(20, 7))
     discretizer = Discretizer("predictions")
     np.testing.assert_array_equal(discretizer.fit_transform(logits), logits.argmax(axis=1))
-    assert discretizer.symbols == 7
+    assert discretizer.num_symbols == 7
 
 
 def test_probe_is_cross_fitted() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from kdlight.information import estimates
 from kdlight.information.estimates import QUANTITIES, EstimatedPID, estimate_pid
-from kdlight.information.histogram import joint_histogram, symbols_of
+from kdlight.information.histogram import expand_histogram, joint_histogram
 from tests.information.oracle import DISCRETE, joint_of
 
 ATOMS = {"redundant": "red", "unique_first": "unq_t", "unique_second": "unq_s", "synergistic": "syn"}
@@ -104,7 +104,7 @@ def test_a_report_is_read_as_it_was_written():
 def test_histograms_are_samples():
     rng = np.random.default_rng(8)
     counts = rng.integers(0, 5, (3, 2, 4))
-    np.testing.assert_array_equal(joint_histogram(*symbols_of(counts), sizes=counts.shape), counts)
+    np.testing.assert_array_equal(joint_histogram(*expand_histogram(counts), sizes=counts.shape), counts)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def quantity(monkeypatch):
 
     def replace(functional, orders=400):
         monkeypatch.setattr(
-            estimates, "_quantities", lambda c, _: np.full(len(QUANTITIES) + 1, functional(c / c.sum()))
+            estimates, "_measure_quantities", lambda c, _: np.full(len(QUANTITIES) + 1, functional(c / c.sum()))
         )
         monkeypatch.setattr(estimates, "_ORDERS", orders)
 
@@ -124,7 +124,7 @@ def test_the_correction_takes_off_the_second_order_of_the_bias(quantity):
     # Over draws of n of these 16 samples without replacement the mean of sum p^3 is 3 U/n + (1 - 3 U)/n^2, where U is
     # the probability that two of the samples are alike: without bias it is 0, and its second order at n = 16 is 0.003.
     quantity(lambda p: (p**3).sum(), orders=2000)
-    found = estimate_pid(*symbols_of(np.full((2, 2, 2), 2))).redundant
+    found = estimate_pid(*expand_histogram(np.full((2, 2, 2), 2))).redundant
     assert found.counted == pytest.approx(1 / 64)
     assert found.value == pytest.approx(0, abs=0.001)
 
@@ -132,7 +132,7 @@ def test_the_correction_takes_off_the_second_order_of_the_bias(quantity):
 def test_an_interval_has_the_sampling_error_of_two_measurements_with_all_samples(quantity):
     # A frequency p of n samples has the variance p (1 - p) / n, and the difference of two such has twice as much.
     quantity(lambda p: p[0, 0, 0])
-    found = estimate_pid(*symbols_of(np.array([30, 70, 40, 60, 50, 50, 20, 80]).reshape(2, 2, 2))).redundant
+    found = estimate_pid(*expand_histogram(np.array([30, 70, 40, 60, 50, 50, 20, 80]).reshape(2, 2, 2))).redundant
     half = 1.96 * np.sqrt(2 * 0.075 * 0.925 / 400)
     assert found.value == pytest.approx(0.075, abs=0.01 * half)
     assert [found.value - found.lower, found.upper - found.value] == pytest.approx([half, half], rel=0.06)
@@ -141,9 +141,9 @@ def test_an_interval_has_the_sampling_error_of_two_measurements_with_all_samples
 def test_synergy_takes_ten_samples_a_cell(quantity):
     quantity(lambda p: 0.0, orders=1)
     counts = np.full((2, 2, 2), 10)
-    assert estimate_pid(*symbols_of(counts)).synergistic.estimable
+    assert estimate_pid(*expand_histogram(counts)).synergistic.estimable
     counts[0, 0, 0] = 9
-    fewer = estimate_pid(*symbols_of(counts))
+    fewer = estimate_pid(*expand_histogram(counts))
     assert not fewer.synergistic.estimable
     assert fewer.redundant.estimable
 
@@ -152,7 +152,7 @@ def test_synergy_takes_ten_samples_a_cell(quantity):
 def test_a_bias_of_a_fifth_of_a_bit_is_the_limit(symbols, estimable, quantity):
     # Three samples a cell: the bias is (symbols - 1)^2 / (6 symbols^2 ln 2), which is 0.199 and 0.202 bits.
     quantity(lambda p: 0.0, orders=1)
-    first, target = symbols_of(np.full((symbols, 1, symbols), 3))[::2]
+    first, target = expand_histogram(np.full((symbols, 1, symbols), 3))[::2]
     found = estimate_pid(first, np.zeros_like(first), target)
     assert found.information_first.estimable == found.redundant.estimable == estimable
 

@@ -14,7 +14,7 @@ _LARGEST_CHANGE = 1.0
 _SMALLEST = 1e-100
 
 
-def scale(bracket: Bracket, *, steps: int = 20_000) -> None:
+def run_mirror_descent(bracket: Bracket, *, steps: int = 20_000) -> None:
     """Tighten the bracket by over-relaxed alternating minimisation.
 
     Banerjee, Rauh and Montufar, 2018 (arXiv:1709.07487) minimise KL(Q || Q') in turn over Q with the given marginals
@@ -32,7 +32,7 @@ def scale(bracket: Bracket, *, steps: int = 20_000) -> None:
     first, second = bracket.first, bracket.second
     v, w = second, first @ np.diag(1 / second.sum(axis=0)) @ second.T
     best, accepted, depth, taken = np.inf, (v, w), 3, 0
-    while taken < steps and not bracket.closed:
+    while taken < steps and not bracket.is_closed:
         for step in range(1, 2**depth):
             u = first / np.maximum(w @ v, TINY)
             v = second / np.maximum(w.T @ u, TINY)

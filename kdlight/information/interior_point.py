@@ -105,7 +105,7 @@ class _Newton:
         if failed:
             raise np.linalg.LinAlgError("not positive definite")
 
-    def direction(self, target: Array) -> tuple[Array, Array, Array, Array]:
+    def find_direction(self, target: Array) -> tuple[Array, Array, Array, Array]:
         """Return the changes of a, b, multiplier and slack that lead to multiplier = target and P's marginals."""
         posterior, multiplier, slack, violation = self._iterate
         ratio = multiplier / slack
@@ -140,12 +140,12 @@ def _linearise(bracket: Bracket, support: _Support, iterate: _Iterate) -> _Newto
     return None
 
 
-def _longest_step(value: Array, change: Array) -> float:
+def _find_longest_step(value: Array, change: Array) -> float:
     shrinking = change < 0
     return min(1.0, _TO_BOUNDARY * float((value[shrinking] / -change[shrinking]).min(initial=np.inf)))
 
 
-def interior_point(bracket: Bracket, *, steps: int = 60) -> None:
+def run_interior_point(bracket: Bracket, *, steps: int = 60) -> None:
     """Tighten the bracket by Mehrotra's predictor-corrector method (1992), on the dual that ``Bracket`` states.
 
     The multiplier of the constraint (t, s) is Q(t,s), so each iterate is also a point Q(t,s) exp(a + b) / sum_y exp(a +
@@ -179,27 +179,27 @@ def interior_point(bracket: Bracket, *, steps: int = 60) -> None:
 
     for _ in range(steps):
         bracket.tighten(np.exp(a), np.exp(b), multiplier / total)
-        if bracket.closed:
+        if bracket.is_closed:
             return
         violation = np.where(possible, np.log(total) + slack, 0.0)
         newton = _linearise(bracket, support, _Iterate(exponential / total[:, :, None], multiplier, slack, violation))
         if newton is None:
             return
 
-        *_, change_multiplier, change_slack = newton.direction(np.zeros_like(slack))
-        ahead_multiplier = multiplier + _longest_step(multiplier, change_multiplier) * change_multiplier
-        ahead_slack = slack + _longest_step(slack, change_slack) * change_slack
+        *_, change_multiplier, change_slack = newton.find_direction(np.zeros_like(slack))
+        ahead_multiplier = multiplier + _find_longest_step(multiplier, change_multiplier) * change_multiplier
+        ahead_slack = slack + _find_longest_step(slack, change_slack) * change_slack
         complementarity = float((multiplier * slack).sum())
         reduction = (float((ahead_multiplier * ahead_slack).sum()) / complementarity) ** 3
         centre = max(reduction * complementarity, _LAST_TARGET * bracket.tolerance) / possible.sum()
-        step = newton.direction(np.where(possible, (centre - change_multiplier * change_slack) / slack, 0.0))
+        step = newton.find_direction(np.where(possible, (centre - change_multiplier * change_slack) / slack, 0.0))
         if not all(np.isfinite(change).all() for change in step):
             return
         change_a, change_b, change_multiplier, change_slack = step
 
-        multiplier = multiplier + _longest_step(multiplier, change_multiplier) * change_multiplier
+        multiplier = multiplier + _find_longest_step(multiplier, change_multiplier) * change_multiplier
         largest_move = max(np.abs(change_a).max(), np.abs(change_b).max())
-        length = min(_longest_step(slack, change_slack), _LARGEST_MOVE / max(largest_move, _LARGEST_MOVE))
+        length = min(_find_longest_step(slack, change_slack), _LARGEST_MOVE / max(largest_move, _LARGEST_MOVE))
         while True:
             exponential = np.exp((a + length * change_a)[:, None] + (b + length * change_b))
             total = np.where(possible, np.maximum(exponential.sum(axis=2), TINY), 1.0)
