@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -18,8 +18,11 @@ from kdlight.runs.folder import RUNS, RunFolder, config_for
 from kdlight.workbench.ablate.grid import Cell, Grid, read_grid
 from kdlight.workbench.ablate.jobs import Job, State, run_jobs
 from kdlight.workbench.ablate.progress import Progress
-from kdlight.workbench.compare.records import LOGS
+from kdlight.workbench.compare.records import LOGS, Record
 from kdlight.workbench.finished import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -28,11 +31,13 @@ class AblationResult:
 
     Attributes:
         grid: The grid.
-        jobs: A job for each of its cells, in their order.
+        cells: Those of its cells that were asked for.
+        jobs: A job for each of these cells, in their order.
         complete: Whether all were dealt with; False if a signal stopped the grid.
     """
 
     grid: Grid
+    cells: list[Cell]
     jobs: list[Job]
     complete: bool
 
@@ -45,6 +50,36 @@ class AblationResult:
     def failed(self) -> dict[str, str]:
         """The reasons of the runs that failed, by name."""
         return {job.name: job.reason for job in self.jobs if job.state is State.FAILED}
+
+    @property
+    def stopped(self) -> dict[str, str]:
+        """The reasons of the runs that were stopped before their end, by name; the same call continues them."""
+        return {job.name: job.reason for job in self.jobs if job.state is State.STOPPED}
+
+    def table(self, stage: str | None = None) -> "pd.DataFrame":
+        """Return one row per run: its axes, seed, state, reason and folder, and the measures of ``kdlight compare``.
+
+        Args:
+            stage: The stage of the PID; None: the deepest that a run measured.
+
+        Raises:
+            UserError: If no run measured this stage.
+        """
+        from kdlight.workbench.compare.table import tabulate_runs
+
+        records = [
+            Record(
+                folder=job.folder,
+                state=job.state,
+                reason=job.reason,
+                seed=cell.seed,
+                axes=cell.axes,
+                settings={},
+                result=job.folder.read_result() if job.state is State.FINISHED else {},
+            )
+            for cell, job in zip(self.cells, self.jobs, strict=True)
+        ]
+        return tabulate_runs(records, stage)
 
 
 def ablate(
@@ -81,7 +116,7 @@ def ablate(
     wanted = planned[len(planned) - len(cells) :]
     with Progress(planned, console or Console()) as progress:
         complete = run_jobs(planned, at_once=jobs, threads=read.threads, show=progress.show)
-    return AblationResult(read, wanted, complete)
+    return AblationResult(read, cells, wanted, complete)
 
 
 def select_cells(grid: Grid, only: Sequence[str], seed: int | None) -> list[Cell]:
@@ -134,7 +169,8 @@ def plan_jobs(grid: Grid, cells: Sequence[Cell]) -> list[Job]:
 def _job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, parsed: Parsed) -> Job:
     log = grid.root / LOGS / f"{name.replace('/', ',')}.log"
     epochs = parsed.config.trainer.max_epochs or 0
-    job = Job(name, [*arguments, "--ckpt_path=auto", "--trainer.enable_progress_bar=false"], folder, log, epochs)
+    fit = [*arguments, "--ckpt_path=auto", "--trainer.enable_progress_bar=false"]
+    job = Job(name, fit, folder, log, parsed, epochs)
     if folder.result.is_file():
         job.state = State.FINISHED
         before = folder.config.read_text(encoding="utf-8") if folder.config.is_file() else None

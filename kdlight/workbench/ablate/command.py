@@ -49,8 +49,9 @@ def main(arguments: Sequence[str]) -> None:
             return
         for job in due:
             print(shlex.join(["kdlight", "fit", *job.arguments]))
-        finished = len(jobs) - len(due)
-        print(f"{len(due)} runs of {sum(job.epochs for job in due)} epochs in all; {finished} are finished")
+        from kdlight.workbench.ablate.steps import describe_total
+
+        print(describe_total(due, finished=len(jobs) - len(due)))
         return
     result = ablate(
         options.grid, jobs=options.jobs, only=options.only, seed=options.seed, runs=options.runs, console=console
@@ -58,10 +59,12 @@ def main(arguments: Sequence[str]) -> None:
     if not result.complete:
         print("kdlight: stopped; every run keeps its position, and the same command continues")
         raise KeyboardInterrupt
-    if result.failed:
+    if result.failed or result.stopped:
+        counted = {"failed": len(result.failed), "were stopped": len(result.stopped)}
+        said = " and ".join(f"{number} {what}" for what, number in counted.items() if number)
         raise UserError(
-            f"{len(result.failed)} of {len(result.jobs)} runs failed; what they printed is in {result.grid.root}/logs, "
-            "and the same command tries them again"
+            f"of {len(result.jobs)} runs {said}; what they printed is in {result.grid.root}/logs, and the same command "
+            "tries again what failed and continues what was stopped"
         )
     print(f"{len(result.runs)} runs are finished; next: kdlight compare {result.grid.root}")
 
@@ -80,7 +83,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--runs", type=given_path, default="runs", metavar="DIR", help="the folder above the grid's (runs)"
     )
-    parser.add_argument("--dry", action="store_true", help="print every command and the total of epochs; train nothing")
+    parser.add_argument("--dry", action="store_true", help="print every command and the total of steps; train nothing")
     parser.add_argument(
         "--wandb", type=given_path, metavar="FILE", help="write a W&B sweep whose agents train the grid"
     )

@@ -13,6 +13,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import FrameType
 
+from kdlight.cli.build import Parsed
 from kdlight.runs.folder import RunFolder
 from kdlight.workbench.ablate.worker import PRELOADED, run_fit
 
@@ -40,6 +41,7 @@ class Job:
         arguments: What stands behind ``kdlight fit``.
         folder: The run's folder.
         log: Gets what the run prints.
+        parsed: Its configuration.
         epochs: How many it trains.
         needs: Jobs that have to be finished before: those of its teachers.
         reason: Why it failed, or what is remarkable about it.
@@ -49,6 +51,7 @@ class Job:
     arguments: list[str]
     folder: RunFolder
     log: Path
+    parsed: Parsed
     epochs: int
     needs: list["Job"] = field(default_factory=list)
     state: State = State.WAITING

@@ -79,7 +79,7 @@ def group_runs(
     for record, *values in zip(records, *varied.values(), strict=True):
         groups.setdefault(tuple(values), []).append(record)
     results = [record.result for record in records if record.result]
-    stage = _stage(results, stage)
+    stage = find_stage(results, stage)
     unknown = [name for name in columns if name not in MEASURES]
     if unknown:
         raise UserError(f"--columns {unknown[0]}: expected some of {', '.join(MEASURES)}")
@@ -116,7 +116,12 @@ def _sorted(comparison: Comparison, sort: str) -> dict[tuple[str, ...], list[Rec
     return dict(sorted(comparison.groups.items(), key=largest))
 
 
-def _stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
+def find_stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
+    """Return the wanted stage of the PID, or the deepest that some run measured; None if none measured a PID.
+
+    Raises:
+        UserError: If no run measured the wanted one.
+    """
     measured = dict.fromkeys(stage for result in results for stage in result.get("pid_test") or {})
     if wanted is not None and wanted not in measured:
         raise UserError(

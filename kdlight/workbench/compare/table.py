@@ -1,6 +1,7 @@
 """The table of runs as text: mean ± standard deviation over the seeds, and differences to a baseline."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,7 +9,7 @@ from tabulate import tabulate
 
 from kdlight.errors import UserError
 from kdlight.measuring.report import StageReport
-from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.groups import Comparison, find_stage, finished
 from kdlight.workbench.compare.measures import MEASURES
 from kdlight.workbench.compare.records import Record
 
@@ -34,6 +35,32 @@ def tidy(comparison: Comparison) -> pd.DataFrame:
                 row |= {f"{column}_difference_upper": difference.upper, f"{column}_pairs": difference.n}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.DataFrame:
+    """Return one row per run: its axes, ``seed``, ``state``, ``reason``, ``folder``, and every measure that a run has.
+
+    Args:
+        records: The runs.
+        stage: The stage of the PID; None: the deepest that a run measured.
+
+    Raises:
+        UserError: If no run measured this stage.
+    """
+    stage = find_stage([record.result for record in records], stage)
+    rows = [
+        {
+            **record.axes,
+            "seed": record.seed,
+            "state": str(record.state),
+            "reason": record.reason,
+            "folder": str(record.folder.path),
+            **{name: measure.read(record.result, stage) for name, measure in MEASURES.items()},
+        }
+        for record in records
+    ]
+    table = pd.DataFrame(rows)
+    return table.drop(columns=[name for name in MEASURES if table[name].isna().all()])
 
 
 def format_table(comparison: Comparison, kind: str) -> str:

@@ -1,15 +1,20 @@
 """A grid that is trained: each run once, whatever fails, is stopped or killed in between."""
 
 import json
+import math
+import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonargparse import Namespace
 
 from kdlight.__main__ import main
 from kdlight.cli.shipped import shipped_folder
@@ -17,6 +22,7 @@ from kdlight.errors import UserError
 from kdlight.workbench.ablate.ablation import ablate, plan_jobs, select_cells
 from kdlight.workbench.ablate.grid import read_grid
 from kdlight.workbench.ablate.jobs import State
+from kdlight.workbench.ablate.steps import count_steps
 
 SHORT = {
     "data.train_per_class": 6,
@@ -34,6 +40,14 @@ GRID = {
     "seeds": 2,
 }
 TIMES = ("seconds", "train_seconds", "images_per_second", "peak_memory", "command", "git_commit")
+
+
+def stop_first(root: Path) -> None:
+    """Send SIGTERM to the first run of a grid as soon as it has logged an epoch."""
+    while not list(root.rglob("metrics.csv")):
+        time.sleep(0.1)
+    (process,) = multiprocessing.active_children()
+    os.kill(process.pid, signal.SIGTERM)
 
 
 @pytest.fixture
@@ -68,6 +82,7 @@ def test_each_run_is_trained_once_and_a_failure_stops_nothing_else(folder, capfd
     assert "size=short,model.optimizer.lr=0.1/seed=0: finished" in capfd.readouterr().out
     assert first.runs[0].result["seed"] == 0
     assert first.runs[0].result["threads"] == 1
+    assert count_steps(first.jobs[0].parsed) == first.runs[0].metrics["step"].iloc[-1] + 1
 
 
 @pytest.mark.slow
@@ -129,7 +144,54 @@ def test_dry_prints_every_command(folder, capsys):
     *commands, total = capsys.readouterr().out.splitlines()
     assert len(commands) == 4
     assert all(command.startswith("kdlight fit --config=digits/teacher.yaml") for command in commands)
-    assert total == "4 runs of 8 epochs in all; 0 are finished"
+    assert total == "4 runs of 8 epochs in all, 16 steps; 0 are finished"
+
+
+def test_steps_follow_the_options_of_the_trainer(folder):
+    """Two epochs of sixty images in batches of 30."""
+    grid = read_grid(GRID)
+    (job,) = plan_jobs(grid, grid.cells[:1])
+    given = job.parsed.config.trainer
+    for changed, steps in (
+        ({}, 4),
+        ({"accumulate_grad_batches": 2}, 2),
+        ({"limit_train_batches": 1}, 2),
+        ({"limit_train_batches": 0.5}, 2),
+        ({"max_steps": 3}, 3),
+        ({"devices": 2}, 2),
+    ):
+        job.parsed.config.trainer = given.clone()
+        job.parsed.config.trainer.update(Namespace(**changed))
+        assert count_steps(job.parsed) == steps, changed
+
+
+def test_steps_of_data_that_are_not_there(folder, capsys):
+    grid = {"base": ["data/cifar10.yaml", "cifar10/teacher.yaml"], "options": {"data.data_dir": "nowhere"}}
+    (folder / "tried.yaml").write_text(yaml.safe_dump(grid))
+    assert main(["ablate", "tried.yaml", "--dry"]) == 0
+    total = capsys.readouterr().out.splitlines()[-1]
+    assert total.startswith("1 runs of ")
+    assert "the number of steps is unknown: " in total
+    assert "nowhere" in total
+
+
+def test_a_run_that_is_stopped_alone_stands_in_the_table(folder, capsys):
+    """SIGTERM reaches one worker, as from an administrator; the grid and its other run go on."""
+    stop = threading.Thread(target=stop_first, args=(folder / "runs/tried",))
+    stop.start()
+    epochs = {"many": {"trainer.max_epochs": 5000}, "few": {"trainer.max_epochs": 2}}
+    ran = ablate({"name": "tried", "base": "digits/teacher.yaml", "options": SHORT, "axes": {"epochs": epochs}})
+    stop.join()
+    name = "epochs=many/seed=0"
+    assert list(ran.stopped) == [name]
+    assert "stopped by a signal" in ran.stopped[name]
+    assert [job.state for job in ran.jobs] == [State.STOPPED, State.FINISHED]
+    table = ran.table().set_index("epochs")
+    assert table["state"].to_dict() == {"many": "stopped", "few": "finished"}
+    assert "stopped by a signal" in table["reason"]["many"]
+    assert math.isnan(table["last"]["many"])
+    assert table["last"]["few"] == pytest.approx(100 * ran.runs[0].result["test"]["last"]["accuracy"])
+    assert f"{name}: stopped: stopped by a signal" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -144,19 +206,35 @@ def test_an_agent_of_the_sweep_trains_one_run(folder):
     assert list(results(folder / "runs/tried")) == ["size=short,model.optimizer.lr=0.1/seed=1"]
 
 
+def logged(root: Path) -> int:
+    """How many epochs all runs of a grid have logged."""
+    return sum(len(file.read_text().splitlines()) - 1 for file in root.rglob("metrics.csv"))
+
+
 @pytest.mark.slow
 def test_a_grid_killed_twice_ends_as_one_that_was_not(folder):
-    (folder / "tried.yaml").write_text(yaml.safe_dump(GRID, sort_keys=False))
+    """Three methods and three seeds, killed by SIGKILL after random numbers of epochs; the teacher is made once."""
+    methods = {"kd": "digits/kd.yaml", "rid": "digits/rid.yaml", "none": "digits/baseline.yaml"}
+    options = {**SHORT, "trainer.max_epochs": 12}
+    grid = {"options": options, "axes": {"method": methods}, "seeds": 3}
+    (folder / "tried.yaml").write_text(yaml.safe_dump(grid, sort_keys=False))
     assert main(["ablate", "tried.yaml", "--runs=whole", "--jobs=2"]) == 0
+    whole = results(folder / "whole/tried")
+    assert len(whole) == 9
     command = [sys.executable, "-m", "kdlight", "ablate", "tried.yaml", "--runs=killed", "--jobs=2"]
-    for seconds in (14, 9):
+    draws = random.Random()
+    for lowest, highest in ((5, 45), (55, 95)):
+        after = draws.randint(lowest, highest)
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(seconds)
+        while logged(folder / "killed/tried") < after:
+            assert process.poll() is None
+            time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    time.sleep(1)  # the runs notice that their parent is gone
+        assert 0 < len(results(folder / "killed/tried")) < 9 or after < 12, after
+        time.sleep(1)  # the runs notice that their parent is gone
     assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
-    assert results(folder / "killed/tried") == results(folder / "whole/tried")
+    assert results(folder / "killed/tried") == whole
 
 
 @pytest.mark.slow

@@ -1,0 +1,61 @@
+"""How many optimizer steps a run of a grid takes, found from its configuration and its data without training."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import yaml
+from lightning.pytorch import LightningDataModule
+
+from kdlight.cli.build import Parsed
+from kdlight.cli.objects import build_object
+from kdlight.errors import UserError
+from kdlight.workbench.ablate.jobs import Job
+
+
+def describe_total(due: Sequence[Job], finished: int) -> str:
+    """Say how much there is to train; if data cannot be read, why the number of steps is unknown."""
+    said = f"{len(due)} runs of {sum(job.epochs for job in due)} epochs in all"
+    try:
+        return f"{said}, {sum(count_steps(job.parsed) for job in due):,} steps; {finished} are finished"
+    except UserError as error:
+        return f"{said}; {finished} are finished; the number of steps is unknown: {error}"
+
+
+def count_steps(parsed: Parsed) -> int:
+    """Count the optimizer steps of a run: batches an epoch, divided by what is accumulated, times epochs.
+
+    Args:
+        parsed: The run's configuration; its data are read.
+
+    Raises:
+        UserError: If the data cannot be read, for example because they have not been downloaded.
+    """
+    trainer = parsed.config.trainer
+    described = yaml.safe_load(parsed.yaml())["data"]
+    processes = _processes(trainer)
+    batches = math.ceil(_batches(yaml.safe_dump(described)) / processes)
+    limit = trainer.limit_train_batches
+    if limit is not None:
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 0)
+    return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
+
+
+def _processes(trainer: Any) -> int:
+    """Return how many processes share the batches of an epoch, as far as the configuration says it by a number."""
+    devices = trainer.devices
+    named = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 1
+    return max(1, named) * int(trainer.num_nodes)
+
+
+@lru_cache(maxsize=64)
+def _batches(described: str) -> int:
+    """Return the number of training batches of data by their part of a configuration, as YAML."""
+    data: LightningDataModule = build_object(LightningDataModule, yaml.safe_load(described))
+    try:
+        data.setup("fit")
+    except OSError as error:
+        raise UserError(f"{error}; the steps of a run are counted from its data") from error
+    return len(data.train_dataloader())
