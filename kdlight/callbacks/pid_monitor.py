@@ -20,11 +20,11 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Method
 from kdlight.measuring.comparison import Comparison
-from kdlight.measuring.filters import FilteredComparison, filtered_stages
-from kdlight.measuring.places import stage_places
+from kdlight.measuring.feature_pairs import pair_features
+from kdlight.measuring.filtered_comparison import FilteredComparison, list_filtered_stages
 from kdlight.measuring.probe import Probe, SplitName
+from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.measuring.report import Report
-from kdlight.measuring.symbols import Symboliser
 from kdlight.methods.base.filtered import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.methods.base.stages import trial
@@ -56,8 +56,8 @@ class PIDMonitor(Recorded, Ranged, Callback):
     the interval. The teacher's symbols are computed once and stored in the run's folder.
 
     For a method with filters (RID, TED) further keys report what it certifies and how far its assumption is violated,
-    see `kdlight.measuring.filters` and `kdlight.measuring.assumption`. A stage whose features are not finite is left
-    out with a warning.
+    see `kdlight.measuring.filtered_comparison` and `kdlight.measuring.assumption`. A stage whose features are not
+    finite is left out with a warning.
 
     Args:
         times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
@@ -105,7 +105,9 @@ class PIDMonitor(Recorded, Ranged, Callback):
             raise UserError(f"PIDMonitor: predictions are symbols of logits: expected stages [logits], got {stages}")
         self.times, self.every_n_epochs = times, every_n_epochs
         self.stages, self.filtered, self.target = stages, filtered, target
-        self.symboliser = Symboliser(symbols, None if clusters == "auto" else clusters, components, seed, repeats)
+        self.discretizer = RepeatedDiscretizer(
+            symbols, None if clusters == "auto" else clusters, components, seed, repeats
+        )
         self.samples, self.fit_samples = samples, fit_samples
         self.details, self.tolerance = details, tolerance
         self.test: Report | None = None
@@ -188,11 +190,16 @@ class PIDMonitor(Recorded, Ranged, Callback):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the measurement, for captions."""
-        symboliser = self.symboliser
-        clusters = "auto" if symboliser.clusters is None else symboliser.clusters
+        discretizer = self.discretizer
+        clusters = "auto" if discretizer.clusters is None else discretizer.clusters
         of_stage = {} if self._during is None else self._during.clusters
         images = {} if self._during is None else {"split": self._split, "samples": self._during.probe.samples}
-        return {"symbols": symboliser.method, "clusters": of_stage or clusters, "repeats": symboliser.repeats, **images}
+        return {
+            "symbols": discretizer.method,
+            "clusters": of_stage or clusters,
+            "repeats": discretizer.repeats,
+            **images,
+        }
 
     def _is_due(self, trainer: Trainer) -> bool:
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
@@ -243,23 +250,23 @@ class _Measurement:
         teacher.convert(lambda tensor: tensor.to(method.device))
         self.probe, self.filters = probe, None
         self.clusters: dict[str, int] = {}
-        symboliser = monitor.symboliser
+        discretizer = monitor.discretizer
         exact: dict[str, Any] = {"tolerance": monitor.tolerance, "details": monitor.details}
         self.comparison: Comparison | FilteredComparison
         if monitor.filtered:
             assert isinstance(method, FilteredDistiller)
-            self.comparison = FilteredComparison(teacher, probe, symboliser, method, monitor.stages, **exact)
+            self.comparison = FilteredComparison(teacher, probe, discretizer, method, monitor.stages, **exact)
             self.stages = self.comparison.stages
             return
         shape = method.student.image_shape
         of_student, of_teacher = (len(trial(model, shape).stages) for model in (method.student, teacher.model))
-        places = stage_places(of_student, of_teacher, monitor.stages)
-        self.comparison = Comparison(teacher, probe, symboliser, places, keep_in=keep_in, **exact)
+        places = pair_features(of_student, of_teacher, monitor.stages)
+        self.comparison = Comparison(teacher, probe, discretizer, places, keep_in=keep_in, **exact)
         self.stages, self.clusters = [place.name for place in places], self.comparison.clusters
         if isinstance(method, FilteredDistiller) and monitor.target is None:
-            both = [name for name in filtered_stages(method) if name in self.stages]
+            both = [name for name in list_filtered_stages(method) if name in self.stages]
             if both:
-                self.filters = FilteredComparison(teacher, probe, symboliser, method, both, **exact)
+                self.filters = FilteredComparison(teacher, probe, discretizer, method, both, **exact)
 
     def measure(self, method: Learner) -> Report:
         """Measure the method's student."""

@@ -17,7 +17,7 @@ Rows = npt.NDArray[np.floating]
 COMPONENTS = 20
 
 
-class Residual(NamedTuple):
+class ProbeSamples(NamedTuple):
     """Residuals e and the student's filtered features, (samples, …) each, and classes (samples,) of the same images."""
 
     rest: Rows
@@ -25,7 +25,7 @@ class Residual(NamedTuple):
     target: Symbols
 
 
-def symbol_assumption(rest: Symbols, kept: Symbols, target: Symbols, seed: int = 0) -> dict[str, float]:
+def estimate_residual_information(rest: Symbols, kept: Symbols, target: Symbols, seed: int = 0) -> dict[str, float]:
     """Estimate I(e; Y | f_s(S)) from symbols, in bits with its interval; empty if it is not estimable.
 
     Args:
@@ -41,7 +41,7 @@ def symbol_assumption(rest: Symbols, kept: Symbols, target: Symbols, seed: int =
     return {f"assumption_information{part}": value for part, value in parts.items()}
 
 
-def probe_assumption(fitted: Residual, counted: Residual) -> dict[str, float]:
+def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[str, float]:
     """Measure by how many bits e lowers the cross-entropy of a linear probe that already sees f_s(S).
 
     Two multinomial logistic regressions on principal components are compared, one of (f_s(S), e) and one of f_s(S)
@@ -62,8 +62,10 @@ def probe_assumption(fitted: Residual, counted: Residual) -> dict[str, float]:
         scale = np.sqrt(np.maximum(components.explained_variance_[0], 1e-12))
         sides.append((components.transform(rows) / scale, components.transform(others) / scale))
     (kept, kept_counted), (rest, rest_counted) = sides
-    alone = _losses(kept, fitted.target, kept_counted, counted.target)
-    both = _losses(np.hstack([kept, rest]), fitted.target, np.hstack([kept_counted, rest_counted]), counted.target)
+    alone = _compute_cross_entropies(kept, fitted.target, kept_counted, counted.target)
+    both = _compute_cross_entropies(
+        np.hstack([kept, rest]), fitted.target, np.hstack([kept_counted, rest_counted]), counted.target
+    )
     gain = alone - both
     middle = float(gain.mean())
     half = 1.96 * float(np.sqrt(2 * gain.var(ddof=1) / len(gain)))
@@ -74,7 +76,7 @@ def probe_assumption(fitted: Residual, counted: Residual) -> dict[str, float]:
     }
 
 
-def _losses(rows: Rows, target: Symbols, counted: Rows, classes: Symbols) -> npt.NDArray[np.float64]:
+def _compute_cross_entropies(rows: Rows, target: Symbols, counted: Rows, classes: Symbols) -> npt.NDArray[np.float64]:
     """Return the cross-entropy of each counted sample, in bits; a class not fitted on gets one sample's frequency."""
     from sklearn.linear_model import LogisticRegression
 

@@ -18,11 +18,11 @@ from kdlight.errors import UserError
 from kdlight.information.discretizer import Symbols
 from kdlight.information.entropies import entropy
 from kdlight.information.estimates import estimate_pid
-from kdlight.measuring.details import details_of
-from kdlight.measuring.places import Place, features_at
-from kdlight.measuring.probe import Probe, images_for
-from kdlight.measuring.report import Report, StageReport, symbol_free_bounds
-from kdlight.measuring.symbols import Symboliser, load_or_compute
+from kdlight.measuring.details import compute_details
+from kdlight.measuring.feature_pairs import FeaturePair, get_features
+from kdlight.measuring.probe import Probe, move_images
+from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer, load_or_compute_symbols
+from kdlight.measuring.report import Report, StageReport, bound_informations
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.evaluating import evaluating
@@ -35,8 +35,8 @@ class Comparison:
     Args:
         teacher: The teacher, on the device where it shall run.
         probe: The images.
-        symboliser: How features become symbols. The number of clusters chosen for the teacher also holds for students.
-        places: The pairs of teacher and student features that are compared.
+        discretizer: How features become symbols. The number of clusters chosen for the teacher also holds for students.
+        pairs: The pairs of teacher and student features that are compared.
         tolerance: Gap in bits to aim for in each decomposition.
         details: Add what `kdlight.measuring.details` computes.
         keep_in: Folder in which the teacher's symbols are stored; None: do not store them.
@@ -49,86 +49,86 @@ class Comparison:
         self,
         teacher: Frozen,
         probe: Probe,
-        symboliser: Symboliser,
-        places: Sequence[Place],
+        discretizer: RepeatedDiscretizer,
+        pairs: Sequence[FeaturePair],
         *,
         tolerance: float = 1e-5,
         details: bool = False,
         keep_in: Path | None = None,
     ) -> None:
-        self.teacher, self.probe, self.symboliser, self.places = teacher, probe, symboliser, places
+        self.teacher, self.probe, self.discretizer, self.pairs = teacher, probe, discretizer, pairs
         self.tolerance, self.details = tolerance, details
         if keep_in is None:
-            kept = self._of_teacher()
+            kept = self._symbolise_teacher()
         else:
-            identity = [teacher.sha256(), probe.sha256(), str(symboliser), [str(place.teacher) for place in places]]
+            identity = [teacher.sha256(), probe.sha256(), str(discretizer), [str(pair.teacher) for pair in pairs]]
             digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-            kept = load_or_compute(keep_in / f"pid_teacher_{digest[:12]}.npz", self._of_teacher)
+            kept = load_or_compute_symbols(keep_in / f"pid_teacher_{digest[:12]}.npz", self._symbolise_teacher)
         self._teacher_loss = float(kept.pop(_LOSS))
         self._clusters = {name: int(kept.pop(_CLUSTERS + name)) for name in [*kept] if not name.startswith(_CLUSTERS)}
-        self._of_place: Mapping[str, Symbols] = kept
+        self._teacher_symbols: Mapping[str, Symbols] = kept
 
     @property
     def clusters(self) -> dict[str, int]:
-        """The number of symbols of each place, by its name."""
-        return {place.name: self._clusters[str(place.teacher)] for place in self.places}
+        """The number of symbols of each pair, by its name."""
+        return {pair.name: self._clusters[str(pair.teacher)] for pair in self.pairs}
 
     def measure(self, student: Classifier | Frozen) -> Report:
-        """Decompose the information at each place; places whose features are not finite are left out."""
-        places = {str(place.student): place for place in self.places}
+        """Decompose the information at each pair; pairs whose features are not finite are left out."""
+        pairs = {str(pair.student): pair for pair in self.pairs}
         sides: dict[str, int] = {}
-        for place in self.places:
-            bearable = self._clusters[str(place.teacher)]
-            sides[str(place.student)] = min(sides.get(str(place.student), bearable), bearable)
+        for pair in self.pairs:
+            bearable = self._clusters[str(pair.teacher)]
+            sides[str(pair.student)] = min(sides.get(str(pair.student), bearable), bearable)
         model = student.model if isinstance(student, Frozen) else student
-        loss = _Loss()
+        loss = _CrossEntropyMean()
 
-        def features(batch: Batch) -> dict[str, Tensor]:
-            computed = student.activations(images_for(model, batch))
+        def compute_features(batch: Batch) -> dict[str, Tensor]:
+            computed = student.activations(move_images(model, batch))
             loss.count(computed, batch)
-            return {name: features_at(computed, place.student) for name, place in places.items()}
+            return {name: get_features(computed, pair.student) for name, pair in pairs.items()}
 
-        with evaluating(model), precise():
-            fitted = self.symboliser.fit(features, self.probe.fitted, self.probe.samples, sides)
-            loss = _Loss()
-            symbols = self.symboliser.symbols(features, self.probe.counted, fitted)
+        with evaluating(model), disable_tf32():
+            fitted = self.discretizer.fit(compute_features, self.probe.fitted, self.probe.samples, sides)
+            loss = _CrossEntropyMean()
+            symbols = self.discretizer.transform(compute_features, self.probe.counted, fitted)
         stages = {
-            place.name: self._report(self._of_place[str(place.teacher)], symbols[str(place.student)])
-            for place in self.places
-            if str(place.student) in symbols
+            pair.name: self._report_stage(self._teacher_symbols[str(pair.teacher)], symbols[str(pair.student)])
+            for pair in self.pairs
+            if str(pair.student) in symbols
         }
-        return Report(stages, self._bounds(loss.mean))
+        return Report(stages, self._compute_bounds(loss.mean))
 
-    def _bounds(self, student_loss: float) -> dict[str, float]:
-        of_label = label_entropy(self.probe)
+    def _compute_bounds(self, student_loss: float) -> dict[str, float]:
+        of_label = compute_label_entropy(self.probe)
         if not math.isfinite(self._teacher_loss + student_loss):  # logits of other classes, or logits not finite
             return {"label_entropy": of_label}
-        return symbol_free_bounds(of_label, self._teacher_loss, student_loss)
+        return bound_informations(of_label, self._teacher_loss, student_loss)
 
-    def _report(self, of_teacher: Symbols, of_student: Symbols) -> StageReport:
-        return stage_report(
+    def _report_stage(self, of_teacher: Symbols, of_student: Symbols) -> StageReport:
+        return measure_stage(
             of_teacher,
             of_student,
             self.probe.target,
             tolerance=self.tolerance,
-            seed=self.symboliser.seed,
+            seed=self.discretizer.seed,
             details=self.details,
         )
 
-    def _of_teacher(self) -> dict[str, Any]:
-        places = {str(place.teacher): place for place in self.places}
-        loss = _Loss()
+    def _symbolise_teacher(self) -> dict[str, Any]:
+        pairs = {str(pair.teacher): pair for pair in self.pairs}
+        loss = _CrossEntropyMean()
 
-        def features(batch: Batch) -> dict[str, Tensor]:
-            computed = self.teacher.activations(images_for(self.teacher.model, batch))
+        def compute_features(batch: Batch) -> dict[str, Tensor]:
+            computed = self.teacher.activations(move_images(self.teacher.model, batch))
             loss.count(computed, batch)
-            return {name: features_at(computed, place.teacher) for name, place in places.items()}
+            return {name: get_features(computed, pair.teacher) for name, pair in pairs.items()}
 
-        with precise():
-            fitted = self.symboliser.fit(features, self.probe.fitted, self.probe.samples)
-            loss = _Loss()
-            symbols = self.symboliser.symbols(features, self.probe.counted, fitted)
-        if broken := [place.name for name, place in places.items() if name not in symbols]:
+        with disable_tf32():
+            fitted = self.discretizer.fit(compute_features, self.probe.fitted, self.probe.samples)
+            loss = _CrossEntropyMean()
+            symbols = self.discretizer.transform(compute_features, self.probe.counted, fitted)
+        if broken := [pair.name for name, pair in pairs.items() if name not in symbols]:
             raise UserError(f"PID: the teacher's {', '.join(broken)} is not finite; check the teacher's weights")
         clusters = {_CLUSTERS + name: np.array(parts[0].clusters) for name, parts in fitted.items()}
         return {**symbols, **clusters, _LOSS: np.array(loss.mean)}
@@ -138,7 +138,7 @@ class Comparison:
 _CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
 
 
-def stage_report(
+def measure_stage(
     of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float, seed: int, details: bool
 ) -> StageReport:
     """Measure one stage.
@@ -152,15 +152,15 @@ def stage_report(
         details: Add what `kdlight.measuring.details` computes.
     """
     pid = estimate_pid(of_teacher, of_student, target, tolerance=tolerance, seed=seed)
-    return StageReport(pid, details_of(of_teacher, of_student, target, tolerance=tolerance) if details else {})
+    return StageReport(pid, compute_details(of_teacher, of_student, target, tolerance=tolerance) if details else {})
 
 
-def label_entropy(probe: Probe) -> float:
+def compute_label_entropy(probe: Probe) -> float:
     """Return H(Y) of the counted images, in bits."""
     return entropy(np.bincount(probe.target) / probe.samples)
 
 
-class _Loss:
+class _CrossEntropyMean:
     """Sums up the cross-entropy of a network's logits."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ class _Loss:
 
 
 @contextmanager
-def precise() -> Iterator[None]:
+def disable_tf32() -> Iterator[None]:
     """Turn TensorFloat-32 off: it would change features by about 1e-3, and with them some symbols."""
     matmul = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

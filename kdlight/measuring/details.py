@@ -8,7 +8,7 @@ from kdlight.information.histogram import joint_histogram
 from kdlight.information.redundancies import i_min, i_mmi
 
 
-def details_of(of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float) -> dict[str, float]:
+def compute_details(of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float) -> dict[str, float]:
     """Compute plug-in values of one stage by key, each the mean over the symbolisations.
 
     - ``redundant_i_min``, ``redundant_mmi``: the redundancies of Williams and Beer, and of Barrett.

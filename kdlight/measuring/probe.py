@@ -60,7 +60,7 @@ class Probe(NamedTuple):
             counted = _select(both, ~torch.isin(both.index, fitted.index))
         else:
             counted = _join(data.probe_batches(split, count))
-        return cls(*(_batches(_about(target, part)) for part in (fitted, counted)))
+        return cls(*(_split_into_batches(_select_target(target, part)) for part in (fitted, counted)))
 
     @property
     def target(self) -> Symbols:
@@ -80,7 +80,7 @@ class Probe(NamedTuple):
         return digest.hexdigest()
 
 
-def _about(target: str | None, batch: Batch) -> Batch:
+def _select_target(target: str | None, batch: Batch) -> Batch:
     if target is None:
         return batch
     if target not in batch.targets:
@@ -89,7 +89,7 @@ def _about(target: str | None, batch: Batch) -> Batch:
     return batch._replace(target=batch.targets[target])
 
 
-def images_for(model: nn.Module, batch: Batch) -> Tensor:
+def move_images(model: nn.Module, batch: Batch) -> Tensor:
     """Move a batch's images to the model's device and precision."""
     parameter = next(model.parameters())
     return batch.images.to(parameter.device, parameter.dtype)
@@ -111,6 +111,6 @@ def _select(batch: Batch, chosen: Tensor | slice) -> Batch:
     return Batch(batch.images[chosen], batch.target[chosen], batch.index[chosen], targets)
 
 
-def _batches(batch: Batch) -> list[Batch]:
+def _split_into_batches(batch: Batch) -> list[Batch]:
     """Split a batch into batches of at most `BATCH` images each."""
     return [_select(batch, slice(start, start + BATCH)) for start in range(0, len(batch.target), BATCH)]

@@ -59,7 +59,7 @@ class Report:
         return values
 
 
-def symbol_free_bounds(label_entropy: float, teacher_loss: float, student_loss: float) -> dict[str, float]:
+def bound_informations(label_entropy: float, teacher_loss: float, student_loss: float) -> dict[str, float]:
     """Bound the informations of every stage by the cross-entropies (CE) of the logits, independently of any symbols.
 
     A network's logits tell at least H(Y) - CE bits about the label (Barber and Agakov, 2003), and the stages that they

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers.logger import DummyLogger
 
 from kdlight.callbacks import PIDMonitor
-from kdlight.measuring.places import stage_places
+from kdlight.measuring.feature_pairs import pair_features
 from kdlight.measuring.probe import Probe
 from kdlight.methods import KD, RID, Supervised
 from kdlight.models.zoo.resnet import resnet8
@@ -248,12 +248,12 @@ def test_clusters_are_fitted_on_other_images():
 
 
 def test_stages_are_paired_from_the_deepest():
-    places = stage_places(3, 4, ["stage1", "logits"])
+    places = pair_features(3, 4, ["stage1", "logits"])
     assert [tuple(place) for place in places] == [("stage1", 0, 1), ("logits", "logits", "logits")]
-    assert [place.name for place in stage_places(4, 3, ["all"])] == ["stage2", "stage3", "stage4", "logits"]
-    assert [place.name for place in stage_places(3, 3, None)] == ["stage3", "logits"]
+    assert [place.name for place in pair_features(4, 3, ["all"])] == ["stage2", "stage3", "stage4", "logits"]
+    assert [place.name for place in pair_features(3, 3, None)] == ["stage3", "logits"]
     with pytest.raises(ValueError, match="expected stages among stage1, embedding, logits, got stage2"):
-        stage_places(1, 1, ["stage2"])
+        pair_features(1, 1, ["stage2"])
 
 
 @pytest.mark.parametrize("option", ["times", "every_n_epochs", "samples", "fit_samples", "repeats", "clusters"])

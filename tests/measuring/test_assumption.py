@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdlight.measuring.assumption import Residual, probe_assumption, symbol_assumption
+from kdlight.measuring.assumption import ProbeSamples, estimate_residual_information, measure_residual_gain
 
 
 def case(says_more, samples=1500):
@@ -13,13 +13,13 @@ def case(says_more, samples=1500):
     told = target // 2
     rest = target % 2 if says_more else rng.integers(0, 2, samples)
     noise = rng.standard_normal((2, samples, 6))
-    return Residual(np.eye(2, 6)[rest] + 0.1 * noise[0], np.eye(2, 6)[told] + 0.1 * noise[1], target), rest, told
+    return ProbeSamples(np.eye(2, 6)[rest] + 0.1 * noise[0], np.eye(2, 6)[told] + 0.1 * noise[1], target), rest, told
 
 
 @pytest.mark.parametrize(("says_more", "expected"), [(True, 1.0), (False, 0.0)])
 def test_symbols(says_more, expected):
     whole, rest, told = case(says_more)
-    found = symbol_assumption(rest[None], told[None], whole.target)
+    found = estimate_residual_information(rest[None], told[None], whole.target)
     assert found["assumption_information"] == pytest.approx(expected, abs=0.02)
     assert found["assumption_information_lower"] <= expected <= found["assumption_information_upper"] + 1e-9
 
@@ -27,8 +27,8 @@ def test_symbols(says_more, expected):
 @pytest.mark.parametrize(("says_more", "expected"), [(True, 1.0), (False, 0.0)])
 def test_probes(says_more, expected):
     whole, *_ = case(says_more)
-    fitted, counted = (Residual(*(part[cut] for part in whole)) for cut in (slice(500), slice(500, None)))
-    found = probe_assumption(fitted, counted)
+    fitted, counted = (ProbeSamples(*(part[cut] for part in whole)) for cut in (slice(500), slice(500, None)))
+    found = measure_residual_gain(fitted, counted)
     assert found["assumption_probe"] == pytest.approx(expected, abs=0.1)
     assert found["assumption_probe_lower"] < found["assumption_probe_upper"]
 
@@ -36,4 +36,4 @@ def test_probes(says_more, expected):
 def test_too_few_samples_say_nothing():
     rng = np.random.default_rng(0)
     symbols = rng.integers(0, 10, (2, 1, 60))
-    assert symbol_assumption(symbols[0], symbols[1], rng.integers(0, 10, 60)) == {}
+    assert estimate_residual_information(symbols[0], symbols[1], rng.integers(0, 10, 60)) == {}

@@ -6,14 +6,14 @@ import torch
 
 from kdlight.data.base.batch import Batch
 from kdlight.measuring.comparison import Comparison
-from kdlight.measuring.places import Place
+from kdlight.measuring.feature_pairs import FeaturePair
 from kdlight.measuring.probe import Probe
-from kdlight.measuring.symbols import Symboliser
+from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.models.frozen import Frozen
 from kdlight.models.zoo.resnet import resnet8
 
 SHAPE = (1, 8, 8)
-PLACES = [Place("stage3", 2, 2)]
+PAIRS = [FeaturePair("stage3", 2, 2)]
 ATOMS = ("redundant", "unique_first", "unique_second")
 
 
@@ -49,7 +49,7 @@ def kept(samples, repetitions, student, **options):
     teacher, found = trained(0, 60), []
     for seed in range(repetitions):
         probe = Probe(batches(images(2_000, 10_000 + seed)), batches(images(samples, 20_000 + seed)))
-        report = Comparison(teacher, probe, Symboliser(seed=seed, **options), PLACES).measure(student)
+        report = Comparison(teacher, probe, RepeatedDiscretizer(seed=seed, **options), PAIRS).measure(student)
         found.append(report.stages["stage3"].pid)
     shares = []
     for name in ATOMS:

@@ -9,10 +9,10 @@ import torch
 
 from kdlight.errors import UserError
 from kdlight.measuring.comparison import Comparison
-from kdlight.measuring.places import Place, stage_places
+from kdlight.measuring.feature_pairs import FeaturePair, pair_features
 from kdlight.measuring.probe import Probe
+from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.measuring.report import Report, StageReport
-from kdlight.measuring.symbols import Symboliser
 from kdlight.methods.base.stages import trial
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
@@ -76,7 +76,7 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
         teacher = _on_device(Run(options.teacher[0], options.weights).student())
     of_teacher, of_student = (_places_of(network, settings.symbols) for network in (teacher, student))
     places = [
-        Place(f"{first} {second}", in_student, in_teacher)
+        FeaturePair(f"{first} {second}", in_student, in_teacher)
         for first, in_teacher in of_teacher.items()
         for second, in_student in of_student.items()
     ]
@@ -108,11 +108,11 @@ def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[s
     teachers = {str(path): _on_device(Run(path, options.weights).student()) for path in options.teacher}
     compared = {}
     for name, teacher in teachers.items():
-        (place,) = stage_places(_stages(student), _stages(teacher), [options.stage])[-1:]
+        (place,) = pair_features(_stages(student), _stages(teacher), [options.stage])[-1:]
         compared[name] = (teacher, place)
     if settings.symbols in ("kmeans", "quantile") and settings.clusters is None:
         bearable = [
-            Comparison(teacher, probe, _symboliser(settings), [place]).clusters[place.name]
+            Comparison(teacher, probe, _make_discretizer(settings), [place]).clusters[place.name]
             for teacher, place in compared.values()
         ]
         settings = settings._replace(clusters=min(bearable))
@@ -135,15 +135,17 @@ def _probe(run: Run, options: argparse.Namespace, changed: Mapping[str, Any]) ->
     return Probe.take(data, options.split, options.samples, options.fit_samples)
 
 
-def _symboliser(settings: Any) -> Symboliser:
-    return Symboliser(settings.symbols, settings.clusters, settings.components, settings.seed, settings.repeats)
+def _make_discretizer(settings: Any) -> RepeatedDiscretizer:
+    return RepeatedDiscretizer(
+        settings.symbols, settings.clusters, settings.components, settings.seed, settings.repeats
+    )
 
 
 def _measure(
-    teacher: Frozen, student: Frozen, probe: Probe, settings: Any, places: list[Place], details: bool
+    teacher: Frozen, student: Frozen, probe: Probe, settings: Any, places: list[FeaturePair], details: bool
 ) -> Report:
     comparison = Comparison(
-        teacher, probe, _symboliser(settings), places, tolerance=settings.tolerance, details=details
+        teacher, probe, _make_discretizer(settings), places, tolerance=settings.tolerance, details=details
     )
     report = comparison.measure(student)
     if broken := {place.student for place in places if place.name not in report.stages}:

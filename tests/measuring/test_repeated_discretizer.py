@@ -7,7 +7,7 @@ import torch
 from kdlight.data.base.batch import Batch
 from kdlight.information.entropies import mutual_information
 from kdlight.information.histogram import joint_histogram
-from kdlight.measuring.symbols import Symboliser
+from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 
 
 def batches(samples, size=50, classes=10, spread=0.05, seed=0):
@@ -25,22 +25,22 @@ def features(batch):
 
 
 def test_each_symbolisation_is_fitted_on_images_of_its_own():
-    symboliser = Symboliser(clusters=4, repeats=5)
-    fitted = symboliser.fit(features, batches(500), counted=300)
-    symbols = symboliser.symbols(features, batches(300, seed=1), fitted)["rows"]
+    discretizer = RepeatedDiscretizer(clusters=4, repeats=5)
+    fitted = discretizer.fit(features, batches(500), counted=300)
+    symbols = discretizer.transform(features, batches(300, seed=1), fitted)["rows"]
     assert symbols.shape == (5, 300)
     assert len({tuple(row) for row in symbols}) > 1
-    again = symboliser.symbols(features, batches(300, seed=1), symboliser.fit(features, batches(500), counted=300))
+    again = discretizer.transform(features, batches(300, seed=1), discretizer.fit(features, batches(500), counted=300))
     np.testing.assert_array_equal(symbols, again["rows"])
 
 
 def test_the_size_of_a_batch_makes_no_difference():
-    symboliser = Symboliser(repeats=2)
-    one, other = (symboliser.fit(features, batches(400, size), counted=300) for size in (7, 400))
+    discretizer = RepeatedDiscretizer(repeats=2)
+    one, other = (discretizer.fit(features, batches(400, size), counted=300) for size in (7, 400))
     counted = batches(300, seed=1)
     np.testing.assert_array_equal(
-        symboliser.symbols(features, counted, one)["rows"],
-        symboliser.symbols(features, batches(300, 11, seed=1), other)["rows"],
+        discretizer.transform(features, counted, one)["rows"],
+        discretizer.transform(features, batches(300, 11, seed=1), other)["rows"],
     )
 
 
@@ -49,15 +49,15 @@ def test_the_size_of_a_batch_makes_no_difference():
 )
 def test_auto_takes_as_many_clusters_as_the_occupied_cells_allow(spread, counted, least, most):
     """Classes that are told apart occupy few cells, so few images bear many clusters."""
-    symboliser = Symboliser(repeats=2)
-    fitted = symboliser.fit(features, batches(600, spread=spread), counted=counted)
+    discretizer = RepeatedDiscretizer(repeats=2)
+    fitted = discretizer.fit(features, batches(600, spread=spread), counted=counted)
     assert least <= fitted["rows"][0].clusters <= most
 
 
 def test_three_hundred_images_of_ten_classes_are_not_capped():
-    symboliser = Symboliser()
+    discretizer = RepeatedDiscretizer()
     parts = batches(1000), batches(300, seed=1)
-    symbols = symboliser.symbols(features, parts[1], symboliser.fit(features, parts[0], counted=300))["rows"]
+    symbols = discretizer.transform(features, parts[1], discretizer.fit(features, parts[0], counted=300))["rows"]
     target = torch.cat([batch.target for batch in parts[1]]).numpy()
     counts = joint_histogram(symbols[0], np.zeros_like(target), target).sum(axis=1)
     assert mutual_information(counts / counts.sum()) > 3
@@ -65,6 +65,6 @@ def test_three_hundred_images_of_ten_classes_are_not_capped():
 
 def test_features_that_are_not_finite_have_no_symbols():
     broken = [batch._replace(images=batch.images * torch.nan) for batch in batches(100)]
-    symboliser = Symboliser(clusters=2, repeats=1)
-    assert symboliser.fit(features, broken, counted=100) == {}
-    assert symboliser.symbols(features, broken, symboliser.fit(features, batches(100), counted=100)) == {}
+    discretizer = RepeatedDiscretizer(clusters=2, repeats=1)
+    assert discretizer.fit(features, broken, counted=100) == {}
+    assert discretizer.transform(features, broken, discretizer.fit(features, batches(100), counted=100)) == {}

@@ -29,12 +29,12 @@ PER_CLUSTER = 10
 
 
 @dataclass(frozen=True)
-class Symboliser:
+class RepeatedDiscretizer:
     """Turns features into symbols in several ways, each fitted on other images.
 
     Args:
         method: A method of `kdlight.information.Discretizer`.
-        clusters: Number of symbols of kmeans and quantile. None: chosen by `bearable_clusters`.
+        clusters: Number of symbols of kmeans and quantile. None: chosen by `choose_clusters`.
         components: Number of principal components before clustering.
         seed: Seed of everything random.
         repeats: Number of symbolisations; predictions, which are not fitted, have one.
@@ -62,7 +62,7 @@ class Symboliser:
         collected: dict[str, list[Tensor]] = {}
         for batch in batches:
             for name, values in features(batch).items():
-                collected.setdefault(name, []).append(_on_cpu(values))
+                collected.setdefault(name, []).append(_to_rows(values))
         target = torch.cat([batch.target for batch in batches]).numpy()
         fitted = {}
         for name in list(collected):
@@ -70,25 +70,25 @@ class Symboliser:
             if np.isfinite(rows).all():
                 wanted = (clusters or {}).get(name) or self.clusters
                 if wanted is None and self.method in CLUSTERED:
-                    wanted = self.bearable_clusters(rows, target, counted)
-                fitted[name] = self._fit(rows, target, wanted or 2)
+                    wanted = self.choose_clusters(rows, target, counted)
+                fitted[name] = self._fit_repeats(rows, target, wanted or 2)
         return fitted
 
-    def symbols(
+    def transform(
         self, features: Features, batches: list[Batch], fitted: Mapping[str, list[Discretizer]]
     ) -> dict[str, Symbols]:
         """Return symbols (repeats, samples) by name; names whose features are not finite are left out."""
         collected: dict[str, list[Symbols]] = {name: [] for name in fitted}
         for batch in batches:
             for name, values in features(batch).items():
-                rows = _on_cpu(values) if name in collected else None
+                rows = _to_rows(values) if name in collected else None
                 if rows is None or not rows.isfinite().all():
                     collected.pop(name, None)
                 else:
                     collected[name].append(np.stack([each.transform(rows.numpy()) for each in fitted[name]]))
         return {name: np.concatenate(parts, axis=1) for name, parts in collected.items()}
 
-    def bearable_clusters(self, rows: Rows, target: Symbols, counted: int) -> int:
+    def choose_clusters(self, rows: Rows, target: Symbols, counted: int) -> int:
         """Choose the largest number of clusters, of 2, 1, 1/2, 1/4 … times the classes, whose bias is small enough.
 
         Clusters are fitted on half of the rows and counted, together with the classes, on the other half. The occupied
@@ -112,7 +112,7 @@ class Symboliser:
             candidate = max(candidate // 2, 2)
         return candidate
 
-    def _fit(self, rows: Rows, target: Symbols, clusters: int) -> list[Discretizer]:
+    def _fit_repeats(self, rows: Rows, target: Symbols, clusters: int) -> list[Discretizer]:
         repeats = 1 if self.method == "predictions" else self.repeats
         order = np.random.default_rng(derive_seed(Stream.FITTED_PARTS, self.seed)).permutation(len(rows))
         size = min(len(rows), max(len(rows) // repeats, PER_CLUSTER * clusters))
@@ -126,7 +126,7 @@ class Symboliser:
         ]
 
 
-def load_or_compute(file: Path, compute: Callable[[], dict[str, Symbols]]) -> dict[str, Symbols]:
+def load_or_compute_symbols(file: Path, compute: Callable[[], dict[str, Symbols]]) -> dict[str, Symbols]:
     """Read symbols from the file; if it does not exist, compute them and write it."""
     if file.is_file():
         with np.load(file, allow_pickle=False) as stored:
@@ -140,5 +140,5 @@ def load_or_compute(file: Path, compute: Callable[[], dict[str, Symbols]]) -> di
     return symbols
 
 
-def _on_cpu(features: Tensor) -> Tensor:
+def _to_rows(features: Tensor) -> Tensor:
     return features.flatten(1).float().cpu()

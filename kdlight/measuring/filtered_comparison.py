@@ -16,19 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
-from kdlight.measuring.assumption import Residual, probe_assumption, symbol_assumption
-from kdlight.measuring.comparison import label_entropy, precise, stage_report
-from kdlight.measuring.places import require_known
-from kdlight.measuring.probe import Probe, images_for
+from kdlight.measuring.assumption import ProbeSamples, estimate_residual_information, measure_residual_gain
+from kdlight.measuring.comparison import compute_label_entropy, disable_tf32, measure_stage
+from kdlight.measuring.feature_pairs import require_known_names
+from kdlight.measuring.probe import Probe, move_images
+from kdlight.measuring.repeated_discretizer import Features, RepeatedDiscretizer
 from kdlight.measuring.report import Report
-from kdlight.measuring.symbols import Features, Symboliser
 from kdlight.methods.base.filtered import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.models.evaluating import evaluating
 from kdlight.models.frozen import Frozen
 
 
-def filtered_stages(method: FilteredDistiller) -> list[str]:
+def list_filtered_stages(method: FilteredDistiller) -> list[str]:
     """Return the names of the stages that have filters."""
     return [f"stage{pair.student + 1}" for pair in method.pairs]
 
@@ -39,7 +39,7 @@ class FilteredComparison:
     Args:
         teacher: The teacher, on the device where it shall run.
         probe: The images.
-        symboliser: How features become symbols.
+        discretizer: How features become symbols.
         method: The method that has the filters.
         stages: Names of the stages to measure; None: all that have filters.
         tolerance: Gap in bits to aim for in each decomposition.
@@ -53,39 +53,39 @@ class FilteredComparison:
         self,
         teacher: Frozen,
         probe: Probe,
-        symboliser: Symboliser,
+        discretizer: RepeatedDiscretizer,
         method: FilteredDistiller,
         stages: Sequence[str] | None = None,
         *,
         tolerance: float = 1e-5,
         details: bool = False,
     ) -> None:
-        known = filtered_stages(method)
-        require_known(stages or (), known)
+        known = list_filtered_stages(method)
+        require_known_names(stages or (), known)
         self.stages = [name for name in known if stages is None or name in stages]
-        self.teacher, self.probe, self.symboliser = teacher, probe, symboliser
+        self.teacher, self.probe, self.discretizer = teacher, probe, discretizer
         self.tolerance, self.details = tolerance, details
 
     def measure(self, method: Learner) -> Report:
         """Decompose the information of f_t(T) and f_s(S) per stage; stages that are not finite are left out."""
         assert isinstance(method, FilteredDistiller)
 
-        def features(batch: Batch) -> dict[str, Tensor]:
-            maps = self._maps(method, batch)
+        def compute_features(batch: Batch) -> dict[str, Tensor]:
+            maps = self._compute_maps(method, batch)
             of_teacher = {f"teacher {name}": maps[name][0] for name in self.stages}
             return of_teacher | {name: maps[name][1] for name in self.stages}
 
-        with evaluating(method), precise():
-            fitted = self.symboliser.fit(features, self.probe.fitted, self.probe.samples)
-            symbols = self.symboliser.symbols(features, self.probe.counted, fitted)
+        with evaluating(method), disable_tf32():
+            fitted = self.discretizer.fit(compute_features, self.probe.fitted, self.probe.samples)
+            symbols = self.discretizer.transform(compute_features, self.probe.counted, fitted)
         target = self.probe.target
-        options: dict[str, Any] = {"tolerance": self.tolerance, "seed": self.symboliser.seed, "details": self.details}
+        options: dict[str, Any] = {"tolerance": self.tolerance, "seed": self.discretizer.seed, "details": self.details}
         stages = {
-            name: stage_report(symbols[f"teacher {name}"], symbols[name], target, **options)
+            name: measure_stage(symbols[f"teacher {name}"], symbols[name], target, **options)
             for name in self.stages
             if name in symbols and f"teacher {name}" in symbols
         }
-        return Report(stages, {"label_entropy": label_entropy(self.probe)})
+        return Report(stages, {"label_entropy": compute_label_entropy(self.probe)})
 
     def certify(self, method: Learner) -> dict[str, dict[str, float]]:
         """Compute what filters and heads certify about each stage; values that are not finite are left out.
@@ -97,52 +97,52 @@ class FilteredComparison:
         latter under further keys.
         """
         assert isinstance(method, FilteredDistiller)
-        sums = {name: _Sums() for name in self.stages}
-        heads = dict(zip(filtered_stages(method), method.teacher_heads, strict=True))
+        sums = {name: _CertificateSums() for name in self.stages}
+        heads = dict(zip(list_filtered_stages(method), method.teacher_heads, strict=True))
 
-        def residuals(batch: Batch) -> dict[str, Tensor]:
-            maps = self._maps(method, batch)
+        def compute_residuals(batch: Batch) -> dict[str, Tensor]:
+            maps = self._compute_maps(method, batch)
             rest = {f"rest {name}": maps[name][0] - maps[name][1] for name in self.stages}
             return rest | {name: maps[name][1] for name in self.stages}
 
-        def counted(batch: Batch) -> dict[str, Tensor]:
-            features = residuals(batch)
+        def compute_and_add(batch: Batch) -> dict[str, Tensor]:
+            features = compute_residuals(batch)
             for name in self.stages:
                 of_student = features[name]
                 sums[name].count(heads[name], of_student + features[f"rest {name}"], of_student, batch.target)
             return features
 
-        with evaluating(method), precise():
-            fitted = self.symboliser.fit(residuals, self.probe.fitted, self.probe.samples)
-            symbols = self.symboliser.symbols(counted, self.probe.counted, fitted)
-            pooled = [_pool(residuals, batches) for batches in (self.probe.fitted, self.probe.counted)]
-        found = {name: sums[name].certificates(label_entropy(self.probe)) for name in self.stages}
+        with evaluating(method), disable_tf32():
+            fitted = self.discretizer.fit(compute_residuals, self.probe.fitted, self.probe.samples)
+            symbols = self.discretizer.transform(compute_and_add, self.probe.counted, fitted)
+            pooled = [_pool(compute_residuals, batches) for batches in (self.probe.fitted, self.probe.counted)]
+        found = {name: sums[name].compute_certificates(compute_label_entropy(self.probe)) for name in self.stages}
         targets = torch.cat([batch.target for batch in self.probe.fitted]).numpy(), self.probe.target
         for name in self.stages:
             if name in symbols and f"rest {name}" in symbols:
                 rest, kept = symbols[f"rest {name}"], symbols[name]
-                found[name] |= symbol_assumption(rest, kept, targets[1], self.symboliser.seed)
+                found[name] |= estimate_residual_information(rest, kept, targets[1], self.discretizer.seed)
                 sides = (
-                    Residual(rows[f"rest {name}"], rows[name], target)
+                    ProbeSamples(rows[f"rest {name}"], rows[name], target)
                     for rows, target in zip(pooled, targets, strict=True)
                 )
-                found[name] |= probe_assumption(*sides)
+                found[name] |= measure_residual_gain(*sides)
         return found
 
-    def _maps(self, method: FilteredDistiller, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+    def _compute_maps(self, method: FilteredDistiller, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         """Compute f_t(T) and f_s(S) by stage, (batch, channels, height, width) each."""
         assert isinstance(method, Learner)
-        student = method.student.activations(images_for(method.student, batch))
-        teacher = self.teacher.activations(images_for(self.teacher.model, batch))
+        student = method.student.activations(move_images(method.student, batch))
+        teacher = self.teacher.activations(move_images(self.teacher.model, batch))
         maps = {}
-        for place, name in enumerate(filtered_stages(method)):
+        for place, name in enumerate(list_filtered_stages(method)):
             if name in self.stages:
                 of_teacher = method.filter_teacher(place, student, teacher)
                 maps[name] = (of_teacher.float(), method.filter_student(place, student, teacher).float())
         return maps
 
 
-class _Sums:
+class _CertificateSums:
     """Sums over the counted images of one stage."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class _Sums:
         batch = (loss, (of_teacher - of_student).square().sum(), of_teacher.square().sum(), of_teacher.sum(dim=0))
         self._sums = [old + new.cpu().double() for old, new in zip(self._sums, batch, strict=True)]
 
-    def certificates(self, of_label: float) -> dict[str, float]:
+    def compute_certificates(self, of_label: float) -> dict[str, float]:
         """Return the certified information and the slack, see `FilteredComparison.certify`."""
         loss, distance, square, total = self._sums
         variance = square - total.square().sum() / self._samples

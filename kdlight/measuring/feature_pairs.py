@@ -9,7 +9,7 @@ from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 
 
-class Place(NamedTuple):
+class FeaturePair(NamedTuple):
     """A pair of features: a name for the log and, per network, a stage's index or an attribute of `Activations`."""
 
     name: str
@@ -17,7 +17,7 @@ class Place(NamedTuple):
     teacher: int | str
 
 
-def stage_places(of_student: int, of_teacher: int, names: Sequence[str] | None) -> list[Place]:
+def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None) -> list[FeaturePair]:
     """Pair the features that are asked for.
 
     Args:
@@ -30,17 +30,17 @@ def stage_places(of_student: int, of_teacher: int, names: Sequence[str] | None) 
         UserError: If a name is not among what both networks have.
     """
     shared = range(max(0, of_student - of_teacher), of_student)
-    places = [Place(f"stage{place + 1}", place, place - of_student + of_teacher) for place in shared]
-    places += [Place(name, name, name) for name in ("embedding", "logits")]
+    places = [FeaturePair(f"stage{place + 1}", place, place - of_student + of_teacher) for place in shared]
+    places += [FeaturePair(name, name, name) for name in ("embedding", "logits")]
     shared_stages = [place.name for place in places if isinstance(place.student, int)]
     named = {"deepest": shared_stages[-1:], "all": [*shared_stages, "logits"]}
     asked = ["deepest", "logits"] if names is None else names
     wanted = [name for each in asked for name in named.get(each, [each])]
-    require_known(wanted, [place.name for place in places])
+    require_known_names(wanted, [place.name for place in places])
     return [place for place in places if place.name in wanted]
 
 
-def require_known(names: Sequence[str], known: Sequence[str]) -> None:
+def require_known_names(names: Sequence[str], known: Sequence[str]) -> None:
     """Refuse names of stages that do not exist.
 
     Raises:
@@ -51,7 +51,7 @@ def require_known(names: Sequence[str], known: Sequence[str]) -> None:
         raise UserError(f"PID: expected stages among {', '.join(known)}, got {', '.join(wrong)}")
 
 
-def features_at(computed: Activations, place: int | str) -> Tensor:
+def get_features(computed: Activations, place: int | str) -> Tensor:
     """Return the features at a place, (batch, …)."""
     features: Tensor = computed.stages[place] if isinstance(place, int) else getattr(computed, place)
     return features
