@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup demo test test-all check format clean
+.PHONY: help setup demo test test-all check format docs clean
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -40,8 +40,11 @@ format: setup ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: setup ## build the documentation site in site/html; every warning is an error
+	$(BIN)/python -m kdlight.workbench.website.build
+
 clean: ## remove what was built; runs and data stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 
 # The goals are those of one CPU core; BENCH='--data_dir DIR' takes CIFAR-100 instead of random images.
 .PHONY: bench

@@ -101,7 +101,9 @@ def run_parser(command: str) -> Parser:
         "--seed_everything", type=bool | Seed, default=0, help="seed of weights, shuffling and augmentation"
     )
     parser.add_argument(
-        "--train_teacher", action="store_true", help="train a missing teacher first, by its own configuration"
+        "--train_teacher",
+        action="store_true",
+        help="train a missing teacher first, by its own configuration, on the images of this run",
     )
     parser.add_argument(
         "--ckpt_path",
@@ -263,12 +265,11 @@ def _folder_for(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolde
     return RunFolder(named) if same or not fitting else None
 
 
-def _train(name: str) -> None:
-    """Fit a shipped configuration as it is."""
-    teacher = build_experiment(
-        "fit", ["--config", str(shipped_folder() / name), "--trainer.enable_progress_bar=false"], claim=True
-    )
-    teacher.command = f"kdlight fit --config {name}"
+def _train(name: str, options: Sequence[str]) -> None:
+    """Fit a shipped configuration; the options say where its images lie."""
+    given = ["--config", str(shipped_folder() / name), *options]
+    teacher = build_experiment("fit", [*given, "--trainer.enable_progress_bar=false"], claim=True)
+    teacher.command = " ".join(["kdlight", "fit", "--config", name, *options])
     teacher.fit()
 
 

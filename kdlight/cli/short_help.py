@@ -20,7 +20,7 @@ PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
   --data.KEY VALUE            its argument: batch_size, val_size, train_per_class, data_dir, …
   --seed_everything N         seed of weights, shuffling and augmentation
   --ckpt_path PATH            continue or measure a checkpoint: a path, or last, best or auto of the run
-  --train_teacher             train a missing teacher first, by its own configuration
+  --train_teacher             train a missing teacher first, on the images of this run
   --print_config              print the resolved configuration and end
   {all}                  every option, those of the Trainer included
   --debug                     show the traceback of an error"""

@@ -1,25 +1,33 @@
 """Handle missing teacher weights: name the command that trains the teacher, or train it if that takes seconds."""
 
+import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
+from kdlight.cli.imports import imported
 from kdlight.cli.parser import teacher_holders
 from kdlight.cli.shipped import DATA_SET, shipped_names
 from kdlight.errors import MissingFileError
 from kdlight.models.published import is_published, published_file
 from kdlight.runs.folder import config_for
 
+Train = Callable[[str, Sequence[str]], None]
 
-def require_teachers(config: Namespace, train: Callable[[str], None] | None, *, asked: bool) -> None:
+# A teacher that is trained first finds its images where those of the run are.
+PLACE_OF_IMAGES = ("data_dir", "download")
+
+
+def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> None:
     """Check that the weights of every teacher in a configuration exist, including the members of an ensemble.
 
     Args:
         config: The configuration.
-        train: Trains a shipped configuration. None: train nothing, for commands that measure a finished student.
+        train: Trains a shipped configuration with further options. None: train nothing, for commands that measure a
+            finished student.
         asked: Train any missing teacher; otherwise only those of the digits, which takes seconds.
 
     Raises:
@@ -33,7 +41,7 @@ def require_teachers(config: Namespace, train: Callable[[str], None] | None, *, 
         if is_published(path):
             published_file(path)
         elif not Path(path).is_file():
-            _make(path, train, asked=asked)
+            _make(path, train, _place_of_images(config), asked=asked)
 
 
 def require_file(path: str, remedy: str) -> None:
@@ -43,12 +51,12 @@ def require_file(path: str, remedy: str) -> None:
         raise MissingFileError(f"no checkpoint at {named}; {remedy}")
 
 
-def _make(path: str, train: Callable[[str], None] | None, *, asked: bool) -> None:
+def _make(path: str, train: Train | None, options: Sequence[str], *, asked: bool) -> None:
     name = config_for(path)
     if name is None or name not in shipped_names():
         require_file(path, "give the teacher's weights")
         return
-    command = f"kdlight fit --config configs/{name}"
+    command = " ".join([f"kdlight fit --config configs/{name}", *options])
     # Train only in a single process (several would train the same teacher), and only if no run of that name exists:
     # a stopped one should be continued or removed by the user.
     alone = os.environ.get("WORLD_SIZE", "1") == os.environ.get("SLURM_NTASKS", "1") == "1"
@@ -58,8 +66,20 @@ def _make(path: str, train: Callable[[str], None] | None, *, asked: bool) -> Non
         hint = ", or add --train_teacher" if possible else ""
         raise MissingFileError(f"no checkpoint at {path}; make it: {command}{hint}")
     rank_zero_info(f"no teacher at {path} yet: training it first ({command})")
-    train(name)
+    train(name, options)
     require_file(path, f"{name} writes another checkpoint")
+
+
+def _place_of_images(config: Namespace) -> list[str]:
+    """Return the options that say where the images of a run lie, if it is another place than the default one."""
+    given = config.data.get("init_args") or Namespace()
+    known = inspect.signature(imported(config.data.class_path)).parameters
+    values = {name: given[name] for name in PLACE_OF_IMAGES if name in given}
+    return [
+        f"--data.{name}={value}"
+        for name, value in values.items()
+        if value and (name not in known or known[name].default != value)
+    ]
 
 
 def _members(teacher: Namespace) -> list[str]:

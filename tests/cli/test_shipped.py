@@ -16,6 +16,7 @@ from kdlight.cli.build import build_experiment
 from kdlight.cli.shipped import choose, shipped_folder, shipped_names
 from kdlight.errors import MissingFileError
 from kdlight.runs.experiment import Experiment
+from tests.data.image_sets import write_folder
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
@@ -98,6 +99,19 @@ def test_another_teacher_is_trained_where_it_is_asked_for(fits):
     experiment = build_experiment("fit", options)
     assert [fitted.folder.path.as_posix() for fitted in fits] == ["runs/cifar10/teacher"]
     assert "train_teacher" not in experiment.config
+
+
+def test_a_teacher_that_is_trained_first_finds_its_images_where_those_of_the_run_are(fits, tmp_path):
+    write_folder(tmp_path / "mine", train=8, test=0)
+    options = ["--config=photographs/kd.yaml", "--data.data_dir=mine/train", "--trainer.accelerator=cpu", *QUICK]
+    with pytest.raises(
+        MissingFileError, match=r"photographs/teacher.yaml --data.data_dir=mine/train, or add --train_t"
+    ):
+        build_experiment("fit", options)
+    build_experiment("fit", [*options, "--train_teacher"])
+    (teacher,) = fits
+    assert teacher.command == "kdlight fit --config photographs/teacher.yaml --data.data_dir=mine/train"
+    assert str(teacher.data.data_dir) == "mine/train"
 
 
 def test_they_are_listed_with_what_they_are_and_copied(tmp_path, capsys):

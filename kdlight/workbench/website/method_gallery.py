@@ -1,0 +1,40 @@
+"""The gallery of the methods: a card for each, from the data that ``kdlight methods`` prints."""
+
+from itertools import groupby
+
+from kdlight.workbench.list_methods import SHARED, Method, arguments_of, paper_of, shipped
+
+OPENING = """# Methods at a glance
+
+`kdlight methods` prints this list, `kdlight methods dkd` one method in full. Any of them runs on digits by its name,
+`kdlight fit --config dkd.yaml`, and on any pair: `kdlight fit --config PAIR.yaml --config dkd.yaml`.
+[What combines, and where the defaults come from](kdlight/methods/README.md).
+"""
+GRID = "`````{grid} 1 1 2 2\n:gutter: 3\n"
+
+
+def page() -> str:
+    """Write the page, by what the methods distil."""
+    methods = sorted(shipped().values(), key=lambda method: (method.distils, method.stem))
+    parts = [OPENING]
+    for distils, group in groupby(methods, key=lambda method: method.distils):
+        parts += [f"## {_title(distils)}\n", GRID, *(card(method) for method in group), "`````\n"]
+    return "\n".join(parts)
+
+
+def card(method: Method) -> str:
+    """Write a method's card: name, paper, what its loss is, its own arguments."""
+    paper = paper_of(method)
+    source = f"{paper.authors} ({paper.year})<br>*{paper.title}*\n\n" if paper else ""
+    own = [argument for owner, given in arguments_of(method) if owner.name not in SHARED for argument in given]
+    arguments = ", ".join(f"`{argument.name}: {argument.default}`" for argument in own)
+    summary = " ".join(method.text.partition("\n\n")[0].split())
+    return (
+        f"````{{grid-item-card}} {method.name}\n:link: kdlight.methods.{method.name}\n:link-type: any\n\n"
+        f"{source}{summary}\n\n```{{card-footer}}\n{arguments or 'no arguments of its own'}\n```\n````\n"
+    )
+
+
+def _title(distils: str) -> str:
+    """Return the heading of a group."""
+    return "Without a teacher" if distils == "–" else f"Compare {distils}"

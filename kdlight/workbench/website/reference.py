@@ -1,0 +1,107 @@
+"""The pages of the reference: one for each file that defines public names, below one for each package."""
+
+import importlib
+import inspect
+import re
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+import kdlight
+from kdlight.lazy import public_names
+
+# The packages that users import from, the most used first.
+PACKAGES = (
+    *("kdlight", "kdlight.methods", "kdlight.losses", "kdlight.models", "kdlight.data", "kdlight.callbacks"),
+    *("kdlight.metrics", "kdlight.information", "kdlight.caching"),
+)
+
+
+NAME = re.compile(r"(?<![`:\w])`(\w+)`(?!`)")
+CODE = re.compile(r"(``.*?``|`.*?`)")
+
+
+def write_pages(folder: Path) -> None:
+    """Write the pages of all packages.
+
+    Args:
+        folder: Where a folder is made for each package.
+    """
+    for package in PACKAGES:
+        place = folder / package
+        place.mkdir(parents=True)
+        pages = [
+            (stem, [name for name, _ in group]) for stem, group in groupby(names_of(package), lambda pair: pair[1])
+        ]
+        for stem, names in pages:
+            (place / f"{stem}.rst").write_text(module_page(package, stem, names), encoding="utf-8")
+        (place / "index.rst").write_text(package_page(package, pages), encoding="utf-8")
+
+
+def names_of(package: str) -> list[tuple[str, str]]:
+    """List the public names of a package with the file that defines each, file by file."""
+    found = kdlight.PUBLIC if package == "kdlight" else public_names(package, _folder(package))
+    return sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
+
+
+def package_page(package: str, pages: list[tuple[str, list[str]]]) -> str:
+    """Write the page of a package: what it is, and its names with their first sentences."""
+    module = importlib.import_module(package)
+    rows = [
+        f"   * - :py:obj:`{name} <{package}.{name}>`\n     - {as_rst(first_line(getattr(module, name)))}"
+        for _, names in pages
+        for name in names
+    ]
+    return "\n".join(
+        [
+            *(package, "=" * len(package), "", inspect.getdoc(module) or "", ""),
+            *(".. list-table::", "   :widths: 30 70", "", *rows, ""),
+            *(".. toctree::", "   :hidden:", "", *(f"   {stem}" for stem, _ in pages), ""),
+        ]
+    )
+
+
+def module_page(package: str, stem: str, names: list[str]) -> str:
+    """Write the page of a file: its docstring, and that of each of its public names, under the name users import."""
+    module = importlib.import_module(stem if package == "kdlight" else f"{package}.{stem}")
+    title = ", ".join(names)
+    opening = as_rst(inspect.getdoc(module) or "")
+    lines = [title, "=" * len(title), "", opening, "", f".. py:currentmodule:: {package}", ""]
+    for name in names:
+        value = getattr(importlib.import_module(package), name)
+        kind = "autoclass" if inspect.isclass(value) else "autofunction" if callable(value) else "autodata"
+        lines += [f".. {kind}:: {package}.{name}", ""]
+    return "\n".join(lines)
+
+
+def first_line(value: object) -> str:
+    """Return the first line of a docstring."""
+    return (inspect.getdoc(value) or "").partition("\n")[0]
+
+
+def as_rst(text: str, besides: str = "") -> str:
+    """Turn the public names that a docstring has in single backticks into links, and keep its bars as they are.
+
+    Args:
+        text: The docstring, or a line of it.
+        besides: The name it describes, which is not linked to itself.
+    """
+
+    def linked(found: re.Match[str]) -> str:
+        target = _documented().get(found[1])
+        return f":py:obj:`{found[1]} <{target}>`" if target and target != besides else found[0]
+
+    parts = CODE.split(text)  # every second part is code
+    return "".join(
+        NAME.sub(linked, part) if place % 2 else part.replace("|", "\\|") for place, part in enumerate(parts)
+    )
+
+
+@cache
+def _documented() -> dict[str, str]:
+    """Return where each public name is documented."""
+    return {name: f"{package}.{name}" for package in PACKAGES for name, _ in names_of(package)}
+
+
+def _folder(package: str) -> Path:
+    return Path(kdlight.__file__).parent.joinpath(*package.split(".")[1:])
