@@ -7,9 +7,10 @@ __all__ = ["CIFAR10DataModule", "CIFAR100DataModule"]
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
+from pydantic import Field
 
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Samples
@@ -17,6 +18,8 @@ from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
 from kdlight.data.sources.cifar_files import CIFAR10, CIFAR100, Layout, find_layout, read_files
 from kdlight.errors import MissingFileError, UserError
 from kdlight.ranges import NonNegativeInt
+
+TrainBatches = Annotated[int, Field(ge=1, le=5)]
 
 CIFAR100_CLASSES = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
@@ -55,6 +58,7 @@ class CIFARDataModule(ImageDataModule):
     mirror: ClassVar[bool] = True
     layouts: ClassVar[tuple[Layout, ...]]
     archives: ClassVar[tuple[Archive, ...]]
+    train_batches: int | None = None
 
     def __init__(
         self,
@@ -95,7 +99,9 @@ class CIFARDataModule(ImageDataModule):
                 f"neither {folders} is in {self.data_dir.absolute()}: set data_dir to the folder that holds one, or "
                 "run again with --data.download true"
             )
-        samples, deviations = read_files(self.data_dir, layout, part, accept_modified=self.accept_modified)
+        samples, deviations = read_files(
+            self.data_dir, layout, part, accept_modified=self.accept_modified, train_batches=self.train_batches
+        )
         if deviations:
             rank_zero_warn(
                 f"not the published data set, accepted (accept_modified: true) in {self.data_dir / layout.folder}: "
@@ -117,6 +123,7 @@ class CIFAR10DataModule(CIFARDataModule):
         mean: Per channel, for pixels in [0, 1]; weights trained by others may need ImageNet's.
         std: Per channel, for pixels in [0, 1].
         mirrors: Addresses of a published archive, tried in this order.
+        train_batches: Read only the first so many of the five training files (10,000 images each); None for all.
         options: `CIFARDataModule`'s.
     """
 
@@ -153,9 +160,11 @@ class CIFAR10DataModule(CIFARDataModule):
         mean: Sequence[float] = (0.4914, 0.4822, 0.4465),
         std: Sequence[float] = (0.2470, 0.2435, 0.2616),
         mirrors: Sequence[str] = list_addresses("cifar-10-python.tar.gz"),
+        train_batches: TrainBatches | None = None,
         **options: Any,
     ) -> None:
         super().__init__(data_dir, mean=mean, std=std, mirrors=mirrors, **options)
+        self.train_batches = train_batches
 
 
 class CIFAR100DataModule(CIFARDataModule):

@@ -55,6 +55,22 @@ def test_published_files_are_read_without_a_warning(
     assert ("coarse" in batch.targets) == (layout in CIFAR100)
 
 
+@pytest.mark.parametrize("layout", CIFAR10, ids=lambda layout: layout.folder)
+def test_train_batches_takes_the_first_files_whichever_others_lie_there(
+    layout: Layout, write_cifar: Write, publish: Publish
+) -> None:
+    data_dir = write_cifar(layout)
+    publish(data_dir, layout)
+    every, first = (CIFAR10DataModule(str(data_dir), train_batches=count).read_train() for count in (None, 2))
+    assert torch.equal(first.images, every.images[: len(first.images)])
+    assert len(every.images) == 5 / 2 * len(first.images)
+    for name in list(layout.train)[2:]:
+        (data_dir / layout.folder / name).unlink()
+    fewer = CIFAR10DataModule(str(data_dir), train_batches=2).read_train()
+    assert torch.equal(fewer.images, first.images)
+    assert torch.equal(fewer.target, first.target)
+
+
 @pytest.mark.parametrize("layout", ALL, ids=lambda layout: layout.folder)
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_changed_byte_is_an_error(layout: Layout, part: str, write_cifar: Write, publish: Publish) -> None:
