@@ -6,7 +6,7 @@ from kdlight.losses.ofd import ofd_loss, ofd_margin
 from kdlight.methods.ab import AB
 from kdlight.methods.ofd import OFD
 from kdlight.models.tapped import Tapped
-from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.mobilenet_v2 import MobileNetV2
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.models.zoo.shufflenet_v1 import ShuffleV1
 from kdlight.models.zoo.vgg import vgg8

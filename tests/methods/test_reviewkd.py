@@ -4,7 +4,7 @@ import torch
 from kdlight.data.base.batch import Batch
 from kdlight.losses.reviewkd import hcl_loss
 from kdlight.methods.reviewkd import Review, ReviewKD
-from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.mobilenet_v2 import MobileNetV2
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.models.zoo.shufflenet_v1 import ShuffleV1
 from tests.methods.conftest import build

@@ -9,7 +9,7 @@ from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.simkd import ReusedClassifier, SimKD
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
-from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.mobilenet_v2 import MobileNetV2
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.models.zoo.wrn import wrn_16_1, wrn_16_2
 from tests.methods.conftest import build, digits, trainer

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
 from kdlight.models.tapped import Tapped
-from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.mobilenet_v2 import MobileNetV2
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.models.zoo.vgg import vgg8
 from kdlight.models.zoo.wrn import wrn_16_1

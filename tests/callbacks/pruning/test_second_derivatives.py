@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from kdlight.callbacks.pruning.second_derivatives import _SecondOrder, hessian_diagonal
-from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.mobilenet_v2 import MobileNetV2
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.models.zoo.shufflenet_v1 import ShuffleV1
 from kdlight.models.zoo.shufflenet_v2 import ShuffleV2

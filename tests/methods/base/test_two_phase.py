@@ -6,7 +6,7 @@ import torch
 from kdlight.methods.ab import AB
 from kdlight.methods.fsp import FSP
 from kdlight.models.tapped import Tapped
-from kdlight.models.zoo.mobilenet import MobileNetV2
+from kdlight.models.zoo.mobilenet_v2 import MobileNetV2
 from kdlight.models.zoo.resnet import resnet8, resnet8x4
 from kdlight.models.zoo.wrn import wrn_16_1
 from tests.methods.conftest import build, digits, trainer
