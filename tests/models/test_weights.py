@@ -14,7 +14,7 @@ from kdlight.errors import UserError
 from kdlight.models.tapped import Tapped
 from kdlight.models.weights import count_classes, load_weights, read_state_dict
 from kdlight.models.zoo.resnet import ResNet, resnet8
-from kdlight.models.zoo.resnet_bottleneck import ResNet50
+from kdlight.models.zoo.resnet_wide import ResNet50
 from kdlight.models.zoo.wrn import wrn_16_1
 
 

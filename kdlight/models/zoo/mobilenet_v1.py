@@ -1,0 +1,74 @@
+"""MobileNetV1 for photographs.
+
+Howard et al. 2017, "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
+https://arxiv.org/abs/1704.04861, table 1. Names and parameters are those of
+https://github.com/megvii-research/mdistiller (models/imagenet/mobilenetv1.py), whose average pooling takes images of
+224 pixels only; here images of any size are pooled. Weights are drawn by torch's own rule, as there.
+"""
+
+__all__ = ["MobileNetV1"]
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier, ImageShape
+
+PHOTOGRAPH_SHAPE: ImageShape = (3, 224, 224)
+#: Output channels and stride of the 13 depthwise separable blocks (table 1 of the paper).
+BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
+STAGE_ENDS = (3, 5, 11, 13)  # the last blocks of 1/4, 1/8, 1/16 and 1/32 of the image's side; `model.0` is the stem
+
+
+class MobileNetV1(Classifier):
+    """A convolution and 13 depthwise separable blocks; the stages have 1/4, 1/8, 1/16 and 1/32 of the image's side.
+
+    Args:
+        num_classes: Number of classes.
+        image_shape: (channels, height, width).
+    """
+
+    head_name = "fc"
+    stage_names = tuple(f"model.{end}" for end in STAGE_ENDS)
+
+    def __init__(self, num_classes: int, image_shape: ImageShape = PHOTOGRAPH_SHAPE) -> None:
+        super().__init__(num_classes, image_shape)
+        stem = nn.Sequential(nn.Conv2d(image_shape[0], 32, 3, 2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+        widths = (32, *(channels for channels, _ in BLOCKS))
+        blocks = (_separable(before, channels, stride) for before, (channels, stride) in zip(widths, BLOCKS, strict=False))
+        self.model = nn.Sequential(stem, *blocks)
+        self.fc = nn.Linear(1024, num_classes)
+
+    def activations(self, images: Tensor) -> Activations:
+        stem = x = self.model[0](images)
+        stages, preactivations = [], []
+        for place, block in enumerate(list(self.model)[1:], start=1):
+            before_relu = block[:-1](x)
+            x = F.relu(before_relu)
+            if place in STAGE_ENDS:
+                stages.append(x)
+                preactivations.append(before_relu)
+        embedding = x.mean(dim=(2, 3))
+        return Activations(
+            logits=self.fc(embedding),
+            embedding=embedding,
+            stages=tuple(stages),
+            preactivations=tuple(preactivations),
+            stem=stem,
+        )
+
+    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+        lasts = (self.model[end][-2] for end in STAGE_ENDS)
+        return tuple(last for last in lasts if isinstance(last, nn.BatchNorm2d))
+
+
+def _separable(in_channels: int, channels: int, stride: int) -> nn.Sequential:
+    """Filter each channel 3x3, then mix the channels by a 1x1 convolution; batch norm and ReLU after both."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False),
+        nn.BatchNorm2d(in_channels),
+        nn.ReLU(),
+        nn.Conv2d(in_channels, channels, 1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+    )
