@@ -1,5 +1,6 @@
 """From a grid to finished runs: what is due, in which order, with the teachers that are missing before it."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from kdlight.cli.messages import without_noise
 from kdlight.cli.parser import teacher_holders
 from kdlight.cli.shipped import shipped_names
 from kdlight.errors import UserError
+from kdlight.files import replacing
 from kdlight.runs.changes import differences
 from kdlight.runs.folder import RUNS, RunFolder, config_for
 from kdlight.workbench.ablate.grid import Cell, Grid, read_grid
 from kdlight.workbench.ablate.jobs import Job, State, run_jobs
 from kdlight.workbench.ablate.progress import Progress
-from kdlight.workbench.compare.records import LOGS, Record
+from kdlight.workbench.compare.records import LOGS, PUBLISHED, Record
 from kdlight.workbench.finished import Run
 
 if TYPE_CHECKING:
@@ -113,10 +115,19 @@ def ablate(
     read = read_grid(grid, runs=Path(runs))
     cells = select_cells(read, only, seed)
     planned = plan_jobs(read, cells)
+    keep_published(read)
     wanted = planned[len(planned) - len(cells) :]
     with Progress(planned, console or Console()) as progress:
         complete = run_jobs(planned, at_once=jobs, threads=read.threads, show=progress.show)
     return AblationResult(read, cells, wanted, complete)
+
+
+def keep_published(grid: Grid) -> None:
+    """Write the published values beside the grid's runs, where `kdlight compare` reads them."""
+    if grid.published:
+        grid.root.mkdir(parents=True, exist_ok=True)
+        with replacing(grid.root / PUBLISHED) as draft:
+            draft.write_text(json.dumps(grid.published, indent=2), encoding="utf-8")
 
 
 def select_cells(grid: Grid, only: Sequence[str], seed: int | None) -> list[Cell]:

@@ -10,6 +10,7 @@
       model.temperature: [1, 4]                                                # an option and its values
     seeds: 3                                  # 0, 1, 2; or a list
     leave_out: [{method: none, model.temperature: 4}]
+    published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
     threads: 1                                # of each run, so that its numbers do not depend on how many run at once
 """
 
@@ -27,7 +28,7 @@ from kdlight.runs.folder import RUNS, RunFolder
 from kdlight.yaml_files import read_yaml
 
 GRIDS = "grids"  # below the shipped configurations
-KEYS = ("base", "options", "axes", "seeds", "leave_out", "threads", "name")
+KEYS = ("base", "options", "axes", "seeds", "leave_out", "published", "threads", "name")
 SUFFIXES = (".yaml", ".yml")
 LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # what may stand in ``axis=label,axis=label``, the name of a folder
 
@@ -82,12 +83,14 @@ class Grid(NamedTuple):
         root: The folder of its runs.
         cells: Its runs, seeds innermost.
         threads: CPU threads of each run.
+        published: Test accuracies in % that others report, by `Cell.group`.
     """
 
     name: str
     root: Path
     cells: tuple[Cell, ...]
     threads: int
+    published: dict[str, float]
 
 
 def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) -> Grid:
@@ -126,7 +129,8 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
     for cell in cells:
         if not cell.files:
             raise UserError(f"{where}: {cell.group} names no configuration file; give one in 'base' or in an axis")
-    return Grid(name, root, cells, _threads(where, content.get("threads", 1)))
+    threads, published = _threads(where, content.get("threads", 1)), content.get("published", {})
+    return Grid(name, root, cells, threads, _published(where, published, axes))
 
 
 def _find(file: Path) -> Path:
@@ -200,6 +204,28 @@ def _left_out(where: str, given: Any, axes: Mapping[str, Sequence[Value]]) -> li
                 right = f"one of {', '.join(labels)}" if labels else f"an axis: {', '.join(axes)}"
                 raise UserError(f"{where}: leave_out: {axis}: expected {right}, got {label!r}")
     return [{str(axis): str(label) for axis, label in one.items()} for one in given]
+
+
+def _published(where: str, given: Any, axes: Mapping[str, Sequence[Value]], above: str = "") -> dict[str, float]:
+    """Read the published values: mappings from the first axis's labels to those of the next, and so on to numbers."""
+    (axis, values), *_ = axes.items() or [("", [])]
+    if not isinstance(given, Mapping):
+        raise UserError(f"{where}: published{above}: expected a mapping from the labels of {axis}, got {given!r}")
+    rest = {name: others for name, others in axes.items() if name != axis}
+    found = {}
+    for label, below in given.items():
+        place = f"{above}.{label}"
+        if str(label) not in [value.label for value in values]:
+            labels = ", ".join(value.label for value in values)
+            raise UserError(f"{where}: published{above}: expected labels of {axis}, {labels}, got {label!r}")
+        if rest:
+            inner = _published(where, below, rest, place)
+            found |= {f"{axis}={label},{group}": value for group, value in inner.items()}
+        elif isinstance(below, int | float) and not isinstance(below, bool) and 0 <= below <= 100:
+            found[f"{axis}={label}"] = float(below)
+        else:
+            raise UserError(f"{where}: published{place}: expected an accuracy from 0 to 100 in %, got {below!r}")
+    return found
 
 
 def _label(axes: Mapping[str, Any], values: Sequence[Value], axis: str) -> str:

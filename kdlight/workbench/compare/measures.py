@@ -42,6 +42,7 @@ def _entry(*path: str, factor: float = 1.0) -> Reader:
 MEASURES: dict[str, Measure] = {
     "last": Measure("last %", 2, _entry("test", "last", "accuracy", factor=100)),
     "selected": Measure("selected %", 2, _entry("test", "best", "accuracy", factor=100)),
+    "published": Measure("published %", 2, _entry("published", factor=100)),
     "teacher": Measure("teacher %", 2, _entry("teacher_test", "accuracy", factor=100)),
     "agreement": Measure("agreement %", 2, _entry("test", "last", "agreement", factor=100)),
     "redundant": _atom("red", "redundant"),
@@ -59,6 +60,7 @@ MEASURES: dict[str, Measure] = {
 DEFAULT: tuple[str, ...] = (
     "last",
     "selected",
+    "published",
     "teacher",
     "agreement",
     "redundant",

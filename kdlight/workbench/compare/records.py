@@ -1,6 +1,7 @@
 """Read runs as rows of a table: state, settings and result of each, and the settings by which they differ."""
 
 import glob
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from kdlight.yaml_files import read_yaml
 
 FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
 LOGS = "logs"  # beside the runs of a grid: what each printed
+PUBLISHED = "published.json"  # beside the runs of a grid: test accuracies in % that others report, by group
 # Settings that do not change what a run computes, such as folders and loggers; a name includes all names below it.
 IGNORED = (
     *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
@@ -32,7 +34,7 @@ class Record(NamedTuple):
         seed: Its seed; None where the run does not say.
         axes: Its values on the axes of a grid; empty if it belongs to no grid.
         settings: Its configuration by dotted names, as `flatten` returns it.
-        result: The content of ``result.json``; empty if it is not finished.
+        result: The content of ``result.json``, and the grid's ``published`` accuracy; empty if it is not finished.
     """
 
     folder: RunFolder
@@ -81,7 +83,7 @@ def _record(path: Path) -> Record:
         if folder.config.is_file():
             settings = flatten(read_yaml(folder.config))
         if folder.result.is_file():
-            result = folder.read_result()
+            result = {**folder.read_result(), **_published(path)}
         else:
             state, reason = UNFINISHED, "not ended; --ckpt_path auto continues it"
     except (OSError, ValueError, KeyError) as error:
@@ -110,6 +112,14 @@ def _place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
     if key != "seed" or not seed.isdigit() or not all(equals for _, equals, _ in parts):
         return {}, None
     return {axis: label for axis, _, label in parts}, int(seed)
+
+
+def _published(run: Path) -> dict[str, float]:
+    """Return the accuracy that others report for this run's group, if the grid names one."""
+    file = run.parent.parent / PUBLISHED
+    values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    value = values.get(run.parent.name) if isinstance(values, dict) else None
+    return {"published": value / 100} if isinstance(value, int | float) else {}
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:

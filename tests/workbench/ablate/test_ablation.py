@@ -20,7 +20,7 @@ from kdlight.__main__ import main
 from kdlight.cli.shipped import shipped_folder
 from kdlight.errors import UserError
 from kdlight.workbench.ablate.ablation import ablate, plan_jobs, select_cells
-from kdlight.workbench.ablate.grid import read_grid
+from kdlight.workbench.ablate.grid import Cell, read_grid
 from kdlight.workbench.ablate.jobs import State
 from kdlight.workbench.ablate.steps import count_steps
 
@@ -107,7 +107,21 @@ def test_a_missing_teacher_is_a_run_before_those_that_need_it(folder):
 @pytest.mark.parametrize("file", sorted((shipped_folder() / "grids").glob("*.yaml")), ids=lambda file: file.stem)
 def test_shipped_grids_are_made_of_configurations_that_parse(file, folder):
     grid = read_grid(file)
-    assert len(plan_jobs(grid, select_cells(grid, [], 0))) >= len(grid.cells) / 3
+    every_label: dict[tuple[str, str], Cell] = {}
+    for cell in grid.cells:
+        for place in cell.axes.items():
+            every_label.setdefault(place, cell)
+    cells = {cell.name: cell for cell in every_label.values()}
+    assert len(plan_jobs(grid, list(cells.values()))) >= len(cells)
+    assert set(grid.published) <= {cell.group for cell in grid.cells}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted((shipped_folder() / "grids").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_combination_of_a_shipped_grid_parses(file, folder):
+    grid = read_grid(file)
+    cells = select_cells(grid, [], grid.cells[0].seed)
+    assert len(plan_jobs(grid, cells)) >= len(cells)
 
 
 @pytest.mark.parametrize("file", sorted((shipped_folder() / "sweeps").glob("*.yaml")), ids=lambda file: file.stem)

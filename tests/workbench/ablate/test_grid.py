@@ -40,6 +40,12 @@ def test_what_is_left_out_is_left_out():
     }
 
 
+def test_published_values_belong_to_the_groups_of_their_labels():
+    axes = {"pair": {"small": "digits/pair.yaml", "large": "digits/pair.yaml"}, "method": AXES["method"]}
+    grid = read_grid({"axes": axes, "published": {"small": {"kd": 70.66}, "large": {"kd": 71, "none": 69}}})
+    assert grid.published == {"pair=small,method=kd": 70.66, "pair=large,method=kd": 71, "pair=large,method=none": 69}
+
+
 def test_files_beside_the_grid_come_first_and_its_name_is_the_folder(tmp_path):
     (tmp_path / "mine.yaml").write_text("trainer: {max_epochs: 1}")
     (tmp_path / "series.yaml").write_text(
@@ -71,6 +77,13 @@ def test_files_beside_the_grid_come_first_and_its_name_is_the_folder(tmp_path):
         ({"leave_out": [{"lables": "6"}]}, "leave_out: lables: expected an axis"),
         ({"leave_out": [{"method": "kd"}, {"method": "none"}]}, "leaves no run"),
         ({"name": "../elsewhere"}, "names a folder"),
+        ({"published": [70]}, "published: expected a mapping from the labels of method"),
+        ({"published": {"rid": {}}}, "published: expected labels of method, kd, none, got 'rid'"),
+        ({"published": {"kd": 70}}, "published.kd: expected a mapping from the labels of labels, got 70"),
+        (
+            {"axes": {"method": AXES["method"]}, "published": {"kd": 701}},
+            "published.kd: expected an accuracy from 0 to 100 in %, got 701",
+        ),
     ],
 )
 def test_mistakes_are_named(change, message):

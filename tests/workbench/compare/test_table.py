@@ -63,6 +63,18 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group(runs):
         assert n == 3
 
 
+def test_published_values_of_a_grid_are_a_column(tmp_path):
+    for method in ("KD", "Supervised"):
+        write_run(tmp_path / f"method={method}" / "seed=0", method, accuracy=0.7)
+    (tmp_path / "published.json").write_text('{"method=KD": 70.66, "method=DKD": 71.97}')
+    comparison = group_runs(read_records([tmp_path]), columns=["last", "published"])
+    assert comparison.summary(("KD",), "published").mean == pytest.approx(70.66)
+    assert comparison.summary(("Supervised",), "published").n == 0
+    row = next(line for line in format_table(comparison, "table").splitlines() if line.startswith("KD"))
+    assert "70.00" in row
+    assert "70.66" in row
+
+
 def test_a_setting_that_splits_a_method_is_a_column(runs):
     write_run(runs / "cold", "KD", 0, 0.7, temperature=1.0)
     comparison = group_runs(read_records([runs]))
