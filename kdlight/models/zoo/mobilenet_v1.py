@@ -35,7 +35,9 @@ class MobileNetV1(Classifier):
         super().__init__(num_classes, image_shape)
         stem = nn.Sequential(nn.Conv2d(image_shape[0], 32, 3, 2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU())
         widths = (32, *(channels for channels, _ in BLOCKS))
-        blocks = (_separable(before, channels, stride) for before, (channels, stride) in zip(widths, BLOCKS, strict=False))
+        blocks = (
+            _separable(before, channels, stride) for before, (channels, stride) in zip(widths, BLOCKS, strict=False)
+        )
         self.model = nn.Sequential(stem, *blocks)
         self.fc = nn.Linear(1024, num_classes)
 
