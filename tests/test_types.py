@@ -15,7 +15,7 @@ from kdlight.methods.base.distiller import DistillerArguments
 from kdlight.methods.base.feature_distiller import FeatureDistillerArguments, FeatureDistillerArgumentsWithoutCE
 from kdlight.methods.base.learner import LearnerArguments
 from kdlight.methods.base.logit_distiller import LogitDistillerArguments, LogitDistillerArgumentsWithoutCE
-from kdlight.methods.base.two_phase import TwoPhaseDistillerArguments
+from kdlight.methods.base.two_phase_distiller import TwoPhaseDistillerArguments
 
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(kdlight.__path__[0])

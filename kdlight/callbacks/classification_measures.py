@@ -15,7 +15,7 @@ from torchmetrics import KLDivergence, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassConfusionMatrix
 
 from kdlight.data.base.batch import Batch
-from kdlight.methods.base.learner import UNLABELLED, Learner, or_unlabelled
+from kdlight.methods.base.learner import UNLABELLED, Learner, replace_empty_batch
 from kdlight.models.classifier import Classifier
 from kdlight.models.evaluating import evaluating
 from kdlight.models.frozen import Frozen
@@ -78,7 +78,7 @@ class ClassificationMeasures(Callback):
     ) -> None:
         """Count a batch; this costs one forward pass of the teacher, without gradients."""
         assert isinstance(pl_module, Learner)
-        present, batch = len(batch.images), or_unlabelled(batch)
+        present, batch = len(batch.images), replace_empty_batch(batch)
         logits: Tensor = outputs.float()
         self._of_student.update(logits.softmax(1), batch.target)
         if self._comparable is None:

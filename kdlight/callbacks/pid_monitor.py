@@ -25,9 +25,9 @@ from kdlight.measuring.filtered_comparison import FilteredComparison, list_filte
 from kdlight.measuring.probe import Probe, SplitName
 from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.measuring.report import Report
-from kdlight.methods.base.filtered import FilteredDistiller
+from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
-from kdlight.methods.base.stages import trial
+from kdlight.methods.base.stages import run_blank_images
 from kdlight.models.frozen import Frozen
 from kdlight.ranges import PositiveFloat, PositiveInt, Probes, Ranged, Seed
 
@@ -259,7 +259,9 @@ class _Measurement:
             self.stages = self.comparison.stages
             return
         shape = method.student.image_shape
-        of_student, of_teacher = (len(trial(model, shape).stages) for model in (method.student, teacher.model))
+        of_student, of_teacher = (
+            len(run_blank_images(model, shape).stages) for model in (method.student, teacher.model)
+        )
         places = pair_features(of_student, of_teacher, monitor.stages)
         self.comparison = Comparison(teacher, probe, discretizer, places, keep_in=keep_in, **exact)
         self.stages, self.clusters = [place.name for place in places], self.comparison.clusters

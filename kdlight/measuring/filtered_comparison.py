@@ -22,7 +22,7 @@ from kdlight.measuring.feature_pairs import require_known_names
 from kdlight.measuring.probe import Probe, move_images
 from kdlight.measuring.repeated_discretizer import Features, RepeatedDiscretizer
 from kdlight.measuring.report import Report
-from kdlight.methods.base.filtered import FilteredDistiller
+from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.models.evaluating import evaluating
 from kdlight.models.frozen import Frozen

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from kdlight.losses.ab import ab_loss
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.preactivations import before_relu, student_before_relu
+from kdlight.methods.base.preactivations import get_preactivations, get_student_preactivations
 from kdlight.methods.base.regressor import ConvolutionalRegressor
-from kdlight.methods.base.stages import stage_pairs, trial
-from kdlight.methods.base.two_phase import TwoPhaseDistiller, TwoPhaseDistillerArguments
+from kdlight.methods.base.stages import pair_stages, run_blank_images
+from kdlight.methods.base.two_phase_distiller import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeFloat, Weight
@@ -52,16 +52,16 @@ class AB(TwoPhaseDistiller):
         super().__init__(student, teacher, **base)
         self.ab_weight = ab_weight
         self.margin = margin
-        self.pairs = stage_pairs(self)
-        of_student = student_before_relu(trial(student, student.image_shape), student)
-        of_teacher = before_relu(trial(self.teacher.model, student.image_shape), "teacher")
+        self.pairs = pair_stages(self)
+        of_student = get_student_preactivations(run_blank_images(student, student.image_shape), student)
+        of_teacher = get_preactivations(run_blank_images(self.teacher.model, student.image_shape), "teacher")
         self.connectors = nn.ModuleList()
         for pair in self.pairs:
             shapes = of_student[pair.student].shape[1:], of_teacher[pair.teacher].shape[1:]
             same = shapes[0] == shapes[1]
             self.connectors.append(nn.Identity() if same else ConvolutionalRegressor(*shapes, relu=False))
 
-    def init_learners(self) -> tuple[nn.Module, ...]:
+    def get_init_children(self) -> tuple[nn.Module, ...]:
         """Return the connectors."""
         return (self.connectors,)
 
@@ -69,8 +69,8 @@ class AB(TwoPhaseDistiller):
         """One term a stage."""
         terms = {}
         for place, (pair, connector) in enumerate(zip(self.pairs, self.connectors, strict=True)):
-            connected = connector(student_before_relu(student, self.student)[pair.student])
-            loss = ab_loss(connected, before_relu(teacher, "teacher")[pair.teacher], margin=self.margin)
+            connected = connector(get_student_preactivations(student, self.student)[pair.student])
+            loss = ab_loss(connected, get_preactivations(teacher, "teacher")[pair.teacher], margin=self.margin)
             weight = self.ab_weight / 2 ** (len(self.pairs) - place - 1)
             terms[f"ab_{pair.name}"] = weight * loss
         return terms

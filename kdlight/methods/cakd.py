@@ -18,8 +18,8 @@ from kdlight.losses.parts.masks import mask_target, mask_top
 from kdlight.losses.parts.reduction import average_labelled
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
-from kdlight.methods.base.schedules import at_epoch, warm_up, warmed_up
-from kdlight.methods.base.stages import stage_pairs
+from kdlight.methods.base.schedules import add_warm_up, interpolate_weight, ramp_up
+from kdlight.methods.base.stages import pair_stages
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeFloat, NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt, Weight
@@ -118,8 +118,8 @@ class CAKD(LogitDistiller):
         self.temperature = temperature
         self.warmup_epochs = warmup_epochs if warms_up == "weight" else 0
         if warms_up == "learning_rate" and warmup_epochs > 0:
-            self.make_scheduler = functools.partial(warmed_up, schedule=self.make_scheduler, epochs=warmup_epochs)
-        self.pairs = [] if logits_alone else stage_pairs(self, stages)
+            self.make_scheduler = functools.partial(add_warm_up, schedule=self.make_scheduler, epochs=warmup_epochs)
+        self.pairs = [] if logits_alone else pair_stages(self, stages)
         if self.pairs and self.teacher_cache is not None:
             raise UserError(
                 "CAKD with stages needs the teacher's gradient, which no cache holds: expected stages: [] beside "
@@ -138,13 +138,13 @@ class CAKD(LogitDistiller):
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and three terms a level."""
         terms = self.task_terms(student, batch)
-        sample_weights = self._of_samples(student, teacher)
+        sample_weights = self._weigh_samples(student, teacher)
         if self.logit_weight:
-            of_student, of_teacher = self.compared_logits(student, teacher, self.temperature)
-            strong = self._strong_classes(of_teacher, batch.target)
+            of_student, of_teacher = self.prepare_logits(student, teacher, self.temperature)
+            strong = self._mask_strong_classes(of_teacher, batch.target)
             divergences = cakd_divergences(of_student, of_teacher, strong, temperature=self.temperature)
             counted = batch.target if self.strong == "target" else torch.zeros_like(batch.target)
-            terms |= self._weighted("cakd", self.logit_weight, divergences, sample_weights, counted)
+            terms |= self._weigh_divergences("cakd", self.logit_weight, divergences, sample_weights, counted)
         if self.pairs:
             maps = [teacher.stages[pair.teacher] for pair in self.pairs]
             gradients = torch.autograd.grad(teacher.logits.amax(1).sum(), maps)
@@ -154,10 +154,10 @@ class CAKD(LogitDistiller):
                 pooled = adapter(student.stages[pair.student].mean((2, 3)))
                 divergences = cakd_divergences(pooled, a_map.mean((2, 3)), strong, temperature=self.temperature)
                 name, counted = f"cakd_{pair.name}", torch.zeros_like(batch.target)
-                terms |= self._weighted(name, self.feature_weight, divergences, sample_weights, counted)
+                terms |= self._weigh_divergences(name, self.feature_weight, divergences, sample_weights, counted)
         return terms
 
-    def _strong_classes(self, teacher_logits: Tensor, target: Tensor) -> Tensor:
+    def _mask_strong_classes(self, teacher_logits: Tensor, target: Tensor) -> Tensor:
         if self.strong == "target":
             return mask_target(teacher_logits, target)
         top = mask_top(teacher_logits, self.top)
@@ -165,7 +165,7 @@ class CAKD(LogitDistiller):
             return top
         return top | (mask_target(teacher_logits, target) & (target >= 0)[:, None])
 
-    def _of_samples(self, student: Activations, teacher: Activations) -> Tensor | float:
+    def _weigh_samples(self, student: Activations, teacher: Activations) -> Tensor | float:
         if self.sample_weights == "equal":
             return 1.0
         of_teacher = teacher.logits.detach().float().softmax(1)
@@ -173,13 +173,13 @@ class CAKD(LogitDistiller):
             return of_teacher.amax(1)
         return torch.minimum(student.logits.detach().float().softmax(1), of_teacher).sum(1)
 
-    def _weighted(
+    def _weigh_divergences(
         self, name: str, weight: float, divergences: CAKDDivergences, sample_weights: Tensor | float, counted: Tensor
     ) -> dict[str, Tensor]:
         """Return the three terms of a level; samples whose `counted` is negative are left out."""
-        weight = weight * warm_up(self.current_epoch, self.warmup_epochs) * self.temperature**2
-        alpha = at_epoch(self.alpha, self.current_epoch) * sample_weights
-        beta = at_epoch(self.beta, self.current_epoch) * sample_weights
+        weight = weight * ramp_up(self.current_epoch, self.warmup_epochs) * self.temperature**2
+        alpha = interpolate_weight(self.alpha, self.current_epoch) * sample_weights
+        beta = interpolate_weight(self.beta, self.current_epoch) * sample_weights
         if self.multiply_masses:
             alpha, beta = alpha * divergences.strong_mass, beta * divergences.weak_mass
         return {

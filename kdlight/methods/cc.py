@@ -11,7 +11,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.cc import cc_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.stages import trial
+from kdlight.methods.base.stages import run_blank_images
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import PositiveInt, Weight
@@ -47,8 +47,8 @@ class CC(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, **base)
         self.cc_weight = cc_weight
-        of_student = trial(student, student.image_shape).embedding
-        of_teacher = trial(self.teacher.model, student.image_shape).embedding
+        of_student = run_blank_images(student, student.image_shape).embedding
+        of_teacher = run_blank_images(self.teacher.model, student.image_shape).embedding
         self.student_embedding = nn.Linear(of_student.shape[1], dim)
         self.teacher_embedding = nn.Linear(of_teacher.shape[1], dim)
 

@@ -18,7 +18,7 @@ from kdlight.losses.crd import crd_loss
 from kdlight.methods.base.contrastive_memory import ContrastiveMemory
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.stages import trial
+from kdlight.methods.base.stages import run_blank_images
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.processes import run_seed
@@ -66,8 +66,8 @@ class CRD(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, **base)
         self.crd_weight = crd_weight
-        of_student = trial(student, student.image_shape).embedding
-        of_teacher = trial(self.teacher.model, student.image_shape).embedding
+        of_student = run_blank_images(student, student.image_shape).embedding
+        of_teacher = run_blank_images(self.teacher.model, student.image_shape).embedding
         self.student_embedding = nn.Linear(of_student.shape[1], dim)
         self.teacher_embedding = nn.Linear(of_teacher.shape[1], dim)
         self.memory = ContrastiveMemory(dim, negatives=negatives, temperature=crd_temperature, momentum=momentum)
@@ -82,8 +82,8 @@ class CRD(FeatureDistiller):
         if stage != "fit":
             return
         data = require_image_data(self.trainer, "CRD remembers every training sample by its index")
-        self.memory.allot(data.train_size, seed=run_seed())
-        self.memory.group(data.split("train").target)
+        self.memory.allocate(data.train_size, seed=run_seed())
+        self.memory.group_by_class(data.split("train").target)
         # The processes agree on these; a broadcast of the whole memory before every step would be the step's cost.
         ignored = ("student", "teacher", "by_class", "class_start", "class_size")
         ignore_under_ddp(self, [f"memory.{name}" for name in ignored])
@@ -101,14 +101,14 @@ class CRD(FeatureDistiller):
                 f"the checkpoint remembers {samples} training samples, the data have {self.memory.samples}; give the "
                 "val_size and train_per_class of that run"
             )
-        self.memory.allot(samples)
+        self.memory.allocate(samples)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the contrastive losses; then the memory moves."""
         terms = self.task_terms(student, teacher, batch)
         of_student = normalize(self.student_embedding(student.embedding))
         of_teacher = normalize(self.teacher_embedding(teacher.embedding))
-        scores = self.memory(of_student, of_teacher, self.memory.draw(batch.index))
+        scores = self.memory(of_student, of_teacher, self.memory.draw_candidates(batch.index))
         terms["crd"] = self.crd_weight * crd_loss(*scores, samples=self.memory.samples)
         self.memory.update(batch.index, of_student, of_teacher)
         return terms

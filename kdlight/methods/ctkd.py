@@ -87,7 +87,7 @@ class CTKD(LogitDistiller):
         # The authors count epochs from 1: the first one reverses a little already.
         factor = ctkd_reversal(self.current_epoch + 1, epochs=self.curriculum_epochs)
         temperature = self.temperature(factor)
-        logits = self.compared_logits(student, teacher, temperature.detach())
+        logits = self.prepare_logits(student, teacher, temperature.detach())
         return {
             **self.task_terms(student, batch),
             "kd": self.kd_weight * kd_loss(*logits, temperature=temperature),

@@ -52,6 +52,6 @@ class DIST(LogitDistiller):
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the weighted sum of both relations."""
-        logits = self.compared_logits(student, teacher, self.temperature)
+        logits = self.prepare_logits(student, teacher, self.temperature)
         loss = dist_loss(*logits, beta=self.beta, gamma=self.gamma, temperature=self.temperature)
         return {**self.task_terms(student, batch), "dist": self.dist_weight * loss}

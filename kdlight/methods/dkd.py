@@ -8,7 +8,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.dkd import dkd_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
-from kdlight.methods.base.schedules import warm_up
+from kdlight.methods.base.schedules import ramp_up
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeInt, PositiveFloat, Weight
@@ -52,6 +52,6 @@ class DKD(LogitDistiller):
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the weighted sum of both divergences."""
-        logits = self.compared_logits(student, teacher, self.temperature)
+        logits = self.prepare_logits(student, teacher, self.temperature)
         loss = dkd_loss(*logits, batch.target, alpha=self.alpha, beta=self.beta, temperature=self.temperature)
-        return {**self.task_terms(student, batch), "dkd": warm_up(self.current_epoch, self.warmup_epochs) * loss}
+        return {**self.task_terms(student, batch), "dkd": ramp_up(self.current_epoch, self.warmup_epochs) * loss}

@@ -12,7 +12,7 @@ from kdlight.losses.fitnet import fitnet_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.regressor import ConvolutionalRegressor
-from kdlight.methods.base.stages import stage_pairs, trial
+from kdlight.methods.base.stages import pair_stages, run_blank_images
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight
@@ -46,9 +46,9 @@ class FitNet(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, **base)
         self.fitnet_weight = fitnet_weight
-        (self.pair,) = stage_pairs(self, [stage])
-        of_student = trial(student, student.image_shape).stages[self.pair.student]
-        of_teacher = trial(self.teacher.model, student.image_shape).stages[self.pair.teacher]
+        (self.pair,) = pair_stages(self, [stage])
+        of_student = run_blank_images(student, student.image_shape).stages[self.pair.student]
+        of_teacher = run_blank_images(self.teacher.model, student.image_shape).stages[self.pair.teacher]
         self.regressor = ConvolutionalRegressor(of_student.shape[1:], of_teacher.shape[1:], relu=True)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

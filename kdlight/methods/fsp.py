@@ -13,8 +13,8 @@ from torch import Tensor
 from kdlight.errors import UserError
 from kdlight.losses.fsp import fsp_loss, fsp_matrix
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.stages import trial
-from kdlight.methods.base.two_phase import TwoPhaseDistiller, TwoPhaseDistillerArguments
+from kdlight.methods.base.stages import run_blank_images
+from kdlight.methods.base.two_phase_distiller import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight
@@ -52,7 +52,7 @@ class FSP(TwoPhaseDistiller):
         super().__init__(student, teacher, **base)
         self.fsp_weight = fsp_weight
         of_student, of_teacher = (
-            [feature.shape[1] for feature in _with_stem(trial(model, student.image_shape))]
+            [feature.shape[1] for feature in _collect_maps(run_blank_images(model, student.image_shape))]
             for model in (student, self.teacher.model)
         )
         if of_student != of_teacher:
@@ -63,14 +63,14 @@ class FSP(TwoPhaseDistiller):
 
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
         """One term a stage, of the flow that leads to it."""
-        flows = zip(pairwise(_with_stem(student)), pairwise(_with_stem(teacher)), strict=True)
+        flows = zip(pairwise(_collect_maps(student)), pairwise(_collect_maps(teacher)), strict=True)
         return {
             f"fsp_stage{stage}": self.fsp_weight * fsp_loss(fsp_matrix(*of_student), fsp_matrix(*of_teacher))
             for stage, (of_student, of_teacher) in enumerate(flows, start=1)
         }
 
 
-def _with_stem(computed: Activations) -> tuple[Tensor, ...]:
+def _collect_maps(computed: Activations) -> tuple[Tensor, ...]:
     if computed.stem is None:
         raise UserError("FSP begins with the stem's feature map: expected networks that show it; name a Tapped's stem")
     return computed.stem, *computed.stages

@@ -13,7 +13,7 @@ from kdlight.errors import UserError
 from kdlight.losses.ft import ft_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.stages import stage_pairs
+from kdlight.methods.base.stages import pair_stages
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeInt, PositiveFloat, Weight
@@ -62,7 +62,7 @@ class FT(FeatureDistiller):
         super().__init__(student, teacher, **base)
         self.ft_weight = ft_weight
         self.paraphraser_epochs = paraphraser_epochs
-        (pair,) = stage_pairs(self, [-1])
+        (pair,) = pair_stages(self, [-1])
         of_student, of_teacher = pair.student_shape[0], pair.teacher_shape[0]
         factor = int(rate * of_teacher)
         if not 1 <= factor <= LARGEST_RATE * of_teacher:
@@ -71,9 +71,9 @@ class FT(FeatureDistiller):
                 f"got {rate}"
             )
         self.paraphraser = nn.ModuleDict(
-            {"encoder": _encoder(of_teacher, factor, norm=False), "decoder": _decoder(factor, of_teacher)}
+            {"encoder": _build_encoder(of_teacher, factor, norm=False), "decoder": _build_decoder(factor, of_teacher)}
         )
-        self.translator = _encoder(of_student, factor, norm=True)
+        self.translator = _build_encoder(of_student, factor, norm=True)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
         """Return the paraphraser, then student and translator."""
@@ -95,7 +95,7 @@ class FT(FeatureDistiller):
         return terms
 
 
-def _encoder(inputs: int, factor: int, *, norm: bool) -> nn.Sequential:
+def _build_encoder(inputs: int, factor: int, *, norm: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in ((inputs, inputs), (inputs, factor), (factor, factor)):
         layers += [nn.Conv2d(before, after, 3, padding=1), *([nn.BatchNorm2d(after)] if norm else [])]
@@ -103,7 +103,7 @@ def _encoder(inputs: int, factor: int, *, norm: bool) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _decoder(factor: int, outputs: int) -> nn.Sequential:
+def _build_decoder(factor: int, outputs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in ((factor, factor), (factor, outputs), (outputs, outputs)):
         layers += [nn.ConvTranspose2d(before, after, 3, padding=1), nn.LeakyReLU(SLOPE)]

@@ -12,7 +12,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.gdkd import gdkd_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
-from kdlight.methods.base.schedules import warm_up
+from kdlight.methods.base.schedules import ramp_up
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Weight
@@ -62,11 +62,11 @@ class GDKD(LogitDistiller):
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the weighted sum of the three divergences."""
         loss = gdkd_loss(
-            *self.compared_logits(student, teacher, self.temperature),
+            *self.prepare_logits(student, teacher, self.temperature),
             top=self.top,
             binary_weight=self.binary_weight,
             top_weight=self.top_weight,
             other_weight=self.other_weight,
             temperature=self.temperature,
         )
-        return {**self.task_terms(student, batch), "gdkd": warm_up(self.current_epoch, self.warmup_epochs) * loss}
+        return {**self.task_terms(student, batch), "gdkd": ramp_up(self.current_epoch, self.warmup_epochs) * loss}

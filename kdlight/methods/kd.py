@@ -58,11 +58,11 @@ class KD(LogitDistiller):
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the divergence of the softened outputs."""
         if self.noise:
-            members = tuple(map(self._disturbed, teacher.member_logits))
-            teacher = teacher._replace(logits=self._disturbed(teacher.logits), member_logits=members)
-        soft = kd_loss(*self.compared_logits(student, teacher, self.temperature), temperature=self.temperature)
+            members = tuple(map(self._disturb, teacher.member_logits))
+            teacher = teacher._replace(logits=self._disturb(teacher.logits), member_logits=members)
+        soft = kd_loss(*self.prepare_logits(student, teacher, self.temperature), temperature=self.temperature)
         return {**self.task_terms(student, batch), "kd": self.kd_weight * soft}
 
-    def _disturbed(self, logits: Tensor) -> Tensor:
+    def _disturb(self, logits: Tensor) -> Tensor:
         chosen = torch.rand(len(logits), 1, device=logits.device) < self.noisy_fraction
         return logits * (1 + self.noise * chosen * torch.randn_like(logits))

@@ -49,5 +49,5 @@ class LogitMSE(LogitDistiller):
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the distance of the logits."""
-        loss = logit_mse_loss(*self.compared_logits(student, teacher, math.inf))
+        loss = logit_mse_loss(*self.prepare_logits(student, teacher, math.inf))
         return {**self.task_terms(student, batch), "logit_mse": self.mse_weight * loss}

@@ -76,7 +76,7 @@ class MLKD(LogitDistiller):
         kept_samples, kept_classes = mlkd_kept_fractions(teacher.logits[:size])
         instances, classes, batches = [], [], []
         for temperature in self.temperatures:
-            of_student, of_teacher = self.compared_logits(student, teacher, temperature)
+            of_student, of_teacher = self.prepare_logits(student, teacher, temperature)
             weak = kd_loss(of_student[:size], of_teacher[:size], temperature=temperature)
             strong = kd_loss(of_student[size:], of_teacher[size:], temperature=temperature)
             instances.append(kept_samples * weak + strong)

@@ -49,6 +49,6 @@ class NKD(LogitDistiller):
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and both soft terms."""
-        logits = self.compared_logits(student, teacher, self.temperature)
+        logits = self.prepare_logits(student, teacher, self.temperature)
         loss = nkd_loss(*logits, batch.target, gamma=self.gamma, temperature=self.temperature)
         return {**self.task_terms(student, batch), "nkd": loss}

@@ -10,7 +10,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.nst import nst_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.stages import stage_pairs
+from kdlight.methods.base.stages import pair_stages
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight
@@ -44,11 +44,11 @@ class NST(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, **base)
         self.nst_weight = nst_weight
-        self.pairs = stage_pairs(self, stages)
+        self.pairs = pair_stages(self, stages)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair in self.pairs:
-            terms[f"nst_{pair.name}"] = self.nst_weight * nst_loss(*pair.maps(student, teacher))
+            terms[f"nst_{pair.name}"] = self.nst_weight * nst_loss(*pair.pool_maps(student, teacher))
         return terms

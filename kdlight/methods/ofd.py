@@ -13,8 +13,8 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.ofd import ofd_loss, ofd_margin
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.preactivations import before_relu, student_before_relu
-from kdlight.methods.base.stages import stage_pairs, trial
+from kdlight.methods.base.preactivations import get_preactivations, get_student_preactivations
+from kdlight.methods.base.stages import pair_stages, run_blank_images
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight
@@ -50,8 +50,8 @@ class OFD(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, **base)
         self.ofd_weight = ofd_weight
-        self.pairs = stage_pairs(self)
-        of_student = student_before_relu(trial(student, student.image_shape), student)
+        self.pairs = pair_stages(self)
+        of_student = get_student_preactivations(run_blank_images(student, student.image_shape), student)
         norms = self.teacher.model.norms_before_relu()
         self.regressors = nn.ModuleList()
         for place, pair in enumerate(self.pairs):
@@ -66,8 +66,8 @@ class OFD(FeatureDistiller):
         """Return the cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for place, (pair, regressor) in enumerate(zip(self.pairs, self.regressors, strict=True)):
-            regressed = regressor(student_before_relu(student, self.student)[pair.student])
-            of_teacher = before_relu(teacher, "teacher")[pair.teacher]
+            regressed = regressor(get_student_preactivations(student, self.student)[pair.student])
+            of_teacher = get_preactivations(teacher, "teacher")[pair.teacher]
             loss = ofd_loss(regressed, of_teacher, self.get_buffer(f"margin{place}"))
             weight = self.ofd_weight / 2 ** (len(self.pairs) - place - 1)
             terms[f"ofd_{pair.name}"] = weight * loss

@@ -12,9 +12,9 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.reviewkd import hcl_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.preactivations import before_relu
-from kdlight.methods.base.schedules import warm_up
-from kdlight.methods.base.stages import StagePair, stage_pairs, trial
+from kdlight.methods.base.preactivations import get_preactivations
+from kdlight.methods.base.schedules import ramp_up
+from kdlight.methods.base.stages import StagePair, pair_stages, run_blank_images
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeInt, Weight
@@ -64,7 +64,7 @@ class AttentionFusion(nn.Module):
         return self.conv2(fused), fused
 
 
-class Review(nn.Module):
+class KnowledgeReview(nn.Module):
     """The levels of a student, deepest first, each fused with those deeper than it.
 
     Args:
@@ -122,29 +122,33 @@ class ReviewKD(FeatureDistiller):
         super().__init__(student, teacher, **base)
         self.reviewkd_weight = reviewkd_weight
         self.warmup_epochs = warmup_epochs
-        self.pairs = stage_pairs(self)
-        of_student, of_teacher = _levels(
-            self.pairs, trial(student, student.image_shape), trial(self.teacher.model, student.image_shape)
+        self.pairs = pair_stages(self)
+        of_student, of_teacher = _collect_levels(
+            self.pairs,
+            run_blank_images(student, student.image_shape),
+            run_blank_images(self.teacher.model, student.image_shape),
         )
-        self.review = Review([level.shape[1] for level in of_student], [level.shape[1] for level in of_teacher])
+        self.review = KnowledgeReview(
+            [level.shape[1] for level in of_student], [level.shape[1] for level in of_teacher]
+        )
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and one term a level."""
         terms = self.task_terms(student, teacher, batch)
-        weight = self.reviewkd_weight * warm_up(self.current_epoch, self.warmup_epochs)
-        of_student, of_teacher = _levels(self.pairs, student, teacher)
+        weight = self.reviewkd_weight * ramp_up(self.current_epoch, self.warmup_epochs)
+        of_student, of_teacher = _collect_levels(self.pairs, student, teacher)
         names = ["embedding", *(pair.name for pair in reversed(self.pairs))]
         for name, fused, target in zip(names, self.review(of_student, of_teacher), of_teacher, strict=True):
             terms[f"reviewkd_{name}"] = weight * hcl_loss(fused, target)
         return terms
 
 
-def _levels(
+def _collect_levels(
     pairs: Sequence[StagePair], student: Activations, teacher: Activations
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return the compared maps of both networks, deepest first."""
     of_student, of_teacher = ([computed.embedding[:, :, None, None]] for computed in (student, teacher))
     for pair in reversed(pairs):
         of_student.append(student.stages[pair.student])
-        of_teacher.append(before_relu(teacher, "teacher")[pair.teacher])
+        of_teacher.append(get_preactivations(teacher, "teacher")[pair.teacher])
     return of_student, of_teacher

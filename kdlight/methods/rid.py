@@ -14,7 +14,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.rid import rid_mismatch, rid_variance_penalty
 from kdlight.methods.base.distiller import Teacher
-from kdlight.methods.base.filtered import FilteredDistiller, FilteredDistillerArgumentsWithoutCE
+from kdlight.methods.base.filtered_distiller import FilteredDistiller, FilteredDistillerArgumentsWithoutCE
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
@@ -123,7 +123,7 @@ class RID(FilteredDistiller):
             }
         )
 
-    def phase(self, epoch: int) -> Phase:
+    def find_phase(self, epoch: int) -> Phase:
         """Return the phase of an epoch, counted from 0."""
         warmup = self.warmup_epochs or 0
         if epoch < warmup:
@@ -135,7 +135,7 @@ class RID(FilteredDistiller):
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
         """Teacher filters and heads, or student, student filters and variances."""
-        if self.phase(epoch) == "student":
+        if self.find_phase(epoch) == "student":
             return self.student, self.student_filters, self.raw_variances
         return self.teacher_filters, self.teacher_heads, self.further_heads
 
@@ -146,13 +146,13 @@ class RID(FilteredDistiller):
             for child in self.children():
                 child.train()
 
-    def rates(self) -> dict[str, float]:
+    def get_rate_factors(self) -> dict[str, float]:
         """Phase 1 may have its own rate: the authors' code has an optimizer for each phase."""
         return dict.fromkeys(("teacher_filters", "teacher_heads", "further_heads"), self.filter_rate)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the terms of the epoch's phase, one a stage and kind."""
-        phase = self.phase(self.current_epoch)
+        phase = self.find_phase(self.current_epoch)
         terms = self.task_terms(student, teacher, batch) if phase == "student" else {}
         for place, pair in enumerate(self.pairs):
             from_teacher, name = self.filter_teacher(place, student, teacher), f"stage{pair.student + 1}"

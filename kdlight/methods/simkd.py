@@ -17,7 +17,7 @@ from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.losses.simkd import simkd_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArgumentsWithoutCE
-from kdlight.methods.base.stages import stage_pairs
+from kdlight.methods.base.stages import pair_stages
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.evaluating import evaluating
@@ -63,14 +63,14 @@ class ReusedClassifier(Classifier):
             *(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
             *(nn.Conv2d(width, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()),
         )
-        self.classifier = _with_buffers(teacher.head)
+        self.classifier = _copy_with_buffers(teacher.head)
         pooled, _ = pool_to_smaller(student_map, teacher_map)
         self.map_size = pooled.shape[2], pooled.shape[3]
 
     def activations(self, images: Tensor) -> Activations:
         """Run the backbone, the projector and the teacher's classifier."""
         computed = self.backbone.activations(images)
-        last = last_map(computed)
+        last = get_last_map(computed)
         if last.shape[2:] != self.map_size:
             last = F.adaptive_avg_pool2d(last, self.map_size)
         projected = self.projector(last)
@@ -116,17 +116,17 @@ class SimKD(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, ce_weight=ce_weight, **base)
         self.simkd_weight = simkd_weight
-        stage_pairs(self, [-1])  # refuses networks without feature maps
+        pair_stages(self, [-1])  # refuses networks without feature maps
         noise = torch.randn(2, *student.image_shape, generator=make_generator(Stream.SHAPE_CHECK))
-        of_teacher = _evaluated(self.teacher.model, noise)
-        teacher_map = last_map(of_teacher)
+        of_teacher = _run_in_evaluation_mode(self.teacher.model, noise)
+        teacher_map = get_last_map(of_teacher)
         mean = teacher_map.mean(dim=(2, 3))
         if mean.shape != of_teacher.embedding.shape or not torch.allclose(mean, of_teacher.embedding, rtol=1e-3):
             raise UserError(
                 "SimKD reuses a classifier of the last map's mean: expected a teacher with nothing between them, got "
                 f"{type(self.teacher.model).__name__}; choose a ResNet, a wrn or a vgg"
             )
-        student_map = last_map(_evaluated(student, noise))
+        student_map = get_last_map(_run_in_evaluation_mode(student, noise))
         self.student = ReusedClassifier(student, self.teacher.model, student_map, teacher_map, factor=factor)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
@@ -136,22 +136,22 @@ class SimKD(FeatureDistiller):
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the squared error, and the terms that have a weight beside it."""
         terms = self.task_terms(student, teacher, batch) if self.ce_weight or self.kd_weight else {}
-        loss = simkd_loss(*pool_to_smaller(student.stages[-1], last_map(teacher)))
+        loss = simkd_loss(*pool_to_smaller(student.stages[-1], get_last_map(teacher)))
         terms["simkd"] = self.simkd_weight * loss
         return terms
 
 
-def last_map(computed: Activations) -> Tensor:
+def get_last_map(computed: Activations) -> Tensor:
     """Return the last feature map after its ReLU; a pre-activation network's last stage ends before norm and ReLU."""
     return computed.stages[-1] if computed.preactivations is None else F.relu(computed.preactivations[-1])
 
 
-def _evaluated(model: Classifier, images: Tensor) -> Activations:
+def _run_in_evaluation_mode(model: Classifier, images: Tensor) -> Activations:
     with evaluating(model):
         return model.activations(images.to(next(model.parameters())))
 
 
-def _with_buffers(module: nn.Module) -> nn.Module:
+def _copy_with_buffers(module: nn.Module) -> nn.Module:
     """Make a copy that computes the same and has no parameters."""
     copied = copy.deepcopy(module)
     for part in copied.modules():

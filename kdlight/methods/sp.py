@@ -8,7 +8,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.sp import sp_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.stages import stage_pairs
+from kdlight.methods.base.stages import pair_stages
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight
@@ -41,7 +41,7 @@ class SP(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, **base)
         self.sp_weight = sp_weight
-        (self.pair,) = stage_pairs(self, [-1])
+        (self.pair,) = pair_stages(self, [-1])
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the last stage's term."""

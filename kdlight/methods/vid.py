@@ -14,8 +14,8 @@ from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.vid import vid_loss
 from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.filtered import Initialisation
-from kdlight.methods.base.stages import stage_pairs
+from kdlight.methods.base.filtered_distiller import Initialisation
+from kdlight.methods.base.stages import pair_stages
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.zoo.initialisation import kaiming_uniform_layers
@@ -99,7 +99,7 @@ class VID(FeatureDistiller):
         super().__init__(student, teacher, **base)
         self.vid_weight = vid_weight
         self.reduction = reduction
-        self.pairs = stage_pairs(self, stages)
+        self.pairs = pair_stages(self, stages)
         self.regressors = nn.ModuleList(
             VIDRegressor(pair.student_shape[0], pair.teacher_shape[0], norm=regressor_norm) for pair in self.pairs
         )
@@ -110,7 +110,7 @@ class VID(FeatureDistiller):
         """Return the cross-entropy and one term a stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair, regressor in zip(self.pairs, self.regressors, strict=True):
-            of_student, of_teacher = pair.maps(student, teacher)
+            of_student, of_teacher = pair.pool_maps(student, teacher)
             assert isinstance(regressor, VIDRegressor)
             loss = vid_loss(regressor(of_student), of_teacher, regressor.variance, reduction=self.reduction)
             terms[f"vid_{pair.name}"] = self.vid_weight * loss

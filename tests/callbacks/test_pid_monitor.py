@@ -177,7 +177,7 @@ def test_rid_says_what_it_certifies(tmp_path):
     with torch.no_grad():
         for batch in data.probe_batches("test"):
             both = method.student.activations(batch.images), method.teacher.activations(batch.images)
-            _, of_teacher = method.pairs[2].maps(*both)
+            _, of_teacher = method.pairs[2].pool_maps(*both)
             logits = method.teacher_heads[2](method.teacher_filters[2](of_teacher))
             losses.append(torch.nn.functional.cross_entropy(logits, batch.target, reduction="none"))
             target.append(batch.target)

@@ -13,8 +13,8 @@ SAMPLES, NEGATIVES = 50, 16
 
 def test_the_term_is_the_loss_of_both_embeddings_and_the_memory_moves():
     model = build(CRD, kd_weight=1.0, negatives=NEGATIVES)
-    model.memory.allot(SAMPLES)
-    model.memory.group(torch.arange(SAMPLES) % 10)
+    model.memory.allocate(SAMPLES)
+    model.memory.group_by_class(torch.arange(SAMPLES) % 10)
     batch = Batch(torch.randn(8, 1, 8, 8), torch.arange(8), torch.tensor([3, 7, 11, 19, 23, 31, 42, 49]))
     student, teacher = model.student.activations(batch.images), model.teacher.activations(batch.images)
     before = model.memory.student.clone()
@@ -29,10 +29,10 @@ def test_the_term_is_the_loss_of_both_embeddings_and_the_memory_moves():
     rest = [place for place in range(SAMPLES) if place not in batch.index]
     assert torch.equal(model.memory.student[rest], before[rest])
     fresh = build(CRD, negatives=NEGATIVES).memory
-    fresh.allot(SAMPLES)
-    fresh.group(torch.arange(SAMPLES) % 10)
+    fresh.allocate(SAMPLES)
+    fresh.group_by_class(torch.arange(SAMPLES) % 10)
     torch.manual_seed(1)
-    expected = 0.8 * crd_loss(*fresh(of_student, of_teacher, fresh.draw(batch.index)), samples=SAMPLES)
+    expected = 0.8 * crd_loss(*fresh(of_student, of_teacher, fresh.draw_candidates(batch.index)), samples=SAMPLES)
     assert terms["crd"].item() == pytest.approx(expected.item())
 
 

@@ -116,7 +116,7 @@ def test_noise_disturbs_the_teacher_of_some_samples_relative_to_its_logits(case)
     disturbed, number = [], 4000
     many = seen(teacher.logits[:1].expand(number, -1)), batch._replace(target=torch.zeros(number).long())
     model = build(KD, noise=0.1, noisy_fraction=0.25)
-    model.compared_logits = lambda student, teacher, temperature: disturbed.append(teacher) or (teacher.logits,) * 2
+    model.prepare_logits = lambda student, teacher, temperature: disturbed.append(teacher) or (teacher.logits,) * 2
     model.loss_terms(many[0], many[0], many[1])
     relative = (disturbed[0].logits / many[0].logits - 1).detach()
     touched = relative.abs().amax(1) > 0

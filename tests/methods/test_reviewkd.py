@@ -3,7 +3,7 @@ import torch
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.reviewkd import hcl_loss
-from kdlight.methods.reviewkd import Review, ReviewKD
+from kdlight.methods.reviewkd import KnowledgeReview, ReviewKD
 from kdlight.models.zoo.mobilenet_v2 import MobileNetV2
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.models.zoo.shufflenet_v1 import ShuffleV1
@@ -14,7 +14,7 @@ BATCH = Batch(torch.randn(8, *SHAPE), torch.arange(8), torch.arange(8))
 
 
 def test_oracle_of_fusion_and_loss(oracle, inputs):
-    review = Review([16, 16, 12, 8], [32, 32, 24, 16]).double()
+    review = KnowledgeReview([16, 16, 12, 8], [32, 32, 24, 16]).double()
     unfilled = review.load_state_dict(oracle.fill("reviewkd_abf_hcl"), strict=False)
     assert not unfilled.unexpected_keys
     assert all(name.endswith(("running_mean", "running_var", "num_batches_tracked")) for name in unfilled.missing_keys)

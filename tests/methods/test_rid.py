@@ -37,7 +37,7 @@ class Parity(DigitsDataModule):
 )
 def test_phases(options, phases):
     model = build(RID, **options)
-    assert "".join(model.phase(epoch)[0] for epoch in range(len(phases))) == phases
+    assert "".join(model.find_phase(epoch)[0] for epoch in range(len(phases))) == phases
 
 
 def test_each_target_has_its_heads_and_its_weight():

@@ -23,9 +23,9 @@ LARGE = 2**62
 class ContrastiveMemory(nn.Module):
     """One row a training sample and network.
 
-    `allot` makes the rows and `group` learns the classes, both before training. All that a step does stays on the
-    device. Every process of a distributed run keeps all rows: they start from the run's seed alone and `update` gathers
-    the batches of all, so that the processes agree without a broadcast.
+    `allocate` makes the rows and `group_by_class` learns the classes, both before training. All that a step does stays
+    on the device. Every process of a distributed run keeps all rows: they start from the run's seed alone and `update`
+    gathers the batches of all, so that the processes agree without a broadcast.
 
     Buffers in a checkpoint: `student` and `teacher` (samples, dim), and `log_normalizer` (2,): log Z of the student's
     and of the teacher's scores, NaN until the first batch sets them for good; DDP hands on the first process's.
@@ -60,7 +60,7 @@ class ContrastiveMemory(nn.Module):
         """The number of rows, 0 before they are allotted."""
         return len(self.student)
 
-    def allot(self, samples: int, *, seed: int = 0) -> None:
+    def allocate(self, samples: int, *, seed: int = 0) -> None:
         """Make random rows, uniform in a cube of mean squared norm 1, unless there are as many already."""
         if self.samples == samples:
             return
@@ -69,8 +69,8 @@ class ContrastiveMemory(nn.Module):
             rows = torch.empty(samples, self.student.shape[1]).uniform_(-bound, bound, generator=generator)
             setattr(self, name, rows.to(self.get_buffer(name)))
 
-    def group(self, target: Tensor) -> None:
-        """Learn the classes of the training samples, for `draw`; unlabelled ones are a class of their own.
+    def group_by_class(self, target: Tensor) -> None:
+        """Learn the classes of the training samples, for `draw_candidates`; unlabelled ones are a class of their own.
 
         Args:
             target: (samples,).
@@ -86,7 +86,7 @@ class ContrastiveMemory(nn.Module):
         self.by_class = target.argsort().to(device)
         self.class_start, self.class_size = starts[place].to(device), sizes[place].to(device)
 
-    def draw(self, index: Tensor) -> Tensor:
+    def draw_candidates(self, index: Tensor) -> Tensor:
         """Each sample itself, and `negatives` samples of other classes, uniformly and with replacement.
 
         Args:
@@ -107,15 +107,15 @@ class ContrastiveMemory(nn.Module):
         Args:
             student: (batch, dim), unit norm.
             teacher: (batch, dim), unit norm.
-            candidates: (batch, 1 + negatives), from `draw`.
+            candidates: (batch, 1 + negatives), from `draw_candidates`.
 
         Returns:
             Two tensors (batch, 1 + negatives).
         """
-        of_student = self._scores(student, self.teacher, candidates, self.log_normalizer[0])
-        return of_student, self._scores(teacher, self.student, candidates, self.log_normalizer[1])
+        of_student = self._score(student, self.teacher, candidates, self.log_normalizer[0])
+        return of_student, self._score(teacher, self.student, candidates, self.log_normalizer[1])
 
-    def _scores(self, embedding: Tensor, rows: Tensor, candidates: Tensor, log_normalizer: Tensor) -> Tensor:
+    def _score(self, embedding: Tensor, rows: Tensor, candidates: Tensor, log_normalizer: Tensor) -> Tensor:
         # One product with the whole memory, of which the candidates are picked, is an order of magnitude cheaper than
         # picking (batch, negatives, dim) rows first. It is kept for the backward pass, before which `update` writes.
         similarities = crd_similarities(embedding, rows.clone(), temperature=self.temperature).gather(1, candidates)

@@ -183,7 +183,7 @@ class Distiller(Learner):
         super().compile_networks(mode)
         self.teacher.compile(mode)
 
-    def teacher_outputs(self) -> TeacherOutputs:
+    def describe_teacher_outputs(self) -> TeacherOutputs:
         """Say what is read of the teacher in a step."""
         return TeacherOutputs(self.reads, views=getattr(self, "views", 1), strong=getattr(self, "strong_view", False))
 
@@ -197,7 +197,7 @@ class Distiller(Learner):
         if self.teacher_cache is None:
             return
         data = require_image_data(self.trainer, "teacher_cache replays the views of the data")
-        self._cached = open_cache(self.teacher_cache, self.teacher, data, self.teacher_outputs(), self.trainer)
+        self._cached = open_cache(self.teacher_cache, self.teacher, data, self.describe_teacher_outputs(), self.trainer)
         self._cache_fits = False
         if data.augment:
             data.views.replay(self._cached.parameters)
@@ -219,7 +219,7 @@ class Distiller(Learner):
 
     def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:
         """Compare the first images of a fit, once, with the views that the cache was made for."""
-        data, outputs = self.trainer.datamodule, self.teacher_outputs()  # type: ignore[attr-defined]
+        data, outputs = self.trainer.datamodule, self.describe_teacher_outputs()  # type: ignore[attr-defined]
         few, parameters = batch.index[:4].cpu(), cached.parameters[self.current_epoch % len(cached.parameters)]
         (expected,) = data.load_views([few], parameters, views=outputs.views, strong=outputs.strong)
         seen = batch.images.unflatten(0, (outputs.views, -1))[:, : len(few)].flatten(0, 1)

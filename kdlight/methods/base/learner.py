@@ -56,7 +56,7 @@ class LearnerArguments(TypedDict, total=False):
     compile: bool
 
 
-def or_unlabelled(batch: Batch) -> Batch:
+def replace_empty_batch(batch: Batch) -> Batch:
     """Return an empty batch with an unlabelled image of zeros, which counts nowhere, and any other batch as it is.
 
     Of few images a process may get none. It still takes part: under FSDP a forward pass is a meeting of all processes.
@@ -67,7 +67,7 @@ def or_unlabelled(batch: Batch) -> Batch:
     return batch._replace(images=images, target=batch.target.new_full((1,), UNLABELLED))
 
 
-def _tried(make: Callable[[Optimizer], Any], optimizer: Optimizer) -> Any:
+def _try_scheduler(make: Callable[[Optimizer], Any], optimizer: Optimizer) -> Any:
     """Make a scheduler, and take a step with a copy of it: some divide by zero only then.
 
     Raises:
@@ -126,12 +126,12 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         self.epoch_means = EpochMeans()
         if not compile:  # the summary counts operations on it
             self.example_input_array = torch.zeros(1, *student.image_shape)
-        self.val_accuracy, self.test_accuracy = self._accuracy(), self._accuracy()
+        self.val_accuracy, self.test_accuracy = self._make_accuracy(), self._make_accuracy()
         # Lightning's own mean over processes divides a sum of batch sizes as an integer: wrong for unequal shares.
         # A diverged student's loss is NaN, and is logged as such.
         self.val_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
 
-    def _accuracy(self) -> MulticlassAccuracy:
+    def _make_accuracy(self) -> MulticlassAccuracy:
         return MulticlassAccuracy(
             self.student.num_classes, average="micro", ignore_index=UNLABELLED, validate_args=False
         )
@@ -268,12 +268,12 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         """Log accuracy and cross-entropy of the student on the test set.
 
         Returns:
-            The logits (batch, classes), for callbacks; one row for an empty batch, see `or_unlabelled`.
+            The logits (batch, classes), for callbacks; one row for an empty batch, see `replace_empty_batch`.
         """
         return self._evaluate(batch, "test", self.test_accuracy, self.test_loss)
 
     def _evaluate(self, batch: Batch, split: str, accuracy: MulticlassAccuracy, loss: MeanMetric) -> Tensor:
-        batch = or_unlabelled(batch)
+        batch = replace_empty_batch(batch)
         logits: Tensor = self(self.to_network_format(batch).images)
         accuracy.update(logits, batch.target)
         self.log(f"{split}/accuracy", accuracy, on_step=False, on_epoch=True, prog_bar=True)
@@ -284,17 +284,17 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return index, target, and the student's class probabilities (batch, classes)."""
-        logits = self(self.to_network_format(or_unlabelled(batch)).images)[: len(batch.images)]
+        logits = self(self.to_network_format(replace_empty_batch(batch)).images)[: len(batch.images)]
         probabilities = logits.float().softmax(1)
         return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 
-    def rates(self) -> dict[str, float]:
+    def get_rate_factors(self) -> dict[str, float]:
         """Return learning rates of children by name, as multiples of the optimizer's; 1 for those not named."""
         return {}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make one optimizer for everything that ever learns; a phase leaves out what has no gradient."""
-        rates = self.rates()
+        rates = self.get_rate_factors()
         groups = [
             {"params": list(child.parameters()), "rate": rates.get(name, 1.0)} for name, child in self.named_children()
         ]
@@ -306,7 +306,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
             group["lr"] *= group.pop("rate")
         if self.make_scheduler is None:
             return optimizer
-        scheduler: Any = _tried(self.make_scheduler, optimizer)
+        scheduler: Any = _try_scheduler(self.make_scheduler, optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             monitor = getattr(scheduler, "monitor", "val/loss")
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}

@@ -64,7 +64,7 @@ class LogitDistiller(Distiller):
         """Return the weighted cross-entropy."""
         return {"cross_entropy": self.ce_weight * cross_entropy(student.logits, batch.target)}
 
-    def compared_logits(
+    def prepare_logits(
         self, student: Activations, teacher: Activations, temperature: float | Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the student's and the teacher's logits (batch, classes) as they are compared at a temperature."""

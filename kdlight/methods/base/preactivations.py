@@ -7,7 +7,7 @@ from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 
 
-def before_relu(computed: Activations, owner: str) -> tuple[Tensor, ...]:
+def get_preactivations(computed: Activations, owner: str) -> tuple[Tensor, ...]:
     """Return the maps of all stages before their ReLU.
 
     Args:
@@ -25,10 +25,10 @@ def before_relu(computed: Activations, owner: str) -> tuple[Tensor, ...]:
     return computed.preactivations
 
 
-def student_before_relu(computed: Activations, student: Classifier) -> tuple[Tensor, ...]:
+def get_student_preactivations(computed: Activations, student: Classifier) -> tuple[Tensor, ...]:
     """Return the student's maps before their ReLU; linear bottlenecks, without a ReLU, as they are, like RepDistiller.
 
     Raises:
         UserError: If the network has none.
     """
-    return computed.stages if student.linear_stages else before_relu(computed, "student")
+    return computed.stages if student.linear_stages else get_preactivations(computed, "student")

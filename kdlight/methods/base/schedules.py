@@ -33,7 +33,7 @@ CHAINABLE = (
 )
 
 
-def warm_up(epoch: int, epochs: int) -> float:
+def ramp_up(epoch: int, epochs: int) -> float:
     """Return the factor of a weight that grows linearly: 1 / epochs in the first epoch, 1 from the last of them on.
 
     The field's reference code (mdistiller) counts epochs from 1, so that its first epoch distils already.
@@ -45,8 +45,8 @@ def warm_up(epoch: int, epochs: int) -> float:
     return min((epoch + 1) / epochs, 1.0) if epochs > 0 else 1.0
 
 
-def warmed_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epochs: int) -> LRScheduler:
-    """Multiply a learning rate schedule by `warm_up` of each epoch.
+def add_warm_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epochs: int) -> LRScheduler:
+    """Multiply a learning rate schedule by `ramp_up` of each epoch.
 
     Args:
         optimizer: The optimizer.
@@ -64,7 +64,7 @@ def warmed_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epochs
     return growth if scheduler is None else ChainedScheduler([growth, scheduler], optimizer)
 
 
-def at_epoch(weight: float | Mapping[int, float], epoch: int) -> float:
+def interpolate_weight(weight: float | Mapping[int, float], epoch: int) -> float:
     """Return the value of a weight in an epoch.
 
     Args:

@@ -27,12 +27,12 @@ class StagePair(NamedTuple):
         """The student's stage as logs name it, counted from 1."""
         return f"stage{self.student + 1}"
 
-    def maps(self, student: Activations, teacher: Activations) -> tuple[Tensor, Tensor]:
+    def pool_maps(self, student: Activations, teacher: Activations) -> tuple[Tensor, Tensor]:
         """Return the pair's feature maps (batch, channels, height, width), the larger average-pooled to the smaller."""
         return pool_to_smaller(student.stages[self.student], teacher.stages[self.teacher])
 
 
-def stage_pairs(method: Distiller, stages: Sequence[int] | None = None) -> list[StagePair]:
+def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[StagePair]:
     """Pair the networks' stages from the deepest backwards, measured by one forward pass of each.
 
     Args:
@@ -42,8 +42,8 @@ def stage_pairs(method: Distiller, stages: Sequence[int] | None = None) -> list[
     Raises:
         UserError: If a stage is asked for that the networks do not share.
     """
-    student = trial(method.student, method.student.image_shape)
-    teacher = trial(method.teacher.model, method.student.image_shape)
+    student = run_blank_images(method.student, method.student.image_shape)
+    teacher = run_blank_images(method.teacher.model, method.student.image_shape)
     shared = min(len(student.stages), len(teacher.stages))
     if shared == 0:
         raise UserError(
@@ -65,7 +65,7 @@ def stage_pairs(method: Distiller, stages: Sequence[int] | None = None) -> list[
     return pairs
 
 
-def trial(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
+def run_blank_images(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
     """Run a model on two blank images, so that a method's own modules are sized without a table of widths."""
     parameter = next(model.parameters())
     with evaluating(model):

@@ -13,7 +13,7 @@ from kdlight.measuring.feature_pairs import FeaturePair, pair_features
 from kdlight.measuring.probe import Probe
 from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.measuring.report import Report, StageReport
-from kdlight.methods.base.stages import trial
+from kdlight.methods.base.stages import run_blank_images
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
 from kdlight.workbench.finished import Run
@@ -164,7 +164,7 @@ def _on_device(network: Classifier) -> Frozen:
 
 
 def _stages(network: Frozen) -> int:
-    return len(trial(network.model, network.model.image_shape).stages)
+    return len(run_blank_images(network.model, network.model.image_shape).stages)
 
 
 def _places_of(network: Frozen, method: str) -> dict[str, int | str]:

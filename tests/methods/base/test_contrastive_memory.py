@@ -16,7 +16,7 @@ SAMPLES, DIM, NEGATIVES = 50, 8, 16
 def memory():
     """The memory of the oracle's CRD cases."""
     made = ContrastiveMemory(DIM, negatives=NEGATIVES, temperature=0.07, momentum=0.5).double()
-    made.allot(SAMPLES)
+    made.allocate(SAMPLES)
     for rows, seed in ((made.student, 1100), (made.teacher, 1101)):
         filled = (np.random.RandomState(seed).random_sample((SAMPLES, DIM)) * 2 - 1) / np.sqrt(DIM / 3)
         rows.copy_(torch.from_numpy(filled))
@@ -58,7 +58,7 @@ def test_oracle_with_embeddings(oracle, inputs, memory):
 
 def test_momentum_is_the_share_of_the_old_row():
     made = ContrastiveMemory(2, negatives=1, temperature=0.07, momentum=0.8)
-    made.allot(1)
+    made.allocate(1)
     for rows in (made.student, made.teacher):
         rows.copy_(torch.tensor([[1.0, 0.0]]))
     made.update(torch.tensor([0]), torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 1.0]]))
@@ -76,9 +76,9 @@ def test_negatives_are_the_samples_of_other_classes_and_all_equally_likely():
     torch.manual_seed(0)
     target = torch.tensor([2, 0, -1, 2, 1, 2, 0, -1, 2])
     memory = ContrastiveMemory(DIM, negatives=40_000, temperature=0.07, momentum=0.5)
-    memory.allot(len(target))
-    memory.group(target)
-    drawn = memory.draw(torch.arange(len(target)))
+    memory.allocate(len(target))
+    memory.group_by_class(target)
+    drawn = memory.draw_candidates(torch.arange(len(target)))
     assert torch.equal(drawn[:, 0], torch.arange(len(target)))
     for own, negatives in zip(target, drawn[:, 1:], strict=True):
         share = torch.bincount(negatives, minlength=len(target)) / 40_000
@@ -89,7 +89,7 @@ def test_negatives_are_the_samples_of_other_classes_and_all_equally_likely():
 
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="expected training samples of at least two, got one class"):
-        ContrastiveMemory(DIM, negatives=1, temperature=0.07, momentum=0.5).group(torch.ones(3))
+        ContrastiveMemory(DIM, negatives=1, temperature=0.07, momentum=0.5).group_by_class(torch.ones(3))
 
 
 def test_processes_share_one_memory(tmp_path):
@@ -105,7 +105,7 @@ def test_processes_share_one_memory(tmp_path):
 
 def _memory():
     memory = ContrastiveMemory(DIM, negatives=NEGATIVES, temperature=0.07, momentum=0.5)
-    memory.allot(SAMPLES, seed=3)
+    memory.allocate(SAMPLES, seed=3)
     return memory
 
 

@@ -5,7 +5,7 @@ import torch
 
 from kdlight.data.base.batch import Batch
 from kdlight.methods.base.distiller import Distiller
-from kdlight.methods.base.stages import stage_pairs
+from kdlight.methods.base.stages import pair_stages
 from kdlight.methods.fsp import FSP
 from kdlight.methods.kd import KD
 from kdlight.models.zoo.resnet import resnet8
@@ -21,8 +21,8 @@ SHAPE = (3, 32, 32)
 )
 def test_stages_are_paired_from_the_deepest(student, teacher, expected):
     model = KD(student(10, SHAPE), teacher(10, SHAPE), untrained_teacher=True)
-    assert [pair[:2] for pair in stage_pairs(model)] == expected
-    assert [pair[:2] for pair in stage_pairs(model, [0, -1])] == [expected[0], expected[-1]]
+    assert [pair[:2] for pair in pair_stages(model)] == expected
+    assert [pair[:2] for pair in pair_stages(model, [0, -1])] == [expected[0], expected[-1]]
 
 
 # FSP asks for networks of one width.

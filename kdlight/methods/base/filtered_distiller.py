@@ -13,7 +13,7 @@ from kdlight.methods.base.feature_distiller import (
     FeatureDistillerArguments,
     FeatureDistillerArgumentsWithoutCE,
 )
-from kdlight.methods.base.stages import StagePair, stage_pairs
+from kdlight.methods.base.stages import StagePair, pair_stages
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.zoo.initialisation import kaiming_uniform_layers
@@ -67,13 +67,15 @@ class FilteredDistiller(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, **base)
         self.initialisation = initialisation
-        self.pairs = stage_pairs(self, stages)
+        self.pairs = pair_stages(self, stages)
         self.teacher_filters, self.student_filters = nn.ModuleList(), nn.ModuleList()
         self.teacher_heads, self.student_heads = nn.ModuleList(), nn.ModuleList()
         for pair in self.pairs:
             of_student, of_teacher = pair.student_shape[0], pair.teacher_shape[0]
-            self.teacher_filters.append(self._drawn(bottleneck_filter(of_teacher, of_teacher, of_student)))
-            self.student_filters.append(self._drawn(bottleneck_filter(of_student, 2 * of_student, of_student)))
+            self.teacher_filters.append(self._initialise(build_bottleneck_filter(of_teacher, of_teacher, of_student)))
+            self.student_filters.append(
+                self._initialise(build_bottleneck_filter(of_student, 2 * of_student, of_student))
+            )
             self.teacher_heads.append(self.make_head(pair, student.num_classes))
             if self.has_student_heads:
                 self.student_heads.append(self.make_head(pair, student.num_classes))
@@ -81,25 +83,25 @@ class FilteredDistiller(FeatureDistiller):
     def make_head(self, pair: StagePair, num_classes: int) -> nn.Sequential:
         """Build a head that predicts ``num_classes`` classes from a stage's filtered map."""
         linear = nn.Linear(pair.student_shape.numel(), num_classes)
-        return self._drawn(nn.Sequential(nn.Flatten(), nn.ReLU(), linear))
+        return self._initialise(nn.Sequential(nn.Flatten(), nn.ReLU(), linear))
 
     def filter_student(self, place: int, student: Activations, teacher: Activations) -> Tensor:
         """f_s(S) of the pair at a place of ``pairs``, (batch, channels, height, width)."""
-        filtered: Tensor = self.student_filters[place](self.pairs[place].maps(student, teacher)[0])
+        filtered: Tensor = self.student_filters[place](self.pairs[place].pool_maps(student, teacher)[0])
         return filtered
 
     def filter_teacher(self, place: int, student: Activations, teacher: Activations) -> Tensor:
         """f_t(T) of the pair at a place of ``pairs``, of the same shape."""
-        filtered: Tensor = self.teacher_filters[place](self.pairs[place].maps(student, teacher)[1])
+        filtered: Tensor = self.teacher_filters[place](self.pairs[place].pool_maps(student, teacher)[1])
         return filtered
 
-    def _drawn(self, layers: nn.Sequential) -> nn.Sequential:
+    def _initialise(self, layers: nn.Sequential) -> nn.Sequential:
         if self.initialisation == "authors":
             kaiming_uniform_layers(layers)
         return layers
 
 
-def bottleneck_filter(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+def build_bottleneck_filter(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """Build the layers of a filter: 1x1 convolution, BN, ReLU, 1x1 convolution."""
     return nn.Sequential(
         nn.Conv2d(inputs, hidden, 1, bias=False),

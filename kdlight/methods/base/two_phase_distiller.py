@@ -70,13 +70,13 @@ class TwoPhaseDistiller(FeatureDistiller):
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
         """Return the weighted terms of the first phase by name."""
 
-    def init_learners(self) -> tuple[nn.Module, ...]:
+    def get_init_children(self) -> tuple[nn.Module, ...]:
         """Return the children that learn in the first phase alone, beside the student."""
         return ()
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
         """Return the student, and in the first phase what it is compared through."""
-        return (self.student, *self.init_learners()) if epoch < self.init_epochs else (self.student,)
+        return (self.student, *self.get_init_children()) if epoch < self.init_epochs else (self.student,)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """One forward pass of the student, and of the teacher in the phases that look at it."""
