@@ -70,9 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"kdlight: no command '{command}'; {hint}", file=sys.stderr)
         return 2
     if COMMANDS[command][0] == RUN and {"-h", "--help"} & set(arguments):
-        from kdlight.cli.short_help import short_help
+        from kdlight.cli.short_help import format_short_help
 
-        print(short_help(command))
+        print(format_short_help(command))
         return 0
     # Threads that spin while they wait starve one another where cores are shared, and small networks then train many
     # times slower. It has to be set before torch is imported.

@@ -12,11 +12,11 @@ from lightning.pytorch.utilities import rank_zero_info
 import kdlight.data
 import kdlight.methods
 from kdlight.cli.compose import compose
-from kdlight.cli.imports import nearest
-from kdlight.cli.objects import said_by_libraries
-from kdlight.cli.parse_errors import readable
+from kdlight.cli.imports import suggest
+from kdlight.cli.objects import report_library_errors
+from kdlight.cli.parse_errors import shorten_message
 from kdlight.cli.parser import Parser
-from kdlight.cli.shipped import choose, shipped_folder, split_configs
+from kdlight.cli.shipped import choose_configs, find_shipped_folder, split_configs
 from kdlight.cli.short_help import ALL
 from kdlight.cli.teachers import require_file, require_teachers
 from kdlight.errors import UserError
@@ -44,7 +44,7 @@ class RunHasEndedError(SystemExit):
         self.folder = folder
 
 
-class Place(NamedTuple):
+class RunPlace(NamedTuple):
     """The run's folder and the checkpoint that a command works with.
 
     Attributes:
@@ -66,7 +66,7 @@ class Place(NamedTuple):
         return Claim.of_existing(self.folder) if self.existing else Claim.of_new(self.folder.path)
 
 
-class Parsed(NamedTuple):
+class ParsedConfig(NamedTuple):
     """A resolved configuration.
 
     Attributes:
@@ -79,7 +79,7 @@ class Parsed(NamedTuple):
     config: Namespace
     names: list[str]
 
-    def yaml(self) -> str:
+    def to_yaml(self) -> str:
         """Return the configuration as a file that starts the run from the beginning, even if this one is continued."""
         config = self.config.clone()
         config.ckpt_path, config.resume_changed = None, False
@@ -88,7 +88,7 @@ class Parsed(NamedTuple):
         return text
 
 
-def run_parser(command: str) -> Parser:
+def make_run_parser(command: str) -> Parser:
     """Make the parser of ``kdlight fit|validate|test|predict``; all four take the same options."""
     parser = Parser(
         prog=f"kdlight {command}",
@@ -123,14 +123,14 @@ def run_parser(command: str) -> Parser:
     return parser
 
 
-def parse(command: str, arguments: Sequence[str]) -> Parsed:
+def parse(command: str, arguments: Sequence[str]) -> ParsedConfig:
     """Read the options of a command and the files that they name.
 
     Raises:
         UserError: If an option is wrong; the message says where, and what is expected.
     """
     given, others = split_configs(["--help" if argument == ALL else argument for argument in arguments])
-    files, names, said = choose(given)
+    files, names, said = choose_configs(given)
     for line in said:
         rank_zero_info(line)
     composed = compose(files) if files else {}
@@ -138,21 +138,21 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
         for package in (kdlight.methods, kdlight.data):
             for name in dir(package):
                 getattr(package, name)
-    parser = run_parser(command)
+    parser = make_run_parser(command)
     options = sorted(option_names(parser))
     top_level = {option.partition(".")[0] for option in options}
     for key in composed:
         if key not in top_level:
-            raise UserError(f"no option '{key}' at the top level of {', '.join(files)}{nearest(key, top_level)}")
+            raise UserError(f"no option '{key}' at the top level of {', '.join(files)}{suggest(key, top_level)}")
         if isinstance(composed[key], list) or (key == "trainer" and not isinstance(composed[key], dict)):
             what = "a list" if isinstance(composed[key], list) else repr(composed[key])
             raise UserError(f"{', '.join(files)}: expected '{key}' to be a mapping, got {what}")
     try:
         config = parser.parse_args([*(["--config", yaml.safe_dump(composed)] if files else []), *others])
     except ArgumentError as error:
-        raise UserError(readable(str(error), options)) from None
+        raise UserError(shorten_message(str(error), options)) from None
     config.pop("config", None)
-    return Parsed(parser, config, names)
+    return ParsedConfig(parser, config, names)
 
 
 def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = False) -> Experiment:
@@ -171,18 +171,18 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
     """
     parsed = parse(command, arguments)
     config = parsed.config
-    place = _place(command, config, parsed.names)
+    place = _find_place(command, config, parsed.names)
     if command == "fit" and place.checkpoint is not None:
-        require_same(parsed.yaml(), place, on_purpose=config.resume_changed)
+        require_same(parsed.to_yaml(), place, on_purpose=config.resume_changed)
     claimed = place.claim() if claim else None
     try:
         folder = claimed.folder if claimed else place.folder
         config.ckpt_path = place.checkpoint
         config.trainer.default_root_dir = str(folder.path)
         _place_loggers(config.trainer.logger, folder)
-        config.seed_everything = _seed(config.seed_everything)
-        text = parsed.yaml()
-        with said_by_libraries():
+        config.seed_everything = _set_seed(config.seed_everything)
+        text = parsed.to_yaml()
+        with report_library_errors():
             built = parsed.parser.instantiate(config)
     except BaseException:
         if claimed:
@@ -199,7 +199,7 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
     )
 
 
-def require_same(now: str, place: Place, *, on_purpose: bool) -> None:
+def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
     """Refuse to continue a run with another configuration; end the command if the run has nothing left to do.
 
     Args:
@@ -222,14 +222,14 @@ def require_same(now: str, place: Place, *, on_purpose: bool) -> None:
         raise RunHasEndedError(run)
 
 
-def _seed(wanted: bool | int) -> int | bool:
+def _set_seed(wanted: bool | int) -> int | bool:
     """Seed everything; ``true`` draws a seed."""
     if wanted is False:
         return False
     return seed_everything(None if wanted is True else wanted, workers=True)
 
 
-def _place(command: str, config: Namespace, names: list[str]) -> Place:
+def _find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
     """Find the run's folder and its checkpoint."""
     fitting = command == "fit"
     root = config.trainer.default_root_dir
@@ -245,7 +245,7 @@ def _place(command: str, config: Namespace, names: list[str]) -> Place:
         checkpoint = checkpoint and str(folder.checkpoint(checkpoint))
     if checkpoint is not None:
         require_file(checkpoint, "leave --ckpt_path out to start a run" if fitting else "train first: kdlight fit")
-        folder = folder or _folder_for(Path(checkpoint), base if root else None, fitting)
+        folder = folder or _find_folder(Path(checkpoint), base if root else None, fitting)
         if not fitting:
             rank_zero_info(f"measuring {checkpoint}")
     elif not fitting and config.model.init_args.get("student_weights") is None:
@@ -253,11 +253,11 @@ def _place(command: str, config: Namespace, names: list[str]) -> Place:
             f"kdlight {command} would measure an untrained student: give --ckpt_path best (or last, or a path) or "
             "--model.student_weights"
         )
-    require_teachers(config, _train if fitting else None, asked=config.pop("train_teacher"))
-    return Place(folder or RunFolder(base), checkpoint, automatic, folder is not None)
+    require_teachers(config, _train_shipped if fitting else None, asked=config.pop("train_teacher"))
+    return RunPlace(folder or RunFolder(base), checkpoint, automatic, folder is not None)
 
 
-def _folder_for(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolder | None:
+def _find_folder(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolder | None:
     """Find the run folder in which a checkpoint given by its path is continued or measured; None: a new folder."""
     if named is None:
         return folder_of(checkpoint)
@@ -265,9 +265,9 @@ def _folder_for(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolde
     return RunFolder(named) if same or not fitting else None
 
 
-def _train(name: str, options: Sequence[str]) -> None:
+def _train_shipped(name: str, options: Sequence[str]) -> None:
     """Fit a shipped configuration; the options say where its images lie."""
-    given = ["--config", str(shipped_folder() / name), *options]
+    given = ["--config", str(find_shipped_folder() / name), *options]
     teacher = build_experiment("fit", [*given, "--trainer.enable_progress_bar=false"], claim=True)
     teacher.command = " ".join(["kdlight", "fit", "--config", name, *options])
     teacher.fit()

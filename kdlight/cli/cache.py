@@ -6,12 +6,12 @@ from pathlib import Path
 
 from kdlight.caching.store import DESCRIPTION
 from kdlight.cli.build import build_experiment
-from kdlight.cli.messages import quiet
+from kdlight.cli.messages import silence_libraries
 
 
 def main(arguments: Sequence[str]) -> None:
     """Build or check a teacher cache, and print its size."""
-    quiet()
+    silence_libraries()
     built = build_experiment("fit", arguments[1:])
     folder = Path(built.teacher_cache().path).expanduser()
     began, exists = time.perf_counter(), (folder / DESCRIPTION).is_file()

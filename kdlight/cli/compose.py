@@ -30,7 +30,7 @@ SUFFIXES = (".yaml", ".yml")
 MOST_FILES = 300
 
 
-class Part(NamedTuple):
+class ConfigPart(NamedTuple):
     """A file and its own content, with references to other files resolved."""
 
     file: Path
@@ -59,38 +59,38 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
         UserError: If a file is not a YAML mapping, or refers to itself.
     """
     trail = Trail((), [])
-    given = [part for file in files for part in _parts(Path(file), trail)]
-    parts = _with_combinations(given)
+    given = [part for file in files for part in _read_parts(Path(file), trail)]
+    parts = _insert_combinations(given)
     for file in dict.fromkeys(part.file for part in parts if part not in given):
         rank_zero_info(f"with {os.path.normpath(file)}")
-    return _merged(parts)
+    return _merge_parts(parts)
 
 
-def _with_combinations(given: Sequence[Part]) -> list[Part]:
+def _insert_combinations(given: Sequence[ConfigPart]) -> list[ConfigPart]:
     """Insert the combinations of the parts, each behind the later of its two files.
 
     A combination for another class than the chosen one is left out: its method was replaced by a later file.
     """
-    chosen = _class_of(given)
+    chosen = _find_class(given)
     parts = []
     for place, part in enumerate(given):
         parts.append(part)
         for other in given[:place]:
             for first, second in permutations((part.file, other.file)):
                 file = first.with_name(f"{first.stem}+{second.stem}.yaml")
-                combination = _parts(file, Trail((), [])) if file.is_file() else []
-                if combination and _class_of(combination) in (None, chosen):
+                combination = _read_parts(file, Trail((), [])) if file.is_file() else []
+                if combination and _find_class(combination) in (None, chosen):
                     parts += combination
     return parts
 
 
-def _class_of(parts: Sequence[Part]) -> str | None:
+def _find_class(parts: Sequence[ConfigPart]) -> str | None:
     """Return the class of the method that these files choose."""
-    model = _merged(parts).get("model")
+    model = _merge_parts(parts).get("model")
     return model.get("class_path") if isinstance(model, dict) else None
 
 
-def _merged(parts: Sequence[Part]) -> dict[str, Any]:
+def _merge_parts(parts: Sequence[ConfigPart]) -> dict[str, Any]:
     merged = merge([part.content for part in parts])
     assert isinstance(merged, dict)
     return merged
@@ -112,7 +112,7 @@ def merge(fragments: Fragments) -> Any:
     return {key: merge([mapping[key] for mapping in mappings if key in mapping]) for key in keys}
 
 
-def _parts(file: Path, trail: Trail) -> list[Part]:
+def _read_parts(file: Path, trail: Trail) -> list[ConfigPart]:
     """Return the files that a file includes, then the file itself, each with its references resolved."""
     content = _read(file, trail)
     if not isinstance(content, dict):
@@ -122,8 +122,8 @@ def _parts(file: Path, trail: Trail) -> list[Part]:
     if not isinstance(included, list) or not all(isinstance(name, str) for name in included):
         raise UserError(f"{file}: expected 'include' to be a list of YAML files, got {included!r}")
     trail = trail._replace(pointing=(*trail.pointing, file.resolve()))
-    below = [part for name in included for part in _parts(file.parent / with_home(name), trail)]
-    return [*below, Part(file, {key: _resolve(value, key, file, trail) for key, value in content.items()})]
+    below = [part for name in included for part in _read_parts(file.parent / with_home(name), trail)]
+    return [*below, ConfigPart(file, {key: _resolve(value, key, file, trail) for key, value in content.items()})]
 
 
 def _require_names(content: Any, file: Path) -> None:
@@ -144,7 +144,7 @@ def _require_names(content: Any, file: Path) -> None:
 def _resolve(value: Any, key: str, file: Path, trail: Trail) -> Any:
     if isinstance(value, str) and value.endswith(SUFFIXES):
         target = file.parent / with_home(value)
-        content = _merged(_parts(target, trail))
+        content = _merge_parts(_read_parts(target, trail))
         return content[key] if list(content) == [key] else content
     if isinstance(value, dict):
         return {inner: _resolve(item, inner, file, trail) for inner, item in value.items()}

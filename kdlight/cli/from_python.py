@@ -13,13 +13,13 @@ from kdlight.arguments import describe, has_unknown
 from kdlight.cli.build import (
     AUTO,
     NAMED_CHECKPOINTS,
-    Place,
     RunHasEndedError,
+    RunPlace,
     build_experiment,
+    make_run_parser,
     require_same,
-    run_parser,
 )
-from kdlight.cli.messages import without_noise
+from kdlight.cli.messages import suppress_noise
 from kdlight.cli.teachers import require_file
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
@@ -98,17 +98,17 @@ def fit(
     """
     if trainer.get("fast_dev_run"):
         raise UserError("fast_dev_run leaves no run to return; give max_epochs=1 and limit_train_batches=1 instead")
-    with without_noise():
+    with suppress_noise():
         try:
             if isinstance(experiment, Learner):
-                built = _of_objects(
+                built = _build_from_objects(
                     experiment, changes, seed, folder, ckpt_path, trainer, resume_changed=resume_changed
                 )
             else:
                 if not isinstance(changes, Mapping | None):
                     raise UserError(f"changes: expected values by their dotted names, got {type(changes).__name__}")
                 given = {**(changes or {}), **({"resume_changed": True} if resume_changed else {})}
-                built = _of_files(experiment, given, seed, folder, ckpt_path, trainer)
+                built = _build_from_files(experiment, given, seed, folder, ckpt_path, trainer)
         except RunHasEndedError as ended:
             return Run(ended.folder.path)
         built.resume = RESUME
@@ -116,7 +116,7 @@ def fit(
     return Run(built.folder.path)
 
 
-def _of_files(
+def _build_from_files(
     files: str | Path | Sequence[str | Path],
     changes: Mapping[str, Any],
     seed: int | None,
@@ -129,13 +129,13 @@ def _of_files(
     named = {"seed_everything": seed, "trainer.default_root_dir": folder, "ckpt_path": ckpt_path}
     values |= {name: value for name, value in named.items() if value is not None}
     options = [f"--config={file}" for file in files]
-    options += [f"--{name}={_written(name, value)}" for name, value in values.items()]
+    options += [f"--{name}={_write_value(name, value)}" for name, value in values.items()]
     built = build_experiment("fit", options, claim=True)
     built.command = " ".join(["kdlight fit", *options])
     return built
 
 
-def _written(name: str, value: Any) -> str:
+def _write_value(name: str, value: Any) -> str:
     """Write a value as the command line takes it."""
     described = describe(value)
     if has_unknown(described):
@@ -146,7 +146,7 @@ def _written(name: str, value: Any) -> str:
     return described if isinstance(described, str) else json.dumps(described)
 
 
-def _of_objects(
+def _build_from_objects(
     method: Learner,
     data: Any,
     seed: int | None,
@@ -162,7 +162,7 @@ def _of_objects(
             "kdlight.fit(method, kdlight.data.DigitsDataModule(), max_epochs=10)"
         )
     base = Path(folder) if folder is not None else Path(RUNS, type(method).__name__.lower())
-    place = _place(base, ckpt_path, named=folder is not None)
+    place = _find_place(base, ckpt_path, named=folder is not None)
     described = {
         "seed_everything": seed_everything(seed or 0, workers=True),
         "trainer": describe(trainer),
@@ -170,7 +170,7 @@ def _of_objects(
         "data": describe(data),
         "ckpt_path": place.checkpoint,
     }
-    require_same(_resolved(described), place, on_purpose=resume_changed)
+    require_same(_resolve(described), place, on_purpose=resume_changed)
     claim = place.claim()
     try:
         described["trainer"]["default_root_dir"] = str(claim.folder.path)
@@ -179,7 +179,7 @@ def _of_objects(
             data=data,
             folder=claim.folder,
             options=trainer,
-            config=_resolved(described),
+            config=_resolve(described),
             checkpoint=place.checkpoint,
             command=f"kdlight.fit({type(method).__name__}(…), {type(data).__name__}(…), …)",
             claim=claim,
@@ -189,25 +189,25 @@ def _of_objects(
         raise
 
 
-def _place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> Place:
+def _find_place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> RunPlace:
     """Find the run's folder and its checkpoint, as the command does."""
     place = RunFolder(base)
     if ckpt_path == AUTO:
         place = place if named else latest(base, "last")
         last = place.checkpoint("last")
-        return Place(place, str(last) if last.is_file() else None, automatic=True, existing=True)
+        return RunPlace(place, str(last) if last.is_file() else None, automatic=True, existing=True)
     if ckpt_path in NAMED_CHECKPOINTS:
         ckpt_path = place.checkpoint(str(ckpt_path))
     if ckpt_path is None:
-        return Place(place, None, automatic=False, existing=False)
+        return RunPlace(place, None, automatic=False, existing=False)
     require_file(str(ckpt_path), "leave ckpt_path out to start a run")
-    return Place(place, str(ckpt_path), automatic=False, existing=True)
+    return RunPlace(place, str(ckpt_path), automatic=False, existing=True)
 
 
-def _resolved(described: dict[str, Any]) -> str:
+def _resolve(described: dict[str, Any]) -> str:
     """Write the configuration of objects with all defaults, so that it can be run again; or as much as is known."""
     if not has_unknown(described):
-        parser = run_parser("fit")
+        parser = make_run_parser("fit")
         try:
             text: str = parser.dump(parser.parse_object(described), skip_unset=False)
         except ArgumentError:  # an object may have been given what a configuration cannot hold, such as a mock

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def imported(path: str) -> Any:
+def import_object(path: str) -> Any:
     """Import what a path such as ``kdlight.models.resnet20`` names; None if there is no such thing."""
     module, _, name = path.rpartition(".")
     try:
@@ -16,14 +16,14 @@ def imported(path: str) -> Any:
         return None
 
 
-def nearest(wrong: str, right: Iterable[str]) -> str:
+def suggest(wrong: str, right: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?``, or an empty text if no name is similar."""
     found = difflib.get_close_matches(wrong, list(right), n=5, cutoff=0.6)
     # Among equally close names, prefer the longest common beginning: resnet20, not resnet32, for resnet21.
-    found.sort(key=lambda name: -_shared(name, wrong))
+    found.sort(key=lambda name: -_count_shared(name, wrong))
     return f"; did you mean '{found[0]}'?" if found else ""
 
 
-def _shared(first: str, second: str) -> int:
+def _count_shared(first: str, second: str) -> int:
     """Return how many letters two names have in common at their beginning."""
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))

@@ -58,7 +58,7 @@ def report_errors() -> Iterator[Outcome]:
         else:
             outcome.code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else int(stop.code or 0)
     except Exception as error:
-        mistake = _mistake(error)
+        mistake = _describe_mistake(error)
         if mistake is None or os.environ.get(DEBUG, "0") not in ("", "0"):
             raise
         outcome.code = USER_ERROR
@@ -66,7 +66,7 @@ def report_errors() -> Iterator[Outcome]:
         print("kdlight: " + "\n".join(lines[:3]), file=sys.stderr)
 
 
-def quiet() -> None:
+def silence_libraries() -> None:
     """Hide known noise of the libraries, and print warnings in one line, without the line of code that caused them."""
     warnings.formatwarning = lambda message, *_: f"kdlight: warning: {message}\n"
     _ignore_warnings()
@@ -75,7 +75,7 @@ def quiet() -> None:
 
 
 @contextmanager
-def without_noise() -> Iterator[None]:
+def suppress_noise() -> Iterator[None]:
     """Hide known noise of the libraries inside a ``with`` block, without changing a program's own settings for good."""
     with warnings.catch_warnings():
         _ignore_warnings()
@@ -97,7 +97,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not any(part in record.getMessage() for part in IGNORED_MESSAGES)
 
 
-def _mistake(error: BaseException) -> str | None:
+def _describe_mistake(error: BaseException) -> str | None:
     """Return the message for the user if the error, or its cause, is a mistake that the user can correct."""
     cause: BaseException | None = error
     while cause is not None:
@@ -106,7 +106,7 @@ def _mistake(error: BaseException) -> str | None:
         cause = cause.__cause__
     if type(error).__name__ == "MisconfigurationException":  # Lightning's own checks of the trainer's arguments
         return str(error)
-    if _raised_in(error).startswith("lightning.pytorch.callbacks"):  # such as a metric that is not there
+    if _find_raising_module(error).startswith("lightning.pytorch.callbacks"):  # such as a metric that is not there
         return str(error)
     if type(error).__module__.startswith("wandb"):
         return f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true"
@@ -117,7 +117,7 @@ def _mistake(error: BaseException) -> str | None:
     return None
 
 
-def _raised_in(error: BaseException) -> str:
+def _find_raising_module(error: BaseException) -> str:
     """Return the name of the module whose code raised the error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return str(frames[-1].f_globals.get("__name__", "")) if frames else ""

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch import LightningDataModule
 
 from kdlight.arguments import import_path
-from kdlight.cli.parse_errors import readable
+from kdlight.cli.parse_errors import shorten_message
 from kdlight.errors import UserError
 
 Built = TypeVar("Built")
@@ -36,15 +36,15 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
     try:
         config = parser.parse_object({"part": dict(described)})
     except ArgumentError as error:
-        said = re.sub(r"^part[.:] ?", "", readable(str(error), []))  # "part" is a name that the user never gave
+        said = re.sub(r"^part[.:] ?", "", shorten_message(str(error), []))  # "part" is a name that the user never gave
         raise UserError(f"{described.get('class_path')}: {said}") from None
-    with said_by_libraries():
+    with report_library_errors():
         built: Built = parser.instantiate(config).part
     return built
 
 
 @contextmanager
-def said_by_libraries() -> Iterator[None]:
+def report_library_errors() -> Iterator[None]:
     """Turn an error of a constructor of torch or Lightning into a `UserError` that names the class.
 
     Errors of other constructors, such as the user's own, pass through with their traceback.
@@ -62,12 +62,12 @@ def said_by_libraries() -> Iterator[None]:
             cause = cause.__cause__
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         modules = [frame.f_globals.get("__name__", "") for frame in frames]
-        own = 1 + max((place for place, name in enumerate(modules) if _is(name, PARSERS)), default=len(modules))
+        own = 1 + max((place for place, name in enumerate(modules) if _is_of(name, PARSERS)), default=len(modules))
         while own < len(modules) and modules[own] == "kdlight.arguments":  # which only hands on to the constructor
             own += 1
         if own == len(modules) and isinstance(cause, TypeError):  # the call itself: of arguments that nobody takes
             raise UserError(f"{cause}; see dict_kwargs and init_args") from error
-        ours = not all(_is(name, LIBRARIES) for name in modules[own:])
+        ours = not all(_is_of(name, LIBRARIES) for name in modules[own:])
         if isinstance(cause, UserError) or own >= len(modules) or ours:
             raise
         frame = frames[own]
@@ -75,12 +75,12 @@ def said_by_libraries() -> Iterator[None]:
         raise UserError(f"{what}: {str(cause).partition(chr(10))[0]}; give another value") from error
 
 
-def _is(module: str, packages: Sequence[str]) -> bool:
+def _is_of(module: str, packages: Sequence[str]) -> bool:
     return module.partition(".")[0] in packages
 
 
 @lru_cache(maxsize=8)
-def data_facts(described: str) -> dict[str, Any] | None:
+def find_data_facts(described: str) -> dict[str, Any] | None:
     """Return the number of classes and the image shape of data, by building the data module but reading no file.
 
     Args:

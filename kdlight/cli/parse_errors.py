@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from kdlight.cli.imports import imported, nearest
+from kdlight.cli.imports import import_object, suggest
 from kdlight.internals import option_names
 
 PACKAGES = ("kdlight.methods", "kdlight.models", "kdlight.data", "kdlight.callbacks")
@@ -30,14 +30,14 @@ EXAMPLES = {
 }
 
 
-def readable(message: str, options: Iterable[str]) -> str:
+def shorten_message(message: str, options: Iterable[str]) -> str:
     """Shorten a message to one line with the place, the reason and the nearest right name.
 
     Args:
         message: The message of an error that the parser raised.
         options: The names of all options of the command.
     """
-    place = ".".join(_places(message))
+    place = ".".join(_find_keys(message))
     for pattern, explain in REASONS:
         found = re.search(pattern, message)
         if found:
@@ -47,12 +47,12 @@ def readable(message: str, options: Iterable[str]) -> str:
     return f"{place}: {reasons[0]}" if place and reasons else message
 
 
-def _places(message: str) -> list[str]:
+def _find_keys(message: str) -> list[str]:
     """Return the keys from the outermost to the wrong one, without repetitions."""
     return [key for key, _ in itertools.groupby(re.findall(r'Parser key "([^"]+)"', message))]
 
 
-def _owner(found: re.Match[str], message: str) -> str:
+def _find_owner(found: re.Match[str], message: str) -> str:
     """Find the class with the wrong argument: behind the reason on its line, last before it, or first in the value."""
     behind = CLASS.findall(message[found.end() :].partition("\n")[0])
     if behind:
@@ -64,37 +64,37 @@ def _owner(found: re.Match[str], message: str) -> str:
     return given[1] if given else before[-1][1] if before else ""
 
 
-def _unknown_argument(found: re.Match[str], message: str, options: list[str]) -> str:
-    owner, name = _owner(found, message), found[1].partition(".")[0]
+def _explain_unknown_argument(found: re.Match[str], message: str, options: list[str]) -> str:
+    owner, name = _find_owner(found, message), found[1].partition(".")[0]
     if _takes_others(owner):
         return f"{owner} does not name an argument '{name}'; write what it hands on as dict_kwargs: {{{name}: …}}"
-    return f"{owner} has no argument '{name}'{nearest(name, _arguments(owner))}"
+    return f"{owner} has no argument '{name}'{suggest(name, _list_arguments(owner))}"
 
 
-def _unknown_name(found: re.Match[str], message: str, options: list[str]) -> str:
+def _explain_unknown_name(found: re.Match[str], message: str, options: list[str]) -> str:
     names = dir(importlib.import_module(found[1]))
     shipped = f"; expected one of {', '.join(names)}" if found[1] in PACKAGES else ""
-    return f"there is no {found[1]}.{found[2]}{nearest(found[2], names) or shipped}"
+    return f"there is no {found[1]}.{found[2]}{suggest(found[2], names) or shipped}"
 
 
-def _no_module(found: re.Match[str], message: str, options: list[str]) -> str:
-    wanted = _owner(found, message) or found[1]
-    return f"no module '{found[1]}', looking for {wanted}{_nearest_shipped(wanted)}"
+def _explain_missing_module(found: re.Match[str], message: str, options: list[str]) -> str:
+    wanted = _find_owner(found, message) or found[1]
+    return f"no module '{found[1]}', looking for {wanted}{_suggest_shipped(wanted)}"
 
 
-def _required(found: re.Match[str], message: str, options: list[str]) -> str:
-    owner = _owner(found, message)
+def _explain_required(found: re.Match[str], message: str, options: list[str]) -> str:
+    owner = _find_owner(found, message)
     names = [name.partition(".")[2] or name for name in found[1].split(", ")]
     hint = "" if owner else "; give a configuration: --config configs/digits/rid.yaml"
     return f"{owner + ' needs' if owner else 'missing'} {', '.join(names)}{hint}"
 
 
-def _unknown_option(found: re.Match[str], message: str, options: list[str]) -> str:
+def _explain_unknown_option(found: re.Match[str], message: str, options: list[str]) -> str:
     name = found[1].lstrip("-").partition("=")[0]
-    return f"no option '{name}'{nearest(name, options)}"
+    return f"no option '{name}'{suggest(name, options)}"
 
 
-def _out_of_range(found: re.Match[str], message: str, options: list[str]) -> str:
+def _explain_range(found: re.Match[str], message: str, options: list[str]) -> str:
     kind = "a whole number" if found[1].endswith("int") else "a number"
     wanted = found[2].partition(",")[0] if found[2].startswith("a ") else f"{kind} {found[2]}"
     if wanted.endswith(("than", "equal to")):  # jsonargparse omits the limit if it equals the given value
@@ -102,14 +102,14 @@ def _out_of_range(found: re.Match[str], message: str, options: list[str]) -> str
     return f"expected {wanted}, got {found[3]}"
 
 
-def _wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
+def _explain_wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
     """Report what the innermost attempts expected; they come first, and the outer ones only say that they failed."""
     attempts = found[1].rpartition("Errors:")[2]
     kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(\w+)'>", attempts) if kind in PLAIN]
     takes_class = re.search(r"subclass of|dot import path|callable class", attempts) is not None
     takes_class &= not {"a number", "text"}.intersection(kinds)
     expected = [f"one of {choices}" for choices in re.findall(r"Expected a typing.Literal\[(.+)\]", attempts)]
-    place = _places(message)
+    place = _find_keys(message)
     if takes_class:
         key = place[-1].rpartition(".")[2] if place else ""
         expected.append(f"an import path such as {EXAMPLES[key]}" if key in EXAMPLES else "an import path")
@@ -118,33 +118,34 @@ def _wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
     value = found[2].partition(". Got value:")[0]
     given = re.search(r"val='?(.*?)'?\)$|class_path='([\w.]+)'", value)
     got = (given[1] or given[2] or "") if given else value
-    hint = _nearest_shipped(got) if takes_class and got.rpartition(".")[0] in ("", *PACKAGES) else ""
+    hint = _suggest_shipped(got) if takes_class and got.rpartition(".")[0] in ("", *PACKAGES) else ""
     return f"expected {' or '.join([*expected, *(['null'] if nullable else [])])}, got '{got}'{hint}"
 
 
-def _no_file(found: re.Match[str], message: str, options: list[str]) -> str:
-    return f"expected options of it, such as --{'.'.join(_places(message))}.KEY VALUE, or a YAML file, got '{found[1]}'"
+def _explain_missing_file(found: re.Match[str], message: str, options: list[str]) -> str:
+    place = ".".join(_find_keys(message))
+    return f"expected options of it, such as --{place}.KEY VALUE, or a YAML file, got '{found[1]}'"
 
 
 RANGE = r"validation errors? for ([\w-]+)\s+Input should be (.+?) \[type=\w+, input_value=(.+), input_type="
 TYPE = r"([\s\S]*?(?:Expected a <class|Expected a dot|Expected a typing|subclass of)[\s\S]*?)(?:Given|Got) value: (.*)"
 # The first pattern that matches is used, so reasons come before the types of the attempts that failed for them.
 REASONS: tuple[tuple[str, Any], ...] = (
-    (r"Option '([\w.]+)' is not accepted", _unknown_argument),
-    (r"module '([\w.]+)' has no attribute '(\w+)'", _unknown_name),
-    (r"No module named '([\w.]+)'", _no_module),
-    (r"the following arguments are required: (.+)", _required),
-    (r"does not accept option '([\w.]+)'", _unknown_option),
-    (r"[Uu]nrecognized arguments: (\S+)", _unknown_option),
-    (RANGE, _out_of_range),
-    (r"Unable to load config '(.*)'", _no_file),
-    (TYPE, _wrong_type),
+    (r"Option '([\w.]+)' is not accepted", _explain_unknown_argument),
+    (r"module '([\w.]+)' has no attribute '(\w+)'", _explain_unknown_name),
+    (r"No module named '([\w.]+)'", _explain_missing_module),
+    (r"the following arguments are required: (.+)", _explain_required),
+    (r"does not accept option '([\w.]+)'", _explain_unknown_option),
+    (r"[Uu]nrecognized arguments: (\S+)", _explain_unknown_option),
+    (RANGE, _explain_range),
+    (r"Unable to load config '(.*)'", _explain_missing_file),
+    (TYPE, _explain_wrong_type),
 )
 
 
-def _arguments(path: str) -> list[str]:
+def _list_arguments(path: str) -> list[str]:
     """Return the arguments of a class or function, including those behind its ``**kwargs``."""
-    made = imported(path)
+    made = import_object(path)
     parser = ArgumentParser(exit_on_error=False)
     if isinstance(made, type):
         parser.add_class_arguments(made, as_group=False)
@@ -155,14 +156,14 @@ def _arguments(path: str) -> list[str]:
 
 def _takes_others(path: str) -> bool:
     """Whether a class or function takes ``**kwargs`` whose names cannot be found out."""
-    made = imported(path)
+    made = import_object(path)
     parameters = inspect.signature(made).parameters.values() if callable(made) else []
     named = {given.name for given in parameters if given.kind is not given.VAR_KEYWORD}
-    return len(named) < len(parameters) and set(_arguments(path)) <= named
+    return len(named) < len(parameters) and set(_list_arguments(path)) <= named
 
 
-def _nearest_shipped(name: str) -> str:
+def _suggest_shipped(name: str) -> str:
     """Return the nearest public name of kdlight with its import path."""
     shipped = {public: package for package in PACKAGES for public in dir(importlib.import_module(package))}
-    found = nearest(name.rpartition(".")[2], shipped)
+    found = suggest(name.rpartition(".")[2], shipped)
     return re.sub(r"'(\w+)'", lambda match: f"'{shipped[match[1]]}.{match[1]}'", found)

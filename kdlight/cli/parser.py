@@ -8,8 +8,8 @@ import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from kdlight.cli.imports import imported
-from kdlight.cli.objects import data_facts
+from kdlight.cli.imports import import_object
+from kdlight.cli.objects import find_data_facts
 from kdlight.files import with_home
 from kdlight.models.published import is_published, published
 from kdlight.models.weights import count_classes, read_state_dict
@@ -30,27 +30,27 @@ class Parser(LightningArgumentParser):
         with_home(cfg)
         whole = cfg.get(cfg.get("subcommand") or "") or cfg
         if isinstance(whole.get("data"), Namespace) and isinstance(whole.get("model"), Namespace):
-            flow(whole)
+            fill_networks(whole)
         elif "num_classes" in cfg and cfg.num_classes is None:
             kwargs["skip_required"] = True  # this is a network alone; it is filled when the whole is validated
         super().validate(cfg, *args, **kwargs)
 
 
-def flow(config: Namespace) -> None:
+def fill_networks(config: Namespace) -> None:
     """Write the classes and shapes that follow from the data and the teacher's weights into the networks' arguments."""
     method = config.model.get("init_args")
     if method is not None:
         _prepare_like_the_weights(config)
-    known = data_facts(yaml.safe_dump(config.data.as_dict()))
+    known = find_data_facts(yaml.safe_dump(config.data.as_dict()))
     if method is None or known is None:
         return
     if isinstance(method.get("student"), Namespace):
-        _fill(method.student, known)
-    for holder in teacher_holders(config):
-        _fill(holder.teacher, {**known, **_of_weights(holder.get("teacher_weights"))})
+        _fill_network(method.student, known)
+    for holder in list_teacher_holders(config):
+        _fill_network(holder.teacher, {**known, **_count_classes(holder.get("teacher_weights"))})
 
 
-def teacher_holders(config: Namespace) -> list[Namespace]:
+def list_teacher_holders(config: Namespace) -> list[Namespace]:
     """Return the arguments of the method, and of each callback, that have a teacher."""
     callbacks = config.get("trainer.callbacks") or []
     holders = [config.model, *(callbacks if isinstance(callbacks, list) else [callbacks])]
@@ -64,16 +64,16 @@ def _prepare_like_the_weights(config: Namespace) -> None:
     They come from the run that trained the teacher, if its weights lie in a run; otherwise from what timm or
     torchvision publish for the teacher, or else for the student.
     """
-    made = imported(config.data.get("class_path", ""))
+    made = import_object(config.data.get("class_path", ""))
     parameters = inspect.signature(made).parameters if callable(made) else {}
     if not all(name in parameters and parameters[name].default is None for name in PREPARED):
         return
     given: Namespace = config.data.get("init_args") or Namespace()
     found: dict[str, Any] = {}
-    for holder in teacher_holders(config):
-        found = found or _of_run(holder.get("teacher_weights")) or _published(holder.teacher)
+    for holder in list_teacher_holders(config):
+        found = found or _find_in_run(holder.get("teacher_weights")) or _find_published(holder.teacher)
     student = config.model.init_args.get("student")
-    found = found or _of_run(config.model.init_args.get("student_weights")) or _published(student)
+    found = found or _find_in_run(config.model.init_args.get("student_weights")) or _find_published(student)
     if given.get("image_size") is not None:  # the weights' own resizing is for their own size
         found.pop("resize_size", None)
     for name, value in found.items():
@@ -82,7 +82,7 @@ def _prepare_like_the_weights(config: Namespace) -> None:
     config.data["init_args"] = given
 
 
-def _of_run(weights: str | None) -> dict[str, Any]:
+def _find_in_run(weights: str | None) -> dict[str, Any]:
     """Return how the run that wrote a checkpoint prepared its images; nothing for a file that is in no run."""
     run = folder_of(Path(weights)) if weights else None
     if run is None:
@@ -92,32 +92,32 @@ def _of_run(weights: str | None) -> dict[str, Any]:
     return known if all(name in known for name in PREPARED) else {}
 
 
-def _published(network: Any) -> dict[str, Any]:
+def _find_published(network: Any) -> dict[str, Any]:
     """Return how timm or torchvision prepare images for a network."""
     if not isinstance(network, Namespace):
         return {}
-    of_weights = getattr(imported(network.get("class_path", "")), "preprocessing", None)
+    of_weights = getattr(import_object(network.get("class_path", "")), "preprocessing", None)
     arguments = network.get("init_args") or Namespace()
     if of_weights is None or arguments.get("name") is None:
         return {}
     prepared = of_weights(arguments.name, arguments.get("pretrained") or False)
-    return {} if prepared is None else {name: _plain_list(value) for name, value in prepared._asdict().items()}
+    return {} if prepared is None else {name: _to_list(value) for name, value in prepared._asdict().items()}
 
 
-def _plain_list(value: Any) -> Any:
+def _to_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _of_weights(path: str | None) -> dict[str, Any]:
+def _count_classes(path: str | None) -> dict[str, Any]:
     """Return the number of classes of a file's teacher; nothing if there is no file, which loading will report."""
     if path and is_published(path):
         return {"num_classes": published(path).num_classes}
     return {"num_classes": count_classes(read_state_dict(path))} if path and Path(path).is_file() else {}
 
 
-def _fill(network: Namespace, known: dict[str, Any]) -> None:
+def _fill_network(network: Namespace, known: dict[str, Any]) -> None:
     """Fill the known arguments that a network, or one inside it, accepts and that are absent or at their default."""
-    made = imported(network.get("class_path", ""))
+    made = import_object(network.get("class_path", ""))
     if made is None:
         return
     given: Namespace = network.get("init_args") or Namespace()
@@ -125,25 +125,25 @@ def _fill(network: Namespace, known: dict[str, Any]) -> None:
     for name, value in known.items():
         default = parameters[name].default if name in parameters else inspect.Parameter.empty
         missing = given.get(name) is None and name in parameters
-        if missing or (name in given and _plain(given[name]) in (_plain(default), *_inherited(made, name))):
+        if missing or (name in given and _to_tuple(given[name]) in (_to_tuple(default), *_find_inherited(made, name))):
             given[name] = value
     if "size" in parameters and isinstance(given.get("size"), int):  # a network that resizes for the one inside
         known = {**known, "image_shape": (known["image_shape"][0], given.size, given.size)}
     for argument in vars(given).values():
         for inner in argument if isinstance(argument, list) else [argument]:  # an ensemble's members are a list
             if isinstance(inner, Namespace) and "class_path" in inner:
-                _fill(inner, known)
+                _fill_network(inner, known)
     network["init_args"] = given
 
 
-def _inherited(made: Any, name: str) -> list[Any]:
+def _find_inherited(made: Any, name: str) -> list[Any]:
     """Return an argument's default behind ``**kwargs``, which a torchvision builder passes to the class it returns."""
     made = inspect.signature(made).return_annotation if inspect.isfunction(made) else made
     if not inspect.isclass(made):
         return []
     signatures = [inspect.signature(ancestor).parameters for ancestor in made.__mro__ if ancestor is not object]
-    return [_plain(parameters[name].default) for parameters in signatures if name in parameters]
+    return [_to_tuple(parameters[name].default) for parameters in signatures if name in parameters]
 
 
-def _plain(value: Any) -> Any:
+def _to_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value

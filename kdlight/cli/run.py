@@ -3,15 +3,15 @@
 import sys
 from collections.abc import Sequence
 
-from kdlight.cli.messages import quiet
-from kdlight.cli.shipped import choose, split_configs
+from kdlight.cli.messages import silence_libraries
+from kdlight.cli.shipped import choose_configs, split_configs
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run one of the four commands."""
-    quiet()
+    silence_libraries()
     command, *options = arguments
-    choose(split_configs(options)[0])  # names a missing file before torch is imported, which takes seconds
+    choose_configs(split_configs(options)[0])  # names a missing file before torch is imported, which takes seconds
     from kdlight.cli.build import build_experiment
 
     built = build_experiment(command, options, claim=command == "fit")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import kdlight
-from kdlight.cli.imports import nearest
+from kdlight.cli.imports import suggest
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import with_home
 
@@ -14,7 +14,7 @@ DATA_SET = "digits"  # the data for a method's bare name: it needs no download a
 CONFIG_FLAGS = ("-c", "--config")
 
 
-class Chosen(NamedTuple):
+class ConfigChoice(NamedTuple):
     """The files found for the user's names.
 
     Attributes:
@@ -28,16 +28,16 @@ class Chosen(NamedTuple):
     said: list[str]
 
 
-def shipped_folder() -> Path:
+def find_shipped_folder() -> Path:
     """Return the folder of the shipped configurations: of the installed package, or of the clone."""
     package = Path(kdlight.__file__).parent
     installed = package / FOLDER
     return installed if installed.is_dir() else package.parent / FOLDER
 
 
-def shipped_names() -> list[str]:
+def list_shipped() -> list[str]:
     """Return the names of all shipped configurations, such as ``digits/rid.yaml``."""
-    root = shipped_folder()
+    root = find_shipped_folder()
     return sorted(file.relative_to(root).as_posix() for file in root.rglob("*.yaml"))
 
 
@@ -59,7 +59,7 @@ def split_configs(options: Sequence[str]) -> tuple[list[str], list[str]]:
     return [with_home(file) for file in files], others
 
 
-def choose(given: Sequence[str]) -> Chosen:
+def choose_configs(given: Sequence[str]) -> ConfigChoice:
     """Find the files that names stand for.
 
     A path that exists is taken. Otherwise the shipped configurations are searched, for ``digits/rid.yaml`` as for
@@ -75,16 +75,16 @@ def choose(given: Sequence[str]) -> Chosen:
             files.append(name)
             names.append(name)
             continue
-        found, title = _shipped(name, alone=len(given) == 1)
-        files += [str(shipped_folder() / part) for part in found]
+        found, title = _find_shipped(name, alone=len(given) == 1)
+        files += [str(find_shipped_folder() / part) for part in found]
         names.append(title)
         said.append(f"{name}: taking {', '.join(found)} of kdlight's configurations")
-    return Chosen(files, names, said)
+    return ConfigChoice(files, names, said)
 
 
-def _shipped(name: str, *, alone: bool) -> tuple[list[str], str]:
+def _find_shipped(name: str, *, alone: bool) -> tuple[list[str], str]:
     """Return the shipped files that a name stands for, and the name of the experiment."""
-    shipped = shipped_names()
+    shipped = list_shipped()
     title = name.removeprefix(f"{FOLDER}/")
     if title in shipped:
         return [title], title
@@ -98,5 +98,5 @@ def _shipped(name: str, *, alone: bool) -> tuple[list[str], str]:
         if method in shipped:
             return [method], method
     candidates = shipped if "/" in title else {other.rpartition("/")[2] for other in shipped}
-    hint = nearest(title, candidates) or "; `kdlight configs` lists them"
+    hint = suggest(title, candidates) or "; `kdlight configs` lists them"
     raise MissingFileError(f"{name} does not exist, neither here nor among kdlight's configurations{hint}")

@@ -26,7 +26,7 @@ PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
   --debug                     show the traceback of an error"""
 
 
-def short_help(command: str) -> str:
+def format_short_help(command: str) -> str:
     """Return the help of ``kdlight fit|validate|test`` on one screen."""
     listed = {package: _wrap(list_classes(package), f"kdlight.{package}.") for package in ("methods", "data")}
     return PAGE.format(command=command, all=ALL, **listed)

@@ -8,9 +8,9 @@ from pathlib import Path
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
-from kdlight.cli.imports import imported
-from kdlight.cli.parser import teacher_holders
-from kdlight.cli.shipped import DATA_SET, shipped_names
+from kdlight.cli.imports import import_object
+from kdlight.cli.parser import list_teacher_holders
+from kdlight.cli.shipped import DATA_SET, list_shipped
 from kdlight.errors import MissingFileError
 from kdlight.models.published import is_published, published_file
 from kdlight.runs.folder import config_for
@@ -34,14 +34,14 @@ def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> 
         MissingFileError: If weights are missing and not trained; the message names the command that trains them.
         DownloadError: If published weights are not on the disk and cannot be downloaded.
     """
-    holders = teacher_holders(config)
+    holders = list_teacher_holders(config)
     paths = [path for holder in holders if (path := holder.get("teacher_weights")) is not None]
-    paths += [path for holder in holders for path in _members(holder.teacher)]
+    paths += [path for holder in holders for path in _list_members(holder.teacher)]
     for path in dict.fromkeys(paths):
         if is_published(path):
             published_file(path)
         elif not Path(path).is_file():
-            _make(path, train, _place_of_images(config), asked=asked)
+            _train_missing(path, train, _find_place_of_images(config), asked=asked)
 
 
 def require_file(path: str, remedy: str) -> None:
@@ -51,9 +51,9 @@ def require_file(path: str, remedy: str) -> None:
         raise MissingFileError(f"no checkpoint at {named}; {remedy}")
 
 
-def _make(path: str, train: Train | None, options: Sequence[str], *, asked: bool) -> None:
+def _train_missing(path: str, train: Train | None, options: Sequence[str], *, asked: bool) -> None:
     name = config_for(path)
-    if name is None or name not in shipped_names():
+    if name is None or name not in list_shipped():
         require_file(path, "give the teacher's weights")
         return
     command = " ".join([f"kdlight fit --config configs/{name}", *options])
@@ -70,10 +70,10 @@ def _make(path: str, train: Train | None, options: Sequence[str], *, asked: bool
     require_file(path, f"{name} writes another checkpoint")
 
 
-def _place_of_images(config: Namespace) -> list[str]:
+def _find_place_of_images(config: Namespace) -> list[str]:
     """Return the options that say where the images of a run lie, if it is another place than the default one."""
     given = config.data.get("init_args") or Namespace()
-    known = inspect.signature(imported(config.data.class_path)).parameters
+    known = inspect.signature(import_object(config.data.class_path)).parameters
     values = {name: given[name] for name in PLACE_OF_IMAGES if name in given}
     return [
         f"--data.{name}={value}"
@@ -82,7 +82,7 @@ def _place_of_images(config: Namespace) -> list[str]:
     ]
 
 
-def _members(teacher: Namespace) -> list[str]:
+def _list_members(teacher: Namespace) -> list[str]:
     """Return the weights of an ensemble's members."""
     weights = (teacher.get("init_args") or Namespace()).get("weights")
     return weights if isinstance(weights, list) else []

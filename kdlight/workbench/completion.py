@@ -18,7 +18,7 @@ import shtab
 
 import kdlight
 from kdlight.__main__ import COMMANDS, RUN
-from kdlight.cli.shipped import shipped_names
+from kdlight.cli.shipped import list_shipped
 from kdlight.cli.short_help import list_classes
 from kdlight.files import given_path
 from kdlight.internals import actions_of
@@ -81,7 +81,7 @@ def describe_fit(beginning: str) -> argparse.ArgumentParser:
     """
     from lightning.pytorch import Trainer
 
-    from kdlight.cli.build import run_parser
+    from kdlight.cli.build import make_run_parser
 
     types = {f"--trainer.{name}": kind for name, kind in find_arguments(Trainer).items()}
     networks = [f"kdlight.models.{name}" for name in _network_names()]
@@ -96,12 +96,12 @@ def describe_fit(beginning: str) -> argparse.ArgumentParser:
                 types.setdefault(f"--{part}.{argument}", kind)
     completed: dict[str, Any] = {
         **COMPLETED,
-        "--config": complete_file_or([*shipped_names(), *_names_in("methods")], "config"),
+        "--config": complete_file_or([*list_shipped(), *_names_in("methods")], "config"),
         "--ckpt_path": complete_file_or(["last", "best", "auto"], "checkpoint"),
     }
 
     parser = argparse.ArgumentParser(add_help=False)
-    options = [(action.option_strings, action.help, action.nargs == 0) for action in actions_of(run_parser("fit"))]
+    options = [(action.option_strings, action.help, action.nargs == 0) for action in actions_of(make_run_parser("fit"))]
     options += [([name], f"of {', '.join(classes)}", False) for name, classes in owners.items()]
     for names, text, is_flag in options:
         name = names[-1]
@@ -163,4 +163,4 @@ def _network_names() -> list[str]:
 
 def _names_in(folder: str) -> list[str]:
     """List the shipped configurations of a folder by their files' names."""
-    return [name.removeprefix(f"{folder}/") for name in shipped_names() if name.startswith(f"{folder}/")]
+    return [name.removeprefix(f"{folder}/") for name in list_shipped() if name.startswith(f"{folder}/")]

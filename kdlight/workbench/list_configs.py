@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdlight.cli.shipped import shipped_folder, shipped_names
+from kdlight.cli.shipped import find_shipped_folder, list_shipped
 from kdlight.errors import UserError
 from kdlight.files import given_path
 from kdlight.workbench.command_parser import CommandParser
@@ -18,10 +18,10 @@ def main(arguments: Sequence[str]) -> None:
     if target is not None:
         copy_to(target)
         return
-    names = shipped_names()
+    names = list_shipped()
     width = max(map(len, names))
     for name in names:
-        print(f"{name:<{width}}  {first_line(shipped_folder() / name)}".rstrip())
+        print(f"{name:<{width}}  {first_line(find_shipped_folder() / name)}".rstrip())
 
 
 def make_parser() -> CommandParser:
@@ -45,8 +45,8 @@ def copy_to(folder: Path) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--copy {folder}: expected a folder that is empty or does not exist; name another one")
-    shutil.copytree(shipped_folder(), folder, dirs_exist_ok=True)
-    print(f"copied {len(shipped_names())} configurations to {folder}; kdlight fit --config {folder}/digits/rid.yaml")
+    shutil.copytree(find_shipped_folder(), folder, dirs_exist_ok=True)
+    print(f"copied {len(list_shipped())} configurations to {folder}; kdlight fit --config {folder}/digits/rid.yaml")
 
 
 def first_line(file: Path) -> str:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import kdlight
-from kdlight.cli.imports import nearest
+from kdlight.cli.imports import suggest
 from kdlight.errors import UserError
 from kdlight.lazy import public_names
 from kdlight.workbench.command_parser import CommandParser
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     found = {key.lower(): method for stem, method in methods.items() for key in (stem, method.name)}
     if wanted.lower() not in found:
-        hint = nearest(wanted.lower(), methods) or "; `kdlight methods` lists them"
+        hint = suggest(wanted.lower(), methods) or "; `kdlight methods` lists them"
         raise UserError(f"there is no method '{wanted}'{hint}")
     describe(found[wanted.lower()], Console())
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TextIO
 import torch
 from torch import Tensor
 
-from kdlight.cli.messages import quiet
+from kdlight.cli.messages import silence_libraries
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import given_path, replacing
 from kdlight.runs.folder import WEIGHTS
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
 
         run(arguments)
         return
-    quiet()
+    silence_libraries()
     options, others = make_parser().parse_known_args(arguments[1:])
     changes = read_changes(others, "kdlight predict")
     from kdlight.workbench.finished import Run

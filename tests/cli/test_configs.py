@@ -10,7 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from kdlight.cli.build import build_experiment, parse
 from kdlight.cli.compose import compose, merge
-from kdlight.cli.imports import imported
+from kdlight.cli.imports import import_object
 from kdlight.cli.objects import build_object
 from kdlight.methods.base.learner import Learner
 from kdlight.models.classifier import Classifier
@@ -145,7 +145,7 @@ def test_a_combination_belongs_to_a_method_and_says_something_that_it_accepts(fi
 
 def argument_names(path):
     """Those of the classes behind ``**kwargs`` included."""
-    signatures = (inspect.signature(made.__init__) for made in imported(path).__mro__ if made is not object)
+    signatures = (inspect.signature(made.__init__) for made in import_object(path).__mro__ if made is not object)
     return {name for signature in signatures for name in signature.parameters}
 
 

@@ -169,7 +169,7 @@ def test_wrong_arguments_are_refused(tmp_path, monkeypatch):
         kdlight.fit(DIGITS / "teacher.yaml", {"trainer.max_epoch": 1})
     with pytest.raises(UserError, match="class_path"):
         kdlight.fit(DIGITS / "teacher.yaml", {"model.optimizer": lambda parameters: None})
-    monkeypatch.setattr(from_python, "_resolved", undescribed)
+    monkeypatch.setattr(from_python, "_resolve", undescribed)
     with pytest.raises(UserError, match="cannot be described"):
         kdlight.fit(method, DigitsDataModule(**FEW), max_epochs=1)
     with pytest.raises(MissingFileError, match="found none"):

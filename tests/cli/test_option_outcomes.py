@@ -26,7 +26,7 @@ import kdlight.callbacks
 import kdlight.data
 import kdlight.methods
 from kdlight.__main__ import main
-from kdlight.cli.build import run_parser
+from kdlight.cli.build import make_run_parser
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("option_outcomes.tsv")
@@ -80,7 +80,7 @@ def options_of(made: type) -> list[str]:
 def cases() -> list[Case]:
     teacher = ("fit", f"--config={ROOT}/configs/digits/teacher.yaml", *QUIET)
     found = []
-    for action in run_parser("fit")._actions:
+    for action in make_run_parser("fit")._actions:
         name = action.dest
         if (name.startswith("trainer.") and not name.endswith(".help")) or name in (
             "seed_everything",

@@ -13,7 +13,7 @@ import torch
 import kdlight
 from kdlight.__main__ import main
 from kdlight.cli.build import build_experiment
-from kdlight.cli.shipped import choose, shipped_folder, shipped_names
+from kdlight.cli.shipped import choose_configs, find_shipped_folder, list_shipped
 from kdlight.errors import MissingFileError
 from kdlight.runs.experiment import Experiment
 from tests.data.image_sets import write_folder
@@ -28,7 +28,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 def relative(files):
-    return [Path(file).relative_to(shipped_folder()).as_posix() for file in files]
+    return [Path(file).relative_to(find_shipped_folder()).as_posix() for file in files]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def relative(files):
     ],
 )
 def test_names_stand_for_shipped_files(given, files, names):
-    chosen = choose(given)
+    chosen = choose_configs(given)
     assert (relative(chosen.files), chosen.names) == (files, names)
     assert len(chosen.said) == len(given), "a line says which files were taken"
     assert all(file in " ".join(chosen.said) for file in files)
@@ -58,13 +58,13 @@ def test_names_stand_for_shipped_files(given, files, names):
 
 def test_a_path_that_exists_is_taken(tmp_path):
     (tmp_path / "rid.yaml").write_text("trainer: {max_epochs: 1}")
-    assert choose(["rid.yaml"]) == (["rid.yaml"], ["rid.yaml"], [])
+    assert choose_configs(["rid.yaml"]) == (["rid.yaml"], ["rid.yaml"], [])
 
 
 @pytest.mark.parametrize(("name", "near"), [("ridd.yaml", "rid.yaml"), ("digits/ridd.yaml", "digits/rid.yaml")])
 def test_a_wrong_name_is_answered_by_the_nearest(name, near):
     with pytest.raises(MissingFileError, match=f"did you mean '{near}'"):
-        choose([name])
+        choose_configs([name])
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_teacher_that_is_trained_first_finds_its_images_where_those_of_the_run
 def test_they_are_listed_with_what_they_are_and_copied(tmp_path, capsys):
     assert main(["configs"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == shipped_names()
+    assert [line.split()[0] for line in lines] == list_shipped()
     (rid,) = [line for line in lines if line.startswith("digits/rid.yaml")]
     assert rid.endswith(
         "RID with the paper's phases, shortened: 4 epochs of warm-up, then cycles of 6 whose first 2 train the filters."
@@ -159,7 +159,7 @@ def test_the_wheel_runs_in_a_fresh_environment_outside_the_clone(tmp_path):
         return done.stdout + done.stderr
 
     assert str(packages) in run("-c", "import kdlight; print(kdlight.__file__)")
-    assert run("-m", "kdlight", "configs").count("\n") == len(shipped_names())
+    assert run("-m", "kdlight", "configs").count("\n") == len(list_shipped())
     said = run("-m", "kdlight", "fit", "--config", "rid.yaml", "--trainer.max_epochs=8", *QUICK)
     assert "training it first" in said
     assert "test accuracy: " in said

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kdlight.cli.parser import _fill
+from kdlight.cli.parser import _fill_network
 from kdlight.models.resized import Resized
 from kdlight.models.weights import load_weights
 from kdlight.models.zoo.resnet import resnet8
@@ -43,6 +43,6 @@ def test_the_network_inside_is_told_the_size_that_it_sees() -> None:
 
     inner = Namespace(class_path="kdlight.models.Torchvision", init_args=Namespace(name="vit_b_16"))
     outer = Namespace(class_path="kdlight.models.Resized", init_args=Namespace(model=inner, size=64))
-    _fill(outer, {"num_classes": 7, "image_shape": (3, 224, 224)})
+    _fill_network(outer, {"num_classes": 7, "image_shape": (3, 224, 224)})
     assert outer.init_args.image_shape == (3, 224, 224)
     assert (inner.init_args.image_shape, inner.init_args.num_classes) == ((3, 64, 64), 7)

@@ -10,7 +10,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel, StateDictType
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
 from kdlight.cli.compose import compose
-from kdlight.cli.imports import imported
+from kdlight.cli.imports import import_object
 from kdlight.data.base.batch import Batch
 from tests.methods.conftest import ROOT, build, digits, shipped
 
@@ -45,7 +45,7 @@ def main(names):
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo")
     strategy = compose([ROOT / "configs/trainers/fsdp.yaml"])["trainer"]["strategy"]["init_args"]
-    policy = ModuleWrapPolicy({imported(path) for path in strategy["auto_wrap_policy"]})
+    policy = ModuleWrapPolicy({import_object(path) for path in strategy["auto_wrap_policy"]})
     rank, data = torch.distributed.get_rank(), digits()
     data.setup("fit")
     (whole,) = data.probe_batches("train", 100)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from kdlight.cli.build import Parsed, parse
-from kdlight.cli.messages import without_noise
-from kdlight.cli.parser import teacher_holders
-from kdlight.cli.shipped import shipped_names
+from kdlight.cli.build import ParsedConfig, parse
+from kdlight.cli.messages import suppress_noise
+from kdlight.cli.parser import list_teacher_holders
+from kdlight.cli.shipped import list_shipped
 from kdlight.errors import UserError
 from kdlight.files import replacing
 from kdlight.runs.changes import differences
@@ -177,7 +177,7 @@ def plan_jobs(grid: Grid, cells: Sequence[Cell]) -> list[Job]:
     return [*teachers.values(), *planned]
 
 
-def _job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, parsed: Parsed) -> Job:
+def _job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, parsed: ParsedConfig) -> Job:
     log = grid.root / LOGS / f"{name.replace('/', ',')}.log"
     epochs = parsed.config.trainer.max_epochs or 0
     fit = [*arguments, "--ckpt_path=auto", "--trainer.enable_progress_bar=false"]
@@ -185,17 +185,18 @@ def _job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, par
     if folder.result.is_file():
         job.state = State.FINISHED
         before = folder.config.read_text(encoding="utf-8") if folder.config.is_file() else None
-        changed = differences(before, parsed.yaml()) if before is not None else {}
+        changed = differences(before, parsed.to_yaml()) if before is not None else {}
         if changed:
             key, (was, now) = next(iter(changed.items()))
             job.reason = f"differs: {key} was {was!r}, the grid says {now!r}; remove the folder to train it anew"
     return job
 
 
-def _missing_teachers(parsed: Parsed) -> list[str]:
+def _missing_teachers(parsed: ParsedConfig) -> list[str]:
     """Return the paths of teachers that do not exist and that a shipped configuration trains."""
-    paths = [path for holder in teacher_holders(parsed.config) if (path := holder.get("teacher_weights")) is not None]
-    return [path for path in dict.fromkeys(paths) if not Path(path).is_file() and config_for(path) in shipped_names()]
+    paths = dict.fromkeys(holder.get("teacher_weights") for holder in list_teacher_holders(parsed.config))
+    missing = [path for path in paths if path is not None and not Path(path).is_file()]
+    return [path for path in missing if config_for(path) in list_shipped()]
 
 
 def _teacher_job(grid: Grid, path: str) -> Job:
@@ -205,11 +206,11 @@ def _teacher_job(grid: Grid, path: str) -> Job:
     return _job(grid, f"teacher {folder.path}", arguments, folder, _parse(arguments))
 
 
-def _parse(arguments: Sequence[str]) -> Parsed:
+def _parse(arguments: Sequence[str]) -> ParsedConfig:
     """Parse the options of a run, without a line for each file that comes from the shipped ones."""
     logging.disable(logging.INFO)
     try:
-        with without_noise():
+        with suppress_noise():
             return parse("fit", arguments)
     finally:
         logging.disable(logging.NOTSET)

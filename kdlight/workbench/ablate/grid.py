@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kdlight.cli.imports import nearest
-from kdlight.cli.shipped import shipped_folder
+from kdlight.cli.imports import suggest
+from kdlight.cli.shipped import find_shipped_folder
 from kdlight.errors import UserError
 from kdlight.runs.folder import RUNS, RunFolder
 from kdlight.yaml_files import read_yaml
@@ -108,7 +108,7 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
         raise UserError(f"{where}: expected a mapping with 'axes', got {type(content).__name__}")
     for key in content:
         if key not in KEYS:
-            raise UserError(f"{where}: there is no key {key!r} in a grid{nearest(str(key), KEYS)}")
+            raise UserError(f"{where}: there is no key {key!r} in a grid{suggest(str(key), KEYS)}")
     name = str(content.get("name") or name)
     _require_label(where, "name", name)
     axes = {str(axis): _values(where, str(axis), given, beside) for axis, given in _axes(where, content).items()}
@@ -135,7 +135,7 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
 
 def _find(file: Path) -> Path:
     """Find the file, or the shipped grid of this name."""
-    shipped = shipped_folder() / GRIDS / file.name
+    shipped = find_shipped_folder() / GRIDS / file.name
     return shipped if not file.exists() and file.parent in (Path(), Path(GRIDS)) and shipped.is_file() else file
 
 

@@ -13,7 +13,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import FrameType
 
-from kdlight.cli.build import Parsed
+from kdlight.cli.build import ParsedConfig
 from kdlight.runs.folder import RunFolder
 from kdlight.workbench.ablate.worker import PRELOADED, run_fit
 
@@ -51,7 +51,7 @@ class Job:
     arguments: list[str]
     folder: RunFolder
     log: Path
-    parsed: Parsed
+    parsed: ParsedConfig
     epochs: int
     needs: list["Job"] = field(default_factory=list)
     state: State = State.WAITING

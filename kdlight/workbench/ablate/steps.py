@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from lightning.pytorch import LightningDataModule
 
-from kdlight.cli.build import Parsed
+from kdlight.cli.build import ParsedConfig
 from kdlight.cli.objects import build_object
 from kdlight.errors import UserError
 from kdlight.workbench.ablate.jobs import Job
@@ -23,7 +23,7 @@ def describe_total(due: Sequence[Job], finished: int) -> str:
         return f"{said}; {finished} are finished; the number of steps is unknown: {error}"
 
 
-def count_steps(parsed: Parsed) -> int:
+def count_steps(parsed: ParsedConfig) -> int:
     """Count the optimizer steps of a run: batches an epoch, divided by what is accumulated, times epochs.
 
     Args:
@@ -33,7 +33,7 @@ def count_steps(parsed: Parsed) -> int:
         UserError: If the data cannot be read, for example because they have not been downloaded.
     """
     trainer = parsed.config.trainer
-    described = yaml.safe_load(parsed.yaml())["data"]
+    described = yaml.safe_load(parsed.to_yaml())["data"]
     processes = _processes(trainer)
     batches = math.ceil(_batches(yaml.safe_dump(described)) / processes)
     limit = trainer.limit_train_batches

@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from kdlight.cli.messages import quiet
+from kdlight.cli.messages import silence_libraries
 from kdlight.errors import UserError
 from kdlight.files import given_path, replacing
 from kdlight.methods.base.distiller import Distiller
@@ -37,7 +37,7 @@ AUTOCAST = {"16": torch.float16, "bf16": torch.bfloat16}
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    quiet()
+    silence_libraries()
     against, remaining = take_against(arguments[1:])
     options, others = make_parser().parse_known_args(remaining)
     for name in ("steps", "warmup", "repeat"):

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from kdlight.cli.messages import quiet, report_errors
+from kdlight.cli.messages import report_errors, silence_libraries
 from kdlight.files import given_path
 from kdlight.workbench.bench.command import GIVEN, measure, workplace, write_json
 from kdlight.workbench.bench.data_path import time_data_path
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data_dir", metavar="DIR", help="folder with CIFAR-100; random images by default")
     parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
     options = parser.parse_args(arguments)
-    quiet()
+    silence_libraries()
     console = Console()
     with report_errors() as outcome:
         contents, lines = [], data_path_lines()

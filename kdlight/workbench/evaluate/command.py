@@ -16,7 +16,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from kdlight.cli.messages import quiet
+from kdlight.cli.messages import silence_libraries
 from kdlight.data.base.loader import evaluation_indices
 from kdlight.errors import UserError
 from kdlight.files import given_path, replacing
@@ -35,7 +35,7 @@ LONGEST = 3600  # seconds of one latency
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    quiet()
+    silence_libraries()
     options, others = make_parser().parse_known_args(arguments[1:])
     changes = read_changes(others, "kdlight evaluate")
     if options.threads < 1:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from kdlight.cli.messages import quiet
+from kdlight.cli.messages import silence_libraries
 from kdlight.errors import UserError
 from kdlight.files import given_path
 from kdlight.runs.folder import WEIGHTS
@@ -60,7 +60,7 @@ class Check(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    quiet()
+    silence_libraries()
     options, others = make_parser().parse_known_args(arguments[1:])
     changes = read_changes(others, "kdlight export")
     if options.quantize and options.format != "onnx":

@@ -17,7 +17,7 @@ import yaml
 from jsonargparse import Namespace
 
 from kdlight.__main__ import main
-from kdlight.cli.shipped import shipped_folder
+from kdlight.cli.shipped import find_shipped_folder
 from kdlight.errors import UserError
 from kdlight.workbench.ablate.ablation import ablate, plan_jobs, select_cells
 from kdlight.workbench.ablate.grid import Cell, read_grid
@@ -104,7 +104,7 @@ def test_a_missing_teacher_is_a_run_before_those_that_need_it(folder):
     assert [student.needs for student in students] == [[teacher], [teacher]]
 
 
-@pytest.mark.parametrize("file", sorted((shipped_folder() / "grids").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted((find_shipped_folder() / "grids").glob("*.yaml")), ids=lambda file: file.stem)
 def test_shipped_grids_are_made_of_configurations_that_parse(file, folder):
     grid = read_grid(file)
     every_label: dict[tuple[str, str], Cell] = {}
@@ -117,14 +117,14 @@ def test_shipped_grids_are_made_of_configurations_that_parse(file, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", sorted((shipped_folder() / "grids").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted((find_shipped_folder() / "grids").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_combination_of_a_shipped_grid_parses(file, folder):
     grid = read_grid(file)
     cells = select_cells(grid, [], grid.cells[0].seed)
     assert len(plan_jobs(grid, cells)) >= len(cells)
 
 
-@pytest.mark.parametrize("file", sorted((shipped_folder() / "sweeps").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted((find_shipped_folder() / "sweeps").glob("*.yaml")), ids=lambda file: file.stem)
 def test_shipped_sweeps_are_those_of_their_grids_and_each_choice_is_a_run(file, folder):
     sweep = yaml.safe_load(file.read_text())
     *_, grid, _ = sweep["command"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kdlight.__main__ import main
-from kdlight.cli.messages import quiet
+from kdlight.cli.messages import silence_libraries
 from kdlight.workbench.bench import bare_loop, standard
 from kdlight.workbench.bench.bare_loop import BareLoop, Recipe
 from kdlight.workbench.bench.command import take_against, workplace
@@ -32,7 +32,7 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "argv", ["kdlight"])
-    quiet()
+    silence_libraries()
 
 
 @pytest.mark.parametrize("method", ["KD", "Supervised"])
