@@ -23,6 +23,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import with_home
+from kdlight.runs.folder import RunFolder
 from kdlight.yaml_files import read_yaml
 
 Fragments = Sequence[Any]
@@ -59,11 +60,23 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
         UserError: If a file is not a YAML mapping, or refers to itself.
     """
     trail = Trail((), [])
-    given = [part for file in files for part in _read_parts(Path(file), trail)]
+    given = [_name_own_folder(part) for file in files for part in _read_parts(Path(file), trail)]
     parts = _insert_combinations(given)
     for file in dict.fromkeys(part.file for part in parts if part not in given):
         rank_zero_info(f"with {os.path.normpath(file)}")
     return _merge_parts(parts)
+
+
+def _name_own_folder(part: ConfigPart) -> ConfigPart:
+    """Let the configuration in a run's folder name that folder: the run may have been copied or moved."""
+    run = RunFolder(Path(os.path.abspath(part.file)).parent)
+    named = part.content.get("trainer")
+    root = named.get("default_root_dir") if isinstance(named, dict) else None
+    if part.file.name != run.config.name or not run.checkpoints.is_dir() or not isinstance(root, str):
+        return part
+    if Path(with_home(root)).resolve() == run.path.resolve():
+        return part
+    return part._replace(content={**part.content, "trainer": {**named, "default_root_dir": str(run.path)}})
 
 
 def _insert_combinations(given: Sequence[ConfigPart]) -> list[ConfigPart]:

@@ -31,13 +31,18 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
     Raises:
         UserError: If the class is missing or not of this kind, or its arguments are wrong.
     """
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--part", type=kind)
     try:
-        config = parser.parse_object({"part": dict(described)})
+        return _build(kind, described)
     except ArgumentError as error:
         said = re.sub(r"^part[.:] ?", "", shorten_message(str(error), []))  # "part" is a name that the user never gave
         raise UserError(f"{described.get('class_path')}: {said}") from None
+
+
+def _build(kind: type[Built], described: Mapping[str, Any]) -> Built:
+    """Build an object as `build_object` does; an `ArgumentError` says that the description is wrong."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--part", type=kind)
+    config = parser.parse_object({"part": dict(described)})
     with report_library_errors():
         built: Built = parser.instantiate(config).part
     return built
@@ -87,11 +92,14 @@ def find_data_facts(described: str) -> dict[str, Any] | None:
         described: The data's part of a configuration, as YAML.
 
     Returns:
-        None if the data are not images, or the description is wrong, which building the experiment will report.
+        None if the data are not images, or the description does not parse, which parsing the whole will report.
+
+    Raises:
+        UserError: If the data module refuses its arguments, or the folder that its classes are counted in is missing.
     """
     try:
-        data: Any = build_object(LightningDataModule, yaml.safe_load(described))
-    except UserError:
+        data: Any = _build(LightningDataModule, yaml.safe_load(described))
+    except ArgumentError:
         return None
     if not (hasattr(data, "num_classes") and hasattr(data, "image_shape")):
         return None

@@ -1,6 +1,7 @@
 """The argument parser: Lightning's, extended by values that one part of a configuration passes to another."""
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kdlight.models.published import is_published, published
 from kdlight.models.weights import count_classes, read_state_dict
 from kdlight.runs.folder import folder_of
 
+FILLED = ("num_classes", "image_shape")  # of networks: they follow from the data and the teacher's weights
 PREPARED = ("image_size", "mean", "std")  # what published weights say about their images
 
 
@@ -31,9 +33,14 @@ class Parser(LightningArgumentParser):
         whole = cfg.get(cfg.get("subcommand") or "") or cfg
         if isinstance(whole.get("data"), Namespace) and isinstance(whole.get("model"), Namespace):
             fill_networks(whole)
-        elif "num_classes" in cfg and cfg.num_classes is None:
-            kwargs["skip_required"] = True  # this is a network alone; it is filled when the whole is validated
-        super().validate(cfg, *args, **kwargs)
+        try:
+            super().validate(cfg, *args, **kwargs)
+        except TypeError as error:
+            missing = re.fullmatch(r"(the following arguments are required: )(.+)", str(error))
+            lacking = [name for name in missing[2].split(", ") if name not in FILLED] if missing else []
+            if missing is None or lacking:
+                raise (TypeError(missing[1] + ", ".join(lacking)) if missing else error) from None
+            # A network alone lacks only what is filled when the whole is validated.
 
 
 def fill_networks(config: Namespace) -> None:

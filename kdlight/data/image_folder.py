@@ -2,8 +2,10 @@
 
 __all__ = ["ImageFolderDataModule"]
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -14,7 +16,8 @@ from kdlight.data.base.splits import hold_out
 from kdlight.data.sources.broken_files import leave_out_broken
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import check_classes, list_classes, list_images
-from kdlight.ranges import NonNegativeInt, PositiveInt
+from kdlight.errors import UserError
+from kdlight.ranges import FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 IMAGE_SIZE = 224
 HELD_OUT = 0.15  # of the training images for validation, and of a folder without a test set for the test
@@ -54,8 +57,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
         data_dir: str,
         *,
         image_size: PositiveInt | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        mean: Sequence[FiniteFloat] | None = None,
+        std: Sequence[PositiveFloat] | None = None,
         augmentation: Literal["photographs", "crops"] = "photographs",
         broken: Literal["refuse", "skip"] = "refuse",
         num_classes: PositiveInt | None = None,
@@ -122,9 +125,23 @@ class ImageFolderDataModule(ImageFilesDataModule):
             super()._hold_out(samples)
 
     def _find_test_folder(self) -> str | None:
-        """Find the folder of the test set; None where it is a part of the training images."""
-        there = [name for name in ("test", "val") if self.train_folder != "." and (self.data_dir / name).is_dir()]
-        return self.test_folder or next(iter(there), None)
+        """Find the folder of the test set; None where it is a part of the training images.
+
+        Raises:
+            UserError: If `test_folder` is no folder inside `data_dir`, or the training images are in it.
+        """
+        if self.test_folder is None:
+            there = [name for name in ("test", "val") if self.train_folder != "." and (self.data_dir / name).is_dir()]
+            return next(iter(there), None)
+        named, train = (Path(os.path.abspath(self.data_dir / name)) for name in (self.test_folder, self.train_folder))
+        inside = named.is_relative_to(os.path.abspath(self.data_dir)) and named.is_dir()
+        if not inside or train.resolve().is_relative_to(named.resolve()):
+            raise UserError(
+                f"test_folder: expected the name of a folder inside {self.data_dir.absolute()}, with other images than "
+                f"{self.train_folder}, got {self.test_folder!r}; leave it out for test, val or a part of the "
+                "training images"
+            )
+        return self.test_folder
 
     def _separate_test(self, images: ImageFiles) -> tuple[Tensor, Tensor]:
         """Return the places of all other images, and those of the test images; the same in every run."""

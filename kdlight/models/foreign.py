@@ -10,6 +10,7 @@ from torch import nn
 from kdlight.errors import UserError
 from kdlight.models.classifier import ImageShape
 from kdlight.models.tapped import Tapped
+from kdlight.ranges import Fraction
 
 PHOTOGRAPH: ImageShape = (3, 224, 224)
 NAMES_SHOWN = 5
@@ -56,7 +57,7 @@ class Torchvision(Tapped):
         image_shape: ImageShape = PHOTOGRAPH,
         *,
         pretrained: bool | str = False,
-        norm_momentum: float | None = None,
+        norm_momentum: Fraction | None = None,
         options: Mapping[str, Any] | None = None,
         taps: Mapping[str, Any] | None = None,
     ) -> None:

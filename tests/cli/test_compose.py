@@ -152,3 +152,21 @@ def test_keys_that_are_numbers_by_themselves_are_left_to_the_class(tmp_path):
 def test_a_key_that_comes_with_an_anchor_may_be_said_again(tmp_path):
     main = write(tmp_path, "main.yaml", "a: {b: &b {<<: &c {x: 1}, x: 2}}\nd: {<<: *b, x: 3}")
     assert compose([main]) == {"a": {"b": {"x": 2}}, "d": {"x": 3}}
+
+
+def test_the_configuration_in_a_run_names_the_folder_that_it_lies_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "trainer: {default_root_dir: runs/first, max_epochs: 3}"
+    original, copied = (write(tmp_path, f"runs/{name}/config.yaml", text) for name in ("first", "second"))
+    alone = write(tmp_path, "kept/config.yaml", text)
+    for file in (original, copied):
+        (file.parent / "checkpoints").mkdir()
+    other = write(tmp_path, "other.yaml", "trainer: {default_root_dir: chosen}")
+    for files, root in (
+        ([original], "runs/first"),
+        ([copied], str(copied.parent)),
+        (["runs/second/config.yaml"], str(copied.parent)),
+        ([alone], "runs/first"),
+        ([copied, other], "chosen"),
+    ):
+        assert compose(files)["trainer"] == {"default_root_dir": root, "max_epochs": 3}

@@ -17,11 +17,13 @@
 | SIGTERM, Ctrl-C outside the steps | code 143, 130; after the last step only tests are left | runs/test_experiment.py |
 | SIGTERM beside a frozen process | code 143, one line in the deadline | frozen_process, runs/test_stop_deadline.py |
 | weights as checkpoint; another student, optimizer | code 2, at most three lines | one_line, runs/test_checkpoints.py |
+| a copied run: test, predict, resume | all is read from and written to the copy | copied_run |
 | SIGTERM of two processes | code 143; it goes on and ends with the same weights and log | two_processes |
 """
 
 import csv
 import errno
+import json
 import os
 import resource
 import shutil
@@ -179,6 +181,22 @@ def test_one_line_says_it(fault, said, workplace, monkeypatch, capfd):
     line = one_line(capfd.readouterr().err)
     for part in said:
         assert part in line
+
+
+def test_a_copied_run_is_measured_and_continued_where_it_lies(workplace, monkeypatch):
+    """Its configuration still names the folder of the original."""
+    monkeypatch.chdir(workplace)
+    assert main(arguments("kd", "original", "--trainer.max_epochs=1")) == 0
+    shutil.copytree(workplace / "original", workplace / "copied")
+    before = {file: file.stat().st_mtime_ns for file in (workplace / "original").rglob("*")}
+    for command in (["test", "--ckpt_path=best"], ["predict", "--ckpt_path=last"]):
+        assert main([*command, "--config=copied/config.yaml"]) == 0
+    assert main(["fit", "--config=copied/config.yaml", "--ckpt_path=last", "--trainer.max_epochs=2"]) == 0
+    tested = json.loads((workplace / "copied/test.json").read_text())
+    assert Path(tested["checkpoint"]) == workplace / "copied/checkpoints/best.ckpt"
+    assert (workplace / "copied/predictions.csv").is_file()
+    assert len(rows(workplace / "copied")) == 2
+    assert {file: file.stat().st_mtime_ns for file in (workplace / "original").rglob("*")} == before
 
 
 def test_full_disk(workplace, monkeypatch):

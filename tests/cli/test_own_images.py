@@ -68,3 +68,32 @@ def test_published_weights_say_their_classes_and_are_fetched_before_anything_is_
     assert len(asked) == 2
     assert str(tmp_path / "data/weights/cifar100/resnet56_vanilla/ckpt_epoch_240.pth") in said
     assert not list(tmp_path.glob("runs/*"))
+
+
+def test_what_is_wrong_with_the_data_is_not_said_of_the_network(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "images", train=2, test=1)
+    model = [
+        "fit",
+        "--model=kdlight.methods.Supervised",
+        "--model.student=kdlight.models.resnet8",
+        "--trainer.max_epochs=1",
+    ]
+    data = ["--data=kdlight.data.ImageFolderDataModule"]
+    for options, answer in (
+        ([], "data: kdlight.data.ImageFolderDataModule needs data_dir"),
+        (["--data.data_dir=nowhere"], f"{tmp_path / 'nowhere/train'} has no class folders"),
+        (["--data.data_dir=images", "--data.resize_size=3"], "expected 1 <= image_size <= resize_size"),
+        (["--data.data_dir=images", "--data.mean=[0.5]"], "mean and std need 3 numbers"),
+        (["--data.data_dir=images", "--data.std=[1,1,0]"], "data.std: expected"),
+        (["--data.data_dir=images", "--data.test_folder=nowhere"], "test_folder: expected the name of a folder"),
+    ):
+        assert main([*model, *data, *options]) == 2
+        said = capsys.readouterr().err
+        assert answer in said
+        assert len(said.splitlines()) == 1
+        assert "num_classes" not in said
+    for network, lacking in (("Torchvision", "name"), ("Tapped", "model")):
+        assert main([*model[:2], f"--model.student=kdlight.models.{network}", *data, "--data.data_dir=images"]) == 2
+        said = capsys.readouterr().err
+        assert said.rstrip().endswith(f"kdlight.models.{network} needs {lacking}")

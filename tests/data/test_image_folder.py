@@ -94,3 +94,23 @@ def test_where_every_file_is_broken_there_is_nothing_to_skip(tmp_path: Path) -> 
     (tmp_path / "a/0.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"none of the 1 images .* can be decoded: a/0.png"):
         folder(tmp_path, broken="skip").setup("fit")
+
+
+@pytest.mark.parametrize("named", ["nowhere", "", ".", "train", "..", "../other", "train/class0/0.png"])
+def test_a_test_folder_holds_other_images_of_the_same_data_set(named: str, tmp_path: Path) -> None:
+    write_folder(tmp_path / "data")
+    write_folder(tmp_path / "other")
+    data = folder(tmp_path / "data", test_folder=named)
+    for read in (data.read_train, data.read_test):
+        with pytest.raises(UserError, match=f"test_folder: expected the name of a folder inside .*got {named!r}"):
+            read()
+
+
+def test_a_test_folder_may_have_any_name_and_be_a_link(tmp_path: Path) -> None:
+    write_folder(tmp_path / "elsewhere", test_folder="kept")
+    write_folder(tmp_path / "data", test_folder="newer/photographs")
+    (tmp_path / "data/linked").symlink_to(tmp_path / "elsewhere/kept")
+    for name in ("newer/photographs", "linked"):
+        data = folder(tmp_path / "data", test_folder=name)
+        data.setup("test")
+        assert {path.rpartition("/class")[0] for path in paths(data, "test")} == {name}

@@ -2,11 +2,8 @@
 
 __all__ = ["Learner"]
 
-import copy
 import inspect
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, TypedDict
 
 import torch
@@ -16,7 +13,6 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
@@ -26,6 +22,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.internals import find_unused_parameters, is_resumed_mid_epoch, validates_after
 from kdlight.methods.base.epoch_means import EpochMeans
+from kdlight.methods.base.optimization import make_optimizer, make_scheduler, require_rates
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
 from kdlight.processes import run_seed, several
@@ -65,25 +62,6 @@ def replace_empty_batch(batch: Batch) -> Batch:
         return batch
     images = batch.images.new_zeros(1, *batch.images.shape[1:])
     return batch._replace(images=images, target=batch.target.new_full((1,), UNLABELLED))
-
-
-def _try_scheduler(make: Callable[[Optimizer], Any], optimizer: Optimizer) -> Any:
-    """Make a scheduler, and take a step with a copy of it: some divide by zero only then.
-
-    Raises:
-        UserError: If it refuses its arguments.
-    """
-    try:
-        scheduler = make(optimizer)
-        if type(scheduler).__module__.startswith("torch."):
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            trial = copy.deepcopy(scheduler, {id(parameter): parameter for parameter in parameters})
-            with warnings.catch_warnings():  # a step of the schedule before one of the optimizer is meant here
-                warnings.simplefilter("ignore")
-                trial.step(*([0.0] if isinstance(scheduler, ReduceLROnPlateau) else []))
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise UserError(f"model.scheduler: {error}; give another value") from error
-    return scheduler
 
 
 class Learner(Recorded, Ranged, LightningModule, ABC):
@@ -205,6 +183,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
 
     def begin_phase(self) -> None:
         """Let the children that learn in this epoch learn, and the others rest in evaluation mode."""
+        require_rates(self.trainer.optimizers[0], f"in epoch {self.current_epoch}")
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
         learning = self.trainable_children(self.current_epoch)
         if learning is not None:
@@ -298,15 +277,13 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         groups = [
             {"params": list(child.parameters()), "rate": rates.get(name, 1.0)} for name, child in self.named_children()
         ]
-        try:
-            optimizer = self.make_optimizer([group for group in groups if group["params"]])
-        except (ValueError, TypeError, ArithmeticError) as error:
-            raise UserError(f"model.optimizer: {error}; give another value") from error
+        learning = [group for group in groups if group["params"]]
+        optimizer = make_optimizer(self.make_optimizer, learning, channels_last=self.channels_last)
         for group in optimizer.param_groups:
             group["lr"] *= group.pop("rate")
         if self.make_scheduler is None:
             return optimizer
-        scheduler: Any = _try_scheduler(self.make_scheduler, optimizer)
+        scheduler: Any = make_scheduler(self.make_scheduler, optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             monitor = getattr(scheduler, "monitor", "val/loss")
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}

@@ -1,0 +1,105 @@
+"""Make optimizers and learning rate schedules, and refuse arguments with which no network can learn."""
+
+import copy
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from kdlight.errors import UserError
+
+Make = Callable[[Any], Any]
+
+
+def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_last: bool) -> Optimizer:
+    """Make an optimizer.
+
+    Args:
+        make: Makes it from groups of parameters.
+        groups: The groups.
+        channels_last: Whether gradients may lie in memory in the order of ``torch.channels_last``.
+
+    Raises:
+        UserError: If the optimizer refuses its arguments, one of them is not finite, or it cannot train networks.
+    """
+    try:
+        optimizer: Optimizer = make(groups)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UserError(f"model.optimizer: {error}; give another value") from error
+    for name, value in optimizer.defaults.items():
+        if not all(map(math.isfinite, _find_numbers(value))):
+            raise UserError(f"model.optimizer: expected a finite number for {name}, got {value}; give another value")
+    if isinstance(optimizer, torch.optim.LBFGS) and channels_last:
+        raise UserError(
+            "model.optimizer: LBFGS joins all gradients into one vector and expects them in torch's usual memory "
+            "layout, got model.channels_last: true; set model.channels_last: false"
+        )
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        raise UserError(
+            "model.optimizer: expected an optimizer for dense gradients, which networks for images have, got "
+            "SparseAdam; take torch.optim.Adam"
+        )
+    return optimizer
+
+
+def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
+    """Make a schedule of the learning rate, and take a step with a copy of it: some divide by zero only then.
+
+    Args:
+        make: Makes it from the optimizer.
+        optimizer: The optimizer, which stays as it is.
+
+    Raises:
+        UserError: If the schedule refuses its arguments, or has a number or a second learning rate that is not finite.
+    """
+    try:
+        scheduler = make(optimizer)
+        if type(scheduler).__module__.startswith(("torch.", "lightning.")):
+            for name, value in vars(scheduler).items():
+                # The state of `ReduceLROnPlateau` has infinities, but nothing has a NaN.
+                if any(map(math.isnan, _find_numbers(value))):
+                    raise ValueError(f"expected a number for {name}, got {value}")
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            trial = copy.deepcopy(scheduler, {id(parameter): parameter for parameter in parameters})
+            with warnings.catch_warnings():  # a step of the schedule before one of the optimizer is meant here
+                warnings.simplefilter("ignore")
+                trial.step(*([0.0] if isinstance(scheduler, ReduceLROnPlateau) else []))
+            require_rates(trial.optimizer, "after the first epoch")
+    except UserError:
+        raise
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UserError(f"model.scheduler: {error}; give another value") from error
+    return scheduler
+
+
+def require_rates(optimizer: Optimizer, when: str) -> None:
+    """Check the learning rates of an optimizer.
+
+    Args:
+        optimizer: The optimizer.
+        when: The time, for the message.
+
+    Raises:
+        UserError: If one is negative or not finite.
+    """
+    for group in optimizer.param_groups:
+        if not 0 <= float(group["lr"]) < math.inf:
+            raise UserError(
+                f"model.scheduler: expected a finite learning rate of at least 0, got {float(group['lr']):g} {when}; "
+                "give the schedule other values"
+            )
+
+
+def _find_numbers(value: Any) -> Iterator[float]:
+    """Yield the real numbers in a value, in lists and mappings too."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _find_numbers(item)
+    elif isinstance(value, float):
+        yield value
