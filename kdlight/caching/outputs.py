@@ -62,7 +62,7 @@ def decode(stored: dict[str, Tensor], fields: tuple[str, ...], *, num_classes: i
         preactivations=several("preactivations") or None,
         stem=decoded.get("stem"),
         member_logits=several("member_logits"),
-    ).only(fields)
+    ).keep_only(fields)
 
 
 def _top(logits: Tensor, count: int) -> dict[str, Tensor]:

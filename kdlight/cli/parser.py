@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from kdlight.cli.imports import import_object
 from kdlight.cli.objects import find_data_facts
 from kdlight.files import with_home
-from kdlight.models.published import is_published, published
+from kdlight.models.published import find_published, is_published
 from kdlight.models.weights import count_classes, read_state_dict
 from kdlight.runs.folder import folder_of
 
@@ -103,7 +103,7 @@ def _find_published(network: Any) -> dict[str, Any]:
     """Return how timm or torchvision prepare images for a network."""
     if not isinstance(network, Namespace):
         return {}
-    of_weights = getattr(import_object(network.get("class_path", "")), "preprocessing", None)
+    of_weights = getattr(import_object(network.get("class_path", "")), "find_preprocessing", None)
     arguments = network.get("init_args") or Namespace()
     if of_weights is None or arguments.get("name") is None:
         return {}
@@ -118,7 +118,7 @@ def _to_list(value: Any) -> Any:
 def _count_classes(path: str | None) -> dict[str, Any]:
     """Return the number of classes of a file's teacher; nothing if there is no file, which loading will report."""
     if path and is_published(path):
-        return {"num_classes": published(path).num_classes}
+        return {"num_classes": find_published(path).num_classes}
     return {"num_classes": count_classes(read_state_dict(path))} if path and Path(path).is_file() else {}
 
 

@@ -12,7 +12,7 @@ from kdlight.cli.imports import import_object
 from kdlight.cli.parser import list_teacher_holders
 from kdlight.cli.shipped import DATA_SET, list_shipped
 from kdlight.errors import MissingFileError
-from kdlight.models.published import is_published, published_file
+from kdlight.models.published import fetch_published, is_published
 from kdlight.runs.folder import config_for
 
 Train = Callable[[str, Sequence[str]], None]
@@ -39,7 +39,7 @@ def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> 
     paths += [path for holder in holders for path in _list_members(holder.teacher)]
     for path in dict.fromkeys(paths):
         if is_published(path):
-            published_file(path)
+            fetch_published(path)
         elif not Path(path).is_file():
             _train_missing(path, train, _find_place_of_images(config), asked=asked)
 

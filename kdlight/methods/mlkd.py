@@ -19,7 +19,7 @@ from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
-from kdlight.models.ensemble import softened_mean
+from kdlight.models.ensemble import average_softened_logits
 from kdlight.ranges import PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
@@ -80,7 +80,7 @@ class MLKD(LogitDistiller):
             weak = kd_loss(of_student[:size], of_teacher[:size], temperature=temperature)
             strong = kd_loss(of_student[size:], of_teacher[size:], temperature=temperature)
             instances.append(kept_samples * weak + strong)
-            raw = softened_mean(teacher.member_logits or (teacher.logits,), temperature)
+            raw = average_softened_logits(teacher.member_logits or (teacher.logits,), temperature)
             pair = student.logits[:size], raw[:size]
             classes.append(kept_classes * mlkd_class_loss(*pair, temperature=temperature))
             batches.append(kept_samples * mlkd_batch_loss(*pair, temperature=temperature))

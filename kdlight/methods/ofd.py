@@ -52,7 +52,7 @@ class OFD(FeatureDistiller):
         self.ofd_weight = ofd_weight
         self.pairs = pair_stages(self)
         of_student = get_student_preactivations(run_blank_images(student, student.image_shape), student)
-        norms = self.teacher.model.norms_before_relu()
+        norms = self.teacher.model.get_norms_before_relu()
         self.regressors = nn.ModuleList()
         for place, pair in enumerate(self.pairs):
             norm = norms[pair.teacher]

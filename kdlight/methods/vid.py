@@ -18,7 +18,7 @@ from kdlight.methods.base.filtered_distiller import Initialisation
 from kdlight.methods.base.stages import pair_stages
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
-from kdlight.models.zoo.initialisation import kaiming_uniform_layers
+from kdlight.models.zoo.initialisation import draw_kaiming_uniform
 from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
@@ -104,7 +104,7 @@ class VID(FeatureDistiller):
             VIDRegressor(pair.student_shape[0], pair.teacher_shape[0], norm=regressor_norm) for pair in self.pairs
         )
         if initialisation == "authors":
-            kaiming_uniform_layers(self.regressors)
+            draw_kaiming_uniform(self.regressors)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and one term a stage."""

@@ -30,9 +30,9 @@ class Activations(NamedTuple):
     stem: Tensor | None = None
     member_logits: tuple[Tensor, ...] = ()
 
-    def only(self, fields: Collection[str]) -> "Activations":
+    def keep_only(self, fields: Collection[str]) -> "Activations":
         """Forget all other fields, so that the memory of what nobody reads is free; to read one is an error."""
-        forgotten: dict[str, Any] = {name: NotKept(name) for name in self._fields if name not in fields}
+        forgotten: dict[str, Any] = {name: DroppedField(name) for name in self._fields if name not in fields}
         return self._replace(**forgotten)
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> "Activations":
@@ -47,7 +47,7 @@ class Activations(NamedTuple):
         )
 
 
-class NotKept:
+class DroppedField:
     """Stands for a field that was forgotten.
 
     Args:

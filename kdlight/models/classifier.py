@@ -58,7 +58,7 @@ class Classifier(Recorded, nn.Module, ABC):
         """The submodule that turns the embedding into logits."""
         return self.get_submodule(self.head_name)
 
-    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+    def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
         """Return for each stage the batch norm right before the ReLU that ends it.
 
         Raises:

@@ -20,7 +20,7 @@ class Ensemble(Classifier):
 
     Its logits are the logarithms of the mean of the members' probabilities, its embedding is theirs side by side; it
     has no stages, so nothing that compares feature maps can take it for a teacher. `member_logits` keeps each member's
-    logits: a mean of outputs at a temperature cannot be had from the mean at another (`softened_mean`).
+    logits: a mean of outputs at a temperature cannot be had from the mean at another (`average_softened_logits`).
 
     Args:
         members: Any number of them, as memory allows; they run one after the other.
@@ -51,14 +51,14 @@ class Ensemble(Classifier):
         computed = [member.activations(images) for member in self.members if isinstance(member, Classifier)]
         logits = tuple(of_member.logits for of_member in computed)
         embedding = torch.cat([of_member.embedding for of_member in computed], dim=1)
-        return Activations(softened_mean(logits, 1.0), embedding, stages=(), member_logits=logits)
+        return Activations(average_softened_logits(logits, 1.0), embedding, stages=(), member_logits=logits)
 
     @property
     def head(self) -> nn.Module:
         raise UserError(f"an ensemble has no head, each of its {len(self.members)} members has: choose one of them")
 
 
-def softened_mean(member_logits: Sequence[Tensor], temperature: float | Tensor) -> Tensor:
+def average_softened_logits(member_logits: Sequence[Tensor], temperature: float | Tensor) -> Tensor:
     """Logits (batch, classes) whose softmax at the temperature is the mean of the members' softmaxes at it.
 
     A softmax of the mean logits is another distribution, their geometric mean; both agree as the temperature goes to

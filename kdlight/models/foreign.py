@@ -12,7 +12,7 @@ from kdlight.models.classifier import ImageShape
 from kdlight.models.tapped import Tapped
 from kdlight.ranges import Fraction
 
-PHOTOGRAPH: ImageShape = (3, 224, 224)
+PHOTOGRAPH_SHAPE: ImageShape = (3, 224, 224)
 NAMES_SHOWN = 5
 
 
@@ -54,7 +54,7 @@ class Torchvision(Tapped):
         self,
         name: str,
         num_classes: int = 1000,
-        image_shape: ImageShape = PHOTOGRAPH,
+        image_shape: ImageShape = PHOTOGRAPH_SHAPE,
         *,
         pretrained: bool | str = False,
         norm_momentum: Fraction | None = None,
@@ -64,7 +64,7 @@ class Torchvision(Tapped):
         from torchvision.models import get_model
 
         _require_torchvision(name)
-        weights = _torchvision_weights(name, pretrained) if pretrained else None
+        weights = _find_torchvision_weights(name, pretrained) if pretrained else None
         if image_shape[0] != 3:
             raise UserError(f"torchvision's {name} takes images of 3 channels, the data have {image_shape[0]}")
         given = dict(options or {})
@@ -81,9 +81,9 @@ class Torchvision(Tapped):
                 raise
             raise UserError(
                 f"the weights of torchvision's {name} could not be fetched from {weights.url} ({error}): put the file "
-                f"into {_hub_folder()}, or leave `pretrained` out"
+                f"into {_find_hub_folder()}, or leave `pretrained` out"
             ) from error
-        super().__init__(model, image_shape=image_shape, **_checked_taps(taps))
+        super().__init__(model, image_shape=image_shape, **_check_taps(taps))
         self.has_weights = weights is not None and self.num_classes == num_classes
         for module in self.modules():
             if norm_momentum is not None and isinstance(module, nn.BatchNorm2d):
@@ -92,10 +92,10 @@ class Torchvision(Tapped):
             _replace_head(self, num_classes)
 
     @staticmethod
-    def preprocessing(name: str, pretrained: bool | str = False) -> Preprocessing | None:
+    def find_preprocessing(name: str, pretrained: bool | str = False) -> Preprocessing | None:
         """How torchvision prepares images for the weights; None for a network without published weights."""
         try:
-            weights = _torchvision_weights(name, pretrained or True)
+            weights = _find_torchvision_weights(name, pretrained or True)
         except UserError:
             return None
         transform = weights.transforms()
@@ -124,14 +124,14 @@ class Timm(Tapped):
         self,
         name: str,
         num_classes: int = 1000,
-        image_shape: ImageShape = PHOTOGRAPH,
+        image_shape: ImageShape = PHOTOGRAPH_SHAPE,
         *,
         pretrained: bool = False,
         options: Mapping[str, Any] | None = None,
         taps: Mapping[str, Any] | None = None,
     ) -> None:
-        timm = _timm()
-        published = _timm_config(name)
+        timm = _import_timm()
+        published = _find_timm_config(name)
         given = {"num_classes": num_classes, "in_chans": image_shape[0], **(options or {})}
         if published.fixed_input_size and tuple(published.input_size[1:]) != tuple(image_shape[1:]):
             given.setdefault("img_size", tuple(image_shape[1:]))
@@ -146,13 +146,13 @@ class Timm(Tapped):
                 f"({' '.join(str(error).split())[:200]}): fetch its file model.safetensors, and give that as weights "
                 "(teacher_weights, student_weights) without `pretrained`"
             ) from error
-        super().__init__(model, image_shape=image_shape, **_checked_taps(taps))
+        super().__init__(model, image_shape=image_shape, **_check_taps(taps))
         self.has_weights = pretrained and published.num_classes == num_classes
 
     @staticmethod
-    def preprocessing(name: str, pretrained: bool = False) -> Preprocessing | None:
+    def find_preprocessing(name: str, pretrained: bool = False) -> Preprocessing | None:
         """How timm prepares images for the weights; None for a network without published weights."""
-        published = _timm_config(name)
+        published = _find_timm_config(name)
         if not published.has_weights:
             return None
         size = published.input_size[1]
@@ -164,34 +164,34 @@ def _require_torchvision(name: str) -> None:
 
     classifiers = models.list_models(module=models)
     if name not in classifiers:
-        raise UserError(_no_network("torchvision", name, classifiers))
+        raise UserError(_describe_unknown_network("torchvision", name, classifiers))
 
 
-def _torchvision_weights(name: str, wanted: bool | str) -> Any:
+def _find_torchvision_weights(name: str, wanted: bool | str) -> Any:
     from torchvision.models import get_model_weights
 
     _require_torchvision(name)
     published = get_model_weights(name)
     if wanted is True:
-        return published.DEFAULT if len(published) else _no_weights(name, ())
+        return published.DEFAULT if len(published) else _refuse_weights(name, ())
     try:
         return published[str(wanted)]
     except KeyError:
-        return _no_weights(name, [entry.name for entry in published], str(wanted))
+        return _refuse_weights(name, [entry.name for entry in published], str(wanted))
 
 
-def _no_weights(name: str, published: Sequence[str], wanted: str = "") -> Any:
+def _refuse_weights(name: str, published: Sequence[str], wanted: str = "") -> Any:
     known = f"expected one of {', '.join(published)}" if published else "torchvision publishes none"
     raise UserError(f"torchvision's {name} has no weights {wanted}: {known}; leave `pretrained` out")
 
 
-def _hub_folder() -> str:
+def _find_hub_folder() -> str:
     from torch.hub import get_dir
 
     return f"{get_dir()}/checkpoints"
 
 
-def _timm() -> Any:
+def _import_timm() -> Any:
     try:
         import timm
     except ModuleNotFoundError:
@@ -199,10 +199,10 @@ def _timm() -> Any:
     return timm
 
 
-def _timm_config(name: str) -> Any:
-    timm = _timm()
+def _find_timm_config(name: str) -> Any:
+    timm = _import_timm()
     if not timm.is_model(name.partition(".")[0]):
-        raise UserError(_no_network("timm", name, timm.list_models()))
+        raise UserError(_describe_unknown_network("timm", name, timm.list_models()))
     try:
         return timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
     except RuntimeError:  # an unknown tag
@@ -211,14 +211,14 @@ def _timm_config(name: str) -> Any:
         raise UserError(f"timm has no weights {name}: {known}; or leave the tag out") from None
 
 
-def _no_network(library: str, name: str, names: Sequence[str]) -> str:
+def _describe_unknown_network(library: str, name: str, names: Sequence[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, names, n=NAMES_SHOWN, cutoff=0.5)
     return f"{library} has no classifier named {name!r}; nearest: {', '.join(near) or 'none'}"
 
 
-def _checked_taps(taps: Mapping[str, Any] | None) -> dict[str, Any]:
+def _check_taps(taps: Mapping[str, Any] | None) -> dict[str, Any]:
     unknown = set(taps or {}) - {"stages", "embedding", "stem", "head"}
     if unknown:
         raise UserError(f"taps: expected stages, embedding, stem or head, got {', '.join(sorted(unknown))}")

@@ -39,13 +39,13 @@ class Published(NamedTuple):
     sha256: str = ""
 
 
-def _cifar100(name: str) -> Published:
+def _describe_cifar100(name: str) -> Published:
     """Describe a teacher of RepDistiller's table, which mdistiller publishes again."""
     own = f"{name}_vanilla/ckpt_epoch_240.pth"
     return Published(name, 100, f"cifar100/{own}", (f"{REPDISTILLER}/{own}", MDISTILLER), f"cifar_teachers/{own}")
 
 
-def _cifar10(name: str, digits: str) -> Published:
+def _describe_cifar10(name: str, digits: str) -> Published:
     """Describe a network of akamaster/pytorch_resnet_cifar10; the file's name has the first digits of its sum."""
     file = f"{name}-{digits}.th"
     return Published(f"{name}, shortcut: padding", 10, file, (f"{AKAMASTER}/{file}",), sha256=digits)
@@ -53,15 +53,15 @@ def _cifar10(name: str, digits: str) -> Published:
 
 WEIGHTS = {
     **{
-        f"cifar100/{name}": _cifar100(name)
+        f"cifar100/{name}": _describe_cifar100(name)
         for name in ("wrn_40_2", "resnet56", "resnet110", "resnet32x4", "vgg13", "ResNet50")
     },
-    "cifar10/resnet20": _cifar10("resnet20", "12fca82f"),
-    "cifar10/resnet56": _cifar10("resnet56", "4bfd9763"),
+    "cifar10/resnet20": _describe_cifar10("resnet20", "12fca82f"),
+    "cifar10/resnet56": _describe_cifar10("resnet56", "4bfd9763"),
 }
 
 
-def published(name: str) -> Published:
+def find_published(name: str) -> Published:
     """Return what ``published:NAME`` stands for.
 
     Raises:
@@ -78,7 +78,7 @@ def is_published(path: str | Path) -> bool:
     return str(path).startswith(PREFIX)
 
 
-def published_file(path: str | Path) -> Path:
+def fetch_published(path: str | Path) -> Path:
     """Return the file that ``published:NAME`` stands for, fetched if it is not at hand.
 
     A download that was cut off goes on where it stopped. Where the reference publishes no checksum, that of the file as
@@ -88,7 +88,7 @@ def published_file(path: str | Path) -> Path:
         DownloadError: If no address gives the file; the message says where it can be put by hand.
         UserError: If nothing is published under that name, or the file has another checksum.
     """
-    weights = published(str(path))
+    weights = find_published(str(path))
     file = FOLDER / weights.file
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f".{file.name}.lock")):

@@ -30,16 +30,16 @@ class Resized(Classifier):
             self.head_name = f"model.{model.head_name}"
 
     def activations(self, images: Tensor) -> Activations:
-        return self.model.activations(self._resized(images))
+        return self.model.activations(self._resize(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(self._resized(images))
+        logits: Tensor = self.model(self._resize(images))
         return logits
 
-    def _resized(self, images: Tensor) -> Tensor:
+    def _resize(self, images: Tensor) -> Tensor:
         if images.shape[-2:] == (self.size, self.size):
             return images
         return functional.interpolate(images, size=(self.size, self.size), mode="bilinear", antialias=True)
 
-    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
-        return self.model.norms_before_relu()
+    def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+        return self.model.get_norms_before_relu()

@@ -50,7 +50,7 @@ class Tapped(Classifier):
             stages, stem = taps.stages, stem or taps.stem
         for name in (*stages, embedding, stem, head):
             if name is not None and name not in modules:
-                raise UserError(_describe_unknown(name, model, modules))
+                raise UserError(_describe_unknown_module(name, model, modules))
         linears = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
         head = head or next(reversed(linears), "")
         layer = modules[head]
@@ -116,6 +116,6 @@ def _count_changes(output: Any) -> int:
     return version_of(output) if isinstance(output, Tensor) and not output.is_inference() else 0
 
 
-def _describe_unknown(name: str, model: nn.Module, modules: dict[str, nn.Module]) -> str:
+def _describe_unknown_module(name: str, model: nn.Module, modules: dict[str, nn.Module]) -> str:
     nearest = get_close_matches(name, modules, n=5, cutoff=0.4) or [child for child, _ in model.named_children()]
     return f"{type(model).__name__} has no module {name!r}; nearest: {', '.join(nearest)}"

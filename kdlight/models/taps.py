@@ -29,7 +29,7 @@ class Taps(NamedTuple):
     stem: str | None
 
 
-class _Output(NamedTuple):
+class _ModuleOutput(NamedTuple):
     name: str
     shape: tuple[int, ...]  # channels, height, width
     entered: int
@@ -63,7 +63,7 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
     if len({output.size for output in trunk}) < 2:  # the layers are wrapped in a module of another kind
         depths = {output.size: output.name.count(".") for output in sorted(outputs, key=lambda o: -o.name.count("."))}
         trunk = [output for output in outputs if output.name.count(".") == depths[output.size]]
-    stages: list[_Output] = []
+    stages: list[_ModuleOutput] = []
     for output in {output.size: output for output in trunk}.values():
         if not stages or math.prod(output.size) < math.prod(stages[-1].size):  # attention maps are of other sizes
             stages.append(output)
@@ -88,19 +88,19 @@ def to_feature_map(output: Tensor) -> Tensor:
     return output
 
 
-def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_Output]:
+def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]:
     """Run a copy of the model, and list its modules' outputs in the order in which they end, without the head's."""
     shapes = dict.fromkeys([(image_shape[0], PROBE_SIZE, PROBE_SIZE), image_shape])
     attempts: list[tuple[str, ImageShape]] = [(device, shape) for device in ("meta", "cpu") for shape in shapes]
     for place, (device, shape) in enumerate(attempts):
         trial = copy.deepcopy(model).to(device).eval()
-        kept: list[tuple[_Output, Tensor, int]] = []
+        kept: list[tuple[_ModuleOutput, Tensor, int]] = []
         entered: dict[str, int] = {}
         clock = iter(range(10**9))
         for name, module in trial.named_modules():
             if name:
-                module.register_forward_pre_hook(_enter(name, entered, clock))
-                module.register_forward_hook(_leave(name, entered, kept, clock))
+                module.register_forward_pre_hook(_make_entry_hook(name, entered, clock))
+                module.register_forward_hook(_make_exit_hook(name, entered, kept, clock))
         try:
             with torch.no_grad():
                 trial(torch.zeros(2, *shape, device=device))
@@ -115,22 +115,24 @@ def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_Output]:
     raise AssertionError
 
 
-def _enter(name: str, entered: dict[str, int], clock: Any) -> Callable[..., None]:
+def _make_entry_hook(name: str, entered: dict[str, int], clock: Any) -> Callable[..., None]:
     return lambda module, arguments: entered.update({name: next(clock)})
 
 
-def _leave(name: str, entered: dict[str, int], kept: list[tuple[_Output, Tensor, int]], clock: Any) -> Any:
+def _make_exit_hook(
+    name: str, entered: dict[str, int], kept: list[tuple[_ModuleOutput, Tensor, int]], clock: Any
+) -> Any:
     def keep(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
             shape = tuple(to_feature_map(output).shape[1:])
             if len(shape) == 3 and shape[1] * shape[2] > 1:
                 pools = "Pool" in type(module).__name__
-                kept.append((_Output(name, shape, entered[name], next(clock), pools), output, version_of(output)))
+                kept.append((_ModuleOutput(name, shape, entered[name], next(clock), pools), output, version_of(output)))
 
     return keep
 
 
-def _keep_trunk(model: nn.Module, outputs: list[_Output]) -> list[_Output]:
+def _keep_trunk(model: nn.Module, outputs: list[_ModuleOutput]) -> list[_ModuleOutput]:
     """Leave out what follows the last layer with weights and is no activation: pooling, permutations, dropout."""
     weighted = [bool(list(model.get_submodule(output.name).parameters())) for output in outputs]
     last = max((place for place, has in enumerate(weighted) if has), default=-1)
@@ -151,7 +153,7 @@ def _is_in_chain(model: nn.Module, name: str) -> bool:
     return all(type(parent) in (nn.Sequential, nn.ModuleList, nn.ModuleDict) for parent in around)
 
 
-def _find_stem(trunk: list[_Output], stage: _Output) -> str | None:
+def _find_stem(trunk: list[_ModuleOutput], stage: _ModuleOutput) -> str | None:
     """Find what enters the first stage: a pooling at its resolution, else the end of what comes before."""
     own = [output for output in trunk if output.size == stage.size]
     earlier = [output for output in trunk if output.left < own[0].entered]
@@ -162,9 +164,9 @@ def _find_stem(trunk: list[_Output], stage: _Output) -> str | None:
     return earlier[-1].name if earlier else None
 
 
-def _find_quarters(outputs: list[_Output]) -> list[_Output]:
+def _find_quarters(outputs: list[_ModuleOutput]) -> list[_ModuleOutput]:
     """Find the end of each quarter of the longest row of like modules, such as the blocks of a transformer."""
-    rows: dict[str, list[_Output]] = {}
+    rows: dict[str, list[_ModuleOutput]] = {}
     for output in outputs:
         rows.setdefault(re.sub(r"\d+$", "", output.name), []).append(output)
     row = max(rows.values(), key=lambda row: (len(row), -row[0].name.count(".")))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlight.errors import MissingFileError, UserError
-from kdlight.models.published import is_published, published_file
+from kdlight.models.published import fetch_published, is_published
 
 LARGEST = 1e10  # Neither weights nor running variances come near it; a flipped exponent bit mostly goes far beyond.
 ZIP_MAGIC = b"PK\x03\x04"  # how every file of `torch.save` begins since torch 1.6
@@ -68,7 +68,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         UserError: If the file needs code to be read, is damaged, or holds no weights.
     """
     given = str(path)
-    path = published_file(path) if is_published(path) else Path(path)
+    path = fetch_published(path) if is_published(path) else Path(path)
     if not path.is_file():
         raise MissingFileError(f"no file of weights at '{given}'; expected the path of a checkpoint or a state_dict")
     weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)

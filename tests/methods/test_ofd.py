@@ -17,7 +17,7 @@ SHAPE = (1, 8, 8)
 
 def test_every_stage_is_compared_before_its_relu_within_the_margin_of_its_own_norm():
     teacher = wrn_16_2(10, SHAPE)
-    norms = teacher.norms_before_relu()
+    norms = teacher.get_norms_before_relu()
     for norm in norms:
         torch.nn.init.normal_(norm.weight)
         torch.nn.init.normal_(norm.bias)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdlight.models.ensemble import Ensemble, softened_mean
+from kdlight.models.ensemble import Ensemble, average_softened_logits
 from kdlight.models.frozen import Frozen
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.models.zoo.wrn import wrn_16_1
@@ -31,20 +31,20 @@ def test_predicts_the_mean_of_probabilities(members) -> None:
 def test_the_softened_mean_is_the_mean_of_softened_outputs_and_no_softmax_of_means() -> None:
     torch.manual_seed(0)
     first, second = 3 * torch.randn(2, 6, 10, dtype=torch.float64)
-    mean = softened_mean([first, second], 2.0)
+    mean = average_softened_logits([first, second], 2.0)
     expected = ((first / 2).softmax(1) + (second / 2).softmax(1)) / 2
     torch.testing.assert_close((mean / 2).softmax(1), expected)
     assert ((first + second) / 4).softmax(1).sub(expected).abs().max() > 0.01
-    assert softened_mean([first], 2.0) is first
-    hot = softened_mean([first, second], 1e5)
+    assert average_softened_logits([first], 2.0) is first
+    hot = average_softened_logits([first, second], 1e5)
     torch.testing.assert_close(
         hot - hot.mean(1, keepdim=True),
-        (lambda m: m - m.mean(1, keepdim=True))(softened_mean([first, second], float("inf"))),
+        (lambda m: m - m.mean(1, keepdim=True))(average_softened_logits([first, second], float("inf"))),
         rtol=1e-3,
         atol=1e-3,
     )
-    assert softened_mean([1e4 * first, -1e4 * first], 1.0).isfinite().all()
-    assert softened_mean([first.bfloat16(), second.bfloat16()], 1.0).dtype == torch.float32
+    assert average_softened_logits([1e4 * first, -1e4 * first], 1.0).isfinite().all()
+    assert average_softened_logits([first.bfloat16(), second.bfloat16()], 1.0).dtype == torch.float32
 
 
 def test_each_member_has_its_own_weights(members, tmp_path: Path) -> None:

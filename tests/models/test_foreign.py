@@ -75,9 +75,9 @@ def test_wrong_names_are_answered_with_the_nearest() -> None:
 
 def test_weights_say_how_images_are_prepared() -> None:
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    assert Torchvision.preprocessing("resnet18") == Preprocessing(224, 256, mean, std)
-    assert Torchvision.preprocessing("resnet50") == Preprocessing(224, 232, mean, std)
-    assert Torchvision.preprocessing("resnet50", "IMAGENET1K_V1") == Preprocessing(224, 256, mean, std)
+    assert Torchvision.find_preprocessing("resnet18") == Preprocessing(224, 256, mean, std)
+    assert Torchvision.find_preprocessing("resnet50") == Preprocessing(224, 232, mean, std)
+    assert Torchvision.find_preprocessing("resnet50", "IMAGENET1K_V1") == Preprocessing(224, 256, mean, std)
 
 
 def test_timm_by_name() -> None:
@@ -86,7 +86,7 @@ def test_timm_by_name() -> None:
     teacher = Frozen(network).activations(torch.randn(2, 1, 64, 64))
     assert teacher.logits.shape == (2, 3)
     assert [stage.shape[-1] for stage in teacher.stages] == [16, 8, 4, 2]
-    prepared = Timm.preprocessing("resnet10t")
+    prepared = Timm.find_preprocessing("resnet10t")
     assert prepared == Preprocessing(176, 201, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     with pytest.raises(UserError, match=r"timm has no classifier named 'resnet10x'; nearest: .*resnet10t"):
         Timm("resnet10x")

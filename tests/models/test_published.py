@@ -9,7 +9,7 @@ import torch
 
 from kdlight.downloads import sha256_of
 from kdlight.models import published as module
-from kdlight.models.published import WEIGHTS, Published, published_file
+from kdlight.models.published import WEIGHTS, Published, fetch_published
 from kdlight.models.weights import load_weights, read_state_dict
 from kdlight.models.zoo.resnet import resnet8
 from tests.server import Server
@@ -50,14 +50,14 @@ def test_weights_are_fetched_once_recorded_and_loaded(
     assert Path(f"{FILE}.sha256").read_text() == f"{sha256_of(FILE)}  {FILE.name}\n"
     FILE.write_bytes(content[:-1] + b"x")
     with pytest.raises(ValueError, match=r"has changed: expected sha256 \w+, found \w+; remove it"):
-        published_file(NAME)
+        fetch_published(NAME)
 
 
 def test_a_download_that_was_cut_goes_on(server: Server, content: bytes) -> None:
     server.files["resnet8.pth"], server.cut = content, [1000]
     with pytest.raises(ConnectionError, match="cut off after 1000 of"):
-        published_file(NAME)
-    assert published_file(NAME).read_bytes() == content
+        fetch_published(NAME)
+    assert fetch_published(NAME).read_bytes() == content
     assert [wanted for path, wanted in server.asked if path == "/resnet8.pth"] == [None, "bytes=1000-"]
 
 
@@ -67,11 +67,11 @@ def test_a_wrong_sum_is_refused(
     server.files["resnet8.pth"] = content
     monkeypatch.setitem(WEIGHTS, "cifar100/resnet8", entry._replace(sha256="00000000", addresses=entry.addresses[:1]))
     with pytest.raises(ConnectionError, match=r"expected sha256 00000000…, found \w+"):
-        published_file(NAME)
+        fetch_published(NAME)
     assert not FILE.exists()
     FILE.write_bytes(content)
     with pytest.raises(ValueError, match="has changed: expected sha256 00000000…"):
-        published_file(NAME)
+        fetch_published(NAME)
 
 
 def test_the_archive_of_another_reference_serves_where_the_first_does_not(server: Server, content: bytes) -> None:
@@ -81,17 +81,17 @@ def test_the_archive_of_another_reference_serves_where_the_first_does_not(server
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
     server.files["teachers.tar"] = stream.getvalue()
-    assert published_file(NAME).read_bytes() == content
+    assert fetch_published(NAME).read_bytes() == content
 
 
 def test_what_is_at_hand_is_used_and_offline_the_message_says_where_it_goes(server: Server, content: bytes) -> None:
     with pytest.raises(ConnectionError) as caught:
-        published_file(NAME)
+        fetch_published(NAME)
     for part in (server.url("resnet8.pth"), "404", f"save it as {FILE.absolute()}"):
         assert part in str(caught.value)
     asked = len(server.asked)
     FILE.write_bytes(content)
-    assert published_file(NAME) == FILE
+    assert fetch_published(NAME) == FILE
     assert len(server.asked) == asked
 
 
@@ -99,7 +99,7 @@ def test_an_unknown_name_is_answered_with_all_names() -> None:
     with pytest.raises(
         ValueError, match="published:cifar100/resnet57; expected one of cifar100/wrn_40_2, cifar100/res"
     ):
-        published_file("published:cifar100/resnet57")
+        fetch_published("published:cifar100/resnet57")
 
 
 @pytest.mark.parametrize("name", [name for name in WEIGHTS if name != "cifar100/resnet8"])
@@ -111,7 +111,7 @@ def test_every_published_file_is_asked_for_at_its_address(name: str, monkeypatch
 
     monkeypatch.setattr(module, "download", refuse)
     with pytest.raises(ConnectionError) as caught:
-        published_file(f"published:{name}")
+        fetch_published(f"published:{name}")
     assert all(f"{address} is not for tests" in str(caught.value) for address in WEIGHTS[name].addresses)
     import kdlight.models
 

@@ -26,7 +26,7 @@ def test_the_network_sees_smaller_images(images: torch.Tensor) -> None:
     assert torch.equal(resized(seen), expected.logits)
     assert resized.head is network.head
     assert resized.get_submodule(resized.stage_names[0]) is network.get_submodule(network.stage_names[0])
-    assert resized.norms_before_relu() == network.norms_before_relu()
+    assert resized.get_norms_before_relu() == network.get_norms_before_relu()
     assert (resized.num_classes, resized.image_shape) == (5, (3, 64, 64))
 
 

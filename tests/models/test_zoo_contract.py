@@ -81,9 +81,9 @@ def test_preactivations_and_their_norms(name: str) -> None:
     activations = model.activations(torch.randn(2, 3, 8, 8))
     if activations.preactivations is None or name.startswith("Shuffle"):
         with pytest.raises(ValueError, match="no batch norm before the ReLU of each stage"):
-            model.norms_before_relu()
+            model.get_norms_before_relu()
     else:
-        widths = [norm.num_features for norm in model.norms_before_relu()]
+        widths = [norm.num_features for norm in model.get_norms_before_relu()]
         assert widths == [preactivation.shape[1] for preactivation in activations.preactivations]
     if activations.preactivations is not None and "wrn" not in name and name != "ShuffleV2":
         for stage, preactivation in zip(activations.stages, activations.preactivations, strict=True):
@@ -94,7 +94,7 @@ def test_preactivations_and_their_norms(name: str) -> None:
 def test_norm_before_relu_computes_the_preactivation(name: str) -> None:
     model = build(name, (3, 8, 8)).eval()
     outputs: list[torch.Tensor] = []
-    for norm in model.norms_before_relu():
+    for norm in model.get_norms_before_relu():
         norm.register_forward_hook(lambda module, arguments, output: outputs.append(output))
     preactivations = model.activations(torch.randn(2, 3, 8, 8)).preactivations
     assert preactivations is not None

@@ -160,7 +160,7 @@ class Distiller(Learner):
             if not self._cache_fits:
                 self._require_cached_views(batch, self._cached)
             return self._cached.activations(self.current_epoch, batch.index)
-        return self.teacher.activations(batch.images, inference=not self.saves_teacher).only(self.reads)
+        return self.teacher.activations(batch.images, inference=not self.saves_teacher).keep_only(self.reads)
 
     def setup(self, stage: str) -> None:
         """Set up as every learner does, and let the teacher compute in its own precision from here on.

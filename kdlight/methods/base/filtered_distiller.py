@@ -16,7 +16,7 @@ from kdlight.methods.base.feature_distiller import (
 from kdlight.methods.base.stages import StagePair, pair_stages
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
-from kdlight.models.zoo.initialisation import kaiming_uniform_layers
+from kdlight.models.zoo.initialisation import draw_kaiming_uniform
 from kdlight.unpack import Unpack
 
 Initialisation = Literal["torch", "authors"]
@@ -97,7 +97,7 @@ class FilteredDistiller(FeatureDistiller):
 
     def _initialise(self, layers: nn.Sequential) -> nn.Sequential:
         if self.initialisation == "authors":
-            kaiming_uniform_layers(layers)
+            draw_kaiming_uniform(layers)
         return layers
 
 

@@ -10,7 +10,7 @@ from kdlight.methods.base.distiller import Distiller, DistillerArguments, Teache
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
-from kdlight.models.ensemble import softened_mean
+from kdlight.models.ensemble import average_softened_logits
 from kdlight.ranges import Weight
 from kdlight.unpack import Unpack
 
@@ -71,4 +71,4 @@ class LogitDistiller(Distiller):
         of_student, of_members = student.logits, teacher.member_logits or (teacher.logits,)
         if self.standardize_logits:
             of_student, of_members = standardize(of_student), tuple(map(standardize, of_members))
-        return of_student, softened_mean(of_members, temperature)
+        return of_student, average_softened_logits(of_members, temperature)

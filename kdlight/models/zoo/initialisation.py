@@ -7,7 +7,7 @@ torch's own rule (convolutions and linear layers: uniform, Kaiming with a = sqrt
 from torch import nn
 
 
-def kaiming_convolutions(network: nn.Module) -> None:
+def draw_kaiming_convolutions(network: nn.Module) -> None:
     """Draw every convolution from He et al.'s normal distribution over the fan out; biases are 0.
 
     He, Zhang, Ren and Sun 2015, https://arxiv.org/abs/1502.01852, equation 14.
@@ -19,7 +19,7 @@ def kaiming_convolutions(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def kaiming_uniform_layers(network: nn.Module) -> None:
+def draw_kaiming_uniform(network: nn.Module) -> None:
     """Draw convolutions and linear layers from He et al.'s uniform distribution over the fan out; biases are 0."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -28,7 +28,7 @@ def kaiming_uniform_layers(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def small_head(head: nn.Linear) -> None:
+def draw_small_head(head: nn.Linear) -> None:
     """Draw a classifier head from a normal distribution with deviation 0.01; the bias is 0."""
     nn.init.normal_(head.weight, std=0.01)
     nn.init.zeros_(head.bias)

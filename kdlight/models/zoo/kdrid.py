@@ -15,23 +15,25 @@ __all__ = ["kdrid_wrn_16_1", "kdrid_wrn_40_2"]
 
 from kdlight.arguments import recorded
 from kdlight.models.classifier import CIFAR_SHAPE, ImageShape
-from kdlight.models.zoo.initialisation import kaiming_uniform_layers
+from kdlight.models.zoo.initialisation import draw_kaiming_uniform
 from kdlight.models.zoo.resnet import ResNet
 
 
 @recorded
 def kdrid_wrn_40_2(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
     """Build the RID authors' CIFAR-10 teacher: six blocks a stage, widths 32, 64, 128."""
-    return _kdrid_network(6, (16, 32, 64, 128), num_classes, image_shape)
+    return _build_kdrid_network(6, (16, 32, 64, 128), num_classes, image_shape)
 
 
 @recorded
 def kdrid_wrn_16_1(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
     """Build the RID authors' CIFAR-10 student: two blocks a stage, widths 16, 32, 64."""
-    return _kdrid_network(2, (16, 16, 32, 64), num_classes, image_shape)
+    return _build_kdrid_network(2, (16, 16, 32, 64), num_classes, image_shape)
 
 
-def _kdrid_network(blocks: int, widths: tuple[int, int, int, int], num_classes: int, image_shape: ImageShape) -> ResNet:
+def _build_kdrid_network(
+    blocks: int, widths: tuple[int, int, int, int], num_classes: int, image_shape: ImageShape
+) -> ResNet:
     network = ResNet(blocks, widths, num_classes, image_shape, "projection")
-    kaiming_uniform_layers(network)
+    draw_kaiming_uniform(network)
     return network

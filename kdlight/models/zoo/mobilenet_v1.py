@@ -36,7 +36,8 @@ class MobileNetV1(Classifier):
         stem = nn.Sequential(nn.Conv2d(image_shape[0], 32, 3, 2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU())
         widths = (32, *(channels for channels, _ in BLOCKS))
         blocks = (
-            _separable(before, channels, stride) for before, (channels, stride) in zip(widths, BLOCKS, strict=False)
+            _build_separable(before, channels, stride)
+            for before, (channels, stride) in zip(widths, BLOCKS, strict=False)
         )
         self.model = nn.Sequential(stem, *blocks)
         self.fc = nn.Linear(1024, num_classes)
@@ -59,12 +60,12 @@ class MobileNetV1(Classifier):
             stem=stem,
         )
 
-    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+    def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
         lasts = (self.model[end][-2] for end in STAGE_ENDS)
         return tuple(last for last in lasts if isinstance(last, nn.BatchNorm2d))
 
 
-def _separable(in_channels: int, channels: int, stride: int) -> nn.Sequential:
+def _build_separable(in_channels: int, channels: int, stride: int) -> nn.Sequential:
     """Filter each channel 3x3, then mix the channels by a 1x1 convolution; batch norm and ReLU after both."""
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False),

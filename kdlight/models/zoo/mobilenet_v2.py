@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
-from kdlight.models.zoo.initialisation import kaiming_convolutions, small_head
+from kdlight.models.zoo.initialisation import draw_kaiming_convolutions, draw_small_head
 
 
 class InvertedResidual(nn.Module):
@@ -53,7 +53,7 @@ class MobileNetV2(Classifier):
     def __init__(self, num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> None:
         super().__init__(num_classes, image_shape)
 
-        def group(in_channels: int, channels: int, blocks: int, stride: int, expansion: int = 6) -> nn.Sequential:
+        def make_group(in_channels: int, channels: int, blocks: int, stride: int, expansion: int = 6) -> nn.Sequential:
             first = InvertedResidual(in_channels, channels, stride, expansion)
             return nn.Sequential(
                 first, *(InvertedResidual(channels, channels, 1, expansion) for _ in range(blocks - 1))
@@ -64,20 +64,20 @@ class MobileNetV2(Classifier):
         )
         self.blocks = nn.ModuleList(
             [
-                group(16, 8, blocks=1, stride=1, expansion=1),
-                group(8, 12, blocks=2, stride=1),
-                group(12, 16, blocks=3, stride=2),
-                group(16, 32, blocks=4, stride=2),
-                group(32, 48, blocks=3, stride=1),
-                group(48, 80, blocks=3, stride=2),
-                group(80, 160, blocks=1, stride=1),
+                make_group(16, 8, blocks=1, stride=1, expansion=1),
+                make_group(8, 12, blocks=2, stride=1),
+                make_group(12, 16, blocks=3, stride=2),
+                make_group(16, 32, blocks=4, stride=2),
+                make_group(32, 48, blocks=3, stride=1),
+                make_group(48, 80, blocks=3, stride=2),
+                make_group(80, 160, blocks=1, stride=1),
             ]
         )
         self.conv2 = nn.Sequential(nn.Conv2d(160, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU())
         head = nn.Linear(1280, num_classes)
         self.classifier = nn.Sequential(head)
-        kaiming_convolutions(self)
-        small_head(head)
+        draw_kaiming_convolutions(self)
+        draw_small_head(head)
 
     def activations(self, images: Tensor) -> Activations:
         stem = self.conv1(images)

@@ -28,13 +28,13 @@ from torch.nn import functional as F
 from kdlight.arguments import recorded
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
-from kdlight.models.zoo.initialisation import kaiming_convolutions
+from kdlight.models.zoo.initialisation import draw_kaiming_convolutions
 from kdlight.models.zoo.stage import Stage
 
 Shortcut = Literal["projection", "padding"]
 
 
-class Padding(nn.Module):
+class PaddingShortcut(nn.Module):
     """He et al.'s option A: take every stride-th pixel and put zero channels on both sides."""
 
     def __init__(self, added_channels: int, stride: int) -> None:
@@ -61,7 +61,7 @@ class BasicBlock(nn.Module):
             self.downsample = (
                 nn.Sequential(nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
                 if shortcut == "projection"
-                else Padding(channels - in_channels, stride)
+                else PaddingShortcut(channels - in_channels, stride)
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,17 +95,17 @@ class ResNet(Classifier):
     ) -> None:
         super().__init__(num_classes, image_shape)
 
-        def stage(in_channels: int, channels: int, stride: int) -> Stage:
+        def make_stage(in_channels: int, channels: int, stride: int) -> Stage:
             first = BasicBlock(in_channels, channels, stride, shortcut)
             return Stage(first, *(BasicBlock(channels, channels, 1, shortcut) for _ in range(blocks - 1)))
 
         self.conv1 = nn.Conv2d(image_shape[0], widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
-        self.layer1 = stage(widths[0], widths[1], stride=1)
-        self.layer2 = stage(widths[1], widths[2], stride=2)
-        self.layer3 = stage(widths[2], widths[3], stride=2)
+        self.layer1 = make_stage(widths[0], widths[1], stride=1)
+        self.layer2 = make_stage(widths[1], widths[2], stride=2)
+        self.layer3 = make_stage(widths[2], widths[3], stride=2)
         self.fc = nn.Linear(widths[3], num_classes)
-        kaiming_convolutions(self)
+        draw_kaiming_convolutions(self)
 
     def activations(self, images: Tensor) -> Activations:
         stem = F.relu(self.bn1(self.conv1(images)))
@@ -121,7 +121,7 @@ class ResNet(Classifier):
             stem=stem,
         )
 
-    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+    def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
         return tuple(cast(BasicBlock, stage[-1]).bn2 for stage in (self.layer1, self.layer2, self.layer3))
 
 

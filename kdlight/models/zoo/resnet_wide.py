@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
-from kdlight.models.zoo.initialisation import kaiming_convolutions
+from kdlight.models.zoo.initialisation import draw_kaiming_convolutions
 from kdlight.models.zoo.stage import Stage
 
 
@@ -30,7 +30,7 @@ class Basic(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.shortcut = _shortcut(in_channels, channels, stride)
+        self.shortcut = _build_shortcut(in_channels, channels, stride)
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
@@ -56,7 +56,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = nn.Conv2d(channels, wide, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(wide)
-        self.shortcut = _shortcut(in_channels, wide, stride)
+        self.shortcut = _build_shortcut(in_channels, wide, stride)
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
@@ -69,7 +69,7 @@ class Bottleneck(nn.Module):
         return torch.add(self.bn3(self.conv3(out)), self.shortcut(x))
 
 
-def _shortcut(in_channels: int, channels: int, stride: int) -> nn.Module:
+def _build_shortcut(in_channels: int, channels: int, stride: int) -> nn.Module:
     """Build a 1x1 convolution with batch norm where the shape changes; otherwise the input passes unchanged."""
     if stride == 1 and in_channels == channels:
         return nn.Identity()
@@ -91,18 +91,18 @@ class FourStageResNet(Classifier):
     ) -> None:
         super().__init__(num_classes, image_shape)
 
-        def stage(in_channels: int, channels: int, count: int, stride: int) -> Stage:
+        def make_stage(in_channels: int, channels: int, count: int, stride: int) -> Stage:
             wide = block.expansion * channels
             return Stage(block(in_channels, channels, stride), *(block(wide, channels, 1) for _ in range(count - 1)))
 
         self.conv1 = nn.Conv2d(image_shape[0], 64, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = stage(64, 64, blocks[0], stride=1)
-        self.layer2 = stage(64 * block.expansion, 128, blocks[1], stride=2)
-        self.layer3 = stage(128 * block.expansion, 256, blocks[2], stride=2)
-        self.layer4 = stage(256 * block.expansion, 512, blocks[3], stride=2)
+        self.layer1 = make_stage(64, 64, blocks[0], stride=1)
+        self.layer2 = make_stage(64 * block.expansion, 128, blocks[1], stride=2)
+        self.layer3 = make_stage(128 * block.expansion, 256, blocks[2], stride=2)
+        self.layer4 = make_stage(256 * block.expansion, 512, blocks[3], stride=2)
         self.linear = nn.Linear(512 * block.expansion, num_classes)
-        kaiming_convolutions(self)
+        draw_kaiming_convolutions(self)
 
     def activations(self, images: Tensor) -> Activations:
         stem = F.relu(self.bn1(self.conv1(images)))
@@ -119,7 +119,7 @@ class FourStageResNet(Classifier):
             stem=stem,
         )
 
-    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+    def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
         stages = (self.layer1, self.layer2, self.layer3, self.layer4)
         return tuple(cast(Basic | Bottleneck, stage[-1]).last_norm for stage in stages)
 

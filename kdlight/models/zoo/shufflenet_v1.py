@@ -58,15 +58,15 @@ class ShuffleV1(Classifier):
     def __init__(self, num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> None:
         super().__init__(num_classes, image_shape)
 
-        def stage(first: GroupUnit, channels: int, units: int) -> Stage:
+        def make_stage(first: GroupUnit, channels: int, units: int) -> Stage:
             return Stage(first, *(GroupUnit(channels, channels, stride=1) for _ in range(units - 1)))
 
         self.conv1 = nn.Conv2d(image_shape[0], 24, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(24)
         # As in the paper, the first 1x1 convolution is not grouped, because it has few input channels.
-        self.layer1 = stage(GroupUnit(24, 240, stride=2, first_groups=1), 240, units=4)
-        self.layer2 = stage(GroupUnit(240, 480, stride=2), 480, units=8)
-        self.layer3 = stage(GroupUnit(480, 960, stride=2), 960, units=4)
+        self.layer1 = make_stage(GroupUnit(24, 240, stride=2, first_groups=1), 240, units=4)
+        self.layer2 = make_stage(GroupUnit(240, 480, stride=2), 480, units=8)
+        self.layer3 = make_stage(GroupUnit(480, 960, stride=2), 960, units=4)
         self.linear = nn.Linear(960, num_classes)
 
     def activations(self, images: Tensor) -> Activations:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from kdlight.arguments import recorded
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
-from kdlight.models.zoo.initialisation import kaiming_convolutions, small_head
+from kdlight.models.zoo.initialisation import draw_kaiming_convolutions, draw_small_head
 
 
 class VGG(Classifier):
@@ -34,14 +34,14 @@ class VGG(Classifier):
 
     def __init__(self, convolutions: tuple[int, int, int, int, int], num_classes: int, image_shape: ImageShape) -> None:
         super().__init__(num_classes, image_shape)
-        self.block0 = _block(convolutions[0], image_shape[0], 64)
-        self.block1 = _block(convolutions[1], 64, 128)
-        self.block2 = _block(convolutions[2], 128, 256)
-        self.block3 = _block(convolutions[3], 256, 512)
-        self.block4 = _block(convolutions[4], 512, 512)
+        self.block0 = _build_block(convolutions[0], image_shape[0], 64)
+        self.block1 = _build_block(convolutions[1], 64, 128)
+        self.block2 = _build_block(convolutions[2], 128, 256)
+        self.block3 = _build_block(convolutions[3], 256, 512)
+        self.block4 = _build_block(convolutions[4], 512, 512)
         self.classifier = nn.Linear(512, num_classes)
-        kaiming_convolutions(self)
-        small_head(self.classifier)
+        draw_kaiming_convolutions(self)
+        draw_small_head(self.classifier)
 
     def activations(self, images: Tensor) -> Activations:
         stem = F.relu(self.block0(images))
@@ -62,12 +62,12 @@ class VGG(Classifier):
             stem=stem,
         )
 
-    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+    def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
         lasts = (block[-1] for block in (self.block1, self.block2, self.block3, self.block4))
         return tuple(last for last in lasts if isinstance(last, nn.BatchNorm2d))
 
 
-def _block(convolutions: int, in_channels: int, channels: int) -> nn.Sequential:
+def _build_block(convolutions: int, in_channels: int, channels: int) -> nn.Sequential:
     """Convolutions with batch norm and ReLU, without the last ReLU."""
     layers: list[nn.Module] = []
     for _ in range(convolutions):

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from kdlight.arguments import recorded
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
-from kdlight.models.zoo.initialisation import kaiming_convolutions
+from kdlight.models.zoo.initialisation import draw_kaiming_convolutions
 
 
 class PreActivationBlock(nn.Module):
@@ -84,7 +84,7 @@ class WideResNet(Classifier):
         self.block3 = PreActivationStage(blocks, 32 * width, 64 * width, stride=2)
         self.bn1 = nn.BatchNorm2d(64 * width)
         self.fc = nn.Linear(64 * width, num_classes)
-        kaiming_convolutions(self)
+        draw_kaiming_convolutions(self)
         nn.init.zeros_(self.fc.bias)
 
     def activations(self, images: Tensor) -> Activations:
@@ -102,7 +102,7 @@ class WideResNet(Classifier):
             stem=stem,
         )
 
-    def norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
+    def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
         return self.block2.first_norm, self.block3.first_norm, self.bn1
 
 

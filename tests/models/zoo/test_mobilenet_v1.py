@@ -23,4 +23,4 @@ def test_stages_halve_and_end_with_the_relu_of_their_preactivations() -> None:
     ]
     for stage, before in zip(found.stages, found.preactivations, strict=True):
         assert torch.equal(stage, before.relu())
-    assert [norm.num_features for norm in network.norms_before_relu()] == [128, 256, 512, 1024]
+    assert [norm.num_features for norm in network.get_norms_before_relu()] == [128, 256, 512, 1024]
