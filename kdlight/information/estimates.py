@@ -23,7 +23,7 @@ LARGEST_BIAS = 0.2
 #: Samples needed to estimate the synergistic atom: per cell of the joint histogram that can occur (estimated from the
 #: cells seen), and per combination of symbols that occur. The second guards against few samples, for which the
 #: estimated number of cells is too low.
-SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 10, 2
+SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
 #: Random orders in which samples are cut into halves and quarters: for all symbolisations together, and at least for
 #: each of them.
 _ORDERS, _LEAST_ORDERS = 10, 2
@@ -138,14 +138,14 @@ def estimate_pid(
     further apart than one half-width differ, and the interval contains the true value even more often. The
     variance is that of the halves' and the quarters' values, divided by 2 and 4 (a delete-half jackknife), plus the
     spread of the symbolisations' values, divided by their number. The half-width is the square root of twice that
-    variance times Student's t for the degrees of freedom of both parts.
+    variance times Student's t for the degrees of freedom of both parts, plus a bound on the numerical error.
 
     **Estimable.** If the bias is too large, the extrapolation leaves more of it than the interval covers. The bias of
     an information is about (cells that can occur - their rows - their columns + 1) / (2 N ln 2) bits (Miller and
     Madow); the number of cells that can occur is estimated from the cells seen once and twice (Chao, 1984). If the bias
     of I(source; target) exceeds 0.2 bits, this information and the redundant and unique atoms are not estimable.
     Quantities that depend on both sources jointly (the synergistic atom, the information of both, that of the first
-    given the second) also need ten samples per cell that can occur and two per combination of symbols.
+    given the second) also need 15 samples per cell that can occur and two per combination of symbols.
 
     Args:
         first: Symbols of the first source, integers from 0, (samples,) or (symbolisations, samples).
@@ -176,8 +176,9 @@ def estimate_pid(
         for place, part in enumerate(parts)
     ]
     estimable = _find_estimable(parts)
+    error = float(np.mean([measured.numerical_error for measured in drawn]))
     estimates = {
-        name: _combine([measured[place] for measured in drawn], orders, estimable=estimable[name])
+        name: _combine([measured.quantities[place] for measured in drawn], orders, error, estimable=estimable[name])
         for place, name in enumerate(QUANTITIES)
     }
     caps = [np.mean([np.log2(len(np.unique(symbols))) for symbols in source]) for source in sources]
@@ -186,7 +187,7 @@ def estimate_pid(
         target_entropy=entropy(np.bincount(labels) / labels.size),
         cap_first=float(caps[0]),
         cap_second=float(caps[1]),
-        gap=max(float(measured[-1].counted) for measured in drawn),
+        gap=max(measured.gap for measured in drawn),
         samples=labels.size,
     )
 
@@ -212,8 +213,7 @@ class _Symbolisation(NamedTuple):
     def count(self, chosen: Symbols | slice) -> npt.NDArray[np.int64]:
         return np.bincount(self.cells[chosen], minlength=int(np.prod(self.shape))).reshape(self.shape)
 
-    def measure(self, rng: np.random.Generator, tolerance: float, orders: int) -> list[_ResampledQuantity]:
-        """Measure each quantity and, last, the gap."""
+    def measure(self, rng: np.random.Generator, tolerance: float, orders: int) -> "_Measured":
         size, coarse = len(self.cells), max(tolerance, _TOLERANCE_OF_PARTS)
         shuffled = [rng.permutation(size) for _ in range(orders)]
 
@@ -232,7 +232,21 @@ class _Symbolisation(NamedTuple):
         corrected = (8 * counted - 6 * halves.mean(axis=(0, 1)) + quarters.mean(axis=(0, 1))) / 3
         spreads = [parts.var(axis=1, ddof=1).mean(axis=0) / parts.shape[1] for parts in (halves, quarters)]
         variance = np.mean(spreads, axis=0)
-        return [_ResampledQuantity(*map(float, values)) for values in zip(counted, corrected, variance, strict=True)]
+        quantities = [
+            _ResampledQuantity(*map(float, values)) for values in zip(counted, corrected, variance, strict=True)
+        ]
+        gaps = counted[-1], halves[..., -1].mean(), quarters[..., -1].mean()
+        return _Measured(quantities[:-1], float(gaps[0]), float(8 * gaps[0] + 6 * gaps[1] + gaps[2]) / 3)
+
+
+class _Measured(NamedTuple):
+    """The quantities of one symbolisation, and how exactly they were computed."""
+
+    quantities: list[_ResampledQuantity]
+    gap: float
+    """Of the decomposition of all samples."""
+    numerical_error: float
+    """Certified bound on the numerical error of the corrected values."""
 
 
 def _find_estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
@@ -262,16 +276,16 @@ def _measure_quantities(counts: npt.NDArray[np.int64], tolerance: float) -> Arra
     return np.array([*pid[:4], *informations, pid.gap], dtype=np.float64)
 
 
-def _combine(drawn: list[_ResampledQuantity], orders: int, *, estimable: bool) -> Estimate:
+def _combine(drawn: list[_ResampledQuantity], orders: int, error: float, *, estimable: bool) -> Estimate:
     counted, corrected, variances = (np.array(values) for values in zip(*drawn, strict=True))
     repeated = len(drawn)
     sampling = float(variances.mean())
     between = float(corrected.var(ddof=1)) / repeated if repeated > 1 else 0.0
-    half = 0.0
+    half = error
     if sampling + between > 0:
         parts = sampling**2 / (3 * orders * repeated) + (between**2 / (repeated - 1) if repeated > 1 else 0.0)
         freedom = (sampling + between) ** 2 / parts
-        half = float(student_t.ppf(0.975, freedom) * np.sqrt(2 * (sampling + between)))
+        half += float(student_t.ppf(0.975, freedom) * np.sqrt(2 * (sampling + between)))
     middle = float(corrected.mean())
     return Estimate(middle, middle - half, middle + half, float(counted.mean()), estimable)
 

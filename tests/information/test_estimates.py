@@ -113,7 +113,7 @@ def quantity(monkeypatch):
 
     def replace(functional, orders=400):
         monkeypatch.setattr(
-            estimates, "_measure_quantities", lambda c, _: np.full(len(QUANTITIES) + 1, functional(c / c.sum()))
+            estimates, "_measure_quantities", lambda c, _: np.array([functional(c / c.sum())] * len(QUANTITIES) + [0.0])
         )
         monkeypatch.setattr(estimates, "_ORDERS", orders)
 
@@ -138,11 +138,20 @@ def test_an_interval_has_the_sampling_error_of_two_measurements_with_all_samples
     assert [found.value - found.lower, found.upper - found.value] == pytest.approx([half, half], rel=0.06)
 
 
-def test_synergy_takes_ten_samples_a_cell(quantity):
+def test_an_interval_contains_the_numerical_error(monkeypatch):
+    # Every value is 0 to within 0.01 bits: 0.08 from all samples, 0.06 from halves, 0.01 from quarters, divided by 3.
+    values = np.array([0.0] * len(QUANTITIES) + [0.01])
+    monkeypatch.setattr(estimates, "_measure_quantities", lambda c, _: values)
+    found = estimate_pid(*expand_histogram(np.full((2, 2, 2), 2)))
+    assert [found.redundant.lower, found.redundant.upper] == pytest.approx([-0.05, 0.05])
+    assert found.gap == 0.01
+
+
+def test_synergy_takes_fifteen_samples_a_cell(quantity):
     quantity(lambda p: 0.0, orders=1)
-    counts = np.full((2, 2, 2), 10)
+    counts = np.full((2, 2, 2), 15)
     assert estimate_pid(*expand_histogram(counts)).synergistic.estimable
-    counts[0, 0, 0] = 9
+    counts[0, 0, 0] = 14
     fewer = estimate_pid(*expand_histogram(counts))
     assert not fewer.synergistic.estimable
     assert fewer.redundant.estimable
