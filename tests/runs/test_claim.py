@@ -1,6 +1,5 @@
 """One run writes into a folder at a time, and a start that is refused leaves none."""
 
-import json
 import os
 import signal
 import threading
@@ -9,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 from kdlight.__main__ import main
 from kdlight.errors import UserError
@@ -100,15 +100,29 @@ def fit(*options):
     return main(["fit", "--config", str(ROOT / "configs/digits/teacher.yaml"), *TINY, *options])
 
 
-@pytest.mark.parametrize("number", [2, pytest.param(8, marks=pytest.mark.slow)])
-def test_fits_that_start_together_have_a_folder_and_a_result_each(number, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "times"),
+    [(2, 1), pytest.param(2, 3, marks=pytest.mark.slow), pytest.param(8, 3, marks=pytest.mark.slow)],
+)
+def test_fits_that_start_together_have_a_folder_and_a_result_each(number, times, tmp_path, monkeypatch):
+    """Each time beside the runs of the times before; what a seed trains does not depend on its neighbours."""
     monkeypatch.chdir(tmp_path)
     options = "--trainer.max_epochs=1", "--trainer.limit_test_batches=1"
-    processes = [forked(lambda seed=seed: fit(*options, f"--seed_everything={seed}")) for seed in range(number)]
-    assert [os.waitpid(process, 0)[1] for process in processes] == [0] * number
-    runs = list((tmp_path / "runs/digits").iterdir())
-    seeds = [json.loads((run / "result.json").read_text())["seed"] for run in runs]
-    assert sorted(seeds) == list(range(number))
+    seen, weights = set(), {}
+    for _ in range(times):
+        processes = [forked(lambda seed=seed: fit(*options, f"--seed_everything={seed}")) for seed in range(number)]
+        assert [os.waitpid(process, 0)[1] for process in processes] == [0] * number
+        runs = [RunFolder(path) for path in (tmp_path / "runs/digits").iterdir() if path.name not in seen]
+        seen |= {run.path.name for run in runs}
+        seeds = [run.read_result()["seed"] for run in runs]
+        assert sorted(seeds) == list(range(number))
+        for run, seed in zip(runs, seeds, strict=True):
+            assert run.read_config()["seed_everything"] == seed
+            assert list(run.read_metrics()) == [0]
+            trained = next(iter(torch.load(run.checkpoint("last"), weights_only=True)["state_dict"].values()))
+            assert torch.equal(trained, weights.setdefault(seed, trained))
+    assert len(seen) == number * times
+    assert not any(torch.equal(weights[0], weights[seed]) for seed in range(1, number))
 
 
 def test_a_killed_run_does_not_keep_its_folder(tmp_path):
