@@ -24,7 +24,7 @@ def test_neighbouring_seeds_epochs_and_large_seeds_do_not_meet():
 def test_the_images_of_a_probe_are_not_the_first_of_any_epoch():
     data = DigitsDataModule(seed=0, batch_size=200)
     data.setup("fit")
-    probed = set(torch.cat([batch.index for batch in data.probe_batches("train", 200)]).tolist())
+    probed = set(torch.cat([batch.index for batch in data.choose_probe_batches("train", 200)]).tolist())
     loader = data.train_dataloader()
     for epoch in range(5):
         loader.sampler.set_epoch(epoch)

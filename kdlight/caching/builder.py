@@ -64,7 +64,7 @@ class CacheBuilder:
         Raises:
             UserError: If the folder holds something else, cannot be made there, or is not seen by every process.
         """
-        if self._exists():
+        if self._is_complete():
             return
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         if self.folder.is_file() or (names and DESCRIPTION not in names):
@@ -73,7 +73,7 @@ class CacheBuilder:
             )
         lock = self._lock()
         try:
-            if not self._exists():
+            if not self._is_complete():
                 self._fill()
         finally:
             if lock is not None:
@@ -85,7 +85,7 @@ class CacheBuilder:
         (batch,) = self._load_views([two], parameters)
         return {name: self._group_by_sample(values) for name, values in self._compute(batch.images).items()}
 
-    def _exists(self) -> bool:
+    def _is_complete(self) -> bool:
         """Let the first process look, and tell the others."""
         return bool(self.trainer.strategy.broadcast((self.folder / DESCRIPTION).is_file()))
 
@@ -124,7 +124,7 @@ class CacheBuilder:
                 "choose another path"
             )
         store = Store.read(draft)
-        parameters = store.parameters()
+        parameters = store.load_parameters()
         filled, views = store.description["filled"], self.key["views"]
         console = Console(stderr=True)
         with Progress(console=console, disable=not (first and console.is_terminal), transient=True) as progress:
@@ -140,7 +140,7 @@ class CacheBuilder:
                     store.description["filled"] = view + 1
                     store.describe()
         if first:
-            store.description["sha256"] = store.sums()
+            store.description["sha256"] = store.compute_sums()
             store.describe()
             draft.rename(self.folder)
         self.trainer.strategy.barrier("teacher cache complete")

@@ -29,7 +29,7 @@ def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, d
         named = {field: value} if isinstance(value, Tensor) else {f"{field}.{i}": v for i, v in enumerate(value or ())}
         for name, tensor in named.items():
             if top is not None and field in OF_LOGITS:
-                encoded |= {f"{name}.{part}": kept for part, kept in _top(tensor.float(), top).items()}
+                encoded |= {f"{name}.{part}": kept for part, kept in _keep_top(tensor.float(), top).items()}
             else:
                 encoded[name] = tensor
     return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in encoded.items()}
@@ -51,21 +51,21 @@ def decode(stored: dict[str, Tensor], fields: tuple[str, ...], *, num_classes: i
         elif part not in ("classes", "rest"):
             decoded[name] = tensor.float()
 
-    def several(field: str) -> tuple[Tensor, ...]:
+    def collect(field: str) -> tuple[Tensor, ...]:
         return tuple(decoded[f"{field}.{i}"] for i in range(len(decoded)) if f"{field}.{i}" in decoded)
 
     absent = torch.empty(0)
     return Activations(
         logits=decoded.get("logits", absent),
         embedding=decoded.get("embedding", absent),
-        stages=several("stages"),
-        preactivations=several("preactivations") or None,
+        stages=collect("stages"),
+        preactivations=collect("preactivations") or None,
         stem=decoded.get("stem"),
-        member_logits=several("member_logits"),
+        member_logits=collect("member_logits"),
     ).keep_only(fields)
 
 
-def _top(logits: Tensor, count: int) -> dict[str, Tensor]:
+def _keep_top(logits: Tensor, count: int) -> dict[str, Tensor]:
     values, classes = logits.topk(count, dim=1)
     rest = logits.scatter(1, classes, -math.inf).logsumexp(1)
     return {"top": values, "classes": classes.to(torch.int32), "rest": rest}

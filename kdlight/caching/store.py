@@ -70,7 +70,7 @@ class Store:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         store = cls(folder, {"key": key, "outputs": outputs, "filled": 0, "sha256": {}})
-        needed, free = sum(map(store.nbytes, outputs)), shutil.disk_usage(folder).free
+        needed, free = sum(map(store.compute_size, outputs)), shutil.disk_usage(folder).free
         if needed > free:
             shutil.rmtree(folder)
             raise DiskFullError(
@@ -80,8 +80,8 @@ class Store:
         named = {f"{view}/{name}": value for view, of_view in enumerate(parameters) for name, value in of_view.items()}
         save_file({name: value.contiguous() for name, value in named.items()}, folder / VIEWS)
         for name in outputs:
-            with store.file(name).open("wb") as file:
-                file.truncate(store.nbytes(name))
+            with store.get_file(name).open("wb") as file:
+                file.truncate(store.compute_size(name))
         store.describe()
         return store
 
@@ -91,7 +91,7 @@ class Store:
         draft.write_text(json.dumps(self.description, indent=2) + "\n", encoding="utf-8")
         os.replace(draft, self.folder / DESCRIPTION)
 
-    def parameters(self) -> list[dict[str, Tensor]]:
+    def load_parameters(self) -> list[dict[str, Tensor]]:
         """Load the random choices of each view."""
         views: list[dict[str, Tensor]] = [{} for _ in range(self.description["key"]["views"])]
         for name, value in load_file(self.folder / VIEWS).items():
@@ -99,11 +99,11 @@ class Store:
             views[int(view)][parameter] = value
         return views
 
-    def file(self, name: str) -> Path:
+    def get_file(self, name: str) -> Path:
         """Return the path of an output's file."""
         return self.folder / f"{name}.bin"
 
-    def nbytes(self, name: str) -> int:
+    def compute_size(self, name: str) -> int:
         """Compute the size of an output's file, in bytes."""
         shape, dtype = self.description["outputs"][name]
         size: int = math.prod(shape) * getattr(torch, dtype).itemsize
@@ -119,20 +119,20 @@ class Store:
             values: (samples, views in a step, …).
         """
         shape, _ = self.description["outputs"][name]
-        with self.file(name).open("r+b") as file:
-            file.seek((view * shape[1] + start) * (self.nbytes(name) // math.prod(shape[:2])))
+        with self.get_file(name).open("r+b") as file:
+            file.seek((view * shape[1] + start) * (self.compute_size(name) // math.prod(shape[:2])))
             file.write(values.numpy().tobytes())
 
-    def array(self, name: str) -> Tensor:
+    def map_array(self, name: str) -> Tensor:
         """Map the array of an output into memory; read it, never write to it."""
         shape, dtype = self.description["outputs"][name]
-        path = str(self.file(name))
+        path = str(self.get_file(name))
         return torch.from_file(path, shared=False, size=math.prod(shape), dtype=getattr(torch, dtype)).view(shape)
 
-    def sums(self) -> dict[str, str]:
+    def compute_sums(self) -> dict[str, str]:
         """Compute the sha256 of every file that holds data."""
         found = {}
-        for path in [self.folder / VIEWS, *map(self.file, self.description["outputs"])]:
+        for path in [self.folder / VIEWS, *map(self.get_file, self.description["outputs"])]:
             with path.open("rb") as file:
                 found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
         return found
@@ -144,7 +144,7 @@ class Store:
             UserError: If one is missing or was changed.
         """
         try:
-            found = self.sums()
+            found = self.compute_sums()
         except FileNotFoundError as error:
             found = {Path(error.filename).name: "no file"}
         for name, expected in self.description["sha256"].items():

@@ -74,10 +74,10 @@ class CachedTeacher:
 
     def __init__(self, store: Store, fields: tuple[str, ...], num_classes: int) -> None:
         self.fields, self.num_classes = fields, num_classes
-        self.parameters = store.parameters()
+        self.parameters = store.load_parameters()
         self.sha256 = store.description["sha256"]
         read = [name for name in store.description["outputs"] if name.partition(".")[0] in fields]
-        self._arrays = {name: store.array(name) for name in read}
+        self._arrays = {name: store.map_array(name) for name in read}
         self._moved: tuple[int, torch.device, dict[str, Tensor]] | None = None
 
     def activations(self, epoch: int, index: Tensor) -> Activations:
@@ -115,8 +115,8 @@ def open_cache(
         )
     key = {
         "teacher": teacher.sha256(),
-        "images": data.train_sha256(),
-        "transform": data.transform_identity(views=outputs.views, strong=outputs.strong),
+        "images": data.hash_train_images(),
+        "transform": data.describe_transform(views=outputs.views, strong=outputs.strong),
         "views": settings.views if data.augment else 1,
         "top": settings.top,
         "precision": settings.precision,
@@ -160,13 +160,13 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
 
 def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
     """Compute two images of the first view again: weights and names alone do not say what a network computes."""
-    for name, expected in builder.compute_sample(store.parameters()[0]).items():
+    for name, expected in builder.compute_sample(store.load_parameters()[0]).items():
         if name not in store.description["outputs"]:
             raise UserError(
                 f"the teacher cache {store.folder} does not hold the teacher's {name.partition('.')[0]}, which this "
                 "method reads; give this run's cache another path"
             )
-        found = store.array(name)[0, : len(expected)]
+        found = store.map_array(name)[0, : len(expected)]
         if not expected.is_floating_point():
             continue  # the classes of nearly equal logits may change places
         if found.shape != expected.shape or (found - expected).abs().max() > CLOSE * expected.abs().max():

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Samples
-from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
+from kdlight.data.sources.archives import Archive, describe_remedy, fetch_archive
 from kdlight.data.sources.cifar_files import CIFAR10, CIFAR100, Layout, find_layout, read_files
 from kdlight.errors import MissingFileError, UserError
 from kdlight.ranges import NonNegativeInt
@@ -110,7 +110,7 @@ class CIFARDataModule(ImageDataModule):
         if samples.target.max() >= self.num_classes:
             raise UserError(
                 f"{self.data_dir / layout.folder} has the label {samples.target.max()}, but there are only "
-                f"{self.num_classes} classes: {how_to_fetch(self.data_dir / layout.folder)}"
+                f"{self.num_classes} classes: {describe_remedy(self.data_dir / layout.folder)}"
             )
         return samples
 

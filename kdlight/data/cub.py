@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 
 from kdlight.data.base.files_module import ImageFilesDataModule
-from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
+from kdlight.data.sources.archives import Archive, describe_remedy, fetch_archive
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import Listing, check_count
 from kdlight.errors import MissingFileError, UserError
@@ -84,7 +84,7 @@ class CUBDataModule(ImageFilesDataModule):
         if not paths.keys() == labels.keys() == parts.keys():
             raise UserError(
                 f"images.txt, image_class_labels.txt and train_test_split.txt in {self.root.absolute()} number "
-                f"different images: {self._mend}"
+                f"different images: {self._remedy}"
             )
         chosen = [number for number in paths if parts[number] == part]
         target = torch.tensor([int(labels[number]) - 1 for number in chosen])
@@ -93,27 +93,27 @@ class CUBDataModule(ImageFilesDataModule):
             len(chosen),
             expected,
             accept_modified=self.accept_modified,
-            mend=self._mend,
+            remedy=self._remedy,
         )
         if len(target) and not 0 <= target.min() <= target.max() < CLASSES:
             raise UserError(
-                f"image_class_labels.txt in {self.root.absolute()} has classes beside 1 to {CLASSES}: {self._mend}"
+                f"image_class_labels.txt in {self.root.absolute()} has classes beside 1 to {CLASSES}: {self._remedy}"
             )
-        return self.files(self.root, Listing([f"images/{paths[number]}" for number in chosen], target))
+        return self.make_split(self.root, Listing([f"images/{paths[number]}" for number in chosen], target))
 
     def _read_column(self, name: str) -> dict[str, str]:
         """Read the second column of a published list by the first, which numbers images or classes."""
         path: Path = self.root / name
         if not path.is_file():
             raise MissingFileError(
-                f"{path.absolute()} is missing: set data_dir to the folder that holds CUB_200_2011/, or {self._mend}"
+                f"{path.absolute()} is missing: set data_dir to the folder that holds CUB_200_2011/, or {self._remedy}"
             )
         rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         broken = [place for place, row in enumerate(rows, 1) if len(row) != 2 or not row[0].isdigit()]
         if broken:
-            raise UserError(f"{path.absolute()}: line {broken[0]} is not a number and a value: {self._mend}")
+            raise UserError(f"{path.absolute()}: line {broken[0]} is not a number and a value: {self._remedy}")
         return {row[0]: row[1] for row in rows}
 
     @property
-    def _mend(self) -> str:
-        return how_to_fetch(self.root)
+    def _remedy(self) -> str:
+        return describe_remedy(self.root)

@@ -12,7 +12,7 @@ import torch
 
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Samples
-from kdlight.data.base.splits import SPLIT_SEED, stratified_order
+from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
 from kdlight.ranges import NonNegativeInt
 from kdlight.streams import Stream, make_generator
 
@@ -53,12 +53,12 @@ class DigitsDataModule(ImageDataModule):
     def read_train(self) -> Samples:
         """Read all but the test images."""
         samples, order = _load_digits()
-        return samples.subset(order[TEST_SIZE:].sort().values)
+        return samples.select(order[TEST_SIZE:].sort().values)
 
     def read_test(self) -> Samples:
         """Read the test images."""
         samples, order = _load_digits()
-        return samples.subset(order[:TEST_SIZE].sort().values)
+        return samples.select(order[:TEST_SIZE].sort().values)
 
 
 def _load_digits() -> tuple[Samples, torch.Tensor]:
@@ -70,4 +70,4 @@ def _load_digits() -> tuple[Samples, torch.Tensor]:
     table = torch.from_numpy(np.loadtxt(Path(found.origin).parent / "datasets/data/digits.csv.gz", delimiter=","))
     images = table[:, :-1].reshape(-1, 1, 8, 8) * (255 / 16)
     samples = Samples(images.round().to(torch.uint8), table[:, -1].long())
-    return samples, stratified_order(samples.target, make_generator(Stream.DIGITS_TEST_SET, SPLIT_SEED))
+    return samples, draw_stratified_order(samples.target, make_generator(Stream.DIGITS_TEST_SET, SPLIT_SEED))

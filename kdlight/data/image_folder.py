@@ -93,15 +93,15 @@ class ImageFolderDataModule(ImageFilesDataModule):
         """The names of the class folders."""
         return list_classes(self.data_dir / self.train_folder)
 
-    def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
+    def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
         """Describe, for JSON, all that decides what a model sees of an image, except the choices of the views."""
-        return {**super().transform_identity(views=views, strong=strong), "augmentation": self.augmentation}
+        return {**super().describe_transform(views=views, strong=strong), "augmentation": self.augmentation}
 
     def read_train(self) -> ImageFiles:
         """List the training images."""
         check_classes(self.data_dir / self.train_folder, self.class_names, self.num_classes)
         images = self._read(self.train_folder)
-        return images.subset(self._separate_test(images)[0]) if self._find_test_folder() is None else images
+        return images.select(self._separate_test(images)[0]) if self._find_test_folder() is None else images
 
     def read_test(self) -> ImageFiles:
         """List the test images."""
@@ -109,7 +109,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         if source is not None:
             return self._read(source)
         images = self._read(self.train_folder)
-        return images.subset(self._separate_test(images)[1])
+        return images.select(self._separate_test(images)[1])
 
     def _hold_out(self, samples: Split) -> None:
         """Hold out the validation split that was not asked for by its size."""
@@ -149,7 +149,9 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     def _read(self, folder: str) -> ImageFiles:
         listing = list_images(self.data_dir, folder, self.class_names)
-        return self.files(self.data_dir, leave_out_broken(self.data_dir, listing) if self.broken == "skip" else listing)
+        return self.make_split(
+            self.data_dir, leave_out_broken(self.data_dir, listing) if self.broken == "skip" else listing
+        )
 
 
 def _count_held_out(images: Split, num_classes: int) -> int:

@@ -15,7 +15,7 @@ from kdlight.errors import MissingFileError
 from kdlight.ranges import NonNegativeInt, PositiveInt
 
 TRAIN_IMAGES, TEST_IMAGES = 1_281_167, 50_000
-MEND = (
+REMEDY = (
     "unpack the missing part of ILSVRC2012_img_train.tar or ILSVRC2012_img_val.tar of image-net.org again "
     "(torchvision.datasets.ImageNet sorts both into class folders)"
 )
@@ -86,6 +86,6 @@ class ImageNetDataModule(ImageFilesDataModule):
             len(listing.paths),
             expected,
             accept_modified=self.accept_modified,
-            mend=MEND,
+            remedy=REMEDY,
         )
-        return self.files(self.data_dir, listing)
+        return self.make_split(self.data_dir, listing)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Samples
-from kdlight.data.sources.archives import Archive, fetch_archive, how_to_fetch
+from kdlight.data.sources.archives import Archive, describe_remedy, fetch_archive
 from kdlight.data.sources.decoding import decode
 from kdlight.data.sources.listing import Listing, check_classes, check_count, list_images
 from kdlight.errors import MissingFileError, UserError
@@ -116,7 +116,7 @@ class TinyImageNetDataModule(ImageDataModule):
             if wnid not in place:
                 raise UserError(
                     f"{self.root.absolute()}/val/val_annotations.txt: line {number} has the class {wnid!r}, which "
-                    f"is not in wnids.txt: {self._mend}"
+                    f"is not in wnids.txt: {self._remedy}"
                 )
             paths.append(f"val/images/{name}")
             target.append(place[wnid])
@@ -132,25 +132,25 @@ class TinyImageNetDataModule(ImageDataModule):
             counts[first],
             per_class,
             accept_modified=self.accept_modified,
-            mend=self._mend,
+            remedy=self._remedy,
         )
         try:
             images = decode_all(self.root, listing.paths, self.image_shape, f"decoding {FOLDER}/{folder}")
         except ValueError as error:
-            raise UserError(f"{error}; {self._mend}") from error
+            raise UserError(f"{error}; {self._remedy}") from error
         return Samples(images, listing.target)
 
     def _read_lines(self, name: str) -> list[str]:
         path = self.root / name
         if not path.is_file():
             raise MissingFileError(
-                f"{path.absolute()} is missing: set data_dir to the folder that holds {FOLDER}/, or {self._mend}"
+                f"{path.absolute()} is missing: set data_dir to the folder that holds {FOLDER}/, or {self._remedy}"
             )
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
     @property
-    def _mend(self) -> str:
-        return how_to_fetch(self.root)
+    def _remedy(self) -> str:
+        return describe_remedy(self.root)
 
 
 def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], title: str) -> Tensor:

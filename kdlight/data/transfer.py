@@ -7,7 +7,7 @@ from typing import Any
 
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.samples import Split
-from kdlight.data.views.kinds import Views
+from kdlight.data.views.view_kinds import ViewKind
 from kdlight.errors import UserError
 
 
@@ -59,13 +59,13 @@ class TransferDataModule(ImageDataModule):
         return self.evaluation.image_shape
 
     @property
-    def view_kind(self) -> Views:
+    def view_kind(self) -> ViewKind:
         """The random views of the images to train on."""
         return self.train.view_kind
 
-    def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
+    def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
         """Describe the transform of the images to train on, with the mean and std of the others."""
-        identity = self.train.transform_identity(views=views, strong=strong)
+        identity = self.train.describe_transform(views=views, strong=strong)
         return {**identity, "mean": list(self.mean), "std": list(self.std)}
 
     def prepare_data(self) -> None:
@@ -78,11 +78,11 @@ class TransferDataModule(ImageDataModule):
         self.train.trainer = self.evaluation.trainer = self.trainer
         if stage == "fit" and "train" not in self._splits:
             self.train.setup("fit")
-            self._splits["train"] = self.train.split("train").unlabelled()
+            self._splits["train"] = self.train.get_split("train").without_labels()
         if stage != "fit" or self.val_size > 0:
             self.evaluation.setup("validate" if stage == "fit" else stage)
         self._splits |= {
-            name: self.evaluation.split(name) for name in ("val", "test") if name in self.evaluation._splits
+            name: self.evaluation.get_split(name) for name in ("val", "test") if name in self.evaluation._splits
         }
 
     def read_train(self) -> Split:

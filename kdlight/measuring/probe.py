@@ -49,17 +49,17 @@ class Probe(NamedTuple):
         Raises:
             UserError: If the data have no such target.
         """
-        of_train = len(data.split("train"))
+        of_train = len(data.get_split("train"))
         fits = min(fit_samples, of_train // 2 if split == "train" else of_train)
-        fitted = _join(data.probe_batches("train", fits))
-        size = len(data.split(split)) - (fits if split == "train" else 0)
+        fitted = _join(data.choose_probe_batches("train", fits))
+        size = len(data.get_split(split)) - (fits if split == "train" else 0)
         count = size if samples is None else min(samples, size)
         if split == "train":
             # Both calls take the first images of the same order, so `both` contains the images fitted on.
-            both = _join(data.probe_batches("train", fits + count))
+            both = _join(data.choose_probe_batches("train", fits + count))
             counted = _select(both, ~torch.isin(both.index, fitted.index))
         else:
-            counted = _join(data.probe_batches(split, count))
+            counted = _join(data.choose_probe_batches(split, count))
         return cls(*(_split_into_batches(_select_target(target, part)) for part in (fitted, counted)))
 
     @property

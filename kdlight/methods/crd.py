@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from kdlight.data.base.batch import Batch
-from kdlight.data.base.of_trainer import require_image_data
+from kdlight.data.base.trainer_data import require_image_data
 from kdlight.errors import UserError
 from kdlight.internals import ignore_under_ddp
 from kdlight.losses.crd import crd_loss
@@ -83,7 +83,7 @@ class CRD(FeatureDistiller):
             return
         data = require_image_data(self.trainer, "CRD remembers every training sample by its index")
         self.memory.allocate(data.train_size, seed=run_seed())
-        self.memory.group_by_class(data.split("train").target)
+        self.memory.group_by_class(data.get_split("train").target)
         # The processes agree on these; a broadcast of the whole memory before every step would be the step's cost.
         ignored = ("student", "teacher", "by_class", "class_start", "class_size")
         ignore_under_ddp(self, [f"memory.{name}" for name in ignored])

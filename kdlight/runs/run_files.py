@@ -73,7 +73,7 @@ def _check_test_images(trainer: Trainer, data: ImageDataModule) -> None:
     complaint = None
     if trainer.is_global_zero:
         try:
-            data.split("test").check()
+            data.get_split("test").check_images()
         except UserError as error:
             complaint = str(error)
     complaint = trainer.strategy.broadcast(complaint)

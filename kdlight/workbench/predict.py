@@ -171,15 +171,15 @@ def predict_files(
 
 def predict_test_set(student: torch.nn.Module, data: Any) -> Iterator[Prediction]:
     """Predict the test set of a data module, batch after batch."""
-    from kdlight.data.base.loader import evaluation_indices
+    from kdlight.data.base.loader import make_evaluation_indices
     from kdlight.data.sources.image_files import ImageFiles
 
     data.setup("test")
-    split = data.split("test")
-    for batch in split.batches(evaluation_indices(len(split), batch_size=data.eval_batch_size)):
+    split = data.get_split("test")
+    for batch in split.fetch_batches(make_evaluation_indices(len(split), batch_size=data.eval_batch_size)):
         probabilities = _probabilities(student, data.normalize_batch(batch).images)
         for place, target, values in zip(batch.index.tolist(), batch.target.tolist(), probabilities, strict=True):
-            name = str(split.path(place)) if isinstance(split, ImageFiles) else f"test/{place}"
+            name = str(split.get_path(place)) if isinstance(split, ImageFiles) else f"test/{place}"
             yield Prediction(name, values, target)
 
 

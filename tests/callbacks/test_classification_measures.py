@@ -48,7 +48,8 @@ def test_the_numbers_are_those_of_a_count_by_hand():
     data = DigitsDataModule()
     data.setup("test")
     batches = [
-        data.normalize_batch(batch) for batch in data.split("test").batches([torch.arange(len(data.split("test")))])
+        data.normalize_batch(batch)
+        for batch in data.get_split("test").fetch_batches([torch.arange(len(data.get_split("test")))])
     ]
     images, target = batches[0].images, batches[0].target
     student, teacher = method(images), method.teacher.activations(images).logits
@@ -106,7 +107,7 @@ def test_a_process_without_images_takes_part(monkeypatch):
     monkeypatch.setattr("kdlight.data.base.loader._share", lambda trainer: (2, 1))
     method, data, measures = build(KD), DigitsDataModule(), ClassificationMeasures()
     data.setup("test")
-    data._splits["test"] = data.split("test").subset(torch.arange(1))
+    data._splits["test"] = data.get_split("test").select(torch.arange(1))
     loop = trainer("runs", 1, callbacks=[measures])
     loop.test(method, data, verbose=False)
     assert sum(map(sum, measures.result()["confusion"]["student"])) == 0

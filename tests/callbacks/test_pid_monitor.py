@@ -175,7 +175,7 @@ def test_rid_says_what_it_certifies(tmp_path):
     target, losses = [], []
     method.eval()
     with torch.no_grad():
-        for batch in data.probe_batches("test"):
+        for batch in data.choose_probe_batches("test"):
             both = method.student.activations(batch.images), method.teacher.activations(batch.images)
             _, of_teacher = method.pairs[2].pool_maps(*both)
             logits = method.teacher_heads[2](method.teacher_filters[2](of_teacher))

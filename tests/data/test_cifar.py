@@ -146,7 +146,7 @@ def test_fit_does_not_read_the_test_set(write_cifar: Write) -> None:
     module.setup("fit")
     module.setup("validate")
     with pytest.raises(ValueError, match=r"the test split is not there: run setup\('test'\) first"):
-        module.probe_batches("test")
+        module.choose_probe_batches("test")
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])

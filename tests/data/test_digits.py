@@ -52,7 +52,7 @@ def digits() -> DigitsDataModule:
 
 
 def test_splits_are_disjoint_complete_and_stratified(digits: DigitsDataModule) -> None:
-    parts = [digits.split("train"), digits.split("val"), digits.split("test")]
+    parts = [digits.get_split("train"), digits.get_split("val"), digits.get_split("test")]
     assert [len(part) for part in parts] == [1137, 300, 360]
     assert digits.train_size == 1137
     together = torch.cat([part.images for part in parts]).flatten(1)
@@ -67,13 +67,13 @@ def test_splits_are_disjoint_complete_and_stratified(digits: DigitsDataModule) -
 def test_splits_do_not_depend_on_the_seed(digits: DigitsDataModule) -> None:
     other = DigitsDataModule(seed=5)
     other.setup("fit")
-    assert other.split("val").images.equal(digits.split("val").images)
+    assert other.get_split("val").images.equal(digits.get_split("val").images)
     first, second = (next(iter(module.train_dataloader())).index for module in (digits, other))
     assert not first.equal(second)
 
 
 def test_default_mean_and_std_are_the_data_sets(digits: DigitsDataModule) -> None:
-    pixels = torch.cat([digits.split("train").images, digits.split("val").images]).double() / 255
+    pixels = torch.cat([digits.get_split("train").images, digits.get_split("val").images]).double() / 255
     assert abs(pixels.mean() - digits.mean[0]) < 5e-5
     assert abs(pixels.std() - digits.std[0]) < 5e-5
 
@@ -81,8 +81,8 @@ def test_default_mean_and_std_are_the_data_sets(digits: DigitsDataModule) -> Non
 def test_train_per_class_keeps_the_validation_split(digits: DigitsDataModule) -> None:
     few = DigitsDataModule(train_per_class=7)
     few.setup("fit")
-    assert few.split("train").target.bincount().tolist() == [7] * 10
-    assert few.split("val").images.equal(digits.split("val").images)
+    assert few.get_split("train").target.bincount().tolist() == [7] * 10
+    assert few.get_split("val").images.equal(digits.get_split("val").images)
     assert max(int(batch.index.max()) for batch in few.train_dataloader()) == 69
 
 
@@ -95,7 +95,7 @@ def test_without_validation_split_there_is_no_loader() -> None:
     with pytest.raises(ValueError, match="no validation split to validate on: set val_size above 0"):
         module.setup("validate")
     with pytest.raises(ValueError, match=r"the val split is not there: .*val_size above 0"):
-        module.probe_batches("val")
+        module.choose_probe_batches("val")
     model = Linear()
     trainer(max_epochs=1, limit_train_batches=2).fit(model, datamodule=module)
     assert len(model.train_batches) == 2
@@ -121,19 +121,19 @@ def test_what_cannot_be_is_said_in_one_line(options: dict[str, object], message:
 
 
 def test_probe_is_fixed_normalised_and_stratified(digits: DigitsDataModule) -> None:
-    probe = digits.probe_batches("val", 100)
-    again = digits.probe_batches("val", 100)
+    probe = digits.choose_probe_batches("val", 100)
+    again = digits.choose_probe_batches("val", 100)
     assert all(torch.equal(one.images, other.images) for one, other in zip(probe, again, strict=True))
     index = torch.cat([batch.index for batch in probe])
     assert index.equal(index.unique())
     assert torch.cat([batch.target for batch in probe]).bincount().tolist() == pytest.approx([10] * 10, abs=1)
-    raw = digits.split("val").images[index].float() / 255
+    raw = digits.get_split("val").images[index].float() / 255
     expected = (raw - digits.mean[0]) / digits.std[0]
     torch.testing.assert_close(torch.cat([batch.images for batch in probe]), expected)
-    assert not torch.cat([batch.index for batch in digits.probe_batches("val", 100, seed=1)]).equal(index)
-    assert sum(len(batch.target) for batch in digits.probe_batches("test")) == 360
+    assert not torch.cat([batch.index for batch in digits.choose_probe_batches("val", 100, seed=1)]).equal(index)
+    assert sum(len(batch.target) for batch in digits.choose_probe_batches("test")) == 360
     with pytest.raises(ValueError, match="301 probe images were asked for, but the val split has 300"):
-        digits.probe_batches("val", 301)
+        digits.choose_probe_batches("val", 301)
 
 
 def test_lightning_trains_on_normalised_images_and_validates_on_fixed_ones() -> None:
@@ -146,7 +146,7 @@ def test_lightning_trains_on_normalised_images_and_validates_on_fixed_ones() -> 
     assert model.train_batches[0].images.dtype == torch.float32
     first, second = (torch.cat([batch.images for batch in model.val_batches[i : i + 2]]) for i in (0, 2))
     assert first.equal(second)
-    assert first.equal(torch.cat([batch.images for batch in module.probe_batches("val")]))
+    assert first.equal(torch.cat([batch.images for batch in module.choose_probe_batches("val")]))
 
 
 def test_predict_covers_the_test_set_in_order() -> None:
@@ -162,7 +162,7 @@ def test_two_views_are_stacked_and_differ() -> None:
     batch = model.train_batches[0]
     assert len(batch.images) == 2 * len(batch.target)
     one, other = batch.images.chunk(2)
-    raw = module.split("train").batch(batch.index)
+    raw = module.get_split("train").fetch_batch(batch.index)
     first_view = module.normalize_batch(module.views.augment(raw, epoch=0)).images
     assert one.equal(first_view)
     same = (one == other).flatten(1).all(1)
@@ -174,12 +174,12 @@ def test_a_view_depends_on_seed_epoch_and_sample_alone() -> None:
     module, other = DigitsDataModule(augment=True, seed=1), DigitsDataModule(augment=True, seed=2)
     module.setup("fit")
     other.setup("fit")
-    samples = module.split("train")
-    whole = module.views.augment(samples.batch(torch.arange(1137)), epoch=3).images
+    samples = module.get_split("train")
+    whole = module.views.augment(samples.fetch_batch(torch.arange(1137)), epoch=3).images
     part = torch.tensor([900, 3, 77])
-    assert module.views.augment(samples.batch(part), epoch=3).images.equal(whole[part])
-    assert not module.views.augment(samples.batch(torch.arange(1137)), epoch=4).images.equal(whole)
-    assert not other.views.augment(samples.batch(torch.arange(1137)), epoch=3).images.equal(whole)
+    assert module.views.augment(samples.fetch_batch(part), epoch=3).images.equal(whole[part])
+    assert not module.views.augment(samples.fetch_batch(torch.arange(1137)), epoch=4).images.equal(whole)
+    assert not other.views.augment(samples.fetch_batch(torch.arange(1137)), epoch=3).images.equal(whole)
 
 
 def test_the_seed_is_the_runs_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,5 +249,5 @@ def test_the_saved_config_has_every_value() -> None:
 def test_a_transfer_set_has_no_labels_to_train_on():
     data = DigitsDataModule(labels=False)
     data.setup("fit")
-    assert (data.split("train").target == -1).all()
-    assert (data.split("val").target >= 0).all()
+    assert (data.get_split("train").target == -1).all()
+    assert (data.get_split("val").target >= 0).all()

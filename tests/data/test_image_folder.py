@@ -16,7 +16,7 @@ def folder(root: Path, **options: object) -> ImageFolderDataModule:
 
 
 def paths(data: ImageFolderDataModule, split: str) -> set[str]:
-    return {path.decode() for path in data.split(split).paths}  # type: ignore[arg-type, attr-defined]
+    return {path.decode() for path in data.get_split(split).paths}  # type: ignore[arg-type, attr-defined]
 
 
 def test_a_folder_is_all_that_is_needed(tmp_path: Path) -> None:
@@ -24,8 +24,8 @@ def test_a_folder_is_all_that_is_needed(tmp_path: Path) -> None:
     assert (data.image_shape, data.num_classes, data.photographs) == ((3, 224, 224), 3, True)
     assert data.val_size > 0
     data.setup("fit")
-    assert (data.train_size, data.val_size, len(data.split("val"))) == (20, 4, 4)
-    assert sorted(data.split("val").target.unique().tolist()) == [0, 1, 2]
+    assert (data.train_size, data.val_size, len(data.get_split("val"))) == (20, 4, 4)
+    assert sorted(data.get_split("val").target.unique().tolist()) == [0, 1, 2]
 
 
 def test_class_folders_alone_are_split_always_alike(tmp_path: Path) -> None:
@@ -66,11 +66,13 @@ def test_training_images_are_varied_by_their_seed_alone(tmp_path: Path) -> None:
         module.setup("fit")
     index = torch.arange(4)
     views = varied.views.draw(0)
-    seen = [module.split("train").with_views(views).batch(index).images for module in (varied, cropped)]
+    seen = [module.get_split("train").with_views(views).fetch_batch(index).images for module in (varied, cropped)]
     assert not torch.equal(*seen)
     assert torch.equal(seen[0][0], vary_photograph(seen[1][0], int(views["0.crop"][0])))
-    assert torch.equal(varied.split("train").batch(index).images, cropped.split("train").batch(index).images)
-    assert varied.transform_identity() != cropped.transform_identity()
+    assert torch.equal(
+        varied.get_split("train").fetch_batch(index).images, cropped.get_split("train").fetch_batch(index).images
+    )
+    assert varied.describe_transform() != cropped.describe_transform()
 
 
 def test_broken_files_are_skipped_where_asked_and_counted(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_broken_files_are_skipped_where_asked_and_counted(tmp_path: Path) -> Non
     with pytest.warns(UserWarning, match=r"left out 2 of 24 images .*: train/class1/2.png, train/class1/4.png"):
         skipping.setup("fit")
     assert skipping.train_size == 22
-    assert skipping.split("train").target.bincount().tolist() == [8, 6, 8]
+    assert skipping.get_split("train").target.bincount().tolist() == [8, 6, 8]
     assert sum(len(batch.target) for batch in skipping.train_dataloader()) == 22
 
 

@@ -63,12 +63,12 @@ def test_a_published_set_is_read_without_a_warning(
     data.setup("fit")
     data.setup("test")
     assert data.train_size == train
-    assert len(data.split("test")) == test
+    assert len(data.get_split("test")) == test
     images = [batch.images for batch in data.train_dataloader()]
     assert {image.shape[1:] for image in images} == {data.image_shape}
     assert {image.dtype for image in images} == {torch.uint8}
     assert len(data.class_names) in (data.num_classes, 4)
-    labels = data.split("train").target.unique().tolist()
+    labels = data.get_split("train").target.unique().tolist()
     assert labels == list(range(len(labels)))
     assert len(labels) > 2
 
@@ -80,7 +80,7 @@ def test_subsets_of_each_class(
     root = write(tmp_path)
     few = build(root, train_per_class=2)
     few.setup("fit")
-    assert few.split("train").target.bincount().tolist() == [2] * (4 if build is birds else 3)
+    assert few.get_split("train").target.bincount().tolist() == [2] * (4 if build is birds else 3)
     assert few.train_size < train
 
 
@@ -113,7 +113,7 @@ def test_another_number_of_images_is_an_error_or_a_warning(
 def test_a_broken_image_of_a_counted_set_is_taken_out_and_accepted(write, build, tmp_path: Path) -> None:
     data = build(write(tmp_path))
     data.setup("test")
-    data.split("test").path(0).write_bytes(b"no image")
+    data.get_split("test").get_path(0).write_bytes(b"no image")
     with pytest.raises(UserError, match=r"take it out of the data set and set accept_modified: true$"):
         list(data.test_dataloader())
 
@@ -137,7 +137,7 @@ def test_tiny_imagenet_is_read_where_it_lies(tmp_path: Path) -> None:
     data.setup("fit")
     data.setup("test")
     assert data.class_names == ("name 0", "name 1", "name 2")
-    train, test = data.split("train"), data.split("test")
+    train, test = data.get_split("train"), data.get_split("test")
     assert train.target.tolist() == [0] * 5 + [1] * 5 + [2] * 5
     assert test.target.tolist() == [0, 1, 2, 0, 1, 2]
     root = tmp_path / "tiny-imagenet-200"
@@ -185,7 +185,7 @@ def test_cub_follows_its_lists(tmp_path: Path) -> None:
     data.setup("test")
     assert data.num_classes == 200
     assert data.class_names == ("Bird_1", "Bird_2", "Bird_3", "Bird_4")
-    train, test = data.split("train"), data.split("test")
+    train, test = data.get_split("train"), data.get_split("test")
     assert train.target.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
     assert test.paths[1] == b"images/001.Bird_1/Bird_5.jpg"  # type: ignore[attr-defined]
     assert test.target.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
@@ -249,8 +249,8 @@ def test_any_folder_of_classes(test_folder: str, tmp_path: Path) -> None:
     data.setup("fit")
     data.setup("test")
     assert data.train_size == 21
-    assert data.split("val").target.tolist() == [0, 1, 2]
-    assert len(data.split("test")) == 6
+    assert data.get_split("val").target.tolist() == [0, 1, 2]
+    assert len(data.get_split("test")) == 6
     with pytest.raises(FileNotFoundError, match="elsewhere has no class folders"):
         folder(tmp_path, test_folder="elsewhere").setup("test")
 
@@ -271,5 +271,5 @@ def test_the_classes_of_a_folder_are_asked_for_or_told(tmp_path: Path) -> None:
 def test_a_folder_without_labels_is_a_transfer_set(tmp_path: Path) -> None:
     data = folder(write_folder(tmp_path), labels=False)
     data.setup("fit")
-    assert data.split("train").target.tolist() == [-1] * 21
-    assert data.split("val").target.tolist() == [0, 1, 2]
+    assert data.get_split("train").target.tolist() == [-1] * 21
+    assert data.get_split("val").target.tolist() == [0, 1, 2]

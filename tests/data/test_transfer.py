@@ -46,14 +46,14 @@ def test_it_trains_on_one_set_and_evaluates_on_the_other() -> None:
     assert data.views.draw(0).keys() == {"0.shifts"}
     alone = DigitsDataModule(mean=(0.5,), std=(0.25,))
     alone.setup("validate")
-    assert torch.cat([batch.target for batch in model.val_batches]).equal(alone.split("val").target)
+    assert torch.cat([batch.target for batch in model.val_batches]).equal(alone.get_split("val").target)
     assert torch.cat([batch.images for batch in model.val_batches]).equal(
-        torch.cat([batch.images for batch in alone.probe_batches("val")])
+        torch.cat([batch.images for batch in alone.choose_probe_batches("val")])
     )
     (predicted, *_) = loop.predict(model, datamodule=data)  # type: ignore[misc]
     assert len(predicted) == 180
     with pytest.raises(ValueError, match="the val split is not there"):
-        TransferDataModule(Noise(), digits).split("val")
+        TransferDataModule(Noise(), digits).get_split("val")
 
 
 @pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero")
@@ -64,7 +64,7 @@ def test_without_a_validation_split_none_is_read() -> None:
     assert data.train_size == 90
     assert data.val_dataloader() == []
     with pytest.raises(ValueError, match="the train split is not there"):
-        digits.split("train")
+        digits.get_split("train")
 
 
 def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
@@ -83,6 +83,6 @@ def test_image_files_serve_as_a_transfer_set(tmp_path: Path) -> None:
     data.setup("test")
     assert data.train_size == 13
     assert data.num_classes == 3
-    assert data.split("val").target.tolist() == [0, 1, 2]
-    assert len(data.split("test")) == 6
+    assert data.get_split("val").target.tolist() == [0, 1, 2]
+    assert len(data.get_split("test")) == 6
     assert next(iter(data.train_dataloader())).target.tolist() == [-1] * 7

@@ -45,7 +45,7 @@ def test_checkpoint_is_tested_without_the_training_set(tmp_path):
     loop = trainer(tmp_path, 1)
     loop.test(tested, datamodule=data, ckpt_path=tmp_path / "end.ckpt", weights_only=True, verbose=False)
     with pytest.raises(ValueError, match="the train split is not there"):
-        data.split("train")
+        data.get_split("train")
     assert torch.equal(tested.memory.student, model.memory.student)
     assert torch.equal(tested.memory.log_normalizer, model.memory.log_normalizer)
     assert model.memory.samples == 200

@@ -23,7 +23,7 @@ def evaluate(val_size, *, test_size=None, eval_batch_size=64, **options):
     torch.manual_seed(0)
     model, data = build(KD), DigitsDataModule(val_size=val_size, eval_batch_size=eval_batch_size)
     data.setup("test")
-    data._splits["test"] = data.split("test").subset(torch.arange(test_size or val_size))
+    data._splits["test"] = data.get_split("test").select(torch.arange(test_size or val_size))
     loop = trainer("runs", 1, callbacks=[ClassificationMeasures()], **options)
     (val,) = loop.validate(model, datamodule=data, verbose=False)
     (test,) = loop.test(model, datamodule=data, verbose=False)
@@ -34,7 +34,7 @@ def expected(val_size):
     torch.manual_seed(0)
     model, data = build(KD).eval(), DigitsDataModule(val_size=val_size)
     data.setup("fit")
-    (batch,) = data.probe_batches("val") if val_size <= 256 else [joined(data.probe_batches("val"))]
+    (batch,) = data.choose_probe_batches("val") if val_size <= 256 else [joined(data.choose_probe_batches("val"))]
     with torch.no_grad():
         logits = model(batch.images)
     accuracy = (logits.argmax(1) == batch.target).float().mean()
@@ -55,7 +55,7 @@ def test_loss_and_accuracy_are_means_over_the_images(size):
 
 def test_a_process_without_images_takes_part(monkeypatch):
     """The second of two processes, of one image: nothing to evaluate, and nothing that fails."""
-    monkeypatch.setattr("kdlight.data.base.loader._share", lambda trainer: (2, 1))
+    monkeypatch.setattr("kdlight.data.base.loader._find_share", lambda trainer: (2, 1))
     assert evaluate(1)["val/accuracy"] == 0  # of no image; two processes log the mean over the images of both
 
 

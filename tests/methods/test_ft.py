@@ -40,4 +40,4 @@ def test_paraphraser_learns_to_rebuild_the_teachers_map_then_rests(tmp_path):
 def _batches():
     data = digits()
     data.setup("fit")
-    return data.probe_batches("val", 50)
+    return data.choose_probe_batches("val", 50)

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from kdlight.data.base.batch import Batch
-from kdlight.data.views.kinds import choices_of
 from kdlight.data.views.strong import OPERATIONS, StrongDraws
+from kdlight.data.views.view_kinds import select_choices
 from kdlight.losses.kd import kd_loss
 from kdlight.losses.standardization import standardize
 from kdlight.methods.mlkd import MLKD
@@ -68,8 +68,8 @@ def test_the_data_strengthen_the_second_view_alone(tmp_path):
     data = digits(augment=True)
     model = Keeping(build(MLKD).student, build(MLKD).teacher)
     trainer(tmp_path, 1).fit(model, datamodule=data)
-    raw = data.split("train")
-    draws = StrongDraws(**choices_of(data.views.draw(0, views=2, strong=True), "strong"))
+    raw = data.get_split("train")
+    draws = StrongDraws(**select_choices(data.views.draw(0, views=2, strong=True), "strong"))
     for batch in batches:
         plain = Batch(raw.images[batch.index], raw.target[batch.index], batch.index)
         weak, second = data.normalize_batch(data.views.augment(plain, epoch=0, views=2)).images.chunk(2)

@@ -62,7 +62,7 @@ def test_prediction_is_the_teachers_classifier_of_the_projected_map(tmp_path):
     predicted = loop.predict(model, datamodule=digits(), weights_only=True)[0]["probabilities"]
     data = digits()
     data.setup("predict")
-    batch = data.probe_batches("test")[0]
+    batch = data.choose_probe_batches("test")[0]
     assert torch.allclose(predicted, model.student.eval()(batch.images[: len(predicted)]).softmax(1), atol=1e-6)
 
 

@@ -55,7 +55,7 @@ def test_inference_mode_leaves_the_gradient_as_it_is(method):
         model.saves_teacher = saves_teacher
         data = digits()
         data.setup("fit")
-        (batch, *_) = data.probe_batches("train", 50)
+        (batch, *_) = data.choose_probe_batches("train", 50)
         views = getattr(method, "views", 1)
         batch = batch._replace(images=batch.images.repeat(views, 1, 1, 1))
         torch.manual_seed(0)

@@ -48,7 +48,7 @@ def main(names):
     policy = ModuleWrapPolicy({import_object(path) for path in strategy["auto_wrap_policy"]})
     rank, data = torch.distributed.get_rank(), digits()
     data.setup("fit")
-    (whole,) = data.probe_batches("train", 100)
+    (whole,) = data.choose_probe_batches("train", 100)
     share = Batch(*(values[rank::2] for values in whole[:3]))
     methods = {method.__name__: method for method in shipped()}
     for name in names:

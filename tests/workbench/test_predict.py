@@ -59,7 +59,7 @@ def test_the_test_set_gets_the_students_own_probabilities(photographs_run, tmp_p
     assert [row["target"] for row in written] == [f"class{place // 4}" for place in range(12)]
     data = Run(run).data({})
     data.setup("test")
-    (batch,) = data.probe_batches("test")
+    (batch,) = data.choose_probe_batches("test")
     with torch.no_grad():
         expected = Run(run).student()(batch.images).softmax(1)
     given = torch.tensor([list(row["probabilities"].values()) for row in written])

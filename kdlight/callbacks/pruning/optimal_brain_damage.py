@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from kdlight.callbacks.pruning.second_derivatives import hessian_diagonal
-from kdlight.data.base.of_trainer import require_image_data
+from kdlight.data.base.trainer_data import require_image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import Fraction, OpenFraction, PositiveInt, Ranged
@@ -146,7 +146,7 @@ class OptimalBrainDamage(Ranged, Callback):
         data = require_image_data(trainer, NEED)
         batches = [
             (batch.images.to(learner.device), batch.target.to(learner.device))
-            for batch in data.probe_batches("train", self.samples)
+            for batch in data.choose_probe_batches("train", self.samples)
         ]
         weights = {name: weight for name, weight in learner.student.named_parameters() if weight.ndim > 1}
         derivatives = hessian_diagonal(learner.student, batches)

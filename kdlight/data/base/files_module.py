@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from lightning.fabric.utilities import suggested_max_num_workers
 
 from kdlight.data.base.image_module import ImageDataModule
-from kdlight.data.sources.image_files import ImageFiles, fs_paths
+from kdlight.data.sources.image_files import ImageFiles, encode_paths
 from kdlight.data.sources.listing import Listing
-from kdlight.data.views.kinds import ResizedCrops, Views
+from kdlight.data.views.view_kinds import ResizedCrops, ViewKind
 from kdlight.errors import UserError
 from kdlight.ranges import NonNegativeInt, PositiveInt
 
@@ -71,22 +71,22 @@ class ImageFilesDataModule(ImageDataModule):
         return (3, self.image_size, self.image_size)
 
     @property
-    def view_kind(self) -> Views:
+    def view_kind(self) -> ViewKind:
         """Random crops, resized, and mirror images."""
         return ResizedCrops()
 
-    def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
+    def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
         """Describe, for JSON, all that decides what a model sees of an image, except the choices of the views."""
-        return {**super().transform_identity(views=views, strong=strong), "resize_size": self.resize_size}
+        return {**super().describe_transform(views=views, strong=strong), "resize_size": self.resize_size}
 
-    def files(self, root: Path, listing: Listing) -> ImageFiles:
+    def make_split(self, root: Path, listing: Listing) -> ImageFiles:
         """Return the split of the images that were listed below `root`."""
         workers = self.num_workers
         if workers is None:
             workers = suggested_max_num_workers(self.trainer.num_devices if self.trainer is not None else 1)
         return ImageFiles(
             root,
-            fs_paths(listing.paths),
+            encode_paths(listing.paths),
             listing.target,
             size=self.image_size,
             resize=self.resize_size,

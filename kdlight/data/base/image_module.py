@@ -17,15 +17,15 @@ from kdlight.data.base.loader import (
     CPU,
     BatchLoader,
     TrainingLoader,
-    evaluation_indices,
+    make_evaluation_indices,
     make_evaluation_loader,
     make_training_loader,
 )
 from kdlight.data.base.samples import Samples, Split
-from kdlight.data.base.splits import SPLIT_SEED, add_label_noise, hold_out, stratified_order
+from kdlight.data.base.splits import SPLIT_SEED, add_label_noise, draw_stratified_order, hold_out
 from kdlight.data.views.crops import normalize
 from kdlight.data.views.epoch import EpochViews
-from kdlight.data.views.kinds import PaddedCrops, Views
+from kdlight.data.views.view_kinds import PaddedCrops, ViewKind
 from kdlight.errors import UserError
 from kdlight.processes import run_seed
 from kdlight.ranges import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Ranged, Seed
@@ -111,7 +111,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
         """Channels, height, width."""
 
     @property
-    def view_kind(self) -> Views:
+    def view_kind(self) -> ViewKind:
         """The kind of random view that `augment` makes."""
         return PaddedCrops(self.crop_padding, self.mirror)
 
@@ -126,7 +126,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
     @property
     def train_size(self) -> int:
         """The number of training images, all processes together; memories and caches have that many places."""
-        return len(self.split("train"))
+        return len(self.get_split("train"))
 
     def setup(self, stage: str) -> None:
         """Read what `stage` (fit, validate, test or predict) needs and nothing else."""
@@ -139,14 +139,14 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
 
     def _hold_out(self, samples: Split) -> None:
         kept, held_out = hold_out(samples.target, self.val_size, self.train_per_class, self.class_names)
-        train = samples.subset(kept)
+        train = samples.select(kept)
         if self.label_noise > 0:
             train = train.with_target(add_label_noise(train.target, self.label_noise, self.num_classes))
-        self._splits["train"] = train if self.labels else train.unlabelled()
+        self._splits["train"] = train if self.labels else train.without_labels()
         if self.val_size > 0:
-            self._splits["val"] = samples.subset(held_out)
+            self._splits["val"] = samples.select(held_out)
 
-    def split(self, name: SplitName) -> Split:
+    def get_split(self, name: SplitName) -> Split:
         """Return a split that `setup` has read: raw images, in order.
 
         Raises:
@@ -159,11 +159,13 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
             )
         return self._splits[name]
 
-    def train_sha256(self) -> str:
+    def hash_train_images(self) -> str:
         """Hash the training images in their order: their bytes, or for image files their paths and sizes."""
-        return self.split("train").sha256()
+        return self.get_split("train").sha256()
 
-    def probe_batches(self, split: SplitName, count: int | None = None, *, seed: int = SPLIT_SEED) -> list[Batch]:
+    def choose_probe_batches(
+        self, split: SplitName, count: int | None = None, *, seed: int = SPLIT_SEED
+    ) -> list[Batch]:
         """Return `count` fixed images of a split (None: all), as batches on the CPU that a model can take.
 
         They are normalised and not augmented, have the class proportions of the split, and are in its order; they are
@@ -172,42 +174,42 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
         Raises:
             UserError: If the split is not there or has fewer images.
         """
-        samples = self.split(split)
+        samples = self.get_split(split)
         if count is not None and not 0 < count <= len(samples):
             raise UserError(f"{count} probe images were asked for, but the {split} split has {len(samples)}")
-        chosen = stratified_order(samples.target, make_generator(Stream.PROBE_IMAGES, seed))[:count].sort().values
-        places = evaluation_indices(len(chosen), batch_size=self.eval_batch_size)
-        return [self.normalize_batch(batch) for batch in samples.batches([chosen[place] for place in places])]
+        chosen = draw_stratified_order(samples.target, make_generator(Stream.PROBE_IMAGES, seed))[:count].sort().values
+        places = make_evaluation_indices(len(chosen), batch_size=self.eval_batch_size)
+        return [self.normalize_batch(batch) for batch in samples.fetch_batches([chosen[place] for place in places])]
 
     def train_dataloader(self) -> TrainingLoader:
         """Return shuffled batches of the training split."""
-        views, (count, strong) = self.views, self._wanted_views()
+        views, (count, strong) = self.views, self._get_wanted_views()
         return make_training_loader(
-            self._place("train"),
+            self._place_split("train"),
             self.trainer,
             batch_size=self.batch_size,
             seed=views.seed,
-            parameters=lambda epoch: views.at(epoch, views=count, strong=strong, device=CPU),
+            parameters=lambda epoch: views.get_choices(epoch, views=count, strong=strong, device=CPU),
         )
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         """Return batches of the validation split; no loader where nothing is held out."""
-        return self._evaluation_loader("val") if self.val_size > 0 else []
+        return self._make_evaluation_loader("val") if self.val_size > 0 else []
 
     def test_dataloader(self) -> BatchLoader:
         """Return batches of the test set."""
-        return self._evaluation_loader("test")
+        return self._make_evaluation_loader("test")
 
     def predict_dataloader(self) -> BatchLoader:
         """Return batches of the test set."""
         return self.test_dataloader()
 
-    def _evaluation_loader(self, name: SplitName) -> BatchLoader:
-        return make_evaluation_loader(self._place(name), self.trainer, batch_size=self.eval_batch_size)
+    def _make_evaluation_loader(self, name: SplitName) -> BatchLoader:
+        return make_evaluation_loader(self._place_split(name), self.trainer, batch_size=self.eval_batch_size)
 
-    def _place(self, name: SplitName) -> Split:
+    def _place_split(self, name: SplitName) -> Split:
         """Return a split where its batches are fetched: on the GPU, if it lies in memory and there is room."""
-        samples = self.split(name)
+        samples = self.get_split(name)
         device = self.trainer.strategy.root_device if self.trainer is not None else CPU
         if device.type != "cuda" or not isinstance(samples, Samples):
             return samples
@@ -227,7 +229,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
         self._views.seed = seed
         return self._views
 
-    def _wanted_views(self) -> tuple[int, bool]:
+    def _get_wanted_views(self) -> tuple[int, bool]:
         """Return how many views the method wants, and whether the last one is to be strong."""
         method = self.trainer.lightning_module if self.trainer is not None else None
         return getattr(method, "views", 1), getattr(method, "strong_view", False)
@@ -241,7 +243,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
         if not isinstance(batch, Batch):  # A model's example input passes through here, too.
             return batch
         if self.trainer is not None and self.trainer.training:
-            views, strong = self._wanted_views()
+            views, strong = self._get_wanted_views()
             batch = self.views.augment(batch, epoch=self.trainer.current_epoch, views=views, strong=strong)
         return self.normalize_batch(batch)
 
@@ -264,14 +266,14 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
         Raises:
             UserError: If `choices` are for other views or another number of samples.
         """
-        self.views.check(choices, views=views, strong=strong)
-        for batch in self.split("train").with_views(choices).batches(indices):
+        self.views.check_choices(choices, views=views, strong=strong)
+        for batch in self.get_split("train").with_views(choices).fetch_batches(indices):
             yield self.normalize_batch(self.views.apply(batch, choices, views))
 
-    def transform_identity(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
+    def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
         """Describe, for JSON, all that decides what a model sees of an image, except the choices of the views."""
         return {
-            "augment": self.view_kind.identity() if self.augment else False,
+            "augment": self.view_kind.describe() if self.augment else False,
             "views": views,
             "strong": strong and self.augment,
             "image_shape": list(self.image_shape),

@@ -68,7 +68,7 @@ class TrainingIndices:
             yield share[batch * self._batch_size : (batch + 1) * self._batch_size]
 
 
-def evaluation_indices(
+def make_evaluation_indices(
     size: int, *, batch_size: int, processes: int = 1, rank: int = 0, device: torch.device = CPU
 ) -> BatchIndices:
     """Deal every image to exactly one process, in order, so that averages over processes are exact.
@@ -99,7 +99,7 @@ class BatchLoader:
         return len(self._indices)
 
     def __iter__(self) -> Iterator[Batch]:
-        return self.samples.batches(self._indices, pin_memory=self._pin_memory)
+        return self.samples.fetch_batches(self._indices, pin_memory=self._pin_memory)
 
 
 class TrainingLoader(BatchLoader):
@@ -134,7 +134,7 @@ class TrainingLoader(BatchLoader):
         self._fetched = self._resumed["fetched"] if self._resumed["epoch"] == self.sampler.epoch else 0
         samples = self.samples.with_views(self._parameters(self.sampler.epoch))
         rest = list(islice(self._indices, self._fetched, None))
-        for batch in samples.batches(rest, pin_memory=self._pin_memory):
+        for batch in samples.fetch_batches(rest, pin_memory=self._pin_memory):
             self._fetched += 1
             yield batch
 
@@ -174,7 +174,7 @@ def make_training_loader(
         seed: Seed of the shuffles.
         parameters: Returns the views of all samples in an epoch.
     """
-    processes, rank = _share(trainer)
+    processes, rank = _find_share(trainer)
     indices = TrainingIndices(
         len(samples),
         batch_size=batch_size,
@@ -184,24 +184,24 @@ def make_training_loader(
         rank=rank,
         device=samples.device,
     )
-    return TrainingLoader(samples, indices, parameters=parameters, pin_memory=_pins(samples, trainer))
+    return TrainingLoader(samples, indices, parameters=parameters, pin_memory=_should_pin(samples, trainer))
 
 
 def make_evaluation_loader(samples: Split, trainer: Trainer | None, *, batch_size: int) -> BatchLoader:
     """Make the loader of a validation split or test set for this process; arguments as in `make_training_loader`."""
-    processes, rank = _share(trainer)
-    indices = evaluation_indices(
+    processes, rank = _find_share(trainer)
+    indices = make_evaluation_indices(
         len(samples), batch_size=batch_size, processes=processes, rank=rank, device=samples.device
     )
-    return BatchLoader(samples, indices, pin_memory=_pins(samples, trainer))
+    return BatchLoader(samples, indices, pin_memory=_should_pin(samples, trainer))
 
 
-def _share(trainer: Trainer | None) -> tuple[int, int]:
+def _find_share(trainer: Trainer | None) -> tuple[int, int]:
     """Return how many processes share the data, and which this one is; Lightning's strategy knows it."""
     share = trainer.distributed_sampler_kwargs if trainer is not None else None
     return (share["num_replicas"], share["rank"]) if share else (1, 0)
 
 
-def _pins(samples: Split, trainer: Trainer | None) -> bool:
+def _should_pin(samples: Split, trainer: Trainer | None) -> bool:
     """Tell whether batches are copied from the CPU to a GPU."""
     return trainer is not None and trainer.strategy.root_device.type == "cuda" and samples.device.type == "cpu"

@@ -35,28 +35,28 @@ class Split(ABC):
     def with_target(self, target: Tensor) -> Self:
         """Return the split with other targets (n,)."""
 
-    def unlabelled(self) -> Self:
+    def without_labels(self) -> Self:
         """Return the split without its targets."""
         return self.with_target(torch.full_like(self.target, -1))
 
     @abstractmethod
-    def subset(self, index: Tensor) -> Self:
+    def select(self, index: Tensor) -> Self:
         """Return the samples at `index` (m,), in that order."""
 
     @abstractmethod
-    def batch(self, index: Tensor) -> Batch:
+    def fetch_batch(self, index: Tensor) -> Batch:
         """Fetch the samples at `index` (batch,)."""
 
-    def batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
+    def fetch_batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
         """Fetch batch after batch, with `pin_memory` in page-locked memory, from which a GPU copies without delay."""
         for index in indices:
-            yield pin_batch(self.batch(index)) if pin_memory else self.batch(index)
+            yield pin_batch(self.fetch_batch(index)) if pin_memory else self.fetch_batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
         """Return the split that fetches what these views need: crops where images are decoded, else whole images."""
         return self
 
-    def check(self) -> None:  # noqa: B027  # nothing to do, unless images are decoded later
+    def check_images(self) -> None:  # noqa: B027  # nothing to do, unless images are decoded later
         """See that every image can be fetched. Images in memory have been decoded already.
 
         Raises:
@@ -67,7 +67,7 @@ class Split(ABC):
     def sha256(self) -> str:
         """Hash the images in their order, whatever their targets."""
 
-    def _targets_at(self, index: Tensor) -> dict[str, Tensor]:
+    def _select_targets(self, index: Tensor) -> dict[str, Tensor]:
         return {name: values[index] for name, values in self.targets.items()}
 
 
@@ -89,13 +89,13 @@ class Samples(Split):
         """Return the split with other targets (n,)."""
         return replace(self, target=target)
 
-    def subset(self, index: Tensor) -> Self:
+    def select(self, index: Tensor) -> Self:
         """Return the samples at `index` (m,), in that order."""
-        return replace(self, images=self.images[index], target=self.target[index], targets=self._targets_at(index))
+        return replace(self, images=self.images[index], target=self.target[index], targets=self._select_targets(index))
 
-    def batch(self, index: Tensor) -> Batch:
+    def fetch_batch(self, index: Tensor) -> Batch:
         """Fetch the samples at `index` (batch,) in one go, which is much faster than image by image."""
-        return Batch(self.images[index], self.target[index], index, self._targets_at(index))
+        return Batch(self.images[index], self.target[index], index, self._select_targets(index))
 
     def sha256(self) -> str:
         """Hash the shape and the bytes."""

@@ -22,7 +22,7 @@ def _rank_within_class(target: Tensor, generator: torch.Generator) -> tuple[Tens
     return rank, counts[label]
 
 
-def stratified_order(target: Tensor, generator: torch.Generator) -> Tensor:
+def draw_stratified_order(target: Tensor, generator: torch.Generator) -> Tensor:
     """Return a random permutation (n,) whose every prefix has the class proportions of `target` (n,).
 
     No class of a prefix is off its share by more than one sample.
@@ -33,7 +33,7 @@ def stratified_order(target: Tensor, generator: torch.Generator) -> Tensor:
     return ties[quantile[ties].argsort(stable=True)]
 
 
-def first_per_class(target: Tensor, per_class: int, generator: torch.Generator) -> Tensor:
+def choose_per_class(target: Tensor, per_class: int, generator: torch.Generator) -> Tensor:
     """Return the places of `per_class` random samples of each class in `target` (n,), ascending."""
     rank, _ = _rank_within_class(target, generator)
     return (rank < per_class).nonzero().flatten()
@@ -58,7 +58,7 @@ def hold_out(
     """
     if val_size >= len(target):
         raise UserError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")
-    order = stratified_order(target, make_generator(Stream.VALIDATION_SPLIT, SPLIT_SEED))
+    order = draw_stratified_order(target, make_generator(Stream.VALIDATION_SPLIT, SPLIT_SEED))
     held_out, kept = order[:val_size].sort().values, order[val_size:].sort().values
     if train_per_class is not None:
         counts = torch.bincount(target[kept], minlength=len(class_names))
@@ -67,7 +67,7 @@ def hold_out(
                 f"train_per_class={train_per_class} is more than the {counts.min()} images that are left of class "
                 f"{class_names[int(counts.argmin())]!r} with val_size={val_size}: lower either"
             )
-        kept = kept[first_per_class(target[kept], train_per_class, make_generator(Stream.TRAIN_PER_CLASS, SPLIT_SEED))]
+        kept = kept[choose_per_class(target[kept], train_per_class, make_generator(Stream.TRAIN_PER_CLASS, SPLIT_SEED))]
     return kept, held_out
 
 

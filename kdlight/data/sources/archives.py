@@ -80,7 +80,7 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
     )
 
 
-def how_to_fetch(folder: Path) -> str:
+def describe_remedy(folder: Path) -> str:
     """Say what a user does to have `folder` as it was published."""
     remove = f"remove {folder.absolute()} and " if folder.exists() else ""
     return f"{remove}run again with --data.download true"

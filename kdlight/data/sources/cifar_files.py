@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdlight.data.base.samples import Samples
-from kdlight.data.sources.archives import how_to_fetch
+from kdlight.data.sources.archives import describe_remedy
 from kdlight.data.sources.pickled_arrays import load_pickled_arrays
 from kdlight.errors import MissingFileError, UserError
 
@@ -142,14 +142,14 @@ def read_files(
         UserError: If a file is not the published one or cannot be read.
     """
     decoded, deviations = [], []
-    mend = how_to_fetch(data_dir / layout.folder)
+    remedy = describe_remedy(data_dir / layout.folder)
     files = dict(list(layout.train.items())[:train_batches]) if part == "train" else layout.test
     for name, expected in files.items():
         path = data_dir / layout.folder / name
         if not path.is_file():
             if not accept_modified or part == "test":
                 hint = ", or set accept_modified: true to train without it" if part == "train" else ""
-                raise MissingFileError(f"{path} is missing: {mend}{hint}")
+                raise MissingFileError(f"{path} is missing: {remedy}{hint}")
             deviations.append(f"{name} is missing")
             continue
         data = path.read_bytes()  # What was checked is what is read.
@@ -158,15 +158,15 @@ def read_files(
             if not accept_modified:
                 raise UserError(
                     f"{path} is truncated or changed ({len(data)} bytes): expected {layout.algorithm} {expected}, "
-                    f"found {found}; {mend}, or set accept_modified: true to use it as it is"
+                    f"found {found}; {remedy}, or set accept_modified: true to use it as it is"
                 )
             deviations.append(f"{name} has {layout.algorithm} {found}")
         try:
             decoded.append(layout.decode(data))
         except ValueError as error:
-            raise UserError(f"{path} cannot be read: {error}; {mend}") from error
+            raise UserError(f"{path} cannot be read: {error}; {remedy}") from error
     if not decoded:
-        raise MissingFileError(f"{data_dir / layout.folder} has none of {', '.join(files)}: {mend}")
+        raise MissingFileError(f"{data_dir / layout.folder} has none of {', '.join(files)}: {remedy}")
     images = np.concatenate([pixels for pixels, _ in decoded]).reshape(-1, 3, 32, 32)
     targets = {
         name: torch.from_numpy(np.concatenate([labels[name] for _, labels in decoded])) for name in layout.labels

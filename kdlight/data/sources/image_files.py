@@ -39,7 +39,7 @@ class Box(NamedTuple):
     width: int
 
 
-def random_box(seed: int, height: int, width: int) -> Box:
+def draw_box(seed: int, height: int, width: int) -> Box:
     """Draw a box as torchvision's ``RandomResizedCrop.get_params`` does, for an image of this size.
 
     Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. A stream of its own for each seed: neither the
@@ -64,13 +64,13 @@ class ImageFiles(Split):
 
     Attributes:
         root: The folder that `paths` are seen from.
-        paths: (n,) of the images, as `fs_paths` makes them.
+        paths: (n,) of the images, as `encode_paths` makes them.
         target: (n,) int64 class; -1 for an unlabelled sample.
         size: Height and width of what is fetched.
         resize: What the shorter side is resized to before the middle is cut out.
         workers: The number of processes that decode; 0 for the calling one.
         targets: Further (n,) int64 targets by name.
-        crops: (views, n) seeds of `random_box`; None for the middle of the image.
+        crops: (views, n) seeds of `draw_box`; None for the middle of the image.
         photographs: Whether crops are also varied by `vary_photograph`.
         advice: What the user can do about a file that cannot be decoded; the end of that error's message.
     """
@@ -90,10 +90,10 @@ class ImageFiles(Split):
         """Replace the targets by others (n,)."""
         return replace(self, target=target)
 
-    def subset(self, index: Tensor) -> Self:
+    def select(self, index: Tensor) -> Self:
         """Keep the samples at `index` (m,), in that order."""
         crops = None if self.crops is None else self.crops[:, index]
-        paths, target, targets = self.paths[index.numpy()], self.target[index], self._targets_at(index)
+        paths, target, targets = self.paths[index.numpy()], self.target[index], self._select_targets(index)
         return replace(self, paths=paths, target=target, targets=targets, crops=crops)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
@@ -101,11 +101,11 @@ class ImageFiles(Split):
         crops = [choice for name, choice in parameters.items() if name.endswith(".crop")]
         return replace(self, crops=torch.stack(crops) if crops else None)
 
-    def batch(self, index: Tensor) -> Batch:
+    def fetch_batch(self, index: Tensor) -> Batch:
         """Decode the samples at `index` (batch,) in the calling process."""
-        return Batch(self.decode_batch(index.tolist()), self.target[index], index, self._targets_at(index))
+        return Batch(self.decode_batch(index.tolist()), self.target[index], index, self._select_targets(index))
 
-    def batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
+    def fetch_batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
         """Decode batch after batch in worker processes, a few ahead.
 
         Raises:
@@ -113,18 +113,18 @@ class ImageFiles(Split):
         """
         indices = list(indices)
         loader = DataLoader(
-            _Decoder(self),
+            _BatchDecoder(self),
             batch_size=None,
             sampler=[index.tolist() for index in indices],
             num_workers=self.workers,
             pin_memory=pin_memory,
-            collate_fn=_identity,
+            collate_fn=_return_unchanged,
             generator=torch.Generator(),  # The loader draws a seed for its workers: not from the run's numbers.
         )
         for index, images in zip(indices, loader, strict=True):
             if isinstance(images, UserError):
                 raise images
-            batch = Batch(images, self.target[index], index, self._targets_at(index))
+            batch = Batch(images, self.target[index], index, self._select_targets(index))
             yield pin_batch(batch) if pin_memory else batch
 
     def decode_batch(self, places: Sequence[int]) -> Tensor:
@@ -137,7 +137,7 @@ class ImageFiles(Split):
         stacked = [image for images in views for image in images]
         return torch.stack(stacked) if stacked else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
 
-    def check(self) -> None:
+    def check_images(self) -> None:
         """Decode every image once, coarsely and in threads.
 
         Raises:
@@ -152,7 +152,7 @@ class ImageFiles(Split):
 
     def _decode(self, place: int, *, coarse: bool = False) -> Tensor:
         try:
-            return decode(self.path(place), coarse=coarse)
+            return decode(self.get_path(place), coarse=coarse)
         except UserError as error:
             raise UserError(f"{error}: {self.advice}") from error
 
@@ -160,10 +160,10 @@ class ImageFiles(Split):
         """Hash of the paths below the root and of the files' sizes."""
         digest = hashlib.sha256()
         for place, path in enumerate(self.paths):
-            digest.update(path + b"\0%d\n" % self.path(place).stat().st_size)
+            digest.update(path + b"\0%d\n" % self.get_path(place).stat().st_size)
         return digest.hexdigest()
 
-    def path(self, place: int) -> Path:
+    def get_path(self, place: int) -> Path:
         """Return the path of the file at a place of the split."""
         return self.root / os.fsdecode(bytes(self.paths[place]))
 
@@ -175,16 +175,16 @@ class ImageFiles(Split):
             whole: Tensor = functional.resize(image, [self.resize], antialias=True)
             middle: Tensor = functional.center_crop(whole, size)
             return middle
-        part: Tensor = functional.resized_crop(image, *random_box(seed, *image.shape[-2:]), size, antialias=True)
+        part: Tensor = functional.resized_crop(image, *draw_box(seed, *image.shape[-2:]), size, antialias=True)
         return vary_photograph(part, seed) if self.photographs else part
 
 
-def fs_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
+def encode_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
     """Pack relative paths: a million strings would be copied into every worker, one reference count at a time."""
     return np.array([os.fsencode(path) for path in paths], np.bytes_)
 
 
-class _Decoder(Dataset[Any]):
+class _BatchDecoder(Dataset[Any]):
     """Decodes a whole batch in one process.
 
     It hands over images alone: every tensor from another process holds a file open as long as it lives. An error comes
@@ -201,5 +201,5 @@ class _Decoder(Dataset[Any]):
             return UserError(str(error))
 
 
-def _identity(images: Any) -> Any:
+def _return_unchanged(images: Any) -> Any:
     return images

@@ -43,7 +43,7 @@ def list_classes(folder: Path) -> tuple[str, ...]:
             if entry.is_dir():
                 names.append(entry.name)
     except OSError as error:
-        raise _access_error(error, folder) from error
+        raise _make_access_error(error, folder) from error
     if not names:
         raise MissingFileError(
             f"{folder.absolute()} has no class folders: set data_dir to the folder that holds {folder.name}/"
@@ -80,7 +80,7 @@ def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
             f"{(root / folder).absolute()} has no image of {len(empty)} of the {len(classes)} classes: "
             f"{', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}"
         )
-    # As paths are compared by train_sha256, they are the same on every system.
+    # As paths are compared by hash_train_images, they are the same on every system.
     paths = [path.relative_to(root).as_posix() for of_class in found for path in of_class]
     counts = torch.tensor([len(of_class) for of_class in found])
     return Listing(paths, torch.arange(len(classes)).repeat_interleave(counts))
@@ -91,7 +91,7 @@ def _list_class(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
     def refuse(error: OSError) -> None:
         if folder.exists():
-            raise _access_error(error, folder) from error
+            raise _make_access_error(error, folder) from error
 
     paths = []
     for parent, _, names in sorted(os.walk(folder, onerror=refuse, followlinks=True)):
@@ -107,7 +107,7 @@ def _is_class(name: str) -> bool:
     return not name.startswith(".") and name not in ("__pycache__", "__MACOSX")
 
 
-def _access_error(error: OSError, folder: Path) -> UserError:
+def _make_access_error(error: OSError, folder: Path) -> UserError:
     return UserError(
         f"{error.filename or folder} cannot be read ({error.strerror}): expected a folder of images; "
         "give yourself the right to read it, or take it out of the data set"
@@ -127,7 +127,7 @@ def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> Non
         )
 
 
-def check_count(what: str, found: int, expected: int, *, accept_modified: bool, mend: str) -> None:
+def check_count(what: str, found: int, expected: int, *, accept_modified: bool, remedy: str) -> None:
     """Compare a number of images with the published one; refuse another, or warn where it is accepted.
 
     Args:
@@ -135,7 +135,7 @@ def check_count(what: str, found: int, expected: int, *, accept_modified: bool, 
         found: The number there.
         expected: The published number.
         accept_modified: Accept other numbers, with a warning.
-        mend: What the user can do about it, in words.
+        remedy: What the user can do about it, in words.
 
     Raises:
         UserError: If the numbers differ and that is not accepted.
@@ -144,7 +144,7 @@ def check_count(what: str, found: int, expected: int, *, accept_modified: bool, 
         return
     if not accept_modified:
         raise UserError(
-            f"{what} is not as published: expected {expected} images, found {found}; {mend}, or set "
+            f"{what} is not as published: expected {expected} images, found {found}; {remedy}, or set "
             "accept_modified: true to use it as it is"
         )
     rank_zero_warn(

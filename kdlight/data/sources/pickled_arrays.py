@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kdlight.errors import UserError
 
 
-class _Dtype:
+class _DtypeStandIn:
     """Stands for ``numpy.dtype``; the reader checks the size of the bytes instead."""
 
     def __init__(self, *args: object) -> None:
@@ -24,7 +24,7 @@ class _Dtype:
         """Ignore byte order and alignment, which single bytes do not have."""
 
 
-class _Array:
+class _ArrayStandIn:
     """Stands for ``numpy.ndarray``."""
 
     def __init__(self, *args: object) -> None:
@@ -40,8 +40,8 @@ class _Array:
         return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if column_major else "C")
 
 
-def _reconstruct(*args: object) -> _Array:
-    return _Array()
+def _reconstruct(*args: object) -> _ArrayStandIn:
+    return _ArrayStandIn()
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -50,8 +50,8 @@ def _encode(text: str, encoding: str) -> bytes:
 
 _STANDINS = {
     ("_codecs", "encode"): _encode,
-    ("numpy", "dtype"): _Dtype,
-    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _DtypeStandIn,
+    ("numpy", "ndarray"): _ArrayStandIn,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
 }
@@ -81,7 +81,9 @@ def load_pickled_arrays(data: bytes) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise UserError(f"it holds a {type(content).__name__}, not a dictionary")
         return {
-            key.decode() if isinstance(key, bytes) else key: value.to_numpy() if isinstance(value, _Array) else value
+            key.decode() if isinstance(key, bytes) else key: value.to_numpy()
+            if isinstance(value, _ArrayStandIn)
+            else value
             for key, value in content.items()
         }
     except Exception as error:  # Unpickling a broken file can raise anything.

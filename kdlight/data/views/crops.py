@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-class Draws(NamedTuple):
+class CropDraws(NamedTuple):
     """The random choices for a set of images.
 
     Attributes:
@@ -25,11 +25,11 @@ class Draws(NamedTuple):
     flipped: Tensor
 
 
-def draw(count: int, *, padding: int, flip: bool, generator: torch.Generator) -> Draws:
+def draw_crops(count: int, *, padding: int, flip: bool, generator: torch.Generator) -> CropDraws:
     """Draw crops, uniform over the (2 * padding + 1)^2 places, and fair flips (none where `flip` is false)."""
     shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
     flipped = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
-    return Draws(shifts, flipped)
+    return CropDraws(shifts, flipped)
 
 
 def crop(images: Tensor, shifts: Tensor, *, padding: int, flipped: Tensor | None = None) -> Tensor:

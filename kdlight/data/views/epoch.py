@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
-from kdlight.data.views.kinds import STRONG, Views, apply_views, draw_views, view_count
+from kdlight.data.views.view_kinds import STRONG, ViewKind, apply_views, count_views, draw_views
 from kdlight.errors import UserError
 
 
@@ -20,7 +20,7 @@ class EpochViews:
         seed: The seed of the choices.
     """
 
-    def __init__(self, kind: Views | None, count: int, fill: Sequence[float], seed: int) -> None:
+    def __init__(self, kind: ViewKind | None, count: int, fill: Sequence[float], seed: int) -> None:
         self.kind, self.count, self.fill, self.seed = kind, count, fill, seed
         self._replayed: Sequence[Mapping[str, Tensor]] | None = None
         self._current: dict[tuple[int, int, int, bool, torch.device], Mapping[str, Tensor]] = {}
@@ -41,7 +41,7 @@ class EpochViews:
             return {}
         return draw_views(self.kind, self.count, seed=self.seed, epoch=epoch, views=views, strong=strong)
 
-    def at(self, epoch: int, *, views: int, strong: bool, device: torch.device) -> Mapping[str, Tensor]:
+    def get_choices(self, epoch: int, *, views: int, strong: bool, device: torch.device) -> Mapping[str, Tensor]:
         """Return the choices of an epoch, drawn or replayed; they are moved to the device once."""
         key = (epoch, self.seed, views, strong, device)
         if key not in self._current:
@@ -50,13 +50,13 @@ class EpochViews:
                 choices: Mapping[str, Tensor] = self.draw(epoch, views=views, strong=strong)
             else:
                 choices = self._replayed[epoch % len(self._replayed)]
-                self.check(choices, views=views, strong=strong)
+                self.check_choices(choices, views=views, strong=strong)
             self._current[key] = {name: choice.to(device) for name, choice in choices.items()}
         return self._current[key]
 
     def augment(self, batch: Batch, *, epoch: int, views: int = 1, strong: bool = False) -> Batch:
         """Replace the images of a raw training batch by their views in an epoch, first view first."""
-        return self.apply(batch, self.at(epoch, views=views, strong=strong, device=batch.index.device), views)
+        return self.apply(batch, self.get_choices(epoch, views=views, strong=strong, device=batch.index.device), views)
 
     def apply(self, batch: Batch, choices: Mapping[str, Tensor], views: int) -> Batch:
         """Replace the images of a raw training batch by the views that these choices make, first view first."""
@@ -79,7 +79,7 @@ class EpochViews:
             raise UserError("replay needs the views of at least one epoch, but was given none")
         for choices in kept:
             strong = any(name.partition(".")[0] == STRONG for name in choices)
-            self.check(choices, views=max(1, view_count(choices)), strong=strong)
+            self.check_choices(choices, views=max(1, count_views(choices)), strong=strong)
         self._replayed = kept
         self._current = {}
 
@@ -88,7 +88,7 @@ class EpochViews:
         self._replayed = None
         self._current = {}
 
-    def check(self, choices: Mapping[str, Tensor], *, views: int, strong: bool) -> None:
+    def check_choices(self, choices: Mapping[str, Tensor], *, views: int, strong: bool) -> None:
         """Compare choices that came from elsewhere with what would be drawn.
 
         Raises:

@@ -23,12 +23,12 @@ def vary_photograph(image: Tensor, seed: int) -> Tensor:
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        varied: Tensor = _transform()(image)
+        varied: Tensor = _build_transform()(image)
     return varied
 
 
 @functools.cache
-def _transform() -> Any:
+def _build_transform() -> Any:
     from torchvision.transforms import v2  # takes a second, and is not needed to build a data module
 
     return v2.Compose([v2.ColorJitter(0.2, 0.2, 0.2), v2.RandAugment()])

@@ -45,7 +45,7 @@ def draw_strong(count: int, *, generator: torch.Generator) -> StrongDraws:
     )
 
 
-def strengthen(images: Tensor, draws: StrongDraws, *, fill: Sequence[float]) -> Tensor:
+def apply_strong(images: Tensor, draws: StrongDraws, *, fill: Sequence[float]) -> Tensor:
     """Apply its operations to every uint8 image (n, 1 or 3 channels, height, width).
 
     Args:
@@ -61,7 +61,7 @@ def strengthen(images: Tensor, draws: StrongDraws, *, fill: Sequence[float]) -> 
     return _cut_out(images, draws.cutout, fill)
 
 
-def _is(operations: Tensor, name: str) -> Tensor:
+def _is_operation(operations: Tensor, name: str) -> Tensor:
     return operations == OPERATIONS.index(name)
 
 
@@ -69,9 +69,9 @@ def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     """Rotate by up to 30 degrees, shear and translate by up to 0.3; nearest pixel, black outside."""
     count, channels, height, width = images.shape
     signed = 2 * strengths - 1
-    angle = torch.where(_is(operations, "rotate"), signed * math.radians(30), 0.0)
+    angle = torch.where(_is_operation(operations, "rotate"), signed * math.radians(30), 0.0)
     amount = {
-        name: torch.where(_is(operations, name), 0.3 * signed, 0.0)[:, None, None]
+        name: torch.where(_is_operation(operations, name), 0.3 * signed, 0.0)[:, None, None]
         for name in ("shear_x", "shear_y", "translate_x", "translate_y")
     }
     cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
@@ -104,13 +104,13 @@ def _look_up(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     tables = {
         "auto_contrast": stretched,
         "equalize": _equalize(values, level),
-        "brightness": _factor(strength) * level,
-        "contrast": mean + _factor(strength) * (level - mean),
+        "brightness": _compute_factor(strength) * level,
+        "contrast": mean + _compute_factor(strength) * (level - mean),
         "posterize": (level / step).floor() * step,
         "solarize": torch.where(level < 256 * strength, level, 255 - level),
     }
     for name, other in tables.items():
-        table = torch.where(_is(operations, name)[:, None, None], other, table)
+        table = torch.where(_is_operation(operations, name)[:, None, None], other, table)
     return table.gather(2, values).to(torch.uint8).view_as(images)
 
 
@@ -127,13 +127,13 @@ def _equalize(values: Tensor, level: Tensor) -> Tensor:
 def _blend(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     """Change colour and sharpness by mixing with the grey or the smoothed image."""
     pixels = images.to(torch.float32)
-    color, sharpness = (_is(operations, name)[:, None, None, None] for name in ("color", "sharpness"))
+    color, sharpness = (_is_operation(operations, name)[:, None, None, None] for name in ("color", "sharpness"))
     other = torch.where(color, _to_grey(images)[:, None], torch.where(sharpness, _smooth(pixels), pixels))
-    mixed = other + _factor(strengths)[:, None, None, None] * (pixels - other)
+    mixed = other + _compute_factor(strengths)[:, None, None, None] * (pixels - other)
     return torch.where(color | sharpness, mixed.clamp(0, 255).to(torch.uint8), images)
 
 
-def _factor(strength: Tensor) -> Tensor:
+def _compute_factor(strength: Tensor) -> Tensor:
     return 0.05 + 0.9 * strength
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from kdlight.caching.builder import TeacherOutputs
 from kdlight.caching.teacher_cache import CachedTeacher, TeacherCache, open_cache
 from kdlight.data.base.batch import Batch
-from kdlight.data.base.of_trainer import require_image_data
+from kdlight.data.base.trainer_data import require_image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner, LearnerArguments
 from kdlight.models.activations import Activations

@@ -42,7 +42,7 @@ def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
         turns: Number of turns of each.
     """
     data.setup("fit")
-    samples = data.split("train")
+    samples = data.get_split("train")
     assert isinstance(samples, Samples), "torchvision is given the same images from memory"
     loader = DataLoader(_Pictures(samples, data), batch_size=data.batch_size, shuffle=True)
     batches = data.train_dataloader()

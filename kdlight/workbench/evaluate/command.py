@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from kdlight.cli.messages import silence_libraries
-from kdlight.data.base.loader import evaluation_indices
+from kdlight.data.base.loader import make_evaluation_indices
 from kdlight.errors import UserError
 from kdlight.files import given_path, replacing
 from kdlight.runs.folder import WEIGHTS
@@ -123,10 +123,10 @@ def _costs(network: nn.Module, image_shape: Sequence[int], threads: int, seconds
 @torch.no_grad()
 def _logits(network: nn.Module, data: Any, split: str, corruption: str | None = None) -> tuple[Tensor, Tensor]:
     """Compute the logits (n, classes) of a split, and return them with the classes (n,), on the CPU."""
-    samples, found, targets = data.split(split), [], []
+    samples, found, targets = data.get_split(split), [], []
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(NOISE_SEED)
-    for batch in samples.batches(evaluation_indices(len(samples), batch_size=data.eval_batch_size)):
+    for batch in samples.fetch_batches(make_evaluation_indices(len(samples), batch_size=data.eval_batch_size)):
         if corruption is not None:
             batch = batch._replace(images=corrupt(batch.images, corruption, generator))
         found.append(network(data.normalize_batch(batch).images.to(device)).float().cpu())

@@ -194,11 +194,11 @@ def _share(true: Tensor) -> float:
 
 def _images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, list[str]]:
     """Return fixed images of a split as pixels, their classes, and their files if they are read from files."""
-    from kdlight.data.base.splits import SPLIT_SEED, stratified_order
+    from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
     from kdlight.data.sources.image_files import ImageFiles
 
-    samples = data.split(split)
-    order = stratified_order(samples.target, torch.Generator().manual_seed(SPLIT_SEED))[:count].sort().values
-    batches = list(samples.batches(order.split(BATCH)))
-    files = [str(samples.path(place)) for place in order[:1].tolist()] if isinstance(samples, ImageFiles) else []
+    samples = data.get_split(split)
+    order = draw_stratified_order(samples.target, torch.Generator().manual_seed(SPLIT_SEED))[:count].sort().values
+    batches = list(samples.fetch_batches(order.split(BATCH)))
+    files = [str(samples.get_path(place)) for place in order[:1].tolist()] if isinstance(samples, ImageFiles) else []
     return torch.cat([batch.images for batch in batches]), samples.target[order], files

@@ -71,7 +71,7 @@ def test_weights_are_deleted_step_by_step_and_stay_deleted(tmp_path):
 def test_the_first_deletion_takes_the_lowest_saliencies(tmp_path):
     data, model = digits(), build(Supervised)
     trainer(tmp_path, 1).fit(model, datamodule=data)
-    batches = [(batch.images, batch.target) for batch in data.probe_batches("train", 50)]
+    batches = [(batch.images, batch.target) for batch in data.choose_probe_batches("train", 50)]
     derivatives = hessian_diagonal(model.student, batches)
     saliencies = {
         name: 0.5 * derivatives[name] * weight.detach() ** 2
@@ -131,6 +131,6 @@ def test_errors(tmp_path):
         thrifty.fit(build(Supervised), datamodule=digits(val_size=0))
     other, data = trainer(tmp_path, 2, callbacks=[OptimalBrainDamage(**SETTINGS)]), digits()
     data.setup("fit")
-    batches = data.probe_batches("train")
+    batches = data.choose_probe_batches("train")
     with pytest.raises(ValueError, match="kdlight data module, got NoneType"):
         other.fit(build(Supervised), batches, batches)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kdlight.data.base.loader import BatchIndices, BatchLoader, TrainingIndices, TrainingLoader, evaluation_indices
+from kdlight.data.base.loader import BatchIndices, BatchLoader, TrainingIndices, TrainingLoader, make_evaluation_indices
 from kdlight.data.base.samples import Samples
 from kdlight.errors import UserError
 
@@ -17,7 +17,7 @@ def samples() -> Samples:
 
 
 def test_a_batch_holds_the_chosen_samples(samples: Samples) -> None:
-    batch = samples.batch(torch.tensor([20, 3]))
+    batch = samples.fetch_batch(torch.tensor([20, 3]))
     assert batch.images[:, 0, 0, 0].tolist() == [20, 3]
     assert batch.images.shape == (2, 3, 4, 4)
     assert batch.target.tolist() == [0, 3]
@@ -63,7 +63,9 @@ def test_a_last_batch_of_one_is_dropped(size: int, batch_size: int, lengths: lis
 
 @pytest.mark.parametrize(("size", "processes", "batch_size"), [(100, 1, 32), (101, 2, 25), (7, 4, 2), (64, 2, 32)])
 def test_evaluation_deals_every_image_once_in_equally_many_batches(size: int, processes: int, batch_size: int) -> None:
-    shares = [evaluation_indices(size, batch_size=batch_size, processes=processes, rank=r) for r in range(processes)]
+    shares = [
+        make_evaluation_indices(size, batch_size=batch_size, processes=processes, rank=r) for r in range(processes)
+    ]
     assert sorted(place for share in shares for place in seen(share)) == list(range(size))
     assert len({len(share) for share in shares}) == 1
     assert max(len(batch) for share in shares for batch in share) <= batch_size
@@ -98,7 +100,7 @@ def test_an_epoch_of_other_random_streams_is_not_resumed(samples: Samples) -> No
 
 
 def test_only_the_training_loader_has_an_epoch(samples: Samples) -> None:
-    loader = BatchLoader(samples, evaluation_indices(23, batch_size=8))
+    loader = BatchLoader(samples, make_evaluation_indices(23, batch_size=8))
     assert not hasattr(loader, "sampler")
     assert [len(batch.target) for batch in loader] == [8, 8, 7]
     assert len(loader) == 3

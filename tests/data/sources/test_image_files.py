@@ -12,8 +12,8 @@ from torchvision.transforms import RandomResizedCrop, v2
 from kdlight.data.base.batch import Batch
 from kdlight.data.image_folder import ImageFolderDataModule
 from kdlight.data.sources.decoding import decode
-from kdlight.data.sources.image_files import random_box
-from kdlight.data.views.kinds import ResizedCrops
+from kdlight.data.sources.image_files import draw_box
+from kdlight.data.views.view_kinds import ResizedCrops
 from kdlight.errors import UserError
 from tests.data.image_sets import write_folder, write_image
 from tests.data.test_digits import Linear, trainer
@@ -53,7 +53,7 @@ def test_boxes_are_distributed_as_torchvisions(height: int, width: int) -> None:
     torch.manual_seed(0)
     image = torch.empty(3, height, width)
     theirs = torch.tensor([_theirs(image) for _ in range(count)])
-    ours = torch.tensor([random_box(seed, height, width) for seed in range(count)])
+    ours = torch.tensor([draw_box(seed, height, width) for seed in range(count)])
     area, their_area = (boxes[:, 2] * boxes[:, 3] for boxes in (ours, theirs))
     ratio, their_ratio = ((boxes[:, 3] / boxes[:, 2]).log() for boxes in (ours, theirs))
     for one, other in [*zip(ours.T, theirs.T, strict=True), (area, their_area), (ratio, their_ratio)]:
@@ -102,10 +102,10 @@ def test_training_sees_the_crop_of_its_seed_flipped(data: Callable[..., ImageFol
     assert list(parameters) == ["0.crop", "0.flipped"]
     (batch,) = seen(module)
     assert len(batch.index) == 21
-    files = module.split("train")
+    files = module.get_split("train")
     for image, place in zip(batch.images, batch.index.tolist(), strict=True):
         whole = decode(files.root / files.paths[place].decode())  # type: ignore[attr-defined]
-        box = random_box(int(parameters["0.crop"][place]), *whole.shape[-2:])
+        box = draw_box(int(parameters["0.crop"][place]), *whole.shape[-2:])
         view = v2.functional.resized_crop(whole, *box, [SIZE, SIZE], antialias=True)
         view = view.flip(-1) if parameters["0.flipped"][place] else view
         raw = Batch(view[None], batch.target[:1], batch.index[:1])
@@ -134,7 +134,7 @@ def test_the_views_made_outside_are_those_of_training(
 def test_without_augmentation_training_sees_the_middle(data: Callable[..., ImageFolderDataModule]) -> None:
     module = data(augment=False)
     for batch in seen(module, views=2):
-        middle = module.normalize_batch(module.split("train").batch(batch.index)).images
+        middle = module.normalize_batch(module.get_split("train").fetch_batch(batch.index)).images
         assert batch.images.equal(middle.repeat(2, 1, 1, 1))
 
 
@@ -165,7 +165,7 @@ def test_workers_take_nothing_from_the_runs_random_numbers(data: Callable[..., I
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    assert len(module.probe_batches("val")) == 1
+    assert len(module.choose_probe_batches("val")) == 1
     assert torch.rand(1).equal(expected)
 
 
@@ -198,7 +198,7 @@ def test_the_training_images_are_known_by_path_and_size(data: Callable[..., Imag
     def told(**options: object) -> str:
         module = data(**options)
         module.setup("fit")
-        return module.train_sha256()
+        return module.hash_train_images()
 
     before = told()
     assert before == told(labels=False, seed=4, image_size=8)
@@ -209,7 +209,7 @@ def test_the_training_images_are_known_by_path_and_size(data: Callable[..., Imag
 
 def test_the_transform_tells_sizes() -> None:
     told = [
-        ImageFolderDataModule("nowhere", val_size=0, **options).transform_identity()  # type: ignore[arg-type]
+        ImageFolderDataModule("nowhere", val_size=0, **options).describe_transform()  # type: ignore[arg-type]
         for options in ({}, {"image_size": 160}, {"resize_size": 232}, {"augment": False})
     ]
     assert told[0]["augment"] == {"crop": "resized", "mirror": True}

@@ -78,8 +78,8 @@ def test_a_class_without_images_is_named(folder: str, gone: bool, root: Path) ->
 def test_a_damaged_test_image_is_found_by_a_check(root: Path) -> None:
     module = ImageFolderDataModule(str(root), num_workers=0)
     module.setup("test")
-    module.split("test").check()
+    module.get_split("test").check_images()
     path = root / "test" / "class1" / "1.jpg"
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UserError, match=f"{path} cannot be decoded"):
-        module.split("test").check()
+        module.get_split("test").check_images()

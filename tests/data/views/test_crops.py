@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision import transforms
 
-from kdlight.data.views.crops import crop, draw, flip, normalize
+from kdlight.data.views.crops import crop, draw_crops, flip, normalize
 from kdlight.streams import Stream, make_generator
 
 
@@ -35,7 +35,7 @@ def test_same_outcomes_as_torchvision_and_as_often() -> None:
     torch.manual_seed(0)
     theirs = transforms.Compose([transforms.RandomCrop((3, 4), padding=padding), transforms.RandomHorizontalFlip()])
     expected = Counter(theirs(image).numpy().tobytes() for _ in range(count))
-    draws = draw(count, padding=padding, flip=True, generator=make_generator(Stream.VIEW, 0))
+    draws = draw_crops(count, padding=padding, flip=True, generator=make_generator(Stream.VIEW, 0))
     ours = flip(crop(image.expand(count, -1, -1, -1), draws.shifts, padding=padding), draws.flipped)
     found = Counter(outcome.numpy().tobytes() for outcome in ours)
     assert len(expected) == 18
@@ -46,14 +46,14 @@ def test_same_outcomes_as_torchvision_and_as_often() -> None:
 
 
 def test_draws_of_different_images_are_independent() -> None:
-    shifts, flipped = draw(20_000, padding=4, flip=True, generator=make_generator(Stream.VIEW, 1))
+    shifts, flipped = draw_crops(20_000, padding=4, flip=True, generator=make_generator(Stream.VIEW, 1))
     columns = torch.stack([shifts[:-1, 0], shifts[:-1, 1], flipped[:-1], shifts[1:, 0], shifts[1:, 1], flipped[1:]])
     correlation = columns.double().corrcoef() - torch.eye(6)
     assert correlation.abs().max() < 5 / 20_000**0.5
 
 
 def test_no_flip_where_none_is_wanted() -> None:
-    assert not draw(1000, padding=1, flip=False, generator=make_generator(Stream.VIEW, 0)).flipped.any()
+    assert not draw_crops(1000, padding=1, flip=False, generator=make_generator(Stream.VIEW, 0)).flipped.any()
 
 
 def test_normalize_as_torchvision_does(images: Tensor) -> None:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from torch import Tensor
 
-from kdlight.data.views.strong import OPERATIONS, StrongDraws, draw_strong, strengthen
+from kdlight.data.views.strong import OPERATIONS, StrongDraws, apply_strong, draw_strong
 from kdlight.streams import Stream, make_generator
 
 SIZE = 32
@@ -72,7 +72,7 @@ def choices(operation: str, strengths: Tensor) -> StrongDraws:
 def test_every_image_is_what_pillow_makes_of_it(images: Tensor, operation: str, channels: int) -> None:
     images = images[:, :channels]
     strengths = torch.linspace(0, 0.99, len(images))
-    found = strengthen(images, choices(operation, strengths), fill=FILL[:channels])
+    found = apply_strong(images, choices(operation, strengths), fill=FILL[:channels])
     expected = torch.stack(
         [to_tensor(PILLOW[operation](to_pillow(x), u)) for x, u in zip(images, strengths.tolist(), strict=True)]
     )
@@ -89,17 +89,17 @@ def test_every_image_is_what_pillow_makes_of_it(images: Tensor, operation: str, 
 
 def test_each_image_has_its_own_operations_in_order(images: Tensor) -> None:
     draws = draw_strong(24, generator=make_generator(Stream.STRONG_VIEW, 3))
-    whole = strengthen(images, draws, fill=FILL)
+    whole = apply_strong(images, draws, fill=FILL)
     order = torch.randperm(24, generator=make_generator(Stream.STRONG_VIEW, 4))
-    shuffled = strengthen(images[order], StrongDraws(*(choice[order] for choice in draws)), fill=FILL)
+    shuffled = apply_strong(images[order], StrongDraws(*(choice[order] for choice in draws)), fill=FILL)
     assert torch.equal(shuffled, whole[order])
     for place in range(24):
-        alone = strengthen(images[place : place + 1], StrongDraws(*(c[place : place + 1] for c in draws)), fill=FILL)
+        alone = apply_strong(images[place : place + 1], StrongDraws(*(c[place : place + 1] for c in draws)), fill=FILL)
         assert torch.equal(alone[0], whole[place])
     turned = torch.tensor([[OPERATIONS.index("rotate"), OPERATIONS.index("translate_x")]])
     strength, kept = torch.tensor([[0.9, 0.8]]), NO_CUTOUT
     one, other = (
-        strengthen(images[:1], StrongDraws(turned[:, o], strength[:, o], kept), fill=FILL) for o in ([0, 1], [1, 0])
+        apply_strong(images[:1], StrongDraws(turned[:, o], strength[:, o], kept), fill=FILL) for o in ([0, 1], [1, 0])
     )
     assert not torch.equal(one, other)
 
@@ -112,7 +112,7 @@ def test_the_square_is_pillows_rectangle(images: Tensor, row: float, column: flo
     left, top = (int(max(0, place * SIZE - size / 2)) for place in (column, row))
     image = to_pillow(images[0])
     ImageDraw.Draw(image).rectangle((left, top, min(SIZE, left + size), min(SIZE, top + size)), FILL)
-    assert torch.equal(strengthen(images[:1], draws, fill=FILL)[0], to_tensor(image))
+    assert torch.equal(apply_strong(images[:1], draws, fill=FILL)[0], to_tensor(image))
 
 
 def test_draws_are_uniform_and_independent() -> None:

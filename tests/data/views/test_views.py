@@ -7,7 +7,7 @@ import torch
 
 from kdlight.data.base.samples import Samples
 from kdlight.data.digits import DigitsDataModule
-from kdlight.data.views.crops import crop, draw, flip
+from kdlight.data.views.crops import crop, draw_crops, flip
 from kdlight.errors import UserError
 from kdlight.streams import Stream, make_generator
 from tests.data.test_digits import Linear, trainer
@@ -33,10 +33,10 @@ class Mirrored(DigitsDataModule):
 def test_a_view_is_the_crop_and_flip_of_seed_epoch_and_view() -> None:
     data = Mirrored(augment=True, seed=3)
     data.setup("fit")
-    raw = data.split("train").batch(torch.tensor([700, 3, 77]))
+    raw = data.get_split("train").fetch_batch(torch.tensor([700, 3, 77]))
     seen = data.views.augment(raw, epoch=5, views=2).images.chunk(2)
     for view, images in enumerate(seen):
-        draws = draw(data.train_size, padding=1, flip=True, generator=make_generator(Stream.VIEW, 3, 5, view))
+        draws = draw_crops(data.train_size, padding=1, flip=True, generator=make_generator(Stream.VIEW, 3, 5, view))
         expected = flip(crop(raw.images, draws.shifts[raw.index], padding=1), draws.flipped[raw.index])
         assert images.equal(expected)
 
@@ -82,7 +82,7 @@ def test_without_augmentation_there_are_no_parameters() -> None:
     assert data.views.draw(0, views=2, strong=True) == {}
     data.views.replay([{}])
     (batch,) = data.load_views([torch.tensor([4, 2])], {}, views=2)
-    raw = data.normalize_batch(data.split("train").batch(torch.tensor([4, 2])))
+    raw = data.normalize_batch(data.get_split("train").fetch_batch(torch.tensor([4, 2])))
     assert batch.images.equal(raw.images.repeat(2, 1, 1, 1))
 
 
@@ -102,30 +102,30 @@ def test_views_of_something_else_are_refused() -> None:
         next(data.load_views([torch.tensor([0])], good, views=2))
     data.views.replay([good])
     with pytest.raises(ValueError, match="for views=2, strong=False"):
-        data.views.augment(data.split("train").batch(torch.tensor([0])), epoch=0, views=2)
+        data.views.augment(data.get_split("train").fetch_batch(torch.tensor([0])), epoch=0, views=2)
 
 
 def test_the_transform_is_told_from_others() -> None:
     told = [
-        module().transform_identity(),
-        module().transform_identity(views=2),
-        module().transform_identity(views=2, strong=True),
-        module(augment=False).transform_identity(),
-        module(mean=(0.5,)).transform_identity(),
-        module(std=(0.5,)).transform_identity(),
-        Mirrored(augment=True).transform_identity(),
+        module().describe_transform(),
+        module().describe_transform(views=2),
+        module().describe_transform(views=2, strong=True),
+        module(augment=False).describe_transform(),
+        module(mean=(0.5,)).describe_transform(),
+        module(std=(0.5,)).describe_transform(),
+        Mirrored(augment=True).describe_transform(),
     ]
     texts = [json.dumps(identity, sort_keys=True) for identity in told]
     assert len(set(texts)) == len(texts)
-    assert texts[0] == json.dumps(module(seed=4, batch_size=9).transform_identity(), sort_keys=True)
+    assert texts[0] == json.dumps(module(seed=4, batch_size=9).describe_transform(), sort_keys=True)
     assert json.loads(texts[0]) == told[0]
 
 
 def test_the_training_images_are_told_from_others_whatever_their_labels() -> None:
-    whole = module().train_sha256()
-    assert whole == module(labels=False, seed=3, augment=False).train_sha256()
-    assert whole == module(label_noise=0.5).train_sha256()
-    assert len({whole, module(val_size=299).train_sha256(), module(train_per_class=9).train_sha256()}) == 3
+    whole = module().hash_train_images()
+    assert whole == module(labels=False, seed=3, augment=False).hash_train_images()
+    assert whole == module(label_noise=0.5).hash_train_images()
+    assert len({whole, module(val_size=299).hash_train_images(), module(train_per_class=9).hash_train_images()}) == 3
 
 
 def samples() -> Samples:
@@ -151,7 +151,7 @@ def test_samples_move_to_the_device_where_they_take_a_quarter_of_what_is_free(fr
 
 def test_label_noise_replaces_exactly_its_share_by_other_classes() -> None:
     clean, other = module(), module(label_noise=0.3, seed=9)
-    true, noisy = clean.split("train").target, other.split("train").target
+    true, noisy = clean.get_split("train").target, other.get_split("train").target
     wrong = true != noisy
     assert int(wrong.sum()) == round(0.3 * 1137)
     steps = (noisy - true)[wrong] % 10
@@ -159,12 +159,12 @@ def test_label_noise_replaces_exactly_its_share_by_other_classes() -> None:
     assert counts[0] == 0
     # Of 341 each other class gets 37.9, with a standard deviation of 5.8.
     assert (counts[1:] - 341 / 9).abs().max() < 4 * 5.8
-    assert other.split("val").target.equal(clean.split("val").target)
-    assert module(label_noise=0.3).split("train").target.equal(noisy)
-    assert (module(label_noise=1.0).split("train").target != true).all()
+    assert other.get_split("val").target.equal(clean.get_split("val").target)
+    assert module(label_noise=0.3).get_split("train").target.equal(noisy)
+    assert (module(label_noise=1.0).get_split("train").target != true).all()
     other.setup("test")
     clean.setup("test")
-    assert other.split("test").target.equal(clean.split("test").target)
+    assert other.get_split("test").target.equal(clean.get_split("test").target)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_the_bare_loop_computes_what_a_fit_computes(method):
     with workplace() as folder:
         fit = Fit.of([*options, "--data.batch_size=16", "--trainer.accelerator=cpu"], folder / "run")
         fit.data.setup("fit")
-        samples, views = fit.data.split("train"), fit.data.views.draw(0)
+        samples, views = fit.data.get_split("train"), fit.data.views.draw(0)
         teacher = fit.model.teacher.model if method == "KD" else None
         recipe = Recipe(batch_size=16, mean=fit.data.mean, std=fit.data.std)
         loop = BareLoop(fit.model.student, teacher, samples.images, samples.target, recipe)

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from kdlight.data.views.crops import crop, draw, flip
-from kdlight.data.views.strong import StrongDraws, draw_strong, strengthen
+from kdlight.data.views.crops import crop, draw_crops, flip
+from kdlight.data.views.strong import StrongDraws, apply_strong, draw_strong
 from kdlight.streams import Stream, make_generator
 
 STRONG = "strong"
 
 
-class Views(Protocol):
+class ViewKind(Protocol):
     """A kind of random view."""
 
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -27,7 +27,7 @@ class Views(Protocol):
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
         """Make one batch (n, channels, height, width) of each view's choices for these n samples."""
 
-    def identity(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Describe what decides a view beside its choices."""
 
 
@@ -45,7 +45,7 @@ class PaddedCrops:
 
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw ``shifts`` (count, 2) uint8, and ``flipped`` (count,) bool."""
-        draws = draw(count, padding=self.padding, flip=self.mirror, generator=generator)
+        draws = draw_crops(count, padding=self.padding, flip=self.mirror, generator=generator)
         shifts = {"shifts": draws.shifts.to(torch.uint8)}
         return {**shifts, "flipped": draws.flipped} if self.mirror else shifts
 
@@ -55,7 +55,7 @@ class PaddedCrops:
             crop(images, chosen["shifts"], padding=self.padding, flipped=chosen.get("flipped")) for chosen in choices
         ]
 
-    def identity(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Name the kind of crop, its padding, and whether images are mirrored."""
         return {"crop": "padded", **asdict(self)}
 
@@ -90,12 +90,12 @@ class ResizedCrops:
             flip(part, chosen["flipped"]) if self.mirror else part for part, chosen in zip(parts, choices, strict=True)
         ]
 
-    def identity(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Name the kind of crop, and whether images are mirrored."""
         return {"crop": "resized", **asdict(self)}
 
 
-def draw_views(kind: Views, count: int, *, seed: int, epoch: int, views: int, strong: bool) -> dict[str, Tensor]:
+def draw_views(kind: ViewKind, count: int, *, seed: int, epoch: int, views: int, strong: bool) -> dict[str, Tensor]:
     """Draw for all samples of an epoch at once, so that the batches they come in make no difference."""
     drawn = {}
     for view in range(views):
@@ -108,7 +108,7 @@ def draw_views(kind: Views, count: int, *, seed: int, epoch: int, views: int, st
     return drawn
 
 
-def apply_views(kind: Views, images: Tensor, chosen: Mapping[str, Tensor], fill: Sequence[float]) -> Tensor:
+def apply_views(kind: ViewKind, images: Tensor, chosen: Mapping[str, Tensor], fill: Sequence[float]) -> Tensor:
     """Make the views of a batch.
 
     Args:
@@ -120,18 +120,18 @@ def apply_views(kind: Views, images: Tensor, chosen: Mapping[str, Tensor], fill:
     Returns:
         The views stacked along the batch, first view first; the last one is strong where `chosen` says so.
     """
-    results = kind.apply(images, [choices_of(chosen, str(view)) for view in range(view_count(chosen))])
-    strong = choices_of(chosen, STRONG)
+    results = kind.apply(images, [select_choices(chosen, str(view)) for view in range(count_views(chosen))])
+    strong = select_choices(chosen, STRONG)
     if strong:
-        results[-1] = strengthen(results[-1], StrongDraws(**strong), fill=fill)
+        results[-1] = apply_strong(results[-1], StrongDraws(**strong), fill=fill)
     return results[0] if len(results) == 1 else torch.cat(results)
 
 
-def view_count(chosen: Mapping[str, Tensor]) -> int:
+def count_views(chosen: Mapping[str, Tensor]) -> int:
     """Count the views that choices are for."""
     return len({name.partition(".")[0] for name in chosen} - {STRONG})
 
 
-def choices_of(chosen: Mapping[str, Tensor], view: str) -> dict[str, Tensor]:
+def select_choices(chosen: Mapping[str, Tensor], view: str) -> dict[str, Tensor]:
     """Return the choices of one view, under their own names."""
     return {name.partition(".")[2]: choice for name, choice in chosen.items() if name.partition(".")[0] == view}
