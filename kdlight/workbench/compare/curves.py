@@ -1,19 +1,16 @@
 """Pictures of groups of runs: curves with a band over seeds, bars at the end, redundancy against accuracy."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdlight.errors import UserError
 from kdlight.workbench.compare.groups import Comparison, finished
 from kdlight.workbench.compare.measures import MEASURES
-from kdlight.workbench.compare.records import Record
-from kdlight.workbench.compare.statistics import summarise
+from kdlight.workbench.compare.over_epochs import average_runs, pid_keys, read_logged
 from kdlight.workbench.palette import ARM_COLOURS, ARM_MARKERS
 from kdlight.workbench.pictures import frame, require_format, save_picture
 
@@ -23,7 +20,6 @@ ATOMS = {
     "unique_student": "unique to the student",
     "synergistic": "synergistic",
 }
-SPLITS = ("pid", "pid_train")  # prefixes of the PID's keys: on the validation split, or without one on training images
 
 
 def save_curves(comparison: Comparison, file: Path) -> None:
@@ -37,10 +33,11 @@ def save_curves(comparison: Comparison, file: Path) -> None:
         UserError: If no run logged anything to draw, or the format is unknown.
     """
     require_format(file)
-    panels: dict[str, Callable[[Record], dict[int, float]]] = {"validation accuracy, %": _accuracies}
-    panels |= {f"{label}, bits": _atom(comparison, name) for name, label in ATOMS.items()}
+    panels: dict[str, tuple[list[str], float]] = {"validation accuracy, %": (["val/accuracy"], 100.0)}
+    panels |= {f"{label}, bits": (pid_keys(comparison.stage, name), 1.0) for name, label in ATOMS.items()}
     curves = {
-        label: [[read(run) for run in runs] for runs in comparison.groups.values()] for label, read in panels.items()
+        label: [[read_logged(run, keys, factor) for run in runs] for runs in comparison.groups.values()]
+        for label, (keys, factor) in panels.items()
     }
     shown = {label: groups for label, groups in curves.items() if any(run for runs in groups for run in runs)}
     if not shown:
@@ -111,39 +108,17 @@ def save_scatter(comparison: Comparison, file: Path) -> None:
     save_picture(figure, file, "a mark: a run, last weights, test set")
 
 
-def _accuracies(run: Record) -> dict[int, float]:
-    """Return the validation accuracy in percent by epoch, counted from 1."""
-    rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
-    return {epoch + 1: 100 * row["val/accuracy"] for epoch, row in rows.items() if "val/accuracy" in row}
-
-
-def _atom(comparison: Comparison, name: str) -> Callable[[Record], dict[int, float]]:
-    def read(run: Record) -> dict[int, float]:
-        rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
-        for split in SPLITS:
-            key = f"{split}/{comparison.stage}/{name}"
-            found = {epoch + 1: row[key] for epoch, row in rows.items() if key in row}
-            if found:
-                return found
-        return {}
-
-    return read
-
-
 def _curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> None:
-    """Draw the mean over the runs; an epoch that fewer than half of them have is left out."""
-    there = [run for run in runs if run]
-    counts = Counter(epoch for run in there for epoch in run)
-    epochs = sorted(epoch for epoch, count in counts.items() if 2 * count >= len(there))
-    if not epochs:
+    """Draw the mean over the runs, and a band of one standard deviation where there are two or more."""
+    averaged = average_runs(runs)
+    if not averaged:
         return
-    summaries = [summarise([run[epoch] for run in there if epoch in run]) for epoch in epochs]
-    mean = np.array([summary.mean for summary in summaries])
-    deviation = np.array([summary.deviation for summary in summaries])
-    if len(there) > 1:
-        axis.fill_between(epochs, mean - deviation, mean + deviation, color=_colour(place), alpha=0.2, lw=0)
-    marker = _marker(place) if len(epochs) <= 25 else None
-    axis.plot(epochs, mean, color=_colour(place), marker=marker, ms=4, lw=1.4)
+    band = {epoch: summary for epoch, summary in averaged.items() if summary.n > 1}
+    ends = [[summary.mean + side * summary.deviation for summary in band.values()] for side in (-1, 1)]
+    axis.fill_between(list(band), *ends, color=_colour(place), alpha=0.2, lw=0)
+    marker = _marker(place) if len(averaged) <= 25 else None
+    means = [summary.mean for summary in averaged.values()]
+    axis.plot(list(averaged), means, color=_colour(place), marker=marker, ms=4, lw=1.4)
 
 
 def _begin_near_the_smallest(axis: Axes, comparison: Comparison) -> None:

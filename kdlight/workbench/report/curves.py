@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.over_epochs import average_runs, read_logged
 from kdlight.workbench.compare.records import Record
 from kdlight.workbench.palette import ARM_COLOURS
 
@@ -29,14 +30,14 @@ class Curve(NamedTuple):
     """A line with a band.
 
     Attributes:
-        epochs: Counted from 1.
-        mean: Over the runs of a group that were measured at that epoch, all of them.
-        lower: Lower end of the band; empty where there is none.
-        upper: Upper end.
+        mean: Over the runs of a group, by epoch counted from 1.
+        band: The epochs at which there is a band.
+        lower: Its lower end at these epochs.
+        upper: Its upper end.
     """
 
-    epochs: list[int]
-    mean: list[float]
+    mean: dict[int, float]
+    band: list[int]
     lower: list[float]
     upper: list[float]
 
@@ -46,36 +47,23 @@ def name_of(comparison: Comparison, group: tuple[str, ...]) -> str:
     return ", ".join(group) or comparison.groups[group][0].folder.path.name
 
 
-def logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[int, float]:
-    """Return the values of the first of these keys that the run logged, by epoch counted from 1."""
-    rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
-    for key in keys:
-        found = {epoch + 1: factor * row[key] for epoch, row in rows.items() if key in row}
-        if found:
-            return found
-    return {}
-
-
 def mean_curve(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, float], dict[int, float]]]) -> Curve:
-    """Average runs at the epochs that all have; the band is one standard deviation, or a single run's interval.
+    """Average runs by `average_runs`; the band is one standard deviation, or a single run's interval.
 
     Args:
         runs: A value by epoch for each run.
         ends: The lower and the upper end of each run's interval by epoch; empty where it has none.
     """
+    averaged = average_runs(runs)
+    mean = {epoch: summary.mean for epoch, summary in averaged.items()}
     there = [place for place, run in enumerate(runs) if run]
-    if not there:
-        return Curve([], [], [], [])
-    epochs = sorted(set.intersection(*(set(runs[place]) for place in there)))
-    values = np.array([[runs[place][epoch] for epoch in epochs] for place in there])
-    mean = values.mean(axis=0)
-    if len(there) > 1:
-        deviation = values.std(axis=0, ddof=1)
-        return Curve(epochs, mean.tolist(), (mean - deviation).tolist(), (mean + deviation).tolist())
-    lower, upper = ends[there[0]] if ends else ({}, {})
-    if not all(epoch in end for end in (lower, upper) for epoch in epochs):
-        return Curve(epochs, mean.tolist(), [], [])
-    return Curve(epochs, mean.tolist(), [lower[epoch] for epoch in epochs], [upper[epoch] for epoch in epochs])
+    if len(there) == 1:
+        lower, upper = ends[there[0]] if ends else ({}, {})
+        band = [epoch for epoch in averaged if epoch in lower and epoch in upper]
+        return Curve(mean, band, [lower[epoch] for epoch in band], [upper[epoch] for epoch in band])
+    band = [epoch for epoch, summary in averaged.items() if summary.n > 1]
+    low, high = ([mean[epoch] + side * averaged[epoch].deviation for epoch in band] for side in (-1, 1))
+    return Curve(mean, band, low, high)
 
 
 def draw_curves(comparison: Comparison, keys: Sequence[str], label: str, factor: float = 1.0) -> go.Figure | None:
@@ -89,29 +77,35 @@ def draw_curves(comparison: Comparison, keys: Sequence[str], label: str, factor:
     """
     figure = go.Figure()
     for place, (group, runs) in enumerate(comparison.groups.items()):
-        values = [logged(run, keys, factor) for run in runs]
+        values = [read_logged(run, keys, factor) for run in runs]
         bounds = [[f"{key}_{end}" for key in keys] for end in ("lower", "upper")]
-        ends = [(logged(run, bounds[0], factor), logged(run, bounds[1], factor)) for run in runs]
+        ends = [(read_logged(run, bounds[0], factor), read_logged(run, bounds[1], factor)) for run in runs]
         curve = mean_curve(values, ends)
-        if not curve.epochs:
+        if not curve.mean:
             continue
         name, colour = name_of(comparison, group), _colour(place)
-        if curve.lower:
-            band = {"x": [*curve.epochs, *curve.epochs[::-1]], "y": [*curve.upper, *curve.lower[::-1]]}
+        if curve.band:
+            band = {"x": [*curve.band, *curve.band[::-1]], "y": [*curve.upper, *curve.lower[::-1]]}
             style = {"fill": "toself", "fillcolor": colour, "line": {"width": 0}, "opacity": 0.2, "mode": "lines"}
             figure.add_scatter(
                 **band, **style, legendgroup=name, showlegend=False, hoverinfo="skip", name=f"{name} band"
             )
         marks = {"symbol": SYMBOLS[place % len(SYMBOLS)], "size": 6, "color": colour}
         line = {"color": colour, "width": 2, "dash": DASHES[place // len(COLOURS) % len(DASHES)]}
-        mode = "lines+markers" if len(curve.epochs) <= 25 else "lines"
+        mode = "lines+markers" if len(curve.mean) <= 25 else "lines"
         figure.add_scatter(
-            x=curve.epochs, y=curve.mean, name=name, legendgroup=name, mode=mode, marker=marks, line=line
+            x=list(curve.mean),
+            y=list(curve.mean.values()),
+            name=name,
+            legendgroup=name,
+            mode=mode,
+            marker=marks,
+            line=line,
         )
     if not figure.data:
         return None
-    epochs = max(max(trace.x) for trace in figure.data)
-    figure.update_xaxes(tick0=1, dtick=math.ceil(epochs / 8), tickmode="linear")
+    longest = max(max(trace.x) for trace in figure.data)
+    figure.update_xaxes(tick0=1, dtick=math.ceil(longest / 8), tickmode="linear")
     return _framed(figure, "epoch", label)
 
 

@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from kdlight.files import replacing
 from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.over_epochs import SPLITS, pid_keys
 from kdlight.workbench.compare.records import FINISHED, Record, differing_settings
 from kdlight.workbench.compare.statistics import summarise
 from kdlight.workbench.compare.table import cells, difference_cells, explain
@@ -101,7 +102,7 @@ def _stages(records: Sequence[Record]) -> list[str]:
         for key in (key for row in rows.values() for key in row):
             split, _, rest = key.partition("/")
             stage, _, atom = rest.rpartition("/")
-            if split in ("pid", "pid_train") and atom in ATOMS:
+            if split in SPLITS and atom in ATOMS:
                 found[stage] = None
     return sorted(found)
 
@@ -117,10 +118,7 @@ def _curves(comparison: Comparison, wanted: Mapping[str, tuple[Sequence[str], fl
 
 
 def _pid_pictures(comparison: Comparison, stage: str) -> list[Picture]:
-    drawn = {
-        title: draw_curves(comparison, [f"{split}/{stage}/{atom}" for split in ("pid", "pid_train")], "bits")
-        for atom, title in ATOMS.items()
-    }
+    drawn = {title: draw_curves(comparison, pid_keys(stage, atom), "bits") for atom, title in ATOMS.items()}
     return [_picture(title, figure) for title, figure in drawn.items() if figure is not None]
 
 

@@ -1,0 +1,38 @@
+"""What runs logged over their epochs, and the mean of several runs at each epoch, for every picture of curves."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from kdlight.workbench.compare.records import Record
+from kdlight.workbench.compare.statistics import Summary, summarise
+
+SPLITS = ("pid", "pid_train")  # prefixes of the PID's keys: on the validation split, or without one on training images
+
+
+def pid_keys(stage: str | None, name: str) -> list[str]:
+    """Return the names that a number of the PID may have in a log, of which a run has one."""
+    return [f"{split}/{stage}/{name}" for split in SPLITS]
+
+
+def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[int, float]:
+    """Return the values of the first of these keys that the run logged, by epoch counted from 1."""
+    rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
+    for key in keys:
+        found = {epoch + 1: factor * row[key] for epoch, row in rows.items() if key in row}
+        if found:
+            return found
+    return {}
+
+
+def average_runs(runs: Sequence[dict[int, float]]) -> dict[int, Summary]:
+    """Summarise runs at each epoch that at least half of them have; runs without any value do not count.
+
+    An atom that could be estimated for one of ten seeds alone would look like the mean of ten.
+
+    Args:
+        runs: The values of each run by epoch.
+    """
+    there = [run for run in runs if run]
+    counts = Counter(epoch for run in there for epoch in run)
+    epochs = sorted(epoch for epoch, count in counts.items() if 2 * count >= len(there))
+    return {epoch: summarise([run[epoch] for run in there if epoch in run]) for epoch in epochs}
