@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup demo test test-all check format docs clean
+.PHONY: help setup demo test test-all notebooks check format docs clean
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,9 @@ test: setup ## every formula, and each mechanism at least once
 
 test-all: setup ## test, and the slow mechanisms for everything shipped
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+notebooks: setup ## run the notebooks anew and keep their outputs
+	$(BIN)/python -m tests.notebook_runner notebooks/*.ipynb
 
 check: setup ## lint, types, import contracts
 	$(BIN)/ruff check .
