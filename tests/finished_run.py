@@ -36,7 +36,7 @@ def photographs_run(tmp_path: Path) -> Callable[..., Path]:
         with torch.no_grad():  # means and variances as after some training, so that logits differ by about 1
             student.train()(torch.randn(32, 3, SIZE, SIZE))
         weights = {f"student.{key}": value for key, value in student.state_dict().items()}
-        torch.save({"state_dict": weights}, run.checkpoint("last"))
+        torch.save({"state_dict": weights}, run.locate_checkpoint("last"))
         torch.save(student.state_dict(), tmp_path / "teacher.pt")
         taught = {"teacher": part, "teacher_weights": str(tmp_path / "teacher.pt")} if teacher else {}
         method = "kdlight.methods.KD" if teacher else "kdlight.methods.Supervised"

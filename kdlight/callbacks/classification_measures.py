@@ -31,7 +31,7 @@ class ClassificationMeasures(Callback):
     ``calibration_error`` (the expected calibration error in 15 bins). If the teacher has as many classes, it also logs
     ``agreement`` (the fraction of images for which both predict the same class) and ``kl_divergence`` (the mean KL
     divergence of the student's probabilities from the teacher's, in nats, at temperature 1). Lists, and measures of the
-    teacher alone, are written to ``result.json``: see `result`.
+    teacher alone, are written to ``result.json``: see `collect_result`.
     """
 
     def __init__(self) -> None:
@@ -47,22 +47,22 @@ class ClassificationMeasures(Callback):
         """Count parameters and operations now, because FSDP will divide the networks' parameters after this hook."""
         assert isinstance(pl_module, Learner)
         if not self._networks:
-            self._networks["student"] = network_size(pl_module.student)
-            teacher = _teacher(pl_module)
+            self._networks["student"] = measure_size(pl_module.student)
+            teacher = _find_teacher(pl_module)
             if teacher is not None:
-                self._networks["teacher"] = network_size(teacher.model)
+                self._networks["teacher"] = measure_size(teacher.model)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Create the counters."""
         assert isinstance(pl_module, Learner)
-        teacher, classes = _teacher(pl_module), pl_module.student.num_classes
-        self._of_student = _counters(classes).to(pl_module.device)
+        teacher, classes = _find_teacher(pl_module), pl_module.student.num_classes
+        self._of_student = _make_counters(classes).to(pl_module.device)
         self._comparable = teacher if teacher is not None and teacher.num_classes == classes else None
         if self._comparable is not None:
             self._comparable.convert(lambda tensor: tensor.to(pl_module.device))  # FSDP does not move the teacher
-            self._of_teacher = _counters(classes).to(pl_module.device)
+            self._of_teacher = _make_counters(classes).to(pl_module.device)
             both: dict[str, Metric | MetricCollection] = {
-                "agreement": _accuracy(classes, top=1),
+                "agreement": _make_accuracy(classes, top=1),
                 "kl_divergence": KLDivergence(log_prob=True),
             }
             self._of_both = MetricCollection(both, compute_groups=False).to(pl_module.device)
@@ -97,7 +97,7 @@ class ClassificationMeasures(Callback):
         name = Path(trainer.ckpt_path).stem if trainer.ckpt_path else "student"
         scalars = self._summarise(name, self._of_student)
         if self._comparable is not None:
-            scalars |= _floats(self._of_both.compute())
+            scalars |= _to_floats(self._of_both.compute())
             self._teacher_test = self._summarise("teacher", self._of_teacher, accuracy=True)
         for key, value in scalars.items():
             pl_module.log(f"test/{key}", value, sync_dist=True)
@@ -111,9 +111,9 @@ class ClassificationMeasures(Callback):
         self._confusions[name] = confusion.tolist()
         self._accuracies[name] = [each / of if of else None for each, of in zip(right, images, strict=True)]
         overall = {"accuracy": sum(right) / max(sum(images), 1)} if accuracy else {}
-        return {**overall, **_floats(found)}
+        return {**overall, **_to_floats(found)}
 
-    def result(self) -> Mapping[str, Any]:
+    def collect_result(self) -> Mapping[str, Any]:
         """Return what is written to ``result.json`` in addition to the logged numbers.
 
         Returns:
@@ -131,7 +131,7 @@ class ClassificationMeasures(Callback):
         return {**networks, **teacher, "class_names": self._class_names, **lists}
 
 
-def network_size(network: Classifier) -> dict[str, int]:
+def measure_size(network: Classifier) -> dict[str, int]:
     """Count parameters, and the floating point operations for one image of the network's own ``image_shape``."""
     like = next(network.parameters(), torch.empty(0))
     image = torch.zeros(1, *network.image_shape, device=like.device, dtype=like.dtype)
@@ -141,16 +141,16 @@ def network_size(network: Classifier) -> dict[str, int]:
     return {"parameters": parameters, "flops": int(counter.get_total_flops())}
 
 
-def _teacher(learner: Learner) -> Frozen | None:
+def _find_teacher(learner: Learner) -> Frozen | None:
     teacher = getattr(learner, "teacher", None)
     return teacher if isinstance(teacher, Frozen) else None
 
 
-def _accuracy(classes: int, top: int) -> MulticlassAccuracy:
+def _make_accuracy(classes: int, top: int) -> MulticlassAccuracy:
     return MulticlassAccuracy(classes, top_k=top, average="micro", ignore_index=UNLABELLED, validate_args=False)
 
 
-def _counters(classes: int) -> MetricCollection:
+def _make_counters(classes: int) -> MetricCollection:
     counters: dict[str, Metric | MetricCollection] = {
         "confusion": MulticlassConfusionMatrix(classes, ignore_index=UNLABELLED, validate_args=False),
         "calibration_error": MulticlassCalibrationError(
@@ -158,9 +158,9 @@ def _counters(classes: int) -> MetricCollection:
         ),
     }
     if classes > TOP:
-        counters["top5_accuracy"] = _accuracy(classes, TOP)
+        counters["top5_accuracy"] = _make_accuracy(classes, TOP)
     return MetricCollection(counters, compute_groups=False)
 
 
-def _floats(computed: Mapping[str, Tensor]) -> dict[str, float]:
+def _to_floats(computed: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: float(value) for name, value in computed.items()}

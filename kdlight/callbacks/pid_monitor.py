@@ -147,7 +147,7 @@ class PIDMonitor(Recorded, Ranged, Callback):
         self._split = "val" if data.val_size > 0 else "train"
         self._during, self.test = None, None
         if trainer.is_global_zero:
-            self._during = self._measurement(trainer, pl_module, self._split)
+            self._during = self._make_measurement(trainer, pl_module, self._split)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure on the validation split, or on a part of the training images, and log."""
@@ -155,7 +155,7 @@ class PIDMonitor(Recorded, Ranged, Callback):
             return
         started = time.perf_counter()
         report = self._measure(self._during, trainer, pl_module)
-        values = self._flat(report, f"{self._key}/")
+        values = self._flatten(report, f"{self._key}/")
         values[f"{self._key}/{self._prefix}seconds"] = time.perf_counter() - started
         for name, value in values.items():
             pl_module.log(name, value, rank_zero_only=True)
@@ -167,9 +167,9 @@ class PIDMonitor(Recorded, Ranged, Callback):
         started = time.perf_counter()
         data: Any = getattr(trainer, "datamodule", None)
         data.setup("test")
-        measurement = self._measurement(trainer, pl_module, "test")
+        measurement = self._make_measurement(trainer, pl_module, "test")
         self.test = self._measure(measurement, trainer, pl_module)
-        values = self._flat(self.test, "pid_test/")
+        values = self._flatten(self.test, "pid_test/")
         values |= {f"pid_test/{self._prefix}seconds": time.perf_counter() - started, "epoch": trainer.current_epoch}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
@@ -179,16 +179,17 @@ class PIDMonitor(Recorded, Ranged, Callback):
         if self.test is None:
             self.on_train_end(trainer, pl_module)
 
-    def result(self) -> Mapping[str, Any]:
+    def collect_result(self) -> Mapping[str, Any]:
         """Return the measurement on the test set, for ``result.json``: numbers by stage, and the settings used."""
         if self.test is None:
             return {}
         found = self.test.stages.items()
         stages = {self._prefix + name: report.to_dict(details=self.details) for name, report in found}
         bounds = {self._prefix + name: value for name, value in self.test.bounds.items()}
-        return {"pid_test": stages, "pid_bounds": bounds, "pid_settings": {self._prefix or "label": self.settings()}}
+        settings = {self._prefix or "label": self.list_settings()}
+        return {"pid_test": stages, "pid_bounds": bounds, "pid_settings": settings}
 
-    def settings(self) -> dict[str, Any]:
+    def list_settings(self) -> dict[str, Any]:
         """Return the settings of the measurement, for captions."""
         discretizer = self.discretizer
         clusters = "auto" if discretizer.clusters is None else discretizer.clusters
@@ -209,7 +210,7 @@ class PIDMonitor(Recorded, Ranged, Callback):
             return epoch % (self.every_n_epochs or 1) == 0
         return epoch * self.times // epochs > (epoch - 1) * self.times // epochs
 
-    def _measurement(self, trainer: Trainer, method: LightningModule, split: SplitName) -> "_Measurement":
+    def _make_measurement(self, trainer: Trainer, method: LightningModule, split: SplitName) -> "_Measurement":
         assert isinstance(method, Learner)
         data: Any = getattr(trainer, "datamodule", None)
         samples = TRAINING_SAMPLES if split == "train" and self.samples is None else self.samples
@@ -237,7 +238,7 @@ class PIDMonitor(Recorded, Ranged, Callback):
                 )
         return report
 
-    def _flat(self, report: Report, key: str) -> dict[str, float]:
+    def _flatten(self, report: Report, key: str) -> dict[str, float]:
         return report.to_dict(key + self._prefix, details=self.details)
 
 

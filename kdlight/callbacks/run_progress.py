@@ -47,7 +47,7 @@ class RunProgress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin where the run stands, which may be far on if it was stopped."""
         self._loss = self._accuracy = ""
-        self._begin("", _batches_in_all(trainer), count_batches(trainer), transient=False)
+        self._begin("", _count_all_batches(trainer), count_batches(trainer), transient=False)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Name the epoch."""
@@ -79,7 +79,7 @@ class RunProgress(ProgressBar):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, unless this is a part of training."""
         if trainer.state.fn == "validate":
-            self._begin("validating", _sum(trainer.num_val_batches))
+            self._begin("validating", _add_batches(trainer.num_val_batches))
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
         """Go on, unless this is a part of training."""
@@ -88,7 +88,7 @@ class RunProgress(ProgressBar):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""
-        self._begin("testing", _sum(trainer.num_test_batches))
+        self._begin("testing", _add_batches(trainer.num_test_batches))
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
         """Go on."""
@@ -100,7 +100,7 @@ class RunProgress(ProgressBar):
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""
-        self._begin("predicting", _sum(trainer.num_predict_batches))
+        self._begin("predicting", _add_batches(trainer.num_predict_batches))
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
         """Go on."""
@@ -154,18 +154,18 @@ class RunProgress(ProgressBar):
             self._loss = self._accuracy = ""
 
 
-def _batches_in_all(trainer: Trainer) -> float | None:
+def _count_all_batches(trainer: Trainer) -> float | None:
     """How many batches all epochs have; None if there is no end."""
     epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
     ends = [epochs * trainer.num_training_batches] if epochs is not None else []
     if trainer.max_steps not in (None, -1):
         ends.append(trainer.max_steps * trainer.accumulate_grad_batches)
-    return _finite(min(ends)) if ends else None
+    return _drop_infinity(min(ends)) if ends else None
 
 
-def _sum(batches: Any) -> float | None:
-    return _finite(sum(batches) if isinstance(batches, list) else batches)
+def _add_batches(batches: Any) -> float | None:
+    return _drop_infinity(sum(batches) if isinstance(batches, list) else batches)
 
 
-def _finite(number: float) -> float | None:
+def _drop_infinity(number: float) -> float | None:
     return None if number == float("inf") else number

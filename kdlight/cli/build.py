@@ -23,10 +23,10 @@ from kdlight.errors import UserError
 from kdlight.internals import option_names
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import Seed
-from kdlight.runs.changes import require_unchanged, same_limits
+from kdlight.runs.changes import has_same_limits, require_unchanged
 from kdlight.runs.claim import Claim
 from kdlight.runs.experiment import Experiment
-from kdlight.runs.folder import RunFolder, default_folder, folder_of, latest
+from kdlight.runs.folder import RunFolder, choose_folder, find_folder, find_latest
 
 NAMED_CHECKPOINTS = ("last", "best")
 AUTO = "auto"
@@ -62,8 +62,8 @@ class RunPlace(NamedTuple):
     def claim(self) -> Claim:
         """Claim the folder for a fit."""
         if self.automatic:
-            return Claim.of_named(self.folder)
-        return Claim.of_existing(self.folder) if self.existing else Claim.of_new(self.folder.path)
+            return Claim.take_named(self.folder)
+        return Claim.take_existing(self.folder) if self.existing else Claim.take_new(self.folder.path)
 
 
 class ParsedConfig(NamedTuple):
@@ -211,13 +211,13 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
         UserError: If the run's configuration is another.
         RunHasEndedError: If the run has ended and was to be continued only if it had not.
     """
-    run = None if place.checkpoint is None else folder_of(Path(place.checkpoint))
+    run = None if place.checkpoint is None else find_folder(Path(place.checkpoint))
     if run is None:
         return
     run.read_config()  # raises UserError if the file is damaged
     before = run.config.read_text(encoding="utf-8")
     require_unchanged(before, now, str(run.path), on_purpose=on_purpose)
-    if place.automatic and run.has_ended() and same_limits(before, now):
+    if place.automatic and run.has_ended() and has_same_limits(before, now):
         rank_zero_info(f"{run.path} is finished; to train on, raise max_epochs")
         raise RunHasEndedError(run)
 
@@ -233,16 +233,16 @@ def _find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
     """Find the run's folder and its checkpoint."""
     fitting = command == "fit"
     root = config.trainer.default_root_dir
-    base = Path(root) if root else default_folder(names)
+    base = Path(root) if root else choose_folder(names)
     checkpoint, folder = config.ckpt_path, None
     automatic = fitting and checkpoint == AUTO
     if automatic:
-        folder = RunFolder(base) if root else latest(base, "last")
-        checkpoint = str(folder.checkpoint("last")) if folder.checkpoint("last").is_file() else None
+        folder = RunFolder(base) if root else find_latest(base, "last")
+        checkpoint = str(folder.locate_checkpoint("last")) if folder.locate_checkpoint("last").is_file() else None
     elif checkpoint in NAMED_CHECKPOINTS or not (fitting or checkpoint):
         # A folder that the user named is taken as it is; otherwise the newest numbered neighbour is.
-        folder = RunFolder(base) if root else latest(base, checkpoint or "last")
-        checkpoint = checkpoint and str(folder.checkpoint(checkpoint))
+        folder = RunFolder(base) if root else find_latest(base, checkpoint or "last")
+        checkpoint = checkpoint and str(folder.locate_checkpoint(checkpoint))
     if checkpoint is not None:
         require_file(checkpoint, "leave --ckpt_path out to start a run" if fitting else "train first: kdlight fit")
         folder = folder or _find_folder(Path(checkpoint), base if root else None, fitting)
@@ -260,7 +260,7 @@ def _find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
 def _find_folder(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolder | None:
     """Find the run folder in which a checkpoint given by its path is continued or measured; None: a new folder."""
     if named is None:
-        return folder_of(checkpoint)
+        return find_folder(checkpoint)
     same = checkpoint.resolve().parent == RunFolder(named.resolve()).checkpoints
     return RunFolder(named) if same or not fitting else None
 

@@ -24,7 +24,7 @@ from kdlight.cli.teachers import require_file
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.experiment import Experiment
-from kdlight.runs.folder import RUNS, RunFolder, latest
+from kdlight.runs.folder import RUNS, RunFolder, find_latest
 from kdlight.workbench.finished import Run
 
 RESUME = "the same call and ckpt_path='last'"
@@ -193,11 +193,11 @@ def _find_place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> Run
     """Find the run's folder and its checkpoint, as the command does."""
     place = RunFolder(base)
     if ckpt_path == AUTO:
-        place = place if named else latest(base, "last")
-        last = place.checkpoint("last")
+        place = place if named else find_latest(base, "last")
+        last = place.locate_checkpoint("last")
         return RunPlace(place, str(last) if last.is_file() else None, automatic=True, existing=True)
     if ckpt_path in NAMED_CHECKPOINTS:
-        ckpt_path = place.checkpoint(str(ckpt_path))
+        ckpt_path = place.locate_checkpoint(str(ckpt_path))
     if ckpt_path is None:
         return RunPlace(place, None, automatic=False, existing=False)
     require_file(str(ckpt_path), "leave ckpt_path out to start a run")

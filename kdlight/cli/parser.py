@@ -14,7 +14,7 @@ from kdlight.cli.objects import find_data_facts
 from kdlight.files import with_home
 from kdlight.models.published import find_published, is_published
 from kdlight.models.weights import count_classes, read_state_dict
-from kdlight.runs.folder import folder_of
+from kdlight.runs.folder import find_folder
 
 FILLED = ("num_classes", "image_shape")  # of networks: they follow from the data and the teacher's weights
 PREPARED = ("image_size", "mean", "std")  # what published weights say about their images
@@ -91,7 +91,7 @@ def _prepare_like_the_weights(config: Namespace) -> None:
 
 def _find_in_run(weights: str | None) -> dict[str, Any]:
     """Return how the run that wrote a checkpoint prepared its images; nothing for a file that is in no run."""
-    run = folder_of(Path(weights)) if weights else None
+    run = find_folder(Path(weights)) if weights else None
     if run is None:
         return {}
     arguments = run.read_config()["data"].get("init_args") or {}

@@ -13,7 +13,7 @@ from kdlight.cli.parser import list_teacher_holders
 from kdlight.cli.shipped import DATA_SET, list_shipped
 from kdlight.errors import MissingFileError
 from kdlight.models.published import fetch_published, is_published
-from kdlight.runs.folder import config_for
+from kdlight.runs.folder import find_config
 
 Train = Callable[[str, Sequence[str]], None]
 
@@ -52,7 +52,7 @@ def require_file(path: str, remedy: str) -> None:
 
 
 def _train_missing(path: str, train: Train | None, options: Sequence[str], *, asked: bool) -> None:
-    name = config_for(path)
+    name = find_config(path)
     if name is None or name not in list_shipped():
         require_file(path, "give the teacher's weights")
         return

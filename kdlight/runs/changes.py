@@ -43,17 +43,17 @@ def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> N
     Raises:
         UserError: If options differ that are not in `MAY_CHANGE`; the message has their names and both values.
     """
-    found = differences(before, now)
-    restored = {key: values for key, values in found.items() if _below(key, RESTORED)}
+    found = find_differences(before, now)
+    restored = {key: values for key, values in found.items() if _is_below(key, RESTORED)}
     if restored:
         raise UserError(
-            f"{_listed(restored)} in {run}: a checkpoint brings optimizer and schedule back as they were; go on "
-            "without the change, or start a run from the trained weights: --model.student_weights PATH"
+            f"{_format_differences(restored)} in {run}: a checkpoint brings optimizer and schedule back as they were; "
+            "go on without the change, or start a run from the trained weights: --model.student_weights PATH"
         )
     if found and not on_purpose:
         raise UserError(
-            f"{_listed(found)} in {run}: expected the configuration that the run began with; leave --ckpt_path out to "
-            "start another run, or change this one on purpose: --resume_changed true"
+            f"{_format_differences(found)} in {run}: expected the configuration that the run began with; leave "
+            "--ckpt_path out to start another run, or change this one on purpose: --resume_changed true"
         )
 
 
@@ -82,32 +82,32 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
     )
 
 
-def differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
+def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
     """Return the options that differ and may not change, with both values; if a class differs, only its name."""
-    old, new = (_flat(yaml.safe_load(text)) for text in (before, now))
+    old, new = (_flatten(yaml.safe_load(text)) for text in (before, now))
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*old, *new}, key=lambda key: (key.count("."), key)):
         values = old.get(key), new.get(key)
         classes = [other.removesuffix("class_path") for other in found if other.endswith("class_path")]
-        if values[0] != values[1] and not _below(key, MAY_CHANGE) and not key.startswith(tuple(classes)):
+        if values[0] != values[1] and not _is_below(key, MAY_CHANGE) and not key.startswith(tuple(classes)):
             found[key] = values
     return found
 
 
-def same_limits(before: str, now: str) -> bool:
+def has_same_limits(before: str, now: str) -> bool:
     """Tell whether two configurations train equally long."""
     old, new = (yaml.safe_load(text)["trainer"] for text in (before, now))
     return all(old.get(name) == new.get(name) for name in LIMITS)
 
 
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """Return every value by its dotted name; callbacks that only observe are left out."""
     if prefix == "trainer.callbacks.":
         config = [callback for callback in (config if isinstance(config, list) else [config]) if _learns(callback)]
     items = config.items() if isinstance(config, Mapping) else enumerate(config) if isinstance(config, list) else None
     if items is None:
         return {prefix.removesuffix("."): config}
-    return {name: value for key, item in items for name, value in _flat(item, f"{prefix}{key}.").items()}
+    return {name: value for key, item in items for name, value in _flatten(item, f"{prefix}{key}.").items()}
 
 
 def _learns(callback: Any) -> bool:
@@ -118,10 +118,10 @@ def _learns(callback: Any) -> bool:
     return bool(path) and not watches
 
 
-def _below(key: str, names: tuple[str, ...]) -> bool:
+def _is_below(key: str, names: tuple[str, ...]) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
-def _listed(found: Mapping[str, tuple[Any, Any]]) -> str:
+def _format_differences(found: Mapping[str, tuple[Any, Any]]) -> str:
     said = [f"{key} was {old!r}, is {new!r}" for key, (old, new) in list(found.items())[:SHOWN]]
     return ", ".join(said) + (f" and {len(found) - SHOWN} more differ" if len(found) > SHOWN else "")

@@ -16,7 +16,7 @@ OTHERWISE = "give another checkpoint of the run (--ckpt_path best), or leave --c
 SHOWN = 160  # characters of torch's message
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes checkpoints atomically.
 
     Lightning 2.6 serialises a checkpoint in memory, which needs a second copy of the model, writes it into the system's
@@ -49,7 +49,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             except UserError as error:
                 raise UserError(f"{error}; or {OTHERWISE}") from error
         if Path(path).suffix == ".safetensors":
-            raise _no_checkpoint(path, "safetensors")
+            raise _refuse_checkpoint(path, "safetensors")
         try:
             content = super().load_checkpoint(path, *args, **options)
         except OSError:
@@ -60,7 +60,7 @@ class WholeCheckpoints(TorchCheckpointIO):
                 f"{Path(path).stat().st_size} bytes that is truncated or something else; {OTHERWISE}"
             ) from error
         if not isinstance(content, dict) or not {"state_dict", "pytorch-lightning_version"} <= content.keys():
-            raise _no_checkpoint(path, f"a file with a {type(content).__name__}")
+            raise _refuse_checkpoint(path, f"a file with a {type(content).__name__}")
         return content
 
 
@@ -88,7 +88,7 @@ def report_misfit(checkpoint: str | None) -> Iterator[None]:
         ) from error
 
 
-def _no_checkpoint(path: str | Path, got: str) -> UserError:
+def _refuse_checkpoint(path: str | Path, got: str) -> UserError:
     return UserError(
         f"{path} is no checkpoint of a run: expected a last.ckpt or best.ckpt that kdlight fit wrote, got {got}; "
         "weights alone are given with --model.student_weights PATH"

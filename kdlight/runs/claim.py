@@ -10,7 +10,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from kdlight.errors import UserError
-from kdlight.runs.folder import RunFolder, numbered
+from kdlight.runs.folder import RunFolder, add_number
 
 LOCK = ".lock"
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
@@ -38,7 +38,7 @@ class Claim:
         self._made = made
 
     @classmethod
-    def of_new(cls, base: Path) -> Self:
+    def take_new(cls, base: Path) -> Self:
         """Create the first of ``base``, ``base-2``, ``base-3`` … that does not exist, so that no run is overwritten.
 
         Raises:
@@ -48,16 +48,16 @@ class Claim:
             return cls(RunFolder(Path(os.environ.get(CLAIMED, base))))
         number = 1
         while True:
-            path = numbered(base, number)
+            path = add_number(base, number)
             number += 1
-            made = _make(path)
-            lock = _locked(path) if made else None
+            made = _make_folder(path)
+            lock = _lock_folder(path) if made else None
             if lock is not None:
                 os.environ[CLAIMED] = str(path)
                 return cls(RunFolder(path), lock, made)
 
     @classmethod
-    def of_existing(cls, folder: RunFolder) -> Self:
+    def take_existing(cls, folder: RunFolder) -> Self:
         """Claim the folder of an earlier run, to continue it.
 
         Raises:
@@ -66,7 +66,7 @@ class Claim:
         """
         if not is_first_process():
             return cls(folder)
-        lock = _locked(folder.path)
+        lock = _lock_folder(folder.path)
         if lock is None:
             raise FolderInUseError(
                 f"another process is training in {folder.path}: expected a run that has ended; let it end, or leave "
@@ -76,7 +76,7 @@ class Claim:
         return cls(folder, lock)
 
     @classmethod
-    def of_named(cls, folder: RunFolder) -> Self:
+    def take_named(cls, folder: RunFolder) -> Self:
         """Claim exactly this folder: create it, or reuse it if a run in it was killed before its first step.
 
         Raises:
@@ -85,8 +85,8 @@ class Claim:
         """
         if not is_first_process():
             return cls(folder)
-        made = _make(folder.path)
-        claim = cls.of_existing(folder)
+        made = _make_folder(folder.path)
+        claim = cls.take_existing(folder)
         if not made and not folder.config.is_file() and any(file.name != LOCK for file in folder.path.iterdir()):
             claim.release()
             raise UserError(f"{folder.path} holds no run: expected a run's folder or a path where there is nothing")
@@ -97,8 +97,8 @@ class Claim:
         """Release the lock; a folder that was created for a run that did not begin is removed."""
         if self._lock is None:
             return
-        if self._made and not _begun(self.folder):
-            _remove(self.folder, self._made)
+        if self._made and not _has_begun(self.folder):
+            _remove_folder(self.folder, self._made)
         self._lock.release()
         self._lock = None
         os.environ.pop(CLAIMED, None)
@@ -117,7 +117,7 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
-def _make(path: Path) -> list[Path]:
+def _make_folder(path: Path) -> list[Path]:
     """Create a folder and its parents; return those created, the innermost first, or none if the folder exists."""
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file: expected a folder for the run; name another path")
@@ -141,7 +141,7 @@ def _make(path: Path) -> list[Path]:
         ) from error
 
 
-def _locked(path: Path) -> FileLock | None:
+def _lock_folder(path: Path) -> FileLock | None:
     """Acquire the lock of a folder; return None if another process holds it."""
     lock = FileLock(path / LOCK)
     try:
@@ -156,22 +156,22 @@ def _locked(path: Path) -> FileLock | None:
     return lock
 
 
-def _begun(folder: RunFolder) -> bool:
+def _has_begun(folder: RunFolder) -> bool:
     """Tell whether a folder holds more than what is written before the first step."""
-    before = {folder.path / LOCK, folder.checkpoints, *_written_first(folder)}
+    before = {folder.path / LOCK, folder.checkpoints, *_list_first_files(folder)}
     return any(file not in before for file in folder.path.rglob("*"))
 
 
-def _written_first(folder: RunFolder) -> tuple[Path, ...]:
+def _list_first_files(folder: RunFolder) -> tuple[Path, ...]:
     """Return the files that a run writes before its first step."""
     return folder.config, folder.teacher, folder.preparation
 
 
-def _remove(folder: RunFolder, made: Sequence[Path]) -> None:
+def _remove_folder(folder: RunFolder, made: Sequence[Path]) -> None:
     with suppress(OSError):  # a folder that another run has put something into stays
         if folder.checkpoints.is_dir():
             folder.checkpoints.rmdir()
-        for file in (*_written_first(folder), folder.path / LOCK):
+        for file in (*_list_first_files(folder), folder.path / LOCK):
             file.unlink(missing_ok=True)
         for path in made:
             path.rmdir()

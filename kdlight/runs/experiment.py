@@ -15,10 +15,10 @@ from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.checkpoints import report_misfit
 from kdlight.runs.claim import Claim
-from kdlight.runs.fit import equip, fit_and_test
+from kdlight.runs.fit import add_run_options, fit_and_test
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.result import write_test
-from kdlight.runs.stops import Stops
+from kdlight.runs.signals import SignalHandler
 from kdlight.runs.trainer import make_trainer
 
 TERMINATED = 128 + signal.SIGTERM
@@ -57,17 +57,17 @@ class Experiment:
     claim: Claim | None = None
     resume: str = "the same command and --ckpt_path last"
 
-    def trainer(self, **changed: Any) -> Trainer:
+    def make_trainer(self, **changed: Any) -> Trainer:
         """Create the trainer of a fit from the options and the loggers, callbacks and checkpoints of every run.
 
         Args:
             changed: Arguments of the trainer that replace those of the experiment.
         """
-        return self._trainer(self.config, changed)
+        return self._build_trainer(self.config, changed)
 
-    def _trainer(self, config: str | None, changed: dict[str, Any]) -> Trainer:
+    def _build_trainer(self, config: str | None, changed: dict[str, Any]) -> Trainer:
         options = {**self.options, "default_root_dir": str(self.folder.path)}
-        return make_trainer({**options, **equip(options, self.folder, self.data, config=config), **changed})
+        return make_trainer({**options, **add_run_options(options, self.folder, self.data, config=config), **changed})
 
     def fit(self) -> None:
         """Train, test the last and the selected weights, and write ``result.json``.
@@ -83,35 +83,35 @@ class Experiment:
                 self.claim.release()
 
     def _fit(self) -> None:
-        trainer = self.trainer()
+        trainer = self.make_trainer()
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        stops = next((callback for callback in callbacks if isinstance(callback, Stops)), None)
+        stops = next((callback for callback in callbacks if isinstance(callback, SignalHandler)), None)
         try:
-            with stops.taken() if stops is not None else nullcontext(), report_misfit(self.checkpoint):
+            with stops.handle_signals() if stops is not None else nullcontext(), report_misfit(self.checkpoint):
                 fit_and_test(
                     trainer, self.method, self.data, self.folder, ckpt_path=self.checkpoint, command=self.command
                 )
         except (KeyboardInterrupt, SystemExit):
-            last = self.folder.checkpoint("last")
+            last = self.folder.locate_checkpoint("last")
             if last.is_file() and trainer.is_global_zero:
                 trained = trainer.current_epoch == trainer.max_epochs
                 where = "only the tests are left" if trained else f"the last position is in {last}"
                 print(f"kdlight: stopped; {where}, go on with {self.resume}", file=sys.stderr)
             if stops is None or stops.received is None:
                 raise
-            # For both signals, `Stops` ends the run by Lightning's exception for SIGTERM.
+            # For both signals, `SignalHandler` ends the run by Lightning's exception for SIGTERM.
             raise KeyboardInterrupt if stops.received == signal.SIGINT else SystemExit(TERMINATED) from None
         if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
-            print(closing_lines(self.folder))
+            print(format_closing_lines(self.folder))
 
     def validate(self) -> None:
         """Measure the checkpoint on the validation split."""
         with report_misfit(self.checkpoint):
-            self._measuring().validate(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
+            self._make_plain_trainer().validate(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
 
     def test(self) -> None:
         """Measure the checkpoint on the test set; write ``test.json`` and print two lines."""
-        trainer = self._measuring()
+        trainer = self._make_plain_trainer()
         with report_misfit(self.checkpoint):
             found = trainer.test(self.method, self.data, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
         measured = {name.removeprefix("test/"): value for name, value in found[0].items()}
@@ -121,15 +121,15 @@ class Experiment:
 
     def predict(self) -> list[Any]:
         """Return the predictions of the checkpoint's student for the test set, batch by batch."""
-        trainer = self._measuring()
+        trainer = self._make_plain_trainer()
         with report_misfit(self.checkpoint):
             batches: Any = trainer.predict(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
         return batches or []
 
-    def _measuring(self) -> Trainer:
-        return self._trainer(None, {})
+    def _make_plain_trainer(self) -> Trainer:
+        return self._build_trainer(None, {})
 
-    def teacher_cache(self) -> TeacherCache:
+    def require_teacher_cache(self) -> TeacherCache:
         """Return the method's teacher cache.
 
         Raises:
@@ -154,7 +154,7 @@ class Experiment:
         Raises:
             UserError: If the method has no teacher or no teacher cache.
         """
-        self.teacher_cache()
+        self.require_teacher_cache()
         trainer = make_trainer({**self.options, **BARE})
         trainer.fit(self.method, datamodule=self.data)
         return trainer
@@ -167,7 +167,7 @@ def describe_test(measured: Mapping[str, float]) -> str:
     return ", ".join([first, f"loss {measured['loss']:.4f}", *others])
 
 
-def closing_lines(folder: RunFolder) -> str:
+def format_closing_lines(folder: RunFolder) -> str:
     """Describe in three lines the result of a run, its folder and what to do next."""
     test = folder.read_result()["test"]
     kept = {"last": "last epoch", "best": "selected on the validation split"}

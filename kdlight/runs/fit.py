@@ -12,7 +12,7 @@ from kdlight.callbacks.classification_measures import ClassificationMeasures
 from kdlight.callbacks.run_progress import RunProgress
 from kdlight.internals import wandb_options
 from kdlight.methods.base.learner import Learner
-from kdlight.runs.checkpoints import WholeCheckpoints
+from kdlight.runs.checkpoints import AtomicCheckpointIO
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.metrics_csv import MetricsCSV
 from kdlight.runs.nonfinite import NonFiniteStop
@@ -20,7 +20,7 @@ from kdlight.runs.result import Result
 from kdlight.runs.resumed_epoch import ResumedEpoch
 from kdlight.runs.run_files import RunFiles
 from kdlight.runs.selection import RunCheckpoint
-from kdlight.runs.stops import Stops
+from kdlight.runs.signals import SignalHandler
 from kdlight.runs.throughput import Throughput
 from kdlight.runs.trainer import require_steps, require_trained
 from kdlight.runs.wandb_record import WandbRecord, finish_wandb
@@ -29,7 +29,7 @@ SELECTED_BY = "val/accuracy"
 TESTED = {"best": "test_selected/", "last": "test_last/"}  # prefixes of logged test results, by checkpoint
 
 
-def run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, validated: bool) -> list[Callback]:
+def make_run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, validated: bool) -> list[Callback]:
     """Return the callbacks of every run, such as those that stop it and save the last and the selected epoch.
 
     Without validation no epoch is selected, and there is no ``best.ckpt``.
@@ -38,10 +38,10 @@ def run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, valida
     best = RunCheckpoint(folder, "best", monitor=SELECTED_BY, mode="max")
     throughput = Throughput()
     record = [throughput, ResumedEpoch(metrics, throughput), RunFiles(folder, config)]
-    return [*record, NonFiniteStop(folder), Stops(folder), *([best] if validated else []), last]
+    return [*record, NonFiniteStop(folder), SignalHandler(folder), *([best] if validated else []), last]
 
 
-def equip(
+def add_run_options(
     options: dict[str, Any], folder: RunFolder, data: LightningDataModule, *, config: str | None
 ) -> dict[str, Any]:
     """Return the configured loggers, callbacks and plugins, and those of every run, as arguments of the trainer.
@@ -53,12 +53,12 @@ def equip(
         config: The resolved configuration, which is saved with the run. None if nothing is trained; then there is
             neither a log nor a checkpoint.
     """
-    loggers = _as_list(options.get("logger"), Logger)
+    loggers = _select_objects(options.get("logger"), Logger)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a repository there
             wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 hands on a setting that W&B warns about
-    callbacks = [*_as_list(options.get("callbacks"), Callback), ClassificationMeasures()]
+    callbacks = [*_select_objects(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:
         if not any(isinstance(callback, ProgressBar) for callback in callbacks):
             callbacks.append(RunProgress())
@@ -69,16 +69,16 @@ def equip(
         metrics = MetricsCSV(folder)
         loggers.append(metrics)
         validated = getattr(data, "val_size", 1) != 0 and options.get("limit_val_batches") != 0
-        callbacks += run_callbacks(folder, metrics, config, validated=validated)
+        callbacks += make_run_callbacks(folder, metrics, config, validated=validated)
     plugins = options.get("plugins") or []
     plugins = list(plugins) if isinstance(plugins, list | tuple) else [plugins]
     if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-        plugins.append(WholeCheckpoints())
+        plugins.append(AtomicCheckpointIO())
     given = {"logger": loggers, "callbacks": callbacks, "plugins": plugins}
     return {**given, "enable_checkpointing": config is not None}
 
 
-def _as_list(value: Any, kind: type) -> list[Any]:
+def _select_objects(value: Any, kind: type) -> list[Any]:
     """Return the objects of a kind in an argument of Lightning that may be one, a list, true, false or None."""
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, kind)]
 
@@ -95,7 +95,7 @@ def fit_and_test(
     """Train, test the selected and the last weights once each, and write ``result.json``.
 
     Args:
-        trainer: The trainer, with the callbacks of `run_callbacks`.
+        trainer: The trainer, with the callbacks of `make_run_callbacks`.
         model: The method; at the end it has the weights of the last epoch.
         data: The data module.
         folder: The run's folder.
@@ -123,12 +123,12 @@ def _fit_and_test(
     require_trained(trainer)
     folder = trainer.strategy.broadcast(folder)  # the first process knows which folder is the run's
     for name in ("best", "last"):
-        if folder.checkpoint(name).is_file():
-            path = str(folder.checkpoint(name))
+        if folder.locate_checkpoint(name).is_file():
+            path = str(folder.locate_checkpoint(name))
             loggers, trainer.loggers = trainer.loggers, []  # they would get both tests under one name
             (measured,) = trainer.test(model, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
             trainer.loggers = loggers
-            result.tested(name, measured)
+            result.record_test(name, measured)
             for logger in loggers:
                 renamed = {metric.replace("test/", TESTED[name], 1): value for metric, value in measured.items()}
                 logger.log_metrics(renamed, step=trainer.global_step)

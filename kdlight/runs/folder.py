@@ -25,7 +25,7 @@ class RunFolder(NamedTuple):
         """The resolved configuration."""
         return self.path / "config.yaml"
 
-    def earlier_config(self, number: int) -> Path:
+    def locate_earlier_config(self, number: int) -> Path:
         """Return the path of the configuration before the number-th change with which the run was continued."""
         return self.path / f"config.{number}.yaml"
 
@@ -64,11 +64,11 @@ class RunFolder(NamedTuple):
         """The weights of an untrained teacher, which are needed to resume the run."""
         return self.path / "teacher.safetensors"
 
-    def nonfinite(self, rank: int) -> Path:
+    def locate_nonfinite(self, rank: int) -> Path:
         """Return the path of the batch and weights that gave a NaN or infinite loss in a process."""
         return self.path / (f"nonfinite-{rank}.pt" if rank else "nonfinite.pt")
 
-    def checkpoint(self, name: str) -> Path:
+    def locate_checkpoint(self, name: str) -> Path:
         """Return the path of the checkpoint "last" or "best"."""
         return self.checkpoints / f"{name}.ckpt"
 
@@ -123,7 +123,7 @@ class RunFolder(NamedTuple):
         return dict(content)
 
 
-def default_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
+def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
     """Return the folder of a run by its configuration: ``configs/digits/rid.yaml`` runs in ``runs/digits/rid``.
 
     The names of several files are joined in their order: ``runs/pairs/resnet56-resnet20+dkd``. Files that configure
@@ -142,7 +142,7 @@ def default_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
     return root.joinpath(*parts, "+".join(Path(config).stem for config in configs))
 
 
-def config_for(checkpoint: str) -> str | None:
+def find_config(checkpoint: str) -> str | None:
     """Return the configuration whose run writes a checkpoint in a default folder; None for other paths.
 
     ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``digits/teacher.yaml``.
@@ -153,13 +153,13 @@ def config_for(checkpoint: str) -> str | None:
     return f"{Path(*parts[:-2]).as_posix()}.yaml"
 
 
-def folder_of(checkpoint: Path) -> RunFolder | None:
+def find_folder(checkpoint: Path) -> RunFolder | None:
     """Return the run that contains a checkpoint; None for a file outside of runs."""
     folder = RunFolder(checkpoint.parent.parent)
     return folder if checkpoint.parent == folder.checkpoints and folder.config.is_file() else None
 
 
-def latest(base: Path, checkpoint: str) -> RunFolder:
+def find_latest(base: Path, checkpoint: str) -> RunFolder:
     """Return the newest of ``base``, ``base-2`` … that has the checkpoint "last" or "best"; if none has, ``base``.
 
     Folders without one are left by starts that were refused, or stopped before their first checkpoint.
@@ -167,11 +167,11 @@ def latest(base: Path, checkpoint: str) -> RunFolder:
     pattern = re.compile(rf"{re.escape(base.name)}(?:-(\d+))?")
     found = [(int(match[1] or 1), path) for path in base.parent.glob("*") if (match := pattern.fullmatch(path.name))]
     for _, path in sorted(found, reverse=True):
-        if RunFolder(path).checkpoint(checkpoint).is_file():
+        if RunFolder(path).locate_checkpoint(checkpoint).is_file():
             return RunFolder(path)
     return RunFolder(base)
 
 
-def numbered(base: Path, number: int) -> Path:
+def add_number(base: Path, number: int) -> Path:
     """Return the number-th of the folders ``base``, ``base-2``, ``base-3`` …."""
     return base if number == 1 else base.with_name(f"{base.name}-{number}")

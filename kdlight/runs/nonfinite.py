@@ -25,7 +25,7 @@ class NonFiniteLossError(UserError):
     """A term of the loss, or their sum, was NaN or infinite."""
 
 
-class Check(NamedTuple):
+class CopiedTerms(NamedTuple):
     """The terms of a step while they are copied from the device."""
 
     epoch: int
@@ -55,7 +55,7 @@ class NonFiniteStop(Callback):
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self._batch: Batch | None = None
-        self._pending: deque[Check] = deque()
+        self._pending: deque[CopiedTerms] = deque()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Learn the run's folder from the first process."""
@@ -81,18 +81,18 @@ class NonFiniteStop(Callback):
             arrived.record()
         step = trainer.fit_loop.epoch_loop.batch_idx
         seed = torch.initial_seed()
-        self._pending.append(Check(trainer.current_epoch, step, seed, tuple(terms), values, self._batch, arrived))
-        self._look(trainer, pl_module, behind=STEPS_BEHIND)
+        self._pending.append(CopiedTerms(trainer.current_epoch, step, seed, tuple(terms), values, self._batch, arrived))
+        self._check_terms(trainer, pl_module, behind=STEPS_BEHIND)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the steps that are not checked yet."""
-        self._look(trainer, pl_module, behind=0)
+        self._check_terms(trainer, pl_module, behind=0)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Check the steps that are not checked yet, so that no checkpoint is written after a NaN."""
-        self._look(trainer, pl_module, behind=0)
+        self._check_terms(trainer, pl_module, behind=0)
 
-    def _look(self, trainer: Trainer, pl_module: LightningModule, *, behind: int) -> None:
+    def _check_terms(self, trainer: Trainer, pl_module: LightningModule, *, behind: int) -> None:
         while self._pending:
             check = self._pending[0]
             if check.arrived is not None:
@@ -103,9 +103,9 @@ class NonFiniteStop(Callback):
             if not abs(sum(check.values.tolist())) <= LARGEST:  # Comparisons with NaN are False, so NaN is caught, too.
                 self._stop(check, trainer, pl_module)
 
-    def _stop(self, check: Check, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _stop(self, check: CopiedTerms, trainer: Trainer, pl_module: LightningModule) -> None:
         terms = dict(zip(check.names, check.values.tolist(), strict=True))
-        path = self.folder.nonfinite(trainer.global_rank)
+        path = self.folder.locate_nonfinite(trainer.global_rank)
         sharded = isinstance(trainer.strategy, FSDPStrategy)  # the other processes would have to join in
         content = {
             "epoch": check.epoch,

@@ -41,7 +41,7 @@ class Result:
         """
         return cls(time.perf_counter(), command)
 
-    def tested(self, checkpoint: str, measured: Mapping[str, float]) -> None:
+    def record_test(self, checkpoint: str, measured: Mapping[str, float]) -> None:
         """Add the test results of the checkpoint "last" or "best"."""
         self.test[checkpoint] = {name.removeprefix("test/"): value for name, value in measured.items()}
 
@@ -62,20 +62,20 @@ class Result:
             "epochs": len(epochs),
             "test": self.test,
             "final": epochs[max(epochs)],
-            **results_of(callbacks),
+            **collect_results(callbacks),
             "seed": run_seed(),
             "teacher_sha256": teacher.sha256() if isinstance(teacher, Frozen) else None,
             "seconds": time.perf_counter() - self.started,
             "train_seconds": train_seconds,
             "images_per_second": sorted(rates)[len(rates) // 2] if rates else None,
-            "peak_memory": peak_memory(),
-            "device": _device(trainer),
+            "peak_memory": read_peak_memory(),
+            "device": _describe_device(trainer),
             "precision": str(trainer.precision),
             "processes": trainer.world_size,
             "threads": torch.get_num_threads(),
             "packages": {package: version(package) for package in PACKAGES},
             "python": platform.python_version(),
-            "git_commit": git_commit(),
+            "git_commit": read_git_commit(),
             "command": self.command,
         }
         with replacing(folder.result) as draft:
@@ -92,26 +92,26 @@ def write_test(measured: Mapping[str, float], trainer: Trainer, checkpoint: str 
         folder: The run's folder.
     """
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    content = {"checkpoint": checkpoint, "test": measured, **results_of(callbacks)}
+    content = {"checkpoint": checkpoint, "test": measured, **collect_results(callbacks)}
     folder.path.mkdir(parents=True, exist_ok=True)
     with replacing(folder.test) as draft:
         draft.write_text(format_json(content), encoding="utf-8")
 
 
 @runtime_checkable
-class HasResult(Protocol):
+class ResultSource(Protocol):
     """A callback that adds entries to ``result.json``."""
 
-    def result(self) -> Mapping[str, Any]:
+    def collect_result(self) -> Mapping[str, Any]:
         """Return entries by key; if several callbacks return the same key, their mappings are merged."""
 
 
-def results_of(callbacks: Iterable[object]) -> dict[str, Any]:
+def collect_results(callbacks: Iterable[object]) -> dict[str, Any]:
     """Collect the entries that callbacks add to ``result.json``, by key."""
     joined: dict[str, Any] = {}
     for callback in callbacks:
-        if isinstance(callback, HasResult):
-            for key, value in callback.result().items():
+        if isinstance(callback, ResultSource):
+            for key, value in callback.collect_result().items():
                 joined[key] = {**joined[key], **value} if isinstance(joined.get(key), dict) else value
     return joined
 
@@ -122,7 +122,7 @@ def format_json(content: Mapping[str, Any]) -> str:
     return re.sub(r"\[\n[^\[\]{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), indented) + "\n"
 
 
-def peak_memory() -> int:
+def read_peak_memory() -> int:
     """Return the peak memory in bytes: that of the GPU if there is one, else that of this process."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
@@ -130,12 +130,12 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _device(trainer: Trainer) -> str:
+def _describe_device(trainer: Trainer) -> str:
     device = trainer.strategy.root_device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
 
 
-def git_commit() -> str | None:
+def read_git_commit() -> str | None:
     """Return the commit of the working folder, with ``-dirty`` if files were changed; None outside a repository."""
     try:
         described = subprocess.run(

@@ -38,7 +38,7 @@ class ResumedEpoch(Callback):
         row = dict(self.metrics.rows.get(trainer.current_epoch, {}))
         processes = []
         if is_inside_epoch(trainer):
-            processes = gather_object({**self.throughput.so_far(), "means": pl_module.epoch_means.state_dict()})
+            processes = gather_object({**self.throughput.count_so_far(), "means": pl_module.epoch_means.state_dict()})
         elif trainer.training:
             row |= epoch_row(trainer)
         batches = trainer.num_training_batches

@@ -61,7 +61,7 @@ class RunFiles(Callback):
         before = self.folder.config.read_text(encoding="utf-8") if self.folder.config.is_file() else self.config
         if before != self.config:
             numbers = itertools.count(1)
-            kept = next(file for file in map(self.folder.earlier_config, numbers) if not file.exists())
+            kept = next(file for file in map(self.folder.locate_earlier_config, numbers) if not file.exists())
             with replacing(kept) as draft:
                 draft.write_text(before, encoding="utf-8")
         with replacing(self.folder.config) as draft:

@@ -11,7 +11,7 @@ from kdlight.runs.folder import RunFolder
 
 
 @runtime_checkable
-class SelectsEpochs(Protocol):
+class EpochFilter(Protocol):
     """A callback that changes the network during training, so that not every epoch may become the best one."""
 
     def selectable(self, trainer: Trainer) -> bool:
@@ -24,7 +24,7 @@ class RunCheckpoint(ModelCheckpoint):
     Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name; then the
     next epoch replaces the best one, however bad it is.
 
-    The best epoch is chosen among those that every `SelectsEpochs` callback agrees to: under `OptimalBrainDamage`
+    The best epoch is chosen among those that every `EpochFilter` callback agrees to: under `OptimalBrainDamage`
     among the epochs whose network is pruned, which may be less accurate than the network before pruning.
 
     Args:
@@ -38,18 +38,18 @@ class RunCheckpoint(ModelCheckpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the epoch, unless a callback refuses its selection."""
-        if self.monitor is None or not _refusing(trainer):
+        if self.monitor is None or not _list_refusing(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Do the same if validation does not run once per epoch, because then Lightning saves in this hook."""
-        if self.monitor is None or not _refusing(trainer):
+        if self.monitor is None or not _list_refusing(trainer):
             super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Warn if no epoch was selected because a callback refused all of them."""
         super().on_train_end(trainer, pl_module)
-        refusing = _refusing(trainer)
+        refusing = _list_refusing(trainer)
         if self.monitor is not None and refusing and not self.best_model_path:
             rank_zero_warn(
                 f"no {self.filename}.ckpt is kept: {', '.join(refusing)} had not finished when the run ended after "
@@ -70,11 +70,11 @@ class RunCheckpoint(ModelCheckpoint):
             rank_zero_warn(f"{kept} is missing: the best epoch is selected among those that follow")
 
 
-def _refusing(trainer: Trainer) -> list[str]:
+def _list_refusing(trainer: Trainer) -> list[str]:
     """Return the names of the callbacks that refuse the selection of the current epoch."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return [
         type(callback).__name__
         for callback in callbacks
-        if isinstance(callback, SelectsEpochs) and not callback.selectable(trainer)
+        if isinstance(callback, EpochFilter) and not callback.selectable(trainer)
     ]

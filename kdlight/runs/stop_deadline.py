@@ -34,18 +34,18 @@ class StopDeadline:
         self._before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def progress(self) -> None:
+    def note_progress(self) -> None:
         """Note that the processes have just communicated."""
         self._moved = time.monotonic()
 
     @contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspend(self) -> Iterator[None]:
         """Suspend the deadline inside a ``with`` block."""
         self._moved = math.inf
         try:
             yield
         finally:
-            self.progress()
+            self.note_progress()
 
     def close(self) -> None:
         """Stop watching."""

@@ -15,7 +15,7 @@ class Throughput(Callback):
         self._ended = 0.0
         self._images = 0
 
-    def so_far(self) -> dict[str, Any]:
+    def count_so_far(self) -> dict[str, Any]:
         """Return the ``seconds`` and ``images`` of this process in the epoch so far."""
         return {"seconds": self._ended - self._started, "images": self._images}
 

@@ -39,7 +39,7 @@ def make_trainer(options: dict[str, Any]) -> Trainer:
     for name, kind in RANGES.items():
         value = options.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            _check(name, value, kind)
+            _check_range(name, value, kind)
     try:
         trainer = Trainer(**options)
     except UserError:
@@ -97,7 +97,7 @@ def require_trained(trainer: Trainer) -> None:
         )
 
 
-def _check(name: str, value: float, kind: Any) -> None:
+def _check_range(name: str, value: float, kind: Any) -> None:
     try:
         TypeAdapter(kind).validate_python(value)
     except ValidationError as error:

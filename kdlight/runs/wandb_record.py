@@ -40,7 +40,7 @@ class WandbRecord(Callback):
         self.logger = logger
         self.config = config
         self._sends_student = take_wandb_artifacts(logger)  # Lightning would send whole checkpoints
-        group = group_of(folder.path)
+        group = name_group(folder.path)
         for name, value in {"group": group, "job_type": "fit"}.items():
             wandb_options(logger).setdefault(name, value)
 
@@ -60,14 +60,14 @@ class WandbRecord(Callback):
             for atom in ATOMS:
                 for prefix in ("pid", "pid_train"):
                     run.define_metric(f"{prefix}/{stage}/{atom}", step_metric="epoch")
-        run.config.update(self._flat_keys(pl_module), allow_val_change=True)
+        run.config.update(self._find_flat_keys(pl_module), allow_val_change=True)
 
-    def _flat_keys(self, method: Learner) -> dict[str, Any]:
+    def _find_flat_keys(self, method: Learner) -> dict[str, Any]:
         described = (yaml.safe_load(self.config).get("model") or {}).get("init_args") or {}
         networks = [described.get(role) for role in ("teacher", "student")]  # built in Python, it may be a text
         classes = [network["class_path"] for network in networks if isinstance(network, dict)]
         pair = " → ".join(path.rpartition(".")[2] for path in classes)
-        grid = self.folder.path.parent.parent.name if _in_grid(self.folder.path) else None
+        grid = self.folder.path.parent.parent.name if _is_in_grid(self.folder.path) else None
         return {"method": type(method).__name__, "pair": pair, "seed": run_seed(), "grid": grid}
 
     def send(self, result: dict[str, Any]) -> None:
@@ -86,12 +86,12 @@ class WandbRecord(Callback):
         validated = [row["val/accuracy"] for row in rows.values() if "val/accuracy" in row]
         if validated:
             run.summary["best_val_accuracy"] = max(validated)
-        run.summary["result"] = _without_lists(result)
+        run.summary["result"] = _drop_lists(result)
         pictures = {f"pid_{stage}": figure for stage, figure in draw_pid(rows).items()}
         if "last" in result.get("confusion", {}):
             pictures["confusion"] = draw_confusion(result["confusion"]["last"], result["class_names"])
         run.log({f"pictures/{name}": wandb.Image(figure) for name, figure in pictures.items()})
-        checkpoint = self.folder.checkpoint("last")
+        checkpoint = self.folder.locate_checkpoint("last")
         if self._sends_student and checkpoint.is_file():  # FSDP saves folders
             named = {name: tensor.contiguous() for name, tensor in read_state_dict(checkpoint).items()}
             artifact = wandb.Artifact(f"student-{run.id}", type="model", metadata=result["test"]["last"])
@@ -107,22 +107,22 @@ def finish_wandb(loggers: Iterable[Logger]) -> None:
             finish_wandb_run(logger)
 
 
-def group_of(folder: Path) -> str:
+def name_group(folder: Path) -> str:
     """Name what runs of several seeds share: the folder above ``seed=0``, or the run's own without its number."""
-    if _in_grid(folder):
+    if _is_in_grid(folder):
         return "/".join(folder.parts[-3:-1])
     name, dash, number = folder.name.rpartition("-")
     base = name if dash and number.isdigit() else folder.name
     return "/".join([*folder.parts[-2:-1], base])
 
 
-def _in_grid(folder: Path) -> bool:
+def _is_in_grid(folder: Path) -> bool:
     return folder.name.startswith("seed=")
 
 
-def _without_lists(value: Any) -> Any:
+def _drop_lists(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without_lists(each) for name, each in value.items() if not _has_lists(each)}
+        return {name: _drop_lists(each) for name, each in value.items() if not _has_lists(each)}
     return value
 
 

@@ -64,10 +64,10 @@ class Run:
         """
         if self._checkpoint is not None:
             return self._checkpoint
-        file = self.files.checkpoint(self._weights)
+        file = self.files.locate_checkpoint(self._weights)
         if file.is_file():
             return file
-        if self.files.checkpoint("last").is_file():
+        if self.files.locate_checkpoint("last").is_file():
             raise MissingFileError(
                 f"{file} does not exist: expected a run that selected weights on a validation split; take the last ones"
             )

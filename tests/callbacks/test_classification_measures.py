@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kdlight.callbacks.classification_measures import ClassificationMeasures, network_size
+from kdlight.callbacks.classification_measures import ClassificationMeasures, measure_size
 from kdlight.data.digits import DigitsDataModule
 from kdlight.methods.fitnet import FitNet
 from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised
 from kdlight.models.zoo.resnet import resnet8
-from kdlight.runs.fit import equip, fit_and_test
+from kdlight.runs.fit import add_run_options, fit_and_test
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.result import format_json
 from tests.methods.conftest import build, digits, trainer
@@ -27,7 +27,7 @@ def measure(method, **options):
     measures = ClassificationMeasures()
     data = DigitsDataModule(**options)
     (logged,) = trainer("runs", 1, callbacks=[measures]).test(method, data, verbose=False)
-    return logged, measures.result()
+    return logged, measures.collect_result()
 
 
 def expected_calibration_error(probabilities, target, bins=15):
@@ -98,8 +98,8 @@ def test_two_classes():
     method = Supervised(resnet8(2, SHAPE))
     (logged,) = trainer("runs", 1, callbacks=[measures]).test(method, TwoDigits(), verbose=False)
     assert set(logged) == {f"test/{name}" for name in ("accuracy", "loss", "calibration_error")}
-    assert measures.result()["class_names"] == ["zero", "other"]
-    assert set(measures.result()["networks"]) == {"student"}
+    assert measures.collect_result()["class_names"] == ["zero", "other"]
+    assert set(measures.collect_result()["networks"]) == {"student"}
 
 
 def test_a_process_without_images_takes_part(monkeypatch):
@@ -110,7 +110,7 @@ def test_a_process_without_images_takes_part(monkeypatch):
     data._splits["test"] = data.get_split("test").select(torch.arange(1))
     loop = trainer("runs", 1, callbacks=[measures])
     loop.test(method, data, verbose=False)
-    assert sum(map(sum, measures.result()["confusion"]["student"])) == 0
+    assert sum(map(sum, measures.collect_result()["confusion"]["student"])) == 0
 
 
 def test_the_operations_of_a_convolution_and_a_linear_layer_are_two_for_each_product():
@@ -126,7 +126,7 @@ def test_the_operations_of_a_convolution_and_a_linear_layer_are_two_for_each_pro
             module.register_forward_hook(count)
     network.eval()(torch.zeros(1, *SHAPE))
     products, seen[:] = sum(seen), []
-    size = network_size(network)
+    size = measure_size(network)
     assert size["flops"] == products
     assert size["parameters"] == sum(parameter.numel() for parameter in network.parameters())
 
@@ -134,7 +134,7 @@ def test_the_operations_of_a_convolution_and_a_linear_layer_are_two_for_each_pro
 def test_a_run_keeps_the_lists_in_its_result_and_logs_the_numbers_alone(tmp_path):
     lightning.pytorch.seed_everything(0, verbose=False)
     folder, module = RunFolder(tmp_path), digits(augment=True, val_size=100)
-    loop = trainer(tmp_path, 1, **equip({"enable_progress_bar": False}, folder, module, config="model: {}"))
+    loop = trainer(tmp_path, 1, **add_run_options({"enable_progress_bar": False}, folder, module, config="model: {}"))
     fit_and_test(loop, build(KD), module, folder)
     result = folder.read_result()
     for name in ("last", "best"):

@@ -51,7 +51,7 @@ def test_what_is_logged(tmp_path):
     for stage in STAGES:
         assert measured[0][f"pid/{stage}/information_teacher"] == measured[1][f"pid/{stage}/information_teacher"]
         reports = [{key.removeprefix(f"pid/{stage}/"): value for key, value in row.items()} for row in measured]
-        for report in (*reports, monitor.result()["pid_test"][stage]):
+        for report in (*reports, monitor.collect_result()["pid_test"][stage]):
             for part in ("", "_counted"):
                 for source in ("teacher", "student"):
                     parts = report[f"redundant{part}"] + report[f"unique_{source}{part}"]
@@ -65,9 +65,9 @@ def test_what_is_logged(tmp_path):
     assert all(row["pid/seconds"] > 0 for row in measured)
     assert all(row["pid/redundant_at_least"] <= row["pid/information_teacher_at_least"] for row in measured)
     (tested,) = log.measured("pid_test/")
-    assert tested["pid_test/stage3/redundant"] == monitor.result()["pid_test"]["stage3"]["redundant"]
+    assert tested["pid_test/stage3/redundant"] == monitor.collect_result()["pid_test"]["stage3"]["redundant"]
     assert tested["pid_test/seconds"] > 0
-    assert monitor.settings()["samples"] == 100
+    assert monitor.list_settings()["samples"] == 100
 
 
 def test_few_keys_by_default(tmp_path):
@@ -99,7 +99,7 @@ def test_without_a_validation_split_other_training_images_are_measured_than_are_
     (row,) = log.measured("pid_train/")
     assert "pid_train/logits/redundant" in row
     assert not log.measured("pid/")
-    assert monitor.result()["pid_test"]["logits"]
+    assert monitor.collect_result()["pid_test"]["logits"]
     data = digits(val_size=0)
     data.setup("fit")
     probe = Probe.take(data, "train", 80, 100)
@@ -193,7 +193,7 @@ def test_rid_says_what_it_certifies(tmp_path):
 def test_filtered_stages(tmp_path):
     monitor = quick(filtered=True, stages=["stage2"], every_n_epochs=9)
     log = fit(tmp_path, build(RID), monitor, epochs=3)
-    assert set(monitor.result()["pid_test"]) == {"filtered_stage2"}
+    assert set(monitor.collect_result()["pid_test"]) == {"filtered_stage2"}
     assert "pid/filtered_stage2/redundant" in log.measured()[0]
     assert not list(tmp_path.glob("*.npz"))  # f_t moves
     with pytest.raises(ValueError, match="filtered needs a method with filters and heads, such as RID, and KD has"):

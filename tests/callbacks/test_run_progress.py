@@ -6,9 +6,9 @@ import re
 
 from rich.console import Console
 
-from kdlight.callbacks.run_progress import RunProgress, _batches_in_all
+from kdlight.callbacks.run_progress import RunProgress, _count_all_batches
 from kdlight.methods.supervised import Supervised
-from kdlight.runs.fit import equip, fit_and_test
+from kdlight.runs.fit import add_run_options, fit_and_test
 from kdlight.runs.folder import RunFolder
 from tests.methods.conftest import build, digits, trainer
 
@@ -19,7 +19,7 @@ def shown(tmp_path, width):
     bar = RunProgress(Console(file=stream, width=width, force_terminal=True))
     folder, module = RunFolder(tmp_path), digits(val_size=100)
     given = {"callbacks": [bar], "enable_progress_bar": True, "enable_model_summary": False}
-    loop = trainer(tmp_path, 2, **equip(given, folder, module, config="model: {}"), enable_progress_bar=True)
+    loop = trainer(tmp_path, 2, **add_run_options(given, folder, module, config="model: {}"), enable_progress_bar=True)
     fit_and_test(loop, build(Supervised), module, folder)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
     return [line for line in re.split(r"[\r\n]+", plain) if line.strip()]
@@ -43,6 +43,6 @@ def test_the_whole_run_is_the_end_of_the_bar(tmp_path):
     for options, expected in (({"max_steps": 3}, 3), ({"max_steps": -1}, 8)):
         bar, ends = RunProgress(Console(file=io.StringIO())), []
         loop = trainer(tmp_path, 2, callbacks=[bar], **options, limit_val_batches=0, enable_progress_bar=True)
-        bar.on_train_epoch_start = lambda trainer, module, ends=ends: ends.append(_batches_in_all(trainer))
+        bar.on_train_epoch_start = lambda trainer, module, ends=ends: ends.append(_count_all_batches(trainer))
         loop.fit(build(Supervised), module)
         assert set(ends) == {expected}

@@ -167,6 +167,6 @@ def test_a_part_fits_into_an_experiment(file):
         # By then all that the file says is parsed, and the strategy that it describes is made.
         built = build([*base, file])
         with pytest.raises(MisconfigurationException, match="No supported gpu backend"):
-            built.trainer()
+            built.make_trainer()
     else:
         assert isinstance(build([*base, file]).method, Learner)

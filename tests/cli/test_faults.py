@@ -2,10 +2,10 @@
 
 | fault | asserted | test |
 |---|---|---|
-| kill at 5 random points | the resumed run ends bit-identical: weights, log, optimizer | runs/test_stops.py |
-| kill in a checkpoint, before a log's row, before validation | the same, and no draft is left | runs/test_stops.py |
+| kill at 5 random points | the resumed run ends bit-identical: weights, log, optimizer | runs/test_signals.py |
+| kill in a checkpoint, before a log's row, before validation | the same, and no draft is left | runs/test_signals.py |
 | kill of the command | the same, from outside | cli/test_fit.py |
-| SIGTERM, Ctrl-C | the same, from inside the epoch; each image seen once an epoch | runs/test_stops.py |
+| SIGTERM, Ctrl-C | the same, from inside the epoch; each image seen once an epoch | runs/test_signals.py |
 | full disk | code 2, one line; the last whole checkpoint goes on | full_disk, runs/test_checkpoints.py |
 | full disk at pid --json, --plot, predict | code 2, one line with the file; no empty file | full_disk_of_a_report |
 | truncated checkpoint | code 2, one line with the file and the way out | one_line |
@@ -304,9 +304,9 @@ IMPATIENT = """
 import sys
 
 from kdlight.__main__ import main
-from kdlight.runs.stops import Stops
+from kdlight.runs.signals import SignalHandler
 
-Stops.__init__.__kwdefaults__["answer_within"] = 2.0
+SignalHandler.__init__.__kwdefaults__["answer_within"] = 2.0
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -76,7 +76,7 @@ def fits(monkeypatch):
         fitted.append(self)
         for name in ("last", "best"):
             self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
-            torch.save({"state_dict": self.method.state_dict()}, self.folder.checkpoint(name))
+            torch.save({"state_dict": self.method.state_dict()}, self.folder.locate_checkpoint(name))
 
     monkeypatch.setattr(Experiment, "fit", fit)
     return fitted

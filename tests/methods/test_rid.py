@@ -65,7 +65,7 @@ def test_a_run_measures_each_target(tmp_path):
     of_label, of_parity = label.test.stages["stage3"].pid, parity.test.stages["stage3"].pid
     assert of_label.information_first.counted > of_parity.information_first.counted
     assert of_parity.information_first.counted <= 1  # a bit has no more
-    assert set(parity.result()["pid_test"]) == {"parity_stage3"}
+    assert set(parity.collect_result()["pid_test"]) == {"parity_stage3"}
     with pytest.raises(ValueError, match="got 'colour'"):
         trainer(tmp_path, 3, callbacks=[PIDMonitor(target="colour")]).fit(
             build(RID, warmup_epochs=1, cycle_epochs=2, filter_ratio=0.5), datamodule=data

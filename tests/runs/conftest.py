@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from kdlight.methods.base.learner import Learner
 from kdlight.methods.rid import RID
-from kdlight.runs.fit import equip
+from kdlight.runs.fit import add_run_options
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.nonfinite import NonFiniteLossError
 from tests.methods.conftest import build, digits, shipped, trainer
@@ -33,7 +33,7 @@ class Ended(NamedTuple):
 
     @property
     def checkpoint(self):
-        return torch.load(self.folder.checkpoint("last"), weights_only=True)
+        return torch.load(self.folder.locate_checkpoint("last"), weights_only=True)
 
     @property
     def rows(self):
@@ -51,9 +51,9 @@ def run(path, method, *, epochs=3, resume=None, callbacks=(), model=None, batch_
     folder, module = RunFolder(Path(path)), digits(augment=True, val_size=100)
     module.batch_size = batch_size
     given = {"enable_progress_bar": False, "callbacks": list(callbacks)}
-    loop = trainer(path, epochs, **{**equip(given, folder, module, config="model: {}"), **options})
+    loop = trainer(path, epochs, **{**add_run_options(given, folder, module, config="model: {}"), **options})
     learner, stopped_by = build(method, **{"scheduler": decay, **(model or {})}), None
-    checkpoint = folder.checkpoint(resume) if resume else None
+    checkpoint = folder.locate_checkpoint(resume) if resume else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few steps, folders that are not empty: the command line leaves these out
         try:

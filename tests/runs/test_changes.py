@@ -9,7 +9,7 @@ import yaml
 
 from kdlight.__main__ import main
 from kdlight.errors import UserError
-from kdlight.runs.changes import differences, require_unchanged
+from kdlight.runs.changes import find_differences, require_unchanged
 from kdlight.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def changed(key, value):
     ],
 )
 def test_what_may_change(key, value):
-    assert not differences(yaml.safe_dump(CONFIG), changed(key, value))
+    assert not find_differences(yaml.safe_dump(CONFIG), changed(key, value))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_may_change_on_purpose_alone(key, value, said):
 
 def test_of_another_class_only_the_name_is_said():
     other = {"class_path": "kdlight.methods.FitNet", "init_args": {"feature_weight": 1.0}}
-    assert list(differences(yaml.safe_dump(CONFIG), changed("model", other))) == ["model.class_path"]
+    assert list(find_differences(yaml.safe_dump(CONFIG), changed("model", other))) == ["model.class_path"]
 
 
 @pytest.mark.parametrize("on_purpose", [False, True])
@@ -124,7 +124,7 @@ def test_a_command_that_starts_goes_on_and_has_finished(tmp_path, monkeypatch, c
     assert run.config.read_text() == began
     assert fit("--ckpt_path=auto", "--trainer.max_epochs=2", "--seed_everything=1", "--resume_changed=true") == 0
     assert run.read_result()["epochs"] == 2
-    assert run.earlier_config(1).read_text() == began
+    assert run.locate_earlier_config(1).read_text() == began
     assert "seed_everything: 1" in run.config.read_text()
     assert "resume_changed: false" in run.config.read_text()
     assert [path.name for path in run.path.parent.iterdir()] == ["teacher"]

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from kdlight.errors import UserError
 from kdlight.files import DiskFullError, replacing
-from kdlight.runs.checkpoints import WholeCheckpoints, report_misfit
+from kdlight.runs.checkpoints import AtomicCheckpointIO, report_misfit
 
 
 class Full:
@@ -22,9 +22,9 @@ class Full:
 def test_a_full_disk_leaves_the_last_whole_one(written, tmp_path):
     path = tmp_path / "folder/last.ckpt"
     if written:
-        WholeCheckpoints().save_checkpoint({"value": torch.ones(2)}, path)
+        AtomicCheckpointIO().save_checkpoint({"value": torch.ones(2)}, path)
     with pytest.raises(DiskFullError, match="--ckpt_path last" if written else "give the command again") as raised:
-        WholeCheckpoints().save_checkpoint({"value": torch.zeros(2), "more": Full()}, path)
+        AtomicCheckpointIO().save_checkpoint({"value": torch.zeros(2), "more": Full()}, path)
     assert ("still there" in str(raised.value)) == written
     assert len(str(raised.value).splitlines()) == 1
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"] * written
@@ -45,13 +45,13 @@ def test_any_other_fault_is_left_as_it_is(tmp_path):
 
 def test_a_checkpoint_with_flipped_bytes_is_refused(tmp_path):
     path = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"value": torch.ones(1000)}, path)
+    AtomicCheckpointIO().save_checkpoint({"value": torch.ones(1000)}, path)
     content = bytearray(path.read_bytes())
     place = content.index(torch.ones(1000).numpy().tobytes()) + 64
     content[place : place + 64] = bytes(255 - byte for byte in content[place : place + 64])
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"last\.ckpt is damaged: the bytes of its record \S+/data/0 do not match"):
-        WholeCheckpoints().load_checkpoint(path, weights_only=True)
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
 
 
 @pytest.mark.parametrize("content", [{"weight": torch.ones(2)}, [1, 2], {}, None, torch.ones(3)])
@@ -59,16 +59,16 @@ def test_a_file_that_is_no_checkpoint_is_said_to_be_none(content, tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(content, path)
     with pytest.raises(UserError, match=r"weights\.pt is no checkpoint of a run.*--model.student_weights"):
-        WholeCheckpoints().load_checkpoint(path, weights_only=True)
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
 
 
 def test_safetensors_are_no_checkpoint(tmp_path):
     save_file({"weight": torch.ones(2)}, tmp_path / "weights.safetensors")
     with pytest.raises(UserError, match=r"got safetensors; weights alone are given with"):
-        WholeCheckpoints().load_checkpoint(tmp_path / "weights.safetensors", weights_only=True)
+        AtomicCheckpointIO().load_checkpoint(tmp_path / "weights.safetensors", weights_only=True)
     (tmp_path / "weights.safetensors").rename(tmp_path / "weights.ckpt")
     with pytest.raises(UserError, match=r"weights\.ckpt cannot be read"):
-        WholeCheckpoints().load_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
+        AtomicCheckpointIO().load_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
 
 
 def test_only_torchs_word_about_other_networks_is_translated():
@@ -84,8 +84,8 @@ def test_only_torchs_word_about_other_networks_is_translated():
 @pytest.mark.parametrize("bytes_left", [0, 3, 500])
 def test_a_truncated_checkpoint_is_named(bytes_left, tmp_path):
     path = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"value": torch.ones(1000)}, path)
+    AtomicCheckpointIO().save_checkpoint({"value": torch.ones(1000)}, path)
     path.write_bytes(path.read_bytes()[:bytes_left])
     with pytest.raises(ValueError, match=f"last.ckpt cannot be read.* {bytes_left} bytes") as raised:
-        WholeCheckpoints().load_checkpoint(path, weights_only=True)
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
     assert len(str(raised.value).splitlines()) == 1

@@ -26,7 +26,7 @@ def test_every_start_takes_a_folder_of_its_own(tmp_path):
 
     def claim():
         start.wait()
-        claims.append(Claim.of_new(base))
+        claims.append(Claim.take_new(base))
 
     threads = [threading.Thread(target=claim) for _ in range(8)]
     for thread in threads:
@@ -43,7 +43,7 @@ def test_every_start_takes_a_folder_of_its_own(tmp_path):
 
 def test_the_folder_of_a_start_that_was_refused_is_removed_with_the_folders_above_it(tmp_path):
     (tmp_path / "runs").mkdir()
-    with Claim.of_new(tmp_path / "runs/digits/kd") as claim:
+    with Claim.take_new(tmp_path / "runs/digits/kd") as claim:
         claim.folder.checkpoints.mkdir()
         claim.folder.config.touch()
     assert not list((tmp_path / "runs").iterdir())
@@ -51,25 +51,25 @@ def test_the_folder_of_a_start_that_was_refused_is_removed_with_the_folders_abov
 
 
 def test_a_live_run_is_not_written_into(tmp_path):
-    with Claim.of_new(tmp_path / "kd") as claim:
+    with Claim.take_new(tmp_path / "kd") as claim:
         claim.folder.metrics.touch()
         with pytest.raises(FolderInUseError, match=r"another process is training in .*kd"):
-            Claim.of_existing(claim.folder)
-    Claim.of_existing(claim.folder).release()
+            Claim.take_existing(claim.folder)
+    Claim.take_existing(claim.folder).release()
     assert claim.folder.metrics.exists()
 
 
 def test_the_other_processes_of_a_run_learn_its_folder(tmp_path, monkeypatch):
     (tmp_path / "kd").mkdir()
-    with Claim.of_new(tmp_path / "kd") as claim:
+    with Claim.take_new(tmp_path / "kd") as claim:
         monkeypatch.setenv("LOCAL_RANK", "1")
-        other = Claim.of_new(tmp_path / "kd")
+        other = Claim.take_new(tmp_path / "kd")
         assert other.folder == claim.folder == RunFolder(tmp_path / "kd-2")
         other.release()
         assert claim.folder.path.is_dir()
-        Claim.of_existing(claim.folder).release()
+        Claim.take_existing(claim.folder).release()
     not_yet_made = RunFolder(tmp_path / "slower")
-    Claim.of_named(not_yet_made).release()
+    Claim.take_named(not_yet_made).release()
     assert not not_yet_made.path.exists()
 
 
@@ -78,7 +78,7 @@ def test_a_place_where_no_folder_can_be(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     with pytest.raises(UserError, match=r"expected a folder|cannot be made there") as raised:
-        Claim.of_new(Path(place))
+        Claim.take_new(Path(place))
     assert place in str(raised.value)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -119,7 +119,7 @@ def test_fits_that_start_together_have_a_folder_and_a_result_each(number, times,
         for run, seed in zip(runs, seeds, strict=True):
             assert run.read_config()["seed_everything"] == seed
             assert list(run.read_metrics()) == [0]
-            trained = next(iter(torch.load(run.checkpoint("last"), weights_only=True)["state_dict"].values()))
+            trained = next(iter(torch.load(run.locate_checkpoint("last"), weights_only=True)["state_dict"].values()))
             assert torch.equal(trained, weights.setdefault(seed, trained))
     assert len(seen) == number * times
     assert not any(torch.equal(weights[0], weights[seed]) for seed in range(1, number))
@@ -127,7 +127,7 @@ def test_fits_that_start_together_have_a_folder_and_a_result_each(number, times,
 
 def test_a_killed_run_does_not_keep_its_folder(tmp_path):
     def claim():
-        with Claim.of_new(tmp_path / "kd") as claim:
+        with Claim.take_new(tmp_path / "kd") as claim:
             claim.folder.metrics.touch()
             time.sleep(600)
 
@@ -135,17 +135,17 @@ def test_a_killed_run_does_not_keep_its_folder(tmp_path):
     while not folder.metrics.exists():
         time.sleep(0.01)
     with pytest.raises(FolderInUseError):
-        Claim.of_existing(folder)
+        Claim.take_existing(folder)
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    Claim.of_existing(folder).release()
+    Claim.take_existing(folder).release()
 
 
 def test_of_two_resumes_one_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with Claim.of_new(tmp_path / "runs/digits/teacher") as claim:
+    with Claim.take_new(tmp_path / "runs/digits/teacher") as claim:
         claim.folder.checkpoints.mkdir()
-        claim.folder.checkpoint("last").touch()
+        claim.folder.locate_checkpoint("last").touch()
         assert fit("--ckpt_path=last") == 2
     said = capsys.readouterr().err
     assert said.startswith("kdlight: another process is training in runs/digits/teacher")

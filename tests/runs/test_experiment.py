@@ -42,7 +42,7 @@ def fit(folder, *callbacks, resume=False):
     }  # fmt: skip
     data = digits(augment=True, val_size=100)
     data.batch_size = 50
-    checkpoint = str(folder.checkpoint("last")) if resume else None
+    checkpoint = str(folder.locate_checkpoint("last")) if resume else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         Experiment(build(Supervised), data, folder, options, "model: {}", checkpoint).fit()

@@ -5,44 +5,44 @@ from pathlib import Path
 import pytest
 
 from kdlight.errors import UserError
-from kdlight.runs.folder import RunFolder, default_folder, folder_of, latest
+from kdlight.runs.folder import RunFolder, choose_folder, find_folder, find_latest
 
 
 def saved(path, *names):
     for name in names:
-        RunFolder(path).checkpoint(name).parent.mkdir(parents=True, exist_ok=True)
-        RunFolder(path).checkpoint(name).touch()
+        RunFolder(path).locate_checkpoint(name).parent.mkdir(parents=True, exist_ok=True)
+        RunFolder(path).locate_checkpoint(name).touch()
 
 
 def test_the_newest_run_with_the_checkpoint_is_gone_on_with(tmp_path):
     base = tmp_path / "kd"
-    assert latest(base, "last").path == base
+    assert find_latest(base, "last").path == base
     saved(base, "last", "best")
     saved(tmp_path / "kd-2", "last")
     saved(tmp_path / "kd-old", "last")
     (tmp_path / "kd-3/checkpoints").mkdir(parents=True)
-    assert latest(base, "last").path == tmp_path / "kd-2"
-    assert latest(base, "best").path == base
+    assert find_latest(base, "last").path == tmp_path / "kd-2"
+    assert find_latest(base, "best").path == base
     saved(tmp_path / "kd-10", "last")  # the runs between were removed
-    assert latest(base, "last").path == tmp_path / "kd-10"
+    assert find_latest(base, "last").path == tmp_path / "kd-10"
 
 
 def test_the_run_of_a_checkpoint(tmp_path):
     saved(tmp_path / "kd", "last")
-    checkpoint = RunFolder(tmp_path / "kd").checkpoint("last")
-    assert folder_of(checkpoint) is None
+    checkpoint = RunFolder(tmp_path / "kd").locate_checkpoint("last")
+    assert find_folder(checkpoint) is None
     RunFolder(tmp_path / "kd").config.touch()
-    assert folder_of(checkpoint) == RunFolder(tmp_path / "kd")
-    assert folder_of(Path("weights/last.ckpt")) is None
+    assert find_folder(checkpoint) == RunFolder(tmp_path / "kd")
+    assert find_folder(Path("weights/last.ckpt")) is None
 
 
 def test_how_a_run_is_logged_does_not_name_it():
     digits, wandb = "configs/digits/teacher.yaml", "configs/loggers/wandb.yaml"
     pair, protocol = "configs/pairs/wrn.yaml", "configs/data/published_protocol.yaml"
-    assert default_folder([digits, wandb]) == default_folder([wandb, digits]) == Path("runs/digits/teacher")
-    assert default_folder([pair, "configs/methods/dkd.yaml", protocol]) == Path("runs/pairs/wrn+dkd")
-    assert default_folder([digits, "configs/data/cifar10.yaml"]) == Path("runs/digits/teacher+cifar10")
-    assert default_folder([wandb]) == default_folder([]) == Path("runs/unnamed")
+    assert choose_folder([digits, wandb]) == choose_folder([wandb, digits]) == Path("runs/digits/teacher")
+    assert choose_folder([pair, "configs/methods/dkd.yaml", protocol]) == Path("runs/pairs/wrn+dkd")
+    assert choose_folder([digits, "configs/data/cifar10.yaml"]) == Path("runs/digits/teacher+cifar10")
+    assert choose_folder([wandb]) == choose_folder([]) == Path("runs/unnamed")
 
 
 RESULT = {"test": {"last": {"accuracy": 0.5}}, "pid_test": {}, "seconds": 1.0}

@@ -12,7 +12,7 @@ from kdlight.methods.kd import KD
 from kdlight.methods.rid import RID
 from kdlight.methods.supervised import Supervised
 from kdlight.runs.folder import RunFolder
-from kdlight.runs.nonfinite import STEPS_BEHIND, Check, NonFiniteLossError, NonFiniteStop, replay
+from kdlight.runs.nonfinite import STEPS_BEHIND, CopiedTerms, NonFiniteLossError, NonFiniteStop, replay
 from tests.methods.conftest import build
 from tests.runs.conftest import STEPS, run
 
@@ -74,10 +74,10 @@ def test_terms_that_cancel_or_overflow_are_noticed(tmp_path):
     method, stop = build(Supervised), NonFiniteStop(RunFolder(tmp_path))
     batch = Batch(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2))
     for values in ([math.inf, -math.inf], [3e38, 3e38], [1.0, math.nan]):
-        stop._pending.append(Check(0, 3, 0, ("one", "other"), torch.tensor(values), batch, None))
+        stop._pending.append(CopiedTerms(0, 3, 0, ("one", "other"), torch.tensor(values), batch, None))
         with pytest.raises(NonFiniteLossError, match=r"one = .*other = "):
             stop._look(Trainer(), method, behind=0)
-    stop._pending.append(Check(0, 3, 0, ("one", "other"), torch.tensor([1.0, -2.0]), batch, None))
+    stop._pending.append(CopiedTerms(0, 3, 0, ("one", "other"), torch.tensor([1.0, -2.0]), batch, None))
     stop._look(Trainer(), method, behind=0)
 
 
@@ -96,10 +96,10 @@ def test_what_is_on_its_way_is_not_waited_for(tmp_path):
     stop, batch = NonFiniteStop(RunFolder(tmp_path)), Batch(*[torch.zeros(1)] * 3)
     events = [Arriving() for _ in range(STEPS_BEHIND + 1)]
     for event in events[:-1]:
-        stop._pending.append(Check(0, 0, 0, ("one",), torch.ones(1), batch, event))
+        stop._pending.append(CopiedTerms(0, 0, 0, ("one",), torch.ones(1), batch, event))
         stop._look(None, None, behind=STEPS_BEHIND)
     assert [event.waited for event in events] == [0] * (STEPS_BEHIND + 1)
-    stop._pending.append(Check(0, 0, 0, ("one",), torch.ones(1), batch, events[-1]))
+    stop._pending.append(CopiedTerms(0, 0, 0, ("one",), torch.ones(1), batch, events[-1]))
     stop._look(None, None, behind=STEPS_BEHIND)
     assert [event.waited for event in events] == [1] + [0] * STEPS_BEHIND
     stop._look(None, None, behind=0)

@@ -9,7 +9,7 @@ from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised
 from kdlight.runs.resumed_epoch import SAVED
 from tests.runs.conftest import STEPS, killed, run
-from tests.runs.test_stops import Signal, kill
+from tests.runs.test_signals import Signal, kill
 
 
 def plateau(optimizer):
@@ -39,14 +39,15 @@ def test_an_epoch_is_not_gone_on_with_by_another_number_of_processes(tmp_path):
     ended = run(tmp_path, KD, callbacks=[Signal(STEPS)])
     checkpoint = ended.checkpoint
     checkpoint[SAVED]["processes"] *= 2
-    torch.save(checkpoint, ended.folder.checkpoint("last"))
+    torch.save(checkpoint, ended.folder.locate_checkpoint("last"))
     with pytest.raises(ValueError, match=r"2 processes: expected as many, got 1; go on with --trainer.devices 2"):
         run(tmp_path, KD, resume="last")
 
 
 def test_a_checkpoint_of_something_else_is_not_gone_on_with(tmp_path):
     ended = run(tmp_path, KD, epochs=1)
-    torch.save({key: value for key, value in ended.checkpoint.items() if key != SAVED}, ended.folder.checkpoint("last"))
+    foreign = {key: value for key, value in ended.checkpoint.items() if key != SAVED}
+    torch.save(foreign, ended.folder.locate_checkpoint("last"))
     with pytest.raises(ValueError, match="start from its weights instead"):
         run(tmp_path, KD, resume="last")
 

@@ -19,7 +19,7 @@ def test_a_damaged_test_image_is_found_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(Samples, "check", check)
     with pytest.raises(UserError, match=r"bird\.jpg cannot be decoded"):
         run(tmp_path, Supervised)
-    assert not RunFolder(tmp_path).checkpoint("last").exists()
+    assert not RunFolder(tmp_path).locate_checkpoint("last").exists()
 
 
 def test_a_broken_test_set_is_said_before_the_first_step(tmp_path, monkeypatch):
@@ -36,6 +36,6 @@ def test_a_configuration_that_differs_is_kept_beside_the_new_one(tmp_path):
     folder = RunFolder(tmp_path)
     for config in ("a: 1\n", "a: 1\n", "a: 2\n", "a: 3\n"):
         RunFiles(folder, config)._write_config()
-    kept = [folder.earlier_config(1), folder.earlier_config(2), folder.config]
+    kept = [folder.locate_earlier_config(1), folder.locate_earlier_config(2), folder.config]
     assert [file.read_text() for file in kept] == ["a: 1\n", "a: 2\n", "a: 3\n"]
     assert len(list(tmp_path.iterdir())) == 3

@@ -25,7 +25,7 @@ def _worse(monkeypatch):
 
 
 def kept_by(ended):
-    return torch.load(ended.folder.checkpoint("best"), weights_only=True)["epoch"]
+    return torch.load(ended.folder.locate_checkpoint("best"), weights_only=True)["epoch"]
 
 
 @pytest.mark.usefixtures("_worse")
@@ -40,7 +40,7 @@ def test_a_run_that_lies_elsewhere_keeps_its_best_epoch(how, tmp_path):
 @pytest.mark.usefixtures("_worse")
 def test_a_best_epoch_that_was_not_copied_is_replaced(tmp_path):
     ended = run(tmp_path, Supervised, epochs=1)
-    ended.folder.checkpoint("best").unlink()
+    ended.folder.locate_checkpoint("best").unlink()
     assert kept_by(run(tmp_path, Supervised, epochs=2, resume="last")) == 1
     callback = RunCheckpoint(ended.folder, "gone", monitor="val/accuracy", mode="max")
     (state,) = (state for key, state in ended.checkpoint["callbacks"].items() if "val/accuracy" in key)
@@ -68,7 +68,7 @@ def test_the_best_epoch_of_a_pruned_run_is_pruned(tmp_path):
     }
     made = kdlight.fit("digits/pruning.yaml", {**short, "trainer.callbacks": [prune]}, folder=tmp_path / "run")
     # 30, 51 % … of the weights are deleted before epochs 1 and 2: the first epoch with half of them is 2.
-    assert torch.load(made.files.checkpoint("best"), weights_only=True)["epoch"] == 2
+    assert torch.load(made.files.locate_checkpoint("best"), weights_only=True)["epoch"] == 2
     assert sparsity(made.student()) == pytest.approx(0.5, abs=1e-3)
 
 
@@ -79,4 +79,4 @@ def test_a_run_that_ends_before_its_network_is_pruned_says_so(tmp_path):
     loop = trainer(tmp_path, 2, callbacks=callbacks, enable_checkpointing=True)
     with pytest.warns(match="no best.ckpt is kept: OptimalBrainDamage had not finished .* after 2 epochs"):
         loop.fit(build(Supervised), datamodule=digits())
-    assert not folder.checkpoint("best").exists()
+    assert not folder.locate_checkpoint("best").exists()

@@ -13,9 +13,9 @@ from wandb.proto.wandb_internal_pb2 import Record
 from kdlight.__main__ import main
 from kdlight.callbacks.pid_monitor import PIDMonitor
 from kdlight.methods.kd import KD
-from kdlight.runs.fit import equip, fit_and_test
+from kdlight.runs.fit import add_run_options, fit_and_test
 from kdlight.runs.folder import RunFolder
-from kdlight.runs.wandb_record import group_of
+from kdlight.runs.wandb_record import name_group
 from tests.methods.conftest import build, digits, trainer
 
 BLOCK, HEADER = 32_768, struct.Struct("<IHB")  # LevelDB's log: checksum, length, and which part of a record follows
@@ -68,7 +68,7 @@ def sent(tmp_path_factory):
     logger, module = WandbLogger(project="kdlight", save_dir=str(folder.path), log_model=True), digits(val_size=400)
     monitor = PIDMonitor(every_n_epochs=1, clusters=2, repeats=2, stages=["stage3"], fit_samples=100)
     given = {"enable_progress_bar": False, "logger": [logger], "callbacks": [monitor]}
-    loop = trainer(folder.path, 2, **equip(given, folder, module, config=CONFIG))
+    loop = trainer(folder.path, 2, **add_run_options(given, folder, module, config=CONFIG))
     fit_and_test(loop, build(KD), module, folder)
     patch.undo()
     (file,) = folder.path.glob("wandb/offline-run-*/run-*.wandb")
@@ -86,7 +86,7 @@ def test_runs_are_grouped_over_seeds_and_have_flat_keys(sent):
     config = {key: value for update in kept["config"] for key, value in items(update.update).items()}
     expected = {"method": "KD", "pair": "wrn → resnet8", "seed": 0, "grid": "grid"}
     assert {name: config[name] for name in expected} == expected
-    assert group_of(Path("runs/digits/rid-2")) == group_of(Path("runs/digits/rid")) == "digits/rid"
+    assert name_group(Path("runs/digits/rid-2")) == name_group(Path("runs/digits/rid")) == "digits/rid"
 
 
 def test_everything_is_drawn_over_epochs_and_of_the_pid_the_atoms_alone(sent):

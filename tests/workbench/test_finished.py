@@ -21,7 +21,7 @@ def folder(tmp_path):
     for number, name in enumerate(("last", "best"), 1):
         weights = resnet8(10, SHAPE).state_dict()
         filled = {f"student.{key}": torch.full_like(value, number) for key, value in weights.items()}
-        torch.save({"state_dict": filled}, folder.checkpoint(name))
+        torch.save({"state_dict": filled}, folder.locate_checkpoint(name))
     network = {"class_path": "kdlight.models.resnet8", "init_args": {"num_classes": 10, "image_shape": list(SHAPE)}}
     folder.config.write_text(yaml.safe_dump({"model": {"init_args": {"student": network}}, "trainer": {}, "data": {}}))
     return folder
@@ -35,15 +35,15 @@ def value_of(run):
 def test_the_weights_are_the_last_ones_unless_others_are_asked_for(folder):
     assert value_of(Run(folder.path)) == 1
     assert value_of(Run(folder.path, "best")) == 2
-    assert value_of(Run(folder.checkpoint("best"))) == 2
+    assert value_of(Run(folder.locate_checkpoint("best"))) == 2
 
 
 def test_weights_that_are_not_there(folder, capsys):
-    folder.checkpoint("best").unlink()
+    folder.locate_checkpoint("best").unlink()
     with pytest.raises(MissingFileError, match=r"best\.ckpt does not exist: expected a run that selected weights"):
         Run(folder.path, "best").student()
     assert main(["pid", f"--student={folder.path}", "--weights=best"]) == 2
     assert "best.ckpt does not exist" in capsys.readouterr().err
-    folder.checkpoint("last").unlink()
+    folder.locate_checkpoint("last").unlink()
     with pytest.raises(MissingFileError, match="has no checkpoint"):
         Run(folder.path).student()

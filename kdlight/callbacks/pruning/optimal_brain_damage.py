@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from kdlight.callbacks.pruning.second_derivatives import hessian_diagonal
+from kdlight.callbacks.pruning.second_derivatives import estimate_hessian_diagonal
 from kdlight.data.base.trainer_data import require_image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
@@ -30,7 +30,7 @@ class OptimalBrainDamage(Ranged, Callback):
     of a weight is to second order the increase of the loss if this weight alone is deleted; elsewhere it may be
     negative.
 
-    h is an approximation (`hessian_diagonal`): batch norms are taken as fixed linear maps with their running
+    h is an approximation (`estimate_hessian_diagonal`): batch norms are taken as fixed linear maps with their running
     statistics. Where two paths meet, as a shortcut and its block do, their second derivatives are added and the cross
     terms are left out.
 
@@ -103,7 +103,7 @@ class OptimalBrainDamage(Ranged, Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Delete weights if due: before an epoch, so that the remaining weights are trained on before it ends."""
-        if not self._due(trainer.current_epoch):
+        if not self._is_due(trainer.current_epoch):
             return
         if self._has_fallen():
             self.finished = True
@@ -114,7 +114,7 @@ class OptimalBrainDamage(Ranged, Callback):
             assert kept is not None
             self.kept = {name: mask.to(pl_module.device) for name, mask in kept.items()}
             self._hold(pl_module)
-            self.finished = self._deleted() >= round(self.sparsity * self._count())
+            self.finished = self._count_deleted() >= round(self.sparsity * self._count())
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -124,7 +124,7 @@ class OptimalBrainDamage(Ranged, Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the sparsity."""
-        pl_module.log("sparsity", self._deleted() / max(1, self._count()))
+        pl_module.log("sparsity", self._count_deleted() / max(1, self._count()))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the accuracy; the last one before the first deletion is the reference of `max_drop`."""
@@ -133,7 +133,7 @@ class OptimalBrainDamage(Ranged, Callback):
             if not self.kept:
                 self.reference = self.accuracy
 
-    def _due(self, epoch: int) -> bool:
+    def _is_due(self, epoch: int) -> bool:
         return not self.finished and epoch >= self.first_epoch and (epoch - self.first_epoch) % self.every_n_epochs == 0
 
     def _has_fallen(self) -> bool:
@@ -149,11 +149,11 @@ class OptimalBrainDamage(Ranged, Callback):
             for batch in data.choose_probe_batches("train", self.samples)
         ]
         weights = {name: weight for name, weight in learner.student.named_parameters() if weight.ndim > 1}
-        derivatives = hessian_diagonal(learner.student, batches)
+        derivatives = estimate_hessian_diagonal(learner.student, batches)
         saliencies = {name: 0.5 * derivatives[name] * weight.detach() ** 2 for name, weight in weights.items()}
         for name, mask in self.kept.items():
             saliencies[name][~mask] = -math.inf  # weights deleted before rank first, so that they stay deleted
-        count, deleted = sum(weight.numel() for weight in weights.values()), self._deleted()
+        count, deleted = sum(weight.numel() for weight in weights.values()), self._count_deleted()
         goal = min(round(self.sparsity * count), deleted + math.ceil(self.fraction * (count - deleted)))
         return mask_lowest(saliencies, goal)
 
@@ -163,7 +163,7 @@ class OptimalBrainDamage(Ranged, Callback):
             for name, mask in self.kept.items():
                 learner.student.get_parameter(name).mul_(mask)
 
-    def _deleted(self) -> int:
+    def _count_deleted(self) -> int:
         return sum(int((~mask).sum()) for mask in self.kept.values())
 
     def _count(self) -> int:

@@ -37,7 +37,7 @@ SELECTING = {
 ELEMENTWISE = {"tanh", "sigmoid", "silu", "gelu", "elu", "softplus", "leaky_relu", "hardswish", "mish"}
 
 
-def hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+def estimate_hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """Approximate the second derivative of the mean cross-entropy with respect to each parameter.
 
     Args:
@@ -58,7 +58,8 @@ def hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]])
     try:
         with evaluating(model), torch.enable_grad():
             for images, target in batches:
-                for total, derivative in zip(totals.values(), _of_batch(model, images, target, count), strict=True):
+                derivatives = _estimate_batch(model, images, target, count)
+                for total, derivative in zip(totals.values(), derivatives, strict=True):
                     total += derivative
     finally:
         for parameter in frozen:
@@ -66,20 +67,20 @@ def hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]])
     return totals
 
 
-def _of_batch(model: nn.Module, images: Tensor, target: Tensor, count: int) -> tuple[Tensor, ...]:
+def _estimate_batch(model: nn.Module, images: Tensor, target: Tensor, count: int) -> tuple[Tensor, ...]:
     activated: list[Tensor] = []
-    with _Recording(activated):
+    with _ActivationRecorder(activated):
         logits = model(images)
     loss = F.cross_entropy(logits, target, ignore_index=-1, reduction="sum") / count
     gradients = torch.autograd.grad(loss, activated) if activated else ()
-    with _SecondOrder(iter(gradients)):
+    with _SecondOrderMode(iter(gradients)):
         logits = model(images)
     probabilities = logits.detach().softmax(1)
     curvature = probabilities * (1 - probabilities) * (target >= 0)[:, None] / count
     return torch.autograd.grad(logits, list(model.parameters()), curvature, materialize_grads=True)
 
 
-class _Recording(TorchFunctionMode):
+class _ActivationRecorder(TorchFunctionMode):
     """Collects the outputs of element-wise functions, because the second pass needs their gradients."""
 
     def __init__(self, activated: list[Tensor]) -> None:
@@ -95,7 +96,7 @@ class _Recording(TorchFunctionMode):
         return value
 
 
-class _SecondOrder(TorchFunctionMode):
+class _SecondOrderMode(TorchFunctionMode):
     """Leaves the values of a forward pass as they are, and makes its backward pass compute h instead of gradients."""
 
     def __init__(self, gradients: Iterator[Tensor]) -> None:
@@ -107,10 +108,10 @@ class _SecondOrder(TorchFunctionMode):
     ) -> Any:
         kwargs, name = kwargs or {}, func.__name__
         if name in ELEMENTWISE and args[0].requires_grad:
-            return self._elementwise(func, *args, **{key: given for key, given in kwargs.items() if key != "inplace"})
+            return self._apply(func, *args, **{key: given for key, given in kwargs.items() if key != "inplace"})
         value = func(*args, **kwargs)
         if name in SQUARED:
-            return _carry(value, SQUARED[name](*args, **kwargs))
+            return _replace_gradient(value, SQUARED[name](*args, **kwargs))
         outputs = value if isinstance(value, tuple | list) else (value,)
         if name not in SELECTING and any(isinstance(output, Tensor) and output.requires_grad for output in outputs):
             raise UserError(
@@ -119,35 +120,35 @@ class _SecondOrder(TorchFunctionMode):
             )
         return value
 
-    def _elementwise(self, func: Callable[..., Tensor], a: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def _apply(self, func: Callable[..., Tensor], a: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         point = a.detach().requires_grad_()
         value = func(point, *args, **kwargs)
         (slope,) = torch.autograd.grad(value.sum(), point, create_graph=True)
         bend = torch.autograd.grad(slope.sum(), point)[0] if slope.requires_grad else torch.zeros_like(point)
         tapped, added = a.view_as(a), bend * next(self.gradients)
         tapped.register_hook(lambda carried: carried + added)
-        return _carry(value, slope.detach() ** 2 * tapped)
+        return _replace_gradient(value, slope.detach() ** 2 * tapped)
 
 
-def _carry(value: Tensor, gradient_of: Tensor) -> Tensor:
+def _replace_gradient(value: Tensor, gradient_of: Tensor) -> Tensor:
     """Return the value of the first tensor with the gradient of the second."""
     return value.detach() + (gradient_of - gradient_of.detach())
 
 
 def _square(x: Tensor) -> Tensor:
     """Return x^2 with the gradient of x, so that a bilinear function of such squares propagates h to both factors."""
-    return _carry(x**2, x)
+    return _replace_gradient(x**2, x)
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def _square_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.linear(_square(x), _square(weight), bias)
 
 
-def _conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+def _square_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
     return F.conv2d(_square(x), _square(weight), bias, *args, **kwargs)
 
 
-def _batch_norm(
+def _square_batch_norm(
     x: Tensor,
     mean: Tensor | None,
     variance: Tensor | None,
@@ -161,25 +162,25 @@ def _batch_norm(
         raise UserError("second derivatives: expected batch norms with running statistics, got one without; keep them")
     shape = (1, -1, *[1] * (x.ndim - 2))
     scale = (variance + eps).rsqrt().view(shape)
-    normalised = _carry(((x - mean.view(shape)) * scale) ** 2, x * scale**2)
+    normalised = _replace_gradient(((x - mean.view(shape)) * scale) ** 2, x * scale**2)
     if weight is not None:
         normalised = normalised * _square(weight).view(shape)
     return normalised if bias is None else normalised + bias.view(shape)
 
 
-def _mean(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+def _square_mean(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     mean = x.mean(*args, **kwargs)
     return mean * (mean.numel() / x.numel())
 
 
-def _adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
+def _square_adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
     pooled = F.adaptive_avg_pool2d(x, output_size)
     if any(size % fewer for size, fewer in zip(x.shape[2:], pooled.shape[2:], strict=True)):
         raise UserError(f"second derivatives: {tuple(x.shape[2:])} is not pooled evenly to {tuple(pooled.shape[2:])}")
     return pooled * (pooled.numel() / x.numel())
 
 
-def _avg_pool2d(
+def _square_avg_pool2d(
     x: Tensor,
     kernel_size: int | tuple[int, int],
     stride: Any = None,
@@ -195,10 +196,10 @@ def _avg_pool2d(
 
 
 SQUARED: dict[str, Callable[..., Tensor]] = {
-    "linear": _linear,
-    "conv2d": _conv2d,
-    "batch_norm": _batch_norm,
-    "mean": _mean,
-    "adaptive_avg_pool2d": _adaptive_avg_pool2d,
-    "avg_pool2d": _avg_pool2d,
+    "linear": _square_linear,
+    "conv2d": _square_conv2d,
+    "batch_norm": _square_batch_norm,
+    "mean": _square_mean,
+    "adaptive_avg_pool2d": _square_adaptive_avg_pool2d,
+    "avg_pool2d": _square_avg_pool2d,
 }

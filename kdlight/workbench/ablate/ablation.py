@@ -15,8 +15,8 @@ from kdlight.cli.parser import list_teacher_holders
 from kdlight.cli.shipped import list_shipped
 from kdlight.errors import UserError
 from kdlight.files import replacing
-from kdlight.runs.changes import differences
-from kdlight.runs.folder import RUNS, RunFolder, config_for
+from kdlight.runs.changes import find_differences
+from kdlight.runs.folder import RUNS, RunFolder, find_config
 from kdlight.workbench.ablate.grid import Cell, Grid, read_grid
 from kdlight.workbench.ablate.jobs import Job, State, run_jobs
 from kdlight.workbench.ablate.progress import Progress
@@ -185,7 +185,7 @@ def _job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, par
     if folder.result.is_file():
         job.state = State.FINISHED
         before = folder.config.read_text(encoding="utf-8") if folder.config.is_file() else None
-        changed = differences(before, parsed.to_yaml()) if before is not None else {}
+        changed = find_differences(before, parsed.to_yaml()) if before is not None else {}
         if changed:
             key, (was, now) = next(iter(changed.items()))
             job.reason = f"differs: {key} was {was!r}, the grid says {now!r}; remove the folder to train it anew"
@@ -196,11 +196,11 @@ def _missing_teachers(parsed: ParsedConfig) -> list[str]:
     """Return the paths of teachers that do not exist and that a shipped configuration trains."""
     paths = dict.fromkeys(holder.get("teacher_weights") for holder in list_teacher_holders(parsed.config))
     missing = [path for path in paths if path is not None and not Path(path).is_file()]
-    return [path for path in missing if config_for(path) in list_shipped()]
+    return [path for path in missing if find_config(path) in list_shipped()]
 
 
 def _teacher_job(grid: Grid, path: str) -> Job:
-    name = config_for(path)
+    name = find_config(path)
     folder = RunFolder(Path(path).parent.parent)
     arguments = [f"--config={name}", f"--trainer.default_root_dir={folder.path}"]
     return _job(grid, f"teacher {folder.path}", arguments, folder, _parse(arguments))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kdlight.runs.result import PACKAGES, git_commit, peak_memory
+from kdlight.runs.result import PACKAGES, read_git_commit, read_peak_memory
 from kdlight.workbench.bench.parts import PARTS, Parts
 from kdlight.workbench.bench.timed_fit import FIT, Fit, Stopwatch
 
@@ -34,7 +34,7 @@ class Timed(NamedTuple):
     name: str
     stopwatch: Stopwatch
     parts: Parts
-    peak_memory: int | None
+    read_peak_memory: int | None
 
     def rates(self, clock: Clock, of: str = FIT) -> list[float]:
         """Return the images per second of each turn, of the fit or of a loop."""
@@ -51,7 +51,7 @@ def circumstances(fit: Fit) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "packages": {package: version(package) for package in PACKAGES},
         "python": platform.python_version(),
-        "git_commit": git_commit(),
+        "git_commit": read_git_commit(),
         "config": yaml.safe_load(fit.config),
     }
 
@@ -83,7 +83,7 @@ def report(measured: Sequence[Timed], *, clock: Clock) -> dict[str, Any]:
         rows.append(_row(timed, FIT, timed.name, clock, reference) | about)
     loops = [loop for loop in first.stopwatch.turns if loop.startswith(BARE)]
     rows += [_row(first, loop, loop, clock, reference) for loop in loops]
-    return {"clock": clock, "peak_memory": peak_memory(), "rows": rows}
+    return {"clock": clock, "peak_memory": read_peak_memory(), "rows": rows}
 
 
 def print_report(content: dict[str, Any], console: Console) -> None:

@@ -158,7 +158,7 @@ class Fit:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        trainer = experiment.trainer()
+        trainer = experiment.make_trainer()
         if trainer.world_size > 1:
             raise UserError(
                 f"kdlight bench times one process, got {trainer.world_size}: add --trainer.devices 1; `kdlight fit` "
@@ -219,7 +219,7 @@ class Fit:
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(False)
         self.model.train()  # a phase of the last run may have left parts of it in eval mode
-        trainer = self.experiment.trainer(
+        trainer = self.experiment.make_trainer(
             profiler=stopwatch.profiler,
             limit_val_batches=0,
             num_sanity_val_steps=0,

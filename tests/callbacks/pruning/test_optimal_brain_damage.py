@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Callback
 
 from kdlight.callbacks.pruning.optimal_brain_damage import OptimalBrainDamage, mask_lowest
-from kdlight.callbacks.pruning.second_derivatives import hessian_diagonal
+from kdlight.callbacks.pruning.second_derivatives import estimate_hessian_diagonal
 from kdlight.methods.kd import KD
 from kdlight.methods.supervised import Supervised
 from tests.methods.conftest import build, digits, trainer
@@ -72,7 +72,7 @@ def test_the_first_deletion_takes_the_lowest_saliencies(tmp_path):
     data, model = digits(), build(Supervised)
     trainer(tmp_path, 1).fit(model, datamodule=data)
     batches = [(batch.images, batch.target) for batch in data.choose_probe_batches("train", 50)]
-    derivatives = hessian_diagonal(model.student, batches)
+    derivatives = estimate_hessian_diagonal(model.student, batches)
     saliencies = {
         name: 0.5 * derivatives[name] * weight.detach() ** 2
         for name, weight in model.student.named_parameters()
@@ -108,7 +108,7 @@ class Falling(Supervised):
         self.log("val/accuracy", self.accuracies[self.current_epoch])
 
 
-def test_stops_when_the_accuracy_has_fallen_too_far(tmp_path):
+def test_signals_when_the_accuracy_has_fallen_too_far(tmp_path):
     watch = Watch()
     prune = OptimalBrainDamage(first_epoch=1, sparsity=0.9, fraction=0.1, max_drop=0.15, samples=50)
     model = Falling(build(Supervised).student)

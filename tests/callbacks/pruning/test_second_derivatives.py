@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from torch import nn
 from torch.nn import functional as F
 
-from kdlight.callbacks.pruning.second_derivatives import _SecondOrder, hessian_diagonal
+from kdlight.callbacks.pruning.second_derivatives import _SecondOrderMode, estimate_hessian_diagonal
 from kdlight.models.zoo.mobilenet_v2 import MobileNetV2
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.models.zoo.shufflenet_v1 import ShuffleV1
@@ -45,7 +45,7 @@ def flat(derivatives):
 def test_oracle(case):
     stored, images, target = case
     model = Perceptron(stored["theta"])
-    found = flat(hessian_diagonal(model, [(images[:10], target[:10]), (images[10:], target[10:])]))
+    found = flat(estimate_hessian_diagonal(model, [(images[:10], target[:10]), (images[10:], target[10:])]))
     exact = torch.tensor(stored["hessian_diagonal"], dtype=torch.float64)
     torch.testing.assert_close(found[FIRST_LAYER:], exact[FIRST_LAYER:], rtol=0, atol=1e-6)
     hidden = spearmanr(found[:FIRST_LAYER], exact[:FIRST_LAYER]).statistic
@@ -55,7 +55,7 @@ def test_oracle(case):
 def test_saliencies_predict_the_change_of_the_loss(case):
     stored, images, target = case
     model = Perceptron(stored["theta"])
-    derivatives = hessian_diagonal(model, [(images, target)])
+    derivatives = estimate_hessian_diagonal(model, [(images, target)])
     theta = torch.tensor(stored["theta"], dtype=torch.float64)
     saliency = 0.5 * torch.cat([values.flatten() for values in derivatives.values()]) * theta**2
     gradient = torch.tensor(stored["gradient"], dtype=torch.float64)
@@ -84,8 +84,8 @@ def test_unlabelled_samples_are_left_out(case):
     stored, images, target = case
     model = Perceptron(stored["theta"])
     some = torch.where(torch.arange(16) < 6, -1, target)
-    expected = flat(hessian_diagonal(model, [(images[6:], target[6:])]))
-    torch.testing.assert_close(flat(hessian_diagonal(model, [(images, some)])), expected)
+    expected = flat(estimate_hessian_diagonal(model, [(images[6:], target[6:])]))
+    torch.testing.assert_close(flat(estimate_hessian_diagonal(model, [(images, some)])), expected)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_every_piecewise_linear_layer_squares_its_coefficients(layer):
         return torch.func.functional_call(layer, dict(zip(parameters, values, strict=True)), x)
 
     inputs = (x, *(value.requires_grad_() for value in parameters.values()))
-    with _SecondOrder(iter(())):
+    with _SecondOrderMode(iter(())):
         y = run(*inputs)
     carried = torch.rand_like(y)
     torch.testing.assert_close(y, run(*inputs))
@@ -140,7 +140,7 @@ def test_a_chain_of_single_units_is_exact(activation):
         model[-1].weight[1] = 0  # the second logit is constant
         model[-1].bias.zero_()
     images, target = torch.randn(5, 1, dtype=torch.float64), torch.tensor([0, 1, 0, 1, 0])
-    found = hessian_diagonal(model, [(images, target)])
+    found = estimate_hessian_diagonal(model, [(images, target)])
 
     def loss(theta):
         values, start = {}, 0
@@ -163,7 +163,7 @@ def test_networks_of_the_zoo(network):
     head.weight.requires_grad_(False)
     images, target = torch.randn(2, 3, 32, 32), torch.tensor([1, 3])
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = hessian_diagonal(model, [(images, target)])
+    found = estimate_hessian_diagonal(model, [(images, target)])
     assert list(found) == [name for name, _ in model.named_parameters()]
     assert all(values.isfinite().all() and values.min() >= 0 for values in found.values())
     assert all(module.training for module in model.modules())
@@ -185,7 +185,7 @@ def test_what_has_no_rule_is_refused():
             return super().forward(x) * torch.sigmoid(x)
 
     with pytest.raises(ValueError, match="got mul"):
-        hessian_diagonal(Gate(3, 3), [(torch.randn(2, 3), torch.tensor([0, 1]))])
+        estimate_hessian_diagonal(Gate(3, 3), [(torch.randn(2, 3), torch.tensor([0, 1]))])
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(18, 2))
     with pytest.raises(ValueError, match="not pooled evenly"):
-        hessian_diagonal(model, [(torch.randn(2, 1, 4, 4), torch.tensor([0, 1]))])
+        estimate_hessian_diagonal(model, [(torch.randn(2, 1, 4, 4), torch.tensor([0, 1]))])

@@ -64,7 +64,7 @@ def run_of(folder, seed, **method):
     run.checkpoints.mkdir(parents=True)
     model = resnet8(10, SHAPE)
     weights = {f"student.{name}": value for name, value in model.state_dict().items()}
-    torch.save({"state_dict": weights}, run.checkpoint("last"))
+    torch.save({"state_dict": weights}, run.locate_checkpoint("last"))
     network = {"class_path": "kdlight.models.resnet8", "init_args": {"num_classes": 10, "image_shape": list(SHAPE)}}
     config = {
         "trainer": {"callbacks": None},

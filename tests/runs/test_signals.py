@@ -15,9 +15,9 @@ from kdlight.methods.crd import CRD
 from kdlight.methods.kd import KD
 from kdlight.methods.rid import RID
 from kdlight.methods.supervised import Supervised
-from kdlight.runs.checkpoints import WholeCheckpoints
+from kdlight.runs.checkpoints import AtomicCheckpointIO
 from kdlight.runs.metrics_csv import MetricsCSV
-from kdlight.runs.stops import Stops
+from kdlight.runs.signals import SignalHandler
 from tests.runs.conftest import STEPS, assert_same, killed, run
 
 RANDOM_POINTS = 5
@@ -107,7 +107,7 @@ def test_ctrl_c_stops_after_the_step_and_the_second_one_at_once(tmp_path):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, before if number == signal.SIGINT else signal.SIG_DFL)
     assert handlers == [signal.SIG_DFL]
-    (stops,) = (callback for callback in ended.trainer.callbacks if isinstance(callback, Stops))
+    (stops,) = (callback for callback in ended.trainer.callbacks if isinstance(callback, SignalHandler))
     assert stops.received == signal.SIGINT
     assert ended.trainer.global_step == 3
 
@@ -124,7 +124,7 @@ def test_long_epochs_keep_their_position_now_and_then(tmp_path, monkeypatch, who
             if trainer.global_step == STEPS + 3:
                 kill()
 
-    monkeypatch.setitem(Stops.__init__.__kwdefaults__, "every_seconds", 0.0)
+    monkeypatch.setitem(SignalHandler.__init__.__kwdefaults__, "every_seconds", 0.0)
     assert killed(tmp_path, RID, callbacks=[Kill()]) is None
     assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == STEPS + 3
     assert_same(run(tmp_path, RID, resume="last"), whole_rid)
@@ -159,8 +159,8 @@ def in_a_checkpoint(monkeypatch):
             kill()
         return whole(self, checkpoint, path, storage_options)
 
-    whole = WholeCheckpoints.save_checkpoint
-    monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", half)
+    whole = AtomicCheckpointIO.save_checkpoint
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", half)
 
 
 def before_the_row(monkeypatch):
@@ -204,9 +204,9 @@ def test_a_run_killed_at_random_points(whole_rid, tmp_path):
 
 def test_the_selected_checkpoint_goes_on_as_well(whole_rid, tmp_path, monkeypatch):
     """It is written before the last one of its epoch."""
-    saved = WholeCheckpoints.save_checkpoint
+    saved = AtomicCheckpointIO.save_checkpoint
     monkeypatch.setattr(
-        WholeCheckpoints,
+        AtomicCheckpointIO,
         "save_checkpoint",
         lambda self, *given, **_: kill() if str(given[1]).endswith("last.ckpt") else saved(self, *given),
     )

@@ -19,7 +19,7 @@ from kdlight.runs.folder import RunFolder
 from kdlight.runs.stop_deadline import SIGNALS, StopDeadline
 
 
-class Stops(Callback):
+class SignalHandler(Callback):
     """Handles SIGTERM and Ctrl-C at the end of a step, the same one in all processes; a second signal kills at once.
 
     Before the first step and after the last one, also during the final tests, a signal stops the run at once: either
@@ -55,17 +55,17 @@ class Stops(Callback):
         self._agreement: Any = None
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def handle_signals(self) -> Iterator[None]:
         """Handle the signals during a fit and its tests, and restore the earlier handlers afterwards."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
-        _handle(self._stop_now)
+        _install_handler(self._stop_now)
         try:
             yield
         finally:
             if self._deadline is not None:
                 self._deadline.close()
             for number, handler in before.items():
-                _handle(handler, number)
+                _install_handler(handler, number)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make this process end with the one that started it; otherwise NCCL would wait for minutes."""
@@ -74,7 +74,7 @@ class Stops(Callback):
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop at once if a signal comes before the first step; Lightning's own handler only sets a flag."""
-        _handle(self._stop_now)
+        _install_handler(self._stop_now)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """From now on only note signals; learn the run's folder from the first process."""
@@ -86,20 +86,20 @@ class Stops(Callback):
             if threading.current_thread() is threading.main_thread():
                 self._deadline = StopDeadline(self.answer_within, lambda: _end_others(trainer))
         self._training = True
-        _handle(self._note)
+        _install_handler(self._note_signal)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self.received = number
-        _handle(signal.SIG_DFL)
+        _install_handler(signal.SIG_DFL)
 
     def _stop_now(self, number: int, frame: FrameType | None) -> None:
-        self._note(number, frame)
+        self._note_signal(number, frame)
         raise SIGTERMException
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Ask the other processes whether one of them was told to stop."""
         if self._group is not None:
-            self._ballot = torch.tensor([self.received or 0, trainer.is_global_zero and self._due()])
+            self._ballot = torch.tensor([self.received or 0, trainer.is_global_zero and self._is_due()])
             operation = torch.distributed.ReduceOp.MAX
             self._agreement = torch.distributed.all_reduce(self._ballot, operation, self._group, async_op=True)
 
@@ -107,8 +107,8 @@ class Stops(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop or save the position if all processes agree and no gradient is partly accumulated."""
-        self._progress()
-        number, due = self.received or 0, self._due()
+        self._note_progress()
+        number, due = self.received or 0, self._is_due()
         if self._agreement is not None:
             self._agreement.wait()
             number, due = self._ballot.tolist()
@@ -124,11 +124,11 @@ class Stops(Callback):
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Note progress, because the processes communicate during validation."""
-        self._progress()
+        self._note_progress()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop after the epoch's own checkpoint if a signal came after the last step."""
-        self._progress()
+        self._note_progress()
         self._saved = time.monotonic()
         if self._agree():
             stop_after_step(trainer)
@@ -147,12 +147,12 @@ class Stops(Callback):
         """
         self._training = False
         if not self._agree():
-            _handle(self._stop_now)
+            _install_handler(self._stop_now)
         self._require_no_stop()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop at once if a signal comes; Lightning's own handler only sets a flag."""
-        _handle(self._stop_now)
+        _install_handler(self._stop_now)
         self._require_no_stop()
 
     def _require_no_stop(self) -> None:
@@ -167,20 +167,20 @@ class Stops(Callback):
             self.received = int(ballot) or None
         return self.received is not None
 
-    def _progress(self) -> None:
+    def _note_progress(self) -> None:
         if self._deadline is not None:
-            self._deadline.progress()
+            self._deadline.note_progress()
 
-    def _due(self) -> bool:
+    def _is_due(self) -> bool:
         return time.monotonic() - self._saved > self.every_seconds
 
     def _save(self, trainer: Trainer) -> None:
-        with self._deadline.suspended() if self._deadline is not None else nullcontext():
-            trainer.save_checkpoint(self.folder.checkpoint("last"), weights_only=False)
+        with self._deadline.suspend() if self._deadline is not None else nullcontext():
+            trainer.save_checkpoint(self.folder.locate_checkpoint("last"), weights_only=False)
         self._saved = time.monotonic()
 
 
-def _handle(handler: Callable[[int, FrameType | None], Any] | int | None, *numbers: int) -> None:
+def _install_handler(handler: Callable[[int, FrameType | None], Any] | int | None, *numbers: int) -> None:
     """Install a handler for both signals, or for one; Python lets only the main thread do so."""
     if threading.current_thread() is threading.main_thread() and handler is not None:
         for number in numbers or SIGNALS:
