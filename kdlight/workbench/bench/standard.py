@@ -1,9 +1,9 @@
 """The speed that kdlight promises, measured: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
 
 KD is timed for two pairs on images of CIFAR's shape in batches of 64: the fit and the bare loop; both with the
-teacher's outputs given, from a teacher cache of four views and as logits; the time to fill this cache; and the data
-path alone. Images are random unless a folder with CIFAR-100 is given, and teachers are untrained; this does not change
-the times.
+teacher's outputs given, from a teacher cache of four views and as logits; the time to fill this cache; the data path
+alone; and a grid with one job and with two. Images are random unless a folder with CIFAR-100 is given, and teachers are
+untrained; this does not change the times.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from kdlight.cli.messages import report_errors, silence_libraries
 from kdlight.files import given_path
 from kdlight.workbench.bench.command import GIVEN, measure, workplace, write_json
 from kdlight.workbench.bench.data_path import time_data_path
+from kdlight.workbench.bench.parallel_jobs import time_jobs
 from kdlight.workbench.bench.random_images import RandomImages
 from kdlight.workbench.bench.report import LOOK, print_report
 from kdlight.workbench.bench.timed_fit import FIT, Fit, Pace
@@ -44,6 +45,7 @@ PAIRS = (
     Pair("resnet20", "resnet8", Pace(steps=5, warmup=3, turns=30), of_bare=0.95, cached=1.6, given=1.8),
 )
 DATA_PATH, OF_TORCHVISION = 15_000, 8.0
+OF_ONE_JOB = 1 / 0.6  # two jobs take at most 60 % of the time of one
 
 
 class Line(NamedTuple):
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     silence_libraries()
     console = Console()
     with report_errors() as outcome:
-        contents, lines = [], data_path_lines()
+        contents, lines = [], [*data_path_lines(), *parallel_lines()]
         for pair in PAIRS:
             content = measure_pair(pair, data_options(options.data_dir))
             print_report(content, console)
@@ -123,6 +125,18 @@ def data_path_lines() -> list[Line]:
         Line("data path, images per CPU-second on one thread", timed.kdlight, DATA_PATH),
         Line("torchvision's on PIL images, likewise", timed.torchvision),
         Line("data path of torchvision's", timed.ratio, OF_TORCHVISION),
+    ]
+
+
+def parallel_lines() -> list[Line]:
+    """Return what two runs at a time gain; nothing on a single core."""
+    timed = time_jobs()
+    if timed is None:
+        return []
+    return [
+        Line("a grid with one job, seconds", timed.one),
+        Line("the same with two jobs, seconds", timed.two),
+        Line("two jobs, times as fast as one", timed.ratio, OF_ONE_JOB),
     ]
 
 

@@ -2,18 +2,21 @@
 
 import ast
 import json
+import os
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 
 from kdlight.__main__ import main
 from kdlight.cli.messages import silence_libraries
-from kdlight.workbench.bench import bare_loop, standard
+from kdlight.workbench.bench import bare_loop, parallel_jobs, standard
 from kdlight.workbench.bench.bare_loop import BareLoop, Recipe
 from kdlight.workbench.bench.command import take_against, workplace
 from kdlight.workbench.bench.data_path import time_data_path
+from kdlight.workbench.bench.parallel_jobs import ParallelJobs
 from kdlight.workbench.bench.parts import BACKWARD, PARTS, STUDENT, TEACHER, PartsProfiler
 from kdlight.workbench.bench.random_images import RandomImages
 from kdlight.workbench.bench.timed_fit import FIT, Fit, Pace
@@ -177,6 +180,7 @@ def test_the_standard_set(monkeypatch, capsys):
     monkeypatch.setattr(standard, "PAIRS", (pair,))
     monkeypatch.setattr(standard, "IMAGES", 200)
     monkeypatch.setattr(standard, "data_path_lines", list)
+    monkeypatch.setattr(standard, "time_jobs", lambda: ParallelJobs(one=30.0, two=15.0))
     assert standard.main(["--json", "standard.json"]) == 0
     assert "resnet8 -> resnet8: cached teacher" in capsys.readouterr().out
     content = json.loads(Path("standard.json").read_text())
@@ -184,5 +188,30 @@ def test_the_standard_set(monkeypatch, capsys):
     assert measured["filling"]["images"] == 4 * 200
     assert {line["what"].partition(": ")[2] for line in content["summary"]} == {
         "fit of the bare loop", "cached teacher, once filled, of the uncached",
-        "bare loop with given logits of the bare loop", "images/s while the cache is filled",
+        "bare loop with given logits of the bare loop", "images/s while the cache is filled", "",
     }  # fmt: skip
+    (gain,) = [line for line in content["summary"] if line["what"] == "two jobs, times as fast as one"]
+    assert gain["measured"] == 2.0
+    assert gain["goal"] == pytest.approx(1 / 0.6)
+
+
+def test_jobs_are_timed_in_the_grid_s_own_way(monkeypatch):
+    calls = []
+
+    def ablate(grid, *, jobs, runs, console):
+        calls.append((jobs, grid["seeds"], runs.name))
+        return mock.Mock(runs=[None] * grid["seeds"])
+
+    monkeypatch.setattr(parallel_jobs, "ablate", ablate)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    timed = parallel_jobs.time_jobs(runs=3)
+    assert calls == [(1, 1, "start"), (1, 3, "one"), (2, 3, "two")]
+    assert timed.ratio == timed.one / timed.two
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert parallel_jobs.time_jobs() is None
+
+
+@pytest.mark.slow
+def test_the_timed_grid_trains():
+    timed = parallel_jobs.time_jobs(runs=2, epochs=1)
+    assert timed is None or min(timed) > 0

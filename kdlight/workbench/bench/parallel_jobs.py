@@ -1,0 +1,65 @@
+"""Time a grid with one run at a time and with two: what ``kdlight ablate --jobs 2`` gains on two cores."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from kdlight.errors import UserError
+from kdlight.workbench.ablate.ablation import ablate
+from kdlight.workbench.bench.command import workplace
+
+RUNS, EPOCHS = 4, 40  # each run takes some seconds, much longer than the start of its process
+
+
+class ParallelJobs(NamedTuple):
+    """Seconds for the same runs, one and two at a time."""
+
+    one: float
+    two: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast two jobs are as one."""
+        return self.one / self.two
+
+
+def time_jobs(*, runs: int = RUNS, epochs: int = EPOCHS) -> ParallelJobs | None:
+    """Train a grid of ResNet-8 on digits twice, on one thread a run.
+
+    Args:
+        runs: How many runs the grid has.
+        epochs: Of each.
+
+    Returns:
+        None on a machine with a single core, where there is nothing to gain.
+
+    Raises:
+        UserError: If a run fails.
+    """
+    if (os.cpu_count() or 1) < 2:
+        return None
+    with workplace() as folder:
+        _seconds(folder / "start", jobs=1, runs=1, epochs=1)  # the server of the processes imports everything
+        return ParallelJobs(
+            one=_seconds(folder / "one", jobs=1, runs=runs, epochs=epochs),
+            two=_seconds(folder / "two", jobs=2, runs=runs, epochs=epochs),
+        )
+
+
+def _seconds(folder: Path, *, jobs: int, runs: int, epochs: int) -> float:
+    options = {
+        "trainer.max_epochs": epochs,
+        "trainer.callbacks": [],
+        "model.teacher": None,
+        "model.teacher_weights": None,
+    }
+    grid: dict[str, Any] = {"name": "timed", "base": "digits/baseline.yaml", "options": options, "seeds": runs}
+    began = time.perf_counter()
+    result = ablate(grid, jobs=jobs, runs=folder, console=Console(quiet=True))
+    seconds = time.perf_counter() - began
+    if len(result.runs) < runs:
+        raise UserError(f"a timed run did not end: {result.failed or result.stopped}")
+    return seconds
