@@ -34,7 +34,7 @@ class Timed(NamedTuple):
     name: str
     stopwatch: Stopwatch
     parts: Parts
-    read_peak_memory: int | None
+    peak_memory: int | None
 
     def rates(self, clock: Clock, of: str = FIT) -> list[float]:
         """Return the images per second of each turn, of the fit or of a loop."""
