@@ -21,7 +21,7 @@ from kdlight.unpack import Unpack
 
 
 class AB(TwoPhaseDistiller):
-    """Teach every neuron on which side of its boundary it lies, then the task.
+    """Teach the student's neurons to be on where the teacher's are and off where they are, then the task.
 
     First phase: ``ab_weight * sum over stages of 2^-(stages after it) * ab_loss(c(s), t)`` on the maps before the ReLU;
     c is a convolution with batch norm where shapes differ, else nothing. Second phase: ``CE``. The stages' factors and
@@ -66,7 +66,7 @@ class AB(TwoPhaseDistiller):
         return (self.connectors,)
 
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
-        """One term a stage."""
+        """Return one term a stage."""
         terms = {}
         for place, (pair, connector) in enumerate(zip(self.pairs, self.connectors, strict=True)):
             connected = connector(get_student_preactivations(student, self.student)[pair.student])

@@ -20,8 +20,9 @@ from kdlight.unpack import Unpack
 class AT(FeatureDistiller):
     """Match where the networks look: ``CE + at_weight * sum over stages of mean (a(s) - a(t))^2``.
 
-    a is the unit vector of the mean over channels of the squared map. The paper writes the norm of the difference, with
-    a weight of 1000 divided by the numbers of positions and samples; the mean of the squares is the authors' code's.
+    a is the mean over channels of the squared map, as a vector of length 1. The paper writes the norm of the
+    difference, with a weight of 1000 divided by the numbers of positions and samples; the authors' code takes the mean
+    of the squares, as here.
 
     Args:
         student: The network that is trained.

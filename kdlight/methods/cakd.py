@@ -32,23 +32,24 @@ WarmsUp = Literal["weight", "learning_rate"]
 
 
 class CAKD(LogitDistiller):
-    """Logits and features split in a strong and a weak set: ``ce_weight * CE + w(epoch) * sum over levels of D``.
+    """Split logits and features in a strong and a weak set: ``ce_weight * CE + w(epoch) * sum over levels of D``.
 
-    ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``; with the teacher's masses
-    p_s and p_w for alpha and beta the bracket would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. The three terms
-    of each level are logged with all their weights. Their sum at one level is the level's weight times w(epoch) times
-    `cakd_loss`, if `bcd_weight` is 1 and every sample has a label; unlabelled samples are left out of the means where
-    the strong set is the target alone.
+    ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``, where BCD compares the
+    masses of the two sets, SCD the probabilities within the strong and WCD those within the weak set. With the
+    teacher's masses p_s and p_w for alpha and beta the bracket would be the KL divergence, ``BCD + p_s SCD + p_w WCD``.
+    The three terms of each level are logged with all their weights. If `bcd_weight` is 1 and every sample has a label,
+    the sum of a level's terms is the level's weight times w(epoch) times `cakd_loss`. If the strong set is the target
+    alone, unlabelled samples are left out of the means.
 
-    The levels are the logits and any number of stages; at a stage, the globally pooled
-    channels are what classes are in the logits, after a linear (1x1) adapter from the student's width to the teacher's.
+    The levels are the logits and any number of stages. At a stage, the globally pooled channels take the place of the
+    classes; a linear (1x1) adapter brings the student's channels to the teacher's number first.
 
-    From the text that can be read: the decomposition, logits and features together, CE with weight 1, T = 4, a 20-epoch
-    warm-up (of the distillation's weight or of the learning rate), that alpha strengthens SCD and beta WCD. What it
-    leaves open is ours: everything else below, each an argument. Of the defaults, `strong`, `beta` and the masses
-    replaced rather than multiplied are DKD's (its alpha 1: without stages the loss is `DKD`'s), linear growth is
-    mdistiller's, and a stage's strong set is the `strong_channels` of its channels with the largest ``|F dz/dF|``,
-    where F is the teacher's map, z its highest logit, and the product is pooled before the absolute value.
+    The accessible text states the decomposition, that logits and features are distilled together, CE with weight 1,
+    T = 4, a 20-epoch warm-up (of the distillation's weight or of the learning rate), and that alpha strengthens SCD and
+    beta WCD. All the rest is our choice, and an argument each. The defaults of `strong`, `beta` and `multiply_masses`
+    are DKD's: without stages and with alpha 1 the loss is that of `DKD`. Linear warm-up is mdistiller's. The strong set
+    of a stage is the fraction `strong_channels` of its channels with the largest ``|F dz/dF|``, where F is the
+    teacher's map and z its highest logit; the product is averaged over positions before the absolute value.
 
     Args:
         student: The network that is trained.
@@ -128,7 +129,7 @@ class CAKD(LogitDistiller):
         self.adapters = nn.ModuleList(nn.Linear(pair.student_shape[0], pair.teacher_shape[0]) for pair in self.pairs)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """As every distiller's, with the teacher's graph from the first distilled stage on."""
+        """Compute the terms as every distiller does, with the teacher's graph from the first distilled stage on."""
         if not self.pairs:
             return super().batch_terms(batch)
         first = min(pair.teacher for pair in self.pairs)

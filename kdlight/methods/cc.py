@@ -21,8 +21,8 @@ from kdlight.unpack import Unpack
 class CC(FeatureDistiller):
     """Correlate the embeddings' differences of neighbouring samples: ``CE + cc_weight * mean_i sum_k D_ik D_i+1,k``.
 
-    D = |e_s(s) - e_t(t)| with two trained linear embeddings. The paper compares the correlation matrices of whole
-    batches; this is the form the published tables were made with (`kdlight.losses.cc`).
+    D = |e_s(s) - e_t(t)|, where e_s and e_t are trained linear layers. The paper compares the correlation matrices of
+    whole batches; this is the form that the published tables were made with (`kdlight.losses.cc`).
 
     Args:
         student: The network that is trained.

@@ -27,10 +27,11 @@ from kdlight.unpack import Unpack
 
 
 class CRD(FeatureDistiller):
-    """Tell a sample's pair of embeddings from pairs with samples of other classes.
+    """Learn to tell the student's and teacher's embeddings of one sample from those of samples of other classes.
 
-    ``CE + crd_weight * (L_s + L_t)``, the noise-contrastive losses of equation 18, of the student's embedding with the
-    teacher's memory and of the teacher's with the student's. Both embeddings are a trained linear layer, normalised.
+    ``CE + crd_weight * (L_s + L_t)`` with the noise-contrastive losses of equation 18: L_s compares the student's
+    embedding with the memory of the teacher's, L_t the teacher's with the memory of the student's. Each embedding is
+    the output of a trained linear layer, normalised.
 
     As in the authors' code, negatives are of other classes than their sample ("exact"), each as likely as any other.
     Their loader draws them for each sample, without replacement; this method draws them for the whole batch on the
@@ -73,7 +74,7 @@ class CRD(FeatureDistiller):
         self.memory = ContrastiveMemory(dim, negatives=negatives, temperature=crd_temperature, momentum=momentum)
 
     def setup(self, stage: str) -> None:
-        """Make the memory of the training set, to which validation and test have no need.
+        """Make the memory of the training set; only training needs one.
 
         Raises:
             UserError: If the data are not a kdlight data module, or have one class only.
@@ -84,12 +85,12 @@ class CRD(FeatureDistiller):
         data = require_image_data(self.trainer, "CRD remembers every training sample by its index")
         self.memory.allocate(data.train_size, seed=run_seed())
         self.memory.group_by_class(data.get_split("train").target)
-        # The processes agree on these; a broadcast of the whole memory before every step would be the step's cost.
+        # All processes compute the same memory. Broadcasting it before every step would be most of the step's time.
         ignored = ("student", "teacher", "by_class", "class_start", "class_size")
         ignore_under_ddp(self, [f"memory.{name}" for name in ignored])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make room for the checkpoint's memory.
+        """Allocate a memory of the checkpoint's size.
 
         Raises:
             UserError: If training goes on with another number of training samples, or another teacher.
@@ -104,7 +105,7 @@ class CRD(FeatureDistiller):
         self.memory.allocate(samples)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the contrastive losses; then the memory moves."""
+        """Return the cross-entropy and the contrastive losses, after updating the memory with this batch."""
         terms = self.task_terms(student, teacher, batch)
         of_student = normalize(self.student_embedding(student.embedding))
         of_teacher = normalize(self.teacher_embedding(teacher.embedding))

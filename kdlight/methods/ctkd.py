@@ -34,7 +34,7 @@ class GlobalTemperature(nn.Module):
         self.parameter = nn.Parameter(torch.tensor(INITIAL_PARAMETER))
 
     def forward(self, factor: float) -> Tensor:
-        """Return the temperature, a scalar; its gradient reaches the parameter times the factor."""
+        """Return the temperature, a scalar; the gradient that reaches the parameter is multiplied by the factor."""
         return ctkd_temperature(scale_gradient(self.parameter, factor), start=self.start, span=self.span)
 
 
@@ -42,10 +42,10 @@ class CTKD(LogitDistiller):
     """KD at a learned temperature that works against the student: ``ce_weight * CE + kd_weight * T^2 KL``.
 
     T = start + span * sigmoid(theta), theta starts at 1 (T = 15.62). The gradient of theta, through T^2 and both
-    softmaxes, is multiplied by a factor that falls along a cosine from 0 to -1 over `curriculum_epochs`, then stays:
-    the student minimises the loss that theta maximises. Theta is in the student's optimizer; the recipe's weight decay
-    draws it to 0 (T = 11), as in the authors' code. This is their global temperature; the paper's instance-wise one is
-    not in the public code. The temperature after each epoch is logged as ``temperature``.
+    softmaxes, is multiplied by a factor that falls along a cosine from 0 to -1 over `curriculum_epochs` and stays
+    there: the student minimises the loss that theta maximises. Theta is in the student's optimizer, whose weight decay
+    draws it to 0 (T = 11), as in the authors' code. This is the authors' global temperature; the paper's instance-wise
+    one is not in the public code. The temperature after each epoch is logged as ``temperature``.
 
     The defaults are the authors' for CIFAR-100; ImageNet has both weights 1 and 5 epochs of curriculum.
 

@@ -16,11 +16,11 @@ from kdlight.unpack import Unpack
 
 
 class DKD(LogitDistiller):
-    """Target and non-target classes apart: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
+    """Weigh target and other classes separately: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
 
     w grows linearly to 1 over `warmup_epochs`. The defaults are the authors' for CIFAR-100 (resnet32x4 -> resnet8x4);
     beta depends on the pair: 2 for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. ImageNet has beta 0.5, T = 1 and
-    one epoch of warm-up. With standardised logits its authors multiply alpha and beta by KD's weight.
+    one epoch of warm-up. The authors of logit standardisation multiply alpha and beta by KD's weight.
 
     Args:
         student: The network that is trained.

@@ -22,8 +22,9 @@ from kdlight.unpack import Unpack
 class FitNet(FeatureDistiller):
     """Regress one of the teacher's stages, the hint, from the student's: ``CE + fitnet_weight * mean (r(s) - t)^2``.
 
-    The paper trains up to the hint first and on labels and soft targets afterwards. The field's reference code, with
-    which the published tables were made, adds the hint to the cross-entropy from beginning to end; so does this.
+    The paper first trains the layers up to the hint alone, then the whole network on labels and soft targets. The
+    field's reference code, with which the published tables were made, adds the hint's term to the cross-entropy in
+    every epoch, and so does this class.
 
     Args:
         student: The network that is trained.

@@ -24,8 +24,8 @@ from kdlight.unpack import Unpack
 class FSP(TwoPhaseDistiller):
     """Copy how the features change from stage to stage, then learn the task.
 
-    First phase: ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``, the stem being the first stage and
-    G the products of all pairs of their channels. Second phase: ``CE``.
+    First phase: ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``, where the stem counts as the first
+    stage, and G holds the products of every channel of a stage with every channel of the next. Second phase: ``CE``.
 
     Args:
         student: The network that is trained.
@@ -62,7 +62,7 @@ class FSP(TwoPhaseDistiller):
             )
 
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
-        """One term a stage, of the flow that leads to it."""
+        """Return one term a stage, which compares the flow from the stage before it."""
         flows = zip(pairwise(_collect_maps(student)), pairwise(_collect_maps(teacher)), strict=True)
         return {
             f"fsp_stage{stage}": self.fsp_weight * fsp_loss(fsp_matrix(*of_student), fsp_matrix(*of_teacher))

@@ -22,7 +22,7 @@ from kdlight.unpack import Unpack
 class GDKD(LogitDistiller):
     """Split at the teacher's top classes: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
 
-    KL compares the masses of both sets, the others the probabilities within each; w grows linearly to 1 over
+    KL compares the masses of both sets, KL_top and KL_rest the probabilities within each; w grows linearly to 1 over
     `warmup_epochs`. The defaults are the authors' code's; (w1, w2) depends on the pair: (1, 1) for
     resnet56 -> resnet20, (2, 8) for resnet32x4 -> resnet8x4, (2, 6) for a wrn_40_2.
 

@@ -21,9 +21,9 @@ from kdlight.unpack import Unpack
 class LogitMSE(LogitDistiller):
     """Match the teacher's logits: ``ce_weight * CE + mse_weight * 1/2 mean over classes of (z_s - z_t)^2``.
 
-    The limit of `KD` for T to infinity, so the default weights are KD's. The papers train on the logits of a transfer
-    set alone (``ce_weight: 0``); Ba and Caruana sum over the classes, which multiplies the term by their number. An
-    ensemble's target is the mean of its members' logits, as theirs.
+    This is the limit of `KD` as T goes to infinity, so the default weights are KD's. The papers train on a transfer set
+    with the logits alone (``ce_weight: 0``). Ba and Caruana sum over the classes, which multiplies the term by their
+    number. An ensemble's target is the mean of its members' logits, as in their paper.
 
     Args:
         student: The network that is trained.

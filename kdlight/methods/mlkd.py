@@ -25,22 +25,22 @@ from kdlight.unpack import Unpack
 
 
 class MLKD(LogitDistiller):
-    """Instances, classes and batches, at several temperatures, on a weak and a strong view of each image.
+    """Compare logits by instance, class and batch, at several temperatures, on a weak and a strong view of each image.
 
     ``ce_weight * (CE(weak) + CE(strong)) + kd_weight * sum over T of (f_s T^2 KL(weak) + T^2 KL(strong) +
     f_c class(weak) + f_s batch(weak))``. The weak view is the standard augmentation, the strong one has RandAugment and
     cutout on top of its own crop and flip.
 
-    Paper and authors' code differ; this is the code, with which the tables were made, without its plain slip:
+    Paper and authors' code differ. This class follows the code, with which the tables were made, except for a mistake:
 
-    - the paper's masks, which drop the samples and classes that the teacher is sure of, only scale by the fractions
-      f_s and f_c that they keep (`mlkd_kept_fractions`);
-    - the class and batch levels of the strong view do not enter;
-    - the slip: at T 2 and 6 the code takes the strong view's KL from the weak view.
+    - in the paper, masks drop the samples and classes on which the teacher is sure; in the code, and here, they only
+      multiply the terms by the fractions f_s and f_c that they would keep (`mlkd_kept_fractions`);
+    - the class and batch levels use the weak view alone, unlike in the paper;
+    - the mistake, not repeated here: at T 2 and 6 the code computes the strong view's KL from the weak view.
 
     Both views pass the networks as one batch, so that the student's batch norms see them together; the authors run
-    them one after the other. Standardised logits concern the KL alone, as its authors have it. With an augmentation
-    that is switched off both views are the image itself.
+    them one after the other. With `standardize_logits` only the KL terms use standardised logits, as in the code of
+    that paper's authors. If augmentation is off, both views are the image itself.
 
     Args:
         student: The network that is trained.

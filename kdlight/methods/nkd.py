@@ -21,8 +21,9 @@ from kdlight.unpack import Unpack
 class NKD(LogitDistiller):
     """The target class soft, the others normalised: ``ce_weight * CE - p_t(y) log p_s(y) - gamma T^2 sum q_t log q_s``.
 
-    The logged term is a cross-entropy, not 0 at student = teacher. The defaults are the authors' for CIFAR-100;
-    ImageNet has gamma 1.5 and T = 1. An ensemble's softened mean at T stands for it in the target's term too.
+    The logged term is a cross-entropy, so it is not 0 where the student equals the teacher. The defaults are the
+    authors' for CIFAR-100; ImageNet has gamma 1.5 and T = 1. For an ensemble, the target's term also uses the mean of
+    the members' outputs softened at T.
 
     Args:
         student: The network that is trained.

@@ -20,8 +20,8 @@ from kdlight.unpack import Unpack
 class NST(FeatureDistiller):
     """Match the distribution of the channels' maps: ``CE + nst_weight * sum over stages of MMD^2(s, t)``.
 
-    The squared maximum mean discrepancy under the polynomial kernel (a.b)^2. Its weight 50 and the sum over all stages
-    are the field's reference code's.
+    MMD^2 is the squared maximum mean discrepancy under the polynomial kernel (a.b)^2. The weight 50 and the sum over
+    all stages follow the field's reference code.
 
     Args:
         student: The network that is trained.

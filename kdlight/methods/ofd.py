@@ -22,11 +22,11 @@ from kdlight.unpack import Unpack
 
 
 class OFD(FeatureDistiller):
-    """Regress the teacher's maps before the ReLU: where the ReLU passes them as they are, elsewhere down to a margin.
+    """Regress the teacher's maps before the ReLU, whose negative values count down to a margin only.
 
-    ``CE + ofd_weight * sum over stages of 2^-(stages after it) * ofd_loss(r(s), t, m)`` on the maps before the ReLU: r
-    is a 1x1 convolution with batch norm, m the mean of what the ReLU cuts off a channel, from the teacher's batch norm.
-    The weight 1e-3 is the reference code's for CIFAR-100.
+    ``CE + ofd_weight * sum over stages of 2^-(stages after it) * ofd_loss(r(s), t, m)`` on the maps before the ReLU,
+    where r is a 1x1 convolution with batch norm, and the margin m is the mean of a channel's negative values, computed
+    from the teacher's batch norm. The weight 1e-3 is the reference code's for CIFAR-100.
 
     Args:
         student: The network that is trained.
@@ -59,7 +59,7 @@ class OFD(FeatureDistiller):
             convolution = nn.Conv2d(of_student[pair.student].shape[1], norm.num_features, 1, bias=False)
             nn.init.normal_(convolution.weight, std=math.sqrt(2 / norm.num_features))
             self.regressors.append(nn.Sequential(convolution, nn.BatchNorm2d(norm.num_features)))
-            # The teacher is no part of a checkpoint, and neither is what follows from it.
+            # Checkpoints hold neither the teacher nor what is computed from it.
             self.register_buffer(f"margin{place}", ofd_margin(norm.weight, norm.bias), persistent=False)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

@@ -47,11 +47,11 @@ class AttentionFusion(nn.Module):
 
         Args:
             level: (batch, inputs, height, width) of the student.
-            deeper: (batch, inner width, any size): what the next deeper level handed on.
+            deeper: (batch, width, any size), the second map that the fusion of the next deeper level returned.
             size: Height and width of the teacher's level.
 
         Returns:
-            The fused map (batch, outputs, *size), and what is handed on (batch, inner width, *size).
+            The fused map (batch, outputs, *size), and a map (batch, width, *size) for the next shallower level.
         """
         fused: Tensor = self.conv1(level)
         if self.att_conv is not None:
@@ -81,7 +81,7 @@ class KnowledgeReview(nn.Module):
         )
 
     def forward(self, of_student: Sequence[Tensor], of_teacher: Sequence[Tensor]) -> list[Tensor]:
-        """One map a level, deepest first, of the shape of the teacher's."""
+        """Return one map a level, deepest first, of the shape of the teacher's."""
         fused, deeper = [], None
         for level, target, fusion in zip(of_student, of_teacher, self.abf, strict=True):
             out, deeper = fusion(level, deeper, target.shape[2:])

@@ -40,7 +40,7 @@ class FurtherTarget(NamedTuple):
 
 
 class RID(FilteredDistiller):
-    """Redundant information distillation: the student is drawn to what the teacher knows about the label, no more.
+    """Redundant information distillation: teach the student only what the teacher knows about the label.
 
     A filter f_t per stage maps the teacher's features T to a representation that predicts the label through a head g_t,
     a filter f_s maps the student's S to the same space, and sigma_c is a trained variance per channel (Algorithm 1):
@@ -56,16 +56,17 @@ class RID(FilteredDistiller):
 
     Paper and authors' code differ; by default this is the paper:
 
-    - the paper sums over channels and positions, the code takes means (``reduction: mean``), by which the penalty
-      weighs height * width times more against the mismatch and both weigh channels * height * width times less
-      against the cross-entropy: lambda2 = 10 belongs to the code's mean;
+    - the paper sums over channels and positions, the code takes means (``reduction: mean``); with means, the variance
+      penalty weighs height * width times more against the mismatch, and both weigh channels * height * width times
+      less against the cross-entropy, so lambda2 = 10 belongs to the code's means;
     - the paper warms up for n_w epochs before the first cycle; in the code phase 1 of the first cycle is the warm-up
       (``warmup_epochs: null``);
     - in the code everything but the teacher stays in training mode: student and f_s normalise by the batch's
       statistics, and move their running ones, in phase 1, and f_t does so in phase 2 (``moving_statistics: true``);
     - the code draws filters and heads from another distribution (``initialisation: authors``);
-    - the code's effective learning rate is the square of the declared one (an absolute rate in `LambdaLR`) and RID's
-      schedule is never stepped: its configuration here states the rate that was really in effect.
+    - the code gives `LambdaLR` an absolute rate where a factor belongs, so its effective learning rate is the square of
+      the declared one, and it never steps RID's schedule; configs/cifar10/rid_authors.yaml states the rate that was in
+      effect.
 
     Filters and heads have the code's layers (`FilteredDistiller`); sigma_c = softplus(a_c) + 1e-3, a_c starts at 5.
 
@@ -85,7 +86,8 @@ class RID(FilteredDistiller):
         filter_mismatch_weight: Weight of the mismatch in phase 1; 1 in paper and code.
         further_targets: Further targets of the data by name, for CIFAR-100 ``{coarse: {classes: 20}}``.
         reduction: "sum" over a sample's elements and mean over the batch (paper), or "mean" over all (code).
-        moving_statistics: Keep what a phase does not train in training mode (code): its batch norms then move.
+        moving_statistics: Keep the modules that a phase does not train in training mode, as the code does: the running
+            statistics of their batch norms then change in every phase.
         base: Passed on to `FilteredDistiller`: stages, initialisation, kd_weight, teacher_weights, optimizer, …
     """
 
@@ -134,20 +136,20 @@ class RID(FilteredDistiller):
         return "warmup" if self.warmup_epochs is None and cycle == 0 else "filters"
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Teacher filters and heads, or student, student filters and variances."""
+        """Return teacher filters and heads, or in phase 2 student, student filters and variances."""
         if self.find_phase(epoch) == "student":
             return self.student, self.student_filters, self.raw_variances
         return self.teacher_filters, self.teacher_heads, self.further_heads
 
     def begin_phase(self) -> None:
-        """Also put what is not trained in training mode, where batch norms are to move in every phase."""
+        """Begin the phase; with `moving_statistics`, put also the modules that are not trained into training mode."""
         super().begin_phase()
         if self.moving_statistics:
             for child in self.children():
                 child.train()
 
     def get_rate_factors(self) -> dict[str, float]:
-        """Phase 1 may have its own rate: the authors' code has an optimizer for each phase."""
+        """Return the factor of phase 1's modules: the authors' code has an optimizer, and so a rate, for each phase."""
         return dict.fromkeys(("teacher_filters", "teacher_heads", "further_heads"), self.filter_rate)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

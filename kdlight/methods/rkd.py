@@ -17,7 +17,7 @@ from kdlight.unpack import Unpack
 class RKD(FeatureDistiller):
     """Match distances of pairs and angles of triplets: ``CE + distance_weight * L_D + angle_weight * L_A``.
 
-    The angles of all triplets take memory for batch^3 numbers and for batch^2 differences of embeddings.
+    The angles of all triplets need memory for batch^3 numbers and for batch^2 differences of embeddings.
 
     Args:
         student: The network that is trained.

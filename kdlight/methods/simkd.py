@@ -27,7 +27,7 @@ from kdlight.unpack import Unpack
 
 
 class ReusedClassifier(Classifier):
-    """A backbone, a projector to the teacher's last map, and the teacher's classifier on the mean of that.
+    """A backbone, a projector to the teacher's last map, and the teacher's classifier on the projected map's mean.
 
     The backbone loses its own head, and the last stage becomes the projected map. The projector is 1x1, 3x3 and 1x1
     convolutions with batch norm and ReLU after each. The classifier is a copy whose weights are buffers: they belong to
@@ -80,13 +80,14 @@ class ReusedClassifier(Classifier):
 
 
 class SimKD(FeatureDistiller):
-    """Give the student the teacher's classifier and train it to feed that: ``mean (projector(s) - t)^2``.
+    """Give the student the teacher's classifier and match its input to the teacher's: ``mean (projector(s) - t)^2``.
 
     s and t are the last maps, after their ReLU; the larger is average-pooled to the smaller. The student becomes a
     `ReusedClassifier`: validation, test, prediction and export use backbone, projector and the teacher's classifier.
 
-    Labels are not used by default. In the authors' code cross-entropy and Hinton's term, weights 0 in the recipe, take
-    the student's own head, which is measured nowhere; here there is no such head and they take the reused classifier.
+    Labels are not used by default. In the authors' code, cross-entropy and Hinton's term (both with weight 0 in the
+    recipe) are computed from the student's own head, whose accuracy is never measured. Here the student has no head of
+    its own, so both are computed from the reused classifier.
 
     Args:
         student: The network that is trained. Its layers between the last map and the head, if any, are left idle.
@@ -130,7 +131,7 @@ class SimKD(FeatureDistiller):
         self.student = ReusedClassifier(student, self.teacher.model, student_map, teacher_map, factor=factor)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return the student; DDP is to expect its idle layers."""
+        """Return the student. Overriding this makes DDP accept that the student's idle layers get no gradient."""
         return (self.student,)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

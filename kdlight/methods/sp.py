@@ -18,7 +18,7 @@ from kdlight.unpack import Unpack
 class SP(FeatureDistiller):
     """Preserve which samples of a batch are alike: ``CE + sp_weight * mean (G_s - G_t)^2``.
 
-    G is the row-normalised Gram matrix of the batch at the last stage, as in the reference code.
+    G holds the inner products of all pairs of the batch's last maps, each row normalised, as in the reference code.
 
     Args:
         student: The network that is trained.

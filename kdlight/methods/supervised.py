@@ -20,11 +20,11 @@ class Supervised(Learner):
 
     Args:
         student: The network that is trained.
-        teacher: A network that the student is compared with, by `PIDMonitor`; it teaches nothing. Given here as to any
-            distiller, an untrained one is the same as that of a distiller of the same student and seed.
-        teacher_weights: Path of its weights.
-        untrained_teacher: Compare with it as it was initialised.
-        base: Passed on to Learner.
+        teacher: A network that `PIDMonitor` compares the student with; the student does not learn from it. If it is
+            untrained, it has the weights that it has beside a distiller with the same student and seed.
+        teacher_weights: Path of the teacher's weights.
+        untrained_teacher: Compare with the teacher as it was initialised.
+        base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
         UserError: If the teacher has no weights.

@@ -19,15 +19,15 @@ from kdlight.unpack import Unpack
 
 
 class TED(FilteredDistiller):
-    """Task-aware filters first, then the student, drawn to the teacher behind them.
+    """Train task-aware filters first, then the student to match the teacher's filtered maps.
 
     Stage 1 (`filter_epochs`): a filter and a head per layer, for teacher and student, learn the labels; both networks
-    are frozen. Stage 2: the heads are left, student and student filters minimise
+    are frozen. Stage 2: the heads are no longer used; student and student filters minimise
     ``CE + ted_weight * sum over layers of mean (f_s(S) - f_t(T))^2``.
 
-    The paper starts from a student trained without a teacher: `student_weights`. The student is fresh by default, since
-    the RID authors' code re-initialises the trained student it is given (and, through it, the teacher), and since the
-    curves of their Figure 4 begin at chance.
+    The paper starts from a student trained without a teacher; for that, give `student_weights`. By default the student
+    is untrained, because the RID authors' code re-initialises the trained student it is given (and, through it, the
+    teacher), and the curves of their Figure 4 begin at chance.
 
     This is TED as the RID paper describes it. What the authors' CIFAR-10 script runs under this name is their RID class
     with one cycle, an eighth of which trains the filters, so their Figure 4 may show that: `RID` with
@@ -67,7 +67,7 @@ class TED(FilteredDistiller):
         return self.student, self.student_filters
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Stage 1: the heads' cross-entropies. Stage 2: the student's, and the distance of each layer."""
+        """Return the heads' cross-entropies in stage 1, the student's and the distance of each layer in stage 2."""
         first_stage = self.current_epoch < self.filter_epochs
         terms = {} if first_stage else self.task_terms(student, teacher, batch)
         for place, pair in enumerate(self.pairs):

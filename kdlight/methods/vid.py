@@ -27,11 +27,12 @@ INITIAL_VARIANCE = 5.0
 
 
 class VIDRegressor(nn.Module):
-    """mu(student map) and one variance per teacher channel.
+    """Regresses the teacher's map from the student's: the mean mu, and one variance per teacher channel.
 
-    Three 1x1 convolutions without bias, ReLU between them, as the field's reference code has it; the RID authors' VID
-    has batch norms after the first two and twice the teacher's width inside (`norm`). The variance is
-    softplus(a_c) + 1e-5 with a_c such that it starts at 5; RepDistiller trains it, mdistiller forgets to.
+    mu is three 1x1 convolutions without bias, with ReLU between them, as in the field's reference code; the RID
+    authors' VID has batch norms after the first two and twice the teacher's width inside (`norm`). The variance is
+    softplus(a_c) + 1e-5, where a_c is such that the variance starts at 5. It is trained, as in RepDistiller;
+    mdistiller's optimizer leaves it out.
 
     Args:
         student_channels: Channels of the student's map.

@@ -16,7 +16,7 @@ def test_a_damaged_test_image_is_found_before_training(tmp_path, monkeypatch):
         assert len(samples) == TEST_SIZE
         raise UserError("bird.jpg cannot be decoded")
 
-    monkeypatch.setattr(Samples, "check", check)
+    monkeypatch.setattr(Samples, "check_images", check)
     with pytest.raises(UserError, match=r"bird\.jpg cannot be decoded"):
         run(tmp_path, Supervised)
     assert not RunFolder(tmp_path).locate_checkpoint("last").exists()

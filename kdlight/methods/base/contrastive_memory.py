@@ -21,19 +21,20 @@ LARGE = 2**62
 
 
 class ContrastiveMemory(nn.Module):
-    """One row a training sample and network.
+    """Keeps one embedding of every training sample for each network, as a row.
 
-    `allocate` makes the rows and `group_by_class` learns the classes, both before training. All that a step does stays
-    on the device. Every process of a distributed run keeps all rows: they start from the run's seed alone and `update`
-    gathers the batches of all, so that the processes agree without a broadcast.
+    `allocate` makes the rows and `group_by_class` stores the classes, both before training. A training step computes
+    everything on the device. Every process of a distributed run keeps all rows: the first rows depend on the run's seed
+    alone and `update` gathers the batches of all processes, so that they agree without a broadcast.
 
     Buffers in a checkpoint: `student` and `teacher` (samples, dim), and `log_normalizer` (2,): log Z of the student's
-    and of the teacher's scores, NaN until the first batch sets them for good; DDP hands on the first process's.
+    and of the teacher's scores. These are NaN until the first batch sets them once and for all; DDP broadcasts those of
+    the first process.
 
     Args:
         dim: Size of an embedding.
-        negatives: K, drawn for each sample of a batch.
-        temperature: tau, that divides inner products.
+        negatives: K, the number of negatives drawn for each sample of a batch.
+        temperature: tau, which divides inner products.
         momentum: Share of a row that an update keeps.
     """
 
@@ -70,7 +71,7 @@ class ContrastiveMemory(nn.Module):
             setattr(self, name, rows.to(self.get_buffer(name)))
 
     def group_by_class(self, target: Tensor) -> None:
-        """Learn the classes of the training samples, for `draw_candidates`; unlabelled ones are a class of their own.
+        """Store the classes of the training samples, for `draw_candidates`; unlabelled ones are a class of their own.
 
         Args:
             target: (samples,).
@@ -87,7 +88,7 @@ class ContrastiveMemory(nn.Module):
         self.class_start, self.class_size = starts[place].to(device), sizes[place].to(device)
 
     def draw_candidates(self, index: Tensor) -> Tensor:
-        """Each sample itself, and `negatives` samples of other classes, uniformly and with replacement.
+        """Draw for each sample the sample itself and `negatives` samples of other classes, uniformly with replacement.
 
         Args:
             index: (batch,), places in the training set.
@@ -96,7 +97,8 @@ class ContrastiveMemory(nn.Module):
             (batch, 1 + negatives).
         """
         start, size = self.class_start[index, None], self.class_size[index, None]
-        # In the order of the classes, the others' samples are all places but those from start to start + size.
+        # `by_class` lists the samples class by class. Those of the sample's own class have the places from start to
+        # start + size, so that a place drawn beyond start is moved on by size.
         place = torch.randint(LARGE, (len(index), self.negatives), device=index.device) % (self.samples - size)
         place += size * (place >= start)
         return torch.cat([index[:, None], self.by_class[place]], 1)
@@ -116,8 +118,9 @@ class ContrastiveMemory(nn.Module):
         return of_student, self._score(teacher, self.student, candidates, self.log_normalizer[1])
 
     def _score(self, embedding: Tensor, rows: Tensor, candidates: Tensor, log_normalizer: Tensor) -> Tensor:
-        # One product with the whole memory, of which the candidates are picked, is an order of magnitude cheaper than
-        # picking (batch, negatives, dim) rows first. It is kept for the backward pass, before which `update` writes.
+        # Multiplying with the whole memory and picking the candidates' products is an order of magnitude cheaper than
+        # picking (batch, negatives, dim) rows first. The rows are cloned because the backward pass needs them after
+        # `update` has written to the memory.
         similarities = crd_similarities(embedding, rows.clone(), temperature=self.temperature).gather(1, candidates)
         first = crd_log_normalizer(similarities, samples=self.samples)
         log_normalizer.copy_(torch.where(log_normalizer.isnan(), first, log_normalizer))
@@ -125,7 +128,7 @@ class ContrastiveMemory(nn.Module):
 
     @torch.no_grad()
     def update(self, index: Tensor, student: Tensor, teacher: Tensor) -> None:
-        """Move the rows of a batch towards its embeddings, those of all processes.
+        """Move the rows of the batches of all processes towards their embeddings.
 
         Args:
             index: (batch,), places in the training set.

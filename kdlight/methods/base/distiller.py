@@ -84,7 +84,7 @@ class Distiller(Learner):
     """
 
     compares_logits: ClassVar[bool] = False
-    # What the method reads of the teacher: fields of `Activations`. The fewer, the smaller a cache.
+    # The fields of the teacher's `Activations` that the method reads. Fewer fields make a smaller teacher cache.
     reads: ClassVar[tuple[str, ...]] = Activations._fields
     # Whether a backward pass may need the teacher's own tensors, which `inference_mode` does not allow.
     saves_teacher: ClassVar[bool] = True
@@ -106,7 +106,7 @@ class Distiller(Learner):
             raise UserError("student and teacher are the same object; build two networks")
         self.teacher = freeze_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
-        # Weights that lie in no file which the configuration names are kept with the run.
+        # The run folder keeps the teacher's weights if no file that the configuration names holds them.
         self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
         if not isinstance(teacher_cache, TeacherCache | None):
             raise UserError(
@@ -184,11 +184,11 @@ class Distiller(Learner):
         self.teacher.compile(mode)
 
     def describe_teacher_outputs(self) -> TeacherOutputs:
-        """Say what is read of the teacher in a step."""
+        """Return what a step reads of the teacher."""
         return TeacherOutputs(self.reads, views=getattr(self, "views", 1), strong=getattr(self, "strong_view", False))
 
     def on_fit_start(self) -> None:
-        """Open the cache, or make it.
+        """Open the teacher cache, after filling it if there is none.
 
         Raises:
             UserError: If the cache was made for another run, or the data are not a kdlight data module.
@@ -203,7 +203,7 @@ class Distiller(Learner):
             data.views.replay(self._cached.parameters)
 
     def on_train_start(self) -> None:
-        """Refuse to go on with another cache: the views would change.
+        """Refuse to resume with another cache, because the views of the images would change.
 
         Raises:
             UserError: If the run began with another cache, or without one.
@@ -218,7 +218,7 @@ class Distiller(Learner):
             )
 
     def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:
-        """Compare the first images of a fit, once, with the views that the cache was made for."""
+        """Compare the first images of a fit, once, with the views that the cache holds outputs for."""
         data, outputs = self.trainer.datamodule, self.describe_teacher_outputs()  # type: ignore[attr-defined]
         few, parameters = batch.index[:4].cpu(), cached.parameters[self.current_epoch % len(cached.parameters)]
         (expected,) = data.load_views([few], parameters, views=outputs.views, strong=outputs.strong)
@@ -242,7 +242,7 @@ class Distiller(Learner):
         checkpoint["teacher_cache_sha256"] = None if self._cached is None else self._cached.sha256
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse to go on with another teacher.
+        """Refuse to resume with another teacher.
 
         Raises:
             UserError: If the checkpoint was made with a teacher of other weights.

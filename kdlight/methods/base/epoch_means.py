@@ -9,7 +9,10 @@ from kdlight.errors import UserError
 
 
 class EpochMeans:
-    """Weighs each step by its samples, and waits for the device when an epoch ends, never in a step.
+    """Means over an epoch in which each step counts by its samples.
+
+    Sums stay on the device, so that no step waits for it. `self.log` would not do: its state is lost in a checkpoint
+    inside an epoch.
 
     Attributes:
         samples: The number of samples so far.

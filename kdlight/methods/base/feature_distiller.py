@@ -1,4 +1,4 @@
-"""What methods that compare features share: the task's terms beside their own, Hinton's among them."""
+"""What methods that compare features share: cross-entropy and Hinton's term beside their own terms."""
 
 __all__ = ["FeatureDistiller"]
 
@@ -28,7 +28,7 @@ class FeatureDistillerArguments(FeatureDistillerArgumentsWithoutCE, total=False)
 
 
 class FeatureDistiller(Distiller):
-    """A method whose own terms compare features, beside cross-entropy and, where it has a weight, Hinton's term.
+    """A method whose own terms compare features, beside the cross-entropy and, if `kd_weight` is not 0, Hinton's term.
 
     Args:
         student: The network that is trained.
@@ -60,7 +60,7 @@ class FeatureDistiller(Distiller):
             self.require_same_classes("Hinton's term (kd_weight)")
 
     def task_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the weighted cross-entropy and, where it has a weight, Hinton's term."""
+        """Return the weighted cross-entropy and, if `kd_weight` is not 0, Hinton's term."""
         terms = {"cross_entropy": self.ce_weight * cross_entropy(student.logits, batch.target)}
         if self.kd_weight:
             soft = kd_loss(student.logits, teacher.logits, temperature=self.temperature)

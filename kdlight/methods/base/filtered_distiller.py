@@ -48,12 +48,12 @@ class FilteredDistiller(FeatureDistiller):
             "authors", as in the RID authors' code, uniformly over the fan out and with zero biases, which makes the
             weights of a head some 50 times as large. With six labelled digits a class, three seeds and 120 epochs
             (``kdlight ablate digits_initialisation.yaml``) "authors" minus "torch" in test accuracy is +1.57 points for
-            RID (95 % interval +0.14 to +3.01) and -0.46 for TED (-2.89 to +1.96): too little to leave torch's rule.
+            RID (95 % interval +0.14 to +3.01) and -0.46 for TED (-2.89 to +1.96): too little to give up torch's rule.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
     reads = ("logits", "stages")
-    #: Whether the student's filters have heads, too.
+    #: Whether the student's filters have heads as well as the teacher's.
     has_student_heads: ClassVar[bool] = False
 
     def __init__(
@@ -86,12 +86,12 @@ class FilteredDistiller(FeatureDistiller):
         return self._initialise(nn.Sequential(nn.Flatten(), nn.ReLU(), linear))
 
     def filter_student(self, place: int, student: Activations, teacher: Activations) -> Tensor:
-        """f_s(S) of the pair at a place of ``pairs``, (batch, channels, height, width)."""
+        """Compute f_s(S) of the pair at a place of ``pairs``, (batch, channels, height, width)."""
         filtered: Tensor = self.student_filters[place](self.pairs[place].pool_maps(student, teacher)[0])
         return filtered
 
     def filter_teacher(self, place: int, student: Activations, teacher: Activations) -> Tensor:
-        """f_t(T) of the pair at a place of ``pairs``, of the same shape."""
+        """Compute f_t(T) of the pair at a place of ``pairs``, of the same shape."""
         filtered: Tensor = self.teacher_filters[place](self.pairs[place].pool_maps(student, teacher)[1])
         return filtered
 

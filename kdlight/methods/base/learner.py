@@ -54,9 +54,10 @@ class LearnerArguments(TypedDict, total=False):
 
 
 def replace_empty_batch(batch: Batch) -> Batch:
-    """Return an empty batch with an unlabelled image of zeros, which counts nowhere, and any other batch as it is.
+    """Put an unlabelled image of zeros, which no metric counts, into an empty batch; return any other unchanged.
 
-    Of few images a process may get none. It still takes part: under FSDP a forward pass is a meeting of all processes.
+    If there are fewer images than processes, some process gets an empty batch. It has to run the network all the same,
+    because under FSDP all processes take part in a forward pass.
     """
     if len(batch.images):
         return batch
@@ -128,7 +129,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         return None
 
     def setup(self, stage: str) -> None:
-        """Lay the networks out in memory, compile them, and let DDP expect the phases' parameters without a gradient.
+        """Set the networks' memory layout, compile them, and tell DDP of parameters without a gradient in some phases.
 
         Raises:
             UserError: If the run ends before the student learns, all weights are 0, or the data have more classes.
@@ -146,7 +147,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
                 f"{type(self).__name__} learns nothing: expected one of {', '.join(weights)} above 0, got 0 for all"
             )
         epochs = self.trainer.max_epochs or -1
-        # Lazily: the epochs after the first in which the student learns are not asked for.
+        # `map` is lazy: `any` stops at the first epoch in which the student learns.
         phases = map(self.trainable_children, range(epochs if stage == "fit" else 0))
         learns = any(phase is None or self.student in phase for phase in phases)
         if stage == "fit" and epochs > 0 and not learns:
@@ -160,29 +161,29 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         if self.compiles and stage == "fit":
             self.compile_networks("reduce-overhead" if self.trainer.strategy.root_device.type == "cuda" else "default")
         if type(self).trainable_children is not Learner.trainable_children:
-            # Asking every user for `ddp_find_unused_parameters_true` would be worse.
+            # Otherwise every user would have to choose the strategy `ddp_find_unused_parameters_true`.
             find_unused_parameters(self.trainer.strategy)
 
     def compile_networks(self, mode: str) -> None:
-        """Compile every network that a training step runs; once, however often the trainer sets up."""
+        """Compile every network that a training step runs. A second call changes nothing."""
         if "activations" not in vars(self.student):
             vars(self.student)["activations"] = torch.compile(self.student.activations, mode=mode)
 
     def on_train_epoch_start(self) -> None:
-        """Start the phase of this epoch.
+        """Begin the phase of this epoch.
 
-        After DDP has wrapped the module: a parameter that is frozen at that moment would never be synchronised.
+        DDP has wrapped the module by now. It would never synchronise a parameter that is frozen when it wraps.
         """
         self.epoch_means.reset()
         self.begin_phase()
 
     def on_train_start(self) -> None:
-        """Begin the phase of an epoch that is resumed inside; Lightning does not start that epoch again."""
+        """Begin the phase if the run resumes inside an epoch: Lightning does not call `on_train_epoch_start` then."""
         if is_resumed_mid_epoch(self.trainer):
             self.begin_phase()
 
     def begin_phase(self) -> None:
-        """Let the children that learn in this epoch learn, and the others rest in evaluation mode."""
+        """Turn training mode and gradients on for the children that learn in this epoch, and off for the others."""
         require_rates(self.trainer.optimizers[0], f"in epoch {self.current_epoch}")
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
         learning = self.trainable_children(self.current_epoch)
@@ -191,9 +192,9 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
                 child.train(child in learning).requires_grad_(child in learning)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed the step: its randomness depends on seed, rank, epoch and step alone, so a resumed run repeats it."""
+        """Seed the step by seed, rank, epoch and step alone, so that a resumed run draws the same random numbers."""
         drawn = derive_seed(Stream.STEP, run_seed(), self.global_rank, self.current_epoch, batch_idx)
-        # `torch.manual_seed` would ask for every kind of accelerator in every step.
+        # `torch.manual_seed` would look for every kind of accelerator in every step.
         torch.default_generator.manual_seed(drawn)
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(drawn)
@@ -221,10 +222,10 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
             self.log(f"train/{name}", mean, sync_dist=True, batch_size=self.epoch_means.samples)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Give every rank the buffers of the first before a validation: what is validated is what a checkpoint holds.
+        """Broadcast the first rank's buffers before a validation, so that all ranks validate what a checkpoint holds.
 
-        Not later: at the end of an epoch the first rank's progress bar reduces metrics on its own, and another
-        collective operation beside that would never end.
+        This cannot wait for the validation's own hooks: at the end of an epoch the first rank's progress bar reduces
+        metrics on its own, and another collective operation at the same time would never end.
         """
         validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
         if validated and several():
@@ -234,7 +235,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
     def on_train_end(self) -> None:
         """Undo the last phase's requires_grad, and drop the compiled forward.
 
-        A deepcopy of the student would still call code that is bound to the weights of the original.
+        Otherwise a deepcopy of the student would call code that is bound to the weights of the original.
         """
         self.requires_grad_(True)
         vars(self.student).pop("activations", None)
@@ -272,7 +273,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         return {}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make one optimizer for everything that ever learns; a phase leaves out what has no gradient."""
+        """Make one optimizer for all children; it skips the parameters that have no gradient in a phase."""
         rates = self.get_rate_factors()
         groups = [
             {"params": list(child.parameters()), "rate": rates.get(name, 1.0)} for name, child in self.named_children()

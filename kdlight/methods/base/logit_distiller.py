@@ -1,4 +1,4 @@
-"""What methods that compare logits share: the task's term beside their own, standardised logits, several teachers."""
+"""What methods that compare logits share: the cross-entropy, standardised logits, and ensembles as teacher."""
 
 __all__ = ["LogitDistiller"]
 
@@ -38,8 +38,8 @@ class LogitDistiller(Distiller):
         teacher: The network it learns from, of the student's classes.
         ce_weight: Weight of the cross-entropy with the labels.
         standardize_logits: Standardise every row of both logits before they are compared (Sun, Ren, Li, Wang, Cao,
-            "Logit Standardization in Knowledge Distillation", CVPR 2024, arXiv 2403.01427); the cross-entropy keeps the
-            raw ones. Their KD then has ``temperature`` 2, ``ce_weight`` 0.1 and ``kd_weight`` 9.
+            "Logit Standardization in Knowledge Distillation", CVPR 2024, arXiv 2403.01427); the cross-entropy uses the
+            raw logits. The paper then sets KD's ``temperature`` to 2, ``ce_weight`` to 0.1 and ``kd_weight`` to 9.
         base: Passed on to `Distiller`: teacher_weights, teacher_cache, student_weights, optimizer, …
     """
 

@@ -47,7 +47,7 @@ def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_
 
 
 def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
-    """Make a schedule of the learning rate, and take a step with a copy of it: some divide by zero only then.
+    """Make a learning rate schedule, and take a step with a copy of it, because some divide by zero only then.
 
     Args:
         make: Makes it from the optimizer.
@@ -65,7 +65,7 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
                     raise ValueError(f"expected a number for {name}, got {value}")
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             trial = copy.deepcopy(scheduler, {id(parameter): parameter for parameter in parameters})
-            with warnings.catch_warnings():  # a step of the schedule before one of the optimizer is meant here
+            with warnings.catch_warnings():  # of a schedule's step before the optimizer's, which is intended here
                 warnings.simplefilter("ignore")
                 trial.step(*([0.0] if isinstance(scheduler, ReduceLROnPlateau) else []))
             require_rates(trial.optimizer, "after the first epoch")

@@ -1,4 +1,4 @@
-"""The convolution that brings a student's feature map to the shape of the teacher's, as FitNet and AB have it."""
+"""The convolution with which FitNet and AB bring a student's feature map to the shape of the teacher's."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,8 @@ from kdlight.errors import UserError
 class ConvolutionalRegressor(nn.Sequential):
     """One convolution from the student's shape to the teacher's, batch norm, and ReLU unless it is left out.
 
-    The field's reference code (`ConvReg`): 3x3 with stride 2 to half the size, transposed 4x4 with stride 2 to twice
-    the size, else a kernel that is just large enough not to be padded.
+    As in the field's reference code (`ConvReg`), it is a 3x3 convolution with stride 2 to halve the size, a transposed
+    4x4 convolution with stride 2 to double it, and otherwise one without padding, whose kernel gives the wanted size.
 
     Args:
         student_shape: (channels, height, width).

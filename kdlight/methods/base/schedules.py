@@ -1,4 +1,4 @@
-"""What changes from epoch to epoch: weights of terms, and a learning rate that is warmed up."""
+"""Weights of terms that change with the epoch, and learning rates with a warm-up."""
 
 from collections.abc import Mapping
 
@@ -34,9 +34,9 @@ CHAINABLE = (
 
 
 def ramp_up(epoch: int, epochs: int) -> float:
-    """Return the factor of a weight that grows linearly: 1 / epochs in the first epoch, 1 from the last of them on.
+    """Return a factor that grows linearly from 1 / epochs in the first epoch to 1 in the last of these epochs.
 
-    The field's reference code (mdistiller) counts epochs from 1, so that its first epoch distils already.
+    As in the field's reference code (mdistiller), which counts epochs from 1, the factor is never 0.
 
     Args:
         epoch: Counted from 0.
@@ -54,7 +54,7 @@ def add_warm_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epoc
         epochs: Length of the warm-up, at least 1.
 
     Raises:
-        UserError: If the schedule does not multiply the rate that it finds.
+        UserError: If the schedule overwrites the learning rate instead of scaling it.
     """
     scheduler = None if schedule is None else schedule(optimizer)
     if not isinstance(scheduler, (type(None), *CHAINABLE)):

@@ -33,11 +33,11 @@ class StagePair(NamedTuple):
 
 
 def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[StagePair]:
-    """Pair the networks' stages from the deepest backwards, measured by one forward pass of each.
+    """Pair the networks' stages from the deepest backwards; one forward pass of each shows their shapes.
 
     Args:
         method: Holds student and teacher.
-        stages: Places of the pairs to keep, 0 the shallowest that both have, -1 the deepest; None: all.
+        stages: Which pairs to keep: 0 is the shallowest stage that both networks have, -1 the deepest. None: all.
 
     Raises:
         UserError: If a stage is asked for that the networks do not share.

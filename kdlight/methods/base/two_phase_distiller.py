@@ -29,9 +29,9 @@ class TwoPhaseDistiller(FeatureDistiller):
     """A student that learns the teacher's features first and the labels afterwards.
 
     For `init_epochs` epochs the features' term alone is minimised: the student's classifier gets no gradient. From then
-    on it is the cross-entropy alone (and Hinton's term, where it has a weight). The reference code runs the first phase
-    before its 240 epochs, at the full learning rate: add the epochs to the trainer's and to the schedule's milestones.
-    It begins the second phase with a new optimizer, here the momentum of the first goes on.
+    on it is the cross-entropy alone (and Hinton's term, if `kd_weight` is not 0). The reference code runs the first
+    phase before its 240 epochs, at the full learning rate: add `init_epochs` to the trainer's epochs and to the
+    schedule's milestones. It begins the second phase with a new optimizer; here the optimizer keeps its momentum.
 
     Args:
         student: The network that is trained.
@@ -52,10 +52,11 @@ class TwoPhaseDistiller(FeatureDistiller):
         self.init_epochs = init_epochs
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """As every learner's.
+        """Make optimizer and schedule as every learner does.
 
         Raises:
-            UserError: If the optimizer is fused: PyTorch's cannot take in the classifier after its first step.
+            UserError: If the optimizer is fused: PyTorch's fused optimizers cannot start on parameters, here the
+                classifier's, that get their first gradient after the first step.
         """
         made = super().configure_optimizers()
         optimizer: Any = made["optimizer"] if isinstance(made, dict) else made
@@ -75,11 +76,11 @@ class TwoPhaseDistiller(FeatureDistiller):
         return ()
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return the student, and in the first phase what it is compared through."""
+        """Return the student, and in the first phase also the children that learn in that phase alone."""
         return (self.student, *self.get_init_children()) if epoch < self.init_epochs else (self.student,)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """One forward pass of the student, and of the teacher in the phases that look at it."""
+        """Compute the terms; the teacher runs only in phases that compare with it."""
         if self.current_epoch < self.init_epochs or self.kd_weight:
             return super().batch_terms(batch)
         return {"cross_entropy": self.ce_weight * cross_entropy(self(batch.images), batch.target)}
