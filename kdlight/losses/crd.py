@@ -1,6 +1,6 @@
 """CRD: Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020 (arXiv 1910.10699).
 
-The authors' code (github.com/HobbitLong/RepDistiller) as arithmetic on scores, in log space. Memories, the drawing of
+The arithmetic of the authors' code (github.com/HobbitLong/RepDistiller), in log space. Memories, the drawing of
 negatives and the embeddings belong to the method.
 """
 

@@ -20,16 +20,16 @@ def dist_loss(
     """T^2 (beta (1 - mean correlation of rows) + gamma (1 - mean correlation of columns)).
 
     Pearson correlations of the softened probabilities: rows are samples (inter-class), columns are classes
-    (intra-class). The factor T^2 is the authors' code's. 0 at student = teacher up to the code's 1e-8 beside the norms.
-    A row or column that is constant, as the row of equal logits is, correlates with nothing and gets no gradient;
-    beside that the gradient grows as one over the deviation. With two classes a row's correlation is 1 or -1, so the
-    inter-class term has no gradient beyond that 1e-8's.
+    (intra-class). The factor T^2 follows the authors' code, as does the 1e-8 that is added to the product of the norms;
+    but for the latter, the loss is 0 where the student equals the teacher. A constant row or column, such as a row of
+    equal logits, has correlation 0 and gets no gradient; near that case the gradient grows with 1 / deviation. With two
+    classes every row's correlation is 1 or -1, so the inter-class term has no gradient but that of the 1e-8.
 
     Args:
         student_logits: (batch, classes).
         teacher_logits: (batch, classes); no gradient reaches it.
         beta: Weight of the inter-class term.
-        gamma: Weight of the intra-class term; it is constant in a batch of one.
+        gamma: Weight of the intra-class term, which is constant in a batch of one sample.
         temperature: T, positive.
 
     Raises:

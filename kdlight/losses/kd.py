@@ -13,8 +13,8 @@ from kdlight.losses.parts.probabilities import to_log_probability_pair
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float | Tensor) -> Tensor:
     """T^2 KL(teacher || student) of the class probabilities at the temperature, batch mean.
 
-    The form of the field's reference code; the paper writes a cross-entropy (`soft_cross_entropy_loss`), which differs
-    by T^2 times the teacher's entropy and has the same gradient. 0 exactly where both distributions agree.
+    This is the form of the field's reference code. The paper writes a cross-entropy (`soft_cross_entropy_loss`), which
+    differs by T^2 times the teacher's entropy and has the same gradient. It is 0 where both distributions agree.
 
     Args:
         student_logits: (batch, classes).

@@ -50,9 +50,9 @@ def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the fractions of samples and of classes on which the teacher is no more confident than on the median one.
 
-    In the paper a mask drops the others from the weak view's terms. In the authors' code, with which the tables were
-    made and which the method follows, the mask meets a value already averaged, so it only scales the instance and batch
-    levels by the first fraction and the class level by the second: about 1/2 each.
+    In the paper, a mask drops the others from the weak view's terms. In the authors' code, with which the tables were
+    made and which the method follows, the mask is applied to a value that is averaged already. So it only multiplies
+    the instance and batch levels by the first fraction and the class level by the second: about 1/2 each.
 
     Args:
         teacher_logits: (batch, classes) of the weak view; no gradient reaches it.
@@ -62,5 +62,5 @@ def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _compute_fraction_up_to_median(confidence: Tensor) -> Tensor:
-    # torch's lower median keeps the same elements as the interpolated one of the code.
+    # The code interpolates the median, torch takes the lower of the two middle values: the same elements are below.
     return (confidence <= torch.median(confidence)).to(confidence.dtype).mean()

@@ -17,7 +17,7 @@ from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 
 @widen_half_precision
 def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margin: Tensor) -> Tensor:
-    """Partial squared distance to the margin ReLU of the teacher; sum over a sample, batch mean.
+    """Squared distance to the teacher's map cut off at the margin; sum over a sample, batch mean.
 
     The target is max(t, margin). Where t is not positive, a student at or below the target costs nothing. The teacher's
     map is average-pooled to the student's size, as in the reference code.

@@ -13,8 +13,9 @@ from kdlight.losses.parts.shapes import require_same_shape
 def hcl_loss(fused: Tensor, teacher_feature: Tensor) -> Tensor:
     """Hierarchical context loss of one level: mean squared errors of the maps and of their pooled pyramids.
 
-    The map itself weighs 1; pooled to 4, 2 and 1 wherever that is smaller than its height, 1/2, 1/4, 1/8 in order of
-    use; divided by the sum of the weights. A method sums its levels.
+    The map itself has weight 1. It is also compared after pooling to 4x4, 2x2 and 1x1, where that is smaller than the
+    map; these terms have the weights 1/2, 1/4, 1/8 in this order, the first term that is used having 1/2. The sum is
+    divided by the sum of the weights.
 
     Args:
         fused: (batch, channels, height, width), the student's map after attention-based fusion.

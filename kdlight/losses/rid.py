@@ -5,8 +5,8 @@ Decomposition", AISTATS 2025 (arXiv 2411.07483), equations 10 to 12. Authors' co
 
 One variance sigma_c a channel weighs the mismatch V = f_t(T) - f_s(S) of the filtered maps. Phase 1 (the teacher's
 filters) minimises `rid_mismatch` beside the cross-entropies of the filters' heads; phase 2 (the student, its filters,
-sigma) minimises `rid_variance_penalty` + `rid_mismatch`. sigma^2 stands where VID has log sigma; VID's factor 1/2 is
-absent from both terms.
+sigma) minimises `rid_variance_penalty` + `rid_mismatch`. Where VID has log sigma, RID has sigma^2, and it has no factor
+1/2 in either term.
 
 With reduction "sum" both terms are the paper's; with "mean" they are the authors' code. The two differ by more than a
 scale: in the code the penalty weighs height * width times more against the mismatch.

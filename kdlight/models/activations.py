@@ -31,9 +31,9 @@ class Activations(NamedTuple):
     member_logits: tuple[Tensor, ...] = ()
 
     def keep_only(self, fields: Collection[str]) -> "Activations":
-        """Forget all other fields, so that the memory of what nobody reads is free; to read one is an error."""
-        forgotten: dict[str, Any] = {name: DroppedField(name) for name in self._fields if name not in fields}
-        return self._replace(**forgotten)
+        """Drop all other fields, which frees their memory; reading a dropped field raises an error."""
+        dropped: dict[str, Any] = {name: DroppedField(name) for name in self._fields if name not in fields}
+        return self._replace(**dropped)
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> "Activations":
         """Apply a function to every tensor."""
@@ -48,7 +48,7 @@ class Activations(NamedTuple):
 
 
 class DroppedField:
-    """Stands for a field that was forgotten.
+    """Stands in the place of a field that was dropped.
 
     Args:
         field: Its name.

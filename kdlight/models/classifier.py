@@ -1,4 +1,4 @@
-"""The face that every network has, of the zoo or foreign."""
+"""The interface that all networks have, those of the zoo and foreign ones."""
 
 __all__ = ["Classifier"]
 
@@ -16,15 +16,15 @@ CIFAR_SHAPE: ImageShape = (3, 32, 32)
 
 
 class Classifier(Recorded, nn.Module, ABC):
-    """An image classifier whose inner values can be asked for.
+    """An image classifier that also gives the values it computes on the way to the logits.
 
     Attributes:
         num_classes: The number of logits.
-        image_shape: (channels, height, width) of the images it is meant for. Only the channels are binding.
+        image_shape: (channels, height, width) of the images it is meant for. It takes other heights and widths, too.
         head_name: The name of the submodule that turns the embedding into logits.
         stage_names: The names of the submodules that compute the stages, in order.
-        linear_stages: Whether no ReLU follows the stages at all, so that a map is its own preactivation.
-        has_weights: Whether it was built with trained weights, its head's included, so that it can teach as it is.
+        linear_stages: Whether no ReLU follows the stages, so that a stage's map equals its preactivation.
+        has_weights: Whether it was built with trained weights, those of its head included, so that it can teach.
     """
 
     head_name: str

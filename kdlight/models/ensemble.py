@@ -18,14 +18,14 @@ from kdlight.models.weights import load_weights
 class Ensemble(Classifier):
     """Classifiers of the same classes whose predictions are averaged.
 
-    Its logits are the logarithms of the mean of the members' probabilities, its embedding is theirs side by side; it
-    has no stages, so nothing that compares feature maps can take it for a teacher. `member_logits` keeps each member's
-    logits: a mean of outputs at a temperature cannot be had from the mean at another (`average_softened_logits`).
+    Its logits are the logarithms of the mean of the members' probabilities, its embedding is theirs side by side. It
+    has no stages, so it cannot teach methods that compare feature maps. `member_logits` has each member's logits,
+    because the mean of softened outputs at one temperature does not give the mean at another.
 
     Args:
         members: Any number of them, as memory allows; they run one after the other.
-        weights: A path for each member, of a file that `load_weights` reads; None: the members are trained already, or
-            get their weights from one file of the whole.
+        weights: A path for each member, of a file that `load_weights` reads. None: the members are trained already, or
+            one file has the weights of the whole ensemble.
 
     Raises:
         UserError: If there are no members, their classes differ, or there is not one path for each.
@@ -61,8 +61,8 @@ class Ensemble(Classifier):
 def average_softened_logits(member_logits: Sequence[Tensor], temperature: float | Tensor) -> Tensor:
     """Logits (batch, classes) whose softmax at the temperature is the mean of the members' softmaxes at it.
 
-    A softmax of the mean logits is another distribution, their geometric mean; both agree as the temperature goes to
-    infinity.
+    The softmax of the mean logits is another distribution: the normalised geometric mean of the softmaxes. The two
+    agree as the temperature goes to infinity.
 
     Args:
         member_logits: (batch, classes) of each member; those of a single one are returned as they are.

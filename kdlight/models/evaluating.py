@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Enter evaluation mode without a graph; afterwards every submodule is in the mode it was in."""
+    """Switch to evaluation mode without gradients; afterwards every submodule is in the mode it was in."""
     modes = {inner: inner.training for inner in module.modules()}
     module.eval()
     try:

@@ -39,15 +39,15 @@ class Torchvision(Tapped):
         name: Such as ``resnet18`` or ``mobilenet_v3_small``.
         num_classes: The number of logits.
         image_shape: (channels, height, width). torchvision's networks take three channels.
-        pretrained: Start from torchvision's weights: true for its default, or a name such as ``IMAGENET1K_V2``. Where
-            the classes are others than those of the weights, the head is a new one.
-        norm_momentum: Of the batch norms' running means; None for the network's own. That of torchvision's MobileNetV3
-            is 0.01, which takes a thousand steps until evaluation sees what training saw.
+        pretrained: Start from torchvision's weights: true for its default, or a name such as ``IMAGENET1K_V2``. If
+            `num_classes` differs from the weights' number of classes, the head is new.
+        norm_momentum: Momentum of the batch norms' running statistics; None for the network's own. torchvision's
+            MobileNetV3 has 0.01, with which these statistics need a thousand steps to reach those of training.
         options: Further arguments of torchvision's builder, such as ``{dropout: 0.1}``.
-        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, where those found are not wanted.
+        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, to replace those found automatically.
 
     Raises:
-        UserError: There is no such network, or its weights are not at hand and cannot be fetched.
+        UserError: If there is no such network, or its weights are not on this machine and cannot be fetched.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Torchvision(Tapped):
 
     @staticmethod
     def find_preprocessing(name: str, pretrained: bool | str = False) -> Preprocessing | None:
-        """How torchvision prepares images for the weights; None for a network without published weights."""
+        """Find how torchvision prepares images for the weights; None for a network without published weights."""
         try:
             weights = _find_torchvision_weights(name, pretrained or True)
         except UserError:
@@ -111,13 +111,14 @@ class Timm(Tapped):
         name: Such as ``resnet10t``, with a tag where one of several weights is meant (``resnet18.a1_in1k``).
         num_classes: The number of logits.
         image_shape: (channels, height, width).
-        pretrained: Start from timm's weights. Where the classes are others than those of the weights, the head is a new
-            one.
+        pretrained: Start from timm's weights. If `num_classes` differs from the weights' number of classes, the head is
+            new.
         options: Further arguments of `timm.create_model`, such as ``{drop_path_rate: 0.1}``.
-        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, where those found are not wanted.
+        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, to replace those found automatically.
 
     Raises:
-        UserError: timm is not installed, has no such network, or its weights are not at hand and cannot be fetched.
+        UserError: If timm is not installed or has no such network, or its weights are not on this machine and cannot be
+            fetched.
     """
 
     def __init__(
@@ -151,7 +152,7 @@ class Timm(Tapped):
 
     @staticmethod
     def find_preprocessing(name: str, pretrained: bool = False) -> Preprocessing | None:
-        """How timm prepares images for the weights; None for a network without published weights."""
+        """Find how timm prepares images for the weights; None for a network without published weights."""
         published = _find_timm_config(name)
         if not published.has_weights:
             return None
@@ -226,7 +227,7 @@ def _check_taps(taps: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _replace_head(tapped: Tapped, num_classes: int) -> None:
-    """Give the model a new head for other classes than its weights know."""
+    """Replace the model's head by a new one with another number of classes."""
     head = tapped.head
     assert isinstance(head, nn.Linear)
     parent, _, name = tapped.head_name.rpartition(".")

@@ -17,8 +17,8 @@ class Frozen:
     """A classifier in eval mode whose parameters get no gradient.
 
     It is not an `nn.Module`, so a module that has one as attribute does not count it among its children: no parameters,
-    nothing in the `state_dict`, no broadcast by DDP, and `train()` does not reach it. To move it along, the holder
-    hands on what it applies to its own tensors::
+    nothing in the `state_dict`, no broadcast by DDP, and `train()` does not reach it. So that it moves to a device
+    together with its holder, the holder passes on what it applies to its own tensors::
 
         def _apply(self, fn, recurse=True):
             self.teacher.convert(fn)
@@ -50,14 +50,14 @@ class Frozen:
         return self.model.built_from
 
     def compile(self, mode: str) -> None:
-        """Compile the model with `torch.compile`; once."""
+        """Compile the model with `torch.compile`. A second call changes nothing."""
         if self._compiled is None:
             self._compiled = torch.compile(self.model.activations, mode=mode)
 
     def lower(self, dtype: torch.dtype) -> None:
         """Compute in this floating point type from now on; `activations` returns float32 all the same.
 
-        `sha256` stays that of the weights as they were: they are the same teacher.
+        `sha256` stays that of the weights before the change, because it is the same teacher.
         """
         if self.lowered is None:
             self._sha256 = self.sha256()
@@ -69,8 +69,8 @@ class Frozen:
 
         Args:
             images: (batch, channels, height, width).
-            inference: Run in `inference_mode`, which keeps less book than `no_grad`. A tensor of it cannot be saved for
-                a backward pass: not by a module that is trained on it, such as RID's teacher filter, nor by a product
+            inference: Run in `inference_mode`, which is faster than `no_grad`. No backward pass can use its tensors:
+                neither that of a module that is trained on them, such as RID's teacher filter, nor that of a product
                 with what the student computed.
             gradient_from: The index of a stage. From there on the graph is kept, so that
                 `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works; what
@@ -94,7 +94,7 @@ class Frozen:
             hook.remove()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Compiled code would go on with this model's weights in a copy.
+        # In a copy, compiled code would still use this model's weights.
         return {**vars(self), "_compiled": None}
 
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
@@ -110,7 +110,7 @@ class Frozen:
             self.model.to(self.lowered)
 
     def sha256(self) -> str:
-        """Return the hash of the `state_dict`: names, types, shapes and values in its order, on any device the same."""
+        """Hash the `state_dict`: names, types, shapes and values in its order. The device makes no difference."""
         if self._sha256 is not None:
             return self._sha256
         digest = hashlib.sha256()

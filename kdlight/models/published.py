@@ -1,4 +1,4 @@
-"""Teachers that others have published: ``published:cifar100/resnet56`` in the place of a path of weights."""
+"""Weights that others have published: ``published:cifar100/resnet56`` instead of a path."""
 
 import http.client
 import os
@@ -23,12 +23,12 @@ class Published(NamedTuple):
     """A file of weights.
 
     Attributes:
-        network: The name of the network in `kdlight.models`, with arguments where it takes other ones than the default.
+        network: The name of the network in `kdlight.models`, with its arguments if they differ from the defaults.
         num_classes: The number of its classes.
         file: Where it is kept below ``data/weights``; the path of the reference's own scripts.
         addresses: Tried in this order. One that ends with ``.tar`` is an archive that has the file as ``member``.
         member: The name of the file in an archive.
-        sha256: How the published sum begins; empty where none is published.
+        sha256: The first digits of the published sha256; empty if none is published.
     """
 
     network: str
@@ -81,8 +81,8 @@ def is_published(path: str | Path) -> bool:
 def fetch_published(path: str | Path) -> Path:
     """Return the file that ``published:NAME`` stands for, fetched if it is not at hand.
 
-    A download that was cut off goes on where it stopped. Where the reference publishes no checksum, that of the file as
-    it was first seen is recorded beside it, and said; a file that has changed since is refused.
+    A download that was cut off continues where it stopped. If no checksum is published, that of the file when it is
+    first seen is recorded beside it, and printed; a file that has changed since is refused.
 
     Raises:
         DownloadError: If no address gives the file; the message says where it can be put by hand.

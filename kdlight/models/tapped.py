@@ -1,4 +1,4 @@
-"""Foreign models behind the face of the zoo."""
+"""Foreign models with the interface of the zoo's networks."""
 
 __all__ = ["Tapped"]
 
@@ -20,8 +20,8 @@ HEAD_INPUT = "the input of the head"
 class Tapped(Classifier):
     """A model of torchvision, timm or one's own, with its inner values read by forward hooks.
 
-    The hooks live only during `activations`, so copies, DDP and `forward` know nothing of them. A module that runs more
-    than once counts with its last run. There are no preactivations.
+    The hooks exist only during `activations`, so copies, DDP and `forward` are not affected. If a module runs more than
+    once, its last run counts. There are no preactivations.
 
     Args:
         model: A module from images to logits.
@@ -70,7 +70,7 @@ class Tapped(Classifier):
         """Run the model and read its inner values.
 
         Raises:
-            UserError: A named module did not run, gave something else than one tensor, or had its output overwritten.
+            UserError: If a named module did not run, did not return one tensor, or had its output overwritten.
         """
         outputs: dict[str, tuple[Any, int]] = {}
 

@@ -30,6 +30,8 @@ class Taps(NamedTuple):
 
 
 class _ModuleOutput(NamedTuple):
+    """A feature map that a module returned; ``entered`` and ``left`` count the starts and ends of modules' calls."""
+
     name: str
     shape: tuple[int, ...]  # channels, height, width
     entered: int

@@ -1,4 +1,4 @@
-"""Where a feature map is active: the attention map of AT and FT."""
+"""The attention map of AT and FT: where a feature map is active."""
 
 from torch import Tensor
 

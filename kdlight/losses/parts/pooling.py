@@ -1,4 +1,4 @@
-"""Feature maps of different sizes: the larger one is average-pooled, as in most reference code."""
+"""Bring feature maps of different sizes to one: the larger is average-pooled, as in most reference code."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,7 +29,7 @@ def pool_to_smaller(student_feature: Tensor, teacher_feature: Tensor) -> tuple[T
     if size not in (student_size, teacher_size):
         raise UserError(
             "expected one map to be no larger than the other, got "
-            f"{tuple(student_feature.shape)} and {tuple(teacher_feature.shape)}; choose stages of matching aspect"
+            f"{tuple(student_feature.shape)} and {tuple(teacher_feature.shape)}; choose stages of one aspect ratio"
         )
     return _pool(student_feature, size), _pool(teacher_feature, size)
 

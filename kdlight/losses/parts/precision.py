@@ -36,9 +36,9 @@ def widen_half_precision(loss: Callable[P, R]) -> Callable[P, R]:
 def to_float64(values: Tensor) -> Tensor:
     """Convert to float64, for a loss that is a small difference of large numbers.
 
-    A divergence at a high temperature T is one: it falls with 1/T^2, but the rounding errors of the logarithms that it
-    is made of do not. In float32 it has no right digit at T = 1e4; in float64 it has six at 1e5. The GPUs of Apple have
-    no float64, so values stay in float32 there.
+    A divergence at a high temperature T is such a difference: it falls with 1/T^2, but the rounding errors of the
+    logarithms in it do not. In float32 it has no right digit at T = 1e4; in float64 it has six at 1e5. Apple's GPUs
+    have no float64, so values stay in float32 there.
     """
     return values if values.device.type == "mps" else values.double()
 

@@ -11,18 +11,18 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 
 def to_log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
-    """``log softmax(logits / temperature)`` over the classes: finite however far apart the logits are.
+    """Compute ``log softmax(logits / temperature)`` over the classes, finite however far apart the logits are.
 
-    A class that is masked by a logit of -inf gets a very low logarithm instead of -inf: its probability is 0 all the
-    same, and a difference of two such logarithms is 0 instead of NaN.
+    A class that is masked by a logit of -inf gets a very low logarithm instead of -inf. Its probability is still 0, but
+    a difference of two such logarithms is 0 instead of NaN.
 
     Args:
         logits: (batch, classes).
         temperature: Positive; a scalar tensor may carry a gradient.
 
     Raises:
-        UserError: If a plain number is not positive and finite. A tensor is not looked at: that would wait for the
-            device.
+        UserError: If a plain number is not positive and finite. A tensor's value is not checked, because reading it
+            would wait for the device.
     """
     if not isinstance(temperature, Tensor) and not 0 < temperature < math.inf:
         raise UserError(f"expected a finite, positive temperature, got {temperature}; the literature uses 1 to 20")
@@ -33,7 +33,7 @@ def to_log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
 def to_log_probability_pair(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """`to_log_probabilities` of both at one temperature; no gradient reaches the teacher's logits.
+    """Compute `to_log_probabilities` of both at one temperature; no gradient reaches the teacher's logits.
 
     Raises:
         UserError: If the shapes differ or the temperature is not positive.

@@ -1,4 +1,4 @@
-"""Vectors reduced to their direction."""
+"""Vectors of length 1."""
 
 import torch
 from torch import Tensor
@@ -7,8 +7,8 @@ from torch import Tensor
 def normalize_vectors(vectors: Tensor, dim: int = 1) -> Tensor:
     """Divide vectors by their L2 norm. A zero vector stays zero and passes no gradient.
 
-    `torch.nn.functional.normalize` divides a zero vector by 1e-12 instead: the same value, and a gradient of 1e12 for a
-    dead channel or for two equal embeddings.
+    `torch.nn.functional.normalize` divides a zero vector by 1e-12 instead. The value is the same, but a dead channel,
+    or the difference of two equal embeddings, would get a gradient of 1e12.
 
     Args:
         vectors: Any shape.

@@ -1,7 +1,7 @@
 """How the weights of a new network are drawn.
 
-Batch norms start at weight 1 and bias 0, as torch has it. What is not said here or in a network's docstring is drawn by
-torch's own rule (convolutions and linear layers: uniform, Kaiming with a = sqrt(5)).
+Batch norms start at weight 1 and bias 0, torch's default. Layers that neither this file nor a network's docstring
+mentions are drawn by torch's own rule (convolutions and linear layers: uniform, Kaiming with a = sqrt(5)).
 """
 
 from torch import nn

@@ -4,8 +4,8 @@ Dissanayake et al. 2024, "Quantifying Knowledge Distillation Using Partial Infor
 https://arxiv.org/abs/2411.07483. Their code (https://github.com/pasandissanayake/kd-rid, systems/wrncifar.py) calls
 them WRN-40-2 and WRN-16-1 and gives them that depth rule and those widths, but they are not the wide residual networks
 of Zagoruyko and Komodakis (`wrn.py`): their blocks end with the ReLU, as a ResNet's do, and a shortcut that changes the
-shape has a batch norm. So they are `ResNet`s with (depth - 4) / 6 blocks a stage. Take `wrn_40_2` and `wrn_16_1` to
-follow the paper's words, these to follow its code.
+shape has a batch norm. So they are `ResNet`s with (depth - 4) / 6 blocks a stage. Use `wrn_40_2` and `wrn_16_1` to
+follow the paper's text, these networks to follow its code.
 
 As in their code, convolutions and the head are drawn from He et al.'s uniform distribution over the fan out and biases
 are 0. Their shortcut is called `shortcut`, here it is `downsample`; they published no weights.

@@ -2,8 +2,8 @@
 
 Zagoruyko and Komodakis 2016, "Wide Residual Networks", https://arxiv.org/abs/1605.07146, table 1, without dropout.
 Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/wrn.py); the head's
-bias starts at 0. A block begins with its batch norm and ReLU, so a stage ends without them: what stands before the ReLU
-after a stage is computed at the start of the next.
+bias starts at 0. A block begins with its batch norm and ReLU, so a stage ends without them: the map before the ReLU
+that follows a stage is computed at the start of the next stage.
 """
 
 __all__ = ["WideResNet", "wrn_16_1", "wrn_16_2", "wrn_16_8", "wrn_28_10", "wrn_40_1", "wrn_40_2"]
