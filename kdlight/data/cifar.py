@@ -33,7 +33,7 @@ CIFAR100_CLASSES = """
 
 
 def list_addresses(archive: str) -> tuple[str, str]:
-    """List the addresses of an archive in Python's form, the only one that has a mirror."""
+    """List the addresses of an archive of pickles, the only form that has a mirror."""
     return f"https://www.cs.toronto.edu/~kriz/{archive}", f"https://dataset.bj.bcebos.com/cifar/{archive}"
 
 
@@ -50,7 +50,7 @@ class CIFARDataModule(ImageDataModule):
         mirrors: Addresses of the published archives, tried in this order.
         accept_modified: Accept files whose checksum is not the published one, and missing training files; a warning
             names them.
-        options: `ImageDataModule`'s.
+        options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
     """
 
     image_shape: ClassVar[tuple[int, int, int]] = (3, 32, 32)
@@ -170,7 +170,7 @@ class CIFAR10DataModule(CIFARDataModule):
 class CIFAR100DataModule(CIFARDataModule):
     """CIFAR-100: 50,000 training and 10,000 test images of 100 classes, 32x32 pixels.
 
-    The 20 groups that the classes form come as ``batch.targets["coarse"]``.
+    The 20 groups of classes are a further target, ``batch.targets["coarse"]``.
 
     Args:
         data_dir: The folder that holds ``cifar-100-python/`` or ``cifar-100-binary/``.

@@ -31,7 +31,7 @@ CLASSES, TRAIN_IMAGES, TEST_IMAGES = 200, 5994, 5794
 
 
 class CUBDataModule(ImageFilesDataModule):
-    """CUB-200-2011: 5,994 training and 5,794 test images of 200 species of birds, some 30 of each in either set.
+    """CUB-200-2011: 5,994 training and 5,794 test images of 200 species of birds, about 30 of each in both sets.
 
     Args:
         data_dir: The folder that holds ``CUB_200_2011/``.
@@ -39,7 +39,7 @@ class CUBDataModule(ImageFilesDataModule):
         download: Fetch the published archive if the folder is not there.
         mirrors: Addresses of the archive, tried in this order.
         accept_modified: Accept another number of images, with a warning.
-        options: `ImageFilesDataModule`'s.
+        options: Passed on to `ImageFilesDataModule`: image_size, num_workers, batch_size, seed, …
     """
 
     num_classes = CLASSES

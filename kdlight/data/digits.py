@@ -1,4 +1,4 @@
-"""Handwritten digits: a data set that is always there and trains in seconds."""
+"""Handwritten digits: a data set that needs no download and trains in seconds."""
 
 __all__ = ["DigitsDataModule"]
 
@@ -31,7 +31,7 @@ class DigitsDataModule(ImageDataModule):
         augment: Random crops from a border of one pixel.
         mean: The mean of pixels in [0, 1].
         std: The standard deviation of pixels in [0, 1].
-        options: `ImageDataModule`'s.
+        options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
     """
 
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")

@@ -29,10 +29,10 @@ class ImageNetDataModule(ImageFilesDataModule):
     Args:
         data_dir: The folder that holds ``train/<wnid>/`` and ``val/<wnid>/``.
         val_size: Training images held out for validation; 0 for none.
-        num_classes: 1,000, or what a subset has, such as ImageNet-100; that takes `accept_modified`.
+        num_classes: 1,000, or the number of a subset, such as ImageNet-100, which needs `accept_modified`.
         download: ImageNet cannot be downloaded without an account: if it is missing, an error says where to get it.
         accept_modified: Accept another number of images, with a warning.
-        options: `ImageFilesDataModule`'s.
+        options: Passed on to `ImageFilesDataModule`: image_size, num_workers, batch_size, seed, …
     """
 
     advice: ClassVar[str] = "put the whole file there, or take it out of the data set and set accept_modified: true"

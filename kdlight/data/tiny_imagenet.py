@@ -42,8 +42,8 @@ SIDE, TRAIN_PER_CLASS, TEST_PER_CLASS = 64, 500, 50
 class TinyImageNetDataModule(ImageDataModule):
     """100,000 training images of 200 classes, 64x64 pixels; the 10,000 of the official validation set are the test set.
 
-    The official test set has no labels. Images are decoded once and stay in memory (1.4 GB). Classes count in the order
-    of their WordNet ids, as where torchvision's ``ImageFolder`` reads ``train/``.
+    The official test set has no labels. Images are decoded once and stay in memory (1.4 GB). Classes are numbered in
+    the order of their WordNet ids, as by torchvision's ``ImageFolder``.
 
     Args:
         data_dir: The folder that holds ``tiny-imagenet-200/``.
@@ -52,11 +52,11 @@ class TinyImageNetDataModule(ImageDataModule):
         val_size: Training images held out for validation; 0 for none.
         augment: Random crops from a black border of eight pixels, and random horizontal flips. (mdistiller's code turns
             by up to 20 degrees instead of cropping.)
-        num_classes: 200, or what a subset has; that takes `accept_modified`.
+        num_classes: 200, or the number of a subset, which needs `accept_modified`.
         download: Fetch the published archive if the folder is not there.
         mirrors: Addresses of the archive, tried in this order.
         accept_modified: Accept another number of images, with a warning.
-        options: `ImageDataModule`'s.
+        options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
     """
 
     image_shape = (3, SIDE, SIDE)
@@ -103,7 +103,7 @@ class TinyImageNetDataModule(ImageDataModule):
 
     def read_train(self) -> Samples:
         """Decode the training set."""
-        wnids = self._wnids  # The first thing to miss where there is no data set.
+        wnids = self._wnids  # read first, so that the error for a missing data set names wnids.txt
         return self._decode(list_images(self.root, "train", wnids), "train", TRAIN_PER_CLASS)
 
     def read_test(self) -> Samples:

@@ -12,14 +12,14 @@ from kdlight.errors import UserError
 
 
 class TransferDataModule(ImageDataModule):
-    """Trains on one data set's images without labels; validates, tests and counts classes on another's.
+    """Trains on the images of one data set without labels; validation, test and classes are those of another.
 
     A transfer set: G. Hinton, O. Vinyals, J. Dean 2015, https://arxiv.org/abs/1503.02531, section 2. Images of both are
     normalised with the mean and std of `evaluation`, which are those of the teacher's training.
 
     Args:
-        train: Its training split is trained on, in its batch size and with its augmentation; its labels are forgotten.
-        evaluation: Its classes, its validation split and its test set are those of the run.
+        train: The data set to train on, with its batch size and augmentation, but without its labels.
+        evaluation: The data set whose classes, validation split and test set are those of the run.
 
     Raises:
         UserError: If images of the two differ in shape.

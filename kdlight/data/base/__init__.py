@@ -1,1 +1,1 @@
-"""What data modules are built from: splits, samples, batches, loaders."""
+"""Base classes and parts of data modules: splits, samples, batches, loaders."""

@@ -1,4 +1,4 @@
-"""What all data modules share whose images are decoded by worker processes."""
+"""What data modules share whose images are decoded by worker processes."""
 
 __all__ = ["ImageFilesDataModule"]
 
@@ -26,16 +26,16 @@ class ImageFilesDataModule(ImageDataModule):
 
     Args:
         data_dir: The folder of the data set.
-        image_size: Height and width of what a network sees.
-        resize_size: What the shorter side is resized to before the middle is cut out; None for the 256 to 224 of the
-            field, whatever the size.
-        num_workers: Processes that decode, for each loader that is running; 0 for the training process itself, None
-            for one less than there are processors for it.
+        image_size: Height and width of the images that a network gets.
+        resize_size: Length of the shorter side in evaluation, before the middle is cut out; None: 256/224 of
+            `image_size`, the ratio of the field.
+        num_workers: Number of processes that decode, for each loader that is running; 0: the training process decodes;
+            None: one less than the processors that this process may use.
         mean: Per channel, for pixels in [0, 1].
         std: Per channel, for pixels in [0, 1].
         augment: Random crops and flips.
         photographs: Vary the colours of the crops, too, by RandAugment and colour jitter.
-        options: `ImageDataModule`'s.
+        options: Passed on to `ImageDataModule`: val_size, train_per_class, label_noise, batch_size, seed, …
 
     Attributes:
         advice: What a user can do about an image file that cannot be decoded; the end of that error's message.
@@ -67,7 +67,7 @@ class ImageFilesDataModule(ImageDataModule):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Three colours, height, width."""
+        """Three channels, height, width."""
         return (3, self.image_size, self.image_size)
 
     @property
@@ -76,7 +76,7 @@ class ImageFilesDataModule(ImageDataModule):
         return ResizedCrops()
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe, for JSON, all that decides what a model sees of an image, except the choices of the views."""
+        """Describe, for JSON, everything that determines the images a model gets, except the random choices."""
         return {**super().describe_transform(views=views, strong=strong), "resize_size": self.resize_size}
 
     def make_split(self, root: Path, listing: Listing) -> ImageFiles:

@@ -38,21 +38,21 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
     """Images in batches that are cropped, flipped and normalised as a whole, on the GPU where there is one.
 
     A validation split is cut from the training set, with the class proportions of the whole. The test set is read for
-    ``test`` and ``predict``, and by a run that begins, to see that it is whole. Everything random follows from the
-    seed, the epoch and the sample: neither a resumed run nor another number of processes changes the view of a sample
-    in a given epoch.
+    ``test`` and ``predict``, and once when a run begins, to check that it is complete. Everything random depends on the
+    seed, the epoch and the sample alone: neither resuming a run nor another number of processes changes the view of a
+    sample in a given epoch.
 
-    A subclass names its classes, its image shape and its augmentation, and reads the two sets.
+    A subclass states its classes, image shape and augmentation, and reads the two sets.
 
     Args:
-        val_size: Images held out for validation; 0 for none, and then there is nothing to select a model by.
-        augment: Train on random crops, and on mirror images where these are still of their class.
+        val_size: Number of images held out for validation; with 0, no model can be selected.
+        augment: Train on random crops, and on mirror images if these are still of their class.
         mean: Per channel, for pixels in [0, 1].
         std: Per channel, for pixels in [0, 1].
         labels: False for a transfer set: training images come with target -1, which supervised terms leave out.
-        train_per_class: Train on this many images of each class, of those left; None for all.
-        label_noise: Fraction of the training labels that are replaced by another class, drawn uniformly; the same in
-            every run. Further targets stay as they are.
+        train_per_class: Train on this many of the remaining images of each class; None: on all.
+        label_noise: Fraction of the training labels that are replaced by another class, drawn uniformly and in the same
+            way in every run. Further targets stay as they are.
         batch_size: Images per training step and process.
         eval_batch_size: Images per validation, test or prediction step and process, at most.
         seed: Seed of shuffling and augmentation; None for the run's (``seed_everything``), 0 where it has none.
@@ -102,7 +102,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
 
     @cached_property
     def num_classes(self) -> int:
-        """The number of classes that `target` counts; a subclass may set another one than it has names for."""
+        """The number of classes of `target`; a subclass may set a number that differs from that of its names."""
         return len(self.class_names)
 
     @property
@@ -125,7 +125,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
 
     @property
     def train_size(self) -> int:
-        """The number of training images, all processes together; memories and caches have that many places."""
+        """The number of training images of all processes together, which is also the size of memories and caches."""
         return len(self.get_split("train"))
 
     def setup(self, stage: str) -> None:
@@ -147,7 +147,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
             self._splits["val"] = samples.select(held_out)
 
     def get_split(self, name: SplitName) -> Split:
-        """Return a split that `setup` has read: raw images, in order.
+        """Return a split that `setup` has read, with raw images in a fixed order.
 
         Raises:
             UserError: If there is none of that name.
@@ -168,8 +168,8 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
     ) -> list[Batch]:
         """Return `count` fixed images of a split (None: all), as batches on the CPU that a model can take.
 
-        They are normalised and not augmented, have the class proportions of the split, and are in its order; they are
-        the same in every process and epoch. `index` is the place in the split.
+        The images are normalised and not augmented, have the class proportions of the split, and are in its order. They
+        are the same in every process and epoch. `index` is the place in the split.
 
         Raises:
             UserError: If the split is not there or has fewer images.
@@ -208,7 +208,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
         return make_evaluation_loader(self._place_split(name), self.trainer, batch_size=self.eval_batch_size)
 
     def _place_split(self, name: SplitName) -> Split:
-        """Return a split where its batches are fetched: on the GPU, if it lies in memory and there is room."""
+        """Return a split on the device that its batches are fetched on: the GPU, if it is in memory and fits there."""
         samples = self.get_split(name)
         device = self.trainer.strategy.root_device if self.trainer is not None else CPU
         if device.type != "cuda" or not isinstance(samples, Samples):
@@ -230,17 +230,17 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
         return self._views
 
     def _get_wanted_views(self) -> tuple[int, bool]:
-        """Return how many views the method wants, and whether the last one is to be strong."""
+        """Return the number of views that the method needs, and whether the last one is strong."""
         method = self.trainer.lightning_module if self.trainer is not None else None
         return getattr(method, "views", 1), getattr(method, "strong_view", False)
 
     def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
         """Augment a training batch and normalise any, on the device.
 
-        A method whose class attribute ``views`` is above 1 gets as many independently augmented views of a sample; one
-        whose ``strong_view`` is true gets the last of them strengthened (`kdlight.data.views.strong`).
+        A method whose class attribute ``views`` is above 1 gets that many independently augmented views of a sample. If
+        its ``strong_view`` is true, the last of them is a strong view (`kdlight.data.views.strong`).
         """
-        if not isinstance(batch, Batch):  # A model's example input passes through here, too.
+        if not isinstance(batch, Batch):  # Lightning also passes a model's example input through here.
             return batch
         if self.trainer is not None and self.trainer.training:
             views, strong = self._get_wanted_views()
@@ -271,7 +271,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
             yield self.normalize_batch(self.views.apply(batch, choices, views))
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe, for JSON, all that decides what a model sees of an image, except the choices of the views."""
+        """Describe, for JSON, everything that determines the images a model gets, except the random choices."""
         return {
             "augment": self.view_kind.describe() if self.augment else False,
             "views": views,
@@ -282,10 +282,10 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
         }
 
     def teardown(self, stage: str) -> None:
-        """End a replay of views, which belongs to one fit."""
+        """Stop replaying views: a replay lasts for one fit."""
         if stage == "fit" and self._views is not None:
             self._views.forget_replay()
 
     def on_exception(self, exception: BaseException) -> None:
-        """End a replay of views."""
+        """Stop replaying views."""
         self.teardown("fit")

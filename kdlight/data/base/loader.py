@@ -29,10 +29,10 @@ class BatchIndices(Iterable[Tensor], Sized, Protocol):
 class TrainingIndices:
     """The indices of the training batches: a new shuffle each epoch, in full batches and a smaller last one.
 
-    The processes see disjoint images, of a shuffle every n-th. The images that would make the shares unequal are left
-    out of that epoch (at most ``processes - 1``, others each time). The batches of n processes together are the batch
-    that one process with n times the batch size would take. A last batch of a single image is dropped, because batch
-    normalisation cannot take its variance.
+    Each of n processes gets every n-th image of the shuffle. The images that would make the shares unequal are left out
+    of that epoch (at most n - 1, others each time). The batches of n processes together are the batch that one process
+    with n times the batch size would take. A last batch of a single image is dropped, because batch normalisation needs
+    a variance.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ def make_evaluation_indices(
 ) -> BatchIndices:
     """Deal every image to exactly one process, in order, so that averages over processes are exact.
 
-    All processes get the same number of batches, for they meet in collective operations; so batches are of equal size
-    as nearly as possible, and none exceeds `batch_size`.
+    All processes get the same number of batches, because they take part in collective operations together. So batches
+    are as nearly of one size as possible, and none exceeds `batch_size`.
     """
     largest_share = -(-size // processes)
     batches = max(1, -(-largest_share // batch_size))
@@ -87,7 +87,7 @@ class BatchLoader:
     Args:
         samples: The split.
         indices: The indices of each batch, on the samples' device.
-        pin_memory: Put batches into page-locked memory, from which copies to a GPU need not be waited for.
+        pin_memory: Put batches into page-locked memory, from which they are copied to a GPU without waiting.
     """
 
     def __init__(self, samples: Split, indices: BatchIndices, *, pin_memory: bool = False) -> None:
@@ -103,13 +103,14 @@ class BatchLoader:
 
 
 class TrainingLoader(BatchLoader):
-    """A loader whose order changes with the epoch, and which a checkpoint inside an epoch can resume where it was.
+    """A loader whose order changes with the epoch, and that continues from a checkpoint inside an epoch.
 
     Args:
         samples: The training split.
         indices: The indices of each batch, on the samples' device.
-        parameters: Returns the views of all samples in an epoch; images are cropped where they are decoded.
-        pin_memory: Put batches into page-locked memory, from which copies to a GPU need not be waited for.
+        parameters: Returns the choices of the views of all samples in an epoch, for images that are cropped when they
+            are decoded.
+        pin_memory: Put batches into page-locked memory, from which they are copied to a GPU without waiting.
 
     Attributes:
         sampler: The indices; by this name Lightning finds their ``set_epoch``.
@@ -130,7 +131,8 @@ class TrainingLoader(BatchLoader):
         self._resumed = {"epoch": -1, "fetched": 0}
 
     def __iter__(self) -> Iterator[Batch]:
-        # Lightning restores the state after the last batch of an epoch, too. The position counts in its own epoch only.
+        # Lightning also restores a state that was saved after an epoch's last batch. A position counts in its own epoch
+        # only.
         self._fetched = self._resumed["fetched"] if self._resumed["epoch"] == self.sampler.epoch else 0
         samples = self.samples.with_views(self._parameters(self.sampler.epoch))
         rest = list(islice(self._indices, self._fetched, None))
@@ -139,11 +141,11 @@ class TrainingLoader(BatchLoader):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Lightning saves this in its checkpoints."""
+        """Return the position in the epoch, which Lightning saves in its checkpoints."""
         return {"epoch": self.sampler.epoch, "fetched": self._fetched, "streams": STREAMS_VERSION}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue after the batches that the checkpoint has seen.
+        """Continue after the batches that were fetched before the checkpoint.
 
         Raises:
             UserError: If the checkpoint's shuffles and views were drawn in another way, so the rest would not fit.

@@ -1,4 +1,4 @@
-"""The samples of a split: what every one offers, and the one held in memory as whole tensors."""
+"""The samples of a split: the interface of all splits, and the split that is held in memory as tensors."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from kdlight.data.base.batch import Batch
 
 
 class Split(ABC):
-    """Samples in a fixed order, wherever their images are.
+    """Samples in a fixed order, whose images are in memory or in files.
 
     Attributes:
         target: (n,) int64 class; -1 for an unlabelled sample.
@@ -28,7 +28,7 @@ class Split(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the samples are; batches are asked for with indices that are there, too."""
+        """The device of the samples; the indices of batches have to be on it, too."""
         return self.target.device
 
     @abstractmethod
@@ -48,16 +48,16 @@ class Split(ABC):
         """Fetch the samples at `index` (batch,)."""
 
     def fetch_batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
-        """Fetch batch after batch, with `pin_memory` in page-locked memory, from which a GPU copies without delay."""
+        """Fetch batch after batch; `pin_memory` puts them into page-locked memory, which a GPU copies from faster."""
         for index in indices:
             yield pin_batch(self.fetch_batch(index)) if pin_memory else self.fetch_batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return the split that fetches what these views need: crops where images are decoded, else whole images."""
+        """Return the split whose batches hold these views' crops, if images are cropped when decoded; else itself."""
         return self
 
     def check_images(self) -> None:  # noqa: B027  # nothing to do, unless images are decoded later
-        """See that every image can be fetched. Images in memory have been decoded already.
+        """Check that every image can be fetched. Images in memory have been decoded already.
 
         Raises:
             UserError: If an image file is damaged.
@@ -94,7 +94,7 @@ class Samples(Split):
         return replace(self, images=self.images[index], target=self.target[index], targets=self._select_targets(index))
 
     def fetch_batch(self, index: Tensor) -> Batch:
-        """Fetch the samples at `index` (batch,) in one go, which is much faster than image by image."""
+        """Fetch the samples at `index` (batch,) at once, which is much faster than image by image."""
         return Batch(self.images[index], self.target[index], index, self._select_targets(index))
 
     def sha256(self) -> str:
@@ -112,7 +112,7 @@ class Samples(Split):
 
 
 def pin_batch(batch: Batch) -> Batch:
-    """Move a batch to page-locked memory; a copy to the device from other memory would wait for the device."""
+    """Move a batch to page-locked memory, because a copy from other memory would wait for the device."""
     parts = batch._asdict()
     for name, part in parts.items():
         parts[name] = (

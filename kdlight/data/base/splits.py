@@ -1,4 +1,4 @@
-"""Which samples are held out, and which are kept."""
+"""Choose the samples that are held out, and those that are kept."""
 
 from collections.abc import Sequence
 
@@ -47,14 +47,14 @@ def hold_out(
     Args:
         target: (n,) class of each sample.
         val_size: The number held out, with the class proportions of the whole.
-        train_per_class: The number kept of each class, of the others; None for all.
+        train_per_class: The number kept of each class among those not held out; None: all.
         class_names: In the order of `target`.
 
     Returns:
         The places of the samples that are kept, and of those held out, each ascending.
 
     Raises:
-        UserError: If too few are left.
+        UserError: If too few samples are left.
     """
     if val_size >= len(target):
         raise UserError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")

@@ -7,11 +7,11 @@ from kdlight.errors import UserError
 
 
 def require_image_data(trainer: Trainer, need: str) -> ImageDataModule:
-    """Get the data module of a trainer where only one of kdlight's will do.
+    """Return the data module of a trainer, which has to be one of kdlight's.
 
     Args:
         trainer: The trainer.
-        need: Who needs it for what, the beginning of the error's sentence.
+        need: Who needs it and what for, the beginning of the error message.
 
     Raises:
         UserError: If the trainer has none, or one of another kind.

@@ -1,1 +1,1 @@
-"""Where images come from: archives, folders, and the files of the published data sets."""
+"""Read images from archives, folders, and the files of the published data sets."""

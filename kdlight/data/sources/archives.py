@@ -1,6 +1,6 @@
-"""Fetching a published archive: it is checked and unpacked, whole or not at all.
+"""Fetch a published archive, check it, and unpack it as a whole or not at all.
 
-Own code over ``urllib``: torch.hub and pooch neither resume a download nor know a second address.
+This is our own code over ``urllib``, because torch.hub and pooch neither resume a download nor try a second address.
 """
 
 import http.client
@@ -24,8 +24,8 @@ class Archive(NamedTuple):
 
     Attributes:
         name: The name of the file, with which its addresses end.
-        sha256: The published sum.
-        folder: The folder in it that is wanted.
+        sha256: The published checksum.
+        folder: The folder in it that has the data.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Archive(NamedTuple):
 def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir: Path) -> None:
     """Download one of `archives` and put its folder into `data_dir`.
 
-    A download that was cut off is kept as ``<name>.part`` and goes on where it stopped. Nothing is unpacked before the
-    sum fits, and nothing outside of `data_dir` is ever written.
+    A download that was cut off is kept as ``<name>.part`` and continues where it stopped. Nothing is unpacked before
+    the checksum is right, and nothing is written outside of `data_dir`.
 
     Args:
         mirrors: Addresses, tried in this order; each ends with an archive's name.
-        archives: What is published, the same data in one form or another.
+        archives: The published archives of the same data in different forms.
         data_dir: Where the folder goes; made if missing.
 
     Raises:
@@ -81,7 +81,7 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
 
 
 def describe_remedy(folder: Path) -> str:
-    """Say what a user does to have `folder` as it was published."""
+    """Say what a user has to do to get `folder` as it was published."""
     remove = f"remove {folder.absolute()} and " if folder.exists() else ""
     return f"{remove}run again with --data.download true"
 
@@ -91,7 +91,7 @@ def _download_part(url: str, part: Path, sha256: str) -> str:
     resumed = part.exists()
     download(url, part)
     found = sha256_of(part)
-    if found != sha256 and resumed:  # What was there may have been of something else.
+    if found != sha256 and resumed:  # the part that was there may have been of another file
         part.unlink()
         download(url, part)
         found = sha256_of(part)

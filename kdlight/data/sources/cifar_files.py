@@ -152,7 +152,7 @@ def read_files(
                 raise MissingFileError(f"{path} is missing: {remedy}{hint}")
             deviations.append(f"{name} is missing")
             continue
-        data = path.read_bytes()  # What was checked is what is read.
+        data = path.read_bytes()  # read once, so that the bytes that are checked are those that are decoded
         found = hashlib.new(layout.algorithm, data).hexdigest()
         if found != expected:
             if not accept_modified:

@@ -1,6 +1,6 @@
 """A split of image files that are decoded when they are needed, by worker processes.
 
-Workers crop and resize; mirror images and normalisation are left to whole batches on the device.
+Workers crop and resize; whole batches are mirrored and normalised on the device.
 """
 
 import hashlib
@@ -42,8 +42,8 @@ class Box(NamedTuple):
 def draw_box(seed: int, height: int, width: int) -> Box:
     """Draw a box as torchvision's ``RandomResizedCrop.get_params`` does, for an image of this size.
 
-    Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. A stream of its own for each seed: neither the
-    process nor what it decoded before makes a difference.
+    Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. The box depends on the seed alone: neither the
+    process nor the images that it decoded before make a difference.
     """
     stream = random.Random(seed)
     for _ in range(10):
@@ -119,7 +119,7 @@ class ImageFiles(Split):
             num_workers=self.workers,
             pin_memory=pin_memory,
             collate_fn=_return_unchanged,
-            generator=torch.Generator(),  # The loader draws a seed for its workers: not from the run's numbers.
+            generator=torch.Generator(),  # for its workers' seed, which would come from the run's random numbers
         )
         for index, images in zip(indices, loader, strict=True):
             if isinstance(images, UserError):
@@ -148,7 +148,7 @@ class ImageFiles(Split):
             try:
                 deque(checked, maxlen=0)
             finally:
-                pool.shutdown(cancel_futures=True)  # After an error the rest need not be decoded.
+                pool.shutdown(cancel_futures=True)  # after an error the other images need not be decoded
 
     def _decode(self, place: int, *, coarse: bool = False) -> Tensor:
         try:
@@ -157,7 +157,7 @@ class ImageFiles(Split):
             raise UserError(f"{error}: {self.advice}") from error
 
     def sha256(self) -> str:
-        """Hash of the paths below the root and of the files' sizes."""
+        """Hash the paths below the root and the files' sizes."""
         digest = hashlib.sha256()
         for place, path in enumerate(self.paths):
             digest.update(path + b"\0%d\n" % self.get_path(place).stat().st_size)
@@ -180,15 +180,15 @@ class ImageFiles(Split):
 
 
 def encode_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
-    """Pack relative paths: a million strings would be copied into every worker, one reference count at a time."""
+    """Pack paths into one array, because workers would copy a million strings when they count references to them."""
     return np.array([os.fsencode(path) for path in paths], np.bytes_)
 
 
 class _BatchDecoder(Dataset[Any]):
     """Decodes a whole batch in one process.
 
-    It hands over images alone: every tensor from another process holds a file open as long as it lives. An error comes
-    back as a value, for raised in a worker it would arrive as the text of a traceback.
+    It returns images alone, because every tensor from another process holds a file open as long as it exists. An error
+    is returned too: one that a worker raises would arrive as the text of a traceback.
     """
 
     def __init__(self, files: ImageFiles) -> None:

@@ -87,7 +87,7 @@ def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
 
 
 def _list_class(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """List a class's images; torchvision's ``make_dataset`` passes over a folder that it may not read."""
+    """List a class's images, and refuse folders that cannot be read, which torchvision's ``make_dataset`` skips."""
 
     def refuse(error: OSError) -> None:
         if folder.exists():

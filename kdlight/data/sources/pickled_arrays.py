@@ -1,7 +1,7 @@
-"""Reading CIFAR's pickles without running what is in them.
+"""Read CIFAR's pickles without running code from them.
 
 A pickle can call anything that can be imported. Here nothing can be imported: the few names that a pickled array needs
-stand for small classes that keep its bytes.
+are replaced by small classes that keep its bytes.
 """
 
 import io
@@ -45,7 +45,7 @@ def _reconstruct(*args: object) -> _ArrayStandIn:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    return text.encode("latin1")  # How Python 3 writes bytes in Python 2's pickle protocols.
+    return text.encode("latin1")  # Python 3 writes bytes like this in Python 2's pickle protocols
 
 
 _STANDINS = {

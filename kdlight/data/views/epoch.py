@@ -1,4 +1,4 @@
-"""The random views of the training images, epoch by epoch: drawn, or replayed from those that were kept."""
+"""The random views of the training images in each epoch: drawn, or replayed from stored choices."""
 
 from collections.abc import Mapping, Sequence
 
@@ -67,7 +67,7 @@ class EpochViews:
         return batch._replace(images=apply_views(self.kind, batch.images, chosen, self.fill))
 
     def replay(self, kept: Sequence[Mapping[str, Tensor]]) -> None:
-        """Give epoch e the choices ``kept[e % len(kept)]`` from now on; its shuffle stays that of e.
+        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on; the shuffle of epoch e stays the same.
 
         Args:
             kept: The choices of `draw`, one mapping for each epoch.
@@ -84,7 +84,7 @@ class EpochViews:
         self._current = {}
 
     def forget_replay(self) -> None:
-        """Draw anew from now on."""
+        """Draw the choices of every epoch again from now on."""
         self._replayed = None
         self._current = {}
 

@@ -11,8 +11,8 @@ def vary_photograph(image: Tensor, seed: int) -> Tensor:
     """Apply RandAugment and colour jitter to a cropped photograph.
 
     Cubuk et al. 2020, https://arxiv.org/abs/1909.13719, with torchvision's default of two operations of strength 9 of
-    30; brightness, contrast and saturation are changed by up to a fifth. All choices follow from the seed: neither the
-    process nor what it decoded before makes a difference.
+    30; brightness, contrast and saturation are changed by up to a fifth. All choices depend on the seed alone: neither
+    the process nor the images that it decoded before make a difference.
 
     Args:
         image: (3, height, width) uint8.

@@ -1,10 +1,11 @@
 """The strong view of semi-supervised learning, on whole batches: two random operations of fourteen, then cutout.
 
-Cubuk et al. 2020, "RandAugment", https://arxiv.org/abs/1909.13719, in the form of FixMatch (Sohn et al. 2020,
-https://arxiv.org/abs/2001.07685) that the code of MLKD has: RandAugment(2, 10), whose second number has no effect,
-since every operation draws its strength uniformly from its whole range. Pixels come out as from Pillow, up to rounding.
-Every image has its own operations and strengths, without waiting for the device: one gather moves pixels, one looks up
-new values, one blend does the rest, and each leaves those images as they are whose operation is another.
+Cubuk et al. 2020, "RandAugment", https://arxiv.org/abs/1909.13719, in the form that MLKD's code takes from FixMatch
+(Sohn et al. 2020, https://arxiv.org/abs/2001.07685): RandAugment(2, 10), whose second number has no effect, because
+every operation draws its strength uniformly from its whole range. The pixels are those of Pillow, up to rounding.
+
+Every image has its own operations and strengths, and no step waits for the device: one gather moves pixels, one looks
+up new values, and one blend does the rest. Each of the three leaves an image unchanged that has another operation.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Random views: which choices make one, and how they are applied to whole batches on the device.
 
 The choices for all samples of an epoch are tensors by name, ``"0.shifts"`` for the shifts of the first view, so that
-they can be kept and replayed: a cached teacher answers for the very views that it has seen.
+they can be stored and replayed: a teacher cache has outputs for exactly these views.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class ViewKind(Protocol):
         """Make one batch (n, channels, height, width) of each view's choices for these n samples."""
 
     def describe(self) -> dict[str, Any]:
-        """Describe what decides a view beside its choices."""
+        """Describe everything that determines a view except its random choices."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class ResizedCrops:
 
 
 def draw_views(kind: ViewKind, count: int, *, seed: int, epoch: int, views: int, strong: bool) -> dict[str, Tensor]:
-    """Draw for all samples of an epoch at once, so that the batches they come in make no difference."""
+    """Draw for all samples of an epoch at once, so that a sample's view does not depend on its batch."""
     drawn = {}
     for view in range(views):
         choices = kind.draw(count, make_generator(Stream.VIEW, seed, epoch, view))
