@@ -1,6 +1,6 @@
 """Closed form of BROJA for jointly Gaussian variables."""
 
-__all__ = ["gaussian_pid"]
+__all__ = ["gaussian_pid", "gaussian_pid_of_symbols"]
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ from scipy.linalg import eigh
 
 from kdlight.errors import UserError
 from kdlight.information.decomposition import PID, Informations
-from kdlight.information.entropies import Array
+from kdlight.information.entropies import Array, check_probabilities
 
 
 def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
@@ -57,6 +57,34 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
     ratios = np.log2(eigh(given_second, given_first, eigvals_only=True))
     excess = 0.5 * min(float(np.maximum(ratios, 0).sum()), float(np.maximum(-ratios, 0).sum()))
     return informations.decompose(min(excess, informations.largest_excess))
+
+
+def gaussian_pid_of_symbols(joint: npt.ArrayLike) -> PID | None:
+    """Decompose symbols as if they were Gaussian: as their indicators' covariance has it.
+
+    A variable of k symbols becomes the k - 1 indicators of all but its last one. This asks what a linear map of the
+    symbols tells about the classes, so it differs from the decomposition of the symbols themselves.
+
+    Args:
+        joint: Probabilities, axes (first source, second source, target).
+
+    Returns:
+        Atoms in bits; None where some symbols determine others, as Gaussian informations are infinite then.
+
+    Raises:
+        UserError: If ``joint`` is not a distribution.
+    """
+    table = check_probabilities(joint, dims=(3,), name="joint")
+    table = table[np.ix_(*(table.sum(axis=axes) > 0 for axes in ((1, 2), (0, 2), (0, 1))))]
+    sizes = tuple(count - 1 for count in table.shape)
+    if min(sizes) < 1:
+        return None
+    cells = np.argwhere(table > 0)
+    indicators = np.concatenate([np.eye(size + 1)[cells[:, place], :-1] for place, size in enumerate(sizes)], axis=1)
+    try:
+        return gaussian_pid(np.cov(indicators.T, aweights=table[table > 0], ddof=0), (sizes[0], sizes[1], sizes[2]))
+    except UserError:  # the covariance is singular
+        return None
 
 
 def _compute_conditional(matrix: Array, target: npt.NDArray[np.intp], given: npt.NDArray[np.intp]) -> Array:

@@ -1,17 +1,15 @@
 """Further values, computed with ``details: true``: other redundancies, and what each class contributes to an atom."""
 
-import numpy as np
-
 from kdlight.information.by_class import broja_by_class
 from kdlight.information.discretizer import Symbols
 from kdlight.information.histogram import joint_histogram
-from kdlight.information.redundancies import i_min, i_mmi
+from kdlight.measuring.other_redundancies import average, compute_other_redundancies
 
 
 def compute_details(of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float) -> dict[str, float]:
     """Compute plug-in values of one stage by key, each the mean over the symbolisations.
 
-    - ``redundant_i_min``, ``redundant_mmi``: the redundancies of Williams and Beer, and of Barrett.
+    - ``redundant_i_min``, …: what `compute_other_redundancies` returns.
     - ``<atom>_of_class_<y>``: what class y contributes to the redundant or the teacher's unique information. All
       classes add up to the plug-in atom; a single one can be negative.
 
@@ -25,9 +23,9 @@ def compute_details(of_teacher: Symbols, of_student: Symbols, target: Symbols, *
     for first, second in zip(of_teacher, of_student, strict=True):
         counts = joint_histogram(first, second, target)
         joint = counts / counts.sum()
-        values = {"redundant_i_min": i_min(joint).redundant, "redundant_mmi": i_mmi(joint).redundant}
+        values = compute_other_redundancies(joint)
         parts = broja_by_class(joint, tolerance=tolerance)
         for name, atom in (("redundant", parts.redundant), ("unique_teacher", parts.unique_first)):
             values |= {f"{name}_of_class_{place}": float(value) for place, value in enumerate(atom)}
         found.append(values)
-    return {name: float(np.mean([values[name] for values in found])) for name in found[0]}
+    return average(found)

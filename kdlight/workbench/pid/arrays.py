@@ -11,7 +11,7 @@ from kdlight.errors import UserError
 from kdlight.information.discretizer import Discretizer, Symbols
 from kdlight.information.estimates import EstimatedPID, estimate_pid
 from kdlight.information.histogram import joint_histogram
-from kdlight.information.redundancies import i_min, i_mmi
+from kdlight.measuring.other_redundancies import average, compute_other_redundancies
 from kdlight.streams import Stream, derive_seed
 
 __all__ = ["ArrayReport", "compare_arrays"]
@@ -21,16 +21,14 @@ MOST_CELLS = 1_000_000
 
 @dataclass(frozen=True)
 class ArrayReport:
-    """A decomposition and, for comparison, the plug-in redundancies I_min and MMI."""
+    """A decomposition and, for comparison, what `compute_other_redundancies` returns."""
 
     pid: EstimatedPID
-    redundant_i_min: float
-    redundant_mmi: float
+    others: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values, for a JSON file."""
-        others = {"redundant_i_min": self.redundant_i_min, "redundant_mmi": self.redundant_mmi}
-        return {"samples": self.pid.samples, "atoms": {**self.pid.to_dict(), **others}}
+        return {"samples": self.pid.samples, "atoms": {**self.pid.to_dict(), **self.others}}
 
 
 def compare_arrays(
@@ -75,8 +73,7 @@ def compare_arrays(
         for one, other in zip(*(np.atleast_2d(source) for source in sources), strict=True)
         for counts in [joint_histogram(one, other, target)]
     ]
-    others = [float(np.mean([redundancy(joint).redundant for joint in joints])) for redundancy in (i_min, i_mmi)]
-    return ArrayReport(pid, *others)
+    return ArrayReport(pid, average([compute_other_redundancies(joint) for joint in joints]))
 
 
 def _require_cells(*symbols: Symbols) -> None:

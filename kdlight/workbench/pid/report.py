@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kdlight.information.estimates import Estimate
+from kdlight.measuring.other_redundancies import LABELS
 from kdlight.workbench.pid.arrays import ArrayReport
 from kdlight.workbench.pid.networks import Matrix, Ranking
 
@@ -72,8 +73,8 @@ def _atoms(report: ArrayReport) -> Table:
         interval = f"{estimate.lower:.4f} to {estimate.upper:.4f}" if estimate.estimable else ""
         rows.add_row(label, value_of(estimate, 4), interval, f"{estimate.counted:.4f}")
     rows.add_section()
-    rows.add_row("redundant by I_min", "", "", f"{report.redundant_i_min:.4f}")
-    rows.add_row("redundant by MMI", "", "", f"{report.redundant_mmi:.4f}")
+    for name, value in report.others.items():
+        rows.add_row(LABELS[name], "", "", f"{value:.4f}")
     rows.add_row("certified numerical error", "", "", f"{pid.gap:.1e}")
     return rows
 

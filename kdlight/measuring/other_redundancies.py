@@ -1,0 +1,46 @@
+"""Redundancies other than BROJA's, of the same symbols, for comparison."""
+
+import numpy as np
+import numpy.typing as npt
+
+from kdlight.information.gaussian import gaussian_pid_of_symbols
+from kdlight.information.intersection import intersection_information
+from kdlight.information.redundancies import i_min, i_mmi
+
+#: Most cells that occur for which the intersection information is computed; 100 take about a second.
+MOST_CELLS = 100
+
+#: What each key of `compute_other_redundancies` is called in a table.
+LABELS = {
+    "redundant_i_min": "redundant by I_min",
+    "redundant_mmi": "redundant by MMI",
+    "redundant_gaussian": "redundant as if Gaussian",
+    "redundant_intersection": "redundant by intersection, at least",
+}
+
+
+def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Compute plug-in redundancies in bits by key.
+
+    - ``redundant_i_min``: Williams and Beer, 2010.
+    - ``redundant_mmi``: the smaller information of the two sources; Barrett, 2015.
+    - ``redundant_gaussian``: BROJA's, if the symbols' indicators were Gaussian; left out where that is infinite.
+    - ``redundant_intersection``: a lower bound of the intersection information that RID maximises (definition 4.1 of
+      its paper), which is at most BROJA's redundancy (theorem 4.1); left out if more than 100 cells occur: it is slow.
+
+    Args:
+        joint: Probabilities, axes (first source, second source, target).
+    """
+    values = {"redundant_i_min": i_min(joint).redundant, "redundant_mmi": i_mmi(joint).redundant}
+    gaussian = gaussian_pid_of_symbols(joint)
+    if gaussian is not None:
+        values["redundant_gaussian"] = gaussian.redundant
+    if np.count_nonzero(joint) <= MOST_CELLS:
+        values["redundant_intersection"] = intersection_information(joint, starts=4)
+    return values
+
+
+def average(found: list[dict[str, float]]) -> dict[str, float]:
+    """Return the means of the values that every symbolisation has."""
+    names = [name for name in found[0] if all(name in values for values in found)]
+    return {name: float(np.mean([values[name] for values in found])) for name in names}
