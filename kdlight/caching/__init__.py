@@ -1,4 +1,4 @@
-"""What a frozen teacher computed on replayable views, kept on disk: ``from kdlight.caching import TeacherCache``."""
+"""The outputs of a frozen teacher on views that can be replayed, stored on disk: ``kdlight.caching.TeacherCache``."""
 
 from kdlight.lazy import names_of
 

@@ -1,4 +1,4 @@
-"""Making a teacher cache: every view of every image through the teacher once, shared by the processes of a run."""
+"""Fill a teacher cache: the teacher computes every view of every image once; the processes of a run share the work."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,17 +20,17 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.models.frozen import Frozen
 
-LOCK_SECONDS = 20  # well below the time after which processes that wait for one another give up
+LOCK_SECONDS = 20  # well below the time after which the waiting processes of a distributed run give up
 
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """What a method reads of its teacher, for the views of a sample that it sees in one step.
+    """The teacher's outputs that a method reads in one step.
 
     Attributes:
         fields: Names of the fields of `Activations` that are read.
-        views: Images of a sample in a step.
-        strong: Whether the last of them is strengthened.
+        views: Number of views of each sample.
+        strong: Whether the last of them is a strong view.
     """
 
     fields: tuple[str, ...]
@@ -40,14 +40,14 @@ class TeacherOutputs:
 
 @dataclass(frozen=True)
 class CacheBuilder:
-    """Makes a cache from the teacher and the data of a run.
+    """Fills a cache with the outputs of a run's teacher.
 
     Attributes:
         folder: The folder of the cache.
-        key: What the cache is made for.
+        key: Everything that the outputs depend on, such as the hash of the teacher.
         teacher: The teacher, which computes the outputs.
-        data: The data, which have images and views.
-        wanted: The outputs that are kept.
+        data: The data module, which has images and views.
+        wanted: The outputs that are stored.
         trainer: The run's trainer, for its devices, processes and precision.
     """
 
@@ -59,10 +59,10 @@ class CacheBuilder:
     trainer: Trainer
 
     def build_if_missing(self) -> None:
-        """Make the cache if it is not there; runs that want the same one wait for the first.
+        """Fill the cache if there is none. Of several runs that need it, one fills it and the others wait.
 
         Raises:
-            UserError: If the folder holds something else, cannot be made there, or is not seen by every process.
+            UserError: If the folder has other content, cannot be created, or is not visible to every process.
         """
         if self._is_complete():
             return
@@ -80,20 +80,20 @@ class CacheBuilder:
                 lock.release()
 
     def compute_sample(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compute what would be kept of two images of a view, (2, views in a step, …)."""
+        """Compute what would be stored of two images of a view, (2, views in a step, …)."""
         two = torch.arange(self.data.train_size)[:2]
         (batch,) = self._load_views([two], parameters)
         return {name: self._group_by_sample(values) for name, values in self._compute(batch.images).items()}
 
     def _is_complete(self) -> bool:
-        """Let the first process look, and tell the others."""
+        """Tell whether there is a complete cache; the first process looks and tells the others."""
         return bool(self.trainer.strategy.broadcast((self.folder / DESCRIPTION).is_file()))
 
     def _lock(self) -> FileLock | None:
-        """Lock the cache in the first process, and wait in the others until it has."""
+        """Lock the cache in the first process; the others wait until it has the lock."""
         file = self.folder.with_name(f"{self.folder.name}.lock")
         reason = self.trainer.strategy.broadcast(_create_lock(file) if self.trainer.is_global_zero else None)
-        if reason:  # all processes stop, where the others would wait for the first
+        if reason:  # all processes stop; if only the first did, the others would wait for it
             raise UserError(
                 f"no teacher cache can be made at {self.folder}: {file} cannot be written ({reason}); "
                 "set teacher_cache.path to a folder where you may write"
@@ -111,7 +111,7 @@ class CacheBuilder:
         return lock
 
     def _fill(self) -> None:
-        """Make the cache; one whose making was stopped is continued after its last whole view."""
+        """Fill the cache view by view. If an earlier run was stopped, continue after its last complete view."""
         draft, first = self.folder.with_name(f"{self.folder.name}.part"), self.trainer.is_global_zero
         share = torch.arange(self.data.train_size).tensor_split(self.trainer.world_size)[self.trainer.global_rank]
         batches = share.split(max(1, self.data.eval_batch_size // self.wanted.views))
@@ -167,7 +167,7 @@ class CacheBuilder:
         return stacked.transpose(0, 1)
 
     def _compute(self, images: Tensor) -> dict[str, Tensor]:
-        """Compute what is kept of a batch, on the CPU."""
+        """Compute what is stored of a batch, and move it to the CPU."""
         precision = self.trainer.precision_plugin
         images = precision.convert_input(images.to(self.trainer.strategy.root_device))
         with precision.forward_context():
@@ -184,9 +184,9 @@ class CacheBuilder:
 
 
 def _create_lock(file: Path) -> str | None:
-    """Create the file of a lock, or return why it cannot be created.
+    """Create the file of a lock, or return the reason why it cannot be created.
 
-    `FileLock` does not say it: it takes some of these errors for a lock that is held, and waits.
+    `FileLock` does not report the reason: it takes some of these errors for a lock that is held, and waits.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

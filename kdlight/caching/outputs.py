@@ -1,4 +1,4 @@
-"""What a teacher computed, as named tensors that can be stored, and back."""
+"""Convert a teacher's activations to named tensors that can be stored, and back."""
 
 import math
 
@@ -11,14 +11,14 @@ OF_LOGITS = ("logits", "member_logits")
 
 
 def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Name the tensors of the fields that are to be kept: ``logits``, ``stages.0`` and so on.
+    """Name the tensors of some fields: ``logits``, ``stages.0`` and so on.
 
     Args:
-        computed: What the teacher computed on a batch.
+        computed: The teacher's activations on a batch.
         fields: Names of fields of `Activations`; one that the teacher does not have is left out.
-        top: Keep that many of the highest logits of a sample, with their classes and the logarithm of the rest's mass
-            (``logits.top``, ``logits.classes``, ``logits.rest``); None: all.
-        dtype: The type that floating point numbers are kept in.
+        top: Keep this many of the highest logits of a sample, with their classes and the logarithm of the summed
+            exponentials of the others (``logits.top``, ``logits.classes``, ``logits.rest``); None: all.
+        dtype: The type in which floating point numbers are stored.
 
     Returns:
         (batch, …) tensors by name.
@@ -36,10 +36,10 @@ def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, d
 
 
 def decode(stored: dict[str, Tensor], fields: tuple[str, ...], *, num_classes: int) -> Activations:
-    """Undo `encode` for the fields that were kept, in float32.
+    """Undo `encode` for these fields, in float32.
 
-    All logits outside of the top get one value. Their mass together is right at temperature 1; how it was divided among
-    them is not kept.
+    All logits below the top ones get the same value, so that their total probability is right at temperature 1; how it
+    was divided among them is lost.
     """
     decoded: dict[str, Tensor] = {}
     for name, tensor in stored.items():

@@ -1,4 +1,4 @@
-"""A teacher cache on disk: what it was made for, the views, and one memory-mapped array an output."""
+"""A teacher cache on disk: its description, the choices of the views, and a memory-mapped array for each output."""
 
 import hashlib
 import json
@@ -28,8 +28,8 @@ class Store:
 
     Attributes:
         folder: The folder of the files.
-        description: ``key``: what the cache was made for; ``outputs``: shape and type of each array; ``filled``: how
-            many of the k views are there; ``sha256`` of every file, once all are.
+        description: ``key``: what the outputs depend on; ``outputs``: shape and type of each array; ``filled``: how
+            many of the k views are complete; ``sha256`` of every file, as soon as all views are.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class Store:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the description of what is there.
+        """Read the description of an existing cache.
 
         Raises:
             UserError: If it cannot be read.
@@ -53,17 +53,17 @@ class Store:
 
     @classmethod
     def create(cls, folder: Path, key: dict[str, Any], parameters: list[dict[str, Tensor]], outputs: Any) -> Self:
-        """Make room for a cache.
+        """Create the files of an empty cache.
 
         Args:
             folder: The folder; it is emptied if it exists.
-            key: What the cache is made for.
+            key: What the outputs depend on.
             parameters: The random choices of each view, see `EpochViews.draw`.
             outputs: Shape and type of each array by its name.
 
         Raises:
             DiskFullError: If the disk has no room for it.
-            UserError: If something else has its name.
+            UserError: If a file, or a folder without a cache, has this name.
         """
         if folder.exists() and not (folder / DESCRIPTION).is_file():
             raise UserError(f"{folder} is in the way: expected no such file or folder, it is no begun cache; remove it")
@@ -124,7 +124,7 @@ class Store:
             file.write(values.numpy().tobytes())
 
     def map_array(self, name: str) -> Tensor:
-        """Map the array of an output into memory; read it, never write to it."""
+        """Map the array of an output into memory, for reading only."""
         shape, dtype = self.description["outputs"][name]
         path = str(self.get_file(name))
         return torch.from_file(path, shared=False, size=math.prod(shape), dtype=getattr(torch, dtype)).view(shape)
@@ -138,10 +138,10 @@ class Store:
         return found
 
     def verify(self) -> None:
-        """Compare the files with their sums.
+        """Compare the files with their checksums.
 
         Raises:
-            UserError: If one is missing or was changed.
+            UserError: If a file is missing or was changed.
         """
         try:
             found = self.compute_sums()

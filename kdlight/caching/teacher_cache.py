@@ -1,4 +1,4 @@
-"""A cache of the teacher that is right under augmentation.
+"""A cache of the teacher's outputs that stays correct under augmentation.
 
 Z. Shen, E. Xing, "A Fast Knowledge Distillation Framework for Visual Recognition", ECCV 2022 (arXiv 2112.01528), and F.
 Faghri et al., "Reinforce Data, Multiply Impact", ICCV 2023 (arXiv 2303.08983): an output belongs to a view, not to an
@@ -31,13 +31,13 @@ from kdlight.streams import STREAMS_VERSION
 
 @dataclass
 class TeacherCache:
-    """Where a cache lies and what it keeps.
+    """The settings of a cache.
 
     Args:
-        path: Its folder; the first run that names it makes it, or `kdlight cache` does ahead.
-        views: k, the number of augmented views of every image; more are more varied, and take longer to make.
-        top: Keep the highest logits alone, that many a sample, and the mass of the others; null keeps all.
-        precision: What is kept. float16 has three digits and reaches to 65,504.
+        path: The cache's folder. The first run that names it fills it, or `kdlight cache` does so ahead of the runs.
+        views: k, the number of augmented views of every image; more views vary more, and take longer to compute.
+        top: Number of highest logits to store for each sample, beside the total probability of the others; null: all.
+        precision: The type of the stored numbers. float16 has three digits and reaches to 65,504.
 
     Raises:
         UserError: If the path is empty, a number is below 1, or the precision is another.
@@ -64,7 +64,7 @@ CLOSE = 0.02
 
 
 class CachedTeacher:
-    """A complete cache in the teacher's place.
+    """Returns a teacher's activations from a complete cache.
 
     Args:
         store: A complete cache.
@@ -100,11 +100,11 @@ class CachedTeacher:
 def open_cache(
     settings: TeacherCache, teacher: Frozen, data: ImageDataModule, outputs: TeacherOutputs, trainer: Trainer
 ) -> CachedTeacher:
-    """Open a cache, after making it if there is none; every process of a distributed run makes its share.
+    """Open a cache, after filling it if there is none; every process of a distributed run computes its share.
 
     Raises:
-        UserError: If what is there was made for another teacher, other images, another transform, or does not hold
-            what the method reads; or if its files changed.
+        UserError: If the cache was made for another teacher, other images or another transform, does not hold what the
+            method reads, or has files that were changed.
         OSError: If the disk has no room for it.
     """
     folder = Path(settings.path).expanduser()
@@ -159,7 +159,7 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
 
 
 def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
-    """Compute two images of the first view again: weights and names alone do not say what a network computes."""
+    """Compute two images of the first view again: equal weights alone do not mean that a network computes the same."""
     for name, expected in builder.compute_sample(store.load_parameters()[0]).items():
         if name not in store.description["outputs"]:
             raise UserError(

@@ -26,28 +26,28 @@ HELD_OUT = 0.15  # of the training images for validation, and of a folder withou
 class ImageFolderDataModule(ImageFilesDataModule):
     """Images in class folders: ``train/<class>/…`` and ``test/<class>/…`` (or ``val/``), or ``<class>/…`` alone.
 
-    It needs the folder and nothing else. Where there is no test set, 15 percent of each class are it, always the same.
-    Where there are ``test/`` and ``val/``, the latter is for validation. Classes count in the order of their names.
-    With `labels` false the training images are a transfer set.
+    Only the folder has to be given. If it has no test set, 15 percent of the images of each class form one, the same in
+    every run. If it has both ``test/`` and ``val/``, ``val/`` is the validation split. Classes are numbered in the
+    order of their names. With `labels` false the training images are a transfer set.
 
-    On the command line image size and normalisation are those of the teacher's weights, or of the student's where there
-    is no teacher: what their run had, or what timm and torchvision publish for them.
+    On the command line, image size and normalisation are those of the teacher's weights, or of the student's if there
+    is no teacher: those of the run that trained the weights, or those that timm and torchvision publish for them.
 
     Args:
         data_dir: The folder.
-        image_size: Height and width of what a network sees; None for those of the weights, or 224.
-        mean: Per channel, for pixels in [0, 1]; None for that of the weights, or ImageNet's.
-        std: Per channel, for pixels in [0, 1]; None for that of the weights, or ImageNet's.
+        image_size: Height and width of the images that a network gets; None: those of the weights, or 224.
+        mean: Per channel, for pixels in [0, 1]; None: that of the weights, or ImageNet's.
+        std: Per channel, for pixels in [0, 1]; None: that of the weights, or ImageNet's.
         augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` are these with RandAugment
             and colour jitter (`kdlight.data.views.photographs`).
-        broken: ``refuse`` stops at a file that cannot be decoded; ``skip`` names and counts such files in a warning and
-            goes on without them. Every file is read for that whenever the data are.
-        num_classes: The networks' number of classes; None for as many as there are folders.
-        test_folder: The folder of the test set; None for ``test`` where there is one, else ``val``, else a part of the
+        broken: ``refuse`` stops at a file that cannot be decoded; ``skip`` leaves such files out with a warning that
+            names and counts them, for which every file is decoded once whenever a split is read.
+        num_classes: The networks' number of classes; None: the number of class folders.
+        test_folder: The folder of the test set; None: ``test`` if there is one, else ``val``, else a part of the
             training images.
-        val_size: Training images held out for validation; None for ``val/`` where there is a ``test/`` too, else 15
-            percent; 0 for none, and then there is nothing to select a model by.
-        options: `ImageFilesDataModule`'s.
+        val_size: Number of training images held out for validation; None: the images of ``val/`` if there is also a
+            ``test/``, else 15 percent; with 0, no model can be selected.
+        options: Passed on to `ImageFilesDataModule`: resize_size, num_workers, batch_size, seed, …
     """
 
     advice: ClassVar[str] = "put the whole file there, take it out of the data set, or set broken: skip"
@@ -112,7 +112,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return images.select(self._separate_test(images)[1])
 
     def _hold_out(self, samples: Split) -> None:
-        """Hold out the validation split that was not asked for by its size."""
+        """Hold out the validation split; if `val_size` was not given, choose it by what the folder has."""
         if not self._chooses_validation:
             super()._hold_out(samples)
         elif self._find_test_folder() == "test" and (self.data_dir / "val").is_dir():

@@ -23,10 +23,11 @@ class ClassTerms(NamedTuple):
 def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTerms:
     """Divide the BROJA atoms among the target's symbols.
 
-    Every information is a mean over the target's symbols: I(Y;T) = sum_y P(y) KL(P(t|y) || P(t)). Of I_u, the least
-    information that both sources can have together, the terms are P(y) KL(Q(t,s|y) || Q(t,s)) with the optimal Q.
-    Where Q is positive, log Q(y|t,s) = a(t,y) + b(s,y) with the optimal point of the dual, so the term is
-    sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y), without Q. The atoms' terms follow as the atoms do.
+    Every information is a mean over the target's symbols: I(Y;T) = sum_y P(y) KL(P(t|y) || P(t)). Let I_u be the least
+    information that both sources can have together; its terms are P(y) KL(Q(t,s|y) || Q(t,s)) with the optimal Q. Where
+    Q is positive, log Q(y|t,s) = a(t,y) + b(s,y) with the optimal point (a, b) of the dual, so the term is
+    sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y), which does not need Q. The terms of the atoms are the
+    same sums and differences of these terms as the atoms are of the informations.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).

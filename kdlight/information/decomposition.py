@@ -56,7 +56,7 @@ class Informations(NamedTuple):
 
     @classmethod
     def from_values(cls, first: float, second: float, both: float) -> "Informations":
-        """Correct rounding: both sources together tell at least as much as each alone (data processing inequality)."""
+        """Correct rounding errors: both sources together tell at least as much as each alone."""
         return cls(first, second, max(both, first, second))
 
     @classmethod

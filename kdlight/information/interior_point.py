@@ -29,26 +29,26 @@ class _Iterate(NamedTuple):
     multiplier: Array
     """Q(t,s)."""
     slack: Array
-    """What the constraint log sum_y exp(a + b) <= -slack leaves free; 1 for pairs without a constraint."""
+    """The slack in log sum_y exp(a + b) + slack = 0, positive; 1 for pairs without a constraint."""
     violation: Array
     """log sum_y exp(a + b) + slack; 0 for pairs without a constraint."""
 
 
 class _Support:
-    """Which entries of a (T, Y) and b (S, Y) move: those where P's tables are positive.
+    """The entries of a (T, Y) and b (S, Y) that move: those where P's tables are positive.
 
-    Adding a constant to a(:,y) and taking it from b(:,y) changes nothing, so one entry of b is held for each class. A
-    table that was counted from few samples is mostly zeros, and the Newton matrix is as small as what is left.
+    Adding a constant to a(:,y) and subtracting it from b(:,y) changes nothing, so one entry of b is fixed for each
+    class. A table that was counted from few samples is mostly zeros, which makes the Newton matrix small.
 
     Attributes:
-        classes: (T, M), the classes that each symbol of the first source occurs with, filled up with others to the
-            number M of the symbol that has most.
-        filled: (T, M), true where a class is one of the latter.
+        classes: (T, M), the classes that each symbol of the first source occurs with. M is the largest number of such
+            classes; rows with fewer are filled up with other classes.
+        filled: (T, M), true where a class only fills up a row.
         of_source: (F,), the second source's symbols of the entries of b that move, in ascending order.
         of_class: (F,), their classes.
         same: (T, M, F), 1.0 where the classes of an entry of a and one of b agree.
         rows, columns: The pairs of entries among the F that belong to one symbol of the second source.
-        gathered: (T, S, M), where the entries (t, s, classes) of an array (T, S, Y) lie when it is flat.
+        gathered: (T, S, M), the places of the entries (t, s, classes) of an array (T, S, Y) that is flattened.
     """
 
     def __init__(self, first: Array, second: Array) -> None:

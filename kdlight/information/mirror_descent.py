@@ -23,7 +23,7 @@ def run_mirror_descent(bracket: Bracket, *, steps: int = 20_000) -> None:
     descent on w with unit steps, whose error falls like 1/k. The silver schedule of step lengths 1 + r^(i - 1),
     r = 1 + sqrt 2, with 2^i the largest power of two that divides the step's number (Altschuler and Parrilo, 2023,
     arXiv:2309.16530), improves this to 1/k^1.27. That rate is proven for Euclidean gradient descent only. So the bounds
-    are checked after each schedule, and one that widened them is undone and repeated with shorter steps.
+    are checked after each schedule, and a schedule that widened them is undone and repeated with shorter steps.
 
     Args:
         bracket: The problem; its bounds are updated.

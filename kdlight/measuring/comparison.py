@@ -33,9 +33,9 @@ class Comparison:
     """Measures any number of students against one teacher, whose symbols are computed once.
 
     Args:
-        teacher: The teacher, on the device where it shall run.
+        teacher: The teacher, on the device where it should run.
         probe: The images.
-        discretizer: How features become symbols. The number of clusters chosen for the teacher also holds for students.
+        discretizer: Turns features into symbols. Students get the number of clusters that is chosen for the teacher.
         pairs: The pairs of teacher and student features that are compared.
         tolerance: Gap in bits to aim for in each decomposition.
         details: Add what `kdlight.measuring.details` computes.
@@ -74,7 +74,7 @@ class Comparison:
         return {pair.name: self._clusters[str(pair.teacher)] for pair in self.pairs}
 
     def measure(self, student: Classifier | Frozen) -> Report:
-        """Decompose the information at each pair; pairs whose features are not finite are left out."""
+        """Decompose the information of each pair; pairs whose features are not finite are left out."""
         pairs = {str(pair.student): pair for pair in self.pairs}
         sides: dict[str, int] = {}
         for pair in self.pairs:
@@ -161,13 +161,13 @@ def compute_label_entropy(probe: Probe) -> float:
 
 
 class _CrossEntropyMean:
-    """Sums up the cross-entropy of a network's logits."""
+    """The mean cross-entropy of a network's logits over batches."""
 
     def __init__(self) -> None:
         self._sum, self._samples = 0.0, 0
 
     def count(self, computed: Activations, batch: Batch) -> None:
-        """Add a batch; logits of fewer classes than the label's have no cross-entropy."""
+        """Add a batch. If the logits have fewer classes than the labels, the mean becomes NaN."""
         logits = computed.logits.float()
         fits = int(batch.target.max()) < logits.shape[1] and int(batch.target.min()) >= 0
         loss = F.cross_entropy(logits, batch.target.to(logits.device), reduction="sum") if fits else math.nan

@@ -1,4 +1,4 @@
-"""Which features of two networks are compared, and where they are found in each."""
+"""Pairs of features of two networks that are compared."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from kdlight.models.activations import Activations
 
 
 class FeaturePair(NamedTuple):
-    """A pair of features: a name for the log and, per network, a stage's index or an attribute of `Activations`."""
+    """Features of student and teacher: a name for the log, and for each a stage's index or a field of `Activations`."""
 
     name: str
     student: int | str
@@ -27,7 +27,7 @@ def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None)
             and the logits. None: the deepest stage and the logits.
 
     Raises:
-        UserError: If a name is not among what both networks have.
+        UserError: If both networks do not have features of a name.
     """
     shared = range(max(0, of_student - of_teacher), of_student)
     places = [FeaturePair(f"stage{place + 1}", place, place - of_student + of_teacher) for place in shared]
@@ -52,6 +52,6 @@ def require_known_names(names: Sequence[str], known: Sequence[str]) -> None:
 
 
 def get_features(computed: Activations, place: int | str) -> Tensor:
-    """Return the features at a place, (batch, …)."""
+    """Return the features of a stage or field, (batch, …)."""
     features: Tensor = computed.stages[place] if isinstance(place, int) else getattr(computed, place)
     return features

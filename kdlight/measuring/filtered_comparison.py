@@ -37,9 +37,9 @@ class FilteredComparison:
     """Measures f_t(T) and f_s(S) of a method with filters. Both filters learn, so both need new symbols each time.
 
     Args:
-        teacher: The teacher, on the device where it shall run.
+        teacher: The teacher, on the device where it should run.
         probe: The images.
-        discretizer: How features become symbols.
+        discretizer: Turns features into symbols.
         method: The method that has the filters.
         stages: Names of the stages to measure; None: all that have filters.
         tolerance: Gap in bits to aim for in each decomposition.

@@ -18,9 +18,9 @@ BATCH = 250
 
 
 class Probe(NamedTuple):
-    """The images of a measurement: clusters are fitted on some, symbols counted on the others.
+    """The images of a measurement: clusters are fitted on some, and symbols are counted on others.
 
-    Counting the same images that clusters were fitted on would overestimate the information; fitting on half of the
+    Counting the images that clusters were fitted on would overestimate the information, and fitting on half of the
     measured split would leave only the other half to count. So clusters are fitted on images of the training split, and
     every image of the measured split is counted.
     """

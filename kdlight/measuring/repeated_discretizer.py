@@ -30,14 +30,14 @@ PER_CLUSTER = 10
 
 @dataclass(frozen=True)
 class RepeatedDiscretizer:
-    """Turns features into symbols in several ways, each fitted on other images.
+    """Turns features into symbols several times, each time with a discretizer fitted on other images.
 
     Args:
         method: A method of `kdlight.information.Discretizer`.
         clusters: Number of symbols of kmeans and quantile. None: chosen by `choose_clusters`.
         components: Number of principal components before clustering.
         seed: Seed of everything random.
-        repeats: Number of symbolisations; predictions, which are not fitted, have one.
+        repeats: Number of symbolisations; "predictions" has one, because it is not fitted.
     """
 
     method: Method = "kmeans"

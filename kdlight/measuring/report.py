@@ -6,9 +6,9 @@ from typing import Self
 
 from kdlight.information.estimates import EstimatedPID
 
-#: What first source, second source and target of `EstimatedPID` are called in keys.
+#: The names of first source, second source and target of `EstimatedPID` in keys.
 NAMES = ("teacher", "student", "label")
-#: Ends of the keys that are logged only with details: plug-in values, and what other keys imply.
+#: Ends of the keys that are logged only with details: plug-in values, and values that follow from other keys.
 _DETAILS = ("_counted", "_both_lower", "_both_upper", "_between_lower", "_between_upper", "/gap", "/samples")
 
 
