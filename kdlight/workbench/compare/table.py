@@ -1,7 +1,7 @@
 """The table of runs as text: mean ± standard deviation over the seeds, and differences to a baseline."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,16 +20,22 @@ COMPARED = ("last", "redundant", "unique_teacher")  # the columns of which diffe
 MARK = " *"  # follows a difference whose interval does not contain 0
 
 
+def name_columns(axes: Iterable[str], measures: Iterable[str]) -> dict[str, str]:
+    """Return the column of each measure: its name, with ``measured_`` before it where an axis has the same name."""
+    taken = set(axes)
+    return {name: f"measured_{name}" if name in taken else name for name in measures}
+
+
 def tidy(comparison: Comparison) -> pd.DataFrame:
     """Return one row per group; each measure has its mean, its standard deviation and its number of runs."""
     rows = []
     for group, runs in comparison.groups.items():
         row: dict[str, Any] = {**dict(zip(comparison.settings, group, strict=True)), "runs": len(runs)}
         row["finished"] = len(finished(runs))
-        for column in comparison.columns:
-            summary = comparison.summary(group, column)
+        for measure, column in name_columns(comparison.settings, comparison.columns).items():
+            summary = comparison.summary(group, measure)
             row |= {column: summary.mean, f"{column}_sd": summary.deviation, f"{column}_n": summary.n}
-            difference = comparison.difference(group, column)
+            difference = comparison.difference(group, measure)
             if difference is not None:
                 row |= {f"{column}_difference": difference.mean, f"{column}_difference_lower": difference.lower}
                 row |= {f"{column}_difference_upper": difference.upper, f"{column}_pairs": difference.n}
@@ -48,6 +54,7 @@ def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.Dat
         UserError: If no run measured this stage.
     """
     stage = find_stage([record.result for record in records], stage)
+    columns = name_columns((axis for record in records for axis in record.axes), MEASURES)
     rows = [
         {
             **record.axes,
@@ -55,12 +62,12 @@ def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.Dat
             "state": str(record.state),
             "reason": record.reason,
             "folder": str(record.folder.path),
-            **{name: measure.read(record.result, stage) for name, measure in MEASURES.items()},
+            **{columns[name]: measure.read(record.result, stage) for name, measure in MEASURES.items()},
         }
         for record in records
     ]
     table = pd.DataFrame(rows)
-    return table.drop(columns=[name for name in MEASURES if table[name].isna().all()])
+    return table.drop(columns=[column for column in columns.values() if table[column].isna().all()])
 
 
 def format_table(comparison: Comparison, kind: str) -> str:

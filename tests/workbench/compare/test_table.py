@@ -14,7 +14,7 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.workbench.compare.groups import group_runs
 from kdlight.workbench.compare.records import read_records, select, varied_settings
 from kdlight.workbench.compare.statistics import paired_difference, summarise
-from kdlight.workbench.compare.table import explain, format_table
+from kdlight.workbench.compare.table import explain, format_table, tabulate_runs
 
 ACCURACIES = {"KD": {0: 0.90, 1: 0.91, 2: 0.95}, "Supervised": {0: 0.80, 1: 0.84, 2: 0.85}}
 
@@ -152,6 +152,24 @@ def test_formats_have_the_same_numbers(runs):
     assert format_table(comparison, "latex").splitlines()[0] == r"\begin{tabular}{lrr}"
     with pytest.raises(UserError, match="expected one of table, markdown, latex, csv, json"):
         format_table(comparison, "word")
+
+
+def test_an_axis_keeps_its_column_beside_a_measure_of_its_name(tmp_path):
+    for place, teacher in enumerate(("sure", "unsure")):
+        for seed in range(2):
+            folder = write_run(tmp_path / f"grid/teacher={teacher}/seed={seed}", seed=seed, accuracy=0.5 + place / 10)
+            result = json.loads((folder / "result.json").read_text())
+            (folder / "result.json").write_text(json.dumps({**result, "teacher_test": {"accuracy": 0.9}}))
+    records = read_records([tmp_path / "grid"])
+    table = tabulate_runs(records)
+    assert table["teacher"].tolist() == ["sure", "sure", "unsure", "unsure"]
+    assert table["measured_teacher"].tolist() == pytest.approx([90.0] * 4)
+    assert table["last"].tolist() == pytest.approx([50.0, 50.0, 60.0, 60.0])
+    assert table["redundant"].tolist() == [2.5] * 4, "of the deepest stage"
+    assert "synergistic" not in table, "no run has it"
+    grouped = json.loads(format_table(group_runs(records, columns=["teacher"]), "json"))
+    assert [row["teacher"] for row in grouped] == ["sure", "unsure"]
+    assert grouped[0]["measured_teacher"] == pytest.approx(90.0)
 
 
 def test_sorting(runs):
