@@ -3,9 +3,9 @@
 #
 #   sbatch configs/trainers/slurm.sh --config configs/imagenet/kd.yaml
 #
-# Below, say the nodes, and the GPUs of each twice: srun starts a process for each device, Lightning none. Two minutes
-# before the time is up the processes get SIGTERM and keep their position inside the epoch; the job is queued again and
-# goes on there, after a node's failure from the last checkpoint. Its run is runs/slurm-JOB in every attempt.
+# Set the number of nodes below, and the GPUs of a node twice: srun starts one process for each GPU, Lightning starts none.
+# Two minutes before the time limit the processes get SIGTERM and save their position inside the epoch; the job is queued
+# again and continues there, or, after a node's failure, from the last checkpoint. Every attempt uses runs/slurm-JOB.
 #
 #SBATCH --job-name=kdlight
 #SBATCH --nodes=2
