@@ -10,8 +10,8 @@ from kdlight import late_imports, torchvision_shim
 if TYPE_CHECKING:
     from kdlight.cli.from_python import fit as fit
     from kdlight.workbench.ablate.ablation import ablate as ablate
-    from kdlight.workbench.finished import Run as Run
-    from kdlight.workbench.finished import load_runs as load_runs
+    from kdlight.workbench.finished_runs import Run as Run
+    from kdlight.workbench.finished_runs import load_runs as load_runs
 
 torchvision_shim.install()
 late_imports.install()
@@ -20,8 +20,8 @@ late_imports.install()
 PUBLIC = {
     "ablate": "kdlight.workbench.ablate.ablation",
     "fit": "kdlight.cli.from_python",
-    "Run": "kdlight.workbench.finished",
-    "load_runs": "kdlight.workbench.finished",
+    "Run": "kdlight.workbench.finished_runs",
+    "load_runs": "kdlight.workbench.finished_runs",
 }
 
 

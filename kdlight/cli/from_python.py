@@ -25,7 +25,7 @@ from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.experiment import Experiment
 from kdlight.runs.folder import RUNS, RunFolder, find_latest
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 
 RESUME = "the same call and ckpt_path='last'"
 

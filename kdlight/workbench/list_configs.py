@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> None:
     names = list_shipped()
     width = max(map(len, names))
     for name in names:
-        print(f"{name:<{width}}  {first_line(find_shipped_folder() / name)}".rstrip())
+        print(f"{name:<{width}}  {read_first_line(find_shipped_folder() / name)}".rstrip())
 
 
 def make_parser() -> CommandParser:
@@ -49,7 +49,7 @@ def copy_to(folder: Path) -> None:
     print(f"copied {len(list_shipped())} configurations to {folder}; kdlight fit --config {folder}/digits/rid.yaml")
 
 
-def first_line(file: Path) -> str:
+def read_first_line(file: Path) -> str:
     """Return the first comment of a configuration that is not its command; if there is none, the command."""
     comments = []
     for line in file.read_text(encoding="utf-8").splitlines():

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("data module", "download", "what it is, arguments"):
         rows.add_column(heading, no_wrap=heading != "what it is, arguments")
-    for data in shipped():
+    for data in list_data_modules():
         text = f"{escape(data.summary)}\n[dim]{escape(data.arguments)}[/dim]"
         rows.add_row(data.name, "yes" if data.fetched else "no", text)
     console = Console()
@@ -54,7 +54,7 @@ def make_parser() -> CommandParser:
     return CommandParser("kdlight data", description=__doc__, allow_abbrev=False)
 
 
-def shipped() -> list[Data]:
+def list_data_modules() -> list[Data]:
     """Return every data module that can be used directly."""
     package = importlib.import_module(PACKAGE)
     found = []
@@ -64,13 +64,13 @@ def shipped() -> list[Data]:
             continue
         parameters = inspect.signature(made).parameters
         own = [given for given in parameters.values() if given.kind is not given.VAR_KEYWORD]
-        shown = ", ".join(f"{given.name}={_written(given)}" for given in own)
+        shown = ", ".join(f"{given.name}={_format_default(given)}" for given in own)
         fetched = "mirrors" in parameters  # ImageNet's `download` only prints where to get the data
         found.append(Data(name, (inspect.getdoc(made) or "").partition("\n")[0], fetched, shown))
     return found
 
 
-def _written(given: inspect.Parameter) -> str:
+def _format_default(given: inspect.Parameter) -> str:
     if given.default is given.empty:
         return "(required)"
     value = list(given.default) if isinstance(given.default, tuple) else given.default

@@ -82,9 +82,9 @@ class Method(NamedTuple):
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     wanted = make_parser().parse_args(arguments[1:]).method
-    methods = shipped()
+    methods = list_methods()
     if wanted is None:
-        Console().print(overview(methods))
+        Console().print(build_overview(methods))
         return
     found = {key.lower(): method for stem, method in methods.items() for key in (stem, method.name)}
     if wanted.lower() not in found:
@@ -100,7 +100,7 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def shipped() -> dict[str, Method]:
+def list_methods() -> dict[str, Method]:
     """Return every method by the stem of its file, which is also that of its configuration."""
     found = read_classes()
     names = public_names("kdlight.methods", FOLDER)
@@ -138,15 +138,15 @@ def read_classes() -> dict[str, Method]:
     return {name: read(name) for name in nodes}
 
 
-def overview(methods: dict[str, Method]) -> Table:
+def build_overview(methods: dict[str, Method]) -> Table:
     """Build a table with a row per method, without the arguments that all methods of its kind share."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="kdlight methods METHOD shows all arguments of one")
     for heading in ("method", "year", "distils", "paper, arguments"):
         rows.add_column(heading, no_wrap=heading in ("method", "year"))
     for stem, method in methods.items():
-        paper = paper_of(method)
+        paper = find_paper(method)
         title = f"{paper.authors}: {paper.title}" if paper else method.text.partition("\n")[0]
-        own = [argument for owner, given in arguments_of(method) if owner.name not in SHARED for argument in given]
+        own = [argument for owner, given in list_arguments(method) if owner.name not in SHARED for argument in given]
         shown = ", ".join(f"{argument.name}={argument.default}" for argument in own)
         rows.add_row(stem, paper.year if paper else "–", method.distils, f"{escape(title)}\n[dim]{escape(shown)}[/dim]")
     return rows
@@ -157,7 +157,7 @@ def describe(method: Method, console: Console) -> None:
     for doc in (method.opening, method.text):
         text = doc.partition("\nArgs:")[0].strip()
         console.print(LINE_END.sub(" ", text), end="\n\n", markup=False, highlight=False)
-    for owner, given in arguments_of(method):
+    for owner, given in list_arguments(method):
         rows = Table(title=f"{owner.name}'s arguments", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("argument", "default", ""):
             rows.add_column(heading, no_wrap=heading == "argument")
@@ -166,13 +166,13 @@ def describe(method: Method, console: Console) -> None:
         console.print(rows)
 
 
-def paper_of(method: Method) -> Paper | None:
+def find_paper(method: Method) -> Paper | None:
     """Read authors, title and year of the first paper that a method's file names; None if it names none."""
     found = CITATION.search(" ".join(method.opening.split()))
-    return Paper(_short(found[1].strip()), found[2].rstrip(",?"), found[3]) if found else None
+    return Paper(_shorten(found[1].strip()), found[2].rstrip(",?"), found[3]) if found else None
 
 
-def arguments_of(method: Method) -> list[tuple[Method, list[Argument]]]:
+def list_arguments(method: Method) -> list[tuple[Method, list[Argument]]]:
     """Return the arguments of a method by the class that takes them, its own first; networks are left out."""
     by_owner, seen = [], set(UNSHOWN)
     for owner in (method, *method.bases):
@@ -186,12 +186,12 @@ def arguments_of(method: Method) -> list[tuple[Method, list[Argument]]]:
         named = zip([given.arg for given in (*positional, *made.args.kwonlyargs)], defaults, strict=True)
         new = [(name, default) for name, default in named if name not in seen]
         seen |= {name for name, _ in new}
-        arguments = [Argument(name, _written(default, owner), meanings.get(name, "")) for name, default in new]
+        arguments = [Argument(name, _format_default(default, owner), meanings.get(name, "")) for name, default in new]
         by_owner.append((owner, arguments))
     return by_owner
 
 
-def _written(default: ast.expr | None, owner: Method) -> str:
+def _format_default(default: ast.expr | None, owner: Method) -> str:
     """Write a default as in YAML."""
     if default is None:
         return "(required)"
@@ -205,7 +205,7 @@ def _written(default: ast.expr | None, owner: Method) -> str:
     return str(yaml.safe_dump(value, default_flow_style=True)).partition("\n")[0]
 
 
-def _short(authors: str) -> str:
+def _shorten(authors: str) -> str:
     """Shorten the authors as in a citation."""
     first, *others = authors.split(", ")
     return f"{first} et al." if len(others) > 1 else authors

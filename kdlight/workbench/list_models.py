@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     for heading in ("network", "parameters", "operations", "stages", "published weights"):
         rows.add_column(heading, justify="right" if heading in ("parameters", "operations") else "left")
-    for network in shipped():
+    for network in list_networks():
         stages = " ".join("x".join(map(str, shape)) for shape in network.stages)
         counts = f"{network.parameters / 1e6:.2f} M", f"{network.operations / 1e6:.0f} M"
         rows.add_row(network.name, *counts, stages, " ".join(network.published))
@@ -62,14 +62,14 @@ def make_parser() -> CommandParser:
     return CommandParser("kdlight models", description=__doc__, allow_abbrev=False)
 
 
-def shipped() -> list[Network]:
+def list_networks() -> list[Network]:
     """Build every network of the zoo on the meta device, which allocates no memory, and count."""
     package = importlib.import_module(PACKAGE)
     found = []
     for name in dir(package):
         made = getattr(package, name)
         if _builds_a_network(made):
-            found.append(_count(name, made))
+            found.append(_measure_network(name, made))
     return found
 
 
@@ -80,19 +80,19 @@ def _builds_a_network(made: Any) -> bool:
     is_network = (
         issubclass(made, Classifier)
         if inspect.isclass(made)
-        else inspect.signature(made, eval_str=True).return_annotation in _networks()
+        else inspect.signature(made, eval_str=True).return_annotation in _list_classes()
     )
     named = [given.name for given in parameters[:2]] == ["num_classes", "image_shape"]
     return is_network and named and all(given.default is not given.empty for given in parameters[1:])
 
 
-def _networks() -> set[Any]:
+def _list_classes() -> set[Any]:
     """Return the classes of networks."""
     package = importlib.import_module(PACKAGE)
     return {made for made in (getattr(package, name) for name in dir(package)) if inspect.isclass(made)}
 
 
-def _count(name: str, make: Callable[..., Classifier]) -> Network:
+def _measure_network(name: str, make: Callable[..., Classifier]) -> Network:
     with torch.device("meta"):
         model = make(CLASSES, SHAPE).eval()
         with torch.no_grad():

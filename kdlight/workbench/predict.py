@@ -19,8 +19,8 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.files import given_path, replacing
 from kdlight.runs.folder import WEIGHTS
 from kdlight.runs.preparation import Preparation
-from kdlight.workbench.changes import read_changes
 from kdlight.workbench.command_parser import CommandParser
+from kdlight.workbench.data_options import read_data_options
 
 NAMED = 5
 
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     silence_libraries()
     options, others = make_parser().parse_known_args(arguments[1:])
-    changes = read_changes(others, "kdlight predict")
-    from kdlight.workbench.finished import Run
+    changes = read_data_options(others, "kdlight predict")
+    from kdlight.workbench.finished_runs import Run
 
     run_ = Run(options.run, options.weights)
     output = str(run_.files.predictions if options.output is None else options.output)
@@ -58,18 +58,19 @@ def main(arguments: Sequence[str]) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     student = run_.student().to(device)
     if options.images:
-        prepared = preparation_of(run_, changes)
+        prepared = find_preparation(run_, changes)
         predicted = predict_files(student, prepared, list_files(options.images), options.batch_size, options.broken)
     else:
         data = run_.data(changes)
         prepared = Preparation.of(data)
         predicted = predict_test_set(student, data)
     if output == "-":
-        write(predicted, prepared.class_names, sys.stdout, every_class=options.all, lines=False)
+        write_rows(predicted, prepared.class_names, sys.stdout, every_class=options.all, lines=False)
         return
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     with replacing(Path(output)) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
-        count = write(predicted, prepared.class_names, stream, every_class=options.all, lines=output.endswith(".jsonl"))
+        lines = output.endswith(".jsonl")
+        count = write_rows(predicted, prepared.class_names, stream, every_class=options.all, lines=lines)
     print(f"saved {output}: {count} images")
 
 
@@ -95,7 +96,7 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def preparation_of(run: Any, changes: Mapping[str, Any] | None = None) -> Preparation:
+def find_preparation(run: Any, changes: Mapping[str, Any] | None = None) -> Preparation:
     """Return how images are prepared for a run's student: as stored with the run, or else as its data module does."""
     if run.files.preparation.is_file():
         return Preparation.read(run.files.preparation)
@@ -157,7 +158,7 @@ def predict_files(
             except UserError:
                 bad.append(str(file))
         if images:
-            probabilities = _probabilities(student, prepared.normalize(torch.stack(images)))
+            probabilities = _compute_probabilities(student, prepared.normalize(torch.stack(images)))
             for name, values in zip(names, probabilities, strict=True):
                 yield Prediction(name, values)
     if not bad:
@@ -177,20 +178,20 @@ def predict_test_set(student: torch.nn.Module, data: Any) -> Iterator[Prediction
     data.setup("test")
     split = data.get_split("test")
     for batch in split.fetch_batches(make_evaluation_indices(len(split), batch_size=data.eval_batch_size)):
-        probabilities = _probabilities(student, data.normalize_batch(batch).images)
+        probabilities = _compute_probabilities(student, data.normalize_batch(batch).images)
         for place, target, values in zip(batch.index.tolist(), batch.target.tolist(), probabilities, strict=True):
             name = str(split.get_path(place)) if isinstance(split, ImageFiles) else f"test/{place}"
             yield Prediction(name, values, target)
 
 
 @torch.no_grad()
-def _probabilities(student: torch.nn.Module, images: Tensor) -> Tensor:
+def _compute_probabilities(student: torch.nn.Module, images: Tensor) -> Tensor:
     device = next(student.parameters()).device
     probabilities: Tensor = student(images.to(device)).float().softmax(1).cpu()
     return probabilities
 
 
-def write(
+def write_rows(
     predictions: Iterable[Prediction], class_names: Sequence[str], stream: TextIO, *, every_class: bool, lines: bool
 ) -> int:
     """Write one row per image: file, class and probability; also the target if it is known.

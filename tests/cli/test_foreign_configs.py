@@ -9,7 +9,7 @@ import yaml
 from kdlight.__main__ import main
 from kdlight.errors import UserError
 from kdlight.models.zoo.resnet import resnet8
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 
 NETWORK = {"class_path": "kdlight.models.resnet8", "init_args": {"num_classes": 10, "image_shape": [1, 8, 8]}}
 METHOD = {"student": NETWORK, "teacher": NETWORK, "untrained_teacher": True}

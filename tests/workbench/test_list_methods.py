@@ -3,11 +3,11 @@
 import pytest
 
 from kdlight.__main__ import main
-from kdlight.workbench.list_methods import Argument, arguments_of, paper_of, shipped
+from kdlight.workbench.list_methods import Argument, find_paper, list_arguments, list_methods
 from tests.methods.conftest import ROOT
 from tests.methods.conftest import shipped as concrete
 
-METHODS = shipped()
+METHODS = list_methods()
 
 
 @pytest.fixture(autouse=True)
@@ -27,22 +27,22 @@ def test_lists_every_method_that_has_a_configuration(capsys):
 def test_knows_the_paper_what_is_distilled_and_every_argument(stem):
     method = METHODS[stem]
     if stem == "supervised":
-        assert paper_of(method) is None
+        assert find_paper(method) is None
     else:
-        paper = paper_of(method)
+        paper = find_paper(method)
         assert paper.authors[0].isupper()
         assert len(paper.title) > 10
         assert 1989 <= int(paper.year) <= 2026
         assert method.distils != "–"
-    for owner, arguments in arguments_of(method):
+    for owner, arguments in list_arguments(method):
         for argument in arguments:
             assert argument.meaning, f"{owner.name} does not say what {argument.name} is"
 
 
 def test_reads_paper_and_arguments_from_the_code():
-    assert paper_of(METHODS["dkd"]) == ("Zhao et al.", "Decoupled Knowledge Distillation", "2022")
-    assert paper_of(METHODS["at"])[0] == "Zagoruyko, Komodakis"
-    by_owner = {owner.name: arguments for owner, arguments in arguments_of(METHODS["rid"])}
+    assert find_paper(METHODS["dkd"]) == ("Zhao et al.", "Decoupled Knowledge Distillation", "2022")
+    assert find_paper(METHODS["at"])[0] == "Zagoruyko, Komodakis"
+    by_owner = {owner.name: arguments for owner, arguments in list_arguments(METHODS["rid"])}
     assert list(by_owner) == ["RID", "FilteredDistiller", "FeatureDistiller", "Distiller", "Learner"]
     assert Argument("cycle_epochs", "30", "q, epochs of a cycle.") in by_owner["RID"]
     assert by_owner["RID"][0][:2] == ("lambda2", "(required)")

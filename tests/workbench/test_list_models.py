@@ -12,7 +12,7 @@ from kdlight.workbench import list_data, list_models
 
 def test_every_network_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    found = {network.name: network for network in list_models.shipped()}
+    found = {network.name: network for network in list_models.list_networks()}
     assert {"resnet8x4", "wrn_40_2", "vgg13", "MobileNetV2", "ShuffleV1", "ShuffleV2", "ResNet50"} <= found.keys()
     assert not {"Tapped", "Timm", "Torchvision", "Ensemble", "load_weights"} & found.keys()
     small = found["resnet20"]
@@ -28,7 +28,7 @@ def test_every_network_is_counted(capsys: pytest.CaptureFixture[str], monkeypatc
 
 def test_every_data_module_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    found = {data.name: data for data in list_data.shipped()}
+    found = {data.name: data for data in list_data.list_data_modules()}
     modules = {name for name in dir(kdlight.data) if name.endswith("DataModule")}
     assert found.keys() == {name for name in modules if not inspect.isabstract(getattr(kdlight.data, name))}
     fetched = {name for name, data in found.items() if data.fetched}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kdlight.__main__ import main
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 from tests.data.image_sets import write_folder, write_image
 
 ROOT = Path(__file__).parents[2]

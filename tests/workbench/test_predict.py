@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from kdlight.__main__ import main
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 from tests.data.image_sets import write_image
 
 

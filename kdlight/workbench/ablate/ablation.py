@@ -21,7 +21,7 @@ from kdlight.workbench.ablate.grid import Cell, Grid, read_grid
 from kdlight.workbench.ablate.jobs import Job, State, run_jobs
 from kdlight.workbench.ablate.progress import Progress
 from kdlight.workbench.compare.records import LOGS, PUBLISHED, Record
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,20 +164,20 @@ def plan_jobs(grid: Grid, cells: Sequence[Cell]) -> list[Job]:
     planned = []
     for cell in cells:
         try:
-            parsed = _parse(cell.arguments())
+            parsed = _parse(cell.list_arguments())
         except UserError as error:
             raise UserError(f"{cell.name}: {error}") from error
-        job = _job(grid, cell.name, cell.arguments(), cell.folder, parsed)
+        job = _make_job(grid, cell.name, cell.list_arguments(), cell.folder, parsed)
         if job.state is State.WAITING:
-            for path in _missing_teachers(parsed):
+            for path in _find_missing_teachers(parsed):
                 if path not in teachers:
-                    teachers[path] = _teacher_job(grid, path)
+                    teachers[path] = _make_teacher_job(grid, path)
                 job.needs.append(teachers[path])
         planned.append(job)
     return [*teachers.values(), *planned]
 
 
-def _job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, parsed: ParsedConfig) -> Job:
+def _make_job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, parsed: ParsedConfig) -> Job:
     log = grid.root / LOGS / f"{name.replace('/', ',')}.log"
     epochs = parsed.config.trainer.max_epochs or 0
     fit = [*arguments, "--ckpt_path=auto", "--trainer.enable_progress_bar=false"]
@@ -192,18 +192,18 @@ def _job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder, par
     return job
 
 
-def _missing_teachers(parsed: ParsedConfig) -> list[str]:
+def _find_missing_teachers(parsed: ParsedConfig) -> list[str]:
     """Return the paths of teachers that do not exist and that a shipped configuration trains."""
     paths = dict.fromkeys(holder.get("teacher_weights") for holder in list_teacher_holders(parsed.config))
     missing = [path for path in paths if path is not None and not Path(path).is_file()]
     return [path for path in missing if find_config(path) in list_shipped()]
 
 
-def _teacher_job(grid: Grid, path: str) -> Job:
+def _make_teacher_job(grid: Grid, path: str) -> Job:
     name = find_config(path)
     folder = RunFolder(Path(path).parent.parent)
     arguments = [f"--config={name}", f"--trainer.default_root_dir={folder.path}"]
-    return _job(grid, f"teacher {folder.path}", arguments, folder, _parse(arguments))
+    return _make_job(grid, f"teacher {folder.path}", arguments, folder, _parse(arguments))
 
 
 def _parse(arguments: Sequence[str]) -> ParsedConfig:

@@ -33,7 +33,7 @@ SUFFIXES = (".yaml", ".yml")
 LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # what may stand in ``axis=label,axis=label``, the name of a folder
 
 
-class Value(NamedTuple):
+class AxisValue(NamedTuple):
     """One value of an axis: what it adds to a configuration."""
 
     label: str
@@ -68,10 +68,10 @@ class Cell(NamedTuple):
         """The cell's name: ``method=rid,labels=6/seed=0``."""
         return f"{self.group}/seed={self.seed}"
 
-    def arguments(self) -> list[str]:
+    def list_arguments(self) -> list[str]:
         """Return the arguments of ``kdlight fit`` for this run."""
         options = {**self.options, "seed_everything": self.seed, "trainer.default_root_dir": str(self.folder.path)}
-        written = [f"--{name}={_written(value)}" for name, value in options.items()]
+        written = [f"--{name}={_write_value(value)}" for name, value in options.items()]
         return [*(f"--config={file}" for file in self.files), *written]
 
 
@@ -111,25 +111,26 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
             raise UserError(f"{where}: there is no key {key!r} in a grid{suggest(str(key), KEYS)}")
     name = str(content.get("name") or name)
     _require_label(where, "name", name)
-    axes = {str(axis): _values(where, str(axis), given, beside) for axis, given in _axes(where, content).items()}
-    base = _files(where, "base", content.get("base", []), beside)
-    left_out = _left_out(where, content.get("leave_out", []), axes)
+    written = _read_axes(where, content)
+    axes = {str(axis): _read_values(where, str(axis), given, beside) for axis, given in written.items()}
+    base = _find_files(where, "base", content.get("base", []), beside)
+    left_out = _read_left_out(where, content.get("leave_out", []), axes)
     options = content.get("options", {})
     if not isinstance(options, Mapping):
         raise UserError(f"{where}: expected 'options' to be a mapping of option names to values, got {options!r}")
     root = runs / name
     cells = tuple(
-        _cell(dict(zip(axes, values, strict=True)), seed, base, options, root)
+        _make_cell(dict(zip(axes, values, strict=True)), seed, base, options, root)
         for values in itertools.product(*axes.values())
-        for seed in _seeds(where, content.get("seeds", 1))
-        if not any(all(_label(axes, values, axis) == label for axis, label in one.items()) for one in left_out)
+        for seed in _read_seeds(where, content.get("seeds", 1))
+        if not any(all(_find_label(axes, values, axis) == label for axis, label in one.items()) for one in left_out)
     )
     if not cells:
         raise UserError(f"{where}: leave_out leaves no run; expected at least one combination")
     for cell in cells:
         if not cell.files:
             raise UserError(f"{where}: {cell.group} names no configuration file; give one in 'base' or in an axis")
-    threads, published = _threads(where, content.get("threads", 1)), content.get("published", {})
+    threads, published = _read_threads(where, content.get("threads", 1)), content.get("published", {})
     return Grid(name, root, cells, threads, _published(where, published, axes))
 
 
@@ -139,20 +140,20 @@ def _find(file: Path) -> Path:
     return shipped if not file.exists() and file.parent in (Path(), Path(GRIDS)) and shipped.is_file() else file
 
 
-def _axes(where: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+def _read_axes(where: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
     axes = content.get("axes", {})
     if not isinstance(axes, Mapping):
         raise UserError(f"{where}: expected 'axes' to be a mapping of names to values, got {axes!r}")
     return axes
 
 
-def _values(where: str, axis: str, given: Any, beside: Path) -> list[Value]:
+def _read_values(where: str, axis: str, given: Any, beside: Path) -> list[AxisValue]:
     """Return the values of an axis, in whichever form they are written."""
     _require_label(where, "axes", axis)
     if isinstance(given, Mapping):
-        values = [_value(f"{where}: axes.{axis}", str(label), value, beside) for label, value in given.items()]
+        values = [_read_value(f"{where}: axes.{axis}", str(label), value, beside) for label, value in given.items()]
     elif isinstance(given, list):
-        values = [Value(_written(value), (), {axis: value}) for value in given]
+        values = [AxisValue(_write_value(value), (), {axis: value}) for value in given]
     else:
         raise UserError(f"{where}: axes.{axis}: expected a mapping of labels, or a list of values, got {given!r}")
     if not values:
@@ -164,14 +165,14 @@ def _values(where: str, axis: str, given: Any, beside: Path) -> list[Value]:
     return values
 
 
-def _value(where: str, label: str, value: Any, beside: Path) -> Value:
+def _read_value(where: str, label: str, value: Any, beside: Path) -> AxisValue:
     if isinstance(value, Mapping):
         options = {str(name): option for name, option in value.items() if name != "config"}
-        return Value(label, _files(where, "config", value.get("config", []), beside), options)
-    return Value(label, _files(where, label, value, beside), {})
+        return AxisValue(label, _find_files(where, "config", value.get("config", []), beside), options)
+    return AxisValue(label, _find_files(where, label, value, beside), {})
 
 
-def _files(where: str, key: str, given: Any, beside: Path) -> tuple[str, ...]:
+def _find_files(where: str, key: str, given: Any, beside: Path) -> tuple[str, ...]:
     """Find configuration files beside the grid; otherwise in the same way as `kdlight fit --config`."""
     files = given if isinstance(given, list) else [given]
     for file in files:
@@ -180,7 +181,7 @@ def _files(where: str, key: str, given: Any, beside: Path) -> tuple[str, ...]:
     return tuple(str(beside / file) if (beside / file).is_file() else file for file in files)
 
 
-def _seeds(where: str, given: Any) -> list[int]:
+def _read_seeds(where: str, given: Any) -> list[int]:
     seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
     whole = isinstance(seeds, list) and all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
@@ -188,13 +189,13 @@ def _seeds(where: str, given: Any) -> list[int]:
     return seeds
 
 
-def _threads(where: str, given: Any) -> int:
+def _read_threads(where: str, given: Any) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or given < 1:
         raise UserError(f"{where}: expected 'threads' to be a whole number above 0, got {given!r}")
     return given
 
 
-def _left_out(where: str, given: Any, axes: Mapping[str, Sequence[Value]]) -> list[dict[str, str]]:
+def _read_left_out(where: str, given: Any, axes: Mapping[str, Sequence[AxisValue]]) -> list[dict[str, str]]:
     if not isinstance(given, list) or not all(isinstance(one, Mapping) and one for one in given):
         raise UserError(f"{where}: expected 'leave_out' to be a list such as [{{method: none}}], got {given!r}")
     for one in given:
@@ -206,7 +207,7 @@ def _left_out(where: str, given: Any, axes: Mapping[str, Sequence[Value]]) -> li
     return [{str(axis): str(label) for axis, label in one.items()} for one in given]
 
 
-def _published(where: str, given: Any, axes: Mapping[str, Sequence[Value]], above: str = "") -> dict[str, float]:
+def _published(where: str, given: Any, axes: Mapping[str, Sequence[AxisValue]], above: str = "") -> dict[str, float]:
     """Read the published values: mappings from the first axis's labels to those of the next, and so on to numbers."""
     (axis, values), *_ = axes.items() or [("", [])]
     if not isinstance(given, Mapping):
@@ -228,12 +229,12 @@ def _published(where: str, given: Any, axes: Mapping[str, Sequence[Value]], abov
     return found
 
 
-def _label(axes: Mapping[str, Any], values: Sequence[Value], axis: str) -> str:
+def _find_label(axes: Mapping[str, Any], values: Sequence[AxisValue], axis: str) -> str:
     return values[list(axes).index(axis)].label
 
 
-def _cell(
-    values: Mapping[str, Value], seed: int, base: tuple[str, ...], options: Mapping[str, Any], root: Path
+def _make_cell(
+    values: Mapping[str, AxisValue], seed: int, base: tuple[str, ...], options: Mapping[str, Any], root: Path
 ) -> Cell:
     axes = {axis: value.label for axis, value in values.items()}
     files = (*base, *(file for value in values.values() for file in value.files))
@@ -250,6 +251,6 @@ def _require_label(where: str, key: str, label: str) -> None:
         )
 
 
-def _written(value: Any) -> str:
+def _write_value(value: Any) -> str:
     """Write a value as the command line takes it."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -86,9 +86,9 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     running: dict[int, tuple[ForkServerProcess, Job]] = {}
-    with _threads_of_imports(threads), _handing_on(lambda: [process for process, _ in running.values()]) as received:
+    with _set_threads(threads), _hand_on(lambda: [process for process, _ in running.values()]) as received:
         while True:
-            for job in _startable(jobs) if not received else ():
+            for job in _list_startable(jobs) if not received else ():
                 if len(running) >= at_once:
                     break
                 process = context.Process(target=run_fit, args=(job.arguments, threads, job.log), name=job.name)
@@ -106,7 +106,7 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
                 process.close()
 
 
-def _startable(jobs: Sequence[Job]) -> Iterator[Job]:
+def _list_startable(jobs: Sequence[Job]) -> Iterator[Job]:
     """Return the waiting jobs whose teachers exist; mark those whose teacher failed as failed."""
     for job in jobs:
         if job.state is not State.WAITING:
@@ -126,10 +126,10 @@ def _note_end(job: Job, code: int | None) -> None:
     elif code == -signal.SIGKILL:
         job.state, job.reason = State.FAILED, "killed from outside, as the system does where memory is short"
     else:
-        job.state, job.reason = State.FAILED, _last_words(job.log) or f"ended with exit code {code}"
+        job.state, job.reason = State.FAILED, _find_reason(job.log) or f"ended with exit code {code}"
 
 
-def _last_words(log: Path) -> str:
+def _find_reason(log: Path) -> str:
     """Find the line of a log that says what went wrong: kdlight's message, or the last line of a traceback."""
     if not log.is_file():
         return ""
@@ -140,7 +140,7 @@ def _last_words(log: Path) -> str:
 
 
 @contextmanager
-def _threads_of_imports(threads: int) -> Iterator[None]:
+def _set_threads(threads: int) -> Iterator[None]:
     """Let the processes' libraries start with so many threads: some read the environment when they are imported."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -154,7 +154,7 @@ def _threads_of_imports(threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def _handing_on(running: Callable[[], list[ForkServerProcess]]) -> Iterator[list[int]]:
+def _hand_on(running: Callable[[], list[ForkServerProcess]]) -> Iterator[list[int]]:
     """Hand SIGINT and SIGTERM on to the running processes, and yield the list of the signals received."""
     received: list[int] = []
 

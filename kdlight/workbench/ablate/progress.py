@@ -45,7 +45,7 @@ class Progress:
 
     def __exit__(self, *error: object) -> None:
         if self._live is not None:
-            self._live.update(self._table(), refresh=True)
+            self._live.update(self._build_table(), refresh=True)
             self._live.stop()
 
     def show(self) -> None:
@@ -58,18 +58,18 @@ class Progress:
                     self.console.print(Text(f"{job.name}: {job.state}{reason}"), soft_wrap=True)
         elif time.monotonic() - self._shown > EVERY_SECONDS:
             self._shown = time.monotonic()
-            self._live.update(self._table(), refresh=True)
+            self._live.update(self._build_table(), refresh=True)
 
-    def _table(self) -> Group:
+    def _build_table(self) -> Group:
         rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("run", "state", "epochs", ""):
             rows.add_column(heading, overflow="fold", justify="right" if heading == "epochs" else "left")
         for job in self.jobs:
             state = Text(job.state, style=STYLES[job.state])
             rows.add_row(Text(job.name), state, f"{job.trained}/{job.epochs}", Text(job.reason))
-        return Group(rows, Text(self._summary()))
+        return Group(rows, Text(self._build_summary()))
 
-    def _summary(self) -> str:
+    def _build_summary(self) -> str:
         counted = {state: sum(job.state is state for job in self.jobs) for state in State}
         said = ", ".join(f"{number} {state}" for state, number in counted.items() if number)
         trained = sum(job.trained for job in self.jobs)

@@ -60,8 +60,8 @@ class BareLoop:
         given_logits: Tensor | None = None,
     ) -> None:
         self.images, self.target, self.recipe, self.given_logits = images, target, recipe, given_logits
-        self.student = self._copied(student).train()
-        self.teacher = None if teacher is None or given_logits is not None else self._copied(teacher).eval()
+        self.student = self._copy(student).train()
+        self.teacher = None if teacher is None or given_logits is not None else self._copy(teacher).eval()
         self.optimizer = torch.optim.SGD(
             self.student.parameters(),
             lr=recipe.lr,
@@ -92,18 +92,18 @@ class BareLoop:
         Returns:
             The detached loss.
         """
-        images = self.augmented(self.images[index], shifts, flipped)
+        images = self.augment(self.images[index], shifts, flipped)
         kind = self.recipe.autocast
         with torch.autocast(images.device.type, kind, enabled=kind is not None):
-            soft = self._soft_targets(images, index)
+            soft = self._compute_soft_targets(images, index)
             logits = self.student(images)
-        loss = self._loss(logits.float(), soft, self.target[index])
+        loss = self._compute_loss(logits.float(), soft, self.target[index])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         return loss.detach()
 
-    def augmented(self, images: Tensor, shifts: Tensor, flipped: Tensor) -> Tensor:
+    def augment(self, images: Tensor, shifts: Tensor, flipped: Tensor) -> Tensor:
         """Crop, mirror and normalise images; return them in channels_last."""
         count, channels, height, width = images.shape
         padding = self.recipe.padding
@@ -118,7 +118,7 @@ class BareLoop:
         normalized = images.to(torch.float32).sub_(self._mean).mul_(self._scale)
         return normalized.contiguous(memory_format=torch.channels_last)
 
-    def _soft_targets(self, images: Tensor, index: Tensor) -> Tensor | None:
+    def _compute_soft_targets(self, images: Tensor, index: Tensor) -> Tensor | None:
         if self.given_logits is not None:
             return self.given_logits[index]
         if self.teacher is None:
@@ -127,7 +127,7 @@ class BareLoop:
             logits: Tensor = self.teacher(images)
         return logits
 
-    def _loss(self, logits: Tensor, soft: Tensor | None, target: Tensor) -> Tensor:
+    def _compute_loss(self, logits: Tensor, soft: Tensor | None, target: Tensor) -> Tensor:
         if soft is None:
             return F.cross_entropy(logits, target)
         hard, temperature = F.cross_entropy(logits, target), self.recipe.temperature
@@ -139,12 +139,12 @@ class BareLoop:
         )
         return self.recipe.ce_weight * hard + self.recipe.kd_weight * temperature**2 * divergence
 
-    def _copied(self, network: Classifier) -> nn.Module:
+    def _copy(self, network: Classifier) -> nn.Module:
         copied: nn.Module = copy.deepcopy(network).to(self.images.device)
         return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def random_images(
+def draw_random_images(
     shape: tuple[int, int, int], classes: int, *, batch_size: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Draw images (n, *shape) uint8 and targets (n,) at random; their content makes no difference to the time.

@@ -23,9 +23,9 @@ from kdlight.cli.messages import silence_libraries
 from kdlight.errors import UserError
 from kdlight.files import given_path, replacing
 from kdlight.methods.base.distiller import Distiller
-from kdlight.workbench.bench.bare_loop import BareLoop, Recipe, random_images
-from kdlight.workbench.bench.report import BARE, Timed, circumstances, print_report, report
-from kdlight.workbench.bench.timed_fit import FIT, Fit, Loop, Pace
+from kdlight.workbench.bench.bare_loop import BareLoop, Recipe, draw_random_images
+from kdlight.workbench.bench.rates import BARE, Timing, compute_rates, describe_circumstances, print_report
+from kdlight.workbench.bench.timed_fit import FIT, Loop, Pace, TimedFit
 from kdlight.workbench.command_parser import CommandParser
 
 USAGE = """kdlight bench --config FILE [OPTIONS] [OPTIONS OF kdlight fit]
@@ -45,9 +45,9 @@ def main(arguments: Sequence[str]) -> None:
         if value is not None and value < 1:
             raise UserError(f"--{name}: expected 1 or more, got {value}")
     command = shlex.join(["kdlight", *arguments])
-    with workplace() as folder:
+    with make_workplace() as folder:
         fits = {
-            " ".join(change) or FIT: Fit.of([*others, *change], folder / str(place))
+            " ".join(change) or FIT: TimedFit.build([*others, *change], folder / str(place))
             for place, change in enumerate([[], *against])
         }
         steps = options.steps or STEPS[fits[FIT].device.type == "cuda"]
@@ -102,7 +102,7 @@ def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
 
 
 @contextmanager
-def workplace() -> Iterator[Path]:
+def make_workplace() -> Iterator[Path]:
     """Yield a temporary folder for the timed runs, with their log silenced and W&B offline."""
     os.environ.setdefault("WANDB_MODE", "offline")
     lightning = logging.getLogger("lightning.pytorch")
@@ -115,7 +115,7 @@ def workplace() -> Iterator[Path]:
         lightning.setLevel(level)
 
 
-def measure(fits: dict[str, Fit], pace: Pace) -> dict[str, Any]:
+def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
     """Time configurations, each in alternation with the bare loop of the first one's networks.
 
     Args:
@@ -123,14 +123,14 @@ def measure(fits: dict[str, Fit], pace: Pace) -> dict[str, Any]:
         pace: Steps, warm-up and turns.
 
     Returns:
-        The report, see `kdlight.workbench.bench.report.report`.
+        The report, see `kdlight.workbench.bench.rates.compute_rates`.
     """
     first, *_ = fits.values()
     measured = []
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(fits) * (pace.turns + 1))
-        loops = bare_loops(first)
+        loops = build_bare_loops(first)
         for name, fit in fits.items():
 
             def advance(_: int) -> int:
@@ -140,15 +140,15 @@ def measure(fits: dict[str, Fit], pace: Pace) -> dict[str, Any]:
             progress.update(task, description=f"{name}, in turns with the {' and the '.join(loops)}")
             stopwatch = fit.run(pace, {**loops, "progress": advance})
             progress.update(task, description=f"{name}, part by part")
-            measured.append(Timed(name, stopwatch, *fit.parts(pace._replace(turns=-(-pace.turns // 3)))))
+            measured.append(Timing(name, stopwatch, *fit.measure_parts(pace._replace(turns=-(-pace.turns // 3)))))
             progress.advance(task)
             loops = {BARE: loops[BARE]}  # the other only once
     loss = "KD" if isinstance(first.model, Distiller) else "cross-entropy"
-    content = {**pace._asdict(), "bare_loss": loss, **circumstances(first)}
-    return content | report(measured, clock="cpu" if first.device.type == "cpu" else "wall")
+    content = {**pace._asdict(), "bare_loss": loss, **describe_circumstances(first)}
+    return content | compute_rates(measured, clock="cpu" if first.device.type == "cpu" else "wall")
 
 
-def bare_loops(fit: Fit) -> dict[str, Loop]:
+def build_bare_loops(fit: TimedFit) -> dict[str, Loop]:
     """Build the bare loop of a configuration's networks, and one that is given the teacher's logits."""
     model, data = fit.model, fit.data
     augments = getattr(data, "augment", True)
@@ -160,7 +160,7 @@ def bare_loops(fit: Fit) -> dict[str, Loop]:
         std=tuple(data.std),
         autocast=AUTOCAST.get(fit.precision.partition("-")[0]),
     )
-    images, target = random_images(
+    images, target = draw_random_images(
         data.image_shape, model.student.num_classes, batch_size=recipe.batch_size, device=fit.device
     )
     if not isinstance(model, Distiller):

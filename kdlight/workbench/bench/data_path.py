@@ -62,17 +62,17 @@ def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        pairs = [(_rate(ours, turn), _rate(theirs, turn)) for turn in range(turns + 1)][1:]
+        pairs = [(_measure_rate(ours, turn), _measure_rate(theirs, turn)) for turn in range(turns + 1)][1:]
     finally:
         torch.set_num_threads(threads)
     our, their = zip(*pairs, strict=True)
     return DataPath(median(our), median(their), median(map(truediv, our, their)))
 
 
-def _rate(run: Callable[[int], int], turn: int) -> float:
-    began = Times.now(CPU)
+def _measure_rate(run: Callable[[int], int], turn: int) -> float:
+    began = Times.read(CPU)
     images = run(turn)
-    return images / Times.now(CPU).since(began).cpu
+    return images / Times.read(CPU).measure_since(began).cpu
 
 
 class _Pictures(Dataset[tuple[Tensor, int]]):

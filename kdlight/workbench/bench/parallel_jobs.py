@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kdlight.errors import UserError
 from kdlight.workbench.ablate.ablation import ablate
-from kdlight.workbench.bench.command import workplace
+from kdlight.workbench.bench.command import make_workplace
 
 RUNS, EPOCHS = 4, 40  # each run takes some seconds, much longer than the start of its process
 
@@ -41,7 +41,7 @@ def time_jobs(*, runs: int = RUNS, epochs: int = EPOCHS) -> ParallelJobs | None:
     """
     if (os.cpu_count() or 1) < 2:
         return None
-    with workplace() as folder:
+    with make_workplace() as folder:
         _seconds(folder / "start", jobs=1, runs=1, epochs=1)  # the server of the processes imports everything
         return ParallelJobs(
             one=_seconds(folder / "one", jobs=1, runs=runs, epochs=epochs),

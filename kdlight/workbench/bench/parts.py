@@ -23,14 +23,14 @@ ACTIONS = {
 }
 
 
-class Part(NamedTuple):
+class PartTime(NamedTuple):
     """Seconds of one step, on the wall and on the CPU, the mean over the timed steps."""
 
     wall: float
     cpu: float
 
 
-Parts = dict[str, Part]
+Parts = dict[str, PartTime]
 
 
 class PartsProfiler(Profiler):
@@ -64,12 +64,12 @@ class PartsProfiler(Profiler):
     def toggle(self) -> None:
         """Start counting, or stop counting."""
         self._account()
-        self._last = self._now()
+        self._last = self._read_clocks()
         self._counts = not self._counts
 
-    def parts(self) -> Parts:
+    def average_parts(self) -> Parts:
         """Return the mean time of each part of a step."""
-        return {part: Part(wall / self._steps, cpu / self._steps) for part, (wall, cpu) in self._sums.items()}
+        return {part: PartTime(wall / self._steps, cpu / self._steps) for part, (wall, cpu) in self._sums.items()}
 
     def watch(self, model: LightningModule) -> None:
         """Count the networks' forward passes, or reading a cache, as parts of their own instead of the loss."""
@@ -81,7 +81,7 @@ class PartsProfiler(Profiler):
         ):
             if owner is not None and name is not None:
                 self._watched.append((owner, name, vars(owner).get(name)))
-                vars(owner)[name] = self._timed(getattr(owner, name), part)
+                vars(owner)[name] = self._time(getattr(owner, name), part)
 
     def unwatch(self) -> None:
         """Undo `watch`."""
@@ -91,7 +91,7 @@ class PartsProfiler(Profiler):
                 vars(owner)[name] = before
         self._watched.clear()
 
-    def _timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
+    def _time(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
             self._account()
             self._open.append(part)
@@ -105,13 +105,13 @@ class PartsProfiler(Profiler):
 
     def _account(self) -> None:
         if self._counts:
-            now = self._now()
+            now = self._read_clocks()
             sums = self._sums[self._open[-1]]
             sums[0] += now[0] - self._last[0]
             sums[1] += now[1] - self._last[1]
             self._last = now
 
-    def _now(self) -> tuple[float, float]:
+    def _read_clocks(self) -> tuple[float, float]:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter(), time.process_time()

@@ -42,14 +42,14 @@ class RandomImages(ImageDataModule):
 
     def read_train(self) -> Samples:
         """Draw the training images."""
-        return _drawn(self.train_images, 0)
+        return _draw(self.train_images, 0)
 
     def read_test(self) -> Samples:
         """Draw the test images."""
-        return _drawn(1000, 1)
+        return _draw(1000, 1)
 
 
-def _drawn(count: int, part: int) -> Samples:
+def _draw(count: int, part: int) -> Samples:
     generator = make_generator(Stream.RANDOM_IMAGES, part)
     images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator)
     return Samples(images, torch.randint(0, 100, (count,), generator=generator))

@@ -16,12 +16,12 @@ from rich.table import Table
 
 from kdlight.cli.messages import report_errors, silence_libraries
 from kdlight.files import given_path
-from kdlight.workbench.bench.command import GIVEN, measure, workplace, write_json
+from kdlight.workbench.bench.command import GIVEN, make_workplace, measure, write_json
 from kdlight.workbench.bench.data_path import time_data_path
 from kdlight.workbench.bench.parallel_jobs import time_jobs
 from kdlight.workbench.bench.random_images import RandomImages
-from kdlight.workbench.bench.report import LOOK, print_report
-from kdlight.workbench.bench.timed_fit import FIT, Fit, Pace
+from kdlight.workbench.bench.rates import LOOK, print_report
+from kdlight.workbench.bench.timed_fit import FIT, Pace, TimedFit
 
 VIEWS = 4
 CACHED = f"fit with a teacher cache of {VIEWS} views"
@@ -65,19 +65,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     silence_libraries()
     console = Console()
     with report_errors() as outcome:
-        contents, lines = [], [*data_path_lines(), *parallel_lines()]
+        contents, lines = [], [*measure_data_path(), *parallel_lines()]
         for pair in PAIRS:
-            content = measure_pair(pair, data_options(options.data_dir))
+            content = measure_pair(pair, make_data_options(options.data_dir))
             print_report(content, console)
-            lines += pair_lines(pair, content)
+            lines += list_pair_lines(pair, content)
             contents.append({"pair": f"{pair.teacher} -> {pair.student}", **content})
-        console.print(summary(lines))
+        console.print(build_summary(lines))
         if options.json is not None:
             write_json({"summary": [line._asdict() for line in lines], "pairs": contents}, options.json)
     return outcome.code
 
 
-def data_options(data_dir: str | None) -> list[str]:
+def make_data_options(data_dir: str | None) -> list[str]:
     """Return the data's options: few images, to fill caches quickly; the time of a step does not depend on them."""
     if data_dir is None:
         return ["--data", "kdlight.workbench.bench.random_images.RandomImages", f"--data.train_images={IMAGES}"]
@@ -97,16 +97,19 @@ def measure_pair(pair: Pair, data: Sequence[str]) -> dict[str, Any]:
         "--trainer.max_epochs=240",
         "--trainer.devices=1",
     ]
-    with workplace() as folder:
+    with make_workplace() as folder:
         cache = [f"--model.teacher_cache.path={folder / 'cache'}", f"--model.teacher_cache.views={VIEWS}"]
-        fits = {FIT: Fit.of(common, folder / "uncached"), CACHED: Fit.of([*common, *cache], folder / "cached")}
+        fits = {
+            FIT: TimedFit.build(common, folder / "uncached"),
+            CACHED: TimedFit.build([*common, *cache], folder / "cached"),
+        }
         content = measure(fits, pair.pace)
         images = VIEWS * fits[CACHED].data.train_size
     seconds = next(row["start_seconds"] for row in content["rows"] if row["name"] == CACHED)
     return {**content, "filling": {"images": images, "seconds": seconds}}
 
 
-def pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
+def list_pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
     """Return the ratios of a pair."""
     rows, name = {row["name"]: row for row in content["rows"]}, f"{pair.teacher} -> {pair.student}"
     filling = content["filling"]
@@ -118,7 +121,7 @@ def pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
     ]
 
 
-def data_path_lines() -> list[Line]:
+def measure_data_path() -> list[Line]:
     """Return the rates of the data path."""
     timed = time_data_path(RandomImages(train_images=DATA_PATH_IMAGES))
     return [
@@ -140,7 +143,7 @@ def parallel_lines() -> list[Line]:
     ]
 
 
-def summary(lines: Sequence[Line]) -> Table:
+def build_summary(lines: Sequence[Line]) -> Table:
     """Build the table of measured and expected values."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     table = Table(title=f"Measured on {device}; the goals are for a CPU", **LOOK)
@@ -148,11 +151,11 @@ def summary(lines: Sequence[Line]) -> Table:
         table.add_column(heading, justify="left" if not heading else "right")
     for line in lines:
         missed = "missed" if line.measured < line.goal else ""
-        table.add_row(line.what, _number(line.measured), _number(line.goal) if line.goal else "", missed)
+        table.add_row(line.what, _format_number(line.measured), _format_number(line.goal) if line.goal else "", missed)
     return table
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
 
 

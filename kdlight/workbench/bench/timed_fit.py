@@ -39,13 +39,13 @@ class Times(NamedTuple):
     cpu: float
 
     @classmethod
-    def now(cls, device: torch.device) -> "Times":
+    def read(cls, device: torch.device) -> "Times":
         """Read both clocks, after synchronising with the device."""
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return cls(time.perf_counter(), time.process_time())
 
-    def since(self, earlier: "Times") -> "Times":
+    def measure_since(self, earlier: "Times") -> "Times":
         """Return the seconds between two readings."""
         return Times(self.wall - earlier.wall, self.cpu - earlier.cpu)
 
@@ -93,13 +93,13 @@ class Stopwatch(Callback):
         self.start = self.warmup = Times(0.0, 0.0)
         self._device, self._loops = device, loops
         self._done = self._images = 0
-        self._last = Times.now(device)
+        self._last = Times.read(device)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start timing; the networks are on their device now."""
         if self.profiler is not None:
             self.profiler.watch(pl_module)
-        self.start = self._lap()
+        self.start = self._end_lap()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -109,21 +109,21 @@ class Stopwatch(Callback):
         self._images += len(batch.target)
         in_turn = self._done - self.pace.warmup
         if in_turn == 0:
-            self.warmup = self._lap()
+            self.warmup = self._end_lap()
             for loop in self._loops.values():
                 loop(self.pace.warmup)
         elif in_turn > 0 and in_turn % self.pace.steps == 0:
-            self.turns[FIT].append(Turn(self._images, self._lap()))
+            self.turns[FIT].append(Turn(self._images, self._end_lap()))
             for name, loop in self._loops.items():
                 images = loop(self.pace.steps)
-                self.turns[name].append(Turn(images, self._lap()))
+                self.turns[name].append(Turn(images, self._end_lap()))
             trainer.should_stop = in_turn == self.pace.steps * self.pace.turns
         else:
             return
         self._images = 0
         if self.profiler is not None:
             self.profiler.toggle()
-        self._last = Times.now(self._device)
+        self._last = Times.read(self._device)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that all turns were timed, and undo changes to the networks.
@@ -140,13 +140,13 @@ class Stopwatch(Callback):
                 "lower them, or raise trainer.max_epochs"
             )
 
-    def _lap(self) -> Times:
-        now = Times.now(self._device)
-        lap, self._last = now.since(self._last), now
+    def _end_lap(self) -> Times:
+        now = Times.read(self._device)
+        lap, self._last = now.measure_since(self._last), now
         return lap
 
 
-class Fit:
+class TimedFit:
     """A configuration that is built once; each of its runs starts with the weights at the end of the last one.
 
     Args:
@@ -176,7 +176,7 @@ class Fit:
         self.data = data
 
     @classmethod
-    def of(cls, arguments: Sequence[str], folder: Path) -> "Fit":
+    def build(cls, arguments: Sequence[str], folder: Path) -> "TimedFit":
         """Build the configuration that the options of `kdlight fit` describe.
 
         Args:
@@ -200,7 +200,7 @@ class Fit:
         self._run(stopwatch)
         return stopwatch
 
-    def parts(self, pace: Pace) -> tuple[Parts, int | None]:
+    def measure_parts(self, pace: Pace) -> tuple[Parts, int | None]:
         """Measure the time of each part of a step, and the peak memory on the GPU in bytes.
 
         A GPU is synchronised at every part's end, so the whole is slower. On a CPU the memory is None, because the
@@ -212,7 +212,7 @@ class Fit:
         if on_gpu:
             torch.cuda.reset_peak_memory_stats(self.device)
         self._run(Stopwatch(pace._replace(steps=steps, turns=1), self.device, {}, profiler))
-        return profiler.parts(), torch.cuda.max_memory_allocated(self.device) if on_gpu else None
+        return profiler.average_parts(), torch.cuda.max_memory_allocated(self.device) if on_gpu else None
 
     def _run(self, stopwatch: Stopwatch) -> None:
         # The trainer sets this for the whole process: reset it, lest it affect the other configurations.

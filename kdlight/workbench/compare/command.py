@@ -16,10 +16,10 @@ def main(arguments: Sequence[str]) -> None:
     options = make_parser().parse_args(arguments[1:])
 
     from kdlight.workbench.compare.groups import group_runs
-    from kdlight.workbench.compare.records import FINISHED, read_records, select
+    from kdlight.workbench.compare.records import FINISHED, read_records, select_records
     from kdlight.workbench.compare.table import explain, format_table
 
-    records = select(read_records(options.runs), options.where)
+    records = select_records(read_records(options.runs), options.where)
     columns = [name for name in options.columns.split(",") if name]
     comparison = group_runs(records, stage=options.stage, columns=columns, baseline=options.baseline, sort=options.sort)
     print(format_table(comparison, options.format))
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
         names = ", ".join(f"--{name}" for name, file in wanted.items() if file is not None)
         raise UserError(f"{names}: expected runs that measured a PID, got none; train with the callback PIDMonitor")
     from kdlight.workbench.compare import curves
-    from kdlight.workbench.compare.picture import save_pid_picture
+    from kdlight.workbench.compare.pid_panels import save_pid_picture
 
     folders = [record.folder for record in records if record.state == FINISHED]
     for name, file in wanted.items():

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdlight.errors import UserError
-from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.measures import MEASURES
 from kdlight.workbench.compare.over_epochs import average_runs, pid_keys, read_logged
 from kdlight.workbench.palette import ARM_COLOURS, ARM_MARKERS
-from kdlight.workbench.pictures import frame, require_format, save_picture
+from kdlight.workbench.picture_files import draw_frame, require_format, save_picture
 
 ATOMS = {
     "redundant": "redundant",
@@ -22,7 +22,7 @@ ATOMS = {
 }
 
 
-def save_curves(comparison: Comparison, file: Path) -> None:
+def save_curves(comparison: RunGroups, file: Path) -> None:
     """Save validation accuracy and each atom over the epochs: the mean of each group, a band of one standard deviation.
 
     Args:
@@ -45,10 +45,10 @@ def save_curves(comparison: Comparison, file: Path) -> None:
     figure = Figure(figsize=(max(3.4 * len(shown), 7.0), 4.2), layout="constrained")
     for axis, (label, groups) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
         for place, runs in enumerate(groups):
-            _curve(axis, runs, place)
+            _draw_curve(axis, runs, place)
         axis.set(title=label, xlabel="epoch")
-        frame(axis)
-    _legend(figure, comparison)
+        draw_frame(axis)
+    _draw_legend(figure, comparison)
     stage = f"PID of {comparison.stage}, corrected for bias; " if comparison.stage else ""
     save_picture(
         figure,
@@ -57,31 +57,32 @@ def save_curves(comparison: Comparison, file: Path) -> None:
     )
 
 
-def save_bars(comparison: Comparison, file: Path) -> None:
+def save_bars(comparison: RunGroups, file: Path) -> None:
     """Save accuracy and atoms on the test set as bars, with a whisker of one standard deviation over the seeds.
 
     Raises:
         UserError: If the format is unknown.
     """
     require_format(file)
-    names = [name for name in ("last", *ATOMS) if any(comparison.summary(group, name).n for group in comparison.groups)]
+    groups = comparison.groups
+    names = [name for name in ("last", *ATOMS) if any(comparison.summarise(group, name).n for group in groups)]
     figure = Figure(figsize=(2.6 * len(names) + 0.5, 4.2), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for place, (group, runs) in enumerate(comparison.groups.items()):
-            summary = comparison.summary(group, name)
+            summary = comparison.summarise(group, name)
             deviation = None if math.isnan(summary.deviation) else summary.deviation
-            axis.bar(place, summary.mean, yerr=deviation, color=_colour(place), capsize=4, width=0.7)
-            values = [MEASURES[name].read(run.result, comparison.stage) for run in finished(runs)]
+            axis.bar(place, summary.mean, yerr=deviation, color=_pick_colour(place), capsize=4, width=0.7)
+            values = [MEASURES[name].read(run.result, comparison.stage) for run in select_finished(runs)]
             axis.plot([place] * len(values), values, ".", color="black", ms=5)
         if name == "last":
             _begin_near_the_smallest(axis, comparison)
         axis.set(title="test accuracy, %" if name == "last" else f"{ATOMS[name]}, bits", xticks=[])
-        frame(axis)
-    _legend(figure, comparison)
+        draw_frame(axis)
+    _draw_legend(figure, comparison)
     save_picture(figure, file, "bars: means over seeds; whiskers: one standard deviation; points: runs")
 
 
-def save_scatter(comparison: Comparison, file: Path) -> None:
+def save_scatter(comparison: RunGroups, file: Path) -> None:
     """Save redundancy against test accuracy, one mark per run.
 
     Raises:
@@ -94,52 +95,52 @@ def save_scatter(comparison: Comparison, file: Path) -> None:
     for place, runs in enumerate(comparison.groups.values()):
         points = [
             tuple(MEASURES[name].read(run.result, comparison.stage) for name in ("redundant", "last"))
-            for run in finished(runs)
+            for run in select_finished(runs)
         ]
         there = [point for point in points if not any(map(math.isnan, point))]
         drawn += len(there)
         if there:
-            axis.plot(*zip(*there, strict=True), ls="", marker=_marker(place), color=_colour(place), ms=8)
+            axis.plot(*zip(*there, strict=True), ls="", marker=_pick_marker(place), color=_pick_colour(place), ms=8)
     if not drawn:
         raise UserError("no run has both a test accuracy and a redundancy, so there is nothing to scatter")
     axis.set(xlabel=f"redundant information of {comparison.stage}, bits", ylabel="test accuracy, %")
     axis.spines[["top", "right"]].set_visible(False)
-    _legend(figure, comparison)
+    _draw_legend(figure, comparison)
     save_picture(figure, file, "a mark: a run, last weights, test set")
 
 
-def _curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> None:
+def _draw_curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> None:
     """Draw the mean over the runs, and a band of one standard deviation where there are two or more."""
     averaged = average_runs(runs)
     if not averaged:
         return
     band = {epoch: summary for epoch, summary in averaged.items() if summary.n > 1}
     ends = [[summary.mean + side * summary.deviation for summary in band.values()] for side in (-1, 1)]
-    axis.fill_between(list(band), *ends, color=_colour(place), alpha=0.2, lw=0)
-    marker = _marker(place) if len(averaged) <= 25 else None
+    axis.fill_between(list(band), *ends, color=_pick_colour(place), alpha=0.2, lw=0)
+    marker = _pick_marker(place) if len(averaged) <= 25 else None
     means = [summary.mean for summary in averaged.values()]
-    axis.plot(list(averaged), means, color=_colour(place), marker=marker, ms=4, lw=1.4)
+    axis.plot(list(averaged), means, color=_pick_colour(place), marker=marker, ms=4, lw=1.4)
 
 
-def _begin_near_the_smallest(axis: Axes, comparison: Comparison) -> None:
+def _begin_near_the_smallest(axis: Axes, comparison: RunGroups) -> None:
     """Let the axis begin a little below the smallest accuracy: from 0 on, all bars would look alike."""
-    runs = [run for group in comparison.groups.values() for run in finished(group)]
+    runs = [run for group in comparison.groups.values() for run in select_finished(group)]
     smallest = min(MEASURES["last"].read(run.result, comparison.stage) for run in runs)
     axis.set_ylim(bottom=max(0.0, 5 * math.floor(smallest / 5) - 5))
 
 
-def _legend(figure: Figure, comparison: Comparison) -> None:
+def _draw_legend(figure: Figure, comparison: RunGroups) -> None:
     from matplotlib.lines import Line2D
 
     names = [", ".join(group) or "runs" for group in comparison.groups]
-    lines = [Line2D([], [], color=_colour(place), marker=_marker(place), ms=6) for place in range(len(names))]
+    lines = [Line2D([], [], color=_pick_colour(place), marker=_pick_marker(place), ms=6) for place in range(len(names))]
     columns = min(len(names), 5)
     figure.legend(lines, names, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
 
 
-def _colour(place: int) -> str:
+def _pick_colour(place: int) -> str:
     return ARM_COLOURS[place % len(ARM_COLOURS)]
 
 
-def _marker(place: int) -> str:
+def _pick_marker(place: int) -> str:
     return ARM_MARKERS[place % len(ARM_MARKERS)]

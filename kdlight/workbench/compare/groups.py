@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from kdlight.errors import UserError
 from kdlight.workbench.compare.measures import DEFAULT, MEASURES
-from kdlight.workbench.compare.records import FINISHED, Record, varied_settings
-from kdlight.workbench.compare.statistics import Difference, Summary, paired_difference, summarise
+from kdlight.workbench.compare.records import FINISHED, Record, find_varied_settings
+from kdlight.workbench.compare.statistics import Difference, Summary, compute_difference, summarise
 
 
-class Comparison(NamedTuple):
+class RunGroups(NamedTuple):
     """Groups of runs that differ in their seed only.
 
     Attributes:
@@ -27,29 +27,29 @@ class Comparison(NamedTuple):
     stage: str | None
     baseline: dict[str, str]
 
-    def summary(self, group: tuple[str, ...], column: str) -> Summary:
+    def summarise(self, group: tuple[str, ...], column: str) -> Summary:
         """Summarise a measure over the finished runs of a group."""
-        return summarise([MEASURES[column].read(run.result, self.stage) for run in finished(self.groups[group])])
+        return summarise([MEASURES[column].read(run.result, self.stage) for run in select_finished(self.groups[group])])
 
-    def opposite(self, group: tuple[str, ...]) -> tuple[str, ...] | None:
+    def find_opposite(self, group: tuple[str, ...]) -> tuple[str, ...] | None:
         """Find the baseline with otherwise equal settings; None if there is none, or the group is the baseline."""
         other = tuple(self.baseline.get(name, value) for name, value in zip(self.settings, group, strict=True))
         return other if self.baseline and other != group and other in self.groups else None
 
-    def difference(self, group: tuple[str, ...], column: str) -> Difference | None:
+    def compute_difference(self, group: tuple[str, ...], column: str) -> Difference | None:
         """Compute by how much a group exceeds the baseline with otherwise equal settings; None for the baseline."""
-        other = self.opposite(group)
+        other = self.find_opposite(group)
         if other is None:
             return None
-        each = (self._by_seed(of, column) for of in (group, other))
-        return paired_difference(*each)
+        each = (self._read_by_seed(of, column) for of in (group, other))
+        return compute_difference(*each)
 
-    def _by_seed(self, group: tuple[str, ...], column: str) -> dict[int, float]:
-        runs = finished(self.groups[group])
+    def _read_by_seed(self, group: tuple[str, ...], column: str) -> dict[int, float]:
+        runs = select_finished(self.groups[group])
         return {run.seed: MEASURES[column].read(run.result, self.stage) for run in runs if run.seed is not None}
 
 
-def finished(runs: Sequence[Record]) -> list[Record]:
+def select_finished(runs: Sequence[Record]) -> list[Record]:
     """Return the runs that have a result."""
     return [run for run in runs if run.state == FINISHED]
 
@@ -61,7 +61,7 @@ def group_runs(
     columns: Sequence[str] = (),
     baseline: str = "",
     sort: str = "",
-) -> Comparison:
+) -> RunGroups:
     """Put runs that differ in their seed only into one group.
 
     Args:
@@ -74,7 +74,7 @@ def group_runs(
     Raises:
         UserError: If a stage, a column or a setting does not exist.
     """
-    varied = varied_settings(records)
+    varied = find_varied_settings(records)
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record, *values in zip(records, *varied.values(), strict=True):
         groups.setdefault(tuple(values), []).append(record)
@@ -89,28 +89,28 @@ def group_runs(
     given = dict(part.partition("=")[::2] for part in baseline.split(",")) if baseline else {}
     for name, value in given.items():
         if value not in varied.get(name, ()):
-            right = f"one of {', '.join(sorted(set(varied[name])))}" if name in varied else _settings(varied)
+            right = f"one of {', '.join(sorted(set(varied[name])))}" if name in varied else _describe_settings(varied)
             raise UserError(f"--baseline {name}={value}: expected {right}")
-    comparison = Comparison(tuple(varied), tuple(shown), groups, stage, given)
-    return comparison._replace(groups=_sorted(comparison, sort)) if sort else comparison
+    comparison = RunGroups(tuple(varied), tuple(shown), groups, stage, given)
+    return comparison._replace(groups=_sort(comparison, sort)) if sort else comparison
 
 
-def _settings(varied: Mapping[str, object]) -> str:
+def _describe_settings(varied: Mapping[str, object]) -> str:
     return f"a setting by which the runs differ: {', '.join(varied) or 'there is none'}"
 
 
-def _sorted(comparison: Comparison, sort: str) -> dict[tuple[str, ...], list[Record]]:
+def _sort(comparison: RunGroups, sort: str) -> dict[tuple[str, ...], list[Record]]:
     if sort in comparison.settings:
         place = comparison.settings.index(sort)
         return dict(sorted(comparison.groups.items(), key=lambda item: item[0][place]))
     if sort not in MEASURES:
         raise UserError(
-            f"--sort {sort}: expected {_settings(dict.fromkeys(comparison.settings))}, or a measure: "
+            f"--sort {sort}: expected {_describe_settings(dict.fromkeys(comparison.settings))}, or a measure: "
             f"{', '.join(MEASURES)}"
         )
 
     def largest(item: tuple[tuple[str, ...], list[Record]]) -> tuple[bool, float]:
-        mean = comparison.summary(item[0], sort).mean
+        mean = comparison.summarise(item[0], sort).mean
         return math.isnan(mean), -mean
 
     return dict(sorted(comparison.groups.items(), key=largest))

@@ -23,12 +23,12 @@ class Measure(NamedTuple):
     interval: tuple[Reader, Reader] | None = None
 
 
-def _atom(heading: str, name: str) -> Measure:
-    lower, upper = (_entry("pid_test", "<stage>", f"{name}_{end}") for end in ("lower", "upper"))
-    return Measure(heading, 3, _entry("pid_test", "<stage>", name), (lower, upper))
+def _make_atom(heading: str, name: str) -> Measure:
+    lower, upper = (_make_reader("pid_test", "<stage>", f"{name}_{end}") for end in ("lower", "upper"))
+    return Measure(heading, 3, _make_reader("pid_test", "<stage>", name), (lower, upper))
 
 
-def _entry(*path: str, factor: float = 1.0) -> Reader:
+def _make_reader(*path: str, factor: float = 1.0) -> Reader:
     def read(result: Mapping[str, Any], stage: str | None) -> float:
         found: Any = result
         for key in path:
@@ -40,22 +40,22 @@ def _entry(*path: str, factor: float = 1.0) -> Reader:
 
 
 MEASURES: dict[str, Measure] = {
-    "last": Measure("last %", 2, _entry("test", "last", "accuracy", factor=100)),
-    "selected": Measure("selected %", 2, _entry("test", "best", "accuracy", factor=100)),
-    "published": Measure("published %", 2, _entry("published", factor=100)),
-    "teacher": Measure("teacher %", 2, _entry("teacher_test", "accuracy", factor=100)),
-    "agreement": Measure("agreement %", 2, _entry("test", "last", "agreement", factor=100)),
-    "redundant": _atom("red", "redundant"),
-    "unique_teacher": _atom("uni T", "unique_teacher"),
-    "unique_student": _atom("uni S", "unique_student"),
-    "synergistic": _atom("syn", "synergistic"),
-    "information_teacher": _atom("I(Y;T)", "information_teacher"),
-    "information_student": _atom("I(Y;S)", "information_student"),
-    "label_entropy": Measure("H(Y)", 3, _entry("pid_test", "<stage>", "label_entropy")),
-    "parameters": Measure("parameters", 0, _entry("student_parameters")),
-    "flops": Measure("FLOPs", 0, _entry("networks", "student", "flops")),
-    "images_per_second": Measure("images/s", 0, _entry("images_per_second")),
-    "seconds": Measure("s", 0, _entry("seconds")),
+    "last": Measure("last %", 2, _make_reader("test", "last", "accuracy", factor=100)),
+    "selected": Measure("selected %", 2, _make_reader("test", "best", "accuracy", factor=100)),
+    "published": Measure("published %", 2, _make_reader("published", factor=100)),
+    "teacher": Measure("teacher %", 2, _make_reader("teacher_test", "accuracy", factor=100)),
+    "agreement": Measure("agreement %", 2, _make_reader("test", "last", "agreement", factor=100)),
+    "redundant": _make_atom("red", "redundant"),
+    "unique_teacher": _make_atom("uni T", "unique_teacher"),
+    "unique_student": _make_atom("uni S", "unique_student"),
+    "synergistic": _make_atom("syn", "synergistic"),
+    "information_teacher": _make_atom("I(Y;T)", "information_teacher"),
+    "information_student": _make_atom("I(Y;S)", "information_student"),
+    "label_entropy": Measure("H(Y)", 3, _make_reader("pid_test", "<stage>", "label_entropy")),
+    "parameters": Measure("parameters", 0, _make_reader("student_parameters")),
+    "flops": Measure("FLOPs", 0, _make_reader("networks", "student", "flops")),
+    "images_per_second": Measure("images/s", 0, _make_reader("images_per_second")),
+    "seconds": Measure("s", 0, _make_reader("seconds")),
 }
 DEFAULT: tuple[str, ...] = (
     "last",

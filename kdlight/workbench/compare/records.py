@@ -56,18 +56,18 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
     for place in places:
         named = Path(place).expanduser()
         folders = [named] if named.exists() else [Path(path) for path in sorted(glob.glob(str(named)))]
-        runs = [run for folder in folders for run in _runs_below(folder)]
+        runs = [run for folder in folders for run in _find_runs(folder)]
         if not runs:
             raise MissingFileError(
                 f"'{place}': expected a run's folder, or a folder or pattern of several; found no run"
             )
-        found |= {run: _record(run) for run in runs}
+        found |= {run: _read_record(run) for run in runs}
         for folder in folders:
-            found |= {run: record for run, record in _never_begun(folder).items() if run not in found}
+            found |= {run: record for run, record in _find_refused(folder).items() if run not in found}
     return list(found.values())
 
 
-def _runs_below(folder: Path) -> list[Path]:
+def _find_runs(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     if any(file.is_file() for file in (RunFolder(folder).config, RunFolder(folder).result)):
@@ -75,9 +75,9 @@ def _runs_below(folder: Path) -> list[Path]:
     return sorted({file.parent for name in ("config.yaml", "result.json") for file in folder.rglob(name)})
 
 
-def _record(path: Path) -> Record:
+def _read_record(path: Path) -> Record:
     folder = RunFolder(path)
-    axes, seed = _place_in_grid(path)
+    axes, seed = _read_place_in_grid(path)
     state, reason, settings, result = FINISHED, "", {}, {}
     try:
         if folder.config.is_file():
@@ -92,7 +92,7 @@ def _record(path: Path) -> Record:
     return Record(folder, state, reason, given if isinstance(given, int) else seed, axes, settings, result)
 
 
-def _never_begun(folder: Path) -> dict[Path, Record]:
+def _find_refused(folder: Path) -> dict[Path, Record]:
     """Return the runs of a grid that left only a log, because their configuration was refused."""
     found = {}
     for log in sorted((folder / LOGS).glob("*=*.log")):
@@ -100,12 +100,12 @@ def _never_begun(folder: Path) -> dict[Path, Record]:
         path = folder / group / seed
         if not path.exists():
             lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-            axes, number = _place_in_grid(path)
+            axes, number = _read_place_in_grid(path)
             found[path] = Record(RunFolder(path), FAILED, lines[-1] if lines else "", number, axes, {}, {})
     return found
 
 
-def _place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
+def _read_place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
     """Read the axes and the seed from a folder's name such as ``method=kd,labels=6/seed=0``."""
     key, _, seed = path.name.partition("=")
     parts = [part.partition("=") for part in path.parent.name.split(",")]
@@ -140,7 +140,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     return {name: config}
 
 
-def varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
+def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     """Find the fewest settings that tell the groups apart, with each run's value.
 
     For runs of a grid, these are its axes. For other runs, a setting is left out if the settings before it already
@@ -153,12 +153,12 @@ def varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     if axes and all(record.axes for record in records):
         return {axis: [record.axes.get(axis, "–") for record in records] for axis in axes}
     names = dict.fromkeys(name for record in records for name in record.settings)
-    candidates = [name for name in names if not _ignored(name)]
+    candidates = [name for name in names if not _is_ignored(name)]
     kept: dict[str, list[str]] = {}
     groups: list[tuple[str, ...]] = [()] * len(records)
     known = [bool(record.settings) for record in records]
     for name in sorted(candidates, key=lambda name: name.count(".")):
-        values = [_shown(record.settings.get(name)) for record in records]
+        values = [_format_value(record.settings.get(name)) for record in records]
         refined = [(*group, value) for group, value in zip(groups, values, strict=True)]
         before, after = ({each for each, there in zip(of, known, strict=True) if there} for of in (groups, refined))
         if len(after) > len(before):
@@ -166,22 +166,22 @@ def varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     return kept
 
 
-def differing_settings(records: Sequence[Record]) -> dict[str, list[str]]:
+def find_differing_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     """Return all settings that differ between runs, by name, with each run's value; seeds and folders are left out."""
-    names = sorted({name for record in records for name in record.settings if not _ignored(name)})
-    shown = {name: [_shown(record.settings.get(name)) for record in records] for name in names}
+    names = sorted({name for record in records for name in record.settings if not _is_ignored(name)})
+    shown = {name: [_format_value(record.settings.get(name)) for record in records] for name in names}
     return {name: values for name, values in shown.items() if len(set(values)) > 1}
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _ignored(name: str) -> bool:
+def _is_ignored(name: str) -> bool:
     return any(name == ignored or name.startswith(f"{ignored}.") for ignored in IGNORED)
 
 
-def select(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
+def select_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
     """Return the runs that fulfil conditions such as ``method=rid``: an axis, or a setting by its dotted name.
 
     Raises:
@@ -195,13 +195,13 @@ def select(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]
         known = {**{key: None for record in records for key in (*record.axes, *record.settings)}, "seed": None}
         if name not in known:
             raise UserError(f"--where {condition}: the runs have no setting '{name}'")
-        kept = [record for record in kept if _value(record, name) == value]
+        kept = [record for record in kept if _find_value(record, name) == value]
     if not kept:
         raise UserError(f"--where {' '.join(conditions)}: no run is left of {len(records)}")
     return kept
 
 
-def _value(record: Record, name: str) -> str:
+def _find_value(record: Record, name: str) -> str:
     if name == "seed":
         return str(record.seed)
-    return record.axes.get(name) or _shown(record.settings.get(name))
+    return record.axes.get(name) or _format_value(record.settings.get(name))

@@ -57,7 +57,7 @@ def summarise(values: Sequence[float]) -> Summary:
     return Summary(float(there.mean()), float(there.std(ddof=1)) if len(there) > 1 else math.nan, len(there))
 
 
-def paired_difference(of_group: Mapping[int, float], of_baseline: Mapping[int, float]) -> Difference:
+def compute_difference(of_group: Mapping[int, float], of_baseline: Mapping[int, float]) -> Difference:
     """Compute the mean difference between two groups over pairs of equal seed, with its interval.
 
     Args:

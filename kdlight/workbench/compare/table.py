@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from kdlight.errors import UserError
 from kdlight.measuring.report import StageReport
-from kdlight.workbench.compare.groups import Comparison, find_stage, finished
+from kdlight.workbench.compare.groups import RunGroups, find_stage, select_finished
 from kdlight.workbench.compare.measures import MEASURES
 from kdlight.workbench.compare.records import Record
 
@@ -26,16 +26,16 @@ def name_columns(axes: Iterable[str], measures: Iterable[str]) -> dict[str, str]
     return {name: f"measured_{name}" if name in taken else name for name in measures}
 
 
-def tidy(comparison: Comparison) -> pd.DataFrame:
+def tidy(comparison: RunGroups) -> pd.DataFrame:
     """Return one row per group; each measure has its mean, its standard deviation and its number of runs."""
     rows = []
     for group, runs in comparison.groups.items():
         row: dict[str, Any] = {**dict(zip(comparison.settings, group, strict=True)), "runs": len(runs)}
-        row["finished"] = len(finished(runs))
+        row["finished"] = len(select_finished(runs))
         for measure, column in name_columns(comparison.settings, comparison.columns).items():
-            summary = comparison.summary(group, measure)
+            summary = comparison.summarise(group, measure)
             row |= {column: summary.mean, f"{column}_sd": summary.deviation, f"{column}_n": summary.n}
-            difference = comparison.difference(group, measure)
+            difference = comparison.compute_difference(group, measure)
             if difference is not None:
                 row |= {f"{column}_difference": difference.mean, f"{column}_difference_lower": difference.lower}
                 row |= {f"{column}_difference_upper": difference.upper, f"{column}_pairs": difference.n}
@@ -70,7 +70,7 @@ def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.Dat
     return table.drop(columns=[column for column in columns.values() if table[column].isna().all()])
 
 
-def format_table(comparison: Comparison, kind: str) -> str:
+def format_table(comparison: RunGroups, kind: str) -> str:
     """Format the table as text: mean ± standard deviation, or the value of a single run.
 
     Args:
@@ -88,7 +88,7 @@ def format_table(comparison: Comparison, kind: str) -> str:
         return text
     if kind not in FORMATS:
         raise UserError(f"--format {kind}: expected one of {', '.join([*FORMATS, 'csv', 'json'])}")
-    tables = [cells(comparison), *([difference_cells(comparison)] if comparison.baseline else [])]
+    tables = [format_cells(comparison), *([format_difference_cells(comparison)] if comparison.baseline else [])]
     labels = len(comparison.settings) or 1
     return "\n\n".join(
         tabulate(
@@ -103,27 +103,27 @@ def format_table(comparison: Comparison, kind: str) -> str:
     )
 
 
-def cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+def format_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
     """Return the headings and the rows of the table as texts: the settings of a group, ``n``, its measures."""
     measures = [MEASURES[column].heading for column in comparison.columns]
     headings = [*(comparison.settings or ("run",)), "n", *measures]
-    return headings, [_row(comparison, group) for group in comparison.groups]
+    return headings, [_format_row(comparison, group) for group in comparison.groups]
 
 
-def difference_cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+def format_difference_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
     """Return the headings and the rows of the differences to the baseline: accuracy and what was transferred."""
     columns = [column for column in comparison.columns if column in COMPARED] or list(comparison.columns)
     headings = [*(comparison.settings or ("run",)), *(f"{MEASURES[column].heading} − baseline" for column in columns)]
     rows = [
-        [*group, *(_difference(comparison, group, column) for column in columns)]
+        [*group, *(_format_difference(comparison, group, column) for column in columns)]
         for group in comparison.groups
-        if comparison.opposite(group) is not None
+        if comparison.find_opposite(group) is not None
     ]
     return headings, rows
 
 
-def _difference(comparison: Comparison, group: tuple[str, ...], column: str) -> str:
-    difference, digits = comparison.difference(group, column), MEASURES[column].digits
+def _format_difference(comparison: RunGroups, group: tuple[str, ...], column: str) -> str:
+    difference, digits = comparison.compute_difference(group, column), MEASURES[column].digits
     if difference is None or not difference.n:
         return MISSING
     text = f"{difference.mean:+.{digits}f}"
@@ -132,22 +132,22 @@ def _difference(comparison: Comparison, group: tuple[str, ...], column: str) -> 
     return text + (MARK if difference.resolved else "")
 
 
-def _row(comparison: Comparison, group: tuple[str, ...]) -> list[str]:
+def _format_row(comparison: RunGroups, group: tuple[str, ...]) -> list[str]:
     runs = comparison.groups[group]
-    done = len(finished(runs))
+    done = len(select_finished(runs))
     count = str(done) if done == len(runs) else f"{done} of {len(runs)}"
     label = list(group) or [runs[0].folder.path.name]
-    return [*label, count, *(_cell(comparison, group, column) for column in comparison.columns)]
+    return [*label, count, *(_format_cell(comparison, group, column) for column in comparison.columns)]
 
 
-def _cell(comparison: Comparison, group: tuple[str, ...], column: str) -> str:
-    summary, digits = comparison.summary(group, column), MEASURES[column].digits
+def _format_cell(comparison: RunGroups, group: tuple[str, ...], column: str) -> str:
+    summary, digits = comparison.summarise(group, column), MEASURES[column].digits
     if not summary.n:
         return NOT_ESTIMABLE if _was_measured(comparison, group, column) else MISSING
     text = f"{summary.mean:.{digits}f}"
     interval = MEASURES[column].interval
     if summary.n == 1 and interval is not None:
-        (run,) = finished(comparison.groups[group])
+        (run,) = select_finished(comparison.groups[group])
         text += " [{:.{digits}f}, {:.{digits}f}]".format(
             *(end(run.result, comparison.stage) for end in interval), digits=digits
         )
@@ -156,9 +156,9 @@ def _cell(comparison: Comparison, group: tuple[str, ...], column: str) -> str:
     return text
 
 
-def _was_measured(comparison: Comparison, group: tuple[str, ...], column: str) -> bool:
+def _was_measured(comparison: RunGroups, group: tuple[str, ...], column: str) -> bool:
     """Tell whether a run measured the PID and this atom is missing because there were too few images."""
-    stages = [run.result.get("pid_test") or {} for run in finished(comparison.groups[group])]
+    stages = [run.result.get("pid_test") or {} for run in select_finished(comparison.groups[group])]
     return MEASURES[column].interval is not None and any(comparison.stage in measured for measured in stages)
 
 
@@ -167,9 +167,9 @@ def _is_capped(run: Record, stage: str | None) -> bool:
     return measured is not None and StageReport.from_dict(measured).capped
 
 
-def explain(comparison: Comparison) -> list[str]:
+def explain(comparison: RunGroups) -> list[str]:
     """Explain the table in sentences to print below it."""
-    several = any(len(finished(runs)) > 1 for runs in comparison.groups.values())
+    several = any(len(select_finished(runs)) > 1 for runs in comparison.groups.values())
     said = ["accuracy on the test set, of the last and of the selected epoch, in %"]
     if comparison.stage is not None:
         said.append(f"PID of {comparison.stage} on the test set, last weights, in bits")
@@ -178,7 +178,8 @@ def explain(comparison: Comparison) -> list[str]:
     elif comparison.stage is not None:
         said.append("in square brackets the interval in which a repeated measurement lies")
     lines = ["; ".join(said) + "."]
-    capped = [run for runs in comparison.groups.values() for run in finished(runs) if _is_capped(run, comparison.stage)]
+    done = [run for runs in comparison.groups.values() for run in select_finished(runs)]
+    capped = [run for run in done if _is_capped(run, comparison.stage)]
     if capped:
         lines.append(
             f"The number of symbols, not the network, limits the PID of {len(capped)} runs ({capped[0].folder.path}, …)"
@@ -190,7 +191,7 @@ def explain(comparison: Comparison) -> list[str]:
             f"Second table: the difference to {name}, paired by seed, with its 95 % interval by Student's t; * marks "
             "an interval that does not contain 0."
         )
-        found = [comparison.difference(group, comparison.columns[0]) for group in comparison.groups]
+        found = [comparison.compute_difference(group, comparison.columns[0]) for group in comparison.groups]
         detectable = [each.detectable for each in found if each is not None and not math.isnan(each.detectable)]
         if detectable:
             measure = MEASURES[comparison.columns[0]]

@@ -32,7 +32,7 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
     return float(logarithm.detach().exp())
 
 
-def calibration(logits: Tensor, target: Tensor, temperature: float = 1.0) -> dict[str, float]:
+def measure_calibration(logits: Tensor, target: Tensor, temperature: float = 1.0) -> dict[str, float]:
     """Return accuracy, cross-entropy in nats, and the expected calibration error in 15 bins.
 
     Args:

@@ -21,12 +21,12 @@ from kdlight.data.base.loader import make_evaluation_indices
 from kdlight.errors import UserError
 from kdlight.files import given_path, replacing
 from kdlight.runs.folder import WEIGHTS
-from kdlight.workbench.changes import read_changes
 from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.costs import count_bytes, count_operations, count_parameters, measure_latency, measure_memory
-from kdlight.workbench.evaluate.calibration import calibration, fit_temperature
+from kdlight.workbench.data_options import read_data_options
+from kdlight.workbench.evaluate.calibration import fit_temperature, measure_calibration
 from kdlight.workbench.evaluate.corruptions import CORRUPTIONS, corrupt
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 
 BATCHES = (1, 64)
 NOISE_SEED = 0
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     silence_libraries()
     options, others = make_parser().parse_known_args(arguments[1:])
-    changes = read_changes(others, "kdlight evaluate")
+    changes = read_data_options(others, "kdlight evaluate")
     if options.threads < 1:
         raise UserError(f"--threads: expected at least 1, got {options.threads}")
     if not 0 < options.seconds <= LONGEST:
@@ -76,7 +76,7 @@ def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float)
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks: dict[str, nn.Module] = {"student": run.student().to(device)}
-    if any(isinstance(part, dict) and (part.get("init_args") or {}).get("teacher") for part in _holders(run)):
+    if any(isinstance(part, dict) and (part.get("init_args") or {}).get("teacher") for part in _list_holders(run)):
         networks["teacher"] = run.teacher().to(device)
     data = run.data(changes)
     data.setup("test")
@@ -86,29 +86,29 @@ def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float)
     measured: dict[str, Any] = {"checkpoint": str(run.checkpoint), "device": name, "threads": threads}
     predicted = {}
     for role, network in networks.items():
-        logits, target = _logits(network, data, "test")
+        logits, target = _compute_logits(network, data, "test")
         predicted[role] = logits.argmax(1)
-        test = calibration(logits, target)
+        test = measure_calibration(logits, target)
         if data.val_size > 0:
-            temperature = fit_temperature(*_logits(network, data, "val"))
+            temperature = fit_temperature(*_compute_logits(network, data, "val"))
             test["temperature"] = temperature
-            test["calibration_error_scaled"] = calibration(logits, target, temperature)["calibration_error"]
+            test["calibration_error_scaled"] = measure_calibration(logits, target, temperature)["calibration_error"]
         corrupted = {}
         for corruption in CORRUPTIONS:
-            logits, target = _logits(network, data, "test", corruption)
+            logits, target = _compute_logits(network, data, "test", corruption)
             corrupted[corruption] = float(multiclass_accuracy(logits, target, logits.shape[1], average="micro"))
-        costs = _costs(network, data.image_shape, threads, seconds)
+        costs = _measure_costs(network, data.image_shape, threads, seconds)
         measured[role] = {"test": test, "corrupted": corrupted, "costs": costs}
     if "teacher" in predicted:
         measured["agreement"] = float((predicted["student"] == predicted["teacher"]).float().mean())
     return measured
 
 
-def _holders(run: Run) -> list[Any]:
+def _list_holders(run: Run) -> list[Any]:
     return [run.config["model"], *(run.config["trainer"].get("callbacks") or [])]
 
 
-def _costs(network: nn.Module, image_shape: Sequence[int], threads: int, seconds: float) -> dict[str, Any]:
+def _measure_costs(network: nn.Module, image_shape: Sequence[int], threads: int, seconds: float) -> dict[str, Any]:
     costs: dict[str, Any] = {
         "parameters": count_parameters(network),
         "operations": count_operations(network, image_shape),
@@ -121,7 +121,7 @@ def _costs(network: nn.Module, image_shape: Sequence[int], threads: int, seconds
 
 
 @torch.no_grad()
-def _logits(network: nn.Module, data: Any, split: str, corruption: str | None = None) -> tuple[Tensor, Tensor]:
+def _compute_logits(network: nn.Module, data: Any, split: str, corruption: str | None = None) -> tuple[Tensor, Tensor]:
     """Compute the logits (n, classes) of a split, and return them with the classes (n,), on the CPU."""
     samples, found, targets = data.get_split(split), [], []
     device = next(network.parameters()).device

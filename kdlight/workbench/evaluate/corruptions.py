@@ -28,7 +28,7 @@ def corrupt(pixels: Tensor, name: str, generator: torch.Generator) -> Tensor:
     return (corrupted.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _noise(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def _add_noise(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return pixels + NOISE * torch.randn(pixels.shape, generator=generator)
 
 
@@ -41,16 +41,16 @@ def _blur(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return blurred
 
 
-def _contrast(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def _lower_contrast(pixels: Tensor, generator: torch.Generator) -> Tensor:
     mean = pixels.mean((1, 2, 3), keepdim=True)
     return mean + 0.4 * (pixels - mean)
 
 
-def _brighter(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def _brighten(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return pixels + 0.25
 
 
-def _darker(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def _darken(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return pixels * 0.5
 
 
@@ -71,11 +71,11 @@ def _mask(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 CORRUPTIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
-    "noise": _noise,
+    "noise": _add_noise,
     "blur": _blur,
-    "low contrast": _contrast,
-    "brighter": _brighter,
-    "darker": _darker,
+    "low contrast": _lower_contrast,
+    "brighter": _brighten,
+    "darker": _darken,
     "pixelated": _pixelate,
     "masked": _mask,
 }

@@ -50,13 +50,13 @@ def write_card(run: Any, prepared: Preparation, kind: str, check: Any, license_i
     """
     config = run.config
     result = run.result if run.files.result.is_file() else {}
-    header = _header(run, config, result, check, license_id, kind)
-    file.write_text(f"---\n{header}---\n\n{_body(run, config, result, prepared, kind, check)}", encoding="utf-8")
+    header = _write_header(run, config, result, check, license_id, kind)
+    file.write_text(f"---\n{header}---\n\n{_write_body(run, config, result, prepared, kind, check)}", encoding="utf-8")
 
 
-def _header(run: Any, config: Any, result: Any, check: Any, license_id: str, kind: str) -> str:
-    data = _name(config["data"])
-    accuracy = {"type": "accuracy", "value": round(_accuracy(run, result, check), 6)}
+def _write_header(run: Any, config: Any, result: Any, check: Any, license_id: str, kind: str) -> str:
+    data = _name_class(config["data"])
+    accuracy = {"type": "accuracy", "value": round(_find_accuracy(run, result, check), 6)}
     evaluated = {
         "task": {"type": "image-classification"},
         "dataset": {"name": data, "type": data.lower()},
@@ -66,7 +66,7 @@ def _header(run: Any, config: Any, result: Any, check: Any, license_id: str, kin
         "license": license_id,
         "library_name": "kdlight" if kind == "safetensors" else LIBRARY[kind],
         "pipeline_tag": "image-classification",
-        "tags": ["knowledge-distillation", "kdlight", _name(config["model"])],
+        "tags": ["knowledge-distillation", "kdlight", _name_class(config["model"])],
         "model-index": [{"name": run.folder.name, "results": [evaluated]}],
     }
     if license_id == "other":
@@ -74,7 +74,7 @@ def _header(run: Any, config: Any, result: Any, check: Any, license_id: str, kin
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
-def _body(run: Any, config: Any, result: Any, prepared: Preparation, kind: str, check: Any) -> str:
+def _write_body(run: Any, config: Any, result: Any, prepared: Preparation, kind: str, check: Any) -> str:
     student = config["model"]["init_args"]["student"]
     teacher = config["model"]["init_args"].get("teacher")
     data = config["data"]
@@ -83,10 +83,10 @@ def _body(run: Any, config: Any, result: Any, prepared: Preparation, kind: str, 
     rows = {
         "student": f"{_describe(student)}, {result.get('student_parameters', 'unknown')} parameters",
         "teacher": f"{_describe(teacher)}, sha256 {result.get('teacher_sha256', 'unknown')}" if teacher else "none",
-        "method": _name(config["model"]),
-        "data": f"{_name(data)} ({folder}), classes: {', '.join(prepared.class_names)}",
+        "method": _name_class(config["model"]),
+        "data": f"{_name_class(data)} ({folder}), classes: {', '.join(prepared.class_names)}",
         "images": f"{' x '.join(map(str, prepared.image_shape))}, shorter side resized to {prepared.resize_size}, "
-        f"middle cut out; mean {_numbers(prepared.mean)}, std {_numbers(prepared.std)} of pixels in [0, 1]",
+        f"middle cut out; mean {_list_numbers(prepared.mean)}, std {_list_numbers(prepared.std)} of pixels in [0, 1]",
         **{
             f"test accuracy, {name} epoch": f"{100 * values['accuracy']:.2f} %"
             for name, values in (result.get("test") or {}).items()
@@ -106,11 +106,11 @@ def _body(run: Any, config: Any, result: Any, prepared: Preparation, kind: str, 
         "packages": ", ".join(f"{name} {version}" for name, version in (result.get("packages") or {}).items()),
     }
     table = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
-    usage = _usage(student, prepared, kind)
-    return f"# {run.folder.name}\n\n| | |\n|---|---|\n{table}\n{_information(result)}## Use\n\n{usage}"
+    usage = _describe_usage(student, prepared, kind)
+    return f"# {run.folder.name}\n\n| | |\n|---|---|\n{table}\n{_describe_information(result)}## Use\n\n{usage}"
 
 
-def _usage(student: Any, prepared: Preparation, kind: str) -> str:
+def _describe_usage(student: Any, prepared: Preparation, kind: str) -> str:
     if kind == "safetensors":
         arguments = {**(student.get("init_args") or {}), **(student.get("dict_kwargs") or {})}
         module, _, name = student["class_path"].rpartition(".")
@@ -135,7 +135,7 @@ def _usage(student: Any, prepared: Preparation, kind: str) -> str:
     return f"{intro}\n\n```python\n{script}```\n"
 
 
-def _information(result: Any) -> str:
+def _describe_information(result: Any) -> str:
     """Describe the PID of the deepest stage that was measured."""
     measured = result.get("pid_test") or {}
     if not measured:
@@ -150,19 +150,19 @@ def _information(result: Any) -> str:
     )
 
 
-def _accuracy(run: Any, result: Any, check: Any) -> float:
+def _find_accuracy(run: Any, result: Any, check: Any) -> float:
     tested = (result.get("test") or {}).get(run.checkpoint.stem) or {}
     return float(tested.get("accuracy", check.accuracy))
 
 
 def _describe(network: Any) -> str:
     name = (network.get("init_args") or {}).get("name")
-    return f"{_name(network)} {name}" if name else _name(network)
+    return f"{_name_class(network)} {name}" if name else _name_class(network)
 
 
-def _name(part: Any) -> str:
+def _name_class(part: Any) -> str:
     return str(part["class_path"]).rpartition(".")[2]
 
 
-def _numbers(values: Any) -> str:
+def _list_numbers(values: Any) -> str:
     return ", ".join(f"{value:g}" for value in values)

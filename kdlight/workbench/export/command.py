@@ -21,11 +21,11 @@ from kdlight.errors import UserError
 from kdlight.files import given_path
 from kdlight.runs.folder import WEIGHTS
 from kdlight.runs.preparation import Preparation
-from kdlight.workbench.changes import read_changes
 from kdlight.workbench.command_parser import CommandParser
+from kdlight.workbench.data_options import read_data_options
 from kdlight.workbench.export.card import write_card
 from kdlight.workbench.export.deployed import (
-    Deployed,
+    DeployedStudent,
     Program,
     quantize_to_int8,
     require_onnx,
@@ -40,7 +40,7 @@ TOLERANCE = 1e-4  # of logits
 BATCH, CALIBRATION = 50, 200
 
 
-class Check(NamedTuple):
+class ExportCheck(NamedTuple):
     """The result of comparing an exported file with the checkpoint.
 
     Attributes:
@@ -62,14 +62,14 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     silence_libraries()
     options, others = make_parser().parse_known_args(arguments[1:])
-    changes = read_changes(others, "kdlight export")
+    changes = read_data_options(others, "kdlight export")
     if options.quantize and options.format != "onnx":
         raise UserError(f"--quantize int8 is for ONNX alone, got --format {options.format}")
     if options.images < 1:
         raise UserError(f"--images: expected at least 1, got {options.images}")
     if options.format == "onnx":
         require_onnx()
-    from kdlight.workbench.finished import Run
+    from kdlight.workbench.finished_runs import Run
 
     run = Run(options.run, options.weights)
     output = options.output or run.folder / f"export-{options.format}"
@@ -99,7 +99,7 @@ def make_parser() -> CommandParser:
 
 def export(
     run: Any, kind: str, output: Path, quantize: str | None, images: int, changes: dict[str, Any], license_id: str
-) -> Check:
+) -> ExportCheck:
     """Write a folder with the student, or nothing.
 
     Args:
@@ -116,9 +116,9 @@ def export(
     """
     data = run.data(changes)
     data.setup("test")
-    pixels, target, names = _images(data, "test", images)
+    pixels, target, names = _take_images(data, "test", images)
     prepared = Preparation.of(data)
-    model = Deployed(run.student().float(), prepared).eval()
+    model = DeployedStudent(run.student().float(), prepared).eval()
     with torch.no_grad():
         expected = torch.cat([model.student(prepared.normalize(batch)) for batch in pixels.split(BATCH)])
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -129,12 +129,12 @@ def export(
         check = compare(program, pixels, expected, target, FILES[kind])
         if quantize:
             data.setup("fit")
-            calibration, _, _ = _images(data, "train", CALIBRATION)
+            calibration, _, _ = _take_images(data, "train", CALIBRATION)
             int8 = quantize_to_int8(folder / FILES[kind], iter(calibration.split(BATCH)), folder / INT8)
-            logits = _run(int8, pixels)
+            logits = _run_program(int8, pixels)
             check = check._replace(
-                int8_accuracy=_share(logits.argmax(1) == target),
-                int8_agreement=_share(logits.argmax(1) == expected.argmax(1)),
+                int8_accuracy=_compute_fraction(logits.argmax(1) == target),
+                int8_agreement=_compute_fraction(logits.argmax(1) == expected.argmax(1)),
             )
         prepared.write(folder / "preparation.json")
         if names:
@@ -144,7 +144,7 @@ def export(
     return check
 
 
-def compare(program: Program, pixels: Tensor, expected: Tensor, target: Tensor, name: str) -> Check:
+def compare(program: Program, pixels: Tensor, expected: Tensor, target: Tensor, name: str) -> ExportCheck:
     """Compare an exported file's logits with the checkpoint's, for a batch of one image and a large batch.
 
     Args:
@@ -157,7 +157,7 @@ def compare(program: Program, pixels: Tensor, expected: Tensor, target: Tensor, 
     Raises:
         UserError: If a logit differs by more than 1e-4 times the largest logit, or 1e-4 if all logits are below 1.
     """
-    logits = _run(program, pixels)
+    logits = _run_program(program, pixels)
     difference = float((logits - expected).abs().max())
     allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
     if not difference <= allowed:
@@ -165,10 +165,10 @@ def compare(program: Program, pixels: Tensor, expected: Tensor, target: Tensor, 
             f"{name} was not written: a logit differs from the checkpoint's by {difference:.2e} on {len(pixels)} test "
             f"images, expected at most {allowed:.2e}; try another --format"
         )
-    return Check(len(pixels), difference, _share(expected.argmax(1) == target))
+    return ExportCheck(len(pixels), difference, _compute_fraction(expected.argmax(1) == target))
 
 
-def _write(run: Any, model: Deployed, prepared: Preparation, kind: str, file: Path) -> Program:
+def _write(run: Any, model: DeployedStudent, prepared: Preparation, kind: str, file: Path) -> Program:
     if kind == "onnx":
         return write_onnx(model, prepared.image_shape, file)
     if kind == "torch-export":
@@ -179,20 +179,20 @@ def _write(run: Any, model: Deployed, prepared: Preparation, kind: str, file: Pa
     return write_safetensors(model, again, prepared, file)
 
 
-def _run(program: Program, pixels: Tensor) -> Tensor:
-    return torch.cat([program(batch) for batch in _batches(pixels)])
+def _run_program(program: Program, pixels: Tensor) -> Tensor:
+    return torch.cat([program(batch) for batch in _split_batches(pixels)])
 
 
-def _batches(pixels: Tensor) -> Iterator[Tensor]:
+def _split_batches(pixels: Tensor) -> Iterator[Tensor]:
     yield pixels[:1]
     yield from pixels[1:].split(BATCH)
 
 
-def _share(true: Tensor) -> float:
+def _compute_fraction(true: Tensor) -> float:
     return float(true.float().mean())
 
 
-def _images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, list[str]]:
+def _take_images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, list[str]]:
     """Return fixed images of a split as pixels, their classes, and their files if they are read from files."""
     from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
     from kdlight.data.sources.image_files import ImageFiles

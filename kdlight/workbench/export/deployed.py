@@ -19,7 +19,7 @@ Program = Callable[[Tensor], Tensor]  # pixels to logits
 NEEDS_ONNX = "needs onnx, onnxruntime and onnxscript, and {} is not installed: pip install kdlight[onnx]"
 
 
-class Deployed(nn.Module):
+class DeployedStudent(nn.Module):
     """A student with its normalisation: uint8 pixels (batch, channels, height, width) to logits (batch, classes).
 
     Args:
@@ -42,7 +42,7 @@ class Deployed(nn.Module):
         return logits
 
 
-def write_onnx(model: Deployed, image_shape: Sequence[int], file: Path) -> Program:
+def write_onnx(model: DeployedStudent, image_shape: Sequence[int], file: Path) -> Program:
     """Write an ONNX file whose batch may have any size, and open it with onnxruntime.
 
     Raises:
@@ -52,7 +52,7 @@ def write_onnx(model: Deployed, image_shape: Sequence[int], file: Path) -> Progr
     with _silence():
         torch.onnx.export(
             model,
-            (_example(image_shape),),
+            (_make_example(image_shape),),
             file,
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim("batch")},),
@@ -77,17 +77,17 @@ def open_onnx(file: Path) -> Program:
     return run
 
 
-def write_torch_export(model: Deployed, image_shape: Sequence[int], file: Path) -> Program:
+def write_torch_export(model: DeployedStudent, image_shape: Sequence[int], file: Path) -> Program:
     """Write a program of `torch.export` whose batch may have any size, and load it again."""
     with _silence():
         batch = torch.export.Dim("batch")
-        program = torch.export.export(model, (_example(image_shape),), dynamic_shapes=({0: batch},))
+        program = torch.export.export(model, (_make_example(image_shape),), dynamic_shapes=({0: batch},))
         torch.export.save(program, file)
         loaded = torch.export.load(file).module()
     return torch.no_grad()(loaded)
 
 
-def write_safetensors(model: Deployed, again: nn.Module, prepared: Preparation, file: Path) -> Program:
+def write_safetensors(model: DeployedStudent, again: nn.Module, prepared: Preparation, file: Path) -> Program:
     """Write the student's weights, and load them into another network of its kind.
 
     Args:
@@ -99,7 +99,7 @@ def write_safetensors(model: Deployed, again: nn.Module, prepared: Preparation, 
     weights = {name: tensor.contiguous().clone() for name, tensor in model.student.state_dict().items()}
     save_file(weights, file, metadata={"format": "pt"})
     again.load_state_dict(load_file(file))
-    return torch.no_grad()(Deployed(again, prepared).eval())
+    return torch.no_grad()(DeployedStudent(again, prepared).eval())
 
 
 def require_onnx() -> None:
@@ -151,7 +151,7 @@ def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) ->
     return open_onnx(target)
 
 
-def _example(image_shape: Sequence[int]) -> Tensor:
+def _make_example(image_shape: Sequence[int]) -> Tensor:
     return torch.zeros(2, *image_shape, dtype=torch.uint8)
 
 

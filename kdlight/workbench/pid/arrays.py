@@ -63,7 +63,7 @@ def compare_arrays(
         fitted, counted = order[: len(order) // 2], order[len(order) // 2 :]
         for place, values in enumerate(sources):
             if clustered[place]:
-                sources[place] = _symbols(values, target, fitted, counted, settings)
+                sources[place] = _discretize(values, target, fitted, counted, settings)
             else:
                 sources[place] = np.stack([values[counted]] * settings.repeats)
         target = target[counted]
@@ -92,7 +92,7 @@ def _require_cells(*symbols: Symbols) -> None:
         )
 
 
-def _symbols(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
+def _discretize(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
     """Return symbols (repeats, counted) of discretizers, each fitted on a part of the samples in ``fitted``."""
     clusters = settings.clusters or min(2 * len(np.unique(target)), 20)
     parts = np.array_split(fitted, settings.repeats)

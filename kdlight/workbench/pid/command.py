@@ -18,8 +18,8 @@ import numpy.typing as npt
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import given_path, replacing
 from kdlight.runs.folder import WEIGHTS
-from kdlight.workbench.changes import read_changes
 from kdlight.workbench.command_parser import CommandParser
+from kdlight.workbench.data_options import read_data_options
 
 METHODS = ("kmeans", "quantile", "probe", "predictions")
 USAGE = """kdlight pid --first A.npy --second B.npy --target Y.npy [OPTIONS]
@@ -47,10 +47,10 @@ def main(arguments: Sequence[str]) -> None:
     # These modules import torch and matplotlib, which --help and misspelt options need not wait for.
     from kdlight.workbench.pid.arrays import compare_arrays
     from kdlight.workbench.pid.networks import compare_networks, rank_teachers
-    from kdlight.workbench.pid.report import print_report
+    from kdlight.workbench.pid.report_tables import print_report
 
     if options.plot is not None:
-        from kdlight.workbench.pictures import require_format
+        from kdlight.workbench.picture_files import require_format
 
         require_format(options.plot)
     if options.repeats < 1:
@@ -68,14 +68,14 @@ def main(arguments: Sequence[str]) -> None:
     report: Any
     if options.student is not None and not any(given.values()):
         measure = rank_teachers if len(options.teacher or ()) > 1 else compare_networks
-        report = measure(options, settings, read_changes(others, "kdlight pid"))
+        report = measure(options, settings, read_data_options(others, "kdlight pid"))
     elif all(given.values()) and options.student is options.teacher is None:
         if others:
             raise UserError(f"no option {others[0]}; see kdlight pid --help")
         for name in OF_NETWORKS:
             if getattr(options, name) != parser.get_default(name):
                 raise UserError(f"--{name}: expected --student beside it; for arrays there is no such option")
-        first, second, target = (_read(file) for file in given.values())
+        first, second, target = (_read_array(file) for file in given.values())
         report = compare_arrays(first, second, target, settings)
     else:
         raise UserError(
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> None:
             draft.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
         print(f"saved {options.json}")
     if options.plot is not None:
-        from kdlight.workbench.pid.picture import save_report_picture
+        from kdlight.workbench.pid.report_pictures import save_report_picture
 
         save_report_picture(report, options.plot)
         print(f"saved {options.plot}")
@@ -127,7 +127,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--symbols", choices=METHODS, default="kmeans", help="how features become symbols")
     parser.add_argument(
         "--clusters",
-        type=_clusters,
+        type=_parse_clusters,
         metavar="N",
         help="symbols of kmeans and quantile; default: what images bear",
     )
@@ -140,7 +140,7 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def _clusters(text: str) -> int | None:
+def _parse_clusters(text: str) -> int | None:
     if text == "auto":
         return None
     try:
@@ -152,7 +152,7 @@ def _clusters(text: str) -> int | None:
     return count
 
 
-def _read(file: Path) -> npt.NDArray[Any]:
+def _read_array(file: Path) -> npt.NDArray[Any]:
     if not file.is_file():
         what = "is no file" if file.exists() else "does not exist"
         raise MissingFileError(f"{file} {what}; expected an array of numpy.save")

@@ -16,7 +16,7 @@ from kdlight.measuring.report import Report, StageReport
 from kdlight.methods.base.stages import run_blank_images
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 
 __all__ = ["Matrix", "Ranking", "compare_networks", "rank_teachers"]
 
@@ -67,14 +67,14 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
         UserError: If a number is too small or features are not finite.
     """
     run = Run(options.student, options.weights)
-    student, probe = _on_device(run.student()), _probe(run, options, changed)
+    student, probe = _move_to_device(run.student()), _take_probe(run, options, changed)
     if not options.teacher:
-        teacher = _on_device(run.teacher())
+        teacher = _move_to_device(run.teacher())
     elif options.teacher[0].is_file() and not Run.has_run(options.teacher[0]):
-        teacher = _on_device(run.teacher(options.teacher[0]))
+        teacher = _move_to_device(run.teacher(options.teacher[0]))
     else:
-        teacher = _on_device(Run(options.teacher[0], options.weights).student())
-    of_teacher, of_student = (_places_of(network, settings.symbols) for network in (teacher, student))
+        teacher = _move_to_device(Run(options.teacher[0], options.weights).student())
+    of_teacher, of_student = (_list_places(network, settings.symbols) for network in (teacher, student))
     places = [
         FeaturePair(f"{first} {second}", in_student, in_teacher)
         for first, in_teacher in of_teacher.items()
@@ -84,7 +84,7 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
     cells = {first: {second: report.stages[f"{first} {second}"] for second in of_student} for first in of_teacher}
     named = {"student": str(run.checkpoint), "teacher": str(options.teacher[0]) if options.teacher else None}
     named["teacher_sha256"] = teacher.sha256()
-    return Matrix({**named, **_circumstances(run, options, settings, probe)}, cells, report.bounds)
+    return Matrix({**named, **_describe_circumstances(run, options, settings, probe)}, cells, report.bounds)
 
 
 def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> Ranking:
@@ -102,13 +102,13 @@ def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[s
         UserError: As `compare_networks`; also if a stage does not exist, or two teachers are the same run.
     """
     run = Run(options.student, options.weights)
-    student, probe = _on_device(run.student()), _probe(run, options, changed)
+    student, probe = _move_to_device(run.student()), _take_probe(run, options, changed)
     if len(set(options.teacher)) < len(options.teacher):
         raise UserError("--teacher: expected different runs, got one of them twice")
-    teachers = {str(path): _on_device(Run(path, options.weights).student()) for path in options.teacher}
+    teachers = {str(path): _move_to_device(Run(path, options.weights).student()) for path in options.teacher}
     compared = {}
     for name, teacher in teachers.items():
-        (place,) = pair_features(_stages(student), _stages(teacher), [options.stage])[-1:]
+        (place,) = pair_features(_count_stages(student), _count_stages(teacher), [options.stage])[-1:]
         compared[name] = (teacher, place)
     if settings.symbols in ("kmeans", "quantile") and settings.clusters is None:
         bearable = [
@@ -121,11 +121,11 @@ def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[s
         for name, (teacher, place) in compared.items()
     }
     ranked = dict(sorted(found.items(), key=lambda item: -item[1].pid.unique_first.value))
-    named = {"student": str(run.checkpoint), **_circumstances(run, options, settings, probe)}
+    named = {"student": str(run.checkpoint), **_describe_circumstances(run, options, settings, probe)}
     return Ranking(named, place.name, ranked)
 
 
-def _probe(run: Run, options: argparse.Namespace, changed: Mapping[str, Any]) -> Probe:
+def _take_probe(run: Run, options: argparse.Namespace, changed: Mapping[str, Any]) -> Probe:
     for name, value in (("--samples", options.samples), ("--fit_samples", options.fit_samples)):
         if value is not None and value < 8:
             raise UserError(f"{name}: expected at least 8, got {value}")
@@ -154,21 +154,21 @@ def _measure(
     return report
 
 
-def _circumstances(run: Run, options: argparse.Namespace, settings: Any, probe: Probe) -> dict[str, Any]:
+def _describe_circumstances(run: Run, options: argparse.Namespace, settings: Any, probe: Probe) -> dict[str, Any]:
     data = run.config["data"]["class_path"].rpartition(".")[2].removesuffix("DataModule")
     return {"data": data, "split": options.split, "samples": probe.samples, **settings._asdict()}
 
 
-def _on_device(network: Classifier) -> Frozen:
+def _move_to_device(network: Classifier) -> Frozen:
     return Frozen(network.to("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _stages(network: Frozen) -> int:
+def _count_stages(network: Frozen) -> int:
     return len(run_blank_images(network.model, network.model.image_shape).stages)
 
 
-def _places_of(network: Frozen, method: str) -> dict[str, int | str]:
+def _list_places(network: Frozen, method: str) -> dict[str, int | str]:
     if method == "predictions":
         return {"logits": "logits"}
-    places: dict[str, int | str] = {f"stage{place + 1}": place for place in range(_stages(network))}
+    places: dict[str, int | str] = {f"stage{place + 1}": place for place in range(_count_stages(network))}
     return {**places, "embedding": "embedding", "logits": "logits"}

@@ -11,7 +11,7 @@ from kdlight.information.entropies import Array
 _NOISE = 0.02
 
 
-def classifiers(classes: int, *, first: float, second: float, copied: float) -> Array:
+def make_classifiers(classes: int, *, first: float, second: float, copied: float) -> Array:
     """Return the joint of two classifiers that confuse different classes; the second partly repeats the first.
 
     Args:
@@ -25,10 +25,10 @@ def classifiers(classes: int, *, first: float, second: float, copied: float) -> 
         (1 - _NOISE) * (right * np.eye(classes)[labels] + (1 - right) * np.eye(classes)[mistaken]) + _NOISE / classes
         for right, mistaken in ((first, labels ^ 1), (second, (labels + 2) % classes))
     )
-    return _pair(of_first.T, own.T, copied)
+    return _combine(of_first.T, own.T, copied)
 
 
-def clusters(classes: int, bins: int, *, kept: float, copied: float, seed: int = 0) -> Array:
+def make_clusters(classes: int, bins: int, *, kept: float, copied: float, seed: int = 0) -> Array:
     """Return the joint of two sources that group classes into bins differently; the second partly repeats the first.
 
     Args:
@@ -41,10 +41,10 @@ def clusters(classes: int, bins: int, *, kept: float, copied: float, seed: int =
     rng = np.random.default_rng(seed)
     homes = (rng.permutation(classes) % bins for _ in range(2))
     of_first, own = (kept * np.eye(bins)[:, home] + (1 - kept) / bins for home in homes)
-    return _pair(of_first, own, copied)
+    return _combine(of_first, own, copied)
 
 
-def peaked(classes: int, bins: int, *, copied: float = 0.0, seed: int = 0) -> Array:
+def make_peaked(classes: int, bins: int, *, copied: float = 0.0, seed: int = 0) -> Array:
     """Return the joint of two sources with random P(symbol | class) that is large for few symbols.
 
     Args:
@@ -56,16 +56,16 @@ def peaked(classes: int, bins: int, *, copied: float = 0.0, seed: int = 0) -> Ar
     rng = np.random.default_rng(seed)
     drawn = [rng.standard_exponential((bins, classes)) ** 4 for _ in range(2)]
     of_first, own = (weights / weights.sum(axis=0) for weights in drawn)
-    return _pair(of_first, own, copied)
+    return _combine(of_first, own, copied)
 
 
-def sparse(bins: int, classes: int, *, seed: int = 0) -> Array:
+def make_sparse(bins: int, classes: int, *, seed: int = 0) -> Array:
     """Return a joint with few large probabilities and most of them zero; labels are not equally frequent."""
     weights = np.floor(2 * np.random.default_rng(seed).standard_exponential((bins, bins, classes)) ** 3)
     return np.asarray(weights / weights.sum())
 
 
-def _pair(first: Array, own: Array, copied: float) -> Array:
+def _combine(first: Array, own: Array, copied: float) -> Array:
     """Combine P(first | label) and P(second | label) without repetition, each (bins, classes), into a joint."""
     repeated = np.eye(len(first))[:, :, None]
     return np.asarray(first[:, None] * (copied * repeated + (1 - copied) * own) / first.shape[1])

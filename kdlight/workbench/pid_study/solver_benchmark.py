@@ -19,7 +19,7 @@ import numpy as np
 
 from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array, mutual_information
-from kdlight.workbench.pid_study.joints import peaked, sparse
+from kdlight.workbench.pid_study.joints import make_peaked, make_sparse
 
 #: (target, first source, second source), the tolerance in bits.
 SIZES = (
@@ -54,7 +54,7 @@ def time_call(function: Callable[[], Any], *, least: float = 0.3) -> TimedCall:
     return TimedCall(best, result)
 
 
-def by_cvxpy(joint: Array, solver: str | None) -> float:
+def solve_by_cvxpy(joint: Array, solver: str | None) -> float:
     """Compute the redundant information in bits by the RID authors' optimisation problem.
 
     Minimise sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|) over Q with P's marginals, in nats; their estimator is that of Liang
@@ -80,7 +80,7 @@ def by_cvxpy(joint: Array, solver: str | None) -> float:
     return mutual_information(found.sum(axis=1)) + mutual_information(found.sum(axis=0)) - together
 
 
-def by_dit(joint: Array) -> float:
+def solve_by_dit(joint: Array) -> float:
     """Compute the redundant information in bits by dit's cone program (Makkeh et al., 2018)."""
     dit = importlib.import_module("dit")
     symbols = [[f"{place:03d}" for place in range(size)] for size in joint.shape]
@@ -91,20 +91,20 @@ def by_dit(joint: Array) -> float:
     return mutual_information(joint.sum(axis=1)) - float(unique[(0,)])
 
 
-def rivals() -> dict[str, Callable[[Array], float]]:
+def list_rivals() -> dict[str, Callable[[Array], float]]:
     """Return the other solvers that are installed, by name."""
     found: dict[str, Callable[[Array], float]] = {}
     if importlib.util.find_spec("cvxpy") is not None:
-        found["RID authors' program, cvxpy"] = functools.partial(by_cvxpy, solver=None)
-        found["RID authors' program, cvxpy, SCS"] = functools.partial(by_cvxpy, solver="SCS")
+        found["RID authors' program, cvxpy"] = functools.partial(solve_by_cvxpy, solver=None)
+        found["RID authors' program, cvxpy, SCS"] = functools.partial(solve_by_cvxpy, solver="SCS")
     if importlib.util.find_spec("dit") is not None and importlib.util.find_spec("ecos") is not None:
-        found["dit, cone"] = by_dit
+        found["dit, cone"] = solve_by_dit
     for solve in found.values():
-        solve(sparse(2, 2, seed=3))  # the imports of the first call shall not be timed
+        solve(make_sparse(2, 2, seed=3))  # the imports of the first call shall not be timed
     return found
 
 
-def lines(largest_rival: int) -> Iterator[str]:
+def time_solvers(largest_rival: int) -> Iterator[str]:
     """Yield the rows of the table, in Markdown.
 
     Args:
@@ -112,12 +112,12 @@ def lines(largest_rival: int) -> Iterator[str]:
     """
     yield "| target x first x second | joint | solver | seconds | gap | error | times kdlight |"
     yield "|---|---|---|---|---|---|---|"
-    others = rivals()
+    others = list_rivals()
     for (classes, first, second), tolerance in SIZES:
         size = f"{classes} x {first} x {second}"
         for kind, joint in (
-            ("correlated", peaked(classes, first, copied=0.5, seed=3)),
-            ("sparse", sparse(first, classes, seed=3)),
+            ("correlated", make_peaked(classes, first, copied=0.5, seed=3)),
+            ("sparse", make_sparse(first, classes, seed=3)),
         ):
             assert joint.shape == (first, second, classes)
             own = time_call(functools.partial(broja, joint, tolerance=tolerance))
@@ -126,14 +126,14 @@ def lines(largest_rival: int) -> Iterator[str]:
             error = f"{abs(own.result.redundant - truth):.0e}" if known else ""
             yield f"| {size} | {kind} | kdlight | {own.seconds:.4f} | {own.result.gap:.0e} | {error} | |"
             for name, solve in others.items() if joint.size <= largest_rival else ():
-                yield _rival(f"| {size} | {kind} | {name}", solve, joint, truth, own.seconds)
-    batch = np.stack([peaked(10, 10, copied=0.5, seed=seed) for seed in range(BATCH)])
+                yield _time_one(f"| {size} | {kind} | {name}", solve, joint, truth, own.seconds)
+    batch = np.stack([make_peaked(10, 10, copied=0.5, seed=seed) for seed in range(BATCH)])
     own = time_call(functools.partial(broja, batch, tolerance=1e-6))
     size = f"{BATCH} joints of 10 x 10 x 10"
     yield f"| {size} | correlated | kdlight | {own.seconds:.4f} | {own.result.gap.max():.0e} | | |"
 
 
-def stage_seconds(samples: int = 10_000, width: int = 16_384, fitted: int = 2_000) -> Iterator[str]:
+def time_stage(samples: int = 10_000, width: int = 16_384, fitted: int = 2_000) -> Iterator[str]:
     """Time `PIDMonitor` for one stage of the student without the forward passes, on features in batches.
 
     Args:
@@ -176,7 +176,7 @@ def _transform(discretizers: Sequence[Any], rows: Array) -> Any:
     return np.stack([discretizer.transform(rows) for discretizer in discretizers])
 
 
-def _rival(row: str, solve: Callable[[Array], float], joint: Array, truth: float | None, own_seconds: float) -> str:
+def _time_one(row: str, solve: Callable[[Array], float], joint: Array, truth: float | None, own_seconds: float) -> str:
     try:
         theirs = time_call(functools.partial(solve, joint))
     except Exception as failure:  # an error of another solver is reported in its row
@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--stage", action="store_true", help="instead: what PIDMonitor spends on one stage")
     options = parser.parse_args(arguments)
-    for line in stage_seconds() if options.stage else lines(options.largest_rival):
+    for line in time_stage() if options.stage else time_solvers(options.largest_rival):
         print(line, flush=True)
     return 0
 

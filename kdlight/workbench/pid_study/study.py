@@ -15,30 +15,30 @@ import numpy as np
 
 from kdlight.files import given_path
 from kdlight.information.entropies import Array
-from kdlight.workbench.pid_study.estimates import ATOMS, HEADINGS, repeat_estimate
-from kdlight.workbench.pid_study.joints import classifiers, clusters, peaked, sparse
+from kdlight.workbench.pid_study.joints import make_classifiers, make_clusters, make_peaked, make_sparse
+from kdlight.workbench.pid_study.repeated_estimates import ATOMS, HEADINGS, repeat_estimate
 
 
-def joints() -> dict[str, Array]:
+def make_joints() -> dict[str, Array]:
     """Return the joint distributions of the table, by name."""
     return {
-        "classifiers, 10x10x10": classifiers(10, first=0.9, second=0.8, copied=0.6),
+        "classifiers, 10x10x10": make_classifiers(10, first=0.9, second=0.8, copied=0.6),
         "independent, 10x10x10": np.full((10, 10, 10), 1e-3),
-        "conditionally independent, 10x10x10": peaked(10, 10),
-        "sparse, 10x10x10": sparse(10, 10),
-        "100 classes in clusters, 10x10x100": clusters(100, 10, kept=0.7, copied=0.5),
+        "conditionally independent, 10x10x10": make_peaked(10, 10),
+        "sparse, 10x10x10": make_sparse(10, 10),
+        "100 classes in clusters, 10x10x100": make_clusters(100, 10, kept=0.7, copied=0.5),
     }
 
 
-def table(samples: Sequence[int], repetitions: int) -> Iterator[str]:
+def format_table(samples: Sequence[int], repetitions: int) -> Iterator[str]:
     """Yield the lines of the table, in Markdown, as they are computed."""
     headings = ("joint", "N", "atom", *HEADINGS)
     yield f"| {' | '.join(headings)} |"
     yield "|" + "---|" * len(headings)
-    for name, joint in joints().items():
+    for name, joint in make_joints().items():
         for size in samples:
             for atom, found in repeat_estimate(joint, size, repetitions).items():
-                yield f"| {' | '.join([name, f'{size:,}', ATOMS[atom], *found.cells()])} |"
+                yield f"| {' | '.join([name, f'{size:,}', ATOMS[atom], *found.format_cells()])} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("pid_study: expected at least 8 repetitions and 8 samples", file=sys.stderr)
         return 2
     started = time.process_time()
-    for line in table(options.samples, options.repetitions):
+    for line in format_table(options.samples, options.repetitions):
         print(line, flush=True)
     if options.plot is not None:
-        from kdlight.workbench.pid_study.picture import save_study_picture
+        from kdlight.workbench.pid_study.study_picture import save_study_picture
 
         save_study_picture(options.plot, options.repetitions // 4)
         print(f"saved {options.plot}")

@@ -21,10 +21,10 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"kdlight report needs {' and '.join(missing)}: pip install 'kdlight[report]'")
 
     from kdlight.workbench.compare.groups import group_runs
-    from kdlight.workbench.compare.records import read_records, select
+    from kdlight.workbench.compare.records import read_records, select_records
     from kdlight.workbench.report.page import write_page
 
-    records = select(read_records(options.runs), options.where)
+    records = select_records(read_records(options.runs), options.where)
     comparison = group_runs(records, stage=options.stage, baseline=options.baseline)
     write_page(comparison, options.output, options.title)
     print(f"saved {options.output}")

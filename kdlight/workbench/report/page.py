@@ -13,18 +13,18 @@ from jinja2 import Environment, PackageLoader
 from plotly.offline import get_plotlyjs
 
 from kdlight.files import replacing
-from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.over_epochs import SPLITS, pid_keys
-from kdlight.workbench.compare.records import FINISHED, Record, differing_settings
+from kdlight.workbench.compare.records import FINISHED, Record, find_differing_settings
 from kdlight.workbench.compare.statistics import summarise
-from kdlight.workbench.compare.table import cells, difference_cells, explain
-from kdlight.workbench.report.curves import (
+from kdlight.workbench.compare.table import explain, format_cells, format_difference_cells
+from kdlight.workbench.report.figures import (
     ATOMS,
     draw_class_gains,
     draw_confusion,
     draw_curves,
     draw_points,
-    name_of,
+    name_group,
 )
 
 PLOT_OPTIONS = {"responsive": True, "displaylogo": False, "displayModeBar": False}
@@ -49,7 +49,7 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
-def write_page(comparison: Comparison, file: Path, title: str = "") -> None:
+def write_page(comparison: RunGroups, file: Path, title: str = "") -> None:
     """Write the page.
 
     Args:
@@ -59,24 +59,24 @@ def write_page(comparison: Comparison, file: Path, title: str = "") -> None:
     """
     records = [record for runs in comparison.groups.values() for record in runs]
     content = {
-        "title": title or _shared_folder(records),
+        "title": title or _find_shared_folder(records),
         "version": version("kdlight"),
-        "finished": len(finished(records)),
+        "finished": len(select_finished(records)),
         "records": records,
         "groups": len(comparison.groups),
-        "table": Table(*cells(comparison)),
-        "baseline": Table(*difference_cells(comparison)) if comparison.baseline else None,
+        "table": Table(*format_cells(comparison)),
+        "baseline": Table(*format_difference_cells(comparison)) if comparison.baseline else None,
         "explanations": explain(comparison),
-        "accuracy": _curves(comparison, {"validation accuracy, %": (("val/accuracy",), 100.0)})
-        + _curves(comparison, {"training loss, nats": (("train/loss",), 1.0)}),
-        "stages": {stage: _pid_pictures(comparison, stage) for stage in _stages(records)},
-        "measures": measure_table(comparison),
-        "points": _point_pictures(comparison),
-        "confusions": _confusion_pictures(comparison),
-        "gains": _gain_pictures(comparison),
-        "differences": _differences(comparison),
+        "accuracy": _draw_curves(comparison, {"validation accuracy, %": (("val/accuracy",), 100.0)})
+        + _draw_curves(comparison, {"training loss, nats": (("train/loss",), 1.0)}),
+        "stages": {stage: _draw_pid(comparison, stage) for stage in _list_stages(records)},
+        "measures": build_measure_table(comparison),
+        "points": _draw_points(comparison),
+        "confusions": _draw_confusions(comparison),
+        "gains": _draw_gains(comparison),
+        "differences": _build_difference_table(comparison),
         "unfinished": [record for record in records if record.state != FINISHED],
-        "commands": [(record, _commands(record)) for record in records],
+        "commands": [(record, _list_commands(record)) for record in records],
         "plotly": get_plotlyjs(),
     }
     environment = Environment(
@@ -88,13 +88,13 @@ def write_page(comparison: Comparison, file: Path, title: str = "") -> None:
         draft.write_text(page, encoding="utf-8")
 
 
-def _shared_folder(records: Sequence[Record]) -> str:
+def _find_shared_folder(records: Sequence[Record]) -> str:
     parts = [record.folder.path.parts for record in records]
     shared = [names[0] for names in zip(*parts, strict=False) if len(set(names)) == 1]
     return shared[-1] if shared else "runs"
 
 
-def _stages(records: Sequence[Record]) -> list[str]:
+def _list_stages(records: Sequence[Record]) -> list[str]:
     """Return the stages whose PID some run logged over its epochs, in the order of the log."""
     found: dict[str, None] = {}
     for record in records:
@@ -107,19 +107,19 @@ def _stages(records: Sequence[Record]) -> list[str]:
     return sorted(found)
 
 
-def _picture(title: str, figure: go.Figure) -> Picture:
+def _make_picture(title: str, figure: go.Figure) -> Picture:
     html = figure.to_html(full_html=False, include_plotlyjs=False, config=PLOT_OPTIONS, default_width="100%")
     return Picture(title, html)
 
 
-def _curves(comparison: Comparison, wanted: Mapping[str, tuple[Sequence[str], float]]) -> list[Picture]:
+def _draw_curves(comparison: RunGroups, wanted: Mapping[str, tuple[Sequence[str], float]]) -> list[Picture]:
     drawn = {label: draw_curves(comparison, keys, label, factor) for label, (keys, factor) in wanted.items()}
-    return [_picture(label.partition(",")[0], figure) for label, figure in drawn.items() if figure is not None]
+    return [_make_picture(label.partition(",")[0], figure) for label, figure in drawn.items() if figure is not None]
 
 
-def _pid_pictures(comparison: Comparison, stage: str) -> list[Picture]:
+def _draw_pid(comparison: RunGroups, stage: str) -> list[Picture]:
     drawn = {title: draw_curves(comparison, pid_keys(stage, atom), "bits") for atom, title in ATOMS.items()}
-    return [_picture(title, figure) for title, figure in drawn.items() if figure is not None]
+    return [_make_picture(title, figure) for title, figure in drawn.items() if figure is not None]
 
 
 def read_number(record: Record, *path: str) -> float:
@@ -147,22 +147,22 @@ MEASURES = {  # heading: (path in result.json, factor, digits)
 }
 
 
-def measure_table(comparison: Comparison) -> Table:
+def build_measure_table(comparison: RunGroups) -> Table:
     """Accuracy, calibration, agreement and size of student and teacher, a row a measure and a column a group."""
     rows = []
     for heading, (path, factor, digits) in MEASURES.items():
         cells_of_row = []
         for runs in comparison.groups.values():
-            summary = summarise([factor * read_number(run, *path) for run in finished(runs)])
+            summary = summarise([factor * read_number(run, *path) for run in select_finished(runs)])
             text = f"{summary.mean:,.{digits}f}" if summary.n else "–"
             shows_spread = digits and not math.isnan(summary.deviation)
             cells_of_row.append(f"{text} ± {summary.deviation:,.{digits}f}" if shows_spread else text)
         if set(cells_of_row) != {"–"}:
             rows.append([heading, *cells_of_row])
-    return Table(["last weights, test set", *(name_of(comparison, group) for group in comparison.groups)], rows)
+    return Table(["last weights, test set", *(name_group(comparison, group) for group in comparison.groups)], rows)
 
 
-def _point_pictures(comparison: Comparison) -> list[Picture]:
+def _draw_points(comparison: RunGroups) -> list[Picture]:
     def reader(*path: str, factor: float) -> Any:
         return lambda record: factor * read_number(record, *path)
 
@@ -175,58 +175,58 @@ def _point_pictures(comparison: Comparison) -> list[Picture]:
         "calibration error; diamond: the teacher's": calibration,
         "KL divergence from the teacher": divergence,
     }
-    return [_picture(title, figure) for title, figure in drawn.items() if figure is not None]
+    return [_make_picture(title, figure) for title, figure in drawn.items() if figure is not None]
 
 
-def _confusion_pictures(comparison: Comparison) -> list[Picture]:
+def _draw_confusions(comparison: RunGroups) -> list[Picture]:
     pictures = []
     for group, runs in comparison.groups.items():
-        counts = [run.result["confusion"]["last"] for run in finished(runs) if "confusion" in run.result]
+        counts = [run.result["confusion"]["last"] for run in select_finished(runs) if "confusion" in run.result]
         if counts:
-            names = next(run.result["class_names"] for run in finished(runs) if "confusion" in run.result)
+            names = next(run.result["class_names"] for run in select_finished(runs) if "confusion" in run.result)
             figure = draw_confusion(np.sum([np.array(each) for each in counts], axis=0), names)
-            pictures.append(_picture(name_of(comparison, group), figure))
+            pictures.append(_make_picture(name_group(comparison, group), figure))
     return pictures
 
 
-def class_accuracy(runs: Sequence[Record]) -> dict[int, np.ndarray]:
+def read_class_accuracy(runs: Sequence[Record]) -> dict[int, np.ndarray]:
     """Return the accuracy of each class in percent by seed; NaN for a class without test images."""
     found = {}
-    for run in finished(runs):
+    for run in select_finished(runs):
         values = (run.result.get("class_accuracy") or {}).get("last")
         if values is not None and run.seed is not None:
             found[run.seed] = np.array([math.nan if value is None else 100 * value for value in values])
     return found
 
 
-def _gain_pictures(comparison: Comparison) -> list[Picture]:
+def _draw_gains(comparison: RunGroups) -> list[Picture]:
     """Each group against the baseline that equals it in everything else, paired by seed."""
     gains, places, names = {}, {}, []
     for place, (group, runs) in enumerate(comparison.groups.items()):
-        other = comparison.opposite(group)
+        other = comparison.find_opposite(group)
         if other is None:
             continue
-        ours, theirs = class_accuracy(runs), class_accuracy(comparison.groups[other])
+        ours, theirs = read_class_accuracy(runs), read_class_accuracy(comparison.groups[other])
         seeds = sorted(ours.keys() & theirs.keys())
         if seeds:
-            name = name_of(comparison, group)
+            name = name_group(comparison, group)
             gains[name] = np.mean([ours[seed] - theirs[seed] for seed in seeds], axis=0).tolist()
             places[name] = place
-            names = next(run.result["class_names"] for run in finished(runs))
+            names = next(run.result["class_names"] for run in select_finished(runs))
     if not gains:
         return []
     baseline = ", ".join(f"{key} {value}" for key, value in comparison.baseline.items())
-    return [_picture(f"gain of each class over {baseline}", draw_class_gains(gains, names, places))]
+    return [_make_picture(f"gain of each class over {baseline}", draw_class_gains(gains, names, places))]
 
 
-def _differences(comparison: Comparison) -> Table:
+def _build_difference_table(comparison: RunGroups) -> Table:
     groups = comparison.groups
-    settings = differing_settings([runs[0] for runs in groups.values()])
-    headings = ["setting", *(name_of(comparison, group) for group in groups)]
+    settings = find_differing_settings([runs[0] for runs in groups.values()])
+    headings = ["setting", *(name_group(comparison, group) for group in groups)]
     return Table(headings, [[name, *values] for name, values in settings.items()])
 
 
-def _commands(record: Record) -> list[str]:
+def _list_commands(record: Record) -> list[str]:
     """Return the command that the user called, and one that runs the saved configuration again."""
     config, place = record.folder.config, Path("runs/repeated", *record.folder.path.parts[-2:])
     again = shlex.join(["kdlight", "fit", "--config", str(config), "--trainer.default_root_dir", str(place)])

@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from kdlight.workbench.list_methods import SHARED, Method, arguments_of, paper_of, shipped
+from kdlight.workbench.list_methods import SHARED, Method, find_paper, list_arguments, list_methods
 
 OPENING = """# Methods at a glance
 
@@ -15,7 +15,7 @@ GRID = "`````{grid} 1 1 2 2\n:gutter: 3\n"
 
 def page() -> str:
     """Write the page, by what the methods distil."""
-    methods = sorted(shipped().values(), key=lambda method: (method.distils, method.stem))
+    methods = sorted(list_methods().values(), key=lambda method: (method.distils, method.stem))
     parts = [OPENING]
     for distils, group in groupby(methods, key=lambda method: method.distils):
         parts += [f"## {_title(distils)}\n", GRID, *(card(method) for method in group), "`````\n"]
@@ -24,9 +24,9 @@ def page() -> str:
 
 def card(method: Method) -> str:
     """Write a method's card: name, paper, what its loss is, its own arguments."""
-    paper = paper_of(method)
+    paper = find_paper(method)
     source = f"{paper.authors} ({paper.year})<br>*{paper.title}*\n\n" if paper else ""
-    own = [argument for owner, given in arguments_of(method) if owner.name not in SHARED for argument in given]
+    own = [argument for owner, given in list_arguments(method) if owner.name not in SHARED for argument in given]
     arguments = ", ".join(f"`{argument.name}: {argument.default}`" for argument in own)
     summary = " ".join(method.text.partition("\n\n")[0].split())
     return (

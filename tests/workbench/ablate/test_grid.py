@@ -20,7 +20,7 @@ def test_every_combination_has_a_folder_of_its_axes():
     assert len(names) == len(set(names)) == 2 * 2 * 2 * 2
     assert names[:2] == [f"method=kd,labels=6,model.optimizer.lr=0.1/seed={seed}" for seed in (0, 1)]
     assert str(grid.cells[1].folder.path) == f"runs/mine/{names[1]}"
-    assert grid.cells[1].arguments() == [
+    assert grid.cells[1].list_arguments() == [
         "--config=digits/kd.yaml",
         "--trainer.max_epochs=3",
         "--data.train_per_class=6",

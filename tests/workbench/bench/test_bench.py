@@ -14,12 +14,12 @@ from kdlight.__main__ import main
 from kdlight.cli.messages import silence_libraries
 from kdlight.workbench.bench import bare_loop, parallel_jobs, standard
 from kdlight.workbench.bench.bare_loop import BareLoop, Recipe
-from kdlight.workbench.bench.command import take_against, workplace
+from kdlight.workbench.bench.command import make_workplace, take_against
 from kdlight.workbench.bench.data_path import time_data_path
 from kdlight.workbench.bench.parallel_jobs import ParallelJobs
 from kdlight.workbench.bench.parts import BACKWARD, PARTS, STUDENT, TEACHER, PartsProfiler
 from kdlight.workbench.bench.random_images import RandomImages
-from kdlight.workbench.bench.timed_fit import FIT, Fit, Pace
+from kdlight.workbench.bench.timed_fit import FIT, Pace, TimedFit
 
 PAIR = [
     "--model=kdlight.methods.KD", "--model.student=kdlight.models.resnet8", "--model.teacher=kdlight.models.resnet8",
@@ -43,8 +43,8 @@ def test_the_bare_loop_computes_what_a_fit_computes(method):
     alone = ["--model=kdlight.methods.Supervised", "--model.student=kdlight.models.resnet8", "--trainer.max_epochs=9"]
     options = [*RANDOM, "--data.batch_size=16"] if method == "KD" else [*alone, *RANDOM[len(PAIR) :]]
     steps = []
-    with workplace() as folder:
-        fit = Fit.of([*options, "--data.batch_size=16", "--trainer.accelerator=cpu"], folder / "run")
+    with make_workplace() as folder:
+        fit = TimedFit.build([*options, "--data.batch_size=16", "--trainer.accelerator=cpu"], folder / "run")
         fit.data.setup("fit")
         samples, views = fit.data.get_split("train"), fit.data.views.draw(0)
         teacher = fit.model.teacher.model if method == "KD" else None
@@ -62,7 +62,7 @@ def test_the_bare_loop_computes_what_a_fit_computes(method):
     assert len(steps) == 3
     for batch, loss in steps:
         chosen = views["0.shifts"][batch.index].long(), views["0.flipped"][batch.index]
-        images = loop.augmented(samples.images[batch.index], *chosen)
+        images = loop.augment(samples.images[batch.index], *chosen)
         assert torch.allclose(images, batch.images, atol=1e-5)
         assert loop.step(batch.index, *chosen).item() == pytest.approx(loss.item(), abs=1e-5)
     for name, value in fit.model.student.state_dict().items():
@@ -70,13 +70,13 @@ def test_the_bare_loop_computes_what_a_fit_computes(method):
 
 
 def test_given_logits_are_those_of_the_sample():
-    network = Fit.of([*DIGITS], Path("unused")).model.student
+    network = TimedFit.build([*DIGITS], Path("unused")).model.student
     images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
     target = torch.randint(0, 10, (40,))
     recipe = Recipe(batch_size=8, padding=0, mirror=False, mean=(0.3,), std=(0.4,))
     live = BareLoop(network, network, images, target, recipe)
     with torch.inference_mode():
-        logits = live.teacher(live.augmented(images, None, None))
+        logits = live.teacher(live.augment(images, None, None))
     given = BareLoop(network, network, images, target, recipe, given_logits=logits)
     index = torch.tensor([3, 30, 7])
     expected = live.step(index, None, None)
@@ -93,16 +93,16 @@ def test_the_bare_loop_has_torch_and_the_networks_alone():
 
 
 def test_the_parts_are_the_whole(monkeypatch):
-    readings, now = [], PartsProfiler._now
+    readings, now = [], PartsProfiler._read_clocks
 
     def recorded(profiler):
         readings.append(now(profiler))
         return readings[-1]
 
-    monkeypatch.setattr(PartsProfiler, "_now", recorded)
-    with workplace() as folder:
-        fit = Fit.of(DIGITS, folder / "run")
-        parts, memory = fit.parts(Pace(steps=1, warmup=1, turns=3))
+    monkeypatch.setattr(PartsProfiler, "_read_clocks", recorded)
+    with make_workplace() as folder:
+        fit = TimedFit.build(DIGITS, folder / "run")
+        parts, memory = fit.measure_parts(Pace(steps=1, warmup=1, turns=3))
     assert memory is None
     assert list(parts) == list(PARTS)
     assert all(part.wall > 0 and part.cpu >= 0 for part in parts.values())
@@ -179,7 +179,7 @@ def test_the_standard_set(monkeypatch, capsys):
     pair = standard.Pair("resnet8", "resnet8", Pace(1, 1, 2), of_bare=0.95, cached=1.0, given=1e9)
     monkeypatch.setattr(standard, "PAIRS", (pair,))
     monkeypatch.setattr(standard, "IMAGES", 200)
-    monkeypatch.setattr(standard, "data_path_lines", list)
+    monkeypatch.setattr(standard, "measure_data_path", list)
     monkeypatch.setattr(standard, "time_jobs", lambda: ParallelJobs(one=30.0, two=15.0))
     assert standard.main(["--json", "standard.json"]) == 0
     assert "resnet8 -> resnet8: cached teacher" in capsys.readouterr().out

@@ -12,8 +12,8 @@ from scipy import stats
 from kdlight.__main__ import main
 from kdlight.errors import MissingFileError, UserError
 from kdlight.workbench.compare.groups import group_runs
-from kdlight.workbench.compare.records import read_records, select, varied_settings
-from kdlight.workbench.compare.statistics import paired_difference, summarise
+from kdlight.workbench.compare.records import find_varied_settings, read_records, select_records
+from kdlight.workbench.compare.statistics import compute_difference, summarise
 from kdlight.workbench.compare.table import explain, format_table, tabulate_runs
 
 ACCURACIES = {"KD": {0: 0.90, 1: 0.91, 2: 0.95}, "Supervised": {0: 0.80, 1: 0.84, 2: 0.85}}
@@ -57,7 +57,7 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group(runs):
     for (method,), of in comparison.groups.items():
         assert sorted(run.seed for run in of) == [0, 1, 2]
         values = [100 * accuracy for accuracy in ACCURACIES[method].values()]
-        mean, deviation, n = comparison.summary((method,), "last")
+        mean, deviation, n = comparison.summarise((method,), "last")
         assert mean == pytest.approx(sum(values) / 3)
         assert deviation == pytest.approx(math.sqrt(sum((value - mean) ** 2 for value in values) / 2))
         assert n == 3
@@ -68,8 +68,8 @@ def test_published_values_of_a_grid_are_a_column(tmp_path):
         write_run(tmp_path / f"method={method}" / "seed=0", method, accuracy=0.7)
     (tmp_path / "published.json").write_text('{"method=KD": 70.66, "method=DKD": 71.97}')
     comparison = group_runs(read_records([tmp_path]), columns=["last", "published"])
-    assert comparison.summary(("KD",), "published").mean == pytest.approx(70.66)
-    assert comparison.summary(("Supervised",), "published").n == 0
+    assert comparison.summarise(("KD",), "published").mean == pytest.approx(70.66)
+    assert comparison.summarise(("Supervised",), "published").n == 0
     row = next(line for line in format_table(comparison, "table").splitlines() if line.startswith("KD"))
     assert "70.00" in row
     assert "70.66" in row
@@ -84,12 +84,12 @@ def test_a_setting_that_splits_a_method_is_a_column(runs):
 
 def test_a_difference_is_paired_by_seed(runs):
     comparison = group_runs(read_records([runs]), baseline="model=Supervised")
-    found = comparison.difference(("KD",), "last")
+    found = comparison.compute_difference(("KD",), "last")
     each = [100 * (ACCURACIES["KD"][seed] - ACCURACIES["Supervised"][seed]) for seed in range(3)]
     expected = stats.ttest_1samp(each, 0).confidence_interval(0.95)
     assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high))
     assert found.resolved == (expected.low > 0)
-    assert comparison.difference(("Supervised",), "last") is None
+    assert comparison.compute_difference(("Supervised",), "last") is None
     text = format_table(comparison, "table")
     assert f"{found.mean:+.2f} [{found.lower:+.2f}, {found.upper:+.2f}]" in text
     assert f"{found.detectable:.2f} would show in 80 % of repetitions" in explain(comparison)[-1]
@@ -97,7 +97,7 @@ def test_a_difference_is_paired_by_seed(runs):
 
 def test_what_n_could_have_shown():
     """The power of the paired test at the difference that is called detectable, by the noncentral t distribution."""
-    found = paired_difference(dict(enumerate([1.0, 2.0, 4.0, 3.0, 2.5])), dict.fromkeys(range(5), 0.0))
+    found = compute_difference(dict(enumerate([1.0, 2.0, 4.0, 3.0, 2.5])), dict.fromkeys(range(5), 0.0))
     error = summarise([1.0, 2.0, 4.0, 3.0, 2.5]).deviation / math.sqrt(5)
     power = stats.nct.sf(stats.t.ppf(0.975, 4), 4, found.detectable / error)
     assert power == pytest.approx(0.8, abs=0.05)
@@ -110,7 +110,7 @@ def test_one_run_shows_the_interval_of_its_pid_and_what_is_not_estimable(tmp_pat
     assert row.split() == ["one", "1", "50.00", "2.500", "[2.400,", "2.600]", "not", "estimable", "–"]
     with pytest.raises(UserError, match="no run measured the PID of 'stage9'; expected one of stage2, stage3"):
         group_runs(read_records([tmp_path]), stage="stage9")
-    assert group_runs(read_records([tmp_path]), stage="stage2").summary((), "redundant").mean == 1.0
+    assert group_runs(read_records([tmp_path]), stage="stage2").summarise((), "redundant").mean == 1.0
 
 
 def test_unfinished_failed_and_broken_runs_stand_in_the_table(runs):
@@ -131,18 +131,18 @@ def test_a_grid_is_grouped_by_its_axes(tmp_path):
     records = read_records([tmp_path / "grid"])
     comparison = group_runs(records)
     assert comparison.settings == ("method", "labels")
-    assert comparison.summary(("kd", "all"), "last") == pytest.approx((55, 7.0710678, 2))
+    assert comparison.summarise(("kd", "all"), "last") == pytest.approx((55, 7.0710678, 2))
     failed = next(record for record in records if record.state == "failed")
     assert failed.axes == {"method": "kd", "labels": "none"}
     assert "no such label" in failed.reason
-    assert {record.axes["labels"] for record in select(records, ["labels=6"])} == {"6"}
+    assert {record.axes["labels"] for record in select_records(records, ["labels=6"])} == {"6"}
 
 
 def test_formats_have_the_same_numbers(runs):
     comparison = group_runs(read_records([runs]), columns=["last"])
     rows = {row["model"]: row for row in csv.DictReader(io.StringIO(format_table(comparison, "csv")))}
     for row in json.loads(format_table(comparison, "json")):
-        mean, deviation, _ = comparison.summary((row["model"],), "last")
+        mean, deviation, _ = comparison.summarise((row["model"],), "last")
         assert row["last"] == pytest.approx(mean)
         assert float(rows[row["model"]]["last_sd"]) == pytest.approx(deviation)
         shown = f"{mean:.2f} ± {deviation:.2f}"
@@ -197,10 +197,10 @@ def test_conditions_and_places_that_fit_nothing(runs):
     records = read_records([runs])
     for condition, message in (("model", "NAME=VALUE"), ("size=3", "no setting 'size'"), ("model=X", "no run is left")):
         with pytest.raises(UserError, match=message):
-            select(records, [condition])
+            select_records(records, [condition])
     with pytest.raises(MissingFileError, match="found no run"):
         read_records([runs / "nowhere*"])
-    assert varied_settings(read_records([runs / "KD-0"])) == {}
+    assert find_varied_settings(read_records([runs / "KD-0"])) == {}
 
 
 def test_a_run_s_name_is_neither_markup_nor_pattern(tmp_path, capsys):

@@ -9,7 +9,7 @@ from torch import nn
 
 from kdlight.__main__ import main
 from kdlight.workbench.costs import count_bytes, count_operations, count_parameters, measure_latency, measure_memory
-from kdlight.workbench.evaluate.calibration import calibration, fit_temperature
+from kdlight.workbench.evaluate.calibration import fit_temperature, measure_calibration
 from kdlight.workbench.evaluate.corruptions import CORRUPTIONS, corrupt
 
 
@@ -24,8 +24,8 @@ def test_the_temperature_undoes_overconfidence():
     logits, target = drawn(20_000)
     assert fit_temperature(logits, target) == pytest.approx(1, abs=0.03)
     assert fit_temperature(3 * logits, target) == pytest.approx(3, rel=0.03)
-    honest, bold = calibration(logits, target), calibration(3 * logits, target)
-    mended = calibration(3 * logits, target, temperature=3.0)
+    honest, bold = measure_calibration(logits, target), measure_calibration(3 * logits, target)
+    mended = measure_calibration(3 * logits, target, temperature=3.0)
     assert honest["calibration_error"] < 0.01
     assert bold["calibration_error"] > 0.1
     assert mended == pytest.approx(honest)

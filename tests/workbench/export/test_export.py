@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from kdlight.__main__ import main
 from kdlight.errors import UserError
 from kdlight.workbench.export.command import compare
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 
 SCRIPT = re.compile(r"```python\n(.*?)```", re.DOTALL)
 WEIGHTS = "model.safetensors"

@@ -11,7 +11,7 @@ from kdlight.__main__ import main
 from kdlight.models.frozen import Frozen
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.runs.folder import RunFolder
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 
 SHAPE = (1, 8, 8)
 QUICK = ("--clusters=2", "--fit_samples=100", "--repeats=2")

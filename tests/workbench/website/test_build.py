@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from kdlight.workbench.list_methods import shipped
+from kdlight.workbench.list_methods import list_methods
 from kdlight.workbench.website import build, method_gallery, reference
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +35,7 @@ class Page(HTMLParser):
 
 def test_the_gallery_has_a_card_for_every_method():
     page = method_gallery.page()
-    for method in shipped().values():
+    for method in list_methods().values():
         assert f":link: kdlight.methods.{method.name}\n" in page
     assert "Zhao et al. (2022)<br>*Decoupled Knowledge Distillation*" in page
     assert "`beta: 8.0`" in page

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from kdlight.workbench.compare.groups import Comparison, finished
+from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.over_epochs import average_runs, read_logged
 from kdlight.workbench.compare.records import Record
 from kdlight.workbench.palette import ARM_COLOURS
@@ -26,7 +26,7 @@ HEIGHT = 300
 Series = Callable[[Record], dict[int, float]]
 
 
-class Curve(NamedTuple):
+class Band(NamedTuple):
     """A line with a band.
 
     Attributes:
@@ -42,12 +42,12 @@ class Curve(NamedTuple):
     upper: list[float]
 
 
-def name_of(comparison: Comparison, group: tuple[str, ...]) -> str:
+def name_group(comparison: RunGroups, group: tuple[str, ...]) -> str:
     """Return the name of a group for legends and headings."""
     return ", ".join(group) or comparison.groups[group][0].folder.path.name
 
 
-def mean_curve(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, float], dict[int, float]]]) -> Curve:
+def average_curves(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, float], dict[int, float]]]) -> Band:
     """Average runs by `average_runs`; the band is one standard deviation, or a single run's interval.
 
     Args:
@@ -60,13 +60,13 @@ def mean_curve(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, 
     if len(there) == 1:
         lower, upper = ends[there[0]] if ends else ({}, {})
         band = [epoch for epoch in averaged if epoch in lower and epoch in upper]
-        return Curve(mean, band, [lower[epoch] for epoch in band], [upper[epoch] for epoch in band])
+        return Band(mean, band, [lower[epoch] for epoch in band], [upper[epoch] for epoch in band])
     band = [epoch for epoch, summary in averaged.items() if summary.n > 1]
     low, high = ([mean[epoch] + side * averaged[epoch].deviation for epoch in band] for side in (-1, 1))
-    return Curve(mean, band, low, high)
+    return Band(mean, band, low, high)
 
 
-def draw_curves(comparison: Comparison, keys: Sequence[str], label: str, factor: float = 1.0) -> go.Figure | None:
+def draw_curves(comparison: RunGroups, keys: Sequence[str], label: str, factor: float = 1.0) -> go.Figure | None:
     """Draw a logged value over the epochs, a line a group; None if no run logged it.
 
     Args:
@@ -80,10 +80,10 @@ def draw_curves(comparison: Comparison, keys: Sequence[str], label: str, factor:
         values = [read_logged(run, keys, factor) for run in runs]
         bounds = [[f"{key}_{end}" for key in keys] for end in ("lower", "upper")]
         ends = [(read_logged(run, bounds[0], factor), read_logged(run, bounds[1], factor)) for run in runs]
-        curve = mean_curve(values, ends)
+        curve = average_curves(values, ends)
         if not curve.mean:
             continue
-        name, colour = name_of(comparison, group), _colour(place)
+        name, colour = name_group(comparison, group), _pick_colour(place)
         if curve.band:
             band = {"x": [*curve.band, *curve.band[::-1]], "y": [*curve.upper, *curve.lower[::-1]]}
             style = {"fill": "toself", "fillcolor": colour, "line": {"width": 0}, "opacity": 0.2, "mode": "lines"}
@@ -106,11 +106,11 @@ def draw_curves(comparison: Comparison, keys: Sequence[str], label: str, factor:
         return None
     longest = max(max(trace.x) for trace in figure.data)
     figure.update_xaxes(tick0=1, dtick=math.ceil(longest / 8), tickmode="linear")
-    return _framed(figure, "epoch", label)
+    return _frame(figure, "epoch", label)
 
 
 def draw_points(
-    comparison: Comparison, read: Callable[[Record], float], label: str, reference: Callable[[Record], float] | None
+    comparison: RunGroups, read: Callable[[Record], float], label: str, reference: Callable[[Record], float] | None
 ) -> go.Figure | None:
     """Draw a number of each run, a column a group, with a bar at the mean; None if no run has it.
 
@@ -122,22 +122,22 @@ def draw_points(
     """
     figure = go.Figure()
     for place, (group, runs) in enumerate(comparison.groups.items()):
-        name = name_of(comparison, group)
-        values = [value for run in finished(runs) if not math.isnan(value := read(run))]
+        name = name_group(comparison, group)
+        values = [value for run in select_finished(runs) if not math.isnan(value := read(run))]
         if not values:
             continue
-        figure.add_bar(x=[name], y=[float(np.mean(values))], marker_color=_colour(place), name=name, opacity=0.55)
-        dots = {"symbol": SYMBOLS[place % len(SYMBOLS)], "color": _colour(place), "size": 8}
+        figure.add_bar(x=[name], y=[float(np.mean(values))], marker_color=_pick_colour(place), name=name, opacity=0.55)
+        dots = {"symbol": SYMBOLS[place % len(SYMBOLS)], "color": _pick_colour(place), "size": 8}
         dots["line"] = {"width": 1, "color": "#888888"}
         figure.add_scatter(x=[name] * len(values), y=values, mode="markers", marker=dots, name=f"{name} runs")
-        of_teacher = [value for run in finished(runs) if reference and not math.isnan(value := reference(run))]
+        of_teacher = [value for run in select_finished(runs) if reference and not math.isnan(value := reference(run))]
         if of_teacher:
             diamond = {"symbol": "diamond-open", "color": "#888888", "size": 12, "line": {"width": 2}}
             teacher = [float(np.mean(of_teacher))]
             figure.add_scatter(x=[name], y=teacher, mode="markers", marker=diamond, name=f"{name} teacher")
     if not figure.data:
         return None
-    return _framed(figure, "", label).update_layout(showlegend=False, margin_t=14)
+    return _frame(figure, "", label).update_layout(showlegend=False, margin_t=14)
 
 
 def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
@@ -148,14 +148,14 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
         names: Of the classes.
     """
     rows = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    labels = _labels(names)
+    labels = _escape_names(names)
     bar = {"title": {"text": "%"}, "thickness": 10}
     shown = "class %{y}, named %{x}: %{z:.2f} %<extra></extra>"
     figure = go.Figure(
         go.Heatmap(z=rows.tolist(), x=labels, y=labels, colorscale="Cividis", reversescale=True, zmin=0, zmax=100,
                    colorbar=bar, hovertemplate=shown)
     )  # fmt: skip
-    figure = _framed(figure, "named", "class").update_layout(height=360, margin_t=14)
+    figure = _frame(figure, "named", "class").update_layout(height=360, margin_t=14)
     figure.update_xaxes(type="category")
     return figure.update_yaxes(type="category", autorange="reversed")
 
@@ -170,12 +170,12 @@ def draw_class_gains(gains: dict[str, list[float]], names: Sequence[str], places
     """
     figure = go.Figure()
     for group, values in gains.items():
-        figure.add_bar(x=_labels(names), y=values, name=group, marker_color=_colour(places[group]))
+        figure.add_bar(x=_escape_names(names), y=values, name=group, marker_color=_pick_colour(places[group]))
     figure.update_xaxes(type="category")
-    return _framed(figure, "class", "percentage points").update_layout(barmode="group", height=340)
+    return _frame(figure, "class", "percentage points").update_layout(barmode="group", height=340)
 
 
-def _framed(figure: go.Figure, across: str, upwards: str) -> go.Figure:
+def _frame(figure: go.Figure, across: str, upwards: str) -> go.Figure:
     """Give a picture the frame of all: no background, so that the page's shows, and a legend above."""
     clear = "rgba(0,0,0,0)"
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
@@ -187,10 +187,10 @@ def _framed(figure: go.Figure, across: str, upwards: str) -> go.Figure:
     return figure.update_yaxes(title=upwards, automargin=True)
 
 
-def _labels(names: Sequence[str]) -> list[str]:
+def _escape_names(names: Sequence[str]) -> list[str]:
     """Names of classes as plotly shows them as they are: it reads tags in texts."""
     return [html.escape(str(name), quote=False) for name in names]
 
 
-def _colour(place: int) -> str:
+def _pick_colour(place: int) -> str:
     return COLOURS[place % len(COLOURS)]

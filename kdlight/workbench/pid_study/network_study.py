@@ -1,4 +1,4 @@
-"""How accurate measurements of two networks are: ``python -m kdlight.workbench.pid_study.networks DATA --help``.
+"""How accurate measurements of two networks are: ``python -m kdlight.workbench.pid_study.network_study DATA --help``.
 
 CIFAR-10 images are the population: all of them go through a teacher (ResNet-56), a trained and an untrained student
 (ResNet-20). All images are turned into symbols many times, each time fitted on 400 randomly drawn images. The true
@@ -26,7 +26,7 @@ from kdlight.information.estimates import QUANTITIES, Estimate, estimate_pid
 from kdlight.information.histogram import joint_histogram
 from kdlight.models.weights import load_weights
 from kdlight.models.zoo.resnet import resnet20, resnet56
-from kdlight.workbench.pid_study.estimates import ATOMS, HEADINGS, Repeated
+from kdlight.workbench.pid_study.repeated_estimates import ATOMS, HEADINGS, RepeatedEstimate
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: Principal components of a stage's features that are stored; clusters are fitted on ten of them.
@@ -55,7 +55,7 @@ class Case(NamedTuple):
         )
 
 
-def cases() -> Iterator[tuple[Case, tuple[int, ...], int]]:
+def list_cases() -> Iterator[tuple[Case, tuple[int, ...], int]]:
     """Yield the settings to measure, with their numbers of images and in every how many rounds they are measured."""
     everything, few = (300, 1_000, 3_000, 10_000), (300, 10_000)
     for student in ("trained", "untrained"):
@@ -93,7 +93,7 @@ class Population:
         self._weights = weights
         self._symbols: dict[tuple[str, Case], np.ndarray[Any, Any]] = {}
 
-    def features(self, network: str) -> dict[str, np.ndarray[Any, Any]]:
+    def compute_features(self, network: str) -> dict[str, np.ndarray[Any, Any]]:
         """Return the features of all images by place."""
         file = self.kept / f"{network}.npz"
         if not file.is_file():
@@ -103,13 +103,13 @@ class Population:
         with np.load(file, allow_pickle=False) as stored:
             return {place: stored[place] for place in ("stage", "logits")}
 
-    def symbols(self, network: str, case: Case) -> np.ndarray[Any, Any]:
+    def compute_symbols(self, network: str, case: Case) -> np.ndarray[Any, Any]:
         """Return the symbols of all images by many symbolisations, (symbolisations, images)."""
         key = (network, case._replace(student="", repeats=0))
         if key not in self._symbols:
-            rows = self.features(network)[case.place]
+            rows = self.compute_features(network)[case.place]
             many = 1 if case.symbols == "predictions" else POOL if case.clusters <= 20 else 10
-            self._symbols[key] = np.stack([self.fitted(rows, case, seed)[1] for seed in range(many)]).astype(np.int16)
+            self._symbols[key] = np.stack([self.fit(rows, case, seed)[1] for seed in range(many)]).astype(np.int16)
         return self._symbols[key]
 
     def fitted(
@@ -121,9 +121,9 @@ class Population:
         discretizer.fit(rows[own], self.target[own])
         return discretizer, discretizer.transform(rows if chosen is None else rows[own])
 
-    def truth(self, case: Case) -> list[float]:
+    def compute_truth(self, case: Case) -> list[float]:
         """Return atoms and informations of all images, the mean over the symbolisations."""
-        first, second = self.symbols("teacher", case), self.symbols(case.student, case)
+        first, second = self.compute_symbols("teacher", case), self.compute_symbols(case.student, case)
         found = []
         for place in range(len(first)):
             joint = joint_histogram(first[place], second[place], self.target)
@@ -139,11 +139,11 @@ class Population:
         sources = []
         if case.fitted_on == "counted":
             for network in ("teacher", case.student):
-                rows = self.features(network)[case.place]
+                rows = self.compute_features(network)[case.place]
                 seeds = [repetition * REPEATS + place for place in range(case.repeats)]
-                sources.append(np.stack([self.fitted(rows, case, seed, images)[1] for seed in seeds]))
+                sources.append(np.stack([self.fit(rows, case, seed, images)[1] for seed in seeds]))
         else:
-            pools = [self.symbols(network, case) for network in ("teacher", case.student)]
+            pools = [self.compute_symbols(network, case) for network in ("teacher", case.student)]
             chosen = rng.permutation(len(pools[0]))[: case.repeats]
             sources = [pool[chosen][:, images].astype(np.int64) for pool in pools]
         found = estimate_pid(sources[0], sources[1], self.target[images], seed=repetition)
@@ -177,19 +177,19 @@ def _compute_features(
     return {"stage": np.concatenate(stages), "logits": np.concatenate(logits)}
 
 
-def table(kept: list[dict[str, Any]], truths: dict[str, list[float]]) -> Iterator[str]:
+def format_table(kept: list[dict[str, Any]], truths: dict[str, list[float]]) -> Iterator[str]:
     """Yield the lines of the table, in Markdown."""
     headings = ("student, place, symbols", "N", "atom", *HEADINGS, "seconds")
     yield f"| {' | '.join(headings)} |"
     yield "|" + "---|" * len(headings)
-    for case, sizes, _ in cases():
+    for case, sizes, _ in list_cases():
         for size in sizes:
             rows = [row["found"] for row in kept if row["case"] == str(case) and row["samples"] == size]
             if len(rows) < 4:
                 continue
             for name, label in ATOMS.items():
                 truth = truths[str(case)][QUANTITIES.index(name)]
-                found = Repeated(truth, [Estimate(*row[name]) for row in rows])
+                found = RepeatedEstimate(truth, [Estimate(*row[name]) for row in rows])
                 seconds = f"{np.median([row['seconds'] for row in rows]):.1f}"
                 yield f"| {' | '.join([str(case), f'{size:,}', label, *found.cells(), seconds])} |"
 
@@ -197,7 +197,7 @@ def table(kept: list[dict[str, Any]], truths: dict[str, list[float]]) -> Iterato
 def main(arguments: list[str] | None = None) -> int:
     """Run the study."""
     parser = argparse.ArgumentParser(
-        "python -m kdlight.workbench.pid_study.networks",
+        "python -m kdlight.workbench.pid_study.network_study",
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
@@ -216,15 +216,15 @@ def main(arguments: list[str] | None = None) -> int:
     known = {(row["case"], row["samples"], row["repetition"]) for row in kept}
     with file.open("a") as stream:
         for repetition in range(options.repetitions):
-            for case, sizes, every in cases():
+            for case, sizes, every in list_cases():
                 for size in sizes:
                     if repetition % every or (str(case), size, repetition) in known:
                         continue
                     found = population.estimate(case, size, repetition)
                     kept.append({"case": str(case), "samples": size, "repetition": repetition, "found": found})
                     print(json.dumps(kept[-1]), file=stream, flush=True)
-    truths = {str(case): population.truth(case) for case, *_ in cases()}
-    for line in table(kept, truths):
+    truths = {str(case): population.compute_truth(case) for case, *_ in list_cases()}
+    for line in format_table(kept, truths):
         print(line)
     return 0
 

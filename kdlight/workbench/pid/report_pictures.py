@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from kdlight.information.estimates import Estimate
 from kdlight.measuring.report import StageReport
 from kdlight.workbench.palette import ATOMS, LIMIT, MAP, MARKERS
-from kdlight.workbench.pictures import frame, save_picture
+from kdlight.workbench.picture_files import draw_frame, save_picture
 from kdlight.workbench.pid.arrays import ArrayReport
 from kdlight.workbench.pid.networks import Matrix, Ranking
-from kdlight.workbench.pid.report import circumstances
+from kdlight.workbench.pid.report_tables import describe_circumstances
 
 __all__ = ["save_report_picture"]
 
@@ -37,22 +37,22 @@ RANKED = {
 def save_report_picture(report: Matrix | Ranking | ArrayReport, file: Path) -> None:
     """Save the picture of a report; the suffix says the format."""
     if isinstance(report, ArrayReport):
-        figure, caption = _bars(report), f"{report.pid.samples:,} samples"
+        figure, caption = _draw_bars(report), f"{report.pid.samples:,} samples"
     elif isinstance(report, Matrix):
-        figure, caption = _heat_maps(report), circumstances(report.circumstances)
+        figure, caption = _draw_heat_maps(report), describe_circumstances(report.circumstances)
     else:
-        figure, caption = _ranking(report), f"{report.place}; {circumstances(report.circumstances)}"
+        figure, caption = _draw_ranking(report), f"{report.place}; {describe_circumstances(report.circumstances)}"
     save_picture(figure, file, f"{caption}; corrected for bias, interval that a repetition keeps")
 
 
-def _limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:
+def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:
     """Draw lines at the upper bounds of every information: the entropy and the cap."""
     axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")
     if cap < entropy - 0.01:
         axis.axhline(cap, color=LIMIT, lw=1, ls=":", label=f"cap of the symbols = {cap:.2f}")
 
 
-def _bars(report: ArrayReport) -> Figure:
+def _draw_bars(report: ArrayReport) -> Figure:
     figure = Figure(figsize=(5.6, 4.0), layout="constrained")
     axis = figure.subplots()
     for place, name in enumerate(BARS):
@@ -63,14 +63,14 @@ def _bars(report: ArrayReport) -> Figure:
         else:
             axis.text(place, 0, "not\nestimable", ha="center", va="bottom", fontsize=8)
     axis.set_xticks(range(len(BARS)), list(BARS.values()))
-    _limits(axis, report.pid.target_entropy, min(report.pid.cap_first, report.pid.cap_second), "target")
+    _draw_limits(axis, report.pid.target_entropy, min(report.pid.cap_first, report.pid.cap_second), "target")
     axis.set_ylabel("information about the target, bits")
     axis.legend(frameon=False, fontsize=8)
-    frame(axis)
+    draw_frame(axis)
     return figure
 
 
-def _heat_maps(report: Matrix) -> Figure:
+def _draw_heat_maps(report: Matrix) -> Figure:
     teachers, students = list(report.cells), list(next(iter(report.cells.values())))
     size = (1.0 * len(students) * len(MAPS) + 2.6, 0.62 * len(teachers) + 2.0)
     figure = Figure(figsize=size, layout="constrained")
@@ -103,7 +103,7 @@ def _annotate(axis: Axes, column: int, row: int, cell: Estimate, top: float) -> 
     axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
 
 
-def _ranking(report: Ranking) -> Figure:
+def _draw_ranking(report: Ranking) -> Figure:
     names = list(report.teachers)[::-1]
     figure = Figure(figsize=(7.5, 0.55 * len(names) + 2.2), layout="constrained")
     axis = figure.subplots()

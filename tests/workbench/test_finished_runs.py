@@ -8,7 +8,7 @@ from kdlight.__main__ import main
 from kdlight.errors import MissingFileError
 from kdlight.models import resnet8
 from kdlight.runs.folder import RunFolder
-from kdlight.workbench.finished import Run
+from kdlight.workbench.finished_runs import Run
 
 SHAPE = (1, 8, 8)
 

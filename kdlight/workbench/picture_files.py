@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from kdlight.errors import UserError
 from kdlight.files import replacing
 
-__all__ = ["frame", "require_format", "save_picture"]
+__all__ = ["draw_frame", "require_format", "save_picture"]
 
 
 def require_format(file: Path) -> None:
@@ -22,7 +22,7 @@ def require_format(file: Path) -> None:
         raise UserError(f"{file}: expected a picture format among {', '.join(sorted(known))}, got '{file.suffix}'")
 
 
-def frame(axis: Axes) -> None:
+def draw_frame(axis: Axes) -> None:
     """Remove the box around the axes and draw a line at 0."""
     axis.axhline(0, color="black", lw=0.6)
     axis.spines[["top", "right"]].set_visible(False)

@@ -12,7 +12,7 @@ from kdlight.information.estimates import EstimatedPID
 from kdlight.measuring.report import StageReport
 from kdlight.runs.folder import RunFolder
 from kdlight.workbench.palette import ATOMS, LIMIT, MARKERS, REFERENCE
-from kdlight.workbench.pictures import frame, require_format, save_picture
+from kdlight.workbench.picture_files import draw_frame, require_format, save_picture
 from kdlight.yaml_files import read_yaml
 
 __all__ = ["save_pid_picture"]
@@ -28,7 +28,7 @@ INFORMATIONS = {"information_first": ("I(Y; teacher)", "--"), "information_secon
 SPLITS = ("pid", "pid_train")
 
 
-class Curve(NamedTuple):
+class PidCurve(NamedTuple):
     """The values that a run logged for a stage, epoch by epoch."""
 
     epochs: list[int]
@@ -48,7 +48,7 @@ def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
         UserError: If no run logged the stage, or the format is unknown.
     """
     require_format(file)
-    curves = {run: _curve(run, stage) for run in runs}
+    curves = {run: _read_curve(run, stage) for run in runs}
     shown = {run: curve for run, curve in curves.items() if curve.epochs}
     if not shown:
         raise UserError(
@@ -61,27 +61,27 @@ def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     for axis, (run, curve) in zip(axes.flat, shown.items(), strict=False):
-        _panel(axis, curve)
+        _draw_panel(axis, curve)
         axis.set_title(run.path.name)
     for row in axes:
         row[0].set_ylabel(f"information about the label in {stage}, bits")
     labelled = dict(zip(*reversed(axes.flat[0].get_legend_handles_labels()), strict=True))
     figure.legend(labelled.values(), labelled, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    save_picture(figure, file, _caption(next(iter(shown)), next(iter(shown.values())), stage))
+    save_picture(figure, file, _write_caption(next(iter(shown)), next(iter(shown.values())), stage))
 
 
-def _curve(run: RunFolder, stage: str) -> Curve:
+def _read_curve(run: RunFolder, stage: str) -> PidCurve:
     rows = run.read_metrics()
     for split in SPLITS:
         prefix = f"{split}/{stage}/"
         logged = {epoch: row for epoch, row in rows.items() if f"{prefix}label_entropy" in row}
         if logged:
             reports = [StageReport.from_dict(row, prefix).pid for row in logged.values()]
-            return Curve([epoch + 1 for epoch in logged], reports, split)
-    return Curve([], [], "")
+            return PidCurve([epoch + 1 for epoch in logged], reports, split)
+    return PidCurve([], [], "")
 
 
-def _panel(axis: Axes, curve: Curve) -> None:
+def _draw_panel(axis: Axes, curve: PidCurve) -> None:
     for name, label in LABELS.items():
         found = [
             (epoch, getattr(pid, name)) for epoch, pid in zip(curve.epochs, curve.measured, strict=True)
@@ -102,10 +102,10 @@ def _panel(axis: Axes, curve: Curve) -> None:
     if cap < last.target_entropy - 0.01:
         axis.axhline(cap, color=LIMIT, lw=1, ls=":", label="cap: log2 of the number of symbols")
     axis.set_xlabel("epoch")
-    frame(axis)
+    draw_frame(axis)
 
 
-def _caption(run: RunFolder, curve: Curve, stage: str) -> str:
+def _write_caption(run: RunFolder, curve: PidCurve, stage: str) -> str:
     config: Mapping[str, Any] = read_yaml(run.config) if run.config.is_file() else {}
     data = str((config.get("data") or {}).get("class_path", "")).rpartition(".")[2].removesuffix("DataModule")
     measured = run.read_result().get("pid_settings", {}) if run.result.is_file() else {}

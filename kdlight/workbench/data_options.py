@@ -8,7 +8,7 @@ import yaml
 from kdlight.errors import UserError
 
 
-def read_changes(options: Sequence[str], command: str) -> dict[str, Any]:
+def read_data_options(options: Sequence[str], command: str) -> dict[str, Any]:
     """Read the options that an argument parser left over.
 
     Args:

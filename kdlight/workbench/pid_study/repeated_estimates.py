@@ -8,13 +8,13 @@ from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array
 from kdlight.information.estimates import Estimate, estimate_pid
 
-__all__ = ["ATOMS", "Repeated", "repeat_estimate"]
+__all__ = ["ATOMS", "RepeatedEstimate", "repeat_estimate"]
 
 #: The atoms by attribute of `EstimatedPID`, with their names in tables.
 ATOMS = {"redundant": "Red", "unique_first": "Uni 1", "unique_second": "Uni 2", "synergistic": "Syn"}
 
 
-class Repeated(NamedTuple):
+class RepeatedEstimate(NamedTuple):
     """The estimates of one quantity from repeated samples."""
 
     truth: float
@@ -52,7 +52,7 @@ class Repeated(NamedTuple):
         times = len(self.estimates)
         return (float(np.sum(inside)) - times) / (times * (times - 1))
 
-    def cells(self) -> list[str]:
+    def format_cells(self) -> list[str]:
         """Return the entries of a table's row, see `HEADINGS`."""
         bias = (self.counted.mean() - self.truth, self.values.mean() - self.truth)
         return [
@@ -69,7 +69,7 @@ class Repeated(NamedTuple):
 HEADINGS = ("truth", "bias counted", "bias", "sd", "half-width", "coverage", "kept", "estimable")
 
 
-def repeat_estimate(joint: Array, samples: int, repetitions: int) -> dict[str, Repeated]:
+def repeat_estimate(joint: Array, samples: int, repetitions: int) -> dict[str, RepeatedEstimate]:
     """Draw samples of a joint, axes (first source, second source, target), and estimate the atoms of each."""
     rng = np.random.default_rng(samples)
     truth = broja(joint, tolerance=1e-8)
@@ -78,4 +78,4 @@ def repeat_estimate(joint: Array, samples: int, repetitions: int) -> dict[str, R
         cells = rng.choice(joint.size, size=samples, p=joint.ravel())
         first, second, target = np.unravel_index(cells, joint.shape)
         found.append(estimate_pid(first, second, target, seed=repetition))
-    return {name: Repeated(getattr(truth, name), [getattr(pid, name) for pid in found]) for name in ATOMS}
+    return {name: RepeatedEstimate(getattr(truth, name), [getattr(pid, name) for pid in found]) for name in ATOMS}

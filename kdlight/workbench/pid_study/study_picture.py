@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from kdlight.information.entropies import Array
 from kdlight.workbench import palette
-from kdlight.workbench.pictures import frame, save_picture
-from kdlight.workbench.pid_study.estimates import ATOMS, Repeated, repeat_estimate
-from kdlight.workbench.pid_study.joints import peaked
+from kdlight.workbench.picture_files import draw_frame, save_picture
+from kdlight.workbench.pid_study.joints import make_peaked
+from kdlight.workbench.pid_study.repeated_estimates import ATOMS, RepeatedEstimate, repeat_estimate
 
 SIZES = (500, 1_000, 2_000, 5_000, 10_000, 20_000)
 BINS = (2, 3, 5, 10, 15)
@@ -19,13 +19,13 @@ CLASSES, USUAL_BINS, USUAL_SIZE = 10, 10, 5_000
 
 def save_study_picture(file: Path, repetitions: int) -> None:
     """Estimate over ranges of samples and bins, and save the picture; its suffix is the format."""
-    by_size = [repeat_estimate(_joint(USUAL_BINS), size, repetitions) for size in SIZES]
-    by_bins = [repeat_estimate(_joint(bins), USUAL_SIZE, repetitions) for bins in BINS]
+    by_size = [repeat_estimate(_make_joint(USUAL_BINS), size, repetitions) for size in SIZES]
+    by_bins = [repeat_estimate(_make_joint(bins), USUAL_SIZE, repetitions) for bins in BINS]
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
     for column, (places, found) in enumerate(((SIZES, by_size), (BINS, by_bins))):
-        _curves(axes[0, column], places, found, "bias")
-        _curves(axes[1, column], places, found, "standard deviation")
+        _draw_curves(axes[0, column], places, found, "bias")
+        _draw_curves(axes[1, column], places, found, "standard deviation")
         axes[1, column].set_xscale("log")
         axes[1, column].set_xticks(places, [f"{place:,}" for place in places])
         axes[1, column].minorticks_off()
@@ -37,15 +37,15 @@ def save_study_picture(file: Path, repetitions: int) -> None:
     save_picture(figure, file)
 
 
-def _joint(bins: int) -> Array:
-    return peaked(CLASSES, bins, copied=0.5, seed=1)
+def _make_joint(bins: int) -> Array:
+    return make_peaked(CLASSES, bins, copied=0.5, seed=1)
 
 
-def _curves(axis: Axes, places: Sequence[int], found: Sequence[dict[str, Repeated]], shown: str) -> None:
+def _draw_curves(axis: Axes, places: Sequence[int], found: Sequence[dict[str, RepeatedEstimate]], shown: str) -> None:
     for style, kind in (("--", "counted"), ("-", "values")):
         for name, label in ATOMS.items():
             estimates = [(result[name].truth, getattr(result[name], kind)) for result in found]
             drawn = [each.mean() - truth if shown == "bias" else each.std(ddof=1) for truth, each in estimates]
             said = f"{label}, {'counted' if kind == 'counted' else 'corrected'}"
             axis.plot(places, drawn, style, marker=palette.MARKERS[name], ms=4, color=palette.ATOMS[name], label=said)
-    frame(axis)
+    draw_frame(axis)

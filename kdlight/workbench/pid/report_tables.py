@@ -13,7 +13,7 @@ from kdlight.measuring.other_redundancies import LABELS
 from kdlight.workbench.pid.arrays import ArrayReport
 from kdlight.workbench.pid.networks import Matrix, Ranking
 
-__all__ = ["circumstances", "half_width", "print_report", "value_of"]
+__all__ = ["describe_circumstances", "format_half_width", "format_value", "print_report"]
 
 ATOMS = {
     "redundant": "redundant",
@@ -30,11 +30,11 @@ NOT_ESTIMABLE = "not estimable"
 
 def print_report(report: Matrix | Ranking | ArrayReport) -> None:
     """Print what was measured."""
-    tables = {Matrix: _matrix, Ranking: _ranking, ArrayReport: _atoms}
+    tables = {Matrix: _tabulate_matrix, Ranking: _tabulate_ranking, ArrayReport: _tabulate_atoms}
     Console().print(tables[type(report)](report))  # type: ignore[operator]
 
 
-def circumstances(report: Mapping[str, Any]) -> str:
+def describe_circumstances(report: Mapping[str, Any]) -> str:
     """Describe data set, split, number of images and symbols, for a caption."""
     clusters = report.get("clusters")
     symbols = report["symbols"] if clusters is None else f"{report['symbols']} of {clusters}"
@@ -42,25 +42,25 @@ def circumstances(report: Mapping[str, Any]) -> str:
     return f"{images}; symbols: {symbols}, {report['repeats']} times"
 
 
-def value_of(estimate: Estimate, digits: int = 2) -> str:
+def format_value(estimate: Estimate, digits: int = 2) -> str:
     """Format the value, or say that it is not estimable."""
     return f"{estimate.value:.{digits}f}" if estimate.estimable else NOT_ESTIMABLE
 
 
-def half_width(estimate: Estimate) -> str:
+def format_half_width(estimate: Estimate) -> str:
     """Format value ± half of the interval, or say that it is not estimable."""
     if not estimate.estimable:
         return NOT_ESTIMABLE
     return f"{estimate.value:.2f}±{estimate.upper - estimate.value:.2f}"
 
 
-def _table(title: str) -> Table:
+def _make_table(title: str) -> Table:
     return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
 
 
-def _atoms(report: ArrayReport) -> Table:
+def _tabulate_atoms(report: ArrayReport) -> Table:
     pid = report.pid
-    rows = _table(
+    rows = _make_table(
         f"Information about the target, in bits, from {pid.samples:,} samples: corrected for bias,\n"
         f"with the interval that a repetition keeps, and as counted. H(target) = {pid.target_entropy:.4f};\n"
         f"the symbols cap it at {pid.cap_first:.2f} (first) and {pid.cap_second:.2f} bits (second)"
@@ -71,7 +71,7 @@ def _atoms(report: ArrayReport) -> Table:
     for name, label in ATOMS.items():
         estimate: Estimate = getattr(pid, name)
         interval = f"{estimate.lower:.4f} to {estimate.upper:.4f}" if estimate.estimable else ""
-        rows.add_row(label, value_of(estimate, 4), interval, f"{estimate.counted:.4f}")
+        rows.add_row(label, format_value(estimate, 4), interval, f"{estimate.counted:.4f}")
     rows.add_section()
     for name, value in report.others.items():
         rows.add_row(LABELS[name], "", "", f"{value:.4f}")
@@ -79,7 +79,7 @@ def _atoms(report: ArrayReport) -> Table:
     return rows
 
 
-def _limits(report: Matrix) -> str:
+def _describe_limits(report: Matrix) -> str:
     bounds = report.bounds
     said = f"H(Y) = {bounds['label_entropy']:.2f}"
     if "redundant_at_least" in bounds:
@@ -90,11 +90,11 @@ def _limits(report: Matrix) -> str:
     return said
 
 
-def _matrix(report: Matrix) -> Table:
-    rows = _table(
+def _tabulate_matrix(report: Matrix) -> Table:
+    rows = _make_table(
         "What each stage of teacher (rows) and student (columns) redundantly tell of the label, in bits,\n"
         "corrected for bias, ± half of the interval that a repetition keeps.\n"
-        f"{circumstances(report.circumstances)}.\n{_limits(report)}"
+        f"{describe_circumstances(report.circumstances)}.\n{_describe_limits(report)}"
     )
     students = list(next(iter(report.cells.values())))
     rows.add_column("teacher", no_wrap=True)
@@ -104,21 +104,21 @@ def _matrix(report: Matrix) -> Table:
     rows.add_column("cap", justify="right", no_wrap=True)
     for teacher, cells in report.cells.items():
         first = next(iter(cells.values())).pid
-        values = [half_width(cell.pid.redundant) for cell in cells.values()]
-        rows.add_row(teacher, *values, value_of(first.information_first), f"{first.cap_first:.2f}")
+        values = [format_half_width(cell.pid.redundant) for cell in cells.values()]
+        rows.add_row(teacher, *values, format_value(first.information_first), f"{first.cap_first:.2f}")
     rows.add_section()
     last = list(report.cells.values())[-1]
-    rows.add_row("I(Y;S)", *(value_of(cell.pid.information_second) for cell in last.values()), "", "")
+    rows.add_row("I(Y;S)", *(format_value(cell.pid.information_second) for cell in last.values()), "", "")
     rows.add_row("cap", *(f"{cell.pid.cap_second:.2f}" for cell in last.values()), "", "")
     return rows
 
 
-def _ranking(report: Ranking) -> Table:
+def _tabulate_ranking(report: Ranking) -> Table:
     first = next(iter(report.teachers.values())).pid
-    rows = _table(
+    rows = _make_table(
         f"What each teacher's {report.place} could still give the student, in bits about the label,\n"
         "corrected for bias, ± half of the interval that a repetition keeps.\n"
-        f"{circumstances(report.circumstances)}.\n"
+        f"{describe_circumstances(report.circumstances)}.\n"
         f"H(Y) = {first.target_entropy:.2f}, the symbols cap it at {first.cap_first:.2f}"
     )
     rows.add_column("teacher", overflow="fold")
@@ -127,5 +127,5 @@ def _ranking(report: Ranking) -> Table:
     for name, found in report.teachers.items():
         pid = found.pid
         values = (pid.unique_first, pid.redundant, pid.unique_second, pid.information_first)
-        rows.add_row(escape(name), *map(half_width, values))
+        rows.add_row(escape(name), *map(format_half_width, values))
     return rows

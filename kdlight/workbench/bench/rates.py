@@ -15,13 +15,13 @@ from rich.table import Table
 
 from kdlight.runs.result import PACKAGES, read_git_commit, read_peak_memory
 from kdlight.workbench.bench.parts import PARTS, Parts
-from kdlight.workbench.bench.timed_fit import FIT, Fit, Stopwatch
+from kdlight.workbench.bench.timed_fit import FIT, Stopwatch, TimedFit
 
 Clock = Literal["wall", "cpu"]
 BARE = "bare loop"
 
 
-class Timed(NamedTuple):
+class Timing(NamedTuple):
     """The measurements of a configuration.
 
     Attributes:
@@ -36,12 +36,12 @@ class Timed(NamedTuple):
     parts: Parts
     peak_memory: int | None
 
-    def rates(self, clock: Clock, of: str = FIT) -> list[float]:
+    def list_rates(self, clock: Clock, of: str = FIT) -> list[float]:
         """Return the images per second of each turn, of the fit or of a loop."""
         return [turn.images / getattr(turn.times, clock) for turn in self.stopwatch.turns[of]]
 
 
-def circumstances(fit: Fit) -> dict[str, Any]:
+def describe_circumstances(fit: TimedFit) -> dict[str, Any]:
     """Describe the machine and the versions with which was measured."""
     on_gpu = fit.device.type == "cuda"
     return {
@@ -56,7 +56,7 @@ def circumstances(fit: Fit) -> dict[str, Any]:
     }
 
 
-def report(measured: Sequence[Timed], *, clock: Clock) -> dict[str, Any]:
+def compute_rates(measured: Sequence[Timing], *, clock: Clock) -> dict[str, Any]:
     """Compute rates, as medians over the turns, and ratios, as medians of the ratios to the bare loop's next turn.
 
     Args:
@@ -71,28 +71,28 @@ def report(measured: Sequence[Timed], *, clock: Clock) -> dict[str, Any]:
         ``share`` by name.
     """
     first = measured[0]
-    reference = _of_bare(first, FIT, clock)
+    reference = _compare_bare(first, FIT, clock)
     rows = []
     for timed in measured:
         about = {
             "start_seconds": timed.stopwatch.start.wall,
             "warmup_seconds": timed.stopwatch.warmup.wall,
             "peak_memory": timed.peak_memory,
-            "parts": _shares(timed.parts, clock),
+            "parts": _compute_shares(timed.parts, clock),
         }
-        rows.append(_row(timed, FIT, timed.name, clock, reference) | about)
+        rows.append(_make_row(timed, FIT, timed.name, clock, reference) | about)
     loops = [loop for loop in first.stopwatch.turns if loop.startswith(BARE)]
-    rows += [_row(first, loop, loop, clock, reference) for loop in loops]
+    rows += [_make_row(first, loop, loop, clock, reference) for loop in loops]
     return {"clock": clock, "peak_memory": read_peak_memory(), "rows": rows}
 
 
 def print_report(content: dict[str, Any], console: Console) -> None:
     """Print the rates, then the parts."""
-    for table in tables(content):
+    for table in build_tables(content):
         console.print(table)
 
 
-def tables(content: dict[str, Any]) -> list[Table]:
+def build_tables(content: dict[str, Any]) -> list[Table]:
     """Build the table of rates with their ratios, and that of a step's time by part."""
     on_gpu = content["clock"] == "wall"
     clocks = "images per second" if on_gpu else "images per CPU-second"
@@ -128,13 +128,13 @@ def tables(content: dict[str, Any]) -> list[Table]:
 LOOK: dict[str, Any] = {"title_justify": "left", "box": box.SIMPLE_HEAD, "pad_edge": False}
 
 
-def _of_bare(timed: Timed, of: str, clock: Clock) -> float:
-    pairs = zip(timed.rates(clock, of), timed.rates(clock, BARE), strict=True)
+def _compare_bare(timed: Timing, of: str, clock: Clock) -> float:
+    pairs = zip(timed.list_rates(clock, of), timed.list_rates(clock, BARE), strict=True)
     return median(rate / bare for rate, bare in pairs)
 
 
-def _row(timed: Timed, of: str, name: str, clock: Clock, reference: float) -> dict[str, Any]:
-    wall, cpu, of_bare = timed.rates("wall", of), timed.rates("cpu", of), _of_bare(timed, of, clock)
+def _make_row(timed: Timing, of: str, name: str, clock: Clock, reference: float) -> dict[str, Any]:
+    wall, cpu, of_bare = timed.list_rates("wall", of), timed.list_rates("cpu", of), _compare_bare(timed, of, clock)
     return {
         "name": name,
         "images_per_second": median(wall),
@@ -145,7 +145,7 @@ def _row(timed: Timed, of: str, name: str, clock: Clock, reference: float) -> di
     }
 
 
-def _shares(parts: Parts, clock: Clock) -> dict[str, dict[str, float]]:
+def _compute_shares(parts: Parts, clock: Clock) -> dict[str, dict[str, float]]:
     whole = sum(getattr(part, clock) for part in parts.values())
     return {
         name: {"ms": 1000 * part.wall, "cpu_ms": 1000 * part.cpu, "share": getattr(part, clock) / whole}
