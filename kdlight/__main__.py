@@ -37,6 +37,7 @@ COMMANDS = {
     "completion": ("kdlight.workbench.completion", "print a script that completes commands and options in a shell"),
     "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
 }
+TAKE_OPTIONS_OF_FIT = (RUN, "kdlight.cli.cache")
 HELP = """usage: kdlight COMMAND [OPTIONS]
 
 Knowledge distillation experiments, and the information decomposition of what was transferred.
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(COMMANDS)}"
         print(f"kdlight: no command '{command}'; {hint}", file=sys.stderr)
         return 2
-    if COMMANDS[command][0] == RUN and {"-h", "--help"} & set(arguments):
+    if COMMANDS[command][0] in TAKE_OPTIONS_OF_FIT and {"-h", "--help"} & set(arguments):
         from kdlight.cli.short_help import format_short_help
 
         print(format_short_help(command))

@@ -123,15 +123,20 @@ def make_run_parser(command: str) -> Parser:
     return parser
 
 
-def parse(command: str, arguments: Sequence[str]) -> ParsedConfig:
+def parse(command: str, arguments: Sequence[str], *, announce: bool = True) -> ParsedConfig:
     """Read the options of a command and the files that they name.
+
+    Args:
+        command: Name of the command.
+        arguments: Its options.
+        announce: Say which of the shipped configurations are taken.
 
     Raises:
         UserError: If an option is wrong; the message says where, and what is expected.
     """
     given, others = split_configs(["--help" if argument == ALL else argument for argument in arguments])
     files, names, said = choose_configs(given)
-    for line in said:
+    for line in said if announce else []:
         rank_zero_info(line)
     composed = compose(files) if files else {}
     if ALL in arguments:  # the help lists the subclasses that have been imported
@@ -170,8 +175,13 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
         RunHasEndedError: If ``--ckpt_path auto`` finds nothing left to do.
     """
     parsed = parse(command, arguments)
+    place = _find_place(command, parsed.config, parsed.names)
+    asked = parsed.config.pop("train_teacher")
+    if require_teachers(parsed.config, _train_shipped if command == "fit" else None, asked=asked):
+        # Images are prepared as in the teacher's run, which is there now.
+        parsed = parse(command, arguments, announce=False)
+        parsed.config.pop("train_teacher")
     config = parsed.config
-    place = _find_place(command, config, parsed.names)
     if command == "fit" and place.checkpoint is not None:
         require_same(parsed.to_yaml(), place, on_purpose=config.resume_changed)
     claimed = place.claim() if claim else None
@@ -253,7 +263,6 @@ def _find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
             f"kdlight {command} would measure an untrained student: give --ckpt_path best (or last, or a path) or "
             "--model.student_weights"
         )
-    require_teachers(config, _train_shipped if fitting else None, asked=config.pop("train_teacher"))
     return RunPlace(folder or RunFolder(base), checkpoint, automatic, folder is not None)
 
 

@@ -69,7 +69,7 @@ def _prepare_like_the_weights(config: Namespace) -> None:
     """Fill image size, mean and std of the data, if they are not given, with those of pretrained weights.
 
     They come from the run that trained the teacher, if its weights lie in a run; otherwise from what timm or
-    torchvision publish for the teacher, or else for the student.
+    torchvision publish for the teacher, or else for the student. The image size for random weights is the data's own.
     """
     made = import_object(config.data.get("class_path", ""))
     parameters = inspect.signature(made).parameters if callable(made) else {}
@@ -77,15 +77,17 @@ def _prepare_like_the_weights(config: Namespace) -> None:
         return
     given: Namespace = config.data.get("init_args") or Namespace()
     found: dict[str, Any] = {}
-    for holder in list_teacher_holders(config):
-        found = found or _find_in_run(holder.get("teacher_weights")) or _find_published(holder.teacher)
-    student = config.model.init_args.get("student")
-    found = found or _find_in_run(config.model.init_args.get("student_weights")) or _find_published(student)
+    method = config.model.init_args
+    networks = [(holder.teacher, holder.get("teacher_weights")) for holder in list_teacher_holders(config)]
+    for network, weights in [*networks, (method.get("student"), method.get("student_weights"))]:
+        found = found or _find_in_run(weights) or _find_published(network, weights)
     if given.get("image_size") is not None:  # the weights' own resizing is for their own size
         found.pop("resize_size", None)
     for name, value in found.items():
         if given.get(name) is None:
             given[name] = value
+    if given.get("image_size") is None and given.get("data_dir") and hasattr(made, "choose_image_size"):
+        given["image_size"] = made.choose_image_size(given["data_dir"])
     config.data["init_args"] = given
 
 
@@ -99,8 +101,8 @@ def _find_in_run(weights: str | None) -> dict[str, Any]:
     return known if all(name in known for name in PREPARED) else {}
 
 
-def _find_published(network: Any) -> dict[str, Any]:
-    """Return how timm or torchvision prepare images for a network."""
+def _find_published(network: Any, weights: str | None) -> dict[str, Any]:
+    """Return how timm or torchvision prepare images for a network; without a size, if its weights are random."""
     if not isinstance(network, Namespace):
         return {}
     of_weights = getattr(import_object(network.get("class_path", "")), "find_preprocessing", None)
@@ -108,7 +110,8 @@ def _find_published(network: Any) -> dict[str, Any]:
     if of_weights is None or arguments.get("name") is None:
         return {}
     prepared = of_weights(arguments.name, arguments.get("pretrained") or False)
-    return {} if prepared is None else {name: _to_list(value) for name, value in prepared._asdict().items()}
+    of_images = ("mean", "std") if not (weights or arguments.get("pretrained")) else (*PREPARED, "resize_size")
+    return {} if prepared is None else {name: _to_list(getattr(prepared, name)) for name in of_images}
 
 
 def _to_list(value: Any) -> Any:

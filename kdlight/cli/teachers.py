@@ -21,7 +21,7 @@ Train = Callable[[str, Sequence[str]], None]
 PLACE_OF_IMAGES = ("data_dir", "download")
 
 
-def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> None:
+def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> bool:
     """Check that the weights of every teacher in a configuration exist, including the members of an ensemble.
 
     Args:
@@ -30,6 +30,9 @@ def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> 
             finished student.
         asked: Train any missing teacher; otherwise only those of the digits, which takes seconds.
 
+    Returns:
+        Whether a teacher was trained.
+
     Raises:
         MissingFileError: If weights are missing and not trained; the message names the command that trains them.
         DownloadError: If published weights are not on the disk and cannot be downloaded.
@@ -37,11 +40,13 @@ def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> 
     holders = list_teacher_holders(config)
     paths = [path for holder in holders if (path := holder.get("teacher_weights")) is not None]
     paths += [path for holder in holders for path in _list_members(holder.teacher)]
+    missing = [path for path in dict.fromkeys(paths) if not is_published(path) and not Path(path).is_file()]
     for path in dict.fromkeys(paths):
         if is_published(path):
             fetch_published(path)
-        elif not Path(path).is_file():
-            _train_missing(path, train, _find_place_of_images(config), asked=asked)
+    for path in missing:
+        _train_missing(path, train, _find_place_of_images(config), asked=asked)
+    return bool(missing)
 
 
 def require_file(path: str, remedy: str) -> None:

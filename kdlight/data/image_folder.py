@@ -15,11 +15,14 @@ from kdlight.data.base.samples import Split
 from kdlight.data.base.splits import hold_out
 from kdlight.data.sources.broken_files import leave_out_broken
 from kdlight.data.sources.image_files import ImageFiles
+from kdlight.data.sources.image_sizes import find_typical_side
 from kdlight.data.sources.listing import check_classes, list_classes, list_images
 from kdlight.errors import UserError
 from kdlight.ranges import FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-IMAGE_SIZE = 224
+IMAGE_SIZE = 224  # what most networks for photographs are made for
+SMALLEST = 64  # these networks halve the size five times
+STRIDE = 32
 HELD_OUT = 0.15  # of the training images for validation, and of a folder without a test set for the test
 
 
@@ -31,17 +34,20 @@ class ImageFolderDataModule(ImageFilesDataModule):
     order of their names. With `labels` false the training images are a transfer set.
 
     On the command line, image size and normalisation are those of the teacher's weights, or of the student's if there
-    is no teacher: those of the run that trained the weights, or those that timm and torchvision publish for them.
+    is no teacher: those of the run that trained the weights, or those that timm and torchvision publish for them. If
+    these networks start from random weights, `choose_image_size` gives the image size.
 
     Args:
         data_dir: The folder.
-        image_size: Height and width of the images that a network gets; None: those of the weights, or 224.
+        image_size: Height and width of the images that a network gets; None: that of the weights, or that of
+            `choose_image_size`.
         mean: Per channel, for pixels in [0, 1]; None: that of the weights, or ImageNet's.
         std: Per channel, for pixels in [0, 1]; None: that of the weights, or ImageNet's.
         augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` are these with RandAugment
             and colour jitter (`kdlight.data.views.photographs`).
-        broken: ``refuse`` stops at a file that cannot be decoded; ``skip`` leaves such files out with a warning that
-            names and counts them, for which every file is decoded once whenever a split is read.
+        broken: ``refuse`` stops at a file that cannot be decoded, and counts and names all of them; ``skip`` leaves
+            such files out with a warning that counts and names them, for which every file is decoded once whenever a
+            split is read.
         num_classes: The networks' number of classes; None: the number of class folders.
         test_folder: The folder of the test set; None: ``test`` if there is one, else ``val``, else a part of the
             training images.
@@ -68,7 +74,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
     ) -> None:
         super().__init__(
             data_dir,
-            image_size=IMAGE_SIZE if image_size is None else image_size,
+            image_size=self.choose_image_size(data_dir) if image_size is None else image_size,
             mean=mean or IMAGENET_MEAN,
             std=std or IMAGENET_STD,
             val_size=1 if val_size is None else val_size,  # above 0; `_hold_out` knows how many images there are
@@ -81,12 +87,21 @@ class ImageFolderDataModule(ImageFilesDataModule):
             self.num_classes = num_classes
         self.test_folder = test_folder
 
+    @staticmethod
+    def choose_image_size(data_dir: str | Path) -> int:
+        """Choose the image size for networks that start from random weights: 224, or less where the images are smaller.
+
+        It is the shorter side of a typical image (the median of some of each class), rounded up to a multiple of 32: a
+        larger one would take longer and show nothing more.
+        """
+        root = Path(data_dir).expanduser()
+        side = find_typical_side(root / _find_train_folder(root))
+        return IMAGE_SIZE if side is None else max(SMALLEST, min(IMAGE_SIZE, -(-side // STRIDE) * STRIDE))
+
     @property
     def train_folder(self) -> str:
         """The folder of the training images below `data_dir`; "." where the class folders lie there themselves."""
-        if (self.data_dir / "train").is_dir() or not self.data_dir.is_dir():
-            return "train"
-        return "." if any(entry.is_dir() for entry in self.data_dir.iterdir()) else "train"
+        return _find_train_folder(self.data_dir)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -152,6 +167,12 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return self.make_split(
             self.data_dir, leave_out_broken(self.data_dir, listing) if self.broken == "skip" else listing
         )
+
+
+def _find_train_folder(root: Path) -> str:
+    if (root / "train").is_dir() or not root.is_dir():
+        return "train"
+    return "." if any(entry.is_dir() for entry in root.iterdir()) else "train"
 
 
 def _count_held_out(images: Split, num_classes: int) -> int:

@@ -17,7 +17,7 @@ def test_networks_by_name_get_classes_and_shape_and_give_the_data_their_normalis
     write_folder(tmp_path, train=2, test=1)
     pair = {
         "student": {"class_path": "kdlight.models.Torchvision", "init_args": {"name": "mobilenet_v3_small"}},
-        "teacher": {"class_path": "kdlight.models.Torchvision", "init_args": {"name": "resnet50"}},
+        "teacher": {"class_path": "kdlight.models.Torchvision", "init_args": {"name": "resnet50", "pretrained": True}},
     }
     method = {"class_path": "kdlight.methods.KD", "init_args": {**pair, "untrained_teacher": True}}
     data = {"class_path": "kdlight.data.ImageFolderDataModule"}
@@ -31,6 +31,8 @@ def test_networks_by_name_get_classes_and_shape_and_give_the_data_their_normalis
         assert (arguments["num_classes"], arguments["image_shape"]) == (3, [3, 224, 224])
     smaller = printed(capsys, *given, "--data.image_size=64")["data"]["init_args"]
     assert (smaller["image_size"], smaller["resize_size"]) == (64, None)
+    random = printed(capsys, *given, "--model.teacher.pretrained=false")["data"]["init_args"]
+    assert (random["image_size"], random["resize_size"], random["mean"]) == (64, None, [0.485, 0.456, 0.406])
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     known = {"image_size": 48, "mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 3.0], "resize_size": None}

@@ -77,6 +77,7 @@ def fits(monkeypatch):
         for name in ("last", "best"):
             self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
             torch.save({"state_dict": self.method.state_dict()}, self.folder.locate_checkpoint(name))
+        self.folder.config.write_text(self.config)
 
     monkeypatch.setattr(Experiment, "fit", fit)
     return fitted
@@ -108,8 +109,9 @@ def test_a_teacher_that_is_trained_first_finds_its_images_where_those_of_the_run
         MissingFileError, match=r"photographs/teacher.yaml --data.data_dir=mine/train, or add --train_t"
     ):
         build_experiment("fit", options)
-    build_experiment("fit", [*options, "--train_teacher"])
+    student = build_experiment("fit", [*options, "--train_teacher"])
     (teacher,) = fits
+    assert student.data.image_size == teacher.data.image_size == 64, "as large as the images, not torchvision's 224"
     assert teacher.command == "kdlight fit --config photographs/teacher.yaml --data.data_dir=mine/train"
     assert str(teacher.data.data_dir) == "mine/train"
 

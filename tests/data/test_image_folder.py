@@ -21,11 +21,26 @@ def paths(data: ImageFolderDataModule, split: str) -> set[str]:
 
 def test_a_folder_is_all_that_is_needed(tmp_path: Path) -> None:
     data = ImageFolderDataModule(str(write_folder(tmp_path)))
-    assert (data.image_shape, data.num_classes, data.photographs) == ((3, 224, 224), 3, True)
+    assert (data.image_shape, data.num_classes, data.photographs) == ((3, 64, 64), 3, True)
     assert data.val_size > 0
     data.setup("fit")
     assert (data.train_size, data.val_size, len(data.get_split("val"))) == (20, 4, 4)
     assert sorted(data.get_split("val").target.unique().tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("side", "size"), [(20, 64), (64, 64), (65, 96), (200, 224), (500, 224)])
+def test_random_weights_see_images_as_large_as_they_are(side: int, size: int, tmp_path: Path) -> None:
+    for label in range(2):
+        for place in range(3):
+            write_image(tmp_path / f"class{label}/{place}.jpg", place, size=(side + 30, side if place else 999))
+    (tmp_path / "class0/broken.jpg").write_bytes(b"no image")
+    assert ImageFolderDataModule.choose_image_size(tmp_path) == size
+    assert ImageFolderDataModule(str(tmp_path)).image_shape == (3, size, size)
+
+
+def test_the_size_of_images_that_are_not_there_is_that_of_photographs(tmp_path: Path) -> None:
+    assert ImageFolderDataModule.choose_image_size(tmp_path / "nowhere") == 224
+    assert ImageFolderDataModule.choose_image_size(tmp_path) == 224
 
 
 def test_class_folders_alone_are_split_always_alike(tmp_path: Path) -> None:
@@ -81,8 +96,10 @@ def test_broken_files_are_skipped_where_asked_and_counted(tmp_path: Path) -> Non
         (tmp_path / f"train/class1/{place}.png").write_bytes(b"\x89PNG of nothing")
     refusing = folder(tmp_path, batch_size=24, val_size=0)
     refusing.setup("fit")
-    with pytest.raises(UserError, match=r"train/class1/\d.png cannot be decoded .* or set broken: skip$"):
+    with pytest.raises(UserError, match=r"train/class1/\d.png cannot be decoded .* or set broken: skip\n") as caught:
         list(refusing.train_dataloader())
+    said = str(caught.value).splitlines()
+    assert said[1:] == ["2 of these 24 images cannot be decoded: train/class1/2.png, train/class1/4.png"]
     skipping = folder(tmp_path, broken="skip", val_size=0)
     with pytest.warns(UserWarning, match=r"left out 2 of 24 images .*: train/class1/2.png, train/class1/4.png"):
         skipping.setup("fit")

@@ -1,14 +1,18 @@
 """Published weights, fetched from a server on the loopback address."""
 
+import hashlib
 import io
+import re
 import tarfile
+import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import torch
 
+import kdlight.models
 from kdlight.downloads import sha256_of
-from kdlight.models import published as module
 from kdlight.models.published import WEIGHTS, Published, fetch_published
 from kdlight.models.weights import load_weights, read_state_dict
 from kdlight.models.zoo.resnet import resnet8
@@ -75,12 +79,7 @@ def test_a_wrong_sum_is_refused(
 
 
 def test_the_archive_of_another_reference_serves_where_the_first_does_not(server: Server, content: bytes) -> None:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        member = tarfile.TarInfo(MEMBER)
-        member.size = len(content)
-        tar.addfile(member, io.BytesIO(content))
-    server.files["teachers.tar"] = stream.getvalue()
+    server.files["teachers.tar"] = packed(MEMBER, content)
     assert fetch_published(NAME).read_bytes() == content
 
 
@@ -102,17 +101,41 @@ def test_an_unknown_name_is_answered_with_all_names() -> None:
         fetch_published("published:cifar100/resnet57")
 
 
-@pytest.mark.parametrize("name", [name for name in WEIGHTS if name != "cifar100/resnet8"])
-def test_every_published_file_is_asked_for_at_its_address(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches the addresses themselves: the stub refuses, and the message has all of them."""
+ADDRESSES = [(name, address) for name in WEIGHTS for address in WEIGHTS[name].addresses if "resnet8" not in name]
 
-    def refuse(url: str, part: Path) -> None:
-        raise OSError(f"{url} is not for tests")
 
-    monkeypatch.setattr(module, "download", refuse)
-    with pytest.raises(ConnectionError) as caught:
+@pytest.mark.parametrize(("name", "address"), ADDRESSES)
+def test_every_address_gives_its_file_through_a_stub_and_a_cut_download_goes_on(
+    name: str, address: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test reaches the addresses themselves: the server on the loopback address answers for them."""
+    asked = []
+
+    def ask_the_stub(request: urllib.request.Request, **options: object) -> object:
+        asked.append(request.full_url)
+        instead = server.url(quote(request.full_url, safe=""))
+        return urlopen(urllib.request.Request(instead, headers=dict(request.headers)), **options)  # type: ignore[arg-type]
+
+    urlopen = urllib.request.urlopen
+    monkeypatch.setattr(urllib.request, "urlopen", ask_the_stub)
+    entry, content = WEIGHTS[name], f"weights of {name}".encode()
+    if entry.sha256:  # the published sum is that of the published file
+        monkeypatch.setitem(WEIGHTS, name, entry._replace(sha256=hashlib.sha256(content).hexdigest()[:8]))
+    sent = packed(entry.member, content) if address.endswith(".tar") else content
+    server.files[quote(address, safe="")], server.cut = sent, [9]
+    with pytest.raises(ConnectionError, match=f"{re.escape(address)}: cut off after 9 of {len(sent)} bytes"):
         fetch_published(f"published:{name}")
-    assert all(f"{address} is not for tests" in str(caught.value) for address in WEIGHTS[name].addresses)
-    import kdlight.models
+    assert fetch_published(f"published:{name}").read_bytes() == content
+    assert set(asked) <= set(entry.addresses)
+    assert [wanted for path, wanted in server.asked if path == f"/{quote(address, safe='')}"] == [None, "bytes=9-"]
+    assert callable(getattr(kdlight.models, entry.network.partition(",")[0]))
 
-    assert callable(getattr(kdlight.models, WEIGHTS[name].network.partition(",")[0]))
+
+def packed(member: str, content: bytes) -> bytes:
+    """An archive with one file."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        description = tarfile.TarInfo(member)
+        description.size = len(content)
+        tar.addfile(description, io.BytesIO(content))
+    return stream.getvalue()

@@ -1,6 +1,7 @@
-"""Image files that cannot be decoded, left out of a listing where that is asked for."""
+"""Image files that cannot be decoded: named and counted, and left out of a listing where that is asked for."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,20 +27,36 @@ def leave_out_broken(root: Path, listing: Listing) -> Listing:
     Raises:
         UserError: If no file can be decoded.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        intact = list(pool.map(lambda path: _is_intact(root / path), listing.paths))
+    intact = check_intact(root, listing.paths)
     broken = [path for path, whole in zip(listing.paths, intact, strict=True) if not whole]
     if not broken:
         return listing
-    named = ", ".join(broken[:NAMED]) + (", …" if len(broken) > NAMED else "")
     if len(broken) == len(intact):
-        raise UserError(f"none of the {len(intact)} images below {root.absolute()} can be decoded: {named}")
+        raise UserError(
+            f"none of the {len(intact)} images below {root.absolute()} can be decoded: {name_first(broken)}"
+        )
     rank_zero_warn(
         f"left out {len(broken)} of {len(intact)} images below {root.absolute()}, which cannot be decoded "
-        f"(broken: skip): {named}"
+        f"(broken: skip): {name_first(broken)}"
     )
     kept = [path for path, whole in zip(listing.paths, intact, strict=True) if whole]
     return Listing(kept, listing.target[torch.tensor(intact)])
+
+
+def check_intact(root: Path, paths: Sequence[str]) -> list[bool]:
+    """Return for each file whether it can be decoded. Every file is read, in threads.
+
+    Args:
+        root: The folder that the paths are seen from.
+        paths: The files.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda path: _is_intact(root / path), paths))
+
+
+def name_first(paths: Sequence[str]) -> str:
+    """Name the first five files."""
+    return ", ".join(paths[:NAMED]) + (", …" if len(paths) > NAMED else "")
 
 
 def _is_intact(path: Path) -> bool:

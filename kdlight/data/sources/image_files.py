@@ -22,12 +22,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.samples import Split, pin_batch
+from kdlight.data.sources.broken_files import check_intact, name_first
 from kdlight.data.sources.decoding import decode
 from kdlight.data.views.photographs import vary_photograph
 from kdlight.errors import UserError
 
 AREA = (0.08, 1.0)  # the published recipe's: Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
 RATIO = (3 / 4, 4 / 3)
+COUNTED = 20_000  # images that are all read once one is broken, to name the others, too
 
 
 class Box(NamedTuple):
@@ -123,7 +125,7 @@ class ImageFiles(Split):
         )
         for index, images in zip(indices, loader, strict=True):
             if isinstance(images, UserError):
-                raise images
+                raise self.name_all_broken(images)
             batch = Batch(images, self.target[index], index, self._select_targets(index))
             yield pin_batch(batch) if pin_memory else batch
 
@@ -147,8 +149,20 @@ class ImageFiles(Split):
             checked = pool.map(lambda place: self._decode(place, coarse=True).shape, range(len(self)))
             try:
                 deque(checked, maxlen=0)
+            except UserError as error:
+                raise self.name_all_broken(error) from error
             finally:
                 pool.shutdown(cancel_futures=True)  # after an error the other images need not be decoded
+
+    def name_all_broken(self, error: UserError) -> UserError:
+        """Add to the message about one broken file how many there are, with their names; not for very many images."""
+        if len(self) > COUNTED:
+            return error
+        paths = [os.fsdecode(bytes(path)) for path in self.paths]
+        broken = [path for path, whole in zip(paths, check_intact(self.root, paths), strict=True) if not whole]
+        if len(broken) < 2:
+            return error
+        return UserError(f"{error}\n{len(broken)} of these {len(paths)} images cannot be decoded: {name_first(broken)}")
 
     def _decode(self, place: int, *, coarse: bool = False) -> Tensor:
         try:

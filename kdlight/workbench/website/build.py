@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError("the site needs Sphinx, which is not installed: pip install -e '.[docs]'") from None
     sources = output / "pages"
     shutil.rmtree(sources, ignore_errors=True)
-    collect(repository(), sources)
+    collect_pages(find_repository(), sources)
     options = ["--fail-on-warning", "--keep-going", "--quiet", "-c", str(HERE)]
     code: int = build_main([*options, str(sources), str(output / "html")])
     if not code:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def repository() -> Path:
+def find_repository() -> Path:
     """Return the top folder of the repository.
 
     Raises:
@@ -53,29 +53,29 @@ def repository() -> Path:
     return root
 
 
-def collect(root: Path, sources: Path) -> None:
+def collect_pages(root: Path, sources: Path) -> None:
     """Write all pages of the site into a folder.
 
     Args:
         root: The repository.
         sources: The folder that Sphinx will read.
     """
-    guides = list(guides_of(root))
+    guides = list(list_guides(root))
     notebooks = sorted(path.relative_to(root) for path in (root / "notebooks").glob("*.ipynb"))
     for path in [Path(FRONT), Path("CONTRIBUTING.md"), Path("CHANGELOG.md"), *guides]:
         copy_page(root, path, sources)
     for path in notebooks:
         copy_file(root / path, sources / path)
     copy_file(HERE / "i_want_to.md", sources / "i_want_to.md")
-    (sources / "methods.md").write_text(method_gallery.page(), encoding="utf-8")
-    (sources / "commands.md").write_text(command_pages.page(), encoding="utf-8")
+    (sources / "methods.md").write_text(method_gallery.write_page(), encoding="utf-8")
+    (sources / "commands.md").write_text(command_pages.write_page(), encoding="utf-8")
     reference.write_pages(sources / "reference")
     front = (sources / FRONT).read_text(encoding="utf-8")
     (sources / FRONT).unlink()
-    (sources / "index.md").write_text(front + contents(guides, notebooks), encoding="utf-8")
+    (sources / "index.md").write_text(front + write_contents(guides, notebooks), encoding="utf-8")
 
 
-def guides_of(root: Path) -> Iterable[Path]:
+def list_guides(root: Path) -> Iterable[Path]:
     """List the READMEs of the folders in the order in which the front page names them, then the others."""
     named = [Path(link) for link in LINK.findall((root / FRONT).read_text(encoding="utf-8"))]
     present = [path.relative_to(root) for top in ("kdlight", "configs") for path in sorted((root / top).rglob(FRONT))]
@@ -113,7 +113,7 @@ def copy_file(file: Path, target: Path) -> None:
     shutil.copyfile(file, target)
 
 
-def contents(guides: Iterable[Path], notebooks: Iterable[Path]) -> str:
+def write_contents(guides: Iterable[Path], notebooks: Iterable[Path]) -> str:
     """Return the tables of contents of the front page, which are the site's navigation."""
     groups = {
         "Start": ["i_want_to", "methods", "commands"],

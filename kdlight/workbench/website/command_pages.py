@@ -10,15 +10,15 @@ from kdlight.__main__ import COMMANDS, main
 WIDTH = "100"  # columns of the help; argparse reads them from the environment
 
 
-def page() -> str:
+def write_page() -> str:
     """Write the page."""
     parts = ["# Commands", "", "`kdlight COMMAND --help` prints what stands here.", ""]
     for name, (_, text) in COMMANDS.items():
-        parts += [f"## kdlight {name}", "", f"{text[0].upper()}{text[1:]}.", "", "```text", help_of(name), "```", ""]
+        parts += [f"## kdlight {name}", "", f"{text[0].upper()}{text[1:]}.", "", "```text", read_help(name), "```", ""]
     return "\n".join(parts)
 
 
-def help_of(command: str) -> str:
+def read_help(command: str) -> str:
     """Return what ``kdlight COMMAND --help`` prints."""
     printed = io.StringIO()
     with mock.patch.dict(os.environ, {"COLUMNS": WIDTH}), contextlib.redirect_stdout(printed):

@@ -7,7 +7,7 @@ from typing import Any
 from sphinx.util.typing import stringify_annotation
 
 from kdlight import ranges
-from kdlight.workbench.website.reference import as_rst
+from kdlight.workbench.website.reference import convert_to_rst
 
 project = "kdlight"
 html_title = "kdlight"
@@ -49,7 +49,7 @@ RANGES = [
 
 def write_rst(app: Any, what: str, name: str, value: object, options: Any, lines: list[str]) -> None:
     """Turn the names in a docstring into links."""
-    lines[:] = [as_rst(line, besides=name) for line in lines]
+    lines[:] = [convert_to_rst(line, besides=name) for line in lines]
 
 
 def show_arguments(

@@ -13,16 +13,16 @@ OPENING = """# Methods at a glance
 GRID = "`````{grid} 1 1 2 2\n:gutter: 3\n"
 
 
-def page() -> str:
+def write_page() -> str:
     """Write the page, by what the methods distil."""
     methods = sorted(list_methods().values(), key=lambda method: (method.distils, method.stem))
     parts = [OPENING]
     for distils, group in groupby(methods, key=lambda method: method.distils):
-        parts += [f"## {_title(distils)}\n", GRID, *(card(method) for method in group), "`````\n"]
+        parts += [f"## {_write_heading(distils)}\n", GRID, *(write_card(method) for method in group), "`````\n"]
     return "\n".join(parts)
 
 
-def card(method: Method) -> str:
+def write_card(method: Method) -> str:
     """Write a method's card: name, paper, what its loss is, its own arguments."""
     paper = find_paper(method)
     source = f"{paper.authors} ({paper.year})<br>*{paper.title}*\n\n" if paper else ""
@@ -35,6 +35,6 @@ def card(method: Method) -> str:
     )
 
 
-def _title(distils: str) -> str:
+def _write_heading(distils: str) -> str:
     """Return the heading of a group."""
     return "Without a teacher" if distils == "–" else f"Compare {distils}"

@@ -31,24 +31,24 @@ def write_pages(folder: Path) -> None:
         place = folder / package
         place.mkdir(parents=True)
         pages = [
-            (stem, [name for name, _ in group]) for stem, group in groupby(names_of(package), lambda pair: pair[1])
+            (stem, [name for name, _ in group]) for stem, group in groupby(list_names(package), lambda pair: pair[1])
         ]
         for stem, names in pages:
-            (place / f"{stem}.rst").write_text(module_page(package, stem, names), encoding="utf-8")
-        (place / "index.rst").write_text(package_page(package, pages), encoding="utf-8")
+            (place / f"{stem}.rst").write_text(write_module_page(package, stem, names), encoding="utf-8")
+        (place / "index.rst").write_text(write_package_page(package, pages), encoding="utf-8")
 
 
-def names_of(package: str) -> list[tuple[str, str]]:
+def list_names(package: str) -> list[tuple[str, str]]:
     """List the public names of a package with the file that defines each, file by file."""
-    found = kdlight.PUBLIC if package == "kdlight" else public_names(package, _folder(package))
+    found = kdlight.PUBLIC if package == "kdlight" else public_names(package, _find_folder(package))
     return sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
 
 
-def package_page(package: str, pages: list[tuple[str, list[str]]]) -> str:
+def write_package_page(package: str, pages: list[tuple[str, list[str]]]) -> str:
     """Write the page of a package: what it is, and its names with their first sentences."""
     module = importlib.import_module(package)
     rows = [
-        f"   * - :py:obj:`{name} <{package}.{name}>`\n     - {as_rst(first_line(getattr(module, name)))}"
+        f"   * - :py:obj:`{name} <{package}.{name}>`\n     - {convert_to_rst(read_first_line(getattr(module, name)))}"
         for _, names in pages
         for name in names
     ]
@@ -61,11 +61,11 @@ def package_page(package: str, pages: list[tuple[str, list[str]]]) -> str:
     )
 
 
-def module_page(package: str, stem: str, names: list[str]) -> str:
+def write_module_page(package: str, stem: str, names: list[str]) -> str:
     """Write the page of a file: its docstring, and that of each of its public names, under the name users import."""
     module = importlib.import_module(stem if package == "kdlight" else f"{package}.{stem}")
     title = ", ".join(names)
-    opening = as_rst(inspect.getdoc(module) or "")
+    opening = convert_to_rst(inspect.getdoc(module) or "")
     lines = [title, "=" * len(title), "", opening, "", f".. py:currentmodule:: {package}", ""]
     for name in names:
         value = getattr(importlib.import_module(package), name)
@@ -74,12 +74,12 @@ def module_page(package: str, stem: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def first_line(value: object) -> str:
+def read_first_line(value: object) -> str:
     """Return the first line of a docstring."""
     return (inspect.getdoc(value) or "").partition("\n")[0]
 
 
-def as_rst(text: str, besides: str = "") -> str:
+def convert_to_rst(text: str, besides: str = "") -> str:
     """Turn the public names that a docstring has in single backticks into links, and keep its bars as they are.
 
     Args:
@@ -87,21 +87,21 @@ def as_rst(text: str, besides: str = "") -> str:
         besides: The name it describes, which is not linked to itself.
     """
 
-    def linked(found: re.Match[str]) -> str:
-        target = _documented().get(found[1])
+    def write_link(found: re.Match[str]) -> str:
+        target = _map_names().get(found[1])
         return f":py:obj:`{found[1]} <{target}>`" if target and target != besides else found[0]
 
     parts = CODE.split(text)  # every second part is code
     return "".join(
-        NAME.sub(linked, part) if place % 2 else part.replace("|", "\\|") for place, part in enumerate(parts)
+        NAME.sub(write_link, part) if place % 2 else part.replace("|", "\\|") for place, part in enumerate(parts)
     )
 
 
 @cache
-def _documented() -> dict[str, str]:
+def _map_names() -> dict[str, str]:
     """Return where each public name is documented."""
-    return {name: f"{package}.{name}" for package in PACKAGES for name, _ in names_of(package)}
+    return {name: f"{package}.{name}" for package in PACKAGES for name, _ in list_names(package)}
 
 
-def _folder(package: str) -> Path:
+def _find_folder(package: str) -> Path:
     return Path(kdlight.__file__).parent.joinpath(*package.split(".")[1:])

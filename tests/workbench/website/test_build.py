@@ -34,7 +34,7 @@ class Page(HTMLParser):
 
 
 def test_the_gallery_has_a_card_for_every_method():
-    page = method_gallery.page()
+    page = method_gallery.write_page()
     for method in list_methods().values():
         assert f":link: kdlight.methods.{method.name}\n" in page
     assert "Zhao et al. (2022)<br>*Decoupled Knowledge Distillation*" in page
@@ -42,18 +42,18 @@ def test_the_gallery_has_a_card_for_every_method():
 
 
 def test_names_become_links_and_bars_stay():
-    assert reference.as_rst("a `Tapped` |x|") == "a :py:obj:`Tapped <kdlight.models.Tapped>` \\|x\\|"
-    assert reference.as_rst("`Tapped`, ``|x|``", besides="kdlight.models.Tapped") == "`Tapped`, ``|x|``"
+    assert reference.convert_to_rst("a `Tapped` |x|") == "a :py:obj:`Tapped <kdlight.models.Tapped>` \\|x\\|"
+    assert reference.convert_to_rst("`Tapped`, ``|x|``", besides="kdlight.models.Tapped") == "`Tapped`, ``|x|``"
 
 
 def test_the_packages_of_the_reference_are_those_with_public_names():
-    assert {package for package in reference.PACKAGES if not reference.names_of(package)} == set()
+    assert {package for package in reference.PACKAGES if not reference.list_names(package)} == set()
     folders = {f"kdlight.{init.parent.name}" for init in (ROOT / "kdlight").glob("*/__init__.py")}
     with_names = {
         package
         for package in folders
         if "names_of(__name__" in (ROOT / package.replace(".", "/") / "__init__.py").read_text()
-        and reference.names_of(package)
+        and reference.list_names(package)
     }
     assert with_names | {"kdlight"} == set(reference.PACKAGES)
 

@@ -1,0 +1,35 @@
+"""How large the images of a folder are."""
+
+from itertools import islice
+from pathlib import Path
+from statistics import median_high
+
+from PIL import Image
+
+OF_EACH_CLASS = 10  # images whose size is read
+
+
+def find_typical_side(folder: Path) -> int | None:
+    """Return the median of the shorter sides of a few images of each class, in pixels; None if none can be read.
+
+    Only the headers of the files are read. What is wrong with a file or a folder is said where the images are listed.
+
+    Args:
+        folder: The folder that has a folder of images for each class.
+    """
+    sides: list[int] = []
+    try:
+        for of_class in sorted(path for path in folder.iterdir() if path.is_dir()):
+            files = (path for path in of_class.rglob("*") if path.is_file() and not path.name.startswith("."))
+            sides += [side for file in islice(files, OF_EACH_CLASS) if (side := _read_shorter_side(file)) is not None]
+    except OSError:
+        return None
+    return median_high(sides) if sides else None
+
+
+def _read_shorter_side(file: Path) -> int | None:
+    try:
+        with Image.open(file) as image:
+            return min(image.size)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
