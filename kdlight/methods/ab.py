@@ -9,10 +9,10 @@ __all__ = ["AB"]
 from torch import Tensor, nn
 
 from kdlight.losses.ab import ab_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.preactivations import get_preactivations, get_student_preactivations
 from kdlight.methods.base.regressor import ConvolutionalRegressor
 from kdlight.methods.base.stages import pair_stages, run_blank_images
+from kdlight.methods.base.teacher import Teacher
 from kdlight.methods.base.two_phase_distiller import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier

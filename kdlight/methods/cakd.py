@@ -16,10 +16,10 @@ from kdlight.errors import UserError
 from kdlight.losses.parts.decoupling import CAKDDivergences, cakd_divergences
 from kdlight.losses.parts.masks import mask_target, mask_top
 from kdlight.losses.parts.reduction import average_labelled
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.methods.base.schedules import add_warm_up, interpolate_weight, ramp_up
 from kdlight.methods.base.stages import pair_stages
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeFloat, NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt, Weight

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.cc import cc_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.stages import run_blank_images
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import PositiveInt, Weight

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from kdlight.data.base.batch import Batch
 from kdlight.losses.ctkd import ctkd_reversal, ctkd_temperature, scale_gradient
 from kdlight.losses.kd import kd_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, Weight

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.dist import dist_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeFloat, PositiveFloat, Weight

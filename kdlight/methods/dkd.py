@@ -6,9 +6,9 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.dkd import dkd_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.methods.base.schedules import ramp_up
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeInt, PositiveFloat, Weight

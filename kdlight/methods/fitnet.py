@@ -9,10 +9,10 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.fitnet import fitnet_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.regressor import ConvolutionalRegressor
 from kdlight.methods.base.stages import pair_stages, run_blank_images
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from kdlight.errors import UserError
 from kdlight.losses.fsp import fsp_loss, fsp_matrix
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.stages import run_blank_images
+from kdlight.methods.base.teacher import Teacher
 from kdlight.methods.base.two_phase_distiller import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier

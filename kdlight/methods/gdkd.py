@@ -10,9 +10,9 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.gdkd import gdkd_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.methods.base.schedules import ramp_up
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Weight

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.logit_mse import logit_mse_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight

@@ -14,9 +14,9 @@ from torch import Tensor
 from kdlight.data.base.batch import Batch
 from kdlight.losses.kd import kd_loss
 from kdlight.losses.mlkd import mlkd_batch_loss, mlkd_class_loss, mlkd_kept_fractions
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.learner import cross_entropy
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.ensemble import average_softened_logits

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.nst import nst_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.stages import pair_stages
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight

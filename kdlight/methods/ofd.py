@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.ofd import ofd_loss, ofd_margin
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.preactivations import get_preactivations, get_student_preactivations
 from kdlight.methods.base.stages import pair_stages, run_blank_images
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.rkd import rkd_angle_loss, rkd_distance_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.ranges import Weight

@@ -15,9 +15,9 @@ from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.losses.parts.pooling import pool_to_smaller
 from kdlight.losses.simkd import simkd_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArgumentsWithoutCE
 from kdlight.methods.base.stages import pair_stages
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.evaluating import evaluating

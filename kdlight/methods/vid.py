@@ -12,10 +12,10 @@ from torch.nn.functional import softplus
 from kdlight.data.base.batch import Batch
 from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.vid import vid_loss
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.filtered_distiller import Initialisation
 from kdlight.methods.base.stages import pair_stages
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.zoo.initialisation import draw_kaiming_uniform

@@ -4,7 +4,7 @@ __all__ = ["Distiller"]
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -15,44 +15,17 @@ from kdlight.data.base.batch import Batch
 from kdlight.data.base.trainer_data import require_image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner, LearnerArguments
+from kdlight.methods.base.teacher import Teacher, freeze_teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
-from kdlight.models.weights import load_weights
 from kdlight.unpack import Unpack
-
-if TYPE_CHECKING:
-    Teacher = Classifier | Frozen
-else:
-    Teacher = Classifier  # the command line builds classifiers only
-
 
 # Largest mean difference of a batch from the cached view, in standard deviations: rounding between devices stays far
 # below it, MixUp and CutMix are far above.
 SAME_IMAGES = 0.05
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
-
-
-def freeze_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teacher: bool = False) -> Frozen:
-    """Freeze a teacher with its weights loaded.
-
-    Raises:
-        UserError: If no weights are given and the teacher is not meant to be untrained, or both are.
-    """
-    if isinstance(teacher, Frozen):
-        return teacher
-    ways = (teacher_weights is not None) + untrained_teacher + teacher.has_weights
-    if ways != 1:
-        given = "neither" if ways == 0 else "both"
-        raise UserError(
-            "expected teacher_weights (a checkpoint's path), untrained_teacher: true, or a teacher that brings its own "
-            f"weights (pretrained, an ensemble's), got {given}; in Python, a teacher whose weights are loaded already "
-            "is passed as Frozen(model)"
-        )
-    if teacher_weights is not None:
-        load_weights(teacher, teacher_weights)
-    return Frozen(teacher)
 
 
 class DistillerArguments(LearnerArguments, total=False):

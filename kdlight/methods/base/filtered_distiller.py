@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from kdlight.methods.base.distiller import Teacher
 from kdlight.methods.base.feature_distiller import (
     FeatureDistiller,
     FeatureDistillerArguments,
     FeatureDistillerArgumentsWithoutCE,
 )
 from kdlight.methods.base.stages import StagePair, pair_stages
+from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
 from kdlight.models.zoo.initialisation import draw_kaiming_uniform
