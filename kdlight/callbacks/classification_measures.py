@@ -15,7 +15,8 @@ from torchmetrics import KLDivergence, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassConfusionMatrix
 
 from kdlight.data.base.batch import Batch
-from kdlight.methods.base.learner import UNLABELLED, Learner, replace_empty_batch
+from kdlight.methods.base.labels import UNLABELLED, replace_empty_batch
+from kdlight.methods.base.learner import Learner
 from kdlight.models.classifier import Classifier
 from kdlight.models.evaluating import evaluating
 from kdlight.models.frozen import Frozen

@@ -14,7 +14,7 @@ from torch import Tensor
 from kdlight.data.base.batch import Batch
 from kdlight.losses.kd import kd_loss
 from kdlight.losses.mlkd import mlkd_batch_loss, mlkd_class_loss, mlkd_kept_fractions
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArgumentsWithoutCE
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations

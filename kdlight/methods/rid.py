@@ -14,7 +14,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.parts.reduction import Reduction
 from kdlight.losses.rid import rid_mismatch, rid_variance_penalty
 from kdlight.methods.base.filtered_distiller import FilteredDistiller, FilteredDistillerArgumentsWithoutCE
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier

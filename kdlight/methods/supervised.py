@@ -8,7 +8,8 @@ from typing import Self
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
-from kdlight.methods.base.learner import Learner, LearnerArguments, cross_entropy
+from kdlight.methods.base.labels import cross_entropy
+from kdlight.methods.base.learner import Learner, LearnerArguments
 from kdlight.methods.base.teacher import Teacher, freeze_teacher
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen

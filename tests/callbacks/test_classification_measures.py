@@ -104,7 +104,7 @@ def test_two_classes():
 
 def test_a_process_without_images_takes_part(monkeypatch):
     """The second of two processes, of one image: nothing to measure, and nothing that fails."""
-    monkeypatch.setattr("kdlight.data.base.loader._share", lambda trainer: (2, 1))
+    monkeypatch.setattr("kdlight.data.base.loader._find_share", lambda trainer: (2, 1))
     method, data, measures = build(KD), DigitsDataModule(), ClassificationMeasures()
     data.setup("test")
     data._splits["test"] = data.get_split("test").select(torch.arange(1))

@@ -4,7 +4,7 @@ from torch.nn.functional import normalize
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.crd import crd_loss, crd_memory_rows
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.crd import CRD
 from tests.methods.conftest import build, digits, trainer
 

@@ -11,7 +11,7 @@ from kdlight.losses.kd import kd_loss
 from kdlight.losses.logit_mse import logit_mse_loss
 from kdlight.losses.nkd import nkd_loss
 from kdlight.losses.standardization import standardize
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.dist import DIST
 from kdlight.methods.dkd import DKD
 from kdlight.methods.gdkd import GDKD

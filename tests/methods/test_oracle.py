@@ -5,7 +5,7 @@ from torch import nn
 
 from kdlight.methods.ab import AB
 from kdlight.methods.at import AT
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.fitnet import FitNet
 from kdlight.methods.fsp import FSP
 from kdlight.methods.nst import NST

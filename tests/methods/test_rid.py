@@ -8,7 +8,7 @@ import torch
 from kdlight.callbacks import PIDMonitor
 from kdlight.data.base.batch import Batch
 from kdlight.data.digits import DigitsDataModule
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.rid import RID, FurtherTarget
 from tests.methods.conftest import build, trainer
 

@@ -5,7 +5,7 @@ import torch
 
 from kdlight.losses.kd import kd_loss
 from kdlight.losses.simkd import simkd_loss
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.simkd import ReusedClassifier, SimKD
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier

@@ -7,7 +7,7 @@ from torch import Tensor
 from kdlight.data.base.batch import Batch
 from kdlight.losses.kd import kd_loss
 from kdlight.methods.base.distiller import Distiller, DistillerArguments
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier

@@ -22,25 +22,13 @@ from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.internals import find_unused_parameters, is_resumed_mid_epoch, validates_after
 from kdlight.methods.base.epoch_means import EpochMeans
+from kdlight.methods.base.labels import UNLABELLED, replace_empty_batch
 from kdlight.methods.base.optimization import make_optimizer, make_scheduler, require_rates
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
 from kdlight.processes import run_seed, several
 from kdlight.ranges import Ranged, weights_of
 from kdlight.streams import Stream, derive_seed
-
-UNLABELLED = -1
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Average the cross-entropy over the labelled samples of a batch, in nats; 0 where none is labelled.
-
-    Args:
-        logits: (batch, classes).
-        target: (batch,), -1 for an unlabelled sample.
-    """
-    total = F.cross_entropy(logits.float(), target, ignore_index=UNLABELLED, reduction="sum")
-    return total / (target != UNLABELLED).sum().clamp(min=1)
 
 
 class LearnerArguments(TypedDict, total=False):
@@ -51,18 +39,6 @@ class LearnerArguments(TypedDict, total=False):
     scheduler: LRSchedulerCallable | None
     channels_last: bool
     compile: bool
-
-
-def replace_empty_batch(batch: Batch) -> Batch:
-    """Put an unlabelled image of zeros, which no metric counts, into an empty batch; return any other unchanged.
-
-    If there are fewer images than processes, some process gets an empty batch. It has to run the network all the same,
-    because under FSDP all processes take part in a forward pass.
-    """
-    if len(batch.images):
-        return batch
-    images = batch.images.new_zeros(1, *batch.images.shape[1:])
-    return batch._replace(images=images, target=batch.target.new_full((1,), UNLABELLED))
 
 
 class Learner(Recorded, Ranged, LightningModule, ABC):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kdlight.methods.base.learner import cross_entropy
+from kdlight.methods.base.labels import cross_entropy
 
 
 def test_the_mean_is_over_the_labelled_samples():
