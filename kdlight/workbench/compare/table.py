@@ -15,6 +15,7 @@ from kdlight.workbench.compare.records import Record
 
 FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # tabulate's names
 MISSING = "–"
+IN_LATEX = {"±": r"$\pm$", "−": "$-$", "–": "--"}  # pdflatex does not know the minus sign of Unicode
 NOT_ESTIMABLE = "not estimable"
 COMPARED = ("last", "redundant", "unique_teacher")  # the columns of which differences are shown
 MARK = " *"  # follows a difference whose interval does not contain 0
@@ -90,7 +91,7 @@ def format_table(comparison: RunGroups, kind: str) -> str:
         raise UserError(f"--format {kind}: expected one of {', '.join([*FORMATS, 'csv', 'json'])}")
     tables = [format_cells(comparison), *([format_difference_cells(comparison)] if comparison.baseline else [])]
     labels = len(comparison.settings) or 1
-    return "\n\n".join(
+    text = "\n\n".join(
         tabulate(
             rows,
             headings,
@@ -101,6 +102,10 @@ def format_table(comparison: RunGroups, kind: str) -> str:
         for headings, rows in tables
         if rows
     )
+    if kind == "latex":
+        for sign, written in IN_LATEX.items():
+            text = text.replace(sign, written)
+    return text
 
 
 def format_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
