@@ -1,25 +1,23 @@
 """Estimates of a decomposition from samples: bias-corrected values with reproducibility intervals."""
 
-__all__ = ["Estimate", "EstimatedPID", "estimate_pid"]
+__all__ = ["estimate_pid"]
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student_t
 
 from kdlight.errors import UserError
+from kdlight.information.bias import LARGEST_BIAS, estimate_bias, estimate_cells
 from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array, entropy, mutual_information
+from kdlight.information.estimated_pid import QUANTITIES, Estimate, EstimatedPID
 from kdlight.information.histogram import joint_histogram
 from kdlight.streams import Stream, derive_seed
 
 Symbols = npt.NDArray[np.int64]
 
-#: Largest expected bias of a plug-in information, in bits, that the correction reduces to less than the interval.
-LARGEST_BIAS = 0.2
 #: Samples needed to estimate the synergistic atom: per cell of the joint histogram that can occur (estimated from the
 #: cells seen), and per combination of symbols that occur. The second guards against few samples, for which the
 #: estimated number of cells is too low.
@@ -29,95 +27,6 @@ SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
 _ORDERS, _LEAST_ORDERS = 10, 2
 #: Solver tolerance in bits for halves and quarters: a hundredth of the difference between two of them.
 _TOLERANCE_OF_PARTS = 1e-4
-
-
-class Estimate(NamedTuple):
-    """A quantity in bits, estimated from samples. It can be negative where the true value is zero."""
-
-    value: float
-    """Corrected for bias; the mean over the symbolisations."""
-    lower: float
-    upper: float
-    counted: float
-    """The biased plug-in value, computed from the histogram itself; the mean over the symbolisations."""
-    estimable: bool
-    """Whether there are enough samples for the interval to contain the true value in at least 9 cases of 10."""
-
-
-@dataclass(frozen=True)
-class EstimatedPID:
-    """A decomposition of what two sources tell about a target, estimated from samples, in bits."""
-
-    redundant: Estimate
-    unique_first: Estimate
-    unique_second: Estimate
-    synergistic: Estimate
-    information_first: Estimate
-    """I(target; first)."""
-    information_second: Estimate
-    """I(target; second)."""
-    information_both: Estimate
-    """I(target; first, second)."""
-    information_first_given_second: Estimate
-    """I(target; first | second)."""
-    information_between: Estimate
-    """I(first; second), whether or not it concerns the target."""
-    target_entropy: float
-    """H(target) of the samples, an upper bound of every information about the target."""
-    cap_first: float
-    """log2 of the first source's number of symbols, an upper bound of its information and of the redundant one."""
-    cap_second: float
-    """The same of the second source."""
-    gap: float
-    """Certified bound on the numerical error of the decomposition of each histogram."""
-    samples: int
-
-    @property
-    def estimates(self) -> dict[str, Estimate]:
-        """The estimated quantities by name."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Estimate)}
-
-    def to_dict(self, names: tuple[str, str, str] = ("first", "second", "target")) -> dict[str, float]:
-        """Return all numbers by key, without estimates that are not estimable.
-
-        Keys are the names of the attributes, with ``names`` in place of first, second and target. The interval has the
-        suffixes ``_lower`` and ``_upper``, the plug-in value has ``_counted``.
-        """
-        keys = _rename_fields(names)
-        report: dict[str, float] = {}
-        for name, estimate in self.estimates.items():
-            if estimate.estimable:
-                parts = zip(_PARTS, estimate[:4], strict=True)
-                report |= {keys[name] + part: float(value) for part, value in parts}
-        others = [name for name in keys if name not in QUANTITIES]
-        return report | {keys[name]: float(getattr(self, name)) for name in others}
-
-    @classmethod
-    def from_dict(
-        cls, values: Mapping[str, float], names: tuple[str, str, str] = ("first", "second", "target")
-    ) -> Self:
-        """Read what `to_dict` returned. A missing estimate counts as not estimable, any other missing number is NaN."""
-        keys, nothing = _rename_fields(names), float("nan")
-        read: dict[str, Any] = {key: values.get(keys[key], nothing) for key in keys}
-        for name in QUANTITIES:
-            value, lower, upper, counted = (values.get(keys[name] + part, nothing) for part in _PARTS)
-            read[name] = Estimate(value, lower, upper, counted, estimable=keys[name] in values)
-        return cls(**read)
-
-
-#: The estimated quantities, in the order in which `_measure_quantities` computes them.
-QUANTITIES = tuple(field.name for field in fields(EstimatedPID) if field.type is Estimate)
-_PARTS = ("", "_lower", "_upper", "_counted")
-
-
-def _rename_fields(names: tuple[str, str, str]) -> dict[str, str]:
-    """Return the key of each attribute."""
-    renamed = dict(zip(("first", "second", "target"), names, strict=True))
-    return {
-        field.name: "_".join(renamed.get(word, word) for word in field.name.split("_"))
-        for field in fields(EstimatedPID)
-    }
 
 
 def estimate_pid(
@@ -256,7 +165,7 @@ def _find_estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
         table = part.count(slice(None))
         biases.append([estimate_bias(table.sum(axis=axis)) for axis in (1, 0, 2)])
         combinations = np.prod([table.any(axis=axes).sum() for axes in ((1, 2), (0, 2), (0, 1))])
-        needed.append(max(SAMPLES_PER_CELL * _estimate_cells(table), SAMPLES_PER_COMBINATION * float(combinations)))
+        needed.append(max(SAMPLES_PER_CELL * estimate_cells(table), SAMPLES_PER_COMBINATION * float(combinations)))
     first, second, between = np.mean(biases, axis=0) <= LARGEST_BIAS
     together = len(parts[0].cells) >= np.mean(needed)
     known = dict.fromkeys(QUANTITIES, bool(first and second))
@@ -288,18 +197,3 @@ def _combine(drawn: list[_ResampledQuantity], orders: int, error: float, *, esti
         half += float(student_t.ppf(0.975, freedom) * np.sqrt(2 * (sampling + between)))
     middle = float(corrected.mean())
     return Estimate(middle, middle - half, middle + half, float(counted.mean()), estimable)
-
-
-def estimate_bias(table: npt.NDArray[np.int64]) -> float:
-    """Estimate the bias in bits of the plug-in information between the two axes of counts (Miller and Madow).
-
-    It depends on the number of cells that can occur, which is estimated after Chao, 1984.
-    """
-    degrees = _estimate_cells(table) - _estimate_cells(table.sum(axis=1)) - _estimate_cells(table.sum(axis=0)) + 1
-    return max(degrees, 0.0) / (2 * int(table.sum()) * float(np.log(2)))
-
-
-def _estimate_cells(counts: npt.NDArray[np.int64]) -> float:
-    """Estimate how many cells can occur from the cells seen once and twice (Chao, 1984); at most the table's size."""
-    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
-    return min(np.count_nonzero(counts) + once * (once - 1) / (2 * (twice + 1)), float(counts.size))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
+from kdlight.information.bias import LARGEST_BIAS, estimate_bias
 from kdlight.information.discretizer import Discretizer, Method, Symbols
-from kdlight.information.estimates import LARGEST_BIAS, estimate_bias
 from kdlight.information.histogram import joint_histogram
 from kdlight.streams import Stream, derive_seed
 

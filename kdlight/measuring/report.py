@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from kdlight.information.estimates import EstimatedPID
+from kdlight.information.estimated_pid import EstimatedPID
 
 #: The names of first source, second source and target of `EstimatedPID` in keys.
 NAMES = ("teacher", "student", "label")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kdlight.information import estimates
-from kdlight.information.estimates import QUANTITIES, EstimatedPID, estimate_pid
+from kdlight.information.estimated_pid import QUANTITIES, EstimatedPID
+from kdlight.information.estimates import estimate_pid
 from kdlight.information.histogram import expand_histogram, joint_histogram
 from tests.information.oracle import DISCRETE, joint_of
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdlight.errors import UserError
-from kdlight.information.estimates import EstimatedPID
+from kdlight.information.estimated_pid import EstimatedPID
 from kdlight.measuring.report import StageReport
 from kdlight.runs.folder import RunFolder
 from kdlight.workbench.palette import ATOMS, LIMIT, MARKERS, REFERENCE

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Discretizer, Symbols
-from kdlight.information.estimates import EstimatedPID, estimate_pid
+from kdlight.information.estimated_pid import EstimatedPID
+from kdlight.information.estimates import estimate_pid
 from kdlight.information.histogram import joint_histogram
 from kdlight.measuring.other_redundancies import average, compute_other_redundancies
 from kdlight.streams import Stream, derive_seed

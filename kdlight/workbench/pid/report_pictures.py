@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kdlight.information.estimates import Estimate
+from kdlight.information.estimated_pid import Estimate
 from kdlight.measuring.report import StageReport
 from kdlight.workbench.palette import ATOMS, LIMIT, MAP, MARKERS
 from kdlight.workbench.picture_files import draw_frame, save_picture

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kdlight.information.estimates import Estimate
+from kdlight.information.estimated_pid import Estimate
 from kdlight.measuring.other_redundancies import LABELS
 from kdlight.workbench.pid.arrays import ArrayReport
 from kdlight.workbench.pid.networks import Matrix, Ranking

@@ -22,7 +22,8 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.files import replacing
 from kdlight.information.broja_solver import broja
 from kdlight.information.discretizer import Discretizer, Method
-from kdlight.information.estimates import QUANTITIES, Estimate, estimate_pid
+from kdlight.information.estimated_pid import QUANTITIES, Estimate
+from kdlight.information.estimates import estimate_pid
 from kdlight.information.histogram import joint_histogram
 from kdlight.models.weights import load_weights
 from kdlight.models.zoo.resnet import resnet20, resnet56

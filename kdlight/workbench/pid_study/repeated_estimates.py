@@ -6,7 +6,8 @@ import numpy as np
 
 from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array
-from kdlight.information.estimates import Estimate, estimate_pid
+from kdlight.information.estimated_pid import Estimate
+from kdlight.information.estimates import estimate_pid
 
 __all__ = ["ATOMS", "RepeatedEstimate", "repeat_estimate"]
 

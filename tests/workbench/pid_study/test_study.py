@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdlight.information.broja_solver import broja
-from kdlight.information.estimates import Estimate
+from kdlight.information.estimated_pid import Estimate
 from kdlight.workbench.pid_study import repeated_estimates, solver_benchmark, study, study_picture
 from kdlight.workbench.pid_study.joints import make_clusters, make_peaked, make_sparse
 from kdlight.workbench.pid_study.repeated_estimates import RepeatedEstimate

@@ -1,0 +1,22 @@
+"""The bias of plug-in informations, estimated from the counts."""
+
+import numpy as np
+import numpy.typing as npt
+
+#: Largest expected bias of a plug-in information, in bits, that the correction reduces to less than the interval.
+LARGEST_BIAS = 0.2
+
+
+def estimate_bias(table: npt.NDArray[np.int64]) -> float:
+    """Estimate the bias in bits of the plug-in information between the two axes of counts (Miller and Madow).
+
+    It depends on the number of cells that can occur, which is estimated after Chao, 1984.
+    """
+    degrees = estimate_cells(table) - estimate_cells(table.sum(axis=1)) - estimate_cells(table.sum(axis=0)) + 1
+    return max(degrees, 0.0) / (2 * int(table.sum()) * float(np.log(2)))
+
+
+def estimate_cells(counts: npt.NDArray[np.int64]) -> float:
+    """Estimate how many cells can occur from the cells seen once and twice (Chao, 1984); at most the table's size."""
+    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    return min(np.count_nonzero(counts) + once * (once - 1) / (2 * (twice + 1)), float(counts.size))

@@ -1,0 +1,96 @@
+"""The result of an estimate: values with intervals, and the keys under which they are stored."""
+
+__all__ = ["Estimate", "EstimatedPID"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
+
+
+class Estimate(NamedTuple):
+    """A quantity in bits, estimated from samples. It can be negative where the true value is zero."""
+
+    value: float
+    """Corrected for bias; the mean over the symbolisations."""
+    lower: float
+    upper: float
+    counted: float
+    """The biased plug-in value, computed from the histogram itself; the mean over the symbolisations."""
+    estimable: bool
+    """Whether there are enough samples for the interval to contain the true value in at least 9 cases of 10."""
+
+
+@dataclass(frozen=True)
+class EstimatedPID:
+    """A decomposition of what two sources tell about a target, estimated from samples, in bits."""
+
+    redundant: Estimate
+    unique_first: Estimate
+    unique_second: Estimate
+    synergistic: Estimate
+    information_first: Estimate
+    """I(target; first)."""
+    information_second: Estimate
+    """I(target; second)."""
+    information_both: Estimate
+    """I(target; first, second)."""
+    information_first_given_second: Estimate
+    """I(target; first | second)."""
+    information_between: Estimate
+    """I(first; second), whether or not it concerns the target."""
+    target_entropy: float
+    """H(target) of the samples, an upper bound of every information about the target."""
+    cap_first: float
+    """log2 of the first source's number of symbols, an upper bound of its information and of the redundant one."""
+    cap_second: float
+    """The same of the second source."""
+    gap: float
+    """Certified bound on the numerical error of the decomposition of each histogram."""
+    samples: int
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """The estimated quantities by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Estimate)}
+
+    def to_dict(self, names: tuple[str, str, str] = ("first", "second", "target")) -> dict[str, float]:
+        """Return all numbers by key, without estimates that are not estimable.
+
+        Keys are the names of the attributes, with ``names`` in place of first, second and target. The interval has the
+        suffixes ``_lower`` and ``_upper``, the plug-in value has ``_counted``.
+        """
+        keys = _rename_fields(names)
+        report: dict[str, float] = {}
+        for name, estimate in self.estimates.items():
+            if estimate.estimable:
+                parts = zip(_PARTS, estimate[:4], strict=True)
+                report |= {keys[name] + part: float(value) for part, value in parts}
+        others = [name for name in keys if name not in QUANTITIES]
+        return report | {keys[name]: float(getattr(self, name)) for name in others}
+
+    @classmethod
+    def from_dict(
+        cls, values: Mapping[str, float], names: tuple[str, str, str] = ("first", "second", "target")
+    ) -> Self:
+        """Read what `to_dict` returned. A missing estimate counts as not estimable, any other missing number is NaN."""
+        keys, nothing = _rename_fields(names), float("nan")
+        read: dict[str, Any] = {key: values.get(keys[key], nothing) for key in keys}
+        for name in QUANTITIES:
+            value, lower, upper, counted = (values.get(keys[name] + part, nothing) for part in _PARTS)
+            read[name] = Estimate(value, lower, upper, counted, estimable=keys[name] in values)
+        return cls(**read)
+
+
+#: The estimated quantities, in the order in which `_measure_quantities` computes them.
+QUANTITIES = tuple(field.name for field in fields(EstimatedPID) if field.type is Estimate)
+_PARTS = ("", "_lower", "_upper", "_counted")
+
+
+def _rename_fields(names: tuple[str, str, str]) -> dict[str, str]:
+    """Return the key of each attribute."""
+    renamed = dict(zip(("first", "second", "target"), names, strict=True))
+    return {
+        field.name: "_".join(renamed.get(word, word) for word in field.name.split("_"))
+        for field in fields(EstimatedPID)
+    }
