@@ -12,10 +12,10 @@ from typing import Any, ParamSpec, Self, TypeVar
 UNKNOWN = "object of "  # begins what stands for an object whose arguments nobody kept
 
 Given = ParamSpec("Given")
-Made = TypeVar("Made", bound="Recorded")
+Made = TypeVar("Made", bound="ArgumentRecord")
 
 
-class Recorded:
+class ArgumentRecord:
     """A base of classes whose objects know how they were built.
 
     Attributes:
@@ -31,13 +31,13 @@ class Recorded:
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # wrong arguments: __init__ refuses them next
         # Not by assignment, which a torch module refuses before its own constructor has run.
         vars(made)["built_from"] = {
-            "class_path": import_path(cls),
+            "class_path": find_import_path(cls),
             "init_args": {name: describe(value) for name, value in given.items()},
         }
         return made
 
 
-def recorded(make: Callable[Given, Made]) -> Callable[Given, Made]:
+def record_arguments(make: Callable[Given, Made]) -> Callable[Given, Made]:
     """Let the objects that a function makes be recorded as made by it: `resnet20`, not `ResNet` of its widths."""
 
     @functools.wraps(make)
@@ -45,7 +45,7 @@ def recorded(make: Callable[Given, Made]) -> Callable[Given, Made]:
         result = make(*args, **kwargs)
         given = inspect.signature(make).bind(*args, **kwargs).arguments
         result.built_from = {
-            "class_path": import_path(made),
+            "class_path": find_import_path(made),
             "init_args": {name: describe(value) for name, value in given.items()},
         }
         return result
@@ -73,9 +73,9 @@ def describe(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return describe(asdict(value))
     if isinstance(value, functools.partial) and not value.args and isinstance(value.func, type):
-        return {"class_path": import_path(value.func), "init_args": describe(value.keywords)}
+        return {"class_path": find_import_path(value.func), "init_args": describe(value.keywords)}
     if isinstance(value, type) and "<" not in value.__qualname__:
-        return import_path(value)
+        return find_import_path(value)
     kind = value if inspect.isfunction(value) else type(value)
     return f"{UNKNOWN}{kind.__module__}.{kind.__qualname__}"
 
@@ -89,7 +89,7 @@ def has_unknown(described: Any) -> bool:
     return isinstance(described, str) and described.startswith(UNKNOWN)
 
 
-def import_path(made: type | Callable[..., Any]) -> str:
+def find_import_path(made: type | Callable[..., Any]) -> str:
     """Return the path that imports a class or function, the short one where it is public: ``kdlight.methods.KD``."""
     package = ".".join(made.__module__.split(".")[:2])
     if package.startswith("kdlight.") and getattr(sys.modules.get(package), made.__name__, None) is made:

@@ -58,7 +58,7 @@ def download(url: str, part: Path) -> None:
         raise ConnectionError(f"cut off after {received} of {total} bytes")
 
 
-def sha256_of(path: Path) -> str:
+def compute_sha256(path: Path) -> str:
     """Return the sha256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -19,7 +19,7 @@ class DiskFullError(UserError, OSError):
     """There is no space for a file of a run."""
 
 
-def with_home(value: Any) -> Any:
+def expand_home(value: Any) -> Any:
     """Replace the ``~`` at the beginning of paths by the home folder, in all of a configuration.
 
     Args:
@@ -30,11 +30,11 @@ def with_home(value: Any) -> Any:
         return os.path.expanduser(value)
     items = enumerate(value) if isinstance(value, list) else value.items() if hasattr(value, "items") else ()
     for key, item in list(items):
-        value[key] = with_home(item)
+        value[key] = expand_home(item)
     return value
 
 
-def given_path(text: str) -> Path:
+def parse_path(text: str) -> Path:
     """Return the path that a command's option names, with ``~`` expanded even if the shell did not expand it.
 
     Raises:
@@ -42,11 +42,11 @@ def given_path(text: str) -> Path:
     """
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got ''")
-    return Path(with_home(text))
+    return Path(expand_home(text))
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replace_file(path: Path) -> Iterator[Path]:
     """Yield the path of a draft, which replaces the file when it is complete and on the disk.
 
     If writing fails, the draft is removed and the old file stays.
@@ -70,7 +70,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        cause = _full(error)
+        cause = _find_full_disk(error)
         if cause is None:
             raise
         what = "the file system is read-only" if cause.errno == READ_ONLY else "disk is full"
@@ -98,7 +98,7 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _full(error: BaseException | None) -> OSError | None:
+def _find_full_disk(error: BaseException | None) -> OSError | None:
     """Find the error that says there is no space in a chain of causes: torch's writer raises another one from it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (*FULL, READ_ONLY):

@@ -84,7 +84,7 @@ def end_restart(trainer: Any) -> None:
 # Lightning: what it logs
 
 
-def epoch_row(trainer: Any) -> dict[str, float]:
+def read_epoch_row(trainer: Any) -> dict[str, float]:
     """Return what Lightning hands to the loggers next at the end of an epoch, and the step that it is logged under."""
     logged = _read(trainer, "_logger_connector", "metrics")["log"]
     row = {name: float(value) for name, value in logged.items()}
@@ -128,7 +128,7 @@ def ignore_under_ddp(module: Any, names: Sequence[str]) -> None:
 # torch
 
 
-def version_of(tensor: Any) -> int:
+def read_version(tensor: Any) -> int:
     """Return the count of in-place changes of a tensor."""
     return int(_read(tensor, "_version"))
 
@@ -136,20 +136,20 @@ def version_of(tensor: Any) -> int:
 # argparse, and jsonargparse, which builds on it
 
 
-def actions_of(parser: Any) -> list[Any]:
+def list_actions(parser: Any) -> list[Any]:
     """Return the actions of a parser: one for each option and positional argument."""
     return list(_read(parser, "_actions"))
 
 
-def option_names(parser: Any) -> set[str]:
+def list_options(parser: Any) -> set[str]:
     """Return the options of a parser, nested ones by their dotted names."""
-    return {_read(action, "dest") for action in actions_of(parser)}
+    return {_read(action, "dest") for action in list_actions(parser)}
 
 
 # Lightning's logger of W&B
 
 
-def wandb_options(logger: Any) -> dict[str, Any]:
+def read_wandb_options(logger: Any) -> dict[str, Any]:
     """Return the arguments of ``wandb.init`` that a `WandbLogger` was given; changes count until it starts."""
     options: dict[str, Any] = _read(logger, "_wandb_init")
     return options

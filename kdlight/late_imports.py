@@ -29,12 +29,12 @@ def install() -> None:
         sys.meta_path.insert(0, _LateFinder())
 
 
-def _hamming(*args: Any, **kwargs: Any) -> Any:
+def _compute_hamming(*args: Any, **kwargs: Any) -> Any:
     """Compute the window that torchmetrics adds to scipy.signal under its old name."""
     return importlib.import_module("scipy.signal.windows").hamming(*args, **kwargs)
 
 
-def _plotter(name: str) -> Callable[..., Any]:
+def _make_plotter(name: str) -> Callable[..., Any]:
     """Make the function of torchmetrics that imports matplotlib when it is called."""
 
     def plot(*args: Any, **kwargs: Any) -> Any:
@@ -48,10 +48,10 @@ def _plotter(name: str) -> Callable[..., Any]:
 
 # What torchmetrics reads from each module while it is imported.
 LATE: dict[str, dict[str, Any]] = {
-    "scipy.signal": {"hamming": _hamming},
+    "scipy.signal": {"hamming": _compute_hamming},
     _PLOT: {
         **dict.fromkeys(("_AX_TYPE", "_CMAP_TYPE", "_PLOT_OUT_TYPE"), Any),  # annotations
-        **{name: _plotter(name) for name in ("plot_confusion_matrix", "plot_curve", "plot_single_or_multi_val")},
+        **{name: _make_plotter(name) for name in ("plot_confusion_matrix", "plot_curve", "plot_single_or_multi_val")},
     },
 }
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 LISTED = re.compile(r"^__all__\b(?: = (\[[^\]]*\])$)?", re.MULTILINE)
-LAZY = "names_of(__name__, __path__)"  # how an `__init__.py` says that its names are lazy
+LAZY = "find_lazy_names(__name__, __path__)"  # how an `__init__.py` says that its names are lazy
 
 
-def names_of(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def find_lazy_names(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make the ``__getattr__`` and ``__dir__`` of a package from the files of its folder and of the folders in it.
 
     The public names are those that the files list in ``__all__``. The lists are read, the files are not imported:
@@ -34,7 +34,7 @@ def names_of(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], C
 
     @functools.cache
     def modules() -> dict[str, str]:
-        return {name: module for folder in folders for name, module in public_names(package, Path(folder)).items()}
+        return {name: module for folder in folders for name, module in find_public_names(package, Path(folder)).items()}
 
     def resolve(name: str) -> object:
         if name.startswith("_") or name not in modules():
@@ -47,7 +47,7 @@ def names_of(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], C
     return resolve, listed
 
 
-def public_names(package: str, folder: Path) -> dict[str, str]:
+def find_public_names(package: str, folder: Path) -> dict[str, str]:
     """Find the public names of a package, each with the module below the package that defines it.
 
     Raises:
@@ -58,7 +58,7 @@ def public_names(package: str, folder: Path) -> dict[str, str]:
     modules = {part for path in parts for part in path}
     found: dict[str, str] = {}
     for file, path in zip(files, parts, strict=True):
-        for name in _listed_names(file):
+        for name in _read_listed_names(file):
             # Importing that file would bind the module to this name in the package, over the function or class.
             if name in modules:
                 raise ImportError(
@@ -83,7 +83,7 @@ def write_stubs(source: Path, target: Path) -> list[Path]:
         if LAZY not in init.read_text(encoding="utf-8"):
             continue
         package = init.parent.relative_to(source.parent)
-        names = public_names(".".join(package.parts), init.parent)
+        names = find_public_names(".".join(package.parts), init.parent)
         lines = [f"from .{module} import {name} as {name}\n" for name, module in sorted(names.items())]
         stub = target.parent / package / "__init__.pyi"
         stub.write_text("# Written by kdlight/lazy.py from the __all__ of this folder's files.\n" + "".join(lines))
@@ -91,7 +91,7 @@ def write_stubs(source: Path, target: Path) -> list[Path]:
     return written
 
 
-def _listed_names(file: Path) -> list[str]:
+def _read_listed_names(file: Path) -> list[str]:
     found = LISTED.search(file.read_text(encoding="utf-8"))
     if found is None:
         return []

@@ -7,14 +7,14 @@ import torch.distributed
 from torch import Tensor
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     """Whether this process is one of a group that can exchange values."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def gather_tensor(values: Tensor) -> Tensor:
     """Concatenate the values (batch, ...) of all processes, whose batches are of one size, in the order of ranks."""
-    if not several():
+    if not is_distributed():
         return values
     parts = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]
     torch.distributed.all_gather(parts, values.contiguous())
@@ -23,13 +23,13 @@ def gather_tensor(values: Tensor) -> Tensor:
 
 def gather_object(value: Any) -> list[Any]:
     """List the values of all processes in the order of ranks; they are pickled on the way."""
-    if not several():
+    if not is_distributed():
         return [value]
     values: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(values, value)
     return values
 
 
-def run_seed() -> int:
+def read_run_seed() -> int:
     """Read the seed of the run, which Lightning's ``seed_everything`` keeps in the environment; 0 if there is none."""
     return int(os.environ.get("PL_GLOBAL_SEED", 0))

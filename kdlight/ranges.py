@@ -1,6 +1,7 @@
 """Allowed ranges of numeric arguments, written in their annotations.
 
-The command line checks the annotations by itself; `Ranged` and `checked` apply the same check to calls from Python.
+The command line checks the annotations by itself; `RangeCheck` and `check_ranges` apply the same check to calls from
+Python.
 """
 
 __all__ = [
@@ -12,11 +13,11 @@ __all__ = [
     "PositiveFloat",
     "PositiveInt",
     "Probes",
-    "Ranged",
+    "RangeCheck",
     "Seed",
     "Weight",
-    "checked",
-    "weights_of",
+    "check_ranges",
+    "read_weights",
 ]
 
 import functools
@@ -45,7 +46,7 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Probes = Annotated[int, Field(ge=8, le=MOST)]  # images that a PID is estimated from
 
 
-def weights_of(learner: object) -> dict[str, float]:
+def read_weights(learner: object) -> dict[str, float]:
     """Return the values of the arguments annotated as `Weight`, by name, as far as the object has such attributes."""
     constructors = [vars(kind)["__init__"] for kind in type(learner).__mro__ if "__init__" in vars(kind)]
     names = (
@@ -54,16 +55,16 @@ def weights_of(learner: object) -> dict[str, float]:
     return {name: getattr(learner, name) for name in names if hasattr(learner, name)}
 
 
-class Ranged:
+class RangeCheck:
     """Checks that the numbers given to the constructor of a subclass lie in the ranges of their annotations."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = check_ranges(cls.__init__)  # type: ignore[method-assign]
 
 
-def checked(function: Function) -> Function:
+def check_ranges(function: Function) -> Function:
     """Wrap a function so that it raises `UserError` for numbers outside the ranges of its annotations."""
     signature = inspect.signature(function)
     ranges = {name: TypeAdapter(kind) for name, kind in function.__annotations__.items() if _has_range(kind)}
@@ -80,13 +81,13 @@ def checked(function: Function) -> Function:
             try:
                 ranges[name].validate_python(value, strict=True)
             except ValidationError as error:
-                raise UserError(f"{owner}: {_described(error, name)}") from None
+                raise UserError(f"{owner}: {_describe(error, name)}") from None
         return function(*arguments, **options)
 
     return call  # type: ignore[return-value]
 
 
-def _described(error: ValidationError, name: str) -> str:
+def _describe(error: ValidationError, name: str) -> str:
     """Describe what was expected of an argument, and what was given."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))

@@ -7,7 +7,7 @@ import pytest
 from jsonargparse import Namespace
 
 from kdlight.__main__ import main
-from kdlight.files import DiskFullError, given_path, replacing, with_home
+from kdlight.files import DiskFullError, expand_home, parse_path, replace_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,11 +21,11 @@ def home(tmp_path, monkeypatch):
 
 def test_the_home_folder_is_written_out_wherever_a_path_can_stand(home):
     config = Namespace(a=Namespace(b="~/x", c=[{"d": "~", "e": 3, "f": "a~/b"}]), g=None)
-    assert with_home(config).as_dict() == {
+    assert expand_home(config).as_dict() == {
         "a": {"b": f"{home}/x", "c": [{"d": home, "e": 3, "f": "a~/b"}]},
         "g": None,
     }
-    assert given_path("~/x") == Path(home, "x")
+    assert parse_path("~/x") == Path(home, "x")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_file_is_no_run(home, capsys):
 )
 def test_a_file_that_can_not_be_written_is_named_and_the_advice_can_be_followed(number, said, tmp_path):
     def write():
-        with replacing(tmp_path / "table.csv"):
+        with replace_file(tmp_path / "table.csv"):
             raise OSError(number, "cannot")
 
     with pytest.raises(DiskFullError, match=said) as raised:

@@ -54,7 +54,7 @@ def test_the_row_of_an_epoch(trainer, monkeypatch):
     logged = property(lambda connector: {"log": {"val/loss": torch.tensor(0.5)}})
     monkeypatch.setattr(type(trainer._logger_connector), "metrics", logged)
     trainer.fit_loop.epoch_loop._batches_that_stepped = 4
-    assert internals.epoch_row(trainer) == {"val/loss": 0.5, "step": 3}
+    assert internals.read_epoch_row(trainer) == {"val/loss": 0.5, "step": 3}
 
 
 def test_a_stop_is_seen_by_lightning(trainer):
@@ -90,15 +90,15 @@ def test_what_ddp_leaves_alone(monkeypatch):
 
 def test_changes_of_a_tensor_are_counted():
     tensor = torch.zeros(1)
-    before = internals.version_of(tensor)
-    assert internals.version_of(tensor.add_(1)) == before + 1
+    before = internals.read_version(tensor)
+    assert internals.read_version(tensor.add_(1)) == before + 1
 
 
 def test_the_options_of_a_parser():
     parser = ArgumentParser()
     parser.add_argument("--outer.inner", type=int)
-    assert internals.option_names(parser) == {"help", "outer.inner"}
-    assert "--outer.inner" in [name for action in internals.actions_of(parser) for name in action.option_strings]
+    assert internals.list_options(parser) == {"help", "outer.inner"}
+    assert "--outer.inner" in [name for action in internals.list_actions(parser) for name in action.option_strings]
 
 
 def test_a_bar_draws_into_a_stream():
@@ -112,7 +112,7 @@ def test_the_logger_of_wandb(tmp_path):
     logger = WandbLogger(save_dir=tmp_path, log_model="all")  # connects to nothing before the run begins
     assert internals.take_wandb_artifacts(logger)
     assert not internals.take_wandb_artifacts(logger)
-    internals.wandb_options(logger)["group"] = "seeds"
+    internals.read_wandb_options(logger)["group"] = "seeds"
     assert logger._wandb_init["group"] == "seeds"
     finished = []
     logger._experiment = SimpleNamespace(finish=lambda: finished.append(True))
@@ -133,13 +133,13 @@ LOOP = {"check_val_every_n_epoch": None, "val_check_batch": 1}
         (internals.is_resumed_at_epoch_end, {"fit_loop": {}}, "resumed_on_epoch_end"),
         (lambda owner: internals.set_epoch(owner, 1), {"fit_loop": {"epoch_progress": {"current": {}}}}, "completed"),
         (internals.end_restart, {"fit_loop": {}}, "_restarting"),
-        (internals.epoch_row, {}, "_logger_connector"),
+        (internals.read_epoch_row, {}, "_logger_connector"),
         (lambda owner: internals.draw_progress_into(owner, None), {}, "_console_kwargs"),
         (internals.stop_after_step, {"_signal_connector": {}}, "received_sigterm"),
         (internals.share_no_signals, {"fit_loop": {"epoch_loop": {}}}, "_broadcast_sigterm_tensor"),
-        (internals.version_of, {}, "_version"),
-        (internals.option_names, {}, "_actions"),
-        (internals.wandb_options, {}, "_wandb_init"),
+        (internals.read_version, {}, "_version"),
+        (internals.list_options, {}, "_actions"),
+        (internals.read_wandb_options, {}, "_wandb_init"),
         (internals.take_wandb_artifacts, {}, "_log_model"),
         (internals.finish_wandb_run, {}, "_experiment"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import kdlight
-from kdlight.lazy import LAZY, names_of, write_stubs
+from kdlight.lazy import LAZY, find_lazy_names, write_stubs
 
 ONE_IMPORT = """
 import sys, kdlight.losses
@@ -24,7 +24,7 @@ def test_a_name_imports_its_own_file_alone() -> None:
     subprocess.run([sys.executable, "-c", ONE_IMPORT], check=True)
 
 
-INIT = "from kdlight.lazy import names_of\n__getattr__, __dir__ = names_of(__name__, __path__)\n"
+INIT = "from kdlight.lazy import find_lazy_names\n__getattr__, __dir__ = find_lazy_names(__name__, __path__)\n"
 
 
 def write_package(folder: Path, **files: str) -> Path:
@@ -63,7 +63,7 @@ def test_a_new_file_is_public_by_what_it_lists(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_ambiguous_names_are_refused(tmp_path: Path, files: dict[str, str], message: str) -> None:
-    _, listed = names_of("package", [str(write_package(tmp_path / "package", **files))])
+    _, listed = find_lazy_names("package", [str(write_package(tmp_path / "package", **files))])
     with pytest.raises(ImportError, match=message):
         listed()
 

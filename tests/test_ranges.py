@@ -13,7 +13,7 @@ from kdlight.errors import UserError
 from kdlight.methods import DKD, KD, RID
 from kdlight.models import resnet8
 from kdlight.models.frozen import Frozen
-from kdlight.ranges import PositiveFloat, checked, weights_of
+from kdlight.ranges import PositiveFloat, check_ranges, read_weights
 
 
 def networks():
@@ -73,7 +73,7 @@ def test_a_method_of_a_user():
 
 
 def test_a_wrong_call_is_python_s_to_say():
-    @checked
+    @check_ranges
     def scaled(values: torch.Tensor, scale: PositiveFloat) -> torch.Tensor:
         return values * scale
 
@@ -85,5 +85,5 @@ def test_a_wrong_call_is_python_s_to_say():
 
 
 def test_weights_of_a_method():
-    assert weights_of(KD(*networks(), ce_weight=0.0, kd_weight=2.0)) == {"ce_weight": 0.0, "kd_weight": 2.0}
-    assert not weights_of(methods.Supervised(networks()[0]))
+    assert read_weights(KD(*networks(), ce_weight=0.0, kd_weight=2.0)) == {"ce_weight": 0.0, "kd_weight": 2.0}
+    assert not read_weights(methods.Supervised(networks()[0]))

@@ -1,5 +1,5 @@
 """Lightning callbacks, such as ``from kdlight.callbacks import PIDMonitor``."""
 
-from kdlight.lazy import names_of
+from kdlight.lazy import find_lazy_names
 
-__getattr__, __dir__ = names_of(__name__, __path__)
+__getattr__, __dir__ = find_lazy_names(__name__, __path__)

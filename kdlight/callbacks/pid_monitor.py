@@ -15,7 +15,7 @@ from typing import Any, Literal
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from kdlight.arguments import Recorded
+from kdlight.arguments import ArgumentRecord
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Method
@@ -29,13 +29,13 @@ from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.methods.base.stages import run_blank_images
 from kdlight.models.frozen import Frozen
-from kdlight.ranges import PositiveFloat, PositiveInt, Probes, Ranged, Seed
+from kdlight.ranges import PositiveFloat, PositiveInt, Probes, RangeCheck, Seed
 
 #: How many training images are measured if there is no validation split and `samples` is null.
 TRAINING_SAMPLES = 5_000
 
 
-class PIDMonitor(Recorded, Ranged, Callback):
+class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     """Logs how much information teacher and student share about the label, in bits.
 
     Fixed probe images go through both networks. The features of a stage are turned into symbols (by default as the RID

@@ -20,7 +20,7 @@ from kdlight.cli.shipped import choose_configs, find_shipped_folder, split_confi
 from kdlight.cli.short_help import ALL
 from kdlight.cli.teachers import require_file, require_teachers
 from kdlight.errors import UserError
-from kdlight.internals import option_names
+from kdlight.internals import list_options
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import Seed
 from kdlight.runs.changes import has_same_limits, require_unchanged
@@ -144,7 +144,7 @@ def parse(command: str, arguments: Sequence[str], *, announce: bool = True) -> P
             for name in dir(package):
                 getattr(package, name)
     parser = make_run_parser(command)
-    options = sorted(option_names(parser))
+    options = sorted(list_options(parser))
     top_level = {option.partition(".")[0] for option in options}
     for key in composed:
         if key not in top_level:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from lightning.pytorch.utilities import rank_zero_info
 
 from kdlight.errors import MissingFileError, UserError
-from kdlight.files import with_home
+from kdlight.files import expand_home
 from kdlight.runs.folder import RunFolder
 from kdlight.yaml_files import read_yaml
 
@@ -74,7 +74,7 @@ def _name_own_folder(part: ConfigPart) -> ConfigPart:
     root = named.get("default_root_dir") if isinstance(named, dict) else None
     if part.file.name != run.config.name or not run.checkpoints.is_dir() or not isinstance(root, str):
         return part
-    if Path(with_home(root)).resolve() == run.path.resolve():
+    if Path(expand_home(root)).resolve() == run.path.resolve():
         return part
     return part._replace(content={**part.content, "trainer": {**named, "default_root_dir": str(run.path)}})
 
@@ -135,7 +135,7 @@ def _read_parts(file: Path, trail: Trail) -> list[ConfigPart]:
     if not isinstance(included, list) or not all(isinstance(name, str) for name in included):
         raise UserError(f"{file}: expected 'include' to be a list of YAML files, got {included!r}")
     trail = trail._replace(pointing=(*trail.pointing, file.resolve()))
-    below = [part for name in included for part in _read_parts(file.parent / with_home(name), trail)]
+    below = [part for name in included for part in _read_parts(file.parent / expand_home(name), trail)]
     return [*below, ConfigPart(file, {key: _resolve(value, key, file, trail) for key, value in content.items()})]
 
 
@@ -156,7 +156,7 @@ def _require_names(content: Any, file: Path) -> None:
 
 def _resolve(value: Any, key: str, file: Path, trail: Trail) -> Any:
     if isinstance(value, str) and value.endswith(SUFFIXES):
-        target = file.parent / with_home(value)
+        target = file.parent / expand_home(value)
         content = _merge_parts(_read_parts(target, trail))
         return content[key] if list(content) == [key] else content
     if isinstance(value, dict):

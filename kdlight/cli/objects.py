@@ -11,7 +11,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch import LightningDataModule
 
-from kdlight.arguments import import_path
+from kdlight.arguments import find_import_path
 from kdlight.cli.parse_errors import shorten_message
 from kdlight.errors import UserError
 
@@ -76,7 +76,7 @@ def report_library_errors() -> Iterator[None]:
         if isinstance(cause, UserError) or own >= len(modules) or ours:
             raise
         frame = frames[own]
-        what = import_path(type(frame.f_locals["self"])) if "self" in frame.f_locals else frame.f_code.co_qualname
+        what = find_import_path(type(frame.f_locals["self"])) if "self" in frame.f_locals else frame.f_code.co_qualname
         raise UserError(f"{what}: {str(cause).partition(chr(10))[0]}; give another value") from error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from kdlight.cli.imports import import_object, suggest
-from kdlight.internals import option_names
+from kdlight.internals import list_options
 
 PACKAGES = ("kdlight.methods", "kdlight.models", "kdlight.data", "kdlight.callbacks")
 
@@ -151,7 +151,7 @@ def _list_arguments(path: str) -> list[str]:
         parser.add_class_arguments(made, as_group=False)
     elif callable(made):
         parser.add_function_arguments(made, as_group=False)
-    return sorted({name.partition(".")[0] for name in option_names(parser)} - {"help"})
+    return sorted({name.partition(".")[0] for name in list_options(parser)} - {"help"})
 
 
 def _takes_others(path: str) -> bool:

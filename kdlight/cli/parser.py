@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from kdlight.cli.imports import import_object
 from kdlight.cli.objects import find_data_facts
-from kdlight.files import with_home
+from kdlight.files import expand_home
 from kdlight.models.published import find_published, is_published
 from kdlight.models.weights import count_classes, read_state_dict
 from kdlight.runs.folder import find_folder
@@ -29,7 +29,7 @@ class Parser(LightningArgumentParser):
 
     def validate(self, cfg: Namespace, *args: Any, **kwargs: Any) -> None:
         """Expand ``~``, fill in classes and shapes, then validate."""
-        with_home(cfg)
+        expand_home(cfg)
         whole = cfg.get(cfg.get("subcommand") or "") or cfg
         if isinstance(whole.get("data"), Namespace) and isinstance(whole.get("model"), Namespace):
             fill_networks(whole)

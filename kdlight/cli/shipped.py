@@ -7,7 +7,7 @@ from typing import NamedTuple
 import kdlight
 from kdlight.cli.imports import suggest
 from kdlight.errors import MissingFileError, UserError
-from kdlight.files import with_home
+from kdlight.files import expand_home
 
 FOLDER = "configs"
 DATA_SET = "digits"  # the data for a method's bare name: it needs no download and trains in seconds
@@ -56,7 +56,7 @@ def split_configs(options: Sequence[str]) -> tuple[list[str], list[str]]:
             if file is None:
                 raise UserError(f"{option}: expected a YAML file behind it, got nothing")
             files.append(file)
-    return [with_home(file) for file in files], others
+    return [expand_home(file) for file in files], others
 
 
 def choose_configs(given: Sequence[str]) -> ConfigChoice:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import kdlight
-from kdlight.lazy import public_names
+from kdlight.lazy import find_public_names
 
 ALL = "--help_all"
 
@@ -34,7 +34,7 @@ def format_short_help(command: str) -> str:
 
 def list_classes(package: str) -> list[str]:
     """Return the public classes of a package, without the bases and parts in its subfolders."""
-    names = public_names(f"kdlight.{package}", Path(kdlight.__file__).parent / package)
+    names = find_public_names(f"kdlight.{package}", Path(kdlight.__file__).parent / package)
     return sorted(name for name, module in names.items() if "." not in module and name[0].isupper())
 
 

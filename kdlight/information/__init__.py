@@ -4,6 +4,6 @@ Joint distributions are arrays with axes (first source, second source, target).
 The package exports what its files list in ``__all__``, so a new file needs no entry here.
 """
 
-from kdlight.lazy import names_of
+from kdlight.lazy import find_lazy_names
 
-__getattr__, __dir__ = names_of(__name__, __path__)
+__getattr__, __dir__ = find_lazy_names(__name__, __path__)

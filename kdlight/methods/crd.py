@@ -21,7 +21,7 @@ from kdlight.methods.base.stages import run_blank_images
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
-from kdlight.processes import run_seed
+from kdlight.processes import read_run_seed
 from kdlight.ranges import Fraction, PositiveFloat, PositiveInt, Weight
 from kdlight.unpack import Unpack
 
@@ -83,7 +83,7 @@ class CRD(FeatureDistiller):
         if stage != "fit":
             return
         data = require_image_data(self.trainer, "CRD remembers every training sample by its index")
-        self.memory.allocate(data.train_size, seed=run_seed())
+        self.memory.allocate(data.train_size, seed=read_run_seed())
         self.memory.group_by_class(data.get_split("train").target)
         # All processes compute the same memory. Broadcasting it before every step would be most of the step's time.
         ignored = ("student", "teacher", "by_class", "class_start", "class_size")

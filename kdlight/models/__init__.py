@@ -6,6 +6,6 @@ first argument is the number of classes, its second the (channels, height, width
 The names are those that the files of this folder list in ``__all__``: a new file needs no entry here.
 """
 
-from kdlight.lazy import names_of
+from kdlight.lazy import find_lazy_names
 
-__getattr__, __dir__ = names_of(__name__, __path__)
+__getattr__, __dir__ = find_lazy_names(__name__, __path__)

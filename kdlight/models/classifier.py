@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from kdlight.arguments import Recorded
+from kdlight.arguments import ArgumentRecord
 from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 
@@ -15,7 +15,7 @@ ImageShape = tuple[int, int, int]
 CIFAR_SHAPE: ImageShape = (3, 32, 32)
 
 
-class Classifier(Recorded, nn.Module, ABC):
+class Classifier(ArgumentRecord, nn.Module, ABC):
     """An image classifier that also gives the values it computes on the way to the logits.
 
     Attributes:

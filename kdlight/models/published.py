@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from kdlight.downloads import DownloadError, download, sha256_of
+from kdlight.downloads import DownloadError, compute_sha256, download
 from kdlight.errors import UserError
 
 PREFIX = "published:"
@@ -112,8 +112,8 @@ def _fetch(weights: Published, file: Path) -> None:
         if packed:
             _unpack(part, weights.member, file)
         else:
-            if not sha256_of(part).startswith(weights.sha256):
-                found = sha256_of(part)
+            if not compute_sha256(part).startswith(weights.sha256):
+                found = compute_sha256(part)
                 part.unlink()
                 failures.append(f"{address}: expected sha256 {weights.sha256}…, found {found}")
                 continue
@@ -142,7 +142,7 @@ def _unpack(part: Path, member: str, file: Path) -> None:
 
 
 def _check(weights: Published, file: Path) -> None:
-    found = sha256_of(file)
+    found = compute_sha256(file)
     record = file.with_name(f"{file.name}.sha256")
     if not weights.sha256 and not record.is_file():
         record.write_text(f"{found}  {file.name}\n", encoding="utf-8")

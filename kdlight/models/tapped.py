@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kdlight.errors import UserError
-from kdlight.internals import version_of
+from kdlight.internals import read_version
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 from kdlight.models.taps import find_taps, to_feature_map
@@ -113,7 +113,7 @@ def _take_logits(output: Any) -> Tensor:
 
 def _count_changes(output: Any) -> int:
     """Count the in-place changes of a tensor; those of `inference_mode` have no count."""
-    return version_of(output) if isinstance(output, Tensor) and not output.is_inference() else 0
+    return read_version(output) if isinstance(output, Tensor) and not output.is_inference() else 0
 
 
 def _describe_unknown_module(name: str, model: nn.Module, modules: dict[str, nn.Module]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kdlight.internals import version_of
+from kdlight.internals import read_version
 from kdlight.models.classifier import ImageShape
 
 MOST_STAGES = 4  # The deepest four resolutions are stages; what comes before is the stem.
@@ -112,7 +112,7 @@ def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]
             continue
         # What the next layer overwrites cannot be tapped; a square image has square maps, attention may have others.
         square = shape[1] == shape[2]
-        outputs = [output for output, tensor, version in kept if version_of(tensor) == version]
+        outputs = [output for output, tensor, version in kept if read_version(tensor) == version]
         return _keep_trunk(trial, [output for output in outputs if not square or output.size[0] == output.size[1]])
     raise AssertionError
 
@@ -129,7 +129,8 @@ def _make_exit_hook(
             shape = tuple(to_feature_map(output).shape[1:])
             if len(shape) == 3 and shape[1] * shape[2] > 1:
                 pools = "Pool" in type(module).__name__
-                kept.append((_ModuleOutput(name, shape, entered[name], next(clock), pools), output, version_of(output)))
+                seen = _ModuleOutput(name, shape, entered[name], next(clock), pools)
+                kept.append((seen, output, read_version(output)))
 
     return keep
 

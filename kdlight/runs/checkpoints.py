@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from kdlight.errors import UserError
-from kdlight.files import replacing
+from kdlight.files import replace_file
 from kdlight.models.weights import check_records
 
 OTHERWISE = "give another checkpoint of the run (--ckpt_path best), or leave --ckpt_path out to start again"
@@ -34,7 +34,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as draft, draft.open("wb") as stream:
+        with replace_file(path) as draft, draft.open("wb") as stream:
             torch.save(checkpoint, stream)
 
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:

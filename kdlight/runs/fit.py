@@ -10,7 +10,7 @@ from lightning.pytorch.loggers.logger import Logger
 
 from kdlight.callbacks.classification_measures import ClassificationMeasures
 from kdlight.callbacks.run_progress import RunProgress
-from kdlight.internals import wandb_options
+from kdlight.internals import read_wandb_options
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.checkpoints import AtomicCheckpointIO
 from kdlight.runs.folder import RunFolder
@@ -57,7 +57,7 @@ def add_run_options(
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a repository there
-            wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 hands on a setting that W&B warns about
+            read_wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 hands on a setting that W&B warns about
     callbacks = [*_select_objects(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:
         if not any(isinstance(callback, ProgressBar) for callback in callbacks):

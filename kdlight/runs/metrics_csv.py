@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from kdlight.files import replacing
+from kdlight.files import replace_file
 from kdlight.runs.folder import RunFolder
 
 #: A word in the first part of every key measured on the test set, such as test, test_last and pid_test.
@@ -60,7 +60,7 @@ class MetricsCSV(Logger):
         if not self.rows:
             return
         columns = sorted({column for row in self.rows.values() for column in row} - {"step"})
-        with replacing(self.folder.metrics) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
+        with replace_file(self.folder.metrics) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, ["epoch", "step", *columns])
             writer.writeheader()
             writer.writerows({"epoch": epoch, **row} for epoch, row in sorted(self.rows.items()))

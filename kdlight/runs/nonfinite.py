@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.errors import MissingFileError, UserError
-from kdlight.files import replacing
+from kdlight.files import replace_file
 from kdlight.internals import set_epoch
 from kdlight.methods.base.learner import Learner
 from kdlight.models.weights import check_records
@@ -116,7 +116,7 @@ class NonFiniteStop(Callback):
             "state_dict": {} if sharded else pl_module.state_dict(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as draft, draft.open("wb") as stream:
+        with replace_file(path) as draft, draft.open("wb") as stream:
             torch.save(content, stream)
         listed = ", ".join(f"{name} = {value:.6g}" for name, value in terms.items())
         raise NonFiniteLossError(

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch.distributed
 
-from kdlight.files import replacing
-from kdlight.processes import gather_object, several
+from kdlight.files import replace_file
+from kdlight.processes import gather_object, is_distributed
 from kdlight.runs.folder import RunFolder
 
 KEYS = ("index", "target", "probabilities")
@@ -22,7 +22,7 @@ def write_predictions(batches: Sequence[dict[str, Any]], class_names: Sequence[s
         folder: The run.
     """
     shares = gather_object(batches)
-    if several() and torch.distributed.get_rank() > 0:
+    if is_distributed() and torch.distributed.get_rank() > 0:
         return
     rows = [
         [index, target, max(range(len(values)), key=values.__getitem__), *(f"{value:.6g}" for value in values)]
@@ -31,7 +31,7 @@ def write_predictions(batches: Sequence[dict[str, Any]], class_names: Sequence[s
         for index, target, values in zip(*(batch[key].tolist() for key in KEYS), strict=True)
     ]
     folder.path.mkdir(parents=True, exist_ok=True)
-    with replacing(folder.predictions) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
+    with replace_file(folder.predictions) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["index", "target", "prediction", *class_names])
         writer.writerows(sorted(rows))

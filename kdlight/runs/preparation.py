@@ -10,7 +10,7 @@ from torch import Tensor
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.views.crops import normalize
 from kdlight.errors import UserError
-from kdlight.files import replacing
+from kdlight.files import replace_file
 
 
 class Preparation(NamedTuple):
@@ -51,7 +51,7 @@ class Preparation(NamedTuple):
 
     def write(self, file: Path) -> None:
         """Write it as JSON."""
-        with replacing(file) as draft:
+        with replace_file(file) as draft:
             draft.write_text(json.dumps(self._asdict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def prepare(self, image: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ from typing import Any, Protocol, Self, runtime_checkable
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from kdlight.files import replacing
+from kdlight.files import replace_file
 from kdlight.methods.base.learner import Learner
 from kdlight.models.frozen import Frozen
-from kdlight.processes import run_seed
+from kdlight.processes import read_run_seed
 from kdlight.runs.folder import RunFolder
 
 PACKAGES = ("kdlight", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "scikit-learn")
@@ -63,7 +63,7 @@ class Result:
             "test": self.test,
             "final": epochs[max(epochs)],
             **collect_results(callbacks),
-            "seed": run_seed(),
+            "seed": read_run_seed(),
             "teacher_sha256": teacher.sha256() if isinstance(teacher, Frozen) else None,
             "seconds": time.perf_counter() - self.started,
             "train_seconds": train_seconds,
@@ -78,7 +78,7 @@ class Result:
             "git_commit": read_git_commit(),
             "command": self.command,
         }
-        with replacing(folder.result) as draft:
+        with replace_file(folder.result) as draft:
             draft.write_text(format_json(content), encoding="utf-8")
 
 
@@ -94,7 +94,7 @@ def write_test(measured: Mapping[str, float], trainer: Trainer, checkpoint: str 
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     content = {"checkpoint": checkpoint, "test": measured, **collect_results(callbacks)}
     folder.path.mkdir(parents=True, exist_ok=True)
-    with replacing(folder.test) as draft:
+    with replace_file(folder.test) as draft:
         draft.write_text(format_json(content), encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kdlight.errors import UserError
-from kdlight.internals import end_restart, epoch_row, is_inside_epoch, is_resumed_at_epoch_end
+from kdlight.internals import end_restart, is_inside_epoch, is_resumed_at_epoch_end, read_epoch_row
 from kdlight.methods.base.learner import Learner
 from kdlight.processes import gather_object
 from kdlight.runs.changes import require_same_optimizers
@@ -40,7 +40,7 @@ class ResumedEpoch(Callback):
         if is_inside_epoch(trainer):
             processes = gather_object({**self.throughput.count_so_far(), "means": pl_module.epoch_means.state_dict()})
         elif trainer.training:
-            row |= epoch_row(trainer)
+            row |= read_epoch_row(trainer)
         batches = trainer.num_training_batches
         checkpoint[SAVED] = {"row": row, "processes": processes, "batches": batches}
 

@@ -9,7 +9,7 @@ from torch.nn import SyncBatchNorm
 
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
-from kdlight.files import remove_drafts, replacing
+from kdlight.files import remove_drafts, replace_file
 from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.supervised import Supervised
 from kdlight.runs.folder import RunFolder
@@ -53,7 +53,7 @@ class RunFiles(Callback):
                 Preparation.of(data).write(self.folder.preparation)
             if isinstance(pl_module, Distiller | Supervised) and pl_module.keeps_teacher and pl_module.teacher:
                 tensors = pl_module.teacher.model.state_dict()
-                with replacing(self.folder.teacher) as draft:
+                with replace_file(self.folder.teacher) as draft:
                     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
 
     def _write_config(self) -> None:
@@ -62,9 +62,9 @@ class RunFiles(Callback):
         if before != self.config:
             numbers = itertools.count(1)
             kept = next(file for file in map(self.folder.locate_earlier_config, numbers) if not file.exists())
-            with replacing(kept) as draft:
+            with replace_file(kept) as draft:
                 draft.write_text(before, encoding="utf-8")
-        with replacing(self.folder.config) as draft:
+        with replace_file(self.folder.config) as draft:
             draft.write_text(self.config, encoding="utf-8")
 
 

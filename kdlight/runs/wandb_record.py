@@ -10,10 +10,10 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 from safetensors.torch import save
 
-from kdlight.internals import finish_wandb_run, take_wandb_artifacts, wandb_options
+from kdlight.internals import finish_wandb_run, read_wandb_options, take_wandb_artifacts
 from kdlight.methods.base.learner import Learner
 from kdlight.models.weights import read_state_dict
-from kdlight.processes import run_seed
+from kdlight.processes import read_run_seed
 from kdlight.runs.folder import RunFolder
 
 ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
@@ -42,7 +42,7 @@ class WandbRecord(Callback):
         self._sends_student = take_wandb_artifacts(logger)  # Lightning would send whole checkpoints
         group = name_group(folder.path)
         for name, value in {"group": group, "job_type": "fit"}.items():
-            wandb_options(logger).setdefault(name, value)
+            read_wandb_options(logger).setdefault(name, value)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Define the axis, the best values and the flat keys."""
@@ -68,7 +68,7 @@ class WandbRecord(Callback):
         classes = [network["class_path"] for network in networks if isinstance(network, dict)]
         pair = " → ".join(path.rpartition(".")[2] for path in classes)
         grid = self.folder.path.parent.parent.name if _is_in_grid(self.folder.path) else None
-        return {"method": type(method).__name__, "pair": pair, "seed": run_seed(), "grid": grid}
+        return {"method": type(method).__name__, "pair": pair, "seed": read_run_seed(), "grid": grid}
 
     def send(self, result: dict[str, Any]) -> None:
         """Send what the run came to.

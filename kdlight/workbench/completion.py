@@ -20,9 +20,9 @@ import kdlight
 from kdlight.__main__ import COMMANDS, RUN
 from kdlight.cli.shipped import list_shipped
 from kdlight.cli.short_help import list_classes
-from kdlight.files import given_path
-from kdlight.internals import actions_of
-from kdlight.lazy import public_names
+from kdlight.files import parse_path
+from kdlight.internals import list_actions
+from kdlight.lazy import find_public_names
 from kdlight.workbench.command_parser import CommandParser
 
 SHELLS = ("bash", "zsh", "fish")
@@ -63,8 +63,8 @@ def describe_commands() -> argparse.ArgumentParser:
         elif name in TAKE_DATA_OPTIONS:
             parents.append(data_options)
         command = commands.add_parser(name, help=text, parents=parents, add_help=make_own is None)
-        for action in actions_of(command):
-            if action.type is given_path or action.metavar == "RUNS":
+        for action in list_actions(command):
+            if action.type is parse_path or action.metavar == "RUNS":
                 action.complete = shtab.DIRECTORY if action.metavar == "DIR" else shtab.FILE
             if (name, action.dest) == ("ablate", "grid"):
                 action.complete = complete_file_or(_names_in("grids"), "grid")
@@ -101,7 +101,8 @@ def describe_fit(beginning: str) -> argparse.ArgumentParser:
     }
 
     parser = argparse.ArgumentParser(add_help=False)
-    options = [(action.option_strings, action.help, action.nargs == 0) for action in actions_of(make_run_parser("fit"))]
+    actions = list_actions(make_run_parser("fit"))
+    options = [(action.option_strings, action.help, action.nargs == 0) for action in actions]
     options += [([name], f"of {', '.join(classes)}", False) for name, classes in owners.items()]
     for names, text, is_flag in options:
         name = names[-1]
@@ -157,7 +158,7 @@ def complete_file_or(values: Iterable[str], name: str) -> dict[str, Any]:
 
 def _network_names() -> list[str]:
     """List the networks that kdlight builds, and the classes that build those of other libraries."""
-    names = public_names("kdlight.models", Path(kdlight.__file__).parent / "models")
+    names = find_public_names("kdlight.models", Path(kdlight.__file__).parent / "models")
     return sorted(name for name, module in names.items() if module.startswith(("zoo.", "foreign")))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kdlight.errors import UserError
-from kdlight.files import given_path, replacing
+from kdlight.files import parse_path, replace_file
 from kdlight.internals import describe_workspace
 from kdlight.workbench.command_parser import CommandParser
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.save and not options.entity:
         raise UserError("--save: expected --entity with the W&B user or team that the project belongs to, got none")
     workspace = build_workspace(options.project, options.entity, options.stage or ["stage3", "logits"])
-    with replacing(options.output) as draft:
+    with replace_file(options.output) as draft:
         draft.write_text(json.dumps(describe_workspace(workspace), indent=2) + "\n", encoding="utf-8")
     print(f"saved {options.output}")
     if options.save:
@@ -49,7 +49,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--entity", default="", help="W&B user or team; needed to save")
     parser.add_argument("--stage", action="append", metavar="NAME", help="stage whose PID is drawn; repeatable")
     parser.add_argument(
-        "-o", "--output", type=given_path, default=Path("dashboard.json"), metavar="FILE", help="the specification"
+        "-o", "--output", type=parse_path, default=Path("dashboard.json"), metavar="FILE", help="the specification"
     )
     parser.add_argument("--save", action="store_true", help="save it as a view of the project, too; needs an account")
     return parser

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kdlight.cli.shipped import find_shipped_folder, list_shipped
 from kdlight.errors import UserError
-from kdlight.files import given_path
+from kdlight.files import parse_path
 from kdlight.workbench.command_parser import CommandParser
 
 COMMAND = "kdlight fit "  # what the first comment of a whole experiment begins with
@@ -32,7 +32,7 @@ def make_parser() -> CommandParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--copy", type=given_path, metavar="DIR", help="write all of them into this folder, which is made"
+        "--copy", type=parse_path, metavar="DIR", help="write all of them into this folder, which is made"
     )
     return parser
 

@@ -18,7 +18,7 @@ from rich.table import Table
 import kdlight
 from kdlight.cli.imports import suggest
 from kdlight.errors import UserError
-from kdlight.lazy import public_names
+from kdlight.lazy import find_public_names
 from kdlight.workbench.command_parser import CommandParser
 
 FOLDER = Path(kdlight.__file__).parent / "methods"
@@ -103,7 +103,7 @@ def make_parser() -> CommandParser:
 def list_methods() -> dict[str, Method]:
     """Return every method by the stem of its file, which is also that of its configuration."""
     found = read_classes()
-    names = public_names("kdlight.methods", FOLDER)
+    names = find_public_names("kdlight.methods", FOLDER)
     methods = [found[name] for name, module in names.items() if "." not in module and name in found]
     return {
         method.stem: method

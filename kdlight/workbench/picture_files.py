@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdlight.errors import UserError
-from kdlight.files import replacing
+from kdlight.files import replace_file
 
 __all__ = ["draw_frame", "require_format", "save_picture"]
 
@@ -43,5 +43,5 @@ def save_picture(figure: Figure, file: Path, caption: str = "") -> None:
     if caption:
         figure.supxlabel(caption, fontsize=8, color="#444444")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as draft:
+    with replace_file(file) as draft:
         figure.savefig(draft, dpi=150, format=file.suffix.removeprefix("."))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from kdlight.cli.messages import silence_libraries
 from kdlight.errors import MissingFileError, UserError
-from kdlight.files import given_path, replacing
+from kdlight.files import parse_path, replace_file
 from kdlight.runs.folder import WEIGHTS
 from kdlight.runs.preparation import Preparation
 from kdlight.workbench.command_parser import CommandParser
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
         write_rows(predicted, prepared.class_names, sys.stdout, every_class=options.all, lines=False)
         return
     Path(output).parent.mkdir(parents=True, exist_ok=True)
-    with replacing(Path(output)) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
+    with replace_file(Path(output)) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         lines = output.endswith(".jsonl")
         count = write_rows(predicted, prepared.class_names, stream, every_class=options.all, lines=lines)
     print(f"saved {output}: {count} images")
@@ -77,14 +77,14 @@ def main(arguments: Sequence[str]) -> None:
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight predict", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("run", type=parse_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
     parser.add_argument(
-        "images", nargs="*", type=given_path, metavar="IMAGES", help="files and folders; the test set if none"
+        "images", nargs="*", type=parse_path, metavar="IMAGES", help="files and folders; the test set if none"
     )
     parser.add_argument(
         "--output",
-        type=given_path,
+        type=parse_path,
         metavar="FILE",
         help="a .csv or a .jsonl file, or - for CSV on the terminal; RUN/predictions.csv by default",
     )

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from kdlight.__main__ import COMMANDS, RUN, main
-from kdlight.internals import actions_of
+from kdlight.internals import list_actions
 from tests.data.image_sets import write_image
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ class Case(NamedTuple):
 
 def options_of(command: str) -> list[str]:
     """The options and positional arguments of a command."""
-    actions = actions_of(importlib.import_module(COMMANDS[command][0]).make_parser())
+    actions = list_actions(importlib.import_module(COMMANDS[command][0]).make_parser())
     return [[action.dest, *action.option_strings][-1] for action in actions if action.dest != "help"]
 
 

@@ -11,7 +11,7 @@ import torch
 from kdlight.__main__ import main
 from kdlight.cli.messages import report_errors
 from kdlight.errors import UserError
-from kdlight.files import replacing
+from kdlight.files import replace_file
 
 ROOT = Path(__file__).parents[2]
 TEACHER = ["fit", "--config", str(ROOT / "configs/digits/teacher.yaml")]
@@ -217,7 +217,7 @@ def test_what_a_decomposition_of_arrays_cannot_do(arrays, options, answer, capsy
 
 def test_a_device_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match="a pipe or a device"), replacing(tmp_path / "pipe") as draft:
+    with pytest.raises(UserError, match="a pipe or a device"), replace_file(tmp_path / "pipe") as draft:
         draft.write_text("x")
     assert (tmp_path / "pipe").is_fifo()
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import kdlight.models
-from kdlight.downloads import sha256_of
+from kdlight.downloads import compute_sha256
 from kdlight.models.published import WEIGHTS, Published, fetch_published
 from kdlight.models.weights import load_weights, read_state_dict
 from kdlight.models.zoo.resnet import resnet8
@@ -50,8 +50,8 @@ def test_weights_are_fetched_once_recorded_and_loaded(
     assert torch.equal(network.conv1.weight, read_state_dict(FILE)["conv1.weight"])
     said = capsys.readouterr().err
     assert said.count("no checksum is published for") == 1
-    assert sha256_of(FILE) in said
-    assert Path(f"{FILE}.sha256").read_text() == f"{sha256_of(FILE)}  {FILE.name}\n"
+    assert compute_sha256(FILE) in said
+    assert Path(f"{FILE}.sha256").read_text() == f"{compute_sha256(FILE)}  {FILE.name}\n"
     FILE.write_bytes(content[:-1] + b"x")
     with pytest.raises(ValueError, match=r"has changed: expected sha256 \w+, found \w+; remove it"):
         fetch_published(NAME)

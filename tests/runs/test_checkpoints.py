@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from kdlight.errors import UserError
-from kdlight.files import DiskFullError, replacing
+from kdlight.files import DiskFullError, replace_file
 from kdlight.runs.checkpoints import AtomicCheckpointIO, report_misfit
 
 
@@ -34,7 +34,7 @@ def test_a_full_disk_leaves_the_last_whole_one(written, tmp_path):
 
 def test_any_other_fault_is_left_as_it_is(tmp_path):
     def half():
-        with replacing(tmp_path / "file") as draft:
+        with replace_file(tmp_path / "file") as draft:
             draft.write_text("half")
             raise FileNotFoundError(errno.ENOENT, "another file")
 

@@ -13,14 +13,14 @@ from kdlight.callbacks.pruning.second_derivatives import estimate_hessian_diagon
 from kdlight.data.base.trainer_data import require_image_data
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
-from kdlight.ranges import Fraction, OpenFraction, PositiveInt, Ranged
+from kdlight.ranges import Fraction, OpenFraction, PositiveInt, RangeCheck
 
 ACCURACY = "val/accuracy"
 
 NEED = "OptimalBrainDamage measures the loss on training images"
 
 
-class OptimalBrainDamage(Ranged, Callback):
+class OptimalBrainDamage(RangeCheck, Callback):
     """Repeatedly deletes the student's weights of least saliency, with training in between.
 
     The paper's loop: train to a reasonable solution (`first_epoch`), compute the diagonal h of the loss's second

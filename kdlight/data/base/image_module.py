@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from kdlight.arguments import Recorded
+from kdlight.arguments import ArgumentRecord
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.loader import (
     CPU,
@@ -27,14 +27,14 @@ from kdlight.data.views.crops import normalize
 from kdlight.data.views.epoch import EpochViews
 from kdlight.data.views.view_kinds import PaddedCrops, ViewKind
 from kdlight.errors import UserError
-from kdlight.processes import run_seed
-from kdlight.ranges import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Ranged, Seed
+from kdlight.processes import read_run_seed
+from kdlight.ranges import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, RangeCheck, Seed
 from kdlight.streams import Stream, make_generator
 
 SplitName = Literal["train", "val", "test"]
 
 
-class ImageDataModule(Recorded, Ranged, LightningDataModule):
+class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
     """Images in batches that are cropped, flipped and normalised as a whole, on the GPU where there is one.
 
     A validation split is cut from the training set, with the class proportions of the whole. The test set is read for
@@ -222,7 +222,7 @@ class ImageDataModule(Recorded, Ranged, LightningDataModule):
     def views(self) -> EpochViews:
         """The random views of the training images."""
         # The seed of the run: a later run of this process may have another one.
-        seed = self.seed if self.seed is not None else run_seed()
+        seed = self.seed if self.seed is not None else read_run_seed()
         if self._views is None:
             kind, fill = self.view_kind if self.augment else None, [255 * mean for mean in self.mean]
             self._views = EpochViews(kind, self.train_size, fill, seed)

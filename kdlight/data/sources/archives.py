@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from kdlight.downloads import DownloadError, download, sha256_of
+from kdlight.downloads import DownloadError, compute_sha256, download
 from kdlight.errors import UserError
 
 
@@ -90,11 +90,11 @@ def _download_part(url: str, part: Path, sha256: str) -> str:
     """Fill `part`, from where it stopped if it is there, and return its sha256."""
     resumed = part.exists()
     download(url, part)
-    found = sha256_of(part)
+    found = compute_sha256(part)
     if found != sha256 and resumed:  # the part that was there may have been of another file
         part.unlink()
         download(url, part)
-        found = sha256_of(part)
+        found = compute_sha256(part)
     return found
 
 

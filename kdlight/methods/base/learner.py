@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from kdlight.arguments import Recorded
+from kdlight.arguments import ArgumentRecord
 from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.internals import find_unused_parameters, is_resumed_mid_epoch, validates_after
@@ -26,8 +26,8 @@ from kdlight.methods.base.labels import UNLABELLED, replace_empty_batch
 from kdlight.methods.base.optimization import make_optimizer, make_scheduler, require_rates
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
-from kdlight.processes import run_seed, several
-from kdlight.ranges import Ranged, weights_of
+from kdlight.processes import is_distributed, read_run_seed
+from kdlight.ranges import RangeCheck, read_weights
 from kdlight.streams import Stream, derive_seed
 
 
@@ -41,7 +41,7 @@ class LearnerArguments(TypedDict, total=False):
     compile: bool
 
 
-class Learner(Recorded, Ranged, LightningModule, ABC):
+class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
     """A student that learns: optimizer, schedule, phases, and the metrics of validation and test.
 
     Args:
@@ -117,7 +117,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
                 f"model.student.num_classes: expected {classes}, as the data have, got {self.student.num_classes}; "
                 "leave it out, and the data decide"
             )
-        weights = weights_of(self)
+        weights = read_weights(self)
         if stage == "fit" and weights and not any(weights.values()):
             raise UserError(
                 f"{type(self).__name__} learns nothing: expected one of {', '.join(weights)} above 0, got 0 for all"
@@ -169,7 +169,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step by seed, rank, epoch and step alone, so that a resumed run draws the same random numbers."""
-        drawn = derive_seed(Stream.STEP, run_seed(), self.global_rank, self.current_epoch, batch_idx)
+        drawn = derive_seed(Stream.STEP, read_run_seed(), self.global_rank, self.current_epoch, batch_idx)
         # `torch.manual_seed` would look for every kind of accelerator in every step.
         torch.default_generator.manual_seed(drawn)
         if self.device.type != "cpu":
@@ -204,7 +204,7 @@ class Learner(Recorded, Ranged, LightningModule, ABC):
         metrics on its own, and another collective operation at the same time would never end.
         """
         validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
-        if validated and several():
+        if validated and is_distributed():
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, 0)
 

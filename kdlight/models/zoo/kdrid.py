@@ -13,19 +13,19 @@ are 0. Their shortcut is called `shortcut`, here it is `downsample`; they publis
 
 __all__ = ["kdrid_wrn_16_1", "kdrid_wrn_40_2"]
 
-from kdlight.arguments import recorded
+from kdlight.arguments import record_arguments
 from kdlight.models.classifier import CIFAR_SHAPE, ImageShape
 from kdlight.models.zoo.initialisation import draw_kaiming_uniform
 from kdlight.models.zoo.resnet import ResNet
 
 
-@recorded
+@record_arguments
 def kdrid_wrn_40_2(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
     """Build the RID authors' CIFAR-10 teacher: six blocks a stage, widths 32, 64, 128."""
     return _build_kdrid_network(6, (16, 32, 64, 128), num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def kdrid_wrn_16_1(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
     """Build the RID authors' CIFAR-10 student: two blocks a stage, widths 16, 32, 64."""
     return _build_kdrid_network(2, (16, 16, 32, 64), num_classes, image_shape)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlight.arguments import recorded
+from kdlight.arguments import record_arguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 from kdlight.models.zoo.initialisation import draw_kaiming_convolutions
@@ -125,55 +125,55 @@ class ResNet(Classifier):
         return tuple(cast(BasicBlock, stage[-1]).bn2 for stage in (self.layer1, self.layer2, self.layer3))
 
 
-@recorded
+@record_arguments
 def resnet8(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
     """ResNet-8, widths 16, 32, 64."""
     return ResNet(1, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
-@recorded
+@record_arguments
 def resnet14(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
     """ResNet-14, widths 16, 32, 64."""
     return ResNet(2, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
-@recorded
+@record_arguments
 def resnet20(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
     """ResNet-20, widths 16, 32, 64."""
     return ResNet(3, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
-@recorded
+@record_arguments
 def resnet32(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
     """ResNet-32, widths 16, 32, 64."""
     return ResNet(5, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
-@recorded
+@record_arguments
 def resnet44(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
     """ResNet-44, widths 16, 32, 64."""
     return ResNet(7, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
-@recorded
+@record_arguments
 def resnet56(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
     """ResNet-56, widths 16, 32, 64."""
     return ResNet(9, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
-@recorded
+@record_arguments
 def resnet110(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
     """ResNet-110, widths 16, 32, 64."""
     return ResNet(18, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
-@recorded
+@record_arguments
 def resnet8x4(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
     """ResNet-8, four times as wide: 64, 128, 256 after a stem of 32."""
     return ResNet(1, (32, 64, 128, 256), num_classes, image_shape, shortcut)
 
 
-@recorded
+@record_arguments
 def resnet32x4(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
     """ResNet-32, four times as wide: 64, 128, 256 after a stem of 32."""
     return ResNet(5, (32, 64, 128, 256), num_classes, image_shape, shortcut)

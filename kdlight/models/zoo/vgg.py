@@ -14,7 +14,7 @@ __all__ = ["VGG", "vgg8", "vgg11", "vgg13", "vgg16", "vgg19"]
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlight.arguments import recorded
+from kdlight.arguments import record_arguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 from kdlight.models.zoo.initialisation import draw_kaiming_convolutions, draw_small_head
@@ -80,31 +80,31 @@ def _halve(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 2, ceil_mode=True)
 
 
-@recorded
+@record_arguments
 def vgg8(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
     """VGG-8: one convolution a block."""
     return VGG((1, 1, 1, 1, 1), num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def vgg11(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
     """VGG-11, configuration A."""
     return VGG((1, 1, 2, 2, 2), num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def vgg13(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
     """VGG-13, configuration B."""
     return VGG((2, 2, 2, 2, 2), num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def vgg16(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
     """VGG-16, configuration D."""
     return VGG((2, 2, 3, 3, 3), num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def vgg19(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
     """VGG-19, configuration E."""
     return VGG((2, 2, 4, 4, 4), num_classes, image_shape)

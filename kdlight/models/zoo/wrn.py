@@ -13,7 +13,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlight.arguments import recorded
+from kdlight.arguments import record_arguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 from kdlight.models.zoo.initialisation import draw_kaiming_convolutions
@@ -106,37 +106,37 @@ class WideResNet(Classifier):
         return self.block2.first_norm, self.block3.first_norm, self.bn1
 
 
-@recorded
+@record_arguments
 def wrn_16_1(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> WideResNet:
     """WRN-16-1, widths 16, 32, 64."""
     return WideResNet(16, 1, num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def wrn_16_2(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> WideResNet:
     """WRN-16-2, widths 32, 64, 128."""
     return WideResNet(16, 2, num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def wrn_16_8(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> WideResNet:
     """WRN-16-8, widths 128, 256, 512."""
     return WideResNet(16, 8, num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def wrn_28_10(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> WideResNet:
     """WRN-28-10, widths 160, 320, 640."""
     return WideResNet(28, 10, num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def wrn_40_1(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> WideResNet:
     """WRN-40-1, widths 16, 32, 64."""
     return WideResNet(40, 1, num_classes, image_shape)
 
 
-@recorded
+@record_arguments
 def wrn_40_2(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> WideResNet:
     """WRN-40-2, widths 32, 64, 128."""
     return WideResNet(40, 2, num_classes, image_shape)

@@ -14,7 +14,7 @@ from kdlight.cli.messages import suppress_noise
 from kdlight.cli.parser import list_teacher_holders
 from kdlight.cli.shipped import list_shipped
 from kdlight.errors import UserError
-from kdlight.files import replacing
+from kdlight.files import replace_file
 from kdlight.runs.changes import find_differences
 from kdlight.runs.folder import RUNS, RunFolder, find_config
 from kdlight.workbench.ablate.grid import Cell, Grid, read_grid
@@ -126,7 +126,7 @@ def keep_published(grid: Grid) -> None:
     """Write the published values beside the grid's runs, where `kdlight compare` reads them."""
     if grid.published:
         grid.root.mkdir(parents=True, exist_ok=True)
-        with replacing(grid.root / PUBLISHED) as draft:
+        with replace_file(grid.root / PUBLISHED) as draft:
             draft.write_text(json.dumps(grid.published, indent=2), encoding="utf-8")
 
 

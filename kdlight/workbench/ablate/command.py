@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from kdlight.errors import UserError
-from kdlight.files import given_path
+from kdlight.files import parse_path
 from kdlight.workbench.ablate.jobs import State
 from kdlight.workbench.command_parser import CommandParser
 
@@ -74,7 +74,7 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight ablate", description=__doc__, allow_abbrev=False)
     parser.add_argument(
-        "grid", type=given_path, metavar="GRID.yaml", help="axes, seeds, and what is left out; see configs/grids"
+        "grid", type=parse_path, metavar="GRID.yaml", help="axes, seeds, and what is left out; see configs/grids"
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
     parser.add_argument(
@@ -82,14 +82,14 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="only this seed")
     parser.add_argument(
-        "--runs", type=given_path, default="runs", metavar="DIR", help="the folder above the grid's (runs)"
+        "--runs", type=parse_path, default="runs", metavar="DIR", help="the folder above the grid's (runs)"
     )
     parser.add_argument("--dry", action="store_true", help="print every command and the total of steps; train nothing")
     parser.add_argument(
-        "--wandb", type=given_path, metavar="FILE", help="write a W&B sweep whose agents train the grid"
+        "--wandb", type=parse_path, metavar="FILE", help="write a W&B sweep whose agents train the grid"
     )
     parser.add_argument(
-        "--slurm", type=given_path, metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR"
+        "--slurm", type=parse_path, metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR"
     )
     parser.add_argument(
         "--slurm_option", action="append", default=[], metavar="K=V", help="of submitit, such as slurm_partition=gpu"

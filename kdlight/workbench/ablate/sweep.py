@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from kdlight.files import replacing
+from kdlight.files import replace_file
 from kdlight.workbench.ablate.grid import Grid
 
 
@@ -28,5 +28,5 @@ def write_sweep(grid: Grid, file: str, target: Path) -> None:
         # Dotted options are no parameters of the sweep: W&B reads their dots as nested dictionaries.
         "command": ["${env}", "kdlight", "ablate", file, "${args}"],
     }
-    with replacing(target) as draft:
+    with replace_file(target) as draft:
         draft.write_text(yaml.safe_dump(sweep, sort_keys=False), encoding="utf-8")

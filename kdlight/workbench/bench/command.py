@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 from kdlight.cli.messages import silence_libraries
 from kdlight.errors import UserError
-from kdlight.files import given_path, replacing
+from kdlight.files import parse_path, replace_file
 from kdlight.methods.base.distiller import Distiller
 from kdlight.workbench.bench.bare_loop import BareLoop, Recipe, draw_random_images
 from kdlight.workbench.bench.rates import BARE, Timing, compute_rates, describe_circumstances, print_report
@@ -70,7 +70,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--steps", type=int, metavar="N", help="of a turn; 5 on a CPU, 50 on a GPU")
     parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
     parser.add_argument("--repeat", type=int, default=20, metavar="N", help="turns; their median is shown")
-    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--json", type=parse_path, metavar="FILE", help="write everything that was measured")
     parser.add_argument(
         "--against", metavar="OPTIONS", help="also time the configuration with these options of fit; repeatable"
     )
@@ -176,6 +176,6 @@ def build_bare_loops(fit: TimedFit) -> dict[str, Loop]:
 def write_json(content: dict[str, Any], file: Path) -> None:
     """Write what was measured."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as draft:
+    with replace_file(file) as draft:
         draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     print(f"saved {file}")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kdlight.cli.messages import report_errors, silence_libraries
-from kdlight.files import given_path
+from kdlight.files import parse_path
 from kdlight.workbench.bench.command import GIVEN, make_workplace, measure, write_json
 from kdlight.workbench.bench.data_path import time_data_path
 from kdlight.workbench.bench.parallel_jobs import time_jobs
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print everything."""
     parser = argparse.ArgumentParser("make bench", description=__doc__, allow_abbrev=False)
     parser.add_argument("--data_dir", metavar="DIR", help="folder with CIFAR-100; random images by default")
-    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--json", type=parse_path, metavar="FILE", help="write everything that was measured")
     options = parser.parse_args(arguments)
     silence_libraries()
     console = Console()

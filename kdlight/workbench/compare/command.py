@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kdlight.errors import UserError
-from kdlight.files import given_path
+from kdlight.files import parse_path
 from kdlight.workbench.command_parser import CommandParser
 
 
@@ -62,8 +62,8 @@ def make_parser() -> CommandParser:
     parser.add_argument("--columns", default="", metavar="A,B", help="measures by name; an unknown one lists them")
     parser.add_argument("--sort", default="", metavar="NAME", help="by a setting, or by a measure, the largest first")
     parser.add_argument("--format", default="table", help="table, markdown, latex, csv or json")
-    parser.add_argument("--plot", type=given_path, metavar="FILE", help="save accuracy and PID over the epochs")
-    parser.add_argument("--panels", type=given_path, metavar="FILE", help="save the PID over the epochs, a panel a run")
-    parser.add_argument("--bars", type=given_path, metavar="FILE", help="save each measure at the end as bars")
-    parser.add_argument("--scatter", type=given_path, metavar="FILE", help="save redundancy against accuracy")
+    parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save accuracy and PID over the epochs")
+    parser.add_argument("--panels", type=parse_path, metavar="FILE", help="save the PID over the epochs, a panel a run")
+    parser.add_argument("--bars", type=parse_path, metavar="FILE", help="save each measure at the end as bars")
+    parser.add_argument("--scatter", type=parse_path, metavar="FILE", help="save redundancy against accuracy")
     return parser

@@ -19,7 +19,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from kdlight.cli.messages import silence_libraries
 from kdlight.data.base.loader import make_evaluation_indices
 from kdlight.errors import UserError
-from kdlight.files import given_path, replacing
+from kdlight.files import parse_path, replace_file
 from kdlight.runs.folder import WEIGHTS
 from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.costs import count_bytes, count_operations, count_parameters, measure_latency, measure_memory
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     run = Run(options.run, options.weights)
     measured = evaluate(run, changes, threads=options.threads, seconds=options.seconds)
     file = run.folder / "evaluation.json"
-    with replacing(file) as draft:
+    with replace_file(file) as draft:
         draft.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     show(measured, Console())
     print(f"saved {file}")
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+    parser.add_argument("run", type=parse_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
     parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdlight.errors import MissingFileError, UserError
-from kdlight.files import given_path, replacing
+from kdlight.files import parse_path, replace_file
 from kdlight.runs.folder import WEIGHTS
 from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.data_options import read_data_options
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
     print_report(report)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(options.json) as draft:
+        with replace_file(options.json) as draft:
             draft.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
         print(f"saved {options.json}")
     if options.plot is not None:
@@ -100,14 +100,14 @@ def make_parser() -> CommandParser:
     parser = CommandParser("kdlight pid", USAGE, description=(__doc__ or "").partition(": ")[2], allow_abbrev=False)
     arrays = parser.add_argument_group("arrays")
     for name in ("first", "second", "target"):
-        arrays.add_argument(f"--{name}", type=given_path, metavar="FILE.npy")
+        arrays.add_argument(f"--{name}", type=parse_path, metavar="FILE.npy")
     networks = parser.add_argument_group("networks")
     networks.add_argument(
-        "--student", type=given_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it"
+        "--student", type=parse_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it"
     )
     networks.add_argument(
         "--teacher",
-        type=given_path,
+        type=parse_path,
         nargs="+",
         metavar="RUN",
         help="likewise, or other weights for the teacher of the student's run; its own by default; several are ranked",
@@ -135,8 +135,8 @@ def make_parser() -> CommandParser:
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="symbolisations that are averaged")
     parser.add_argument("--seed", type=int, default=0, help="of the clustering and the resampling")
     parser.add_argument("--tolerance", type=float, default=1e-5, metavar="BITS", help="of the decomposition")
-    parser.add_argument("--json", type=given_path, metavar="FILE", help="write everything that was measured")
-    parser.add_argument("--plot", type=given_path, metavar="FILE", help="save a picture; its suffix says the format")
+    parser.add_argument("--json", type=parse_path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save a picture; its suffix says the format")
     return parser
 
 

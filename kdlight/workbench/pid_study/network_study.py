@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from kdlight.errors import MissingFileError, UserError
-from kdlight.files import replacing
+from kdlight.files import replace_file
 from kdlight.information.broja_solver import broja
 from kdlight.information.discretizer import Discretizer, Method
 from kdlight.information.estimated_pid import QUANTITIES, Estimate
@@ -99,7 +99,7 @@ class Population:
         file = self.kept / f"{network}.npz"
         if not file.is_file():
             computed = _compute_features(network, self._weights.get(network), self._images)
-            with replacing(file) as draft, draft.open("wb") as stream:
+            with replace_file(file) as draft, draft.open("wb") as stream:
                 np.savez(stream, **computed)  # type: ignore[arg-type]  # a name could be `allow_pickle`; none is
         with np.load(file, allow_pickle=False) as stored:
             return {place: stored[place] for place in ("stage", "logits")}

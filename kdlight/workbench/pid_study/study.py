@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kdlight.files import given_path
+from kdlight.files import parse_path
 from kdlight.information.entropies import Array
 from kdlight.workbench.pid_study.joints import make_classifiers, make_clusters, make_peaked, make_sparse
 from kdlight.workbench.pid_study.repeated_estimates import ATOMS, HEADINGS, repeat_estimate
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="sizes of a sample"
     )
     parser.add_argument(
-        "--plot", type=given_path, metavar="FILE", help="draw bias and deviation against samples and bins"
+        "--plot", type=parse_path, metavar="FILE", help="draw bias and deviation against samples and bins"
     )
     options = parser.parse_args(arguments)
     if options.repetitions < 8 or min(options.samples) < 8:

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kdlight.errors import UserError
-from kdlight.files import given_path
+from kdlight.files import parse_path
 from kdlight.workbench.command_parser import CommandParser
 
 
@@ -35,7 +35,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser("kdlight report", description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
     parser.add_argument(
-        "-o", "--output", type=given_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
+        "-o", "--output", type=parse_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
     )
     parser.add_argument("--title", default="", help="of the page; the folder that all runs share by default")
     parser.add_argument("--stage", help="stage of the PID in the table; the deepest by default")

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader
 from plotly.offline import get_plotlyjs
 
-from kdlight.files import replacing
+from kdlight.files import replace_file
 from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.over_epochs import SPLITS, pid_keys
 from kdlight.workbench.compare.records import FINISHED, Record, find_differing_settings
@@ -84,7 +84,7 @@ def write_page(comparison: RunGroups, file: Path, title: str = "") -> None:
     )
     page = environment.get_template("page.html.j2").render(content)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as draft:
+    with replace_file(file) as draft:
         draft.write_text(page, encoding="utf-8")
 
 

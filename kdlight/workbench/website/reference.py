@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 import kdlight
-from kdlight.lazy import public_names
+from kdlight.lazy import find_public_names
 
 # The packages that users import from, the most used first.
 PACKAGES = (
@@ -40,7 +40,7 @@ def write_pages(folder: Path) -> None:
 
 def list_names(package: str) -> list[tuple[str, str]]:
     """List the public names of a package with the file that defines each, file by file."""
-    found = kdlight.PUBLIC if package == "kdlight" else public_names(package, _find_folder(package))
+    found = kdlight.PUBLIC if package == "kdlight" else find_public_names(package, _find_folder(package))
     return sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
 
 

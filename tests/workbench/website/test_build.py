@@ -52,7 +52,7 @@ def test_the_packages_of_the_reference_are_those_with_public_names():
     with_names = {
         package
         for package in folders
-        if "names_of(__name__" in (ROOT / package.replace(".", "/") / "__init__.py").read_text()
+        if "find_lazy_names(__name__" in (ROOT / package.replace(".", "/") / "__init__.py").read_text()
         and reference.list_names(package)
     }
     assert with_names | {"kdlight"} == set(reference.PACKAGES)
