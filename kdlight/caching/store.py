@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kdlight.errors import UserError
-from kdlight.files import DiskFullError
+from kdlight.files import DiskFullError, replacing
 
 DESCRIPTION, VIEWS = "cache.json", "views.safetensors"
 
@@ -87,9 +86,8 @@ class Store:
 
     def describe(self) -> None:
         """Write the description, whole or not at all."""
-        draft = self.folder / f"{DESCRIPTION}.part"
-        draft.write_text(json.dumps(self.description, indent=2) + "\n", encoding="utf-8")
-        os.replace(draft, self.folder / DESCRIPTION)
+        with replacing(self.folder / DESCRIPTION) as draft:
+            draft.write_text(json.dumps(self.description, indent=2) + "\n", encoding="utf-8")
 
     def load_parameters(self) -> list[dict[str, Tensor]]:
         """Load the random choices of each view."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdlight.information.broja_solver import bracket_optimum
-from kdlight.information.entropies import Array, check_probabilities
+from kdlight.information.entropies import Array, check_probabilities, split_information
 
 
 class ClassTerms(NamedTuple):
@@ -38,7 +38,7 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
     """
     table = check_probabilities(joint, dims=(3,), name="joint")
     first, second, both = (
-        _compute_terms(part) for part in (table.sum(axis=1), table.sum(axis=0), _flatten_sources(table))
+        split_information(part) for part in (table.sum(axis=1), table.sum(axis=0), _flatten_sources(table))
     )
     occurs = table.any(axis=(0, 1))
     unsynergistic = np.zeros(table.shape[2])
@@ -55,10 +55,3 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
 
 def _flatten_sources(table: Array) -> Array:
     return table.reshape(-1, table.shape[2])
-
-
-def _compute_terms(joint: Array) -> Array:
-    """Return P(y) KL(P(x|y) || P(x)) in bits for each y; ``joint`` has axes (source, target)."""
-    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
-    ratio = np.divide(joint, product, out=np.ones_like(joint), where=joint > 0)
-    return np.asarray((joint * np.log2(ratio)).sum(axis=0))

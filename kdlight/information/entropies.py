@@ -54,6 +54,16 @@ def entropy(p: npt.ArrayLike) -> float:
     return max(0.0, -float(positive @ np.log2(positive)))
 
 
+def split_information(joint: Array) -> Array:
+    """Split I(X;Y) in bits into a term for each y, P(y) KL(P(x|y) || P(x)), where ``joint`` has axes (x, y).
+
+    Divided by P(y), the terms are the specific informations of Williams and Beer, 2010 (arXiv:1004.2515).
+    """
+    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+    ratio = np.divide(joint, product, out=np.ones_like(joint), where=joint > 0)
+    return np.asarray((joint * np.log2(ratio)).sum(axis=0))
+
+
 def mutual_information(p: npt.ArrayLike) -> float:
     """Compute the mutual information in bits between the two axes of a joint distribution.
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdlight.information.decomposition import PID, Informations, decompose_joints
-from kdlight.information.entropies import Array
+from kdlight.information.entropies import Array, split_information
 
 
 def i_min(joint: npt.ArrayLike) -> PID:
@@ -47,18 +47,7 @@ def i_mmi(joint: npt.ArrayLike) -> PID:
 
 def _decompose_by_i_min(joint: Array) -> PID:
     informations = Informations.from_joint(joint)
-    redundant = float(
-        np.minimum(
-            _compute_specific_information(joint.sum(axis=1)), _compute_specific_information(joint.sum(axis=0))
-        ).sum()
-    )
+    redundant = float(np.minimum(split_information(joint.sum(axis=1)), split_information(joint.sum(axis=0))).sum())
     # Within [0, min(I(Y;T), I(Y;S))] except for rounding; the other limit of `largest_excess` is BROJA's alone.
     least = min(informations.first, informations.second)
     return informations.decompose(min(max(least - redundant, 0.0), least))
-
-
-def _compute_specific_information(joint: Array) -> Array:
-    """Return P(y) times a source's specific information about y, in bits; ``joint`` has axes (source, target)."""
-    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
-    ratio = np.divide(joint, product, out=np.ones_like(joint), where=joint > 0)
-    return np.asarray((joint * np.log2(ratio)).sum(axis=0))

@@ -30,7 +30,7 @@ from kdlight.models.frozen import Frozen
 
 def list_filtered_stages(method: FilteredDistiller) -> list[str]:
     """Return the names of the stages that have filters."""
-    return [f"stage{pair.student + 1}" for pair in method.pairs]
+    return [pair.name for pair in method.pairs]
 
 
 class FilteredComparison:

@@ -1,6 +1,5 @@
 """Turn the features of the probe images into symbols, batch by batch."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
+from kdlight.files import replacing
 from kdlight.information.bias import LARGEST_BIAS, estimate_bias
 from kdlight.information.discretizer import Discretizer, Method, Symbols
 from kdlight.information.histogram import joint_histogram
@@ -133,10 +133,8 @@ def load_or_compute_symbols(file: Path, compute: Callable[[], dict[str, Symbols]
             return {name: stored[name] for name in stored.files}
     symbols = compute()
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f"{file.name}.part")
-    with draft.open("wb") as stream:
+    with replacing(file) as draft, draft.open("wb") as stream:
         np.savez_compressed(stream, **symbols)  # type: ignore[arg-type]  # a name could be `allow_pickle`; none is
-    os.replace(draft, file)
     return symbols
 
 

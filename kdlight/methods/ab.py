@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kdlight.losses.ab import ab_loss
 from kdlight.methods.base.preactivations import get_preactivations, get_student_preactivations
 from kdlight.methods.base.regressor import ConvolutionalRegressor
-from kdlight.methods.base.stages import pair_stages, run_blank_images
+from kdlight.methods.base.stages import pair_stages, run_both_on_blank_images
 from kdlight.methods.base.teacher import Teacher
 from kdlight.methods.base.two_phase_distiller import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
@@ -53,8 +53,9 @@ class AB(TwoPhaseDistiller):
         self.ab_weight = ab_weight
         self.margin = margin
         self.pairs = pair_stages(self)
-        of_student = get_student_preactivations(run_blank_images(student, student.image_shape), student)
-        of_teacher = get_preactivations(run_blank_images(self.teacher.model, student.image_shape), "teacher")
+        computed = run_both_on_blank_images(self)
+        of_student = get_student_preactivations(computed[0], student)
+        of_teacher = get_preactivations(computed[1], "teacher")
         self.connectors = nn.ModuleList()
         for pair in self.pairs:
             shapes = of_student[pair.student].shape[1:], of_teacher[pair.teacher].shape[1:]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kdlight.data.base.batch import Batch
 from kdlight.losses.cc import cc_loss
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.stages import run_blank_images
+from kdlight.methods.base.stages import run_both_on_blank_images
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
@@ -47,10 +47,9 @@ class CC(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, **base)
         self.cc_weight = cc_weight
-        of_student = run_blank_images(student, student.image_shape).embedding
-        of_teacher = run_blank_images(self.teacher.model, student.image_shape).embedding
-        self.student_embedding = nn.Linear(of_student.shape[1], dim)
-        self.teacher_embedding = nn.Linear(of_teacher.shape[1], dim)
+        of_student, of_teacher = run_both_on_blank_images(self)
+        self.student_embedding = nn.Linear(of_student.embedding.shape[1], dim)
+        self.teacher_embedding = nn.Linear(of_teacher.embedding.shape[1], dim)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the correlation's term."""

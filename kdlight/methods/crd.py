@@ -17,7 +17,7 @@ from kdlight.internals import ignore_under_ddp
 from kdlight.losses.crd import crd_loss
 from kdlight.methods.base.contrastive_memory import ContrastiveMemory
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
-from kdlight.methods.base.stages import run_blank_images
+from kdlight.methods.base.stages import run_both_on_blank_images
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
@@ -67,10 +67,9 @@ class CRD(FeatureDistiller):
     ) -> None:
         super().__init__(student, teacher, **base)
         self.crd_weight = crd_weight
-        of_student = run_blank_images(student, student.image_shape).embedding
-        of_teacher = run_blank_images(self.teacher.model, student.image_shape).embedding
-        self.student_embedding = nn.Linear(of_student.shape[1], dim)
-        self.teacher_embedding = nn.Linear(of_teacher.shape[1], dim)
+        of_student, of_teacher = run_both_on_blank_images(self)
+        self.student_embedding = nn.Linear(of_student.embedding.shape[1], dim)
+        self.teacher_embedding = nn.Linear(of_teacher.embedding.shape[1], dim)
         self.memory = ContrastiveMemory(dim, negatives=negatives, temperature=crd_temperature, momentum=momentum)
 
     def setup(self, stage: str) -> None:

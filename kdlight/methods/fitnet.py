@@ -11,7 +11,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.losses.fitnet import fitnet_loss
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.regressor import ConvolutionalRegressor
-from kdlight.methods.base.stages import pair_stages, run_blank_images
+from kdlight.methods.base.stages import pair_stages, run_both_on_blank_images
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
@@ -48,9 +48,9 @@ class FitNet(FeatureDistiller):
         super().__init__(student, teacher, **base)
         self.fitnet_weight = fitnet_weight
         (self.pair,) = pair_stages(self, [stage])
-        of_student = run_blank_images(student, student.image_shape).stages[self.pair.student]
-        of_teacher = run_blank_images(self.teacher.model, student.image_shape).stages[self.pair.teacher]
-        self.regressor = ConvolutionalRegressor(of_student.shape[1:], of_teacher.shape[1:], relu=True)
+        of_student, of_teacher = run_both_on_blank_images(self)
+        maps = of_student.stages[self.pair.student], of_teacher.stages[self.pair.teacher]
+        self.regressor = ConvolutionalRegressor(maps[0].shape[1:], maps[1].shape[1:], relu=True)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the hint's term."""

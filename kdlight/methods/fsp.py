@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kdlight.errors import UserError
 from kdlight.losses.fsp import fsp_loss, fsp_matrix
-from kdlight.methods.base.stages import run_blank_images
+from kdlight.methods.base.stages import run_both_on_blank_images
 from kdlight.methods.base.teacher import Teacher
 from kdlight.methods.base.two_phase_distiller import TwoPhaseDistiller, TwoPhaseDistillerArguments
 from kdlight.models.activations import Activations
@@ -52,8 +52,7 @@ class FSP(TwoPhaseDistiller):
         super().__init__(student, teacher, **base)
         self.fsp_weight = fsp_weight
         of_student, of_teacher = (
-            [feature.shape[1] for feature in _collect_maps(run_blank_images(model, student.image_shape))]
-            for model in (student, self.teacher.model)
+            [feature.shape[1] for feature in _collect_maps(computed)] for computed in run_both_on_blank_images(self)
         )
         if of_student != of_teacher:
             raise UserError(

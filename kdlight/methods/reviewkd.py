@@ -13,7 +13,7 @@ from kdlight.losses.reviewkd import hcl_loss
 from kdlight.methods.base.feature_distiller import FeatureDistiller, FeatureDistillerArguments
 from kdlight.methods.base.preactivations import get_preactivations
 from kdlight.methods.base.schedules import ramp_up
-from kdlight.methods.base.stages import StagePair, pair_stages, run_blank_images
+from kdlight.methods.base.stages import StagePair, pair_stages, run_both_on_blank_images
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
@@ -123,11 +123,7 @@ class ReviewKD(FeatureDistiller):
         self.reviewkd_weight = reviewkd_weight
         self.warmup_epochs = warmup_epochs
         self.pairs = pair_stages(self)
-        of_student, of_teacher = _collect_levels(
-            self.pairs,
-            run_blank_images(student, student.image_shape),
-            run_blank_images(self.teacher.model, student.image_shape),
-        )
+        of_student, of_teacher = _collect_levels(self.pairs, *run_both_on_blank_images(self))
         self.review = KnowledgeReview(
             [level.shape[1] for level in of_student], [level.shape[1] for level in of_teacher]
         )

@@ -157,7 +157,7 @@ class RID(FilteredDistiller):
         phase = self.find_phase(self.current_epoch)
         terms = self.task_terms(student, teacher, batch) if phase == "student" else {}
         for place, pair in enumerate(self.pairs):
-            from_teacher, name = self.filter_teacher(place, student, teacher), f"stage{pair.student + 1}"
+            from_teacher, name = self.filter_teacher(place, student, teacher), pair.name
             if phase != "student":
                 terms[f"head_{name}"] = cross_entropy(self.teacher_heads[place](from_teacher), batch.target)
                 for target, (_, weight) in self.further_targets.items():

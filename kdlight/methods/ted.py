@@ -73,7 +73,7 @@ class TED(FilteredDistiller):
         for place, pair in enumerate(self.pairs):
             from_student = self.filter_student(place, student, teacher)
             from_teacher = self.filter_teacher(place, student, teacher)
-            name = f"stage{pair.student + 1}"
+            name = pair.name
             if first_stage:
                 terms[f"teacher_head_{name}"] = cross_entropy(self.teacher_heads[place](from_teacher), batch.target)
                 terms[f"student_head_{name}"] = cross_entropy(self.student_heads[place](from_student), batch.target)

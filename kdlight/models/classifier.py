@@ -13,6 +13,7 @@ from kdlight.models.activations import Activations
 ImageShape = tuple[int, int, int]
 
 CIFAR_SHAPE: ImageShape = (3, 32, 32)
+PHOTOGRAPH_SHAPE: ImageShape = (3, 224, 224)
 
 
 class Classifier(ArgumentRecord, nn.Module, ABC):

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from kdlight.errors import UserError
-from kdlight.models.classifier import ImageShape
+from kdlight.models.classifier import PHOTOGRAPH_SHAPE, ImageShape
 from kdlight.models.tapped import Tapped
 from kdlight.ranges import Fraction
 
-PHOTOGRAPH_SHAPE: ImageShape = (3, 224, 224)
 NAMES_SHOWN = 5
 
 

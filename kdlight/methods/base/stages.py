@@ -42,8 +42,7 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
     Raises:
         UserError: If a stage is asked for that the networks do not share.
     """
-    student = run_blank_images(method.student, method.student.image_shape)
-    teacher = run_blank_images(method.teacher.model, method.student.image_shape)
+    student, teacher = run_both_on_blank_images(method)
     shared = min(len(student.stages), len(teacher.stages))
     if shared == 0:
         raise UserError(
@@ -63,6 +62,12 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
         maps = pool_to_smaller(student.stages[of_student], teacher.stages[of_teacher])
         pairs.append(StagePair(of_student, of_teacher, *(a_map.shape[1:] for a_map in maps)))
     return pairs
+
+
+def run_both_on_blank_images(method: Distiller) -> tuple[Activations, Activations]:
+    """Run student and teacher on two blank images of the student's size, to learn the shapes of their activations."""
+    shape = method.student.image_shape
+    return run_blank_images(method.student, shape), run_blank_images(method.teacher.model, shape)
 
 
 def run_blank_images(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlight.models.activations import Activations
-from kdlight.models.classifier import Classifier, ImageShape
+from kdlight.models.classifier import PHOTOGRAPH_SHAPE, Classifier, ImageShape
 
-PHOTOGRAPH_SHAPE: ImageShape = (3, 224, 224)
 #: Output channels and stride of the 13 depthwise separable blocks (table 1 of the paper).
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
 STAGE_ENDS = (3, 5, 11, 13)  # the last blocks of 1/4, 1/8, 1/16 and 1/32 of the image's side; `model.0` is the stem
