@@ -1,6 +1,8 @@
 """Notebooks are kept with their outputs, and give them again."""
 
+import ast
 import copy
+import importlib
 import math
 import re
 from pathlib import Path
@@ -9,6 +11,7 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
+from kdlight.cli.shipped import find_shipped_folder
 from tests.notebook_runner import run_notebook
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
@@ -116,6 +119,23 @@ def test_a_notebook_is_kept_as_it_ran_from_top_to_bottom(file):
     assert pictures(notebook)
     assert tables(notebook)
     assert file.stat().st_size < 600_000
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_what_a_notebook_takes_of_kdlight_exists(file):
+    """A renamed class or a moved configuration shows here, without training anything."""
+    notebook = nbformat.read(file, as_version=4)
+    source = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("kdlight"):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if re.fullmatch(r"kdlight(\.\w+)+", node.value):
+                package, _, name = node.value.rpartition(".")
+                assert hasattr(importlib.import_module(package), name), node.value
+            elif node.value.endswith(".yaml"):
+                assert (find_shipped_folder() / node.value).is_file(), node.value
 
 
 def test_each_notebook_is_listed():
