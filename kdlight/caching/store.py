@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kdlight.errors import UserError
-from kdlight.files import DiskFullError, replacing
+from kdlight.files import DiskFullError, replace_file
 
 DESCRIPTION, VIEWS = "cache.json", "views.safetensors"
 
@@ -86,7 +86,7 @@ class Store:
 
     def describe(self) -> None:
         """Write the description, whole or not at all."""
-        with replacing(self.folder / DESCRIPTION) as draft:
+        with replace_file(self.folder / DESCRIPTION) as draft:
             draft.write_text(json.dumps(self.description, indent=2) + "\n", encoding="utf-8")
 
     def load_parameters(self) -> list[dict[str, Tensor]]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
-from kdlight.files import replacing
+from kdlight.files import replace_file
 from kdlight.information.bias import LARGEST_BIAS, estimate_bias
 from kdlight.information.discretizer import Discretizer, Method, Symbols
 from kdlight.information.histogram import joint_histogram
@@ -133,7 +133,7 @@ def load_or_compute_symbols(file: Path, compute: Callable[[], dict[str, Symbols]
             return {name: stored[name] for name in stored.files}
     symbols = compute()
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as draft, draft.open("wb") as stream:
+    with replace_file(file) as draft, draft.open("wb") as stream:
         np.savez_compressed(stream, **symbols)  # type: ignore[arg-type]  # a name could be `allow_pickle`; none is
     return symbols
 
