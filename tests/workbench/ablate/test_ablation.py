@@ -245,7 +245,7 @@ def test_a_grid_killed_twice_ends_as_one_that_was_not(folder):
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert 0 < len(results(folder / "killed/tried")) < 9 or after < 12, after
+        assert len(results(folder / "killed/tried")) < len(whole), f"killed after {after} epochs, too late"
         time.sleep(1)  # the runs notice that their parent is gone
     assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
     assert results(folder / "killed/tried") == whole
