@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        UserError: If the library for workspaces is missing.
+        UserError: If the library for workspaces is missing, or W&B refuses to save.
     """
     options = make_parser().parse_args(arguments[1:])
     if not options.project:
@@ -38,7 +38,13 @@ def main(arguments: Sequence[str]) -> None:
         draft.write_text(json.dumps(describe_workspace(workspace), indent=2) + "\n", encoding="utf-8")
     print(f"saved {options.output}")
     if options.save:
-        workspace.save()
+        from wandb.errors import Error
+
+        try:
+            workspace.save()
+        except Error as error:
+            reason = str(error).rstrip(".")
+            raise UserError(f"--save: {reason}; log in with `wandb login`, or leave --save out") from error
         print(f"saved {workspace.url}")
 
 

@@ -76,5 +76,7 @@ def test_without_an_account_the_file_is_written_and_the_rest_said(tmp_path):
     ended = save(tmp_path)
     assert ended.returncode == 2
     assert (tmp_path / "dashboard.json").is_file()
-    assert "wandb login" in ended.stderr
+    (said,) = [line for line in ended.stderr.splitlines() if line.startswith("kdlight: ")]
+    assert "log in with `wandb login`" in said
+    assert "offline" not in said, "that is advice for a run"
     assert "Traceback" not in ended.stderr
