@@ -5,31 +5,22 @@ stands in ``command_outcomes.tsv``. After a change of options write that file an
 ``KDLIGHT_WRITE_OUTCOMES=1 pytest -m slow tests/cli/test_command_outcomes.py``.
 """
 
-import contextlib
 import importlib
-import io
-import os
-import shutil
-import signal
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
 
-from kdlight.__main__ import COMMANDS, RUN, main
+from kdlight.__main__ import COMMANDS, RUN
 from kdlight.internals import list_actions
+from tests.cli.outcomes import ACCEPTED, REFUSED, require_table, try_command, write_table
 from tests.data.image_sets import write_image
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("command_outcomes.tsv")
-WRITES = "KDLIGHT_WRITE_OUTCOMES"
 VALUES = ("abc", "0", "-1", "1e20", "nan", "", "FOLDER")
-WITHIN = 60  # seconds
 SAMPLED = 41  # one case of so many is in the fast suite
-ACCEPTED, REFUSED = "accepted", "refused"
 DIGITS = (
     "--config=kd.yaml",
     "--model.untrained_teacher=true",
@@ -116,34 +107,6 @@ def command_line(case: Case, places: dict[str, str]) -> list[str]:
     return [case.command, *positional, *options, *(DIGITS if case.command == "bench" else ())]
 
 
-def outcome(arguments: list[str]) -> tuple[str, list[str]]:
-    """What came of a command line: accepted or refused, or what must not be; and the lines of the message."""
-
-    def late(*_: object) -> None:
-        raise TimeoutError
-
-    errors, threads = io.StringIO(), torch.get_num_threads()
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(WITHIN)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            code = main(arguments)
-    except TimeoutError:
-        return "hangs", []
-    except BaseException as error:
-        return "traceback", [f"{type(error).__name__}: {error}".partition("\n")[0]]
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-        for made in Path.cwd().iterdir():
-            shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
-    lines = [line for line in errors.getvalue().splitlines() if "warning: " not in line]
-    return {0: ACCEPTED, 2: REFUSED}.get(code, f"code {code}"), [] if code == 0 else lines
-
-
 def cases() -> list[Case]:
     found = []
     for command, bases in BASES.items():
@@ -163,7 +126,7 @@ def outcomes(cases: list[Case], places: dict[str, str]) -> dict[str, str]:
     """
     found, wrong = {}, []
     for case in cases:
-        kind, lines = outcome(command_line(case, places))
+        kind, lines = try_command(command_line(case, places))
         value = places["folder"] if case.value == "FOLDER" else case.value
         said = "\n".join(lines)
         # predict and bench take what begins with a dash for an option of fit, named without dashes
@@ -175,22 +138,15 @@ def outcomes(cases: list[Case], places: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def table() -> dict[str, str]:
-    """What the table says: accepted or refused, by command, option and value."""
-    return dict(line.split("\t") for line in TABLE.read_text(encoding="utf-8").splitlines())
-
-
 @pytest.mark.slow
 def test_every_option_of_every_command(places) -> None:
     found = outcomes(cases(), places)
-    if os.environ.get(WRITES):
-        TABLE.write_text("".join(f"{key}\t{kind}\n" for key, kind in found.items()), encoding="utf-8")
-    assert found == table()
+    write_table({key: (kind,) for key, kind in found.items()}, TABLE)
+    require_table(found, TABLE, whole=True)
 
 
 def test_a_sample_of_the_options_of_commands(places) -> None:
-    sampled = cases()[::SAMPLED]
-    assert outcomes(sampled, places) == {case.key: table()[case.key] for case in sampled}
+    require_table(outcomes(cases()[::SAMPLED], places), TABLE, whole=False)
 
 
 def test_every_command_with_a_parser_of_its_own_is_tried() -> None:

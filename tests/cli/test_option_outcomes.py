@@ -2,39 +2,29 @@
 
 Each option of the trainer, of every method, callback and data module is given a text, 0, -1, 1e20, not a number,
 nothing, and a folder. A fit is set up, and stops where its first step would run. What came of it stands in
- ``option_outcomes.tsv``. After a change of options write that file anew, and read what has changed in it:
+``option_outcomes.tsv``. After a change of options write that file anew, and read what has changed in it:
 ``KDLIGHT_WRITE_OUTCOMES=1 pytest -m slow tests/cli/test_option_outcomes.py``.
 """
 
-import contextlib
 import inspect
-import io
-import os
 import re
-import shutil
-import signal
 import sys
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import torch
 from lightning.pytorch.loops import _FitLoop
 
 import kdlight.callbacks
 import kdlight.data
 import kdlight.methods
-from kdlight.__main__ import main
 from kdlight.cli.build import make_run_parser
+from tests.cli.outcomes import ACCEPTED, REFUSED, StoppedError, require_table, try_command, write_table
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("option_outcomes.tsv")
-WRITES = "KDLIGHT_WRITE_OUTCOMES"
 VALUES = ("abc", "0", "-1", "1e20", ".nan", "", "FOLDER")
-WITHIN = 60  # seconds
 SAMPLED = 60  # one row of so many is in the fast suite
-ACCEPTED, REFUSED = "accepted", "refused"
 QUIET = [
     "--trainer.enable_progress_bar=false",
     "--trainer.enable_model_summary=false",
@@ -50,10 +40,6 @@ ELSEWHERE = ("student", "teacher", "teacher_weights", "untrained_teacher", "opti
 # Bases, which nobody can build, and one whose networks are not known before its folder of images is there.
 LEFT_OUT = ("AugmentedDataModule", "ImageDataModule", "ImageFilesDataModule", "ImageFolderDataModule")
 NEEDED = {"OptimalBrainDamage": ("--trainer.callbacks.sparsity=0.5", "--trainer.callbacks.first_epoch=1")}
-
-
-class StoppedError(Exception):
-    """The first training step would run now."""
 
 
 class Case(NamedTuple):
@@ -128,33 +114,11 @@ def cases() -> list[Case]:
 
 
 def outcome(case: Case) -> tuple[str, str]:
-    """What came of a command line: accepted or refused, or what must not be; and the message."""
+    """What came of a case: accepted or refused, or what must not be; and the message."""
     value = str(Path.cwd()) if case.value == "FOLDER" else case.value
-    errors = io.StringIO()
-    signal.alarm(WITHIN)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            code = main([*case.base, f"--{case.option}={value}"])
-    except StoppedError:
-        return ACCEPTED, ""
-    except TimeoutError:
-        return "hangs", ""
-    except BaseException as error:
-        return "traceback", f"{type(error).__name__}: {error}".partition("\n")[0]
-    finally:
-        signal.alarm(0)
-        torch.use_deterministic_algorithms(False)
-        torch.set_default_dtype(torch.float32)
-        for made in Path.cwd().iterdir():
-            shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
-    lines = [line for line in errors.getvalue().splitlines() if line.startswith("kdlight: ") and "warning" not in line]
-    said = (
-        (lines or errors.getvalue().splitlines() or [""])[0].replace(str(Path.cwd()), "FOLDER").replace(str(ROOT), "")
-    )
-    if code == 0:
-        return ACCEPTED, ""
-    return REFUSED if code == 2 else f"code {code}", said
+    kind, lines = try_command([*case.base, f"--{case.option}={value}"])
+    said = ([line for line in lines if line.startswith("kdlight: ")] or lines or [""])[0]
+    return kind, said.replace(str(Path.cwd()), "FOLDER").replace(str(ROOT), "")
 
 
 @pytest.fixture(autouse=True)
@@ -162,37 +126,23 @@ def _elsewhere(tmp_path, monkeypatch):
     def stop(*_):
         raise StoppedError
 
-    def late(*_):
-        raise TimeoutError
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["kdlight"])
     monkeypatch.setattr(_FitLoop, "advance", stop)
-    before = signal.signal(signal.SIGALRM, late)
-    yield
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.slow
 def test_every_option():
     found = {case.key: outcome(case) for case in cases()}
-    if os.environ.get(WRITES):
-        TABLE.write_text("".join(f"{key}\t{kind}\t{said}\n" for key, (kind, said) in found.items()), encoding="utf-8")
+    write_table(found, TABLE)
     require_sense(found)
-    assert {key: kind for key, (kind, _) in found.items()} == table()
+    require_table({key: kind for key, (kind, _) in found.items()}, TABLE, whole=True)
 
 
 def test_a_sample_of_the_options():
-    sampled = cases()[::SAMPLED]
-    found = {case.key: outcome(case) for case in sampled}
+    found = {case.key: outcome(case) for case in cases()[::SAMPLED]}
     require_sense(found)
-    assert {key: kind for key, (kind, _) in found.items()} == {case.key: table()[case.key] for case in sampled}
-
-
-def table():
-    """What the table says: accepted or refused, by option and value."""
-    rows = (line.split("\t") for line in TABLE.read_text(encoding="utf-8").splitlines())
-    return {key: kind for key, kind, _ in rows}
+    require_table({key: kind for key, (kind, _) in found.items()}, TABLE, whole=False)
 
 
 def require_sense(found):
