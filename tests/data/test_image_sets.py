@@ -251,7 +251,7 @@ def test_any_folder_of_classes(test_folder: str, tmp_path: Path) -> None:
     assert data.train_size == 21
     assert data.get_split("val").target.tolist() == [0, 1, 2]
     assert len(data.get_split("test")) == 6
-    with pytest.raises(FileNotFoundError, match="elsewhere has no class folders"):
+    with pytest.raises(UserError, match=r"test_folder: expected the name of a folder inside .*, got 'elsewhere'"):
         folder(tmp_path, test_folder="elsewhere").setup("test")
 
 

@@ -1,6 +1,5 @@
 """BROJA: oracles, properties, and what it does with odd input."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -93,8 +92,10 @@ def test_hundred_classes() -> None:
     assert result.gap <= 1e-6 + 2e-12
 
 
-def test_few_samples_of_many_classes_take_no_more_than_a_full_table() -> None:
-    """Mirror descent alone takes 20,000 steps, some seconds, on such a table."""
+def test_few_samples_of_many_classes_take_few_looks_at_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mirror descent alone looks at them thousands of times, for some seconds, and does not reach the tolerance."""
+    looks, tighten = [], Bracket.tighten
+    monkeypatch.setattr(Bracket, "tighten", lambda *arguments: looks.append(1) or tighten(*arguments))
     rng = np.random.default_rng(0)
     target = rng.integers(0, 100, 1000)
     sources = (np.where(rng.random(1000) < 0.9, target % 10, rng.integers(0, 10, 1000)) for _ in range(2))
@@ -103,9 +104,8 @@ def test_few_samples_of_many_classes_take_no_more_than_a_full_table() -> None:
     rng = np.random.default_rng(0)
     halves = [rng.multivariate_hypergeometric(counts.ravel(), 500, method="marginals") for _ in range(18)]
     joint = halves[17].reshape(counts.shape) / 500
-    start = time.process_time()
     result = broja(joint, tolerance=1e-6)
-    assert time.process_time() - start < 1
+    assert len(looks) < 50
     assert result.gap <= 1e-6 + 2e-12
 
 

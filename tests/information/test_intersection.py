@@ -69,10 +69,8 @@ def test_theorem_3_1_mutual_information_follows_the_nuisance_and_redundancy_does
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(SEEDS)
-def test_theorem_3_2_i_and_ii(seed):
-    """Red and Uni are not negative; a teacher with nothing unique tells no more than the student."""
-    pid = broja(random_joint(seed, 3, 3, 2), tolerance=1e-7)
-    assert min(pid.redundant, pid.unique_first, pid.unique_second) >= 0
+def test_theorem_3_2_ii(seed):
+    """A teacher with nothing unique tells no more than the student."""
     # The student knows a noisier version of the teacher and more: S = (h(T), extra).
     rng = np.random.default_rng(seed)
     joint, of_signal, _ = teacher_with_nuisance(random_joint(seed, 3, 2), rng.dirichlet(np.ones(2)))

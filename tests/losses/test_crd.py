@@ -85,3 +85,9 @@ def test_momentum_is_the_share_of_the_old_row() -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"\(8, 17\) and \(8, 16\)"):
         crd_loss(torch.ones(8, 17), torch.ones(8, 16), samples=SAMPLES)
+
+
+def test_the_same_candidates_for_all_may_be_given_once() -> None:
+    embedding, rows = torch.randn(4, 8), torch.randn(6, 8)
+    given = crd_similarities(embedding, rows.expand(4, 6, 8), temperature=TEMPERATURE)
+    assert torch.allclose(crd_similarities(embedding, rows, temperature=TEMPERATURE), given)

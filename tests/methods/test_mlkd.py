@@ -57,7 +57,7 @@ def test_standardised_logits_concern_the_instances_alone(inputs):
     assert all(torch.equal(plain[name], value) for name, value in standardised.items())
 
 
-def test_the_data_strengthen_the_second_view_alone(tmp_path):
+def test_only_the_second_view_is_augmented_strongly(tmp_path):
     batches = []
 
     class Keeping(MLKD):

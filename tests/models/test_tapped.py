@@ -1,4 +1,4 @@
-"""Foreign models behind the face of the zoo."""
+"""Models from outside of the zoo with the zoo's interface."""
 
 import copy
 import gc

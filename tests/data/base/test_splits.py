@@ -25,7 +25,7 @@ def test_the_order_is_random_within_and_between_classes() -> None:
     assert {int(target[order[0]]) for order in orders} == {0, 1, 2, 3}
 
 
-def test_first_per_class_keeps_that_many_of_each() -> None:
+def test_that_many_samples_of_each_class_are_chosen() -> None:
     target = torch.tensor([-1, 2, 2, 0, 0, 0, 2, -1, -1, 2])
     kept = choose_per_class(target, 2, make_generator(Stream.TRAIN_PER_CLASS, 0))
     assert kept.equal(kept.sort().values)

@@ -6,7 +6,7 @@ import torch
 import torch.multiprocessing
 from torch.nn.functional import linear, normalize
 
-from kdlight.losses.crd import crd_loss, crd_similarities
+from kdlight.losses.crd import crd_loss
 from kdlight.methods.base.contrastive_memory import ContrastiveMemory
 
 SAMPLES, DIM, NEGATIVES = 50, 8, 16
@@ -64,12 +64,6 @@ def test_momentum_is_the_share_of_the_old_row():
     made.update(torch.tensor([0]), torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 1.0]]))
     for rows in (made.student, made.teacher):
         assert rows[0].tolist() == pytest.approx([0.8 / 0.68**0.5, 0.2 / 0.68**0.5])
-
-
-def test_the_same_candidates_for_all_may_be_given_once():
-    embedding, rows = torch.randn(4, DIM), torch.randn(6, DIM)
-    given = crd_similarities(embedding, rows.expand(4, 6, DIM), temperature=0.07)
-    assert torch.allclose(crd_similarities(embedding, rows, temperature=0.07), given)
 
 
 def test_negatives_are_the_samples_of_other_classes_and_all_equally_likely():

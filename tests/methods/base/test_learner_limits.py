@@ -15,10 +15,14 @@ def network():
     return resnet8(num_classes=10, image_shape=(1, 8, 8))
 
 
-def test_setting_up_costs_no_more_for_many_epochs():
-    learner = RID(network(), Frozen(network()), lambda2=1.0)
+def test_setting_up_looks_for_the_first_epoch_in_which_the_student_learns(monkeypatch):
+    # The filters learn alone for three epochs of warm-up and the first of the four of a cycle.
+    learner = RID(network(), Frozen(network()), lambda2=1.0, warmup_epochs=3, cycle_epochs=4)
     learner._trainer = SimpleNamespace(max_epochs=10**20, strategy=SimpleNamespace())
+    asked, decide = [], learner.trainable_children
+    monkeypatch.setattr(learner, "trainable_children", lambda epoch: asked.append(epoch) or decide(epoch))
     learner.setup("fit")
+    assert asked == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,8 @@ def test_a_number_in_a_pair_is_not_finite():
     ],
 )
 def test_a_schedule_gives_learning_rates(make, said):
-    given = optimizer()
     with pytest.raises(UserError, match=f"model.scheduler: .*{said}"):
-        make_scheduler(make, given)
-    assert given.param_groups[0]["lr"] in (0.1, math.nan, 0.0)
+        make_scheduler(make, optimizer())
 
 
 def test_schedules_of_torch_pass_and_leave_the_optimizer_as_it_is():
