@@ -20,21 +20,23 @@ COMPONENTS = 20
 class ProbeSamples(NamedTuple):
     """Residuals e and the student's filtered features, (samples, …) each, and classes (samples,) of the same images."""
 
-    rest: Rows
-    kept: Rows
+    residual: Rows
+    student: Rows
     target: Symbols
 
 
-def estimate_residual_information(rest: Symbols, kept: Symbols, target: Symbols, seed: int = 0) -> dict[str, float]:
+def estimate_residual_information(
+    residual: Symbols, student: Symbols, target: Symbols, seed: int = 0
+) -> dict[str, float]:
     """Estimate I(e; Y | f_s(S)) from symbols, in bits with its interval; empty if it is not estimable.
 
     Args:
-        rest: Symbols of e, (symbolisations, samples).
-        kept: Symbols of f_s(S), (symbolisations, samples).
+        residual: Symbols of e, (symbolisations, samples).
+        student: Symbols of f_s(S), (symbolisations, samples).
         target: Classes, (samples,).
         seed: Seed of the resampling.
     """
-    found = estimate_pid(rest, kept, target, seed=seed).information_first_given_second
+    found = estimate_pid(residual, student, target, seed=seed).information_first_given_second
     if not found.estimable:
         return {}
     parts = {"": found.value, "_lower": found.lower, "_upper": found.upper}
@@ -56,15 +58,15 @@ def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[s
     from sklearn.decomposition import PCA
 
     sides = []
-    for of_fitted, of_counted in ((fitted.kept, counted.kept), (fitted.rest, counted.rest)):
+    for of_fitted, of_counted in ((fitted.student, counted.student), (fitted.residual, counted.residual)):
         rows, others = (side.reshape(len(side), -1) for side in (of_fitted, of_counted))
         components = PCA(min(COMPONENTS, *rows.shape), random_state=0).fit(rows)
         scale = np.sqrt(np.maximum(components.explained_variance_[0], 1e-12))
         sides.append((components.transform(rows) / scale, components.transform(others) / scale))
-    (kept, kept_counted), (rest, rest_counted) = sides
-    alone = _compute_cross_entropies(kept, fitted.target, kept_counted, counted.target)
+    (student, student_counted), (residual, residual_counted) = sides
+    alone = _compute_cross_entropies(student, fitted.target, student_counted, counted.target)
     both = _compute_cross_entropies(
-        np.hstack([kept, rest]), fitted.target, np.hstack([kept_counted, rest_counted]), counted.target
+        np.hstack([student, residual]), fitted.target, np.hstack([student_counted, residual_counted]), counted.target
     )
     gain = alone - both
     middle = float(gain.mean())

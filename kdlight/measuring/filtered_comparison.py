@@ -120,8 +120,8 @@ class FilteredComparison:
         targets = torch.cat([batch.target for batch in self.probe.fitted]).numpy(), self.probe.target
         for name in self.stages:
             if name in symbols and f"rest {name}" in symbols:
-                rest, kept = symbols[f"rest {name}"], symbols[name]
-                found[name] |= estimate_residual_information(rest, kept, targets[1], self.discretizer.seed)
+                residual, filtered = symbols[f"rest {name}"], symbols[name]
+                found[name] |= estimate_residual_information(residual, filtered, targets[1], self.discretizer.seed)
                 sides = (
                     ProbeSamples(rows[f"rest {name}"], rows[name], target)
                     for rows, target in zip(pooled, targets, strict=True)

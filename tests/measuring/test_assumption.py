@@ -11,15 +11,19 @@ def case(says_more, samples=1500):
     rng = np.random.default_rng(0)
     target = rng.integers(0, 4, samples)
     told = target // 2
-    rest = target % 2 if says_more else rng.integers(0, 2, samples)
+    residual = target % 2 if says_more else rng.integers(0, 2, samples)
     noise = rng.standard_normal((2, samples, 6))
-    return ProbeSamples(np.eye(2, 6)[rest] + 0.1 * noise[0], np.eye(2, 6)[told] + 0.1 * noise[1], target), rest, told
+    return (
+        ProbeSamples(np.eye(2, 6)[residual] + 0.1 * noise[0], np.eye(2, 6)[told] + 0.1 * noise[1], target),
+        residual,
+        told,
+    )
 
 
 @pytest.mark.parametrize(("says_more", "expected"), [(True, 1.0), (False, 0.0)])
 def test_symbols(says_more, expected):
-    whole, rest, told = case(says_more)
-    found = estimate_residual_information(rest[None], told[None], whole.target)
+    whole, residual, told = case(says_more)
+    found = estimate_residual_information(residual[None], told[None], whole.target)
     assert found["assumption_information"] == pytest.approx(expected, abs=0.02)
     assert found["assumption_information_lower"] <= expected <= found["assumption_information_upper"] + 1e-9
 
