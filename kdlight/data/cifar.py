@@ -45,7 +45,7 @@ class CIFARDataModule(ImageDataModule):
         mean: Per channel, for pixels in [0, 1].
         std: Per channel, for pixels in [0, 1].
         val_size: Images held out of the 50,000 for validation; 0 for none.
-        augment: Random crops from a black border of four pixels, and random horizontal flips.
+        augment: Pad by four black pixels, crop at random, and flip horizontally at random.
         download: Fetch a published archive if neither folder is there.
         mirrors: Addresses of the published archives, tried in this order.
         accept_modified: Accept files whose checksum is not the published one, and missing training files; a warning

@@ -50,7 +50,7 @@ class TinyImageNetDataModule(ImageDataModule):
         mean: Per channel, for pixels in [0, 1]; the default is that of the field's reference code.
         std: Per channel, for pixels in [0, 1].
         val_size: Training images held out for validation; 0 for none.
-        augment: Random crops from a black border of eight pixels, and random horizontal flips. (mdistiller's code turns
+        augment: Pad by eight black pixels, crop at random, and flip horizontally at random. (mdistiller's code rotates
             by up to 20 degrees instead of cropping.)
         num_classes: 200, or the number of a subset, which needs `accept_modified`.
         download: Fetch the published archive if the folder is not there.

@@ -26,8 +26,8 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
     Every information is a mean over the target's symbols: I(Y;T) = sum_y P(y) KL(P(t|y) || P(t)). Let I_u be the least
     information that both sources can have together; its terms are P(y) KL(Q(t,s|y) || Q(t,s)) with the optimal Q. Where
     Q is positive, log Q(y|t,s) = a(t,y) + b(s,y) with the optimal point (a, b) of the dual, so the term is
-    sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y), which does not need Q. The terms of the atoms are the
-    same sums and differences of these terms as the atoms are of the informations.
+    sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y), which does not need Q. The atoms are sums and differences
+    of the informations, and so are their terms.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).

@@ -22,8 +22,8 @@ Symbols = npt.NDArray[np.int64]
 #: cells seen), and per combination of symbols that occur. The second guards against few samples, for which the
 #: estimated number of cells is too low.
 SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
-#: Random orders in which samples are cut into halves and quarters: for all symbolisations together, and at least for
-#: each of them.
+#: How many random orders of the samples are cut into halves and quarters: in total over the symbolisations, and at
+#: least for each symbolisation.
 _ORDERS, _LEAST_ORDERS = 10, 2
 #: Solver tolerance in bits for halves and quarters: a hundredth of the difference between two of them.
 _TOLERANCE_OF_PARTS = 1e-4

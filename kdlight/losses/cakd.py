@@ -1,11 +1,11 @@
 """CAKD: correlation-aware knowledge distillation.
 
 Zhang, Chen, Ning, Yang, Yuan, "CAKD: A Correlation-Aware Knowledge Distillation Framework Based on Decoupling
-Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Read from its abstract and summaries; no code is public. The
-decomposition is exact mathematics; that alpha and beta replace the teacher's masses and that T^2 multiplies the sum
-follows DKD.
+Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Written from its abstract and summaries; no code is public. The
+decomposition of the divergence is exact. As in DKD, alpha and beta then replace the teacher's masses, and T^2
+multiplies the sum.
 
-DKD and GDKD decouple the divergence in the same way; the decomposition itself lies in ``parts/decoupling.py``.
+DKD and GDKD decouple the divergence in the same way; the decomposition itself is in ``parts/decoupling.py``.
 """
 
 __all__ = ["cakd_loss"]
@@ -29,8 +29,9 @@ def cakd_loss(
 ) -> Tensor:
     """T^2 (BCD + alpha SCD + beta WCD), batch mean.
 
-    With the teacher's masses for alpha and beta it is `kd_loss`; with S = {target} it is `dkd_loss` at its alpha 1 and
-    the same beta. (DKD calls the weight of BCD alpha; here alpha is the weight of SCD.)
+    S is the set of strong classes, W that of the others. BCD is the divergence of the two masses of S and W, SCD that
+    within S and WCD that within W. If alpha and beta are the teacher's masses of S and W, this is `kd_loss`. If S is
+    the target alone, it is `dkd_loss` with alpha 1 and the same beta, for DKD calls the weight of BCD alpha.
 
     Args:
         student_logits: (batch, classes).

@@ -20,10 +20,10 @@ def dist_loss(
     """T^2 (beta (1 - mean correlation of rows) + gamma (1 - mean correlation of columns)).
 
     Pearson correlations of the softened probabilities: rows are samples (inter-class), columns are classes
-    (intra-class). The factor T^2 follows the authors' code, as does the 1e-8 that is added to the product of the norms;
-    but for the latter, the loss is 0 where the student equals the teacher. A constant row or column, such as a row of
+    (intra-class). The factor T^2 follows the authors' code, as does the 1e-8 that is added to the product of the norms.
+    Except for this 1e-8, the loss is 0 if the student equals the teacher. A constant row or column, such as a row of
     equal logits, has correlation 0 and gets no gradient; near that case the gradient grows with 1 / deviation. With two
-    classes every row's correlation is 1 or -1, so the inter-class term has no gradient but that of the 1e-8.
+    classes every row's correlation is 1 or -1, so the inter-class term has almost no gradient.
 
     Args:
         student_logits: (batch, classes).

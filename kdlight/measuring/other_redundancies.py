@@ -7,10 +7,10 @@ from kdlight.information.gaussian import gaussian_pid_of_symbols
 from kdlight.information.intersection import intersection_information
 from kdlight.information.redundancies import i_min, i_mmi
 
-#: Most cells that occur for which the intersection information is computed; 100 take about a second.
+#: The intersection information is computed of tables with up to this many positive cells; 100 take about a second.
 MOST_CELLS = 100
 
-#: What each key of `compute_other_redundancies` is called in a table.
+#: Row names in tables, by key of `compute_other_redundancies`.
 LABELS = {
     "redundant_i_min": "redundant by I_min",
     "redundant_mmi": "redundant by MMI",
@@ -24,9 +24,11 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
     - ``redundant_i_min``: Williams and Beer, 2010.
     - ``redundant_mmi``: the smaller information of the two sources; Barrett, 2015.
-    - ``redundant_gaussian``: BROJA's, if the symbols' indicators were Gaussian; left out where that is infinite.
+    - ``redundant_gaussian``: BROJA's of Gaussian variables with the covariance of the symbols' indicators; left out if
+      an information is infinite.
     - ``redundant_intersection``: a lower bound of the intersection information that RID maximises (definition 4.1 of
-      its paper), which is at most BROJA's redundancy (theorem 4.1); left out if more than 100 cells occur: it is slow.
+      its paper), which is at most BROJA's redundancy (theorem 4.1). It is slow, so it is left out if more than 100
+      cells are positive.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
@@ -41,6 +43,6 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
 
 def average(found: list[dict[str, float]]) -> dict[str, float]:
-    """Return the means of the values that every symbolisation has."""
+    """Return the means over symbolisations, of the keys that all of them have."""
     names = [name for name in found[0] if all(name in values for values in found)]
     return {name: float(np.mean([values[name] for values in found])) for name in names}

@@ -31,7 +31,7 @@ class FurtherTarget(NamedTuple):
     """A target of RID beside the label.
 
     Attributes:
-        classes: How many it has.
+        classes: Number of its classes.
         weight: Its weight w in the sum; the label's is 1.
     """
 
@@ -46,10 +46,11 @@ class RID(FilteredDistiller):
     a filter f_s maps the student's S to the same space, and sigma_c is a trained variance per channel (Algorithm 1):
 
     - warm-up: ``sum over stages of CE(g_t(f_t(T)))`` trains f_t and g_t;
-    - then cycles of `cycle_epochs`, the first `filter_ratio` of them phase 1 (equation 10),
-      ``sum over stages of CE(g_t(f_t(T))) + filter_mismatch_weight * mismatch``, which trains f_t and g_t;
-    - the rest of the cycle phase 2 (equations 11 and 12),
-      ``lambda1 * CE + lambda2 * sum over stages of (||sigma||^2 + mismatch)``, which trains student, f_s and sigma.
+    - then cycles of `cycle_epochs`. Each begins with phase 1, for the fraction `filter_ratio` of its epochs:
+      ``sum over stages of CE(g_t(f_t(T))) + filter_mismatch_weight * mismatch`` (equation 10) trains f_t and g_t;
+    - the rest of a cycle is phase 2:
+      ``lambda1 * CE + lambda2 * sum over stages of (||sigma||^2 + mismatch)`` (equations 11 and 12) trains student,
+      f_s and sigma.
 
     The mismatch is the sum over channels and positions of E[(f_t(T) - f_s(S))^2 / sigma_c]. What is not trained in a
     phase is in evaluation mode, so its batch norms keep their statistics too.
@@ -80,7 +81,7 @@ class RID(FilteredDistiller):
         warmup_epochs: n_w, epochs of warm-up before the first cycle; null: phase 1 of the first cycle is the warm-up.
         cycle_epochs: q, epochs of a cycle.
         filter_rate: Learning rate of teacher filters and heads, as a multiple of the optimizer's.
-        filter_ratio: r, the part of a cycle that is phase 1, its first epochs while ``epoch % q < r * q``.
+        filter_ratio: r, the fraction of a cycle that is phase 1: the epochs with ``epoch % q < r * q``.
         lambda1: Weight of the student's cross-entropy in phase 2.
         lambda2: Weight of variance penalty and mismatch in phase 2; the paper does not state it.
         filter_mismatch_weight: Weight of the mismatch in phase 1; 1 in paper and code.

@@ -78,7 +78,7 @@ def test_a_wrong_sum_is_refused(
         fetch_published(NAME)
 
 
-def test_the_archive_of_another_reference_serves_where_the_first_does_not(server: Server, content: bytes) -> None:
+def test_the_second_address_is_asked_if_the_first_fails(server: Server, content: bytes) -> None:
     server.files["teachers.tar"] = packed(MEMBER, content)
     assert fetch_published(NAME).read_bytes() == content
 

@@ -1,9 +1,8 @@
 """Batches of a split, in an order that follows from seed and epoch alone.
 
 A torch ``DataLoader`` fetches single images and collates them, which is slow for images that lie in memory: these are
-fetched here as whole batches. Lightning takes any sized iterable as a loader. To one that is no ``DataLoader`` it adds
-no sampler for several processes, so the images are dealt to the processes here, and none is repeated to make the shares
-equal.
+fetched here as whole batches. Lightning takes any sized iterable as a loader, but distributes only a ``DataLoader``
+over several processes. So the images are dealt to the processes here, and none is repeated to make the shares equal.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
@@ -108,8 +107,8 @@ class TrainingLoader(BatchLoader):
     Args:
         samples: The training split.
         indices: The indices of each batch, on the samples' device.
-        parameters: Returns the choices of the views of all samples in an epoch, for images that are cropped when they
-            are decoded.
+        parameters: Returns the random choices of all samples' views in an epoch; images from files are cropped by them
+            as they are decoded.
         pin_memory: Put batches into page-locked memory, from which they are copied to a GPU without waiting.
 
     Attributes:
@@ -131,8 +130,7 @@ class TrainingLoader(BatchLoader):
         self._resumed = {"epoch": -1, "fetched": 0}
 
     def __iter__(self) -> Iterator[Batch]:
-        # Lightning also restores a state that was saved after an epoch's last batch. A position counts in its own epoch
-        # only.
+        # Lightning also restores a state that was saved after an epoch's last batch: then the next epoch begins at 0.
         self._fetched = self._resumed["fetched"] if self._resumed["epoch"] == self.sampler.epoch else 0
         samples = self.samples.with_views(self._parameters(self.sampler.epoch))
         rest = list(islice(self._indices, self._fetched, None))
@@ -174,7 +172,7 @@ def make_training_loader(
         trainer: The trainer, which knows how many processes share the data; None for one process.
         batch_size: Images per step and process.
         seed: Seed of the shuffles.
-        parameters: Returns the views of all samples in an epoch.
+        parameters: Returns the random choices of all samples' views in an epoch.
     """
     processes, rank = _find_share(trainer)
     indices = TrainingIndices(

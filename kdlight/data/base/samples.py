@@ -53,7 +53,11 @@ class Split(ABC):
             yield pin_batch(self.fetch_batch(index)) if pin_memory else self.fetch_batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return the split whose batches hold these views' crops, if images are cropped when decoded; else itself."""
+        """Return the split that crops its images by these views when it decodes them; a split in memory is unchanged.
+
+        Args:
+            parameters: The views' random choices by name, one row a sample.
+        """
         return self
 
     def check_images(self) -> None:  # noqa: B027  # nothing to do, unless images are decoded later

@@ -81,7 +81,9 @@ class ContrastiveMemory(nn.Module):
         """
         classes, place, sizes = target.unique(return_inverse=True, return_counts=True)
         if len(classes) < 2:
-            raise UserError("negatives are of other classes: expected training samples of at least two, got one class")
+            raise UserError(
+                "negatives are of other classes: expected training samples of at least two classes, got one"
+            )
         starts = sizes.cumsum(0) - sizes
         device = self.student.device
         self.by_class = target.argsort().to(device)

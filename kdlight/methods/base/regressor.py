@@ -15,7 +15,7 @@ class ConvolutionalRegressor(nn.Sequential):
     Args:
         student_shape: (channels, height, width).
         teacher_shape: (channels, height, width).
-        relu: End with a ReLU, for a teacher's map after its own.
+        relu: End with a ReLU, for a teacher's map that is the output of a ReLU.
 
     Raises:
         UserError: If the teacher's map is larger than the student's and not twice as large.
@@ -32,8 +32,8 @@ class ConvolutionalRegressor(nn.Sequential):
             convolution = nn.Conv2d(inputs, outputs, (1 + given[0] - wanted[0], 1 + given[1] - wanted[1]))
         else:
             raise UserError(
-                f"expected a student's map of half the teacher's size or no smaller than it, got {given[0]}x{given[1]} "
-                f"for {wanted[0]}x{wanted[1]}; choose another stage or pair"
+                f"expected a student's map at least as large as the teacher's, or half as large, got "
+                f"{given[0]}x{given[1]} for {wanted[0]}x{wanted[1]}; choose another stage or pair"
             )
         super().__init__(convolution, nn.BatchNorm2d(outputs), *([nn.ReLU()] if relu else []))
 

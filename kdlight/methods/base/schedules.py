@@ -59,7 +59,10 @@ def add_warm_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epoc
     scheduler = None if schedule is None else schedule(optimizer)
     if not isinstance(scheduler, (type(None), *CHAINABLE)):
         names = ", ".join(kind.__name__ for kind in CHAINABLE)
-        raise UserError(f"a rate with warm-up has a scheduler among {names}, got {type(scheduler).__name__}; take one")
+        raise UserError(
+            f"expected a scheduler that scales the warm-up's learning rates ({names}), got {type(scheduler).__name__}; "
+            "take one of these or no warm-up"
+        )
     growth = LinearLR(optimizer, start_factor=1 / epochs, total_iters=epochs - 1)
     return growth if scheduler is None else ChainedScheduler([growth, scheduler], optimizer)
 

@@ -82,7 +82,7 @@ def test_negatives_are_the_samples_of_other_classes_and_all_equally_likely():
 
 
 def test_one_class_is_refused():
-    with pytest.raises(ValueError, match="expected training samples of at least two, got one class"):
+    with pytest.raises(ValueError, match="expected training samples of at least two classes, got one"):
         ContrastiveMemory(DIM, negatives=1, temperature=0.07, momentum=0.5).group_by_class(torch.ones(3))
 
 
