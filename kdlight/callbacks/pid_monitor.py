@@ -231,10 +231,11 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         for stage, found in report.stages.items():
             if found.capped and f"cap of {stage}" not in self._left_out:
                 self._left_out.add(f"cap of {stage}")
+                network, cap = next(iter(found.capped.items()))
                 rank_zero_info(
-                    f"PIDMonitor: {stage} is close to what its symbols can tell (log2 of {2**found.pid.cap_first:.0f} "
-                    f"symbols of the teacher = {found.pid.cap_first:.2f} bits, H(label) = "
-                    f"{found.pid.target_entropy:.2f}): more clusters or samples, or symbols: probe, would show more"
+                    f"PIDMonitor: the {network}'s {stage} is close to what its symbols can tell (log2 of {2**cap:.0f} "
+                    f"symbols = {cap:.2f} bits, H(label) = {found.pid.target_entropy:.2f} bits): more clusters or "
+                    "samples, or symbols: probe, would show more"
                 )
         return report
 

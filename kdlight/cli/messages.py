@@ -3,12 +3,14 @@
 import logging
 import os
 import re
+import select
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TextIO
 
 from kdlight.errors import UserError
 
@@ -57,6 +59,10 @@ def report_errors() -> Iterator[Outcome]:
             outcome.code = TERMINATED
         else:
             outcome.code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else int(stop.code or 0)
+    except BrokenPipeError:
+        if _has_reader(sys.stdout):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes out the rest when it ends
     except Exception as error:
         mistake = _describe_mistake(error)
         if mistake is None or os.environ.get(DEBUG, "0") not in ("", "0"):
@@ -64,6 +70,13 @@ def report_errors() -> Iterator[Outcome]:
         outcome.code = USER_ERROR
         lines = [line for line in mistake.splitlines() if line.strip()]
         print("kdlight: " + "\n".join(lines[:3]), file=sys.stderr)
+
+
+def _has_reader(stream: TextIO) -> bool:
+    """Tell whether a stream can still be written to; a pipe cannot once its reader, such as ``head``, has ended."""
+    poll = select.poll()
+    poll.register(stream, 0)  # errors are always told
+    return not poll.poll(0)
 
 
 def silence_libraries() -> None:

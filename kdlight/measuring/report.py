@@ -21,10 +21,11 @@ class StageReport:
     """What filters and heads certify, and details that were asked for, by key."""
 
     @property
-    def capped(self) -> bool:
-        """Whether the number of symbols limits the information measured of the teacher or the student."""
-        caps = (self.pid.information_first, self.pid.cap_first), (self.pid.information_second, self.pid.cap_second)
-        return any(cap < self.pid.target_entropy - 0.01 and found.upper > 0.9 * cap for found, cap in caps)
+    def capped(self) -> dict[str, float]:
+        """The networks whose information is limited by the number of their symbols, with log2 of that number."""
+        pid = self.pid
+        caps = ("teacher", pid.information_first, pid.cap_first), ("student", pid.information_second, pid.cap_second)
+        return {name: cap for name, found, cap in caps if cap < pid.target_entropy - 0.01 and found.upper > 0.9 * cap}
 
     def to_dict(self, prefix: str = "", *, details: bool = False) -> dict[str, float]:
         """Return the numbers by key.

@@ -1,7 +1,9 @@
 """``kdlight configs``: list the configurations that come with kdlight, or copy them into a folder to change them."""
 
+import re
 import shutil
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from kdlight.cli.shipped import find_shipped_folder, list_shipped
@@ -9,7 +11,8 @@ from kdlight.errors import UserError
 from kdlight.files import parse_path
 from kdlight.workbench.command_parser import CommandParser
 
-COMMAND = "kdlight fit "  # what the first comment of a whole experiment begins with
+COMMANDS = ("kdlight ", "make ")  # what the first comment of a whole experiment begins with
+SENTENCE_END = re.compile(r"[.;](?:\s|$)|: (?=kdlight )")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -21,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     names = list_shipped()
     width = max(map(len, names))
     for name in names:
-        print(f"{name:<{width}}  {read_first_line(find_shipped_folder() / name)}".rstrip())
+        print(f"{name:<{width}}  {read_description(find_shipped_folder() / name)}".rstrip())
 
 
 def make_parser() -> CommandParser:
@@ -49,12 +52,9 @@ def copy_to(folder: Path) -> None:
     print(f"copied {len(list_shipped())} configurations to {folder}; kdlight fit --config {folder}/digits/rid.yaml")
 
 
-def read_first_line(file: Path) -> str:
-    """Return the first comment of a configuration that is not its command; if there is none, the command."""
-    comments = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            break
-        comments.append(line.lstrip("# "))
-    said = [comment for comment in comments if not comment.startswith(COMMAND)]
-    return (said or comments or [""])[0]
+def read_description(file: Path) -> str:
+    """Return the first sentence of a configuration's comment that is not a command; if there is none, the command."""
+    lines = takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines())
+    comments = [line.lstrip("# ") for line in lines]
+    said = " ".join(comment for comment in comments if not comment.startswith(COMMANDS))
+    return SENTENCE_END.split(said, maxsplit=1)[0] or (comments or [""])[0]

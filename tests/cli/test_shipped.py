@@ -116,13 +116,19 @@ def test_a_teacher_that_is_trained_first_finds_its_images_where_those_of_the_run
     assert str(teacher.data.data_dir) == "mine/train"
 
 
+def test_a_reader_that_has_seen_enough_gets_no_traceback():
+    command = f"{sys.executable} -m kdlight configs | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
+
+
 def test_they_are_listed_with_what_they_are_and_copied(tmp_path, capsys):
     assert main(["configs"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list_shipped()
     (rid,) = [line for line in lines if line.startswith("digits/rid.yaml")]
     assert rid.endswith(
-        "RID with the paper's phases, shortened: 4 epochs of warm-up, then cycles of 6 whose first 2 train the filters."
+        "RID with the paper's phases, shortened: 4 epochs of warm-up, then cycles of 6 whose first 2 train the filters"
     )
     assert main(["configs", "--copy", "mine"]) == 0
     assert (tmp_path / "mine/digits/rid.yaml").read_text() == (ROOT / "configs/digits/rid.yaml").read_text()

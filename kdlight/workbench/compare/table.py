@@ -169,7 +169,7 @@ def _was_measured(comparison: RunGroups, group: tuple[str, ...], column: str) ->
 
 def _is_capped(run: Record, stage: str | None) -> bool:
     measured = (run.result.get("pid_test") or {}).get(stage)
-    return measured is not None and StageReport.from_dict(measured).capped
+    return measured is not None and bool(StageReport.from_dict(measured).capped)
 
 
 def explain(comparison: RunGroups) -> list[str]:

@@ -61,8 +61,9 @@ def collect_pages(root: Path, sources: Path) -> None:
         sources: The folder that Sphinx will read.
     """
     guides = list(list_guides(root))
-    notebooks = sorted(path.relative_to(root) for path in (root / "notebooks").glob("*.ipynb"))
-    for path in [Path(FRONT), Path("CONTRIBUTING.md"), Path("CHANGELOG.md"), *guides]:
+    notebooks = [path.relative_to(root) for path in sorted((root / "notebooks").glob("*.ipynb"))]
+    about = Path("notebooks") / FRONT
+    for path in [Path(FRONT), Path("CONTRIBUTING.md"), Path("CHANGELOG.md"), about, *guides]:
         copy_page(root, path, sources)
     for path in notebooks:
         copy_file(root / path, sources / path)
@@ -72,7 +73,7 @@ def collect_pages(root: Path, sources: Path) -> None:
     reference.write_pages(sources / "reference")
     front = (sources / FRONT).read_text(encoding="utf-8")
     (sources / FRONT).unlink()
-    (sources / "index.md").write_text(front + write_contents(guides, notebooks), encoding="utf-8")
+    (sources / "index.md").write_text(front + write_contents(guides, [about, *notebooks]), encoding="utf-8")
 
 
 def list_guides(root: Path) -> Iterable[Path]:
