@@ -16,7 +16,7 @@ from kdlight.data.base.splits import hold_out
 from kdlight.data.sources.broken_files import leave_out_broken
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.image_sizes import find_typical_side
-from kdlight.data.sources.listing import check_classes, list_classes, list_images
+from kdlight.data.sources.listing import Listing, check_classes, list_classes, list_images
 from kdlight.errors import UserError
 from kdlight.ranges import FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -86,6 +86,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         if num_classes is not None:
             self.num_classes = num_classes
         self.test_folder = test_folder
+        self._intact: dict[str, Listing] = {}
 
     @staticmethod
     def choose_image_size(data_dir: str | Path) -> int:
@@ -163,10 +164,12 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return hold_out(images.target, _count_held_out(images, self.num_classes), None, self.class_names)
 
     def _read(self, folder: str) -> ImageFiles:
-        listing = list_images(self.data_dir, folder, self.class_names)
-        return self.make_split(
-            self.data_dir, leave_out_broken(self.data_dir, listing) if self.broken == "skip" else listing
-        )
+        if self.broken == "refuse":
+            return self.make_split(self.data_dir, list_images(self.data_dir, folder, self.class_names))
+        if folder not in self._intact:  # training and test images may come from one folder, which is read once
+            listing = list_images(self.data_dir, folder, self.class_names)
+            self._intact[folder] = leave_out_broken(self.data_dir, listing)
+        return self.make_split(self.data_dir, self._intact[folder])
 
 
 def _find_train_folder(root: Path) -> str:

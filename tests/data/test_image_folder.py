@@ -108,6 +108,15 @@ def test_broken_files_are_skipped_where_asked_and_counted(tmp_path: Path) -> Non
     assert sum(len(batch.target) for batch in skipping.train_dataloader()) == 22
 
 
+def test_a_folder_that_is_also_the_test_set_is_searched_for_broken_files_once(tmp_path: Path) -> None:
+    write_folder(tmp_path, train=20, test=0)
+    (tmp_path / "train/class1/2.png").write_bytes(b"no image")
+    skipping = folder(tmp_path / "train", broken="skip")
+    with pytest.warns(UserWarning, match=r"left out 1 of 60 images .*: class1/2.png"):
+        skipping.setup("fit")
+    skipping.setup("test")  # another warning would be an error
+
+
 def test_where_every_file_is_broken_there_is_nothing_to_skip(tmp_path: Path) -> None:
     write_image(tmp_path / "a/0.png", 0)
     (tmp_path / "a/0.png").write_bytes(b"no image")

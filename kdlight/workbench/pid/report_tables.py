@@ -51,7 +51,7 @@ def format_half_width(estimate: Estimate) -> str:
     """Format value ± half of the interval, or say that it is not estimable."""
     if not estimate.estimable:
         return NOT_ESTIMABLE
-    return f"{estimate.value:.2f}±{estimate.upper - estimate.value:.2f}"
+    return f"{estimate.value:.2f} ±{estimate.upper - estimate.value:.2f}"  # wraps in a narrow column
 
 
 def _make_table(title: str) -> Table:
