@@ -41,15 +41,15 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
         split_information(part) for part in (table.sum(axis=1), table.sum(axis=0), _flatten_sources(table))
     )
     occurs = table.any(axis=(0, 1))
-    unsynergistic = np.zeros(table.shape[2])
-    unsynergistic[occurs] = bracket_optimum(table, tolerance).by_class / np.log(2)
+    union = np.zeros(table.shape[2])
+    union[occurs] = bracket_optimum(table, tolerance).by_class / np.log(2)
     frequency = table.sum(axis=(0, 1))
-    unsynergistic[occurs] -= frequency[occurs] * np.log2(frequency[occurs])
+    union[occurs] -= frequency[occurs] * np.log2(frequency[occurs])
     return ClassTerms(
-        redundant=first + second - unsynergistic,
-        unique_first=unsynergistic - second,
-        unique_second=unsynergistic - first,
-        synergistic=both - unsynergistic,
+        redundant=first + second - union,
+        unique_first=union - second,
+        unique_second=union - first,
+        synergistic=both - union,
     )
 
 

@@ -19,7 +19,7 @@ MDISTILLER = "https://github.com/megvii-research/mdistiller/releases/download/ch
 AKAMASTER = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models"
 
 
-class Published(NamedTuple):
+class PublishedWeights(NamedTuple):
     """A file of weights.
 
     Attributes:
@@ -39,16 +39,18 @@ class Published(NamedTuple):
     sha256: str = ""
 
 
-def _describe_cifar100(name: str) -> Published:
+def _describe_cifar100(name: str) -> PublishedWeights:
     """Describe a teacher of RepDistiller's table, which mdistiller publishes again."""
     own = f"{name}_vanilla/ckpt_epoch_240.pth"
-    return Published(name, 100, f"cifar100/{own}", (f"{REPDISTILLER}/{own}", MDISTILLER), f"cifar_teachers/{own}")
+    return PublishedWeights(
+        name, 100, f"cifar100/{own}", (f"{REPDISTILLER}/{own}", MDISTILLER), f"cifar_teachers/{own}"
+    )
 
 
-def _describe_cifar10(name: str, digits: str) -> Published:
+def _describe_cifar10(name: str, digits: str) -> PublishedWeights:
     """Describe a network of akamaster/pytorch_resnet_cifar10; the file's name has the first digits of its sum."""
     file = f"{name}-{digits}.th"
-    return Published(f"{name}, shortcut: padding", 10, file, (f"{AKAMASTER}/{file}",), sha256=digits)
+    return PublishedWeights(f"{name}, shortcut: padding", 10, file, (f"{AKAMASTER}/{file}",), sha256=digits)
 
 
 WEIGHTS = {
@@ -61,7 +63,7 @@ WEIGHTS = {
 }
 
 
-def find_published(name: str) -> Published:
+def find_published(name: str) -> PublishedWeights:
     """Return what ``published:NAME`` stands for.
 
     Raises:
@@ -98,7 +100,7 @@ def fetch_published(path: str | Path) -> Path:
     return file
 
 
-def _fetch(weights: Published, file: Path) -> None:
+def _fetch(weights: PublishedWeights, file: Path) -> None:
     failures = []
     for address in weights.addresses:
         name = address.rpartition("/")[2]
@@ -141,7 +143,7 @@ def _unpack(part: Path, member: str, file: Path) -> None:
     os.replace(draft, file)
 
 
-def _check(weights: Published, file: Path) -> None:
+def _check(weights: PublishedWeights, file: Path) -> None:
     found = compute_sha256(file)
     record = file.with_name(f"{file.name}.sha256")
     if not weights.sha256 and not record.is_file():

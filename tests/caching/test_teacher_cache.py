@@ -21,7 +21,7 @@ from kdlight.models.frozen import Frozen
 from tests.methods.conftest import build, digits, shipped, trainer
 
 
-class Steps(Callback):
+class TermRecorder(Callback):
     """The terms of every step, and how often the teacher ran."""
 
     def __init__(self):
@@ -46,7 +46,7 @@ def runs(monkeypatch):
 
 
 def fit(folder, model, data, **options):
-    steps = Steps()
+    steps = TermRecorder()
     trainer(folder, options.pop("epochs", 5), callbacks=[steps], **options).fit(model, datamodule=data)
     return steps.terms
 
@@ -119,7 +119,7 @@ def test_every_method_learns_the_same_from_a_cache(method, tmp_path):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
 
 
-class Mixed(DigitsDataModule):
+class MixedDigits(DigitsDataModule):
     """Averages pairs of images behind the module's own views."""
 
     def on_after_batch_transfer(self, batch, dataloader_idx):
@@ -153,7 +153,10 @@ def other_weights(model):
         (lambda folder: (cached(folder, precision="float32"), digits(augment=True)), "another precision"),
         (lambda folder: (cached(folder, AT), digits(augment=True)), "does not hold the teacher's stages"),
         (lambda folder: (other_network(cached(folder)), digits(augment=True)), "other logits than this teacher"),
-        (lambda folder: (cached(folder), Mixed(augment=True, train_per_class=20, batch_size=50)), "not the views"),
+        (
+            lambda folder: (cached(folder), MixedDigits(augment=True, train_per_class=20, batch_size=50)),
+            "not the views",
+        ),
     ],
 )
 def test_a_cache_for_another_run_is_refused(tmp_path, change, complaint):
@@ -201,13 +204,13 @@ def test_a_stopped_making_goes_on_behind_its_last_view(tmp_path, runs, monkeypat
     shutil.rmtree(tmp_path / "cache")
     everything = len(runs)
 
-    class Stopping(builder.Progress):
+    class InterruptedProgress(builder.Progress):
         def update(self, task, *, description):
             if "view 3" in description:
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(builder, "Progress", Stopping)
+        patch.setattr(builder, "Progress", InterruptedProgress)
         with pytest.raises(SystemExit):  # what Lightning makes of Ctrl-C
             fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
     assert not (tmp_path / "cache").exists()

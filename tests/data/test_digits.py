@@ -11,7 +11,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.data.digits import DigitsDataModule
 
 
-class Linear(LightningModule):
+class BatchRecorder(LightningModule):
     """Records what it is given."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ def test_without_validation_split_there_is_no_loader() -> None:
         module.setup("validate")
     with pytest.raises(ValueError, match=r"the val split is not there: .*val_size above 0"):
         module.choose_probe_batches("val")
-    model = Linear()
+    model = BatchRecorder()
     trainer(max_epochs=1, limit_train_batches=2).fit(model, datamodule=module)
     assert len(model.train_batches) == 2
     assert not model.val_batches
@@ -137,7 +137,7 @@ def test_probe_is_fixed_normalised_and_stratified(digits: DigitsDataModule) -> N
 
 
 def test_lightning_trains_on_normalised_images_and_validates_on_fixed_ones() -> None:
-    module, model = DigitsDataModule(augment=True), Linear()
+    module, model = DigitsDataModule(augment=True), BatchRecorder()
     trainer(max_epochs=2).fit(model, datamodule=module)
     assert len(model.train_batches) == 2 * 18
     indices = torch.cat([batch.index for batch in model.train_batches[:18]])
@@ -150,12 +150,12 @@ def test_lightning_trains_on_normalised_images_and_validates_on_fixed_ones() -> 
 
 
 def test_predict_covers_the_test_set_in_order() -> None:
-    results = trainer().predict(Linear(), datamodule=DigitsDataModule(eval_batch_size=100))
+    results = trainer().predict(BatchRecorder(), datamodule=DigitsDataModule(eval_batch_size=100))
     assert torch.cat(results).equal(torch.arange(360))  # type: ignore[arg-type]
 
 
 def test_two_views_are_stacked_and_differ() -> None:
-    model = Linear()
+    model = BatchRecorder()
     model.views = 2  # type: ignore[assignment]
     module = DigitsDataModule(augment=True)
     trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=1).fit(model, datamodule=module)
@@ -207,11 +207,11 @@ def test_processes_take_their_share() -> None:
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 @pytest.mark.parametrize("step", [10, 18, 25])
 def test_resumed_run_is_bit_identical(step: int, tmp_path: Path) -> None:
-    def run(model: Linear, checkpoint: Path | None, *callbacks: ModelCheckpoint) -> None:
+    def run(model: BatchRecorder, checkpoint: Path | None, *callbacks: ModelCheckpoint) -> None:
         fit = trainer(max_epochs=2, callbacks=list(callbacks), limit_val_batches=0)
         fit.fit(model, datamodule=DigitsDataModule(augment=True), ckpt_path=checkpoint)
 
-    whole, resumed = Linear(), Linear()
+    whole, resumed = BatchRecorder(), BatchRecorder()
     run(whole, None, ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=step, save_top_k=-1))
     run(resumed, tmp_path / f"step={step}.ckpt")
     assert len(resumed.train_batches) == 36 - step
@@ -221,7 +221,7 @@ def test_resumed_run_is_bit_identical(step: int, tmp_path: Path) -> None:
 
 
 def test_overfitting_repeats_the_same_batches() -> None:
-    model = Linear()
+    model = BatchRecorder()
     with pytest.warns(UserWarning, match="We are turning off the train dataloader shuffling for you"):
         trainer(max_epochs=2, overfit_batches=2).fit(model, datamodule=DigitsDataModule())
     first, second = ([batch.index for batch in model.train_batches[i : i + 2]] for i in (0, 2))

@@ -9,10 +9,10 @@ from kdlight.data.digits import DigitsDataModule
 from kdlight.data.image_folder import ImageFolderDataModule
 from kdlight.data.transfer import TransferDataModule
 from tests.data.image_sets import write_folder
-from tests.data.test_digits import Linear, trainer
+from tests.data.test_digits import BatchRecorder, trainer
 
 
-class Noise(DigitsDataModule):
+class PatternDataModule(DigitsDataModule):
     """Other images of the shape of digits, with other classes."""
 
     class_names = ("left", "right")
@@ -22,7 +22,7 @@ class Noise(DigitsDataModule):
         return Samples(images.to(torch.uint8), torch.arange(90) % 2)
 
 
-class Unlabelled(Linear):
+class UnlabelledRecorder(BatchRecorder):
     """Learns nothing from what it records."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
@@ -32,9 +32,9 @@ class Unlabelled(Linear):
 
 def test_it_trains_on_one_set_and_evaluates_on_the_other() -> None:
     digits = DigitsDataModule(mean=(0.5,), std=(0.25,))
-    data = TransferDataModule(Noise(augment=True, batch_size=16, val_size=10, mean=(0.1,)), digits)
+    data = TransferDataModule(PatternDataModule(augment=True, batch_size=16, val_size=10, mean=(0.1,)), digits)
     assert (data.num_classes, data.class_names, data.val_size) == (10, digits.class_names, 300)
-    model = Unlabelled()
+    model = UnlabelledRecorder()
     loop = trainer(max_epochs=1)
     loop.fit(model, datamodule=data)
     indices = torch.cat([batch.index for batch in model.train_batches])
@@ -53,13 +53,13 @@ def test_it_trains_on_one_set_and_evaluates_on_the_other() -> None:
     (predicted, *_) = loop.predict(model, datamodule=data)  # type: ignore[misc]
     assert len(predicted) == 180
     with pytest.raises(ValueError, match="the val split is not there"):
-        TransferDataModule(Noise(), digits).get_split("val")
+        TransferDataModule(PatternDataModule(), digits).get_split("val")
 
 
 @pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero")
 def test_without_a_validation_split_none_is_read() -> None:
     digits = DigitsDataModule(val_size=0)
-    data = TransferDataModule(Noise(val_size=0), digits)
+    data = TransferDataModule(PatternDataModule(val_size=0), digits)
     data.setup("fit")
     assert data.train_size == 90
     assert data.val_dataloader() == []

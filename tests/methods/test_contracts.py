@@ -12,7 +12,7 @@ from tests.methods.conftest import build, digits, trainer
 EPOCHS, BATCHES = 3, 4
 
 
-class Watch(Callback):
+class PhaseRecorder(Callback):
     """Keeps the state of every child before and after each epoch, the rate, and the teacher's mode in each step."""
 
     def __init__(self):
@@ -40,7 +40,7 @@ def states(model):
 def fitted(method, tmp_path):
     """A method after three epochs, what was seen, and the teacher's hash before."""
     decay = {"scheduler": lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, [1], gamma=0.1)}
-    model, watch = build(method, **decay), Watch()
+    model, watch = build(method, **decay), PhaseRecorder()
     teacher = model.teacher.sha256() if isinstance(model, Distiller) else None
     loop = trainer(tmp_path, EPOCHS, callbacks=[watch], logger=MetricsCSV(RunFolder(tmp_path)))
     loop.fit(model, datamodule=digits())

@@ -60,13 +60,13 @@ def test_standardised_logits_concern_the_instances_alone(inputs):
 def test_only_the_second_view_is_augmented_strongly(tmp_path):
     batches = []
 
-    class Keeping(MLKD):
+    class RecordingMLKD(MLKD):
         def batch_terms(self, batch):
             batches.append(batch)
             return super().batch_terms(batch)
 
     data = digits(augment=True)
-    model = Keeping(build(MLKD).student, build(MLKD).teacher)
+    model = RecordingMLKD(build(MLKD).student, build(MLKD).teacher)
     trainer(tmp_path, 1).fit(model, datamodule=data)
     raw = data.get_split("train")
     draws = StrongDraws(**select_choices(data.views.draw(0, views=2, strong=True), "strong"))

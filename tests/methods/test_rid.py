@@ -13,7 +13,7 @@ from kdlight.methods.rid import RID, FurtherTarget
 from tests.methods.conftest import build, trainer
 
 
-class Parity(DigitsDataModule):
+class DigitsWithParity(DigitsDataModule):
     """Digits whose parity is a further target."""
 
     def _with_parity(self, samples):
@@ -58,7 +58,7 @@ def test_a_run_measures_each_target(tmp_path):
     label, parity = (
         PIDMonitor(clusters=3, fit_samples=100, stages=["stage3"], target=target) for target in (None, "parity")
     )
-    data = Parity(train_per_class=20, batch_size=50, val_size=100)
+    data = DigitsWithParity(train_per_class=20, batch_size=50, val_size=100)
     before = [parameter.clone() for parameter in model.further_heads.parameters()]
     trainer(tmp_path, 3, callbacks=[label, parity]).fit(model, datamodule=data)
     assert all(not torch.equal(old, new) for old, new in zip(before, model.further_heads.parameters(), strict=True))

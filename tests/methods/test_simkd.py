@@ -17,7 +17,7 @@ from tests.methods.conftest import build, digits, trainer
 SHAPE = (1, 8, 8)
 
 
-class Given(Classifier):
+class GivenMaps(Classifier):
     """A backbone that has computed its maps already."""
 
     head_name, stage_names = "head_layer", ("first", "last")
@@ -33,8 +33,8 @@ class Given(Classifier):
 @pytest.mark.parametrize(("name", "stage"), [("simkd_last_f2", 2), ("simkd_mid_pooled_f2", 1)])
 def test_oracle(oracle, inputs, name, stage):
     case, filled, student = oracle.cases[name], oracle.fill(name), inputs.student_feats[stage]
-    teacher = Given(32, None)
-    network = ReusedClassifier(Given(16, student), teacher, student, inputs.teacher_feats[2], factor=2).double()
+    teacher = GivenMaps(32, None)
+    network = ReusedClassifier(GivenMaps(16, student), teacher, student, inputs.teacher_feats[2], factor=2).double()
     renamed = {
         key.replace("transfer.", "projector.").replace("teacher_classifier.", "classifier."): value
         for key, value in filled.items()

@@ -22,7 +22,7 @@ class NoSynchronisation(TorchDispatchMode):
 def test_no_part_of_a_step_waits_for_the_device(method, tmp_path):
     seen = []
 
-    class Watched(method):
+    class UnsynchronisedMethod(method):
         def training_step(self, batch, batch_idx):
             with NoSynchronisation():
                 loss = super().training_step(batch, batch_idx)
@@ -33,8 +33,8 @@ def test_no_part_of_a_step_waits_for_the_device(method, tmp_path):
             with NoSynchronisation():
                 super().backward(loss, *args, **kwargs)
 
-    Watched.__name__, Watched.__module__ = method.__name__, method.__module__
-    trainer(tmp_path, 3, limit_train_batches=1).fit(build(Watched), datamodule=digits())
+    UnsynchronisedMethod.__name__, UnsynchronisedMethod.__module__ = method.__name__, method.__module__
+    trainer(tmp_path, 3, limit_train_batches=1).fit(build(UnsynchronisedMethod), datamodule=digits())
     assert set(seen) == {0, 1, 2}
 
 

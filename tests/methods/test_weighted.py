@@ -22,7 +22,7 @@ RID_OPTIONS = {
 WARMUP, FILTERS, STUDENT = 0, 2, 3
 
 
-class Given(nn.Module):
+class GivenLogits(nn.Module):
     """A head that has computed its logits already."""
 
     def __init__(self, logits):
@@ -38,7 +38,7 @@ def unfiltered(model, inputs):
     same = [nn.Identity() for _ in model.pairs]
     model.teacher_filters, model.student_filters = nn.ModuleList(same), nn.ModuleList(same)
     logits = inputs.student_logits, inputs.teacher_logits, (inputs.student_logits + inputs.teacher_logits) / 2
-    model.teacher_heads = nn.ModuleList(map(Given, logits))
+    model.teacher_heads = nn.ModuleList(map(GivenLogits, logits))
     return model
 
 

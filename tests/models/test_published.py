@@ -13,7 +13,7 @@ import torch
 
 import kdlight.models
 from kdlight.downloads import compute_sha256
-from kdlight.models.published import WEIGHTS, Published, fetch_published
+from kdlight.models.published import WEIGHTS, PublishedWeights, fetch_published
 from kdlight.models.weights import load_weights, read_state_dict
 from kdlight.models.zoo.resnet import resnet8
 from tests.server import Server
@@ -31,10 +31,10 @@ def content() -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def entry(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
+def entry(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PublishedWeights:
     monkeypatch.chdir(tmp_path)
     addresses = (server.url("resnet8.pth"), server.url("teachers.tar"))
-    entry = Published("resnet8", 100, str(FILE.relative_to("data/weights")), addresses, MEMBER)
+    entry = PublishedWeights("resnet8", 100, str(FILE.relative_to("data/weights")), addresses, MEMBER)
     monkeypatch.setitem(WEIGHTS, "cifar100/resnet8", entry)
     return entry
 
@@ -66,7 +66,7 @@ def test_a_download_that_was_cut_goes_on(server: Server, content: bytes) -> None
 
 
 def test_a_wrong_sum_is_refused(
-    server: Server, entry: Published, content: bytes, monkeypatch: pytest.MonkeyPatch
+    server: Server, entry: PublishedWeights, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.files["resnet8.pth"] = content
     monkeypatch.setitem(WEIGHTS, "cifar100/resnet8", entry._replace(sha256="00000000", addresses=entry.addresses[:1]))

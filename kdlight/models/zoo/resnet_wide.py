@@ -19,7 +19,7 @@ from kdlight.models.zoo.initialisation import draw_kaiming_convolutions
 from kdlight.models.zoo.stage import Stage
 
 
-class Basic(nn.Module):
+class BasicUnit(nn.Module):
     """Two 3x3 convolutions and a shortcut; returns the sum, before its ReLU."""
 
     expansion = 1
@@ -84,7 +84,7 @@ class FourStageResNet(Classifier):
 
     def __init__(
         self,
-        block: type[Basic] | type[Bottleneck],
+        block: type[BasicUnit] | type[Bottleneck],
         blocks: tuple[int, int, int, int],
         num_classes: int,
         image_shape: ImageShape,
@@ -121,7 +121,7 @@ class FourStageResNet(Classifier):
 
     def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
         stages = (self.layer1, self.layer2, self.layer3, self.layer4)
-        return tuple(cast(Basic | Bottleneck, stage[-1]).last_norm for stage in stages)
+        return tuple(cast(BasicUnit | Bottleneck, stage[-1]).last_norm for stage in stages)
 
 
 class ResNet18(FourStageResNet):
@@ -133,7 +133,7 @@ class ResNet18(FourStageResNet):
     """
 
     def __init__(self, num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> None:
-        super().__init__(Basic, (2, 2, 2, 2), num_classes, image_shape)
+        super().__init__(BasicUnit, (2, 2, 2, 2), num_classes, image_shape)
 
 
 class ResNet50(FourStageResNet):

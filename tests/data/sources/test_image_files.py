@@ -16,12 +16,12 @@ from kdlight.data.sources.image_files import draw_box
 from kdlight.data.views.view_kinds import ResizedCrops
 from kdlight.errors import UserError
 from tests.data.image_sets import write_folder, write_image
-from tests.data.test_digits import Linear, trainer
+from tests.data.test_digits import BatchRecorder, trainer
 
 SIZE = 16
 
 
-class Small(Linear):
+class PhotographRecorder(BatchRecorder):
     def __init__(self) -> None:
         super().__init__()
         self.layer = torch.nn.Linear(3 * SIZE * SIZE, 10)
@@ -41,7 +41,7 @@ def data(tmp_path: Path) -> Callable[..., ImageFolderDataModule]:
 
 
 def seen(module: ImageFolderDataModule, epochs: int = 1, *, views: int = 1, strong: bool = False) -> list[Batch]:
-    model = Small()
+    model = PhotographRecorder()
     model.views, model.strong_view = views, strong  # type: ignore[assignment]
     trainer(max_epochs=epochs, limit_val_batches=0).fit(model, datamodule=module)
     return model.train_batches
@@ -143,8 +143,8 @@ def test_without_augmentation_training_sees_the_middle(data: Callable[..., Image
 def test_workers_change_nothing_and_a_resumed_run_is_bit_identical(
     data: Callable[..., ImageFolderDataModule], tmp_path: Path
 ) -> None:
-    def run(workers: int, checkpoint: Path | None, *callbacks: ModelCheckpoint) -> Small:
-        model = Small()
+    def run(workers: int, checkpoint: Path | None, *callbacks: ModelCheckpoint) -> PhotographRecorder:
+        model = PhotographRecorder()
         fit = trainer(max_epochs=2, callbacks=list(callbacks), limit_val_batches=0)
         fit.fit(model, datamodule=data(num_workers=workers), ckpt_path=checkpoint)
         return model

@@ -10,7 +10,7 @@ from kdlight.data.digits import DigitsDataModule
 from kdlight.data.views.crops import crop, draw_crops, flip
 from kdlight.errors import UserError
 from kdlight.streams import Stream, make_generator
-from tests.data.test_digits import Linear, trainer
+from tests.data.test_digits import BatchRecorder, trainer
 
 
 def module(**options: object) -> DigitsDataModule:
@@ -19,19 +19,19 @@ def module(**options: object) -> DigitsDataModule:
     return data
 
 
-def trained(data: DigitsDataModule, epochs: int, *, views: int = 1, strong: bool = False) -> Linear:
-    model = Linear()
+def trained(data: DigitsDataModule, epochs: int, *, views: int = 1, strong: bool = False) -> BatchRecorder:
+    model = BatchRecorder()
     model.views, model.strong_view = views, strong  # type: ignore[assignment]
     trainer(max_epochs=epochs, limit_val_batches=0).fit(model, datamodule=data)
     return model
 
 
-class Mirrored(DigitsDataModule):
+class MirroredDigits(DigitsDataModule):
     mirror = True
 
 
 def test_a_view_is_the_crop_and_flip_of_seed_epoch_and_view() -> None:
-    data = Mirrored(augment=True, seed=3)
+    data = MirroredDigits(augment=True, seed=3)
     data.setup("fit")
     raw = data.get_split("train").fetch_batch(torch.tensor([700, 3, 77]))
     seen = data.views.augment(raw, epoch=5, views=2).images.chunk(2)
@@ -113,7 +113,7 @@ def test_the_transform_is_told_from_others() -> None:
         module(augment=False).describe_transform(),
         module(mean=(0.5,)).describe_transform(),
         module(std=(0.5,)).describe_transform(),
-        Mirrored(augment=True).describe_transform(),
+        MirroredDigits(augment=True).describe_transform(),
     ]
     texts = [json.dumps(identity, sort_keys=True) for identity in told]
     assert len(set(texts)) == len(texts)
