@@ -123,7 +123,7 @@ class CIFAR10DataModule(CIFARDataModule):
         mean: Per channel, for pixels in [0, 1]; weights trained by others may need ImageNet's.
         std: Per channel, for pixels in [0, 1].
         mirrors: Addresses of a published archive, tried in this order.
-        train_batches: Read only the first so many of the five training files (10,000 images each); None for all.
+        train_batches: How many of the five training files, of 10,000 images each, are read, from the first; None: all.
         options: `CIFARDataModule`'s.
     """
 

@@ -157,7 +157,7 @@ def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], ti
     """Decode image files of one size into a tensor (n, *shape) uint8, in threads, with a progress bar.
 
     Args:
-        root: The folder that `paths` are seen from.
+        root: The folder to which `paths` are relative.
         paths: (n,) of the images.
         shape: Channels, height, width.
         title: The progress bar's title.

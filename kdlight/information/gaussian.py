@@ -60,16 +60,16 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
 
 
 def gaussian_pid_of_symbols(joint: npt.ArrayLike) -> PID | None:
-    """Decompose symbols as if they were Gaussian: as their indicators' covariance has it.
+    """Decompose Gaussian variables that have the covariance of the symbols' indicators.
 
-    A variable of k symbols becomes the k - 1 indicators of all but its last one. This asks what a linear map of the
-    symbols tells about the classes, so it differs from the decomposition of the symbols themselves.
+    A variable of k symbols becomes the k - 1 indicators of all but its last one. Only linear relations between
+    indicators count, so the result differs from the decomposition of the symbols themselves.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
 
     Returns:
-        Atoms in bits; None where some symbols determine others, as Gaussian informations are infinite then.
+        Atoms in bits; None if some symbols determine others, because Gaussian informations are infinite then.
 
     Raises:
         UserError: If ``joint`` is not a distribution.

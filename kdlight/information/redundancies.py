@@ -48,6 +48,6 @@ def i_mmi(joint: npt.ArrayLike) -> PID:
 def _decompose_by_i_min(joint: Array) -> PID:
     informations = Informations.from_joint(joint)
     redundant = float(np.minimum(split_information(joint.sum(axis=1)), split_information(joint.sum(axis=0))).sum())
-    # Within [0, min(I(Y;T), I(Y;S))] except for rounding; the other limit of `largest_excess` is BROJA's alone.
+    # Except for rounding, the excess lies within [0, min(I(Y;T), I(Y;S))] anyway.
     least = min(informations.first, informations.second)
     return informations.decompose(min(max(least - redundant, 0.0), least))

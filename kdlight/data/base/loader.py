@@ -168,7 +168,7 @@ def make_training_loader(
     """Make the loader of a training split for this process.
 
     Args:
-        samples: The training split, where its batches are fetched.
+        samples: The training split, on the device on which its batches are fetched.
         trainer: The trainer, which knows how many processes share the data; None for one process.
         batch_size: Images per step and process.
         seed: Seed of the shuffles.

@@ -31,8 +31,8 @@ class Layout:
         algorithm: How the checksums are computed; the strongest that is published for these files.
         train: Checksum of each training file, by name, in order.
         test: Checksum of the test file, by name.
-        labels: Names of the labels, as this module has them, and as the pickles have them; for binary records the
-            latter are missing and the order is that of the bytes before the pixels.
+        labels: The key of each label in the pickles, by its name in `Samples`. In binary records each label is one byte
+            before the pixels, in this order, and the key is None.
     """
 
     folder: str
@@ -132,7 +132,7 @@ def read_files(
         layout: The form in which the files lie there.
         part: Which files.
         accept_modified: Accept files with other content, and missing training files.
-        train_batches: Read only the first so many of the training files, whichever else lie there.
+        train_batches: Read only this many of the training files, the first ones.
 
     Returns:
         The samples, and what is not as published, one sentence a file.

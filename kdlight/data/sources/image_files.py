@@ -29,7 +29,7 @@ from kdlight.errors import UserError
 
 AREA = (0.08, 1.0)  # the published recipe's: Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
 RATIO = (3 / 4, 4 / 3)
-COUNTED = 20_000  # images that are all read once one is broken, to name the others, too
+COUNTED = 20_000  # if one image is broken, all others are checked and named too, in splits of up to this size
 
 
 class Box(NamedTuple):
@@ -65,7 +65,7 @@ class ImageFiles(Split):
     """A split on the disk.
 
     Attributes:
-        root: The folder that `paths` are seen from.
+        root: The folder to which `paths` are relative.
         paths: (n,) of the images, as `encode_paths` makes them.
         target: (n,) int64 class; -1 for an unlabelled sample.
         size: Height and width of what is fetched.
@@ -155,7 +155,7 @@ class ImageFiles(Split):
                 pool.shutdown(cancel_futures=True)  # after an error the other images need not be decoded
 
     def name_all_broken(self, error: UserError) -> UserError:
-        """Add to the message about one broken file how many there are, with their names; not for very many images."""
+        """Add the number and the names of all broken files to an error about one, unless there are very many images."""
         if len(self) > COUNTED:
             return error
         paths = [os.fsdecode(bytes(path)) for path in self.paths]

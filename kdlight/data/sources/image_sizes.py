@@ -12,7 +12,8 @@ OF_EACH_CLASS = 10  # images whose size is read
 def find_typical_side(folder: Path) -> int | None:
     """Return the median of the shorter sides of a few images of each class, in pixels; None if none can be read.
 
-    Only the headers of the files are read. What is wrong with a file or a folder is said where the images are listed.
+    Only the headers of the files are read. Files and folders that cannot be read are skipped here: they raise an error
+    when the images are listed.
 
     Args:
         folder: The folder that has a folder of images for each class.

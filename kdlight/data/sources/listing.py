@@ -80,7 +80,7 @@ def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
             f"{(root / folder).absolute()} has no image of {len(empty)} of the {len(classes)} classes: "
             f"{', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}"
         )
-    # As paths are compared by hash_train_images, they are the same on every system.
+    # hash_train_images hashes the paths, so they are written in the same way on every system.
     paths = [path.relative_to(root).as_posix() for of_class in found for path in of_class]
     counts = torch.tensor([len(of_class) for of_class in found])
     return Listing(paths, torch.arange(len(classes)).repeat_interleave(counts))
