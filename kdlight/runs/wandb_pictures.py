@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-ATOMS = {  # the colours stay apart for the colour-blind (Okabe and Ito, 2008)
-    "redundant": "#0072B2",
-    "unique_teacher": "#D55E00",
-    "unique_student": "#009E73",
-    "synergistic": "#999999",
-}
+from kdlight.atoms import ATOMS
+
+# Colours that the colour-blind can tell apart (Okabe and Ito, 2008).
+COLOURS = dict(zip(ATOMS, ("#0072B2", "#D55E00", "#009E73", "#999999"), strict=True))
 
 
 def draw_confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
@@ -49,7 +47,7 @@ def draw_pid(rows: Mapping[int, Mapping[str, float]]) -> dict[str, Figure]:
 def _draw_stage(rows: Mapping[int, Mapping[str, float]], stage: str) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axis = figure.subplots()
-    for atom, colour in ATOMS.items():
+    for atom, colour in COLOURS.items():
         key = f"{stage}/{atom}"
         epochs = [epoch for epoch, row in rows.items() if key in row]
         values = [rows[epoch][key] for epoch in epochs]

@@ -1,4 +1,4 @@
-"""What a run sends to Weights & Biases beside its log: axes, flat keys, the result, two pictures and the student."""
+"""Send to Weights & Biases what Lightning's logger does not: axes, flat keys, the result, pictures, the student."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,28 +10,28 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 from safetensors.torch import save
 
+from kdlight.atoms import ATOMS
 from kdlight.internals import finish_wandb_run, read_wandb_options, take_wandb_artifacts
 from kdlight.methods.base.learner import Learner
 from kdlight.models.weights import read_state_dict
 from kdlight.processes import read_run_seed
 from kdlight.runs.folder import RunFolder
 
-ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
 BEST = {"val/accuracy": "max", "val/loss": "min", "train/loss": "min"}
 
 
 class WandbRecord(Callback):
-    """Makes a run of W&B one that can be grouped, filtered and compared.
+    """Adds to a run of W&B what is needed to group, filter and compare runs.
 
-    - Every metric is drawn over ``epoch``; the summary has the best of the validation.
+    - Every metric is drawn over ``epoch``; the summary holds the best validation values.
     - ``method``, ``pair``, ``seed`` and ``grid`` are flat keys of the configuration.
-    - Of the PID the four atoms of each stage are drawn, everything else is logged without a panel.
-    - At the end the summary gets ``result.json`` without its lists, the media a picture of the PID and of the
-      confusion, and, where the logger has ``log_model``, the artifacts the student's weights.
+    - Each stage's four PID atoms get a panel. All other PID values are logged without one.
+    - At the end ``result.json``, without its lists, is added to the summary, and pictures of the PID and of the
+      confusion matrix to the media. If the logger was given ``log_model``, the student's weights become an artifact.
 
     Args:
         folder: The run.
-        logger: The logger; its group is that of the run's seeds unless it was given one.
+        logger: The logger. Unless it was given a group, runs that differ in their seed only get the same one.
         config: The resolved configuration as YAML.
     """
 
@@ -71,7 +71,7 @@ class WandbRecord(Callback):
         return {"method": type(method).__name__, "pair": pair, "seed": read_run_seed(), "grid": grid}
 
     def send(self, result: dict[str, Any]) -> None:
-        """Send what the run came to.
+        """Send the result of the run.
 
         Args:
             result: The content of ``result.json``.

@@ -6,12 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from kdlight.atoms import ATOMS
 from kdlight.errors import UserError
 from kdlight.files import parse_path, replace_file
 from kdlight.internals import describe_workspace
 from kdlight.workbench.command_parser import CommandParser
 
-ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
 TEST = {
     "accuracy": "test accuracy",
     "agreement": "agreement with the teacher",

@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kdlight.atoms import ATOMS
 from kdlight.errors import UserError
 from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.measures import MEASURES
@@ -14,12 +15,7 @@ from kdlight.workbench.compare.over_epochs import average_runs, pid_keys, read_l
 from kdlight.workbench.palette import ARM_COLOURS, ARM_MARKERS
 from kdlight.workbench.picture_files import draw_frame, require_format, save_picture
 
-ATOMS = {
-    "redundant": "redundant",
-    "unique_teacher": "unique to the teacher",
-    "unique_student": "unique to the student",
-    "synergistic": "synergistic",
-}
+LABELS = dict(zip(ATOMS, ("redundant", "unique to the teacher", "unique to the student", "synergistic"), strict=True))
 
 
 def save_curves(comparison: RunGroups, file: Path) -> None:
@@ -34,7 +30,7 @@ def save_curves(comparison: RunGroups, file: Path) -> None:
     """
     require_format(file)
     panels: dict[str, tuple[list[str], float]] = {"validation accuracy, %": (["val/accuracy"], 100.0)}
-    panels |= {f"{label}, bits": (pid_keys(comparison.stage, name), 1.0) for name, label in ATOMS.items()}
+    panels |= {f"{label}, bits": (pid_keys(comparison.stage, name), 1.0) for name, label in LABELS.items()}
     curves = {
         label: [[read_logged(run, keys, factor) for run in runs] for runs in comparison.groups.values()]
         for label, (keys, factor) in panels.items()
@@ -76,7 +72,7 @@ def save_bars(comparison: RunGroups, file: Path) -> None:
             axis.plot([place] * len(values), values, ".", color="black", ms=5)
         if name == "last":
             _begin_near_the_smallest(axis, comparison)
-        axis.set(title="test accuracy, %" if name == "last" else f"{ATOMS[name]}, bits", xticks=[])
+        axis.set(title="test accuracy, %" if name == "last" else f"{LABELS[name]}, bits", xticks=[])
         draw_frame(axis)
     _draw_legend(figure, comparison)
     save_picture(figure, file, "bars: means over seeds; whiskers: one standard deviation; points: runs")

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from kdlight.atoms import ATOMS
+
 Reader = Callable[[Mapping[str, Any], str | None], float]
 
 
@@ -45,10 +47,7 @@ MEASURES: dict[str, Measure] = {
     "published": Measure("published %", 2, _make_reader("published", factor=100)),
     "teacher": Measure("teacher %", 2, _make_reader("teacher_test", "accuracy", factor=100)),
     "agreement": Measure("agreement %", 2, _make_reader("test", "last", "agreement", factor=100)),
-    "redundant": _make_atom("red", "redundant"),
-    "unique_teacher": _make_atom("uni T", "unique_teacher"),
-    "unique_student": _make_atom("uni S", "unique_student"),
-    "synergistic": _make_atom("syn", "synergistic"),
+    **{atom: _make_atom(text, atom) for atom, text in zip(ATOMS, ("red", "uni T", "uni S", "syn"), strict=True)},
     "information_teacher": _make_atom("I(Y;T)", "information_teacher"),
     "information_student": _make_atom("I(Y;S)", "information_student"),
     "label_entropy": Measure("H(Y)", 3, _make_reader("pid_test", "<stage>", "label_entropy")),
@@ -57,15 +56,5 @@ MEASURES: dict[str, Measure] = {
     "images_per_second": Measure("images/s", 0, _make_reader("images_per_second")),
     "seconds": Measure("s", 0, _make_reader("seconds")),
 }
-DEFAULT: tuple[str, ...] = (
-    "last",
-    "selected",
-    "published",
-    "teacher",
-    "agreement",
-    "redundant",
-    "unique_teacher",
-    "unique_student",
-    "synergistic",
-)
+DEFAULT: tuple[str, ...] = ("last", "selected", "published", "teacher", "agreement", *ATOMS)
 DEFAULT += ("information_teacher", "information_student", "seconds")

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from kdlight.atoms import ATOMS
 from kdlight.runs.preparation import Preparation
 
 OPEN = {
@@ -142,7 +143,7 @@ def _describe_information(result: Any) -> str:
         return ""
     place = "logits" if "logits" in measured else list(measured)[-1]
     atoms = measured[place]
-    names = [name for name in ("redundant", "unique_teacher", "unique_student", "synergistic") if name in atoms]
+    names = [name for name in ATOMS if name in atoms]
     rows = "".join(f"| {name.replace('_', ' ')} | {atoms[name]:.3f} |\n" for name in names)
     return (
         "## What was transferred\n\nPartial information decomposition of what teacher and student tell about the "

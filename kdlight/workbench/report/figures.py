@@ -8,17 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from kdlight.atoms import ATOMS
 from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.over_epochs import average_runs, read_logged
 from kdlight.workbench.compare.records import Record
 from kdlight.workbench.palette import ARM_COLOURS
 
-ATOMS = {
-    "redundant": "redundant: transferred",
-    "unique_teacher": "unique to the teacher: left to distil",
-    "unique_student": "unique to the student",
-    "synergistic": "synergistic",
-}
+TITLES = ("redundant: transferred", "unique to the teacher: left to distil", "unique to the student", "synergistic")
+ATOM_TITLES = dict(zip(ATOMS, TITLES, strict=True))
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
 COLOURS = tuple("#7a7a7a" if colour == "#000000" else colour for colour in ARM_COLOURS)  # black is lost in the dark
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")

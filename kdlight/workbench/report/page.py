@@ -19,7 +19,7 @@ from kdlight.workbench.compare.records import FINISHED, Record, find_differing_s
 from kdlight.workbench.compare.statistics import summarise
 from kdlight.workbench.compare.table import explain, format_cells, format_difference_cells
 from kdlight.workbench.report.figures import (
-    ATOMS,
+    ATOM_TITLES,
     draw_class_gains,
     draw_confusion,
     draw_curves,
@@ -102,7 +102,7 @@ def _list_stages(records: Sequence[Record]) -> list[str]:
         for key in (key for row in rows.values() for key in row):
             split, _, rest = key.partition("/")
             stage, _, atom = rest.rpartition("/")
-            if split in SPLITS and atom in ATOMS:
+            if split in SPLITS and atom in ATOM_TITLES:
                 found[stage] = None
     return sorted(found)
 
@@ -118,7 +118,7 @@ def _draw_curves(comparison: RunGroups, wanted: Mapping[str, tuple[Sequence[str]
 
 
 def _draw_pid(comparison: RunGroups, stage: str) -> list[Picture]:
-    drawn = {title: draw_curves(comparison, pid_keys(stage, atom), "bits") for atom, title in ATOMS.items()}
+    drawn = {title: draw_curves(comparison, pid_keys(stage, atom), "bits") for atom, title in ATOM_TITLES.items()}
     return [_make_picture(title, figure) for title, figure in drawn.items() if figure is not None]
 
 
