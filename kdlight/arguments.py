@@ -9,14 +9,14 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 
-UNKNOWN = "object of "  # begins what stands for an object whose arguments nobody kept
+UNKNOWN = "object of "  # begins the description of an object that does not remember its arguments
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made", bound="ArgumentRecord")
 
 
 class ArgumentRecord:
-    """A base of classes whose objects know how they were built.
+    """A base class whose objects remember the arguments they were built with.
 
     Attributes:
         built_from: ``class_path`` and ``init_args``, as a configuration has them: plain values, no references.
@@ -25,11 +25,11 @@ class ArgumentRecord:
     built_from: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make the object and keep what it was built from."""
+        """Make the object and store its arguments."""
         made = super().__new__(cls)
         parameters = list(inspect.signature(cls.__init__).parameters)[1:]
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # wrong arguments: __init__ refuses them next
-        # Not by assignment, which a torch module refuses before its own constructor has run.
+        # An assignment would fail: a torch module accepts none before its own constructor has run.
         vars(made)["built_from"] = {
             "class_path": find_import_path(cls),
             "init_args": {name: describe(value) for name, value in given.items()},
@@ -38,7 +38,7 @@ class ArgumentRecord:
 
 
 def record_arguments(make: Callable[Given, Made]) -> Callable[Given, Made]:
-    """Let the objects that a function makes be recorded as made by it: `resnet20`, not `ResNet` of its widths."""
+    """Make objects remember the function that built them, such as `resnet20`, instead of their class, `ResNet`."""
 
     @functools.wraps(make)
     def made(*args: Given.args, **kwargs: Given.kwargs) -> Made:
@@ -57,8 +57,8 @@ def describe(value: Any) -> Any:
     """Turn an argument into what a configuration file writes for it.
 
     Returns:
-        Numbers, strings, lists and mappings of them; for an object whose arguments nobody kept a string that begins
-        with `UNKNOWN` and names its class.
+        Numbers, strings, lists and mappings of them; for an object that does not remember its arguments, a string that
+        begins with `UNKNOWN` and names its class.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -81,7 +81,7 @@ def describe(value: Any) -> Any:
 
 
 def has_unknown(described: Any) -> bool:
-    """Return whether a description names an object whose arguments nobody kept."""
+    """Return whether a description contains an object that does not remember its arguments."""
     if isinstance(described, Mapping):
         return any(has_unknown(item) for item in described.values())
     if isinstance(described, list):

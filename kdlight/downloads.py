@@ -1,4 +1,4 @@
-"""Downloads that go on where they were cut off. Own code over ``urllib``: torch.hub and pooch do not resume."""
+"""Download files, and continue a download that was cut off, which neither torch.hub nor pooch can."""
 
 import hashlib
 import http
@@ -22,11 +22,11 @@ class DownloadError(UserError, ConnectionError):
 
 
 def download(url: str, part: Path) -> None:
-    """Fill a file from an address, from where it stopped if it is there already.
+    """Download an address into a file. If the file exists, only the bytes that it lacks are downloaded.
 
     Args:
         url: The address.
-        part: The file; it stays as it is where the download is cut off.
+        part: The file. If the download is cut off, it keeps the bytes received so far.
 
     Raises:
         OSError: If there is no connection, the server refuses, or the download is cut off.

@@ -68,12 +68,12 @@ def is_resumed_at_epoch_end(trainer: Any) -> bool:
 
 
 def set_epoch(trainer: Any, epoch: int) -> None:
-    """Let ``trainer.current_epoch`` be this one, without a fit."""
+    """Set ``trainer.current_epoch`` without a fit."""
     _write(_read(trainer, "fit_loop", "epoch_progress", "current"), "completed", epoch)
 
 
 def end_restart(trainer: Any) -> None:
-    """Let a resumed epoch end like any other; else the step of schedules that follow a metric would be left out."""
+    """End the resumed state, in which Lightning steps no schedule that follows a metric when the epoch ends."""
     _write(_read(trainer, "fit_loop"), "_restarting", False)
     steps = _read(trainer, "fit_loop", "epoch_loop")
     if _read(steps, "restarted_on_last") and validates_after(trainer, _read(steps, "batch_idx")):
@@ -85,7 +85,7 @@ def end_restart(trainer: Any) -> None:
 
 
 def read_epoch_row(trainer: Any) -> dict[str, float]:
-    """Return what Lightning hands to the loggers next at the end of an epoch, and the step that it is logged under."""
+    """Return the metrics that Lightning logs at the end of this epoch, and the step under which it logs them."""
     logged = _read(trainer, "_logger_connector", "metrics")["log"]
     row = {name: float(value) for name, value in logged.items()}
     return {**row, "step": _read(trainer, "fit_loop", "epoch_loop", "_batches_that_stepped") - 1}

@@ -1,4 +1,4 @@
-"""Two modules that torchmetrics imports, and most runs never use, are executed when something in them is first used.
+"""Delay two modules that torchmetrics imports and most runs never use, until something in them is first used.
 
 `import torchmetrics`, which Lightning does, imports scipy.signal to add one old name to it, and matplotlib for the type
 annotations of its `plot` methods. Together they take a quarter of the time that `kdlight fit` needs to start.

@@ -1,4 +1,4 @@
-"""The seeds of all random numbers: each follows from what it is for, and from nothing that was drawn before."""
+"""Derive the seed of every random number from its purpose, so that it does not depend on what was drawn before."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def derive_seed(stream: Stream, *numbers: int) -> int:
         numbers: What else they depend on, each in [0, 2^64); as many in every call for this purpose, because zeros at
             the end make no difference.
     """
-    # SeedSequence takes as many 32-bit words as a number needs: of a fixed number, two calls cannot give one sequence.
+    # SeedSequence takes as few 32-bit words as a number needs, so two lists of numbers could give the same words. With
+    # two words for each number they cannot.
     words = [word for number in (stream, *numbers) for word in (number & 0xFFFFFFFF, number >> 32)]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
 

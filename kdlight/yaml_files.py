@@ -1,4 +1,4 @@
-"""YAML files of anyone: read quickly, or refused with the name of the file."""
+"""Read YAML files that may come from anyone: a file that is damaged, or too large, is refused by name."""
 
 import re
 import stat
@@ -10,22 +10,22 @@ import yaml
 from kdlight.errors import MissingFileError, UserError
 
 MOST_BYTES = 2**18
-MOST_VALUES = 50_000  # after anchors have been followed: a few lines of them can stand for billions
+MOST_VALUES = 50_000  # with anchors expanded, because a few lines of them can stand for billions of values
 DEEPEST = 50
 EXPECTED = "expected a YAML configuration file"
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads ``1e-4`` as a number, as YAML 1.2 and everyone who writes it does, and no key twice."""
+    """PyYAML's safe loader, except that ``1e-4`` is a number, as in YAML 1.2, and a repeated key is an error."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Follow ``<<``, and stop where that grows without end."""
+        """Expand ``<<``, and refuse a mapping that becomes too large by it."""
         super().flatten_mapping(node)
         if len(node.value) > MOST_VALUES:
             raise yaml.constructor.ConstructorError(None, None, "'<<' stands for too many values", node.start_mark)
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Read a mapping; PyYAML would take the last of two equal keys without a word."""
+        """Read a mapping, and refuse a repeated key, of which PyYAML would silently take the last."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:

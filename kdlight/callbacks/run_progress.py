@@ -17,15 +17,15 @@ WINDOW = 600.0  # seconds over which the speed is averaged, so that validations 
 
 
 class RunProgress(ProgressBar):
-    """One bar for the training of all epochs, which count from 1, and one for a test that goes when the test ends.
+    """Shows one bar for the training of all epochs, counted from 1, and one for each test, which disappears at its end.
 
-    A line has at most the terminal's width: the bar itself gives way.
+    A line is at most as wide as the terminal; the bar itself is shortened to fit.
 
     Args:
-        console: Where it is drawn; None: standard output.
+        console: The console to draw on; None: standard output.
 
     Attributes:
-        console: The same; it may be another one until training starts.
+        console: The console; it may be replaced until training starts.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -37,7 +37,7 @@ class RunProgress(ProgressBar):
         self._loss = self._accuracy = ""
 
     def disable(self) -> None:
-        """Draw nothing: this is not the first process."""
+        """Draw nothing, because this is not the first process."""
         self._enabled = False
 
     def enable(self) -> None:
@@ -45,7 +45,7 @@ class RunProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin where the run stands, which may be far on if it was stopped."""
+        """Start the bar at the batches trained so far, which are not 0 if the run was resumed."""
         self._loss = self._accuracy = ""
         self._begin("", _count_all_batches(trainer), count_batches(trainer), transient=False)
 
@@ -57,7 +57,7 @@ class RunProgress(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Go on, and read the loss a few times a second."""
+        """Advance the bar, and read the loss a few times per second."""
         if self._is_due() or trainer.is_last_batch:
             terms = pl_module.terms if isinstance(pl_module, Learner) else {}
             self._loss = f"loss {sum(float(term) for term in terms.values()):.4g}" if terms else ""
@@ -73,49 +73,49 @@ class RunProgress(ProgressBar):
             self._end()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the bar as it is."""
+        """Stop the bar; it stays visible."""
         self._end()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin, unless this is a part of training."""
+        """Start a bar, unless this validation is part of training."""
         if trainer.state.fn == "validate":
             self._begin("validating", _add_batches(trainer.num_val_batches))
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
-        """Go on, unless this is a part of training."""
+        """Advance the bar, unless this validation is part of training."""
         if trainer.state.fn == "validate":
             self._show(advance=1)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
+        """Start a bar."""
         self._begin("testing", _add_batches(trainer.num_test_batches))
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
-        """Go on."""
+        """Advance the bar."""
         self._show(advance=1)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._end()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
+        """Start a bar."""
         self._begin("predicting", _add_batches(trainer.num_predict_batches))
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
-        """Go on."""
+        """Advance the bar."""
         self._show(advance=1)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._end()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the terminal as it was."""
+        """Stop the bar, which restores the terminal."""
         self._end()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the terminal as it was."""
+        """Stop the bar, which restores the terminal."""
         self._end()
 
     def _begin(self, description: str, total: float | None, completed: int = 0, *, transient: bool = True) -> None:
@@ -155,7 +155,7 @@ class RunProgress(ProgressBar):
 
 
 def _count_all_batches(trainer: Trainer) -> float | None:
-    """How many batches all epochs have; None if there is no end."""
+    """Count the batches of all epochs; None if the run has no limit."""
     epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
     ends = [epochs * trainer.num_training_batches] if epochs is not None else []
     if trainer.max_steps not in (None, -1):

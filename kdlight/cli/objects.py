@@ -63,14 +63,14 @@ def report_library_errors() -> Iterator[None]:
         raise
     except Exception as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:  # jsonargparse says that several types failed, from what one of them said
+        while cause.__cause__ is not None:  # jsonargparse wraps the first error in its own
             cause = cause.__cause__
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         modules = [frame.f_globals.get("__name__", "") for frame in frames]
         own = 1 + max((place for place, name in enumerate(modules) if _is_of(name, PARSERS)), default=len(modules))
-        while own < len(modules) and modules[own] == "kdlight.arguments":  # which only hands on to the constructor
+        while own < len(modules) and modules[own] == "kdlight.arguments":  # it only calls the constructor
             own += 1
-        if own == len(modules) and isinstance(cause, TypeError):  # the call itself: of arguments that nobody takes
+        if own == len(modules) and isinstance(cause, TypeError):  # raised by the call itself, for an unknown argument
             raise UserError(f"{cause}; see dict_kwargs and init_args") from error
         ours = not all(_is_of(name, LIBRARIES) for name in modules[own:])
         if isinstance(cause, UserError) or own >= len(modules) or ours:

@@ -1,7 +1,7 @@
 """Second-order back-propagation of a diagonal: LeCun, Denker, Solla, "Optimal Brain Damage", NIPS 1989.
 
-h is the second derivative of the mean cross-entropy by a value, propagated backwards like a gradient. For a linear
-layer a = w x + …
+h is the second derivative of the mean cross-entropy with respect to a value, propagated backwards like a gradient. For
+a linear layer a = w x + …
 
     h(w) = sum over samples and positions of h(a) x^2,    h(x) = sum over outputs of w^2 h(a),
 
