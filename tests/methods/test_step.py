@@ -38,7 +38,7 @@ def test_no_part_of_a_step_waits_for_the_device(method, tmp_path):
     assert set(seen) == {0, 1, 2}
 
 
-def test_the_guard_sees_what_it_is_there_for():
+def test_the_guard_sees_an_operator_that_waits():
     with NoSynchronisation(), pytest.raises(AssertionError, match="waits"):
         torch.ones(1).sum().item()
 

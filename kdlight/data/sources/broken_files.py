@@ -21,7 +21,7 @@ def leave_out_broken(root: Path, listing: Listing) -> Listing:
     Every file is decoded once, in threads.
 
     Args:
-        root: The folder that the paths are seen from.
+        root: The folder to which the paths are relative.
         listing: What was found there.
 
     Raises:
@@ -47,7 +47,7 @@ def check_intact(root: Path, paths: Sequence[str]) -> list[bool]:
     """Return for each file whether it can be decoded. Every file is read, in threads.
 
     Args:
-        root: The folder that the paths are seen from.
+        root: The folder to which the paths are relative.
         paths: The files.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
