@@ -22,7 +22,7 @@ from kdlight.information.discretizer import Method
 from kdlight.measuring.comparison import Comparison
 from kdlight.measuring.feature_pairs import pair_features
 from kdlight.measuring.filtered_comparison import FilteredComparison, list_filtered_stages
-from kdlight.measuring.probe import Probe, SplitName
+from kdlight.measuring.probe import FEWEST, Probe, SplitName
 from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.measuring.report import Report
 from kdlight.methods.base.filtered_distiller import FilteredDistiller
@@ -167,6 +167,15 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         started = time.perf_counter()
         data: Any = getattr(trainer, "datamodule", None)
         data.setup("test")
+        images = len(data.get_split("test"))
+        if images < FEWEST:
+            if "test set" not in self._left_out:
+                self._left_out.add("test set")
+                rank_zero_warn(
+                    f"PIDMonitor: pid_test is left out, as the test set has {images} images and a PID takes {FEWEST}",
+                    category=UserWarning,
+                )
+            return
         measurement = self._make_measurement(trainer, pl_module, "test")
         self.test = self._measure(measurement, trainer, pl_module)
         values = self._flatten(self.test, "pid_test/")

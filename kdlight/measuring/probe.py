@@ -13,6 +13,8 @@ from kdlight.information.discretizer import Symbols
 
 SplitName = Literal["train", "val", "test"]
 
+#: The fewest images that a PID is estimated from; halves and quarters of them are counted, too.
+FEWEST = 8
 #: Batch size of the forward passes, whatever that of the data: rounding depends on it.
 BATCH = 250
 
@@ -47,12 +49,17 @@ class Probe(NamedTuple):
             target: Name of a further target to use instead of the label; None: the label.
 
         Raises:
-            UserError: If the data have no such target.
+            UserError: If the data have no such target, or the split has fewer than `FEWEST` images.
         """
         of_train = len(data.get_split("train"))
         fits = min(fit_samples, of_train // 2 if split == "train" else of_train)
         fitted = _join(data.choose_probe_batches("train", fits))
         size = len(data.get_split(split)) - (fits if split == "train" else 0)
+        if size < FEWEST:
+            raise UserError(
+                f"a PID takes {FEWEST} images or more, and the {split} split has {size}: hold out more with "
+                "data.val_size, or leave the measurement out with trainer.callbacks: []"
+            )
         count = size if samples is None else min(samples, size)
         if split == "train":
             # Both calls take the first images of the same order, so `both` contains the images fitted on.

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers.logger import DummyLogger
 
 from kdlight.callbacks import PIDMonitor
+from kdlight.errors import UserError
 from kdlight.measuring.feature_pairs import pair_features
 from kdlight.measuring.probe import Probe
 from kdlight.methods import KD, RID, Supervised
@@ -232,6 +233,18 @@ def test_a_cap_that_binds_is_said_once(tmp_path, caplog):
         fit(tmp_path, build(KD), quick(stages=["logits"], clusters=2, samples=50), epochs=2)
     said = [record.getMessage() for record in caplog.records if "what its symbols can tell" in record.getMessage()]
     assert len(said) <= 1
+
+
+def test_too_few_images_are_refused_before_training_and_left_out_of_the_test(tmp_path, monkeypatch):
+    run = trainer(tmp_path, 1, callbacks=[quick()])
+    with pytest.raises(UserError, match=r"a PID takes 8 images or more, and the val split has 7: hold out more"):
+        run.fit(build(KD), datamodule=digits(val_size=7))
+    monkeypatch.setattr("kdlight.callbacks.pid_monitor.FEWEST", 10_000)
+    monitor = quick(stages=["logits"])
+    with pytest.warns(UserWarning, match=r"pid_test is left out, as the test set has \d+ images") as said:
+        fit(tmp_path, build(KD), monitor, epochs=1)
+    assert sum("pid_test" in str(warning.message) for warning in said) == 1
+    assert monitor.collect_result() == {}
 
 
 def test_clusters_are_fitted_on_other_images():

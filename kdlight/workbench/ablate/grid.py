@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdlight.cli.imports import suggest
+from kdlight.cli.shipped import FOLDER as CONFIGS
 from kdlight.cli.shipped import find_shipped_folder
 from kdlight.errors import UserError
 from kdlight.runs.folder import RUNS, RunFolder
@@ -135,9 +136,13 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
 
 
 def _find(file: Path) -> Path:
-    """Find the file, or the shipped grid of this name."""
+    """Find the file, or the shipped grid of this name, as it is or below ``grids/`` or ``configs/grids/``."""
     shipped = find_shipped_folder() / GRIDS / file.name
-    return shipped if not file.exists() and file.parent in (Path(), Path(GRIDS)) and shipped.is_file() else file
+    return (
+        shipped
+        if not file.exists() and file.parent in (Path(), Path(GRIDS), Path(CONFIGS) / GRIDS) and shipped.is_file()
+        else file
+    )
 
 
 def _read_axes(where: str, content: Mapping[str, Any]) -> Mapping[str, Any]:

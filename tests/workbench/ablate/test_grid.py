@@ -90,3 +90,9 @@ def test_mistakes_are_named(change, message):
     with pytest.raises(UserError) as caught:
         read_grid({"axes": AXES, **change})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["digits_quick.yaml", "grids/digits_quick.yaml", "configs/grids/digits_quick.yaml"])
+def test_a_shipped_grid_is_found_by_its_name_anywhere(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_grid(name).name == "digits_quick"
