@@ -20,7 +20,7 @@ from kdlight.runs.folder import RUNS, RunFolder, find_config
 from kdlight.workbench.ablate.grid import Cell, Grid, read_grid
 from kdlight.workbench.ablate.jobs import Job, State, run_jobs
 from kdlight.workbench.ablate.progress import Progress
-from kdlight.workbench.compare.records import LOGS, PUBLISHED, Record
+from kdlight.workbench.compare.record import LOGS, PUBLISHED, Record
 from kdlight.workbench.finished_runs import Run
 
 if TYPE_CHECKING:

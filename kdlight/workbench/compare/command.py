@@ -16,7 +16,8 @@ def main(arguments: Sequence[str]) -> None:
     options = make_parser().parse_args(arguments[1:])
 
     from kdlight.workbench.compare.groups import group_runs
-    from kdlight.workbench.compare.records import FINISHED, read_records, select_records
+    from kdlight.workbench.compare.record import FINISHED
+    from kdlight.workbench.compare.records import read_records, select_records
     from kdlight.workbench.compare.table import explain, format_table
 
     records = select_records(read_records(options.runs), options.where)
@@ -30,6 +31,11 @@ def main(arguments: Sequence[str]) -> None:
         for record in records:
             if record.state != FINISHED:
                 print(f"{record.folder.path} is {record.state}: {record.reason}")
+    if options.keep is not None:
+        from kdlight.workbench.compare.kept_runs import keep_runs
+
+        keep_runs(records, options.keep)
+        print(f"saved {options.keep}")
     wanted = {name: getattr(options, name) for name in ("plot", "panels", "bars", "scatter")}
     if not any(wanted.values()):
         return
@@ -62,6 +68,9 @@ def make_parser() -> CommandParser:
     parser.add_argument("--columns", default="", metavar="A,B", help="measures by name; an unknown one lists them")
     parser.add_argument("--sort", default="", metavar="NAME", help="by a setting, or by a measure, the largest first")
     parser.add_argument("--format", default="table", help="table, markdown, latex, csv or json")
+    parser.add_argument(
+        "--keep", type=parse_path, metavar="DIR", help="write the results and curves of a grid as two small CSV files"
+    )
     parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save accuracy and PID over the epochs")
     parser.add_argument("--panels", type=parse_path, metavar="FILE", help="save the PID over the epochs, a panel a run")
     parser.add_argument("--bars", type=parse_path, metavar="FILE", help="save each measure at the end as bars")

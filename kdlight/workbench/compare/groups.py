@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from kdlight.errors import UserError
 from kdlight.workbench.compare.measures import DEFAULT, MEASURES
-from kdlight.workbench.compare.records import FINISHED, Record, find_varied_settings
+from kdlight.workbench.compare.record import FINISHED, Record
+from kdlight.workbench.compare.records import find_varied_settings
 from kdlight.workbench.compare.statistics import Difference, Summary, compute_difference, summarise
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from kdlight.workbench.compare.records import Record
+from kdlight.workbench.compare.record import Record
 from kdlight.workbench.compare.statistics import Summary, summarise
 
 SPLITS = ("pid", "pid_train")  # prefixes of the PID's keys: on the validation split, or without one on training images
@@ -16,7 +16,7 @@ def pid_keys(stage: str | None, name: str) -> list[str]:
 
 def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[int, float]:
     """Return the values of the first of these keys that the run logged, by epoch counted from 1."""
-    rows = run.folder.read_metrics() if run.folder.metrics.is_file() else {}
+    rows = run.read_metrics()
     for key in keys:
         found = {epoch + 1: factor * row[key] for epoch, row in rows.items() if key in row}
         if found:

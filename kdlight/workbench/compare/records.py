@@ -4,46 +4,24 @@ import glob
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from kdlight.errors import MissingFileError, UserError
 from kdlight.runs.folder import RunFolder
-from kdlight.yaml_files import read_yaml
-
-FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
-LOGS = "logs"  # beside the runs of a grid: what each printed
-PUBLISHED = "published.json"  # beside the runs of a grid: test accuracies in % that others report, by group
-# Settings that do not change what a run computes, such as folders and loggers; a name includes all names below it.
-IGNORED = (
-    *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
-    *(f"trainer.{name}" for name in ("default_root_dir", "logger", "callbacks", "enable_progress_bar", "plugins")),
-    *(f"trainer.{name}" for name in ("enable_model_summary", "log_every_n_steps", "enable_checkpointing")),
-    *("data.data_dir", "data.num_workers", "data.download", "model.teacher_cache.path"),
+from kdlight.workbench.compare.kept_runs import RUNS_FILE, read_kept
+from kdlight.workbench.compare.record import (
+    FAILED,
+    FINISHED,
+    LOGS,
+    PUBLISHED,
+    UNFINISHED,
+    UNREADABLE,
+    Record,
+    is_ignored,
 )
-
-
-class Record(NamedTuple):
-    """A run as a row of a table.
-
-    Attributes:
-        folder: Its folder.
-        state: "finished", "unfinished", "failed" or "unreadable".
-        reason: Why it is not finished.
-        seed: Its seed; None where the run does not say.
-        axes: Its values on the axes of a grid; empty if it belongs to no grid.
-        settings: Its configuration by dotted names, as `flatten` returns it.
-        result: The content of ``result.json``, and the grid's ``published`` accuracy; empty if it is not finished.
-    """
-
-    folder: RunFolder
-    state: str
-    reason: str
-    seed: int | None
-    axes: dict[str, str]
-    settings: dict[str, Any]
-    result: dict[str, Any]
+from kdlight.yaml_files import read_yaml
 
 
 def read_records(places: Iterable[str | Path]) -> list[Record]:
@@ -56,8 +34,11 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
     for place in places:
         named = Path(place).expanduser()
         folders = [named] if named.exists() else [Path(path) for path in sorted(glob.glob(str(named)))]
-        runs = [run for folder in folders for run in _find_runs(folder)]
-        if not runs:
+        kept = [folder for folder in folders if (folder / RUNS_FILE).is_file()]
+        for folder in kept:
+            found |= {record.folder.path: record for record in read_kept(folder)}
+        runs = [run for folder in folders if folder not in kept for run in _find_runs(folder)]
+        if not runs and not kept:
             raise MissingFileError(
                 f"'{place}': expected a run's folder, or a folder or pattern of several; found no run"
             )
@@ -153,7 +134,7 @@ def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     if axes and all(record.axes for record in records):
         return {axis: [record.axes.get(axis, "–") for record in records] for axis in axes}
     names = dict.fromkeys(name for record in records for name in record.settings)
-    candidates = [name for name in names if not _is_ignored(name)]
+    candidates = [name for name in names if not is_ignored(name)]
     kept: dict[str, list[str]] = {}
     groups: list[tuple[str, ...]] = [()] * len(records)
     known = [bool(record.settings) for record in records]
@@ -168,17 +149,13 @@ def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
 
 def find_differing_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     """Return all settings that differ between runs, by name, with each run's value; seeds and folders are left out."""
-    names = sorted({name for record in records for name in record.settings if not _is_ignored(name)})
+    names = sorted({name for record in records for name in record.settings if not is_ignored(name)})
     shown = {name: [_format_value(record.settings.get(name)) for record in records] for name in names}
     return {name: values for name, values in shown.items() if len(set(values)) > 1}
 
 
 def _format_value(value: Any) -> str:
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _is_ignored(name: str) -> bool:
-    return any(name == ignored or name.startswith(f"{ignored}.") for ignored in IGNORED)
 
 
 def select_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:

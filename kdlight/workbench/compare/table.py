@@ -11,7 +11,7 @@ from kdlight.errors import UserError
 from kdlight.measuring.report import StageReport
 from kdlight.workbench.compare.groups import RunGroups, find_stage, select_finished
 from kdlight.workbench.compare.measures import MEASURES
-from kdlight.workbench.compare.records import Record
+from kdlight.workbench.compare.record import Record
 
 FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # tabulate's names
 MISSING = "–"

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from kdlight.atoms import ATOMS
 from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.over_epochs import average_runs, read_logged
-from kdlight.workbench.compare.records import Record
+from kdlight.workbench.compare.record import Record
 from kdlight.workbench.palette import ARM_COLOURS
 
 TITLES = ("redundant: transferred", "unique to the teacher: left to distil", "unique to the student", "synergistic")

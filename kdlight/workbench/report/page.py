@@ -15,7 +15,8 @@ from plotly.offline import get_plotlyjs
 from kdlight.files import replace_file
 from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.over_epochs import SPLITS, pid_keys
-from kdlight.workbench.compare.records import FINISHED, Record, find_differing_settings
+from kdlight.workbench.compare.record import FINISHED, Record
+from kdlight.workbench.compare.records import find_differing_settings
 from kdlight.workbench.compare.statistics import summarise
 from kdlight.workbench.compare.table import explain, format_cells, format_difference_cells
 from kdlight.workbench.report.figures import (

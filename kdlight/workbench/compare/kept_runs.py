@@ -1,0 +1,109 @@
+"""The results of a grid in two small files for version control: ``runs.csv``, a row a run, and ``curves.csv``.
+
+`kdlight compare RUNS --keep FOLDER` writes them, `kdlight compare FOLDER` reads them like the runs themselves, so a
+table that was published can be printed again without the runs.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kdlight.errors import UserError
+from kdlight.files import replace_file
+from kdlight.runs.folder import RunFolder
+from kdlight.workbench.compare.record import FINISHED, Record, is_ignored
+
+RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
+DIGITS = 9  # more than a table shows, so that both print the same
+# Parts of a result that are no numbers of a table, or that are private to a machine.
+LEFT_OUT = ("final", "confusion", "class_accuracy", "class_names", "command", "pid_settings", "seed")
+CURVES = ("train/loss", "val/accuracy", "val/loss")  # beside all that begins with pid/ or pid_train/
+
+
+def keep_runs(records: Sequence[Record], folder: Path) -> None:
+    """Write the finished runs of a grid; files that are there are replaced.
+
+    Args:
+        records: Runs with axes.
+        folder: Where the files are written.
+
+    Raises:
+        UserError: If a run belongs to no grid, or has not finished and would be missing in the table.
+    """
+    for record in records:
+        if not record.axes or record.state != FINISHED:
+            what = "belongs to no grid" if not record.axes else f"is {record.state}"
+            raise UserError(f"--keep: expected finished runs of a grid, got {record.folder.path}, which {what}")
+    rows, curves = [], []
+    for record in records:
+        place = {**record.axes, "seed": record.seed}
+        result = {name: value for name, value in record.result.items() if name not in LEFT_OUT}
+        settings = sorted((name, value) for name, value in record.settings.items() if not is_ignored(name))
+        config = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
+        rows.append({**place, "configuration": config, **_flatten(result)})
+        for epoch, values in record.read_metrics().items():
+            kept = {name: value for name, value in values.items() if name in CURVES or name.startswith("pid")}
+            if kept:
+                curves.append({**place, "epoch": epoch, **kept})
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in ((RUNS_FILE, rows), (CURVES_FILE, curves)):
+        with replace_file(folder / name) as draft:
+            pd.DataFrame(content).to_csv(draft, index=False, float_format=f"%.{DIGITS}g")
+
+
+def read_kept(folder: Path) -> list[Record]:
+    """Read what `keep_runs` wrote.
+
+    Raises:
+        UserError: If a file is not what it writes.
+    """
+    try:
+        head = list(pd.read_csv(folder / RUNS_FILE, nrows=0).columns)
+        axes = head[: head.index("seed")]
+        rows, curves = (
+            pd.read_csv(folder / name, dtype=dict.fromkeys(axes, str), keep_default_na=False, na_values=[""])
+            for name in (RUNS_FILE, CURVES_FILE)
+        )
+        return [_read_row(folder, axes, row, curves) for row in rows.to_dict("records")]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{folder / RUNS_FILE}: expected what kdlight compare RUNS --keep writes, got {error}; write it again"
+        ) from error
+
+
+def _read_row(folder: Path, axes: Sequence[str], row: Mapping[Any, Any], curves: pd.DataFrame) -> Record:
+    labels, seed = {axis: str(row[axis]) for axis in axes}, int(row["seed"])
+    result: dict[str, Any] = {}
+    for name, value in row.items():
+        if name not in (*axes, "configuration") and not pd.isna(value):
+            *above, last = str(name).split(".")
+            inner = result
+            for key in above:
+                inner = inner.setdefault(key, {})
+            inner[last] = value
+    chosen = curves[curves["seed"] == seed]
+    for axis, label in labels.items():
+        chosen = chosen[chosen[axis] == label]
+    places = (*axes, "seed", "epoch")
+    logged = {
+        int(line["epoch"]): {
+            str(name): value for name, value in line.items() if name not in places and not pd.isna(value)
+        }
+        for line in chosen.to_dict("records")
+    }
+    path = folder / ",".join(f"{axis}={label}" for axis, label in labels.items()) / f"seed={seed}"
+    settings = {"configuration": row["configuration"]}
+    return Record(RunFolder(path), FINISHED, "", seed, labels, settings, result, logged)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, int | float | str):
+            found[prefix + key] = value
+    return found

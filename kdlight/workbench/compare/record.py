@@ -1,0 +1,51 @@
+"""A run as a row of a table, and the settings that do not count when rows are compared."""
+
+from typing import Any, NamedTuple
+
+from kdlight.runs.folder import RunFolder
+
+FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
+LOGS = "logs"  # beside the runs of a grid: what each printed
+PUBLISHED = "published.json"  # beside the runs of a grid: test accuracies in % that others report, by group
+# Settings that do not change what a run computes, such as folders and loggers; a name includes all names below it.
+IGNORED = (
+    *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
+    *(f"trainer.{name}" for name in ("default_root_dir", "logger", "callbacks", "enable_progress_bar", "plugins")),
+    *(f"trainer.{name}" for name in ("enable_model_summary", "log_every_n_steps", "enable_checkpointing")),
+    *("data.data_dir", "data.num_workers", "data.download", "model.teacher_cache.path"),
+)
+
+
+class Record(NamedTuple):
+    """A run as a row of a table.
+
+    Attributes:
+        folder: Its folder.
+        state: "finished", "unfinished", "failed" or "unreadable".
+        reason: Why it is not finished.
+        seed: Its seed; None where the run does not say.
+        axes: Its values on the axes of a grid; empty if it belongs to no grid.
+        settings: Its configuration by dotted names, as `flatten` returns it.
+        result: The content of ``result.json``, and the grid's ``published`` accuracy; empty if it is not finished.
+        curves: What it logged, by epoch counted from 0, where ``curves.csv`` says it; None: ``metrics.csv`` says it.
+    """
+
+    folder: RunFolder
+    state: str
+    reason: str
+    seed: int | None
+    axes: dict[str, str]
+    settings: dict[str, Any]
+    result: dict[str, Any]
+    curves: dict[int, dict[str, float]] | None = None
+
+    def read_metrics(self) -> dict[int, dict[str, float]]:
+        """Return what the run logged, by epoch counted from 0; nothing if it logged nothing."""
+        if self.curves is not None:
+            return self.curves
+        return self.folder.read_metrics() if self.folder.metrics.is_file() else {}
+
+
+def is_ignored(name: str) -> bool:
+    """Tell whether a setting changes nothing that a run computes."""
+    return any(name == ignored or name.startswith(f"{ignored}.") for ignored in IGNORED)

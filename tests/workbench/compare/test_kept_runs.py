@@ -1,0 +1,77 @@
+"""Two small files instead of the runs of a grid: the same table, the same curves."""
+
+import csv
+import json
+
+import pytest
+
+from kdlight.__main__ import main
+from kdlight.workbench.compare.over_epochs import read_logged
+from kdlight.workbench.compare.records import read_records
+from tests.workbench.compare.test_table import write_run
+
+
+@pytest.fixture
+def grid(tmp_path):
+    for method, labels, accuracy in (
+        ("kd", "6", 0.812345),
+        ("kd", "all", 0.91),
+        ("none", "6", 0.7),
+        ("none", "all", 0.9),
+    ):
+        for seed in (0, 1):
+            folder = tmp_path / "grid" / f"method={method},labels={labels}" / f"seed={seed}"
+            write_run(folder, "KD" if method == "kd" else "Supervised", seed, accuracy + 0.01 * seed)
+            (folder / "metrics.csv").write_text(
+                f"epoch,val/accuracy,pid/stage3/redundant\n0,0.3,\n1,0.{4 + seed},2.5\n"
+            )
+            result = json.loads((folder / "result.json").read_text())
+            (folder / "result.json").write_text(json.dumps({**result, "command": "kdlight fit", "class_names": ["a"]}))
+    return tmp_path / "grid"
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv", "table"])
+def test_the_table_is_that_of_the_runs(form, grid, tmp_path, capsys):
+    options = [f"--format={form}", "--baseline=method=none"]
+    assert main(["compare", str(grid), f"--keep={tmp_path / 'kept'}", *options]) == 0
+    of_runs = capsys.readouterr().out
+    assert of_runs.endswith(f"saved {tmp_path / 'kept'}\n")
+    assert main(["compare", str(tmp_path / "kept"), *options]) == 0
+    assert of_runs.removesuffix(f"saved {tmp_path / 'kept'}\n") == capsys.readouterr().out
+
+
+def test_a_row_a_run_with_its_configuration_and_no_command(grid, tmp_path):
+    assert main(["compare", str(grid), f"--keep={tmp_path / 'kept'}"]) == 0
+    with (tmp_path / "kept" / "runs.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["method"], row["labels"], row["seed"]) for row in rows[:3]] == [
+        ("kd", "6", "0"),
+        ("kd", "6", "1"),
+        ("kd", "all", "0"),
+    ]
+    assert float(rows[0]["test.last.accuracy"]) == 0.812345
+    assert len({row["configuration"] for row in rows}) == 2, "a seed is no setting, the method is one"
+    assert not {"command", "class_names", "final"} & set(rows[0])
+
+
+def test_curves_are_those_of_the_runs(grid, tmp_path):
+    assert main(["compare", str(grid), f"--keep={tmp_path / 'kept'}"]) == 0
+    for of_runs, kept in zip(read_records([grid]), read_records([tmp_path / "kept"]), strict=True):
+        assert (of_runs.axes, of_runs.seed) == (kept.axes, kept.seed)
+        for key in ("val/accuracy", "pid/stage3/redundant"):
+            assert read_logged(kept, [key]) == read_logged(of_runs, [key]) != {}
+
+
+def test_unfinished_runs_and_runs_of_no_grid_are_refused(grid, tmp_path, capsys):
+    write_run(grid / "method=kd,labels=7" / "seed=0", finished=False)
+    assert main(["compare", str(grid), f"--keep={tmp_path / 'kept'}"]) == 2
+    assert "expected finished runs of a grid, got" in capsys.readouterr().err
+    write_run(tmp_path / "single")
+    assert main(["compare", str(tmp_path / "single"), f"--keep={tmp_path / 'kept'}"]) == 2
+    assert "which belongs to no grid" in capsys.readouterr().err
+
+
+def test_other_files_of_that_name_are_refused(tmp_path, capsys):
+    (tmp_path / "runs.csv").write_text("a,b\n1,2\n")
+    assert main(["compare", str(tmp_path)]) == 2
+    assert "expected what kdlight compare RUNS --keep writes" in capsys.readouterr().err
