@@ -34,24 +34,25 @@ def count_steps(parsed: ParsedConfig) -> int:
     """
     trainer = parsed.config.trainer
     described = yaml.safe_load(parsed.to_yaml())["data"]
-    processes = _processes(trainer)
-    batches = math.ceil(_batches(yaml.safe_dump(described)) / processes)
-    limit = trainer.limit_train_batches
+    processes = _count_processes(trainer)
+    batches = math.ceil(_count_batches(yaml.safe_dump(described)) / processes)
+    limit: float | None = trainer.limit_train_batches
     if limit is not None:
         batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    steps = math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 0)
-    return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
+    steps = math.ceil(batches / int(trainer.accumulate_grad_batches)) * int(trainer.max_epochs or 0)
+    most: int = trainer.max_steps
+    return steps if most < 0 else min(steps, most)
 
 
-def _processes(trainer: Any) -> int:
-    """Return how many processes share the batches of an epoch, as far as the configuration says it by a number."""
+def _count_processes(trainer: Any) -> int:
+    """Count the processes that share the batches of an epoch, as far as the configuration says it by a number."""
     devices = trainer.devices
     named = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 1
     return max(1, named) * int(trainer.num_nodes)
 
 
 @lru_cache(maxsize=64)
-def _batches(described: str) -> int:
+def _count_batches(described: str) -> int:
     """Return the number of training batches of data by their part of a configuration, as YAML."""
     data: LightningDataModule = build_object(LightningDataModule, yaml.safe_load(described))
     try:

@@ -42,14 +42,14 @@ def time_jobs(*, runs: int = RUNS, epochs: int = EPOCHS) -> ParallelJobs | None:
     if (os.cpu_count() or 1) < 2:
         return None
     with make_workplace() as folder:
-        _seconds(folder / "start", jobs=1, runs=1, epochs=1)  # the server of the processes imports everything
+        _time_grid(folder / "start", jobs=1, runs=1, epochs=1)  # the server of the processes imports everything
         return ParallelJobs(
-            one=_seconds(folder / "one", jobs=1, runs=runs, epochs=epochs),
-            two=_seconds(folder / "two", jobs=2, runs=runs, epochs=epochs),
+            one=_time_grid(folder / "one", jobs=1, runs=runs, epochs=epochs),
+            two=_time_grid(folder / "two", jobs=2, runs=runs, epochs=epochs),
         )
 
 
-def _seconds(folder: Path, *, jobs: int, runs: int, epochs: int) -> float:
+def _time_grid(folder: Path, *, jobs: int, runs: int, epochs: int) -> float:
     options = {
         "trainer.max_epochs": epochs,
         "trainer.callbacks": [],

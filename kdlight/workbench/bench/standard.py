@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     silence_libraries()
     console = Console()
     with report_errors() as outcome:
-        contents, lines = [], [*measure_data_path(), *parallel_lines()]
+        contents, lines = [], [*measure_data_path(), *measure_parallel_jobs()]
         for pair in PAIRS:
             content = measure_pair(pair, make_data_options(options.data_dir))
             print_report(content, console)
@@ -131,7 +131,7 @@ def measure_data_path() -> list[Line]:
     ]
 
 
-def parallel_lines() -> list[Line]:
+def measure_parallel_jobs() -> list[Line]:
     """Return what two runs at a time gain; nothing on a single core."""
     timed = time_jobs()
     if timed is None:
