@@ -15,9 +15,10 @@ from kdlight.internals import list_options
 PACKAGES = ("kdlight.methods", "kdlight.models", "kdlight.data", "kdlight.callbacks")
 
 
+BASE = re.compile(r"\n *- Problem with given class_path 'lightning\.[\w.]+':\n *Option '[^']+' is not accepted")
 CLASS = re.compile(r"class_path[=' ]+'?([\w.]+)'")
 PLAIN = {"NoneType": "null", "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
-PLAIN |= {"list": "a list", "dict": "a mapping", "tuple": "a list"}
+PLAIN |= {"list": "a list", "dict": "a mapping", "tuple": "a list", "Sequence": "a list", "Mapping": "a mapping"}
 # An example for each option that takes a class.
 EXAMPLES = {
     "model": "kdlight.methods.KD",
@@ -37,6 +38,7 @@ def shorten_message(message: str, options: Iterable[str]) -> str:
         message: The message of an error that the parser raised.
         options: The names of all options of the command.
     """
+    message = _leave_out_bases(message)
     place = ".".join(_find_keys(message))
     for pattern, explain in REASONS:
         found = re.search(pattern, message)
@@ -45,6 +47,15 @@ def shorten_message(message: str, options: Iterable[str]) -> str:
             return f"{place}: {said}" if place else said
     reasons = [line.strip(" -") for line in message.splitlines() if line.strip() and "Parser key" not in line]
     return f"{place}: {reasons[0]}" if place and reasons else message
+
+
+def _leave_out_bases(message: str) -> str:
+    """Leave out that a base class of Lightning does not take the argument either, if the class that was given is told.
+
+    jsonargparse tries the base, such as ``lightning.Callback``, for each option of a callback whose value is wrong.
+    """
+    shortened = BASE.sub("", message)
+    return shortened if "given class_path" in shortened else message
 
 
 def _find_keys(message: str) -> list[str]:
@@ -94,6 +105,10 @@ def _explain_unknown_option(found: re.Match[str], message: str, options: list[st
     return f"no option '{name}'{suggest(name, options)}"
 
 
+def _explain_flag(found: re.Match[str], message: str, options: list[str]) -> str:
+    return f"{found[1]}: expected nothing behind this option, got '{found[2]}'"
+
+
 def _explain_range(found: re.Match[str], message: str, options: list[str]) -> str:
     kind = "a whole number" if found[1].endswith("int") else "a number"
     wanted = found[2].partition(",")[0] if found[2].startswith("a ") else f"{kind} {found[2]}"
@@ -105,8 +120,8 @@ def _explain_range(found: re.Match[str], message: str, options: list[str]) -> st
 def _explain_wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
     """Report what the innermost attempts expected; they come first, and the outer ones only say that they failed."""
     attempts = found[1].rpartition("Errors:")[2]
-    kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(\w+)'>", attempts) if kind in PLAIN]
-    takes_class = re.search(r"subclass of|dot import path|callable class", attempts) is not None
+    kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(?:[\w.]+\.)?(\w+)'>", attempts) if kind in PLAIN]
+    takes_class = re.search(r"subclass of|dot import path|callable class|import path format", attempts) is not None
     takes_class &= not {"a number", "text"}.intersection(kinds)
     expected = [f"one of {choices}" for choices in re.findall(r"Expected a typing.Literal\[(.+)\]", attempts)]
     place = _find_keys(message)
@@ -137,6 +152,7 @@ REASONS: tuple[tuple[str, Any], ...] = (
     (r"the following arguments are required: (.+)", _explain_required),
     (r"does not accept option '([\w.]+)'", _explain_unknown_option),
     (r"[Uu]nrecognized arguments: (\S+)", _explain_unknown_option),
+    (r"argument --(\S+): ignored explicit argument '(.*)'", _explain_flag),
     (RANGE, _explain_range),
     (r"Unable to load config '(.*)'", _explain_missing_file),
     (TYPE, _explain_wrong_type),

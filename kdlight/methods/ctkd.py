@@ -14,7 +14,7 @@ from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerA
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
-from kdlight.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, Weight
+from kdlight.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, Weight
 from kdlight.unpack import Unpack
 
 INITIAL_PARAMETER = 1.0
@@ -67,7 +67,7 @@ class CTKD(LogitDistiller):
         *,
         start: PositiveFloat = 1.0,
         span: NonNegativeFloat = 20.0,
-        curriculum_epochs: NonNegativeInt = 10,
+        curriculum_epochs: PositiveInt = 10,
         ce_weight: Weight = 0.1,
         kd_weight: Weight = 0.9,
         **base: Unpack[LogitDistillerArgumentsWithoutCE],

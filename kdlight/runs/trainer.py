@@ -1,6 +1,7 @@
 """Create Lightning's `Trainer` from a configuration, and report early what it would fail on later."""
 
 import os
+import re
 from typing import Annotated, Any
 
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -40,6 +41,9 @@ def make_trainer(options: dict[str, Any]) -> Trainer:
         value = options.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             _check_range(name, value, kind)
+    time = options.get("max_time")
+    if isinstance(time, str) and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", time.strip()):
+        raise UserError(f"trainer.max_time: expected days, hours, minutes and seconds as DD:HH:MM:SS, got '{time}'")
     try:
         trainer = Trainer(**options)
     except UserError:

@@ -9,10 +9,12 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import torch
 
 from kdlight.__main__ import main
+from kdlight.cli import messages
 
 WITHIN = 60  # seconds
 ACCEPTED, REFUSED = "accepted", "refused"
@@ -28,7 +30,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         kind: "accepted" or "refused"; or what must not be: "hangs", "traceback", or another exit code.
-        lines: The message.
+        lines: The message, whole, although the command prints no more than three lines of it.
     """
 
     kind: str
@@ -41,11 +43,21 @@ def try_command(arguments: list[str]) -> Outcome:
     def raise_late(*_: object) -> None:
         raise TimeoutError
 
-    errors, threads = io.StringIO(), torch.get_num_threads()
+    def describe(error: BaseException) -> str | None:
+        said.append(describe_mistake(error) or "")
+        return said[-1] or None
+
+    errors, threads, said = io.StringIO(), torch.get_num_threads(), []
+    describe_mistake = messages._describe_mistake
     before = signal.signal(signal.SIGALRM, raise_late)
     signal.alarm(WITHIN)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stderr(errors),
+            contextlib.redirect_stdout(io.StringIO()),
+            mock.patch.object(messages, "_describe_mistake", describe),
+        ):
             warnings.simplefilter("ignore")
             code = main(arguments)
     except StoppedError:
@@ -62,7 +74,8 @@ def try_command(arguments: list[str]) -> Outcome:
         torch.set_default_dtype(torch.float32)
         for made in Path.cwd().iterdir():
             shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
-    lines = [line for line in errors.getvalue().splitlines() if "warning: " not in line]
+    message = "\n".join(said) or errors.getvalue()
+    lines = [line for line in message.splitlines() if line.strip() and "warning: " not in line]
     return Outcome({0: ACCEPTED, 2: REFUSED}.get(code, f"code {code}"), [] if code == 0 else lines)
 
 

@@ -1,6 +1,7 @@
 """Every shipped YAML is composed, parsed and instantiated; pairs and methods combine in either order."""
 
 import inspect
+import math
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,35 @@ def test_a_part_fits_into_an_experiment(file):
             built.make_trainer()
     else:
         assert isinstance(build([*base, file]).method, Learner)
+
+
+AUTHORS = sorted((ROOT / "cifar10").glob("*_authors.yaml"))
+
+
+def test_the_arms_of_the_authors_are_there_and_have_curves():
+    assert [file.stem for file in AUTHORS] == [f"{arm}_authors" for arm in ("baseline", "rid", "ted", "vid")]
+    arguments = {file.stem.partition("_")[0]: compose([file]) for file in AUTHORS}
+    for composed in arguments.values():
+        assert composed["data"].get("init_args", {}).get("val_size") != 0, "there is something to draw a curve of"
+        assert "kdlight.callbacks.PIDMonitor" in [made["class_path"] for made in composed["trainer"]["callbacks"]]
+    networks = [
+        {name: composed["model"]["init_args"][name] for name in ("student", "teacher", "teacher_weights")}
+        for composed in arguments.values()
+    ]
+    assert all(network == networks[0] for network in networks)
+
+
+@pytest.mark.parametrize("data", ["cifar10", "cifar100"])
+def test_an_eighth_of_teds_epochs_trains_the_filters(data):
+    composed = compose([ROOT / data / "ted.yaml"])
+    assert composed["model"]["class_path"] == "kdlight.methods.TED"
+    assert composed["model"]["init_args"]["filter_epochs"] == math.ceil(composed["trainer"]["max_epochs"] / 8)
+
+
+def test_what_the_authors_call_ted_is_rid_with_one_cycle():
+    composed = compose([ROOT / "cifar10/ted_authors.yaml"])
+    assert composed["model"]["class_path"] == "kdlight.methods.RID"
+    arguments = composed["model"]["init_args"]
+    assert arguments["warmup_epochs"] is None
+    assert arguments["cycle_epochs"] == composed["trainer"]["max_epochs"]
+    assert arguments["filter_ratio"] == 1 / 8

@@ -84,12 +84,33 @@ def said(arguments, capsys):
         (["--config", "nowhere.yaml"], "nowhere.yaml", "does not exist"),
         (["--model.student_weights", "nowhere.pt"], "nowhere.pt", "no file"),
         (["--data.val_size", "5000"], "val_size", "1437"),
+        (["--data.mean", "abc"], "data.mean: expected a list", "got 'abc'"),
+        (["--train_teacher=yes"], "train_teacher", "expected nothing behind this option, got 'yes'"),
+        (["--trainer.max_time", "1 hour"], "trainer.max_time", "as DD:HH:MM:SS, got '1 hour'"),
     ],
 )
 def test_wrong_options(options, place, answer, capsys):
     message = said([*TEACHER, *options], capsys)
     assert place in message
     assert answer in message
+
+
+@pytest.mark.parametrize(
+    ("option", "answer"),
+    [
+        ("samples=abc", "trainer.callbacks.samples: expected a valid integer, got 'abc'"),
+        ("samples=3", "trainer.callbacks.samples: expected a whole number greater than or equal to 8, got '3'"),
+        ("tolerance=.nan", "trainer.callbacks.tolerance: expected a valid number, got '.nan'"),
+        ("stages=stage3", "trainer.callbacks.stages: expected a list"),
+        (
+            "sample=3",
+            "trainer.callbacks: kdlight.callbacks.PIDMonitor has no argument 'sample'; did you mean 'samples'",
+        ),
+    ],
+)
+def test_wrong_options_of_a_callback_are_not_those_of_its_base(option, answer, capsys):
+    monitor = ["--trainer.callbacks=null", "--trainer.callbacks+=kdlight.callbacks.PIDMonitor"]
+    assert answer in said([*RID, *UNTRAINED, *monitor, f"--trainer.callbacks.{option}"], capsys)
 
 
 @pytest.mark.parametrize(

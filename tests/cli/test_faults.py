@@ -6,19 +6,43 @@
 | kill in a checkpoint, before a log's row, before validation | the same, and no draft is left | runs/test_signals.py |
 | kill of the command | the same, from outside | cli/test_fit.py |
 | SIGTERM, Ctrl-C | the same, from inside the epoch; each image seen once an epoch | runs/test_signals.py |
-| full disk | code 2, one line; the last whole checkpoint goes on | full_disk, runs/test_checkpoints.py |
-| full disk at pid --json, --plot, predict | code 2, one line with the file; no empty file | full_disk_of_a_report |
-| truncated checkpoint | code 2, one line with the file and the way out | one_line |
-| corrupt data file | code 2, one line with the file | one_line |
-| wrong teacher | code 2, one line with both sha256 | one_line |
-| wrong teacher cache | code 2, one line: what it was made for | one_line, caching/test_teacher_cache.py |
-| NaN loss | code 2, one line with step and term; the step can be replayed | one_line, runs/test_nonfinite.py |
-| a DDP worker dies | all processes end within a minute, code not 0 | lost_process, process_that_fails |
 | SIGTERM, Ctrl-C outside the steps | code 143, 130; after the last step only tests are left | runs/test_experiment.py |
 | SIGTERM beside a frozen process | code 143, one line in the deadline | frozen_process, runs/test_stop_deadline.py |
-| weights as checkpoint; another student, optimizer | code 2, at most three lines | one_line, runs/test_checkpoints.py |
-| a copied run: test, predict, resume | all is read from and written to the copy | copied_run |
 | SIGTERM of two processes | code 143; it goes on and ends with the same weights and log | two_processes |
+| a DDP worker dies | all processes end within a minute, code not 0 | lost_process, process_that_fails |
+| 2 or 8 fits at once; two resumes at once | a folder, result and seed each; one resumes | runs/test_claim.py |
+| a run moved or copied, then resumed | its best epoch stays the best | runs/test_selection.py |
+| a copied run: test, predict, resume | all is read from and written to the copy | copied_run |
+| ~ in a path | the home folder, in every option and file | test_files.py |
+| a pruned run's best epoch, a run that ends before it is pruned | it is pruned; a warning | runs/test_selection.py |
+| a resume with other options | code 2 with both values, or on purpose; the old ones stay | runs/test_changes.py |
+| full disk | code 2, one line; the last whole checkpoint goes on | full_disk, runs/test_checkpoints.py |
+| full disk at a report, picture, export | code 2, one line with the file; no empty file | full_disk_of_a_report |
+| read-only file system | code 2, one line with the file and advice that can be followed | test_files.py |
+| truncated checkpoint | code 2, one line with the file and the way out | one_line, runs/test_checkpoints.py |
+| flipped bytes in a checkpoint, a teacher | one line with it | runs/test_checkpoints.py, models/test_weights.py |
+| weights as checkpoint; another student, optimizer | code 2, at most three lines | one_line, runs/test_checkpoints.py |
+| corrupt data file | code 2, one line with the file | one_line |
+| a damaged test image | it is found before the first step | runs/test_run_files.py |
+| images of 16 bits, of floating point numbers | decoded right, refused by name | data/sources/test_decoding.py |
+| class folders hidden, unreadable, empty, missing | left out, refused, warned of | data/sources/test_listing.py |
+| a folder of images that is not there | code 2, one line with it | cli/test_own_images.py, data/test_image_folder.py |
+| wrong teacher | code 2, one line with both sha256 | one_line |
+| wrong teacher cache | code 2, one line: what it was made for | one_line, caching/test_teacher_cache.py |
+| a cache that cannot be locked | code 2 at once | caching/test_teacher_cache.py |
+| NaN loss | code 2, one line with step and term; the step can be replayed | one_line, runs/test_nonfinite.py |
+| a validation set that processes share unequally | the mean over the images | methods/test_evaluation.py |
+| an option: wrong type, 0, -1, 1e20, NaN, empty, a folder | code 2, or a run | cli/test_option_outcomes.py |
+| the same for every other command | the same | cli/test_command_outcomes.py |
+| values out of range from Python | `UserError` with the argument, the range and the value | test_ranges.py |
+| rates that are no numbers, optimizers that cannot train | code 2, one line | methods/base/test_optimization.py |
+| no training step, no test, too few images | code 2, one line | runs/test_trainer.py |
+| YAML that is binary, circular, deep, huge, a pipe | code 2 at once, one line with the file | cli/test_compose.py |
+| a configuration of others that names any class | nothing of another kind is called | cli/test_foreign_configs.py |
+| `result.json` of something else; a run called `[red]` | it stands in the table | workbench/compare/test_table.py |
+| equal logits, masked classes, an infinite temperature | moderate gradients, or refused | losses/test_edges.py |
+| arrays with too many states | code 2 with the number | cli/test_errors.py |
+| a bug, an error of someone's method | its traceback; of a mistake only with `--debug` | cli/test_errors.py |
 """
 
 import csv
@@ -223,6 +247,16 @@ def report_of_arrays(folder, option):
     return ["pid", *arrays, option]
 
 
+def measured(folder):
+    """A copy of a run with a PID in its result, and two rows of it in its log."""
+    run = folder / "runs/digits/measured"
+    shutil.copytree(folder / "runs/digits/kd", run, dirs_exist_ok=True)
+    result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps({**result, "pid_test": {"stage3": {"redundant": 2.0}}}))
+    (run / "metrics.csv").write_text("epoch,step,val/accuracy,pid/stage3/redundant\n0,1,.5,1\n1,2,.6,2\n")
+    return "runs/digits/measured"
+
+
 def predictions(folder):
     return ["predict", *arguments("kd", "runs/digits/kd", "--ckpt_path=last")[1:]]
 
@@ -233,6 +267,11 @@ def predictions(folder):
         ("report/pid.json", lambda folder: report_of_arrays(folder, "--json=report/pid.json")),
         ("report/pid.png", lambda folder: report_of_arrays(folder, "--plot=report/pid.png")),
         ("runs/digits/kd/predictions.csv", predictions),
+        ("report/curves.png", lambda folder: ["compare", measured(folder), "--plot=report/curves.png"]),
+        ("report/bars.png", lambda folder: ["compare", measured(folder), "--bars=report/bars.png"]),
+        ("report/page.html", lambda folder: ["report", "runs/digits/kd", "--output=report/page.html"]),
+        ("report/kd.safetensors", lambda folder: ["export", "runs/digits/kd", "--output=report/kd.safetensors"]),
+        ("runs/digits/kd/evaluation.json", lambda folder: ["evaluate", "runs/digits/kd", "--seconds=0.001"]),
     ],
 )
 def test_full_disk_of_a_report(file, command, workplace, monkeypatch, capfd):
@@ -242,7 +281,9 @@ def test_full_disk_of_a_report(file, command, workplace, monkeypatch, capfd):
     monkeypatch.chdir(workplace)
     monkeypatch.setattr(files, "_flush", no_space)
     assert main(command(workplace)) == 2
-    assert f"disk is full: {file} was not written" in one_line(capfd.readouterr().err)
+    line = one_line(capfd.readouterr().err)
+    assert "disk is full: " in line
+    assert Path(file).name in line
     assert not Path(file).exists()
     assert not list(Path(file).parent.glob("*.part"))
 

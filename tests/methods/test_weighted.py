@@ -1,11 +1,13 @@
 """RID, TED and VID against values of their reference code, through the methods and with weights other than 1."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from kdlight.losses.parts.shapes import expand_per_channel
-from kdlight.methods.rid import RID
+from kdlight.methods.rid import RID, FurtherTarget
 from kdlight.methods.ted import TED
 from kdlight.methods.vid import VID, VIDRegressor
 from tests.methods.conftest import build
@@ -98,13 +100,20 @@ def test_the_weights_of_sums(method, inputs, terms):
         assert found[name].item() == pytest.approx(5 * difference.sum().item() / 8, rel=1e-6)
 
 
+def test_rids_variances_begin_at_the_softplus_of_five():
+    model = build(RID)
+    assert [len(raw) for raw in model.raw_variances] == [pair.student_shape[0] for pair in model.pairs]
+    assert all(torch.equal(raw, torch.full_like(raw, 5.0)) for raw in model.raw_variances)
+
+
 def test_rids_filters_and_heads_have_their_own_rate():
-    model = build(RID, filter_rate=20.0)
+    model = build(RID, filter_rate=20.0, further_targets={"parity": FurtherTarget(2)})
     groups = model.configure_optimizers().param_groups
     rate_of = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
     for name, parameter in model.named_parameters():
         own = name.startswith(("teacher_filters", "teacher_heads", "further_heads"))
         assert rate_of[id(parameter)] == pytest.approx(0.05 * (20 if own else 1)), name
+    assert any(name.startswith("further_heads") for name, _ in model.named_parameters())
 
 
 def test_ted(oracle, inputs, terms):
@@ -122,6 +131,23 @@ def test_ted(oracle, inputs, terms):
         assert heads == pytest.approx(cross_entropies, rel=1e-6)
     assert not first
     assert [model.student in model.trainable_children(epoch) for epoch in range(4)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_vids_regressor_of_the_rid_authors_has_batch_norms_and_twice_the_width(norm):
+    (regressor,) = build(VID, stages=[1], regressor_norm=norm).regressors
+    width = regressor.mean[-1].out_channels
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in regressor.mean) == (2 if norm else 0)
+    assert regressor.mean[-1].in_channels == (2 * width if norm else width)
+
+
+def test_vid_of_sums(inputs, terms):
+    model = build(VID, vid_weight=3.0, stages=[1], reduction="sum")
+    model.regressors = nn.ModuleList([VIDRegressor(12, 12)])
+    model.regressors[0].mean = nn.Identity()
+    first, second = inputs.student_feats[1], inputs.teacher_feats_same_width[1]
+    expected = 3 / 2 * ((first - second).square() / 5 + math.log(5)).sum().item() / len(first)
+    assert terms(model, 0)["vid_stage2"].item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_vid(oracle, inputs, terms):

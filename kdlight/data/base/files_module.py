@@ -61,6 +61,8 @@ class ImageFilesDataModule(ImageDataModule):
         super().__init__(mean=mean, std=std, augment=augment, **options)
         if not 1 <= self.image_size <= self.resize_size:
             raise UserError(f"expected 1 <= image_size <= resize_size, got {image_size} and {self.resize_size}")
+        if not data_dir:
+            raise UserError("data_dir: expected the path of a folder, got ''; for the present folder give .")
         self.data_dir = Path(data_dir).expanduser()
         self.num_workers = num_workers
         self.photographs = photographs

@@ -1,6 +1,7 @@
 """Make optimizers and learning rate schedules, and refuse arguments with which no network can learn."""
 
 import copy
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from kdlight.errors import UserError
 
 Make = Callable[[Any], Any]
+MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # of a schedule's arguments: -1 is none, and a loss may rise a little
 
 
 def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_last: bool) -> Optimizer:
@@ -59,10 +61,7 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
     try:
         scheduler = make(optimizer)
         if type(scheduler).__module__.startswith(("torch.", "lightning.")):
-            for name, value in vars(scheduler).items():
-                # The state of `ReduceLROnPlateau` has infinities, but nothing has a NaN.
-                if any(map(math.isnan, _find_numbers(value))):
-                    raise ValueError(f"expected a number for {name}, got {value}")
+            _check_arguments(scheduler)
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             trial = copy.deepcopy(scheduler, {id(parameter): parameter for parameter in parameters})
             with warnings.catch_warnings():  # of a schedule's step before the optimizer's, which is intended here
@@ -71,9 +70,30 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
             require_rates(trial.optimizer, "after the first epoch")
     except UserError:
         raise
+    except ZeroDivisionError as error:
+        raise UserError(
+            "model.scheduler: an argument by which the schedule divides is 0; expected at least 1, for a length such "
+            "as T_max or step_size"
+        ) from error
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(f"model.scheduler: {error}; give another value") from error
     return scheduler
+
+
+def _check_arguments(scheduler: Any) -> None:
+    """Check the numbers of a schedule, as far as it keeps them under their names.
+
+    Raises:
+        ValueError: If one is NaN, or an argument is negative; the message has its name.
+    """
+    kinds = [kind for kind in type(scheduler).__mro__ if "__init__" in vars(kind) and kind is not object]
+    arguments = {name for kind in kinds for name in inspect.signature(kind).parameters} - MAY_BE_NEGATIVE
+    for name, value in vars(scheduler).items():
+        numbers = list(_find_numbers(value))
+        if any(map(math.isnan, numbers)):  # the state of `ReduceLROnPlateau` has infinities, but nothing has a NaN
+            raise ValueError(f"expected a number for {name}, got {value}")
+        if name in arguments and min(numbers, default=0) < 0:
+            raise ValueError(f"expected at least 0 for {name}, got {value}")
 
 
 def require_rates(optimizer: Optimizer, when: str) -> None:
@@ -101,5 +121,5 @@ def _find_numbers(value: Any) -> Iterator[float]:
     if isinstance(value, list | tuple):
         for item in value:
             yield from _find_numbers(item)
-    elif isinstance(value, float):
+    elif isinstance(value, int | float) and not isinstance(value, bool):
         yield value

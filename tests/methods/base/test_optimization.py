@@ -41,8 +41,11 @@ def test_a_number_in_a_pair_is_not_finite():
         (lambda given: lr_scheduler.CosineAnnealingLR(given, 10, math.inf), "got nan after the first epoch"),
         (lambda given: lr_scheduler.StepLR(given, 3, math.nan), "expected a number for gamma, got nan"),
         (lambda given: lr_scheduler.ReduceLROnPlateau(given, min_lr=[math.nan]), "expected a number for .*min_lr"),
-        (lambda given: lr_scheduler.ExponentialLR(given, -1), "got -0.1 after the first epoch"),
-        (lambda given: lr_scheduler.CosineAnnealingLR(given, 0), "by zero"),
+        (lambda given: lr_scheduler.ExponentialLR(given, -1), "expected at least 0 for gamma, got -1"),
+        (lambda given: lr_scheduler.CosineAnnealingLR(given, -1), "expected at least 0 for T_max, got -1"),
+        (lambda given: lr_scheduler.CosineAnnealingLR(given, 5, -1), "expected at least 0 for eta_min, got -1"),
+        (lambda given: lr_scheduler.LambdaLR(given, lambda epoch: 1 - 2 * epoch), "got -0.1 after the first epoch"),
+        (lambda given: lr_scheduler.CosineAnnealingLR(given, 0), "by which the schedule divides is 0"),
     ],
 )
 def test_a_schedule_gives_learning_rates(make, said):
@@ -53,7 +56,7 @@ def test_a_schedule_gives_learning_rates(make, said):
 def test_schedules_of_torch_pass_and_leave_the_optimizer_as_it_is():
     for make in (
         lambda given: lr_scheduler.CosineAnnealingLR(given, 10),
-        lambda given: lr_scheduler.ReduceLROnPlateau(given),
+        lambda given: lr_scheduler.ReduceLROnPlateau(given, threshold=-0.1),
         lambda given: lr_scheduler.MultiStepLR(given, [2, 3], 0.1),
         lambda given: lr_scheduler.LambdaLR(given, lambda epoch: 0.0 if epoch else 1.0),
     ):
@@ -63,7 +66,7 @@ def test_schedules_of_torch_pass_and_leave_the_optimizer_as_it_is():
 
 
 def test_a_rate_that_turns_negative_later_stops_the_run_there(tmp_path):
-    method = build(Supervised, scheduler=lambda given: lr_scheduler.StepLR(given, 2, -1.0))
+    method = build(Supervised, scheduler=lambda given: lr_scheduler.LambdaLR(given, lambda epoch: 2 - 1.5 * epoch))
     with pytest.raises(UserError, match=r"learning rate of at least 0, got -0.05 in epoch 2"):
         trainer(tmp_path, 3).fit(method, digits())
 
