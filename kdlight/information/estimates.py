@@ -122,7 +122,7 @@ class _Symbolisation(NamedTuple):
     def count(self, chosen: Symbols | slice) -> npt.NDArray[np.int64]:
         return np.bincount(self.cells[chosen], minlength=int(np.prod(self.shape))).reshape(self.shape)
 
-    def measure(self, rng: np.random.Generator, tolerance: float, orders: int) -> "_Measurement":
+    def measure(self, rng: np.random.Generator, tolerance: float, orders: int) -> "_ResampledPID":
         size, coarse = len(self.cells), max(tolerance, _TOLERANCE_OF_PARTS)
         shuffled = [rng.permutation(size) for _ in range(orders)]
 
@@ -145,10 +145,10 @@ class _Symbolisation(NamedTuple):
             _ResampledQuantity(*map(float, values)) for values in zip(counted, corrected, variance, strict=True)
         ]
         gaps = counted[-1], halves[..., -1].mean(), quarters[..., -1].mean()
-        return _Measurement(quantities[:-1], float(gaps[0]), float(8 * gaps[0] + 6 * gaps[1] + gaps[2]) / 3)
+        return _ResampledPID(quantities[:-1], float(gaps[0]), float(8 * gaps[0] + 6 * gaps[1] + gaps[2]) / 3)
 
 
-class _Measurement(NamedTuple):
+class _ResampledPID(NamedTuple):
     """The quantities of one symbolisation, and how exactly they were computed."""
 
     quantities: list[_ResampledQuantity]
