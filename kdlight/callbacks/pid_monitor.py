@@ -8,7 +8,6 @@ __all__ = ["PIDMonitor"]
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,19 +15,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from kdlight.arguments import ArgumentRecord
+from kdlight.callbacks.network_measurement import NetworkMeasurement
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Method
-from kdlight.measuring.comparison import Comparison
-from kdlight.measuring.feature_pairs import pair_features
-from kdlight.measuring.filtered_comparison import FilteredComparison, list_filtered_stages
 from kdlight.measuring.probe import FEWEST, Probe, SplitName
 from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.measuring.report import Report
 from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
-from kdlight.methods.base.stages import run_blank_images
-from kdlight.models.frozen import Frozen
 from kdlight.ranges import PositiveFloat, PositiveInt, Probes, RangeCheck, Seed
 
 #: How many training images are measured if there is no validation split and `samples` is null.
@@ -112,7 +107,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         self.details, self.tolerance = details, tolerance
         self.test: Report | None = None
         self._split: SplitName = "val"
-        self._during: _Measurement | None = None
+        self._during: NetworkMeasurement | None = None
         self._left_out: set[str] = set()
 
     @property
@@ -219,15 +214,25 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             return epoch % (self.every_n_epochs or 1) == 0
         return epoch * self.times // epochs > (epoch - 1) * self.times // epochs
 
-    def _make_measurement(self, trainer: Trainer, method: LightningModule, split: SplitName) -> "_Measurement":
+    def _make_measurement(self, trainer: Trainer, method: LightningModule, split: SplitName) -> NetworkMeasurement:
         assert isinstance(method, Learner)
         data: Any = getattr(trainer, "datamodule", None)
         samples = TRAINING_SAMPLES if split == "train" and self.samples is None else self.samples
         probe = Probe.take(data, split, samples, self.fit_samples, self.target)
         keep_in = None if getattr(trainer, "fast_dev_run", False) else Path(trainer.default_root_dir)
-        return _Measurement(self, method, probe, keep_in)
+        return NetworkMeasurement(
+            method,
+            probe,
+            self.discretizer,
+            self.stages,
+            filtered=self.filtered,
+            certifies=self.target is None,
+            keep_in=keep_in,
+            tolerance=self.tolerance,
+            details=self.details,
+        )
 
-    def _measure(self, measurement: "_Measurement", trainer: Trainer, method: LightningModule) -> Report:
+    def _measure(self, measurement: NetworkMeasurement, trainer: Trainer, method: LightningModule) -> Report:
         assert isinstance(method, Learner)
         report = measurement.measure(method)
         for stage in [name for name in measurement.stages if name not in {*report.stages, *self._left_out}]:
@@ -250,47 +255,3 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
 
     def _flatten(self, report: Report, key: str) -> dict[str, float]:
         return report.to_dict(key + self._prefix, details=self.details)
-
-
-class _Measurement:
-    """A comparison of both networks and, for a method with filters, what these certify about the same stages."""
-
-    def __init__(self, monitor: PIDMonitor, method: Learner, probe: Probe, keep_in: Path | None) -> None:
-        teacher: Any = getattr(method, "teacher", None)
-        assert isinstance(teacher, Frozen)
-        teacher.convert(lambda tensor: tensor.to(method.device))
-        self.probe, self.filters = probe, None
-        self.clusters: dict[str, int] = {}
-        discretizer = monitor.discretizer
-        exact: dict[str, Any] = {"tolerance": monitor.tolerance, "details": monitor.details}
-        self.comparison: Comparison | FilteredComparison
-        if monitor.filtered:
-            assert isinstance(method, FilteredDistiller)
-            self.comparison = FilteredComparison(teacher, probe, discretizer, method, monitor.stages, **exact)
-            self.stages = self.comparison.stages
-            return
-        shape = method.student.image_shape
-        of_student, of_teacher = (
-            len(run_blank_images(model, shape).stages) for model in (method.student, teacher.model)
-        )
-        places = pair_features(of_student, of_teacher, monitor.stages)
-        self.comparison = Comparison(teacher, probe, discretizer, places, keep_in=keep_in, **exact)
-        self.stages, self.clusters = [place.name for place in places], self.comparison.clusters
-        if isinstance(method, FilteredDistiller) and monitor.target is None:
-            both = [name for name in list_filtered_stages(method) if name in self.stages]
-            if both:
-                self.filters = FilteredComparison(teacher, probe, discretizer, method, both, **exact)
-
-    def measure(self, method: Learner) -> Report:
-        """Measure the method's student."""
-        if isinstance(self.comparison, FilteredComparison):
-            return self.comparison.measure(method)
-        report = self.comparison.measure(method.student)
-        if self.filters is None:
-            return report
-        certified = self.filters.certify(method)
-        stages = {
-            name: replace(found, further={**found.further, **certified.get(name, {})})
-            for name, found in report.stages.items()
-        }
-        return replace(report, stages=stages)

@@ -1,0 +1,89 @@
+"""Measure the PID of a method's networks, together with what its filters certify."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kdlight.measuring.comparison import Comparison
+from kdlight.measuring.feature_pairs import pair_features
+from kdlight.measuring.filtered_comparison import FilteredComparison, list_filtered_stages
+from kdlight.measuring.probe import Probe
+from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
+from kdlight.measuring.report import Report
+from kdlight.methods.base.filtered_distiller import FilteredDistiller
+from kdlight.methods.base.learner import Learner
+from kdlight.methods.base.stages import run_blank_images
+from kdlight.models.frozen import Frozen
+
+
+class NetworkMeasurement:
+    """Compares both networks of a method and, if it has filters, reports what these certify about the same stages.
+
+    Args:
+        method: The method with its teacher.
+        probe: The images that both networks see.
+        discretizer: Turns features into symbols.
+        stages: Names of stages; None: the deepest stage and the logits.
+        filtered: Compare the filtered features of the method instead.
+        certifies: Report what the filters certify, which concerns the label and no other target.
+        keep_in: The folder in which the teacher's symbols are stored; None: they are not stored.
+        tolerance: Gap in bits to aim for in each decomposition.
+        details: Also compute other redundancies and each class's contribution.
+
+    Attributes:
+        probe: The images.
+        stages: Names of the stages that are compared.
+        clusters: Number of symbols by stage.
+    """
+
+    def __init__(
+        self,
+        method: Learner,
+        probe: Probe,
+        discretizer: RepeatedDiscretizer,
+        stages: Sequence[str] | None,
+        *,
+        filtered: bool,
+        certifies: bool,
+        keep_in: Path | None,
+        tolerance: float,
+        details: bool,
+    ) -> None:
+        teacher: Any = getattr(method, "teacher", None)
+        assert isinstance(teacher, Frozen)
+        teacher.convert(lambda tensor: tensor.to(method.device))
+        self.probe, self.filters = probe, None
+        self.clusters: dict[str, int] = {}
+        exact: dict[str, Any] = {"tolerance": tolerance, "details": details}
+        self.comparison: Comparison | FilteredComparison
+        if filtered:
+            assert isinstance(method, FilteredDistiller)
+            self.comparison = FilteredComparison(teacher, probe, discretizer, method, stages, **exact)
+            self.stages = self.comparison.stages
+            return
+        shape = method.student.image_shape
+        of_student, of_teacher = (
+            len(run_blank_images(model, shape).stages) for model in (method.student, teacher.model)
+        )
+        places = pair_features(of_student, of_teacher, stages)
+        self.comparison = Comparison(teacher, probe, discretizer, places, keep_in=keep_in, **exact)
+        self.stages, self.clusters = [place.name for place in places], self.comparison.clusters
+        if isinstance(method, FilteredDistiller) and certifies:
+            both = [name for name in list_filtered_stages(method) if name in self.stages]
+            if both:
+                self.filters = FilteredComparison(teacher, probe, discretizer, method, both, **exact)
+
+    def measure(self, method: Learner) -> Report:
+        """Measure the method's student."""
+        if isinstance(self.comparison, FilteredComparison):
+            return self.comparison.measure(method)
+        report = self.comparison.measure(method.student)
+        if self.filters is None:
+            return report
+        certified = self.filters.certify(method)
+        stages = {
+            name: replace(found, further={**found.further, **certified.get(name, {})})
+            for name, found in report.stages.items()
+        }
+        return replace(report, stages=stages)
