@@ -4,10 +4,33 @@ import argparse
 from typing import NoReturn
 
 from kdlight.errors import UserError
+from kdlight.files import parse_path
+from kdlight.runs.folder import WEIGHTS
 
 
 class CommandParser(argparse.ArgumentParser):
     """An ``argparse.ArgumentParser`` that reports a wrong option in one line instead of below the command's usage."""
+
+    def add_run(self) -> None:
+        """Add the arguments that name a run and the weights to take from it."""
+        self.add_argument("run", type=parse_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
+        self.add_argument(
+            "--weights", choices=WEIGHTS, default="last", help="best: the weights selected on validation images"
+        )
+
+    def add_runs(self) -> None:
+        """Add the arguments that name runs to compare, the baseline among them, and a selection."""
+        self.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
+        self.add_argument(
+            "--baseline", default="", metavar="NAME=VALUE", help="show differences to the runs with this setting"
+        )
+        self.add_argument(
+            "--where",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="take only the runs with this setting; repeatable",
+        )
 
     def error(self, message: str) -> NoReturn:
         """Raise argparse's message as a mistake of the user.

@@ -17,7 +17,6 @@ from torch import Tensor
 from kdlight.cli.messages import silence_libraries
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import parse_path, replace_file
-from kdlight.runs.folder import WEIGHTS
 from kdlight.runs.preparation import Preparation
 from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.data_options import read_data_options
@@ -77,8 +76,7 @@ def main(arguments: Sequence[str]) -> None:
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight predict", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=parse_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
-    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
+    parser.add_run()
     parser.add_argument(
         "images", nargs="*", type=parse_path, metavar="IMAGES", help="files and folders; the test set if none"
     )

@@ -61,10 +61,8 @@ def main(arguments: Sequence[str]) -> None:
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight compare", description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
+    parser.add_runs()
     parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest by default")
-    parser.add_argument("--baseline", default="", metavar="NAME=VALUE", help="the arm that differences are taken to")
-    parser.add_argument("--where", action="append", default=[], metavar="NAME=VALUE", help="only these; repeatable")
     parser.add_argument("--columns", default="", metavar="A,B", help="measures by name; an unknown one lists them")
     parser.add_argument("--sort", default="", metavar="NAME", help="by a setting, or by a measure, the largest first")
     parser.add_argument("--format", default="table", help="table, markdown, latex, csv or json")

@@ -19,8 +19,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from kdlight.cli.messages import silence_libraries
 from kdlight.data.base.loader import make_evaluation_indices
 from kdlight.errors import UserError
-from kdlight.files import parse_path, replace_file
-from kdlight.runs.folder import WEIGHTS
+from kdlight.files import replace_file
 from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.costs import count_bytes, count_operations, count_parameters, measure_latency, measure_memory
 from kdlight.workbench.data_options import read_data_options
@@ -54,8 +53,7 @@ def main(arguments: Sequence[str]) -> None:
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=parse_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
-    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
+    parser.add_run()
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")
     return parser

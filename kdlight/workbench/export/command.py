@@ -19,7 +19,6 @@ from torch import Tensor
 from kdlight.cli.messages import silence_libraries
 from kdlight.errors import UserError
 from kdlight.files import parse_path
-from kdlight.runs.folder import WEIGHTS
 from kdlight.runs.preparation import Preparation
 from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.data_options import read_data_options
@@ -87,8 +86,7 @@ def main(arguments: Sequence[str]) -> None:
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight export", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=parse_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
-    parser.add_argument("--weights", choices=WEIGHTS, default="last", help="best: those selected on validation images")
+    parser.add_run()
     parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")
     parser.add_argument("--quantize", choices=("int8",), help="write an int8 file, too (ONNX alone)")
     parser.add_argument("--output", type=parse_path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")

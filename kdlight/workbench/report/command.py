@@ -33,12 +33,10 @@ def main(arguments: Sequence[str]) -> None:
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight report", description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
+    parser.add_runs()
     parser.add_argument(
         "-o", "--output", type=parse_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
     )
     parser.add_argument("--title", default="", help="of the page; the folder that all runs share by default")
     parser.add_argument("--stage", help="stage of the PID in the table; the deepest by default")
-    parser.add_argument("--baseline", default="", metavar="NAME=VALUE", help="the arm that differences are taken to")
-    parser.add_argument("--where", action="append", default=[], metavar="NAME=VALUE", help="only these; repeatable")
     return parser
