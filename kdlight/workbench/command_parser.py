@@ -1,7 +1,8 @@
 """The parser of a command's options: argparse, whose complaints are printed as those of kdlight."""
 
 import argparse
-from typing import NoReturn
+import re
+from typing import Any, NoReturn
 
 from kdlight.errors import UserError
 from kdlight.files import parse_path
@@ -9,7 +10,18 @@ from kdlight.runs.folder import WEIGHTS
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An ``argparse.ArgumentParser`` that reports a wrong option in one line instead of below the command's usage."""
+    """An ``argparse.ArgumentParser`` that reports a wrong option in one line instead of below the command's usage.
+
+    Args:
+        prog: The command.
+        usage: How it is called; None: argparse writes it.
+        description: What it does: the docstring of its file, whose beginning, the command itself, is left out.
+        options: Passed on to ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self, prog: str, usage: str | None = None, *, description: str | None, **options: Any) -> None:
+        text = re.sub(r"^``[^`]*``: ", "", description or "")
+        super().__init__(prog, usage, text[:1].upper() + text[1:], allow_abbrev=False, **options)
 
     def add_run(self) -> None:
         """Add the arguments that name a run and the weights to take from it."""

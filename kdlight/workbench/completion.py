@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight completion", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight completion", description=__doc__)
     parser.add_argument("shell", choices=SHELLS, help="the shell that the script is for")
     return parser
 

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight dashboard", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight dashboard", description=__doc__)
     parser.add_argument("project", metavar="PROJECT", help="W&B project of the runs")
     parser.add_argument("--entity", default="", help="W&B user or team; needed to save")
     parser.add_argument("--stage", action="append", metavar="NAME", help="stage whose PID is drawn; repeatable")

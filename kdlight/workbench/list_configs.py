@@ -32,7 +32,6 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         "kdlight configs",
         description=f"{(__doc__ or '').partition(': ')[2]} `kdlight fit --config NAME` takes one by its name.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--copy", type=parse_path, metavar="DIR", help="write all of them into this folder, which is made"

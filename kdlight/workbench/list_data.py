@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    return CommandParser("kdlight data", description=__doc__, allow_abbrev=False)
+    return CommandParser("kdlight data", description=__doc__)
 
 
 def list_data_modules() -> list[Data]:

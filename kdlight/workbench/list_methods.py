@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight methods", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight methods", description=__doc__)
     parser.add_argument("method", nargs="?", help="show this one in full, named by its file or its class")
     return parser
 

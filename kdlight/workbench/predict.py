@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight predict", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight predict", description=__doc__)
     parser.add_run()
     parser.add_argument(
         "images", nargs="*", type=parse_path, metavar="IMAGES", help="files and folders; the test set if none"

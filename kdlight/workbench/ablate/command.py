@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight ablate", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight ablate", description=__doc__)
     parser.add_argument(
         "grid", type=parse_path, metavar="GRID.yaml", help="axes, seeds, and what is left out; see configs/grids"
     )

@@ -63,9 +63,8 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         "kdlight bench",
         USAGE,
-        description=(__doc__ or "").partition(": ")[2],
+        description=__doc__,
         epilog="Every other option is one of `kdlight fit`.",
-        allow_abbrev=False,
     )
     parser.add_argument("--steps", type=int, metavar="N", help="of a turn; 5 on a CPU, 50 on a GPU")
     parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")

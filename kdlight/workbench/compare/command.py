@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight compare", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight compare", description=__doc__)
     parser.add_runs()
     parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest by default")
     parser.add_argument("--columns", default="", metavar="A,B", help="measures by name; an unknown one lists them")

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight evaluate", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight evaluate", description=__doc__)
     parser.add_run()
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight export", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight export", description=__doc__)
     parser.add_run()
     parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")
     parser.add_argument("--quantize", choices=("int8",), help="write an int8 file, too (ONNX alone)")

@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight pid", USAGE, description=(__doc__ or "").partition(": ")[2], allow_abbrev=False)
+    parser = CommandParser("kdlight pid", USAGE, description=__doc__)
     arrays = parser.add_argument_group("arrays")
     for name in ("first", "second", "target"):
         arrays.add_argument(f"--{name}", type=parse_path, metavar="FILE.npy")

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
-    parser = CommandParser("kdlight report", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("kdlight report", description=__doc__)
     parser.add_runs()
     parser.add_argument(
         "-o", "--output", type=parse_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
