@@ -1,4 +1,4 @@
-"""From a grid to finished runs: what is due, in which order, with the teachers that are missing before it."""
+"""Plan the runs of a grid that are not finished, with missing teachers first, and train them."""
 
 import json
 import logging
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class AblationResult:
-    """What became of a grid.
+    """The outcome of a grid.
 
     Attributes:
         grid: The grid.
         cells: Those of its cells that were asked for.
         jobs: A job for each of these cells, in their order.
-        complete: Whether all were dealt with; False if a signal stopped the grid.
+        complete: Whether every run was tried; False if a signal stopped the grid.
     """
 
     grid: Grid

@@ -1,4 +1,4 @@
-"""Runs of a grid, several at a time: which are due, which go on, which failed and why."""
+"""Run the jobs of a grid, several at a time, and note how each of them ended."""
 
 import multiprocessing
 import os
@@ -37,14 +37,14 @@ class Job:
     """A run that is to be trained.
 
     Attributes:
-        name: What the table calls it.
+        name: Its name in the table.
         arguments: What stands behind ``kdlight fit``.
         folder: The run's folder.
         log: Gets what the run prints.
         parsed: Its configuration.
         epochs: How many it trains.
         needs: Jobs that have to be finished before: those of its teachers.
-        reason: Why it failed, or what is remarkable about it.
+        reason: Why it failed, or another note about it.
     """
 
     name: str
@@ -78,10 +78,10 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
         jobs: The jobs; each ends as finished, stopped or failed.
         at_once: How many run at the same time.
         threads: CPU threads of each.
-        show: Called now and then while the jobs run.
+        show: Called a few times per second while the jobs run.
 
     Returns:
-        Whether all were dealt with; False if a signal stopped them.
+        Whether every job was tried; False if a signal stopped them.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))

@@ -1,4 +1,4 @@
-"""One run of a grid, in a process of its own that has imported everything before it was started."""
+"""Run one job of a grid in a process of its own, forked from a server that has imported everything already."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ def run_fit(arguments: Sequence[str], threads: int, log: Path) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End the process when its parent is gone: nobody would start the next run, and the folder would stay taken."""
+    """End the process when its parent is gone, because otherwise the run's folder would stay locked."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""The speed that kdlight promises, measured: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
+"""Measure the speed that kdlight promises: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
 
 KD is timed for two pairs on images of CIFAR's shape in batches of 64: the fit and the bare loop; both with the
 teacher's outputs given, from a teacher cache of four views and as logits; the time to fill this cache; the data path

@@ -116,4 +116,6 @@ def _write_caption(run: RunFolder, curve: PidCurve, stage: str) -> str:
     split = "validation images" if curve.split == "pid" else "training images (no validation split)"
     said = [data, f"{settings['samples']:,} {split}" if "samples" in settings else split]
     said += [f"symbols: {symbols}"] if settings else []
-    return "; ".join([part for part in said if part]) + "; corrected for bias, bands: what a repetition keeps"
+    return (
+        "; ".join([part for part in said if part]) + "; corrected for bias; bands: intervals in which a repetition lies"
+    )

@@ -42,7 +42,7 @@ def save_report_picture(report: Matrix | Ranking | ArrayReport, file: Path) -> N
         figure, caption = _draw_heat_maps(report), describe_circumstances(report.circumstances)
     else:
         figure, caption = _draw_ranking(report), f"{report.place}; {describe_circumstances(report.circumstances)}"
-    save_picture(figure, file, f"{caption}; corrected for bias, interval that a repetition keeps")
+    save_picture(figure, file, f"{caption}; corrected for bias, interval in which a repetition lies")
 
 
 def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:

@@ -62,7 +62,7 @@ def _tabulate_atoms(report: ArrayReport) -> Table:
     pid = report.pid
     rows = _make_table(
         f"Information about the target, in bits, from {pid.samples:,} samples: corrected for bias,\n"
-        f"with the interval that a repetition keeps, and as counted. H(target) = {pid.target_entropy:.4f};\n"
+        f"with the interval in which a repetition lies, and as counted. H(target) = {pid.target_entropy:.4f};\n"
         f"the symbols cap it at {pid.cap_first:.2f} (first) and {pid.cap_second:.2f} bits (second)"
     )
     rows.add_column("quantity")
@@ -93,7 +93,7 @@ def _describe_limits(report: Matrix) -> str:
 def _tabulate_matrix(report: Matrix) -> Table:
     rows = _make_table(
         "What each stage of teacher (rows) and student (columns) redundantly tell of the label, in bits,\n"
-        "corrected for bias, ± half of the interval that a repetition keeps.\n"
+        "corrected for bias, ± half of the interval in which a repetition lies.\n"
         f"{describe_circumstances(report.circumstances)}.\n{_describe_limits(report)}"
     )
     students = list(next(iter(report.cells.values())))
@@ -117,7 +117,7 @@ def _tabulate_ranking(report: Ranking) -> Table:
     first = next(iter(report.teachers.values())).pid
     rows = _make_table(
         f"What each teacher's {report.place} could still give the student, in bits about the label,\n"
-        "corrected for bias, ± half of the interval that a repetition keeps.\n"
+        "corrected for bias, ± half of the interval in which a repetition lies.\n"
         f"{describe_circumstances(report.circumstances)}.\n"
         f"H(Y) = {first.target_entropy:.2f}, the symbols cap it at {first.cap_first:.2f}"
     )

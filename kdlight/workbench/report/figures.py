@@ -64,13 +64,13 @@ def average_curves(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[i
 
 
 def draw_curves(comparison: RunGroups, keys: Sequence[str], label: str, factor: float = 1.0) -> go.Figure | None:
-    """Draw a logged value over the epochs, a line a group; None if no run logged it.
+    """Draw a logged value over the epochs, with one line per group; None if no run logged it.
 
     Args:
         comparison: The groups.
-        keys: Names in the log, of which a run's first is taken.
+        keys: Names in the log; for each run, the first one that it logged is drawn.
         label: Of the vertical axis.
-        factor: That the values are multiplied with.
+        factor: The values are multiplied by it.
     """
     figure = go.Figure()
     for place, (group, runs) in enumerate(comparison.groups.items()):
@@ -109,7 +109,7 @@ def draw_curves(comparison: RunGroups, keys: Sequence[str], label: str, factor: 
 def draw_points(
     comparison: RunGroups, read: Callable[[Record], float], label: str, reference: Callable[[Record], float] | None
 ) -> go.Figure | None:
-    """Draw a number of each run, a column a group, with a bar at the mean; None if no run has it.
+    """Draw a number of each run, with one column per group and a bar at its mean; None if no run has the number.
 
     Args:
         comparison: The groups.
@@ -138,7 +138,7 @@ def draw_points(
 
 
 def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
-    """Draw how the images of each class (row) were named, in percent of the row.
+    """Draw how the images of each class (row) were classified, in percent of the row.
 
     Args:
         counts: (classes, classes), summed over runs.
@@ -185,7 +185,7 @@ def _frame(figure: go.Figure, across: str, upwards: str) -> go.Figure:
 
 
 def _escape_names(names: Sequence[str]) -> list[str]:
-    """Names of classes as plotly shows them as they are: it reads tags in texts."""
+    """Escape the names of classes, because plotly interprets HTML tags in texts."""
     return [html.escape(str(name), quote=False) for name in names]
 
 

@@ -1,4 +1,4 @@
-"""The page: what compare's groups say, as tables, pictures and commands, in one file with all that it needs."""
+"""Write the report page: tables, pictures and commands of the compared runs, in one self-contained HTML file."""
 
 import math
 import shlex
@@ -149,7 +149,7 @@ MEASURES = {  # heading: (path in result.json, factor, digits)
 
 
 def build_measure_table(comparison: RunGroups) -> Table:
-    """Accuracy, calibration, agreement and size of student and teacher, a row a measure and a column a group."""
+    """Build the table of accuracy, calibration, agreement and size, with a row per measure and a column per group."""
     rows = []
     for heading, (path, factor, digits) in MEASURES.items():
         cells_of_row = []
@@ -201,7 +201,7 @@ def read_class_accuracy(runs: Sequence[Record]) -> dict[int, np.ndarray]:
 
 
 def _draw_gains(comparison: RunGroups) -> list[Picture]:
-    """Each group against the baseline that equals it in everything else, paired by seed."""
+    """Draw each group's gain per class over the baseline with otherwise equal settings, paired by seed."""
     gains, places, names = {}, {}, []
     for place, (group, runs) in enumerate(comparison.groups.items()):
         other = comparison.find_opposite(group)
