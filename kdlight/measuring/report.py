@@ -25,7 +25,9 @@ class StageReport:
         """The networks whose information is limited by the number of their symbols, with log2 of that number."""
         pid = self.pid
         caps = ("teacher", pid.information_first, pid.cap_first), ("student", pid.information_second, pid.cap_second)
-        return {name: cap for name, found, cap in caps if cap < pid.target_entropy - 0.01 and found.upper > 0.9 * cap}
+        # A single symbol, 0 bits, means that the features do not vary: then more symbols would not show more.
+        limiting = [(name, found, cap) for name, found, cap in caps if 0 < cap < pid.target_entropy - 0.01]
+        return {name: cap for name, found, cap in limiting if found.upper > 0.9 * cap}
 
     def to_dict(self, prefix: str = "", *, details: bool = False) -> dict[str, float]:
         """Return the numbers by key.

@@ -10,3 +10,4 @@ def test_the_network_whose_symbols_limit_its_information_is_named():
     assert StageReport.from_dict(measured).capped == {"student": 1.0}
     assert not StageReport.from_dict({**measured, "information_student_upper": 0.8}).capped
     assert not StageReport.from_dict({**measured, "cap_student": 1.58}).capped, "no more than H(label) can be told"
+    assert not StageReport.from_dict({**measured, "cap_student": 0.0}).capped, "features that do not vary"

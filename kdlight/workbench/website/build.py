@@ -32,7 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError:
         raise UserError("the site needs Sphinx, which is not installed: pip install -e '.[docs]'") from None
     sources = output / "pages"
-    shutil.rmtree(sources, ignore_errors=True)
+    for folder in (sources, output / "html"):  # pages of files that have since been renamed would stay
+        shutil.rmtree(folder, ignore_errors=True)
     collect_pages(find_repository(), sources)
     options = ["--fail-on-warning", "--keep-going", "--quiet", "-c", str(HERE)]
     code: int = build_main([*options, str(sources), str(output / "html")])
