@@ -72,7 +72,7 @@ def _name_own_folder(part: ConfigPart) -> ConfigPart:
     run = RunFolder(Path(os.path.abspath(part.file)).parent)
     named = part.content.get("trainer")
     root = named.get("default_root_dir") if isinstance(named, dict) else None
-    if part.file.name != run.config.name or not run.checkpoints.is_dir() or not isinstance(root, str):
+    if part.file.name != run.config.name or not run.checkpoints.is_dir() or named is None or not isinstance(root, str):
         return part
     if Path(expand_home(root)).resolve() == run.path.resolve():
         return part

@@ -119,7 +119,7 @@ class _Symbolisation(NamedTuple):
     def from_symbols(cls, shape: tuple[int, ...], *symbols: Symbols) -> "_Symbolisation":
         return cls(shape, np.ravel_multi_index(symbols, shape))
 
-    def count(self, chosen: Symbols | slice) -> npt.NDArray[np.int64]:
+    def count_cells(self, chosen: Symbols | slice) -> npt.NDArray[np.int64]:
         return np.bincount(self.cells[chosen], minlength=int(np.prod(self.shape))).reshape(self.shape)
 
     def measure(self, rng: np.random.Generator, tolerance: float, orders: int) -> "_ResampledPID":
@@ -131,12 +131,15 @@ class _Symbolisation(NamedTuple):
             starts = [place * (size // cut) for place in range(cut)]
             return np.array(
                 [
-                    [_measure_quantities(self.count(order[start : start + size // cut]), coarse) for start in starts]
+                    [
+                        _measure_quantities(self.count_cells(order[start : start + size // cut]), coarse)
+                        for start in starts
+                    ]
                     for order in shuffled
                 ]
             )
 
-        counted = _measure_quantities(self.count(slice(None)), tolerance)
+        counted = _measure_quantities(self.count_cells(slice(None)), tolerance)
         halves, quarters = measure_parts(2), measure_parts(4)
         corrected = (8 * counted - 6 * halves.mean(axis=(0, 1)) + quarters.mean(axis=(0, 1))) / 3
         spreads = [parts.var(axis=1, ddof=1).mean(axis=0) / parts.shape[1] for parts in (halves, quarters)]
@@ -162,7 +165,7 @@ def _find_estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
     """Tell for which quantities there are enough samples, see `estimate_pid`."""
     biases, needed = [], []
     for part in parts:
-        table = part.count(slice(None))
+        table = part.count_cells(slice(None))
         biases.append([estimate_bias(table.sum(axis=axis)) for axis in (1, 0, 2)])
         combinations = np.prod([table.any(axis=axes).sum() for axes in ((1, 2), (0, 2), (0, 1))])
         needed.append(max(SAMPLES_PER_CELL * estimate_cells(table), SAMPLES_PER_COMBINATION * float(combinations)))

@@ -8,6 +8,8 @@ https://github.com/megvii-research/mdistiller (models/imagenet/mobilenetv1.py), 
 
 __all__ = ["MobileNetV1"]
 
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -45,7 +47,7 @@ class MobileNetV1(Classifier):
         stem = x = self.model[0](images)
         stages, preactivations = [], []
         for place, block in enumerate(list(self.model)[1:], start=1):
-            before_relu = block[:-1](x)
+            before_relu = cast(nn.Sequential, block)[:-1](x)
             x = F.relu(before_relu)
             if place in STAGE_ENDS:
                 stages.append(x)
@@ -60,7 +62,7 @@ class MobileNetV1(Classifier):
         )
 
     def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
-        lasts = (self.model[end][-2] for end in STAGE_ENDS)
+        lasts = (cast(nn.Sequential, self.model[end])[-2] for end in STAGE_ENDS)
         return tuple(last for last in lasts if isinstance(last, nn.BatchNorm2d))
 
 

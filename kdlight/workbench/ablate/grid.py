@@ -132,7 +132,7 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
         if not cell.files:
             raise UserError(f"{where}: {cell.group} names no configuration file; give one in 'base' or in an axis")
     threads, published = _read_threads(where, content.get("threads", 1)), content.get("published", {})
-    return Grid(name, root, cells, threads, _published(where, published, axes))
+    return Grid(name, root, cells, threads, _read_published(where, published, axes))
 
 
 def _find(file: Path) -> Path:
@@ -212,20 +212,22 @@ def _read_left_out(where: str, given: Any, axes: Mapping[str, Sequence[AxisValue
     return [{str(axis): str(label) for axis, label in one.items()} for one in given]
 
 
-def _published(where: str, given: Any, axes: Mapping[str, Sequence[AxisValue]], above: str = "") -> dict[str, float]:
+def _read_published(
+    where: str, given: Any, axes: Mapping[str, Sequence[AxisValue]], above: str = ""
+) -> dict[str, float]:
     """Read the published values: mappings from the first axis's labels to those of the next, and so on to numbers."""
     (axis, values), *_ = axes.items() or [("", [])]
     if not isinstance(given, Mapping):
         raise UserError(f"{where}: published{above}: expected a mapping from the labels of {axis}, got {given!r}")
     rest = {name: others for name, others in axes.items() if name != axis}
-    found = {}
+    found: dict[str, float] = {}
     for label, below in given.items():
         place = f"{above}.{label}"
         if str(label) not in [value.label for value in values]:
             labels = ", ".join(value.label for value in values)
             raise UserError(f"{where}: published{above}: expected labels of {axis}, {labels}, got {label!r}")
         if rest:
-            inner = _published(where, below, rest, place)
+            inner = _read_published(where, below, rest, place)
             found |= {f"{axis}={label},{group}": value for group, value in inner.items()}
         elif isinstance(below, int | float) and not isinstance(below, bool) and 0 <= below <= 100:
             found[f"{axis}={label}"] = float(below)

@@ -111,8 +111,8 @@ def _draw_curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> Non
     if not averaged:
         return
     band = {epoch: summary for epoch, summary in averaged.items() if summary.n > 1}
-    ends = [[summary.mean + side * summary.deviation for summary in band.values()] for side in (-1, 1)]
-    axis.fill_between(list(band), *ends, color=_pick_colour(place), alpha=0.2, lw=0)
+    lower, upper = ([each.mean + side * each.deviation for each in band.values()] for side in (-1, 1))
+    axis.fill_between(list(band), lower, upper, color=_pick_colour(place), alpha=0.2, lw=0)
     marker = _pick_marker(place) if len(averaged) <= 25 else None
     means = [summary.mean for summary in averaged.values()]
     axis.plot(list(averaged), means, color=_pick_colour(place), marker=marker, ms=4, lw=1.4)

@@ -64,7 +64,7 @@ def _read_record(path: Path) -> Record:
         if folder.config.is_file():
             settings = flatten(read_yaml(folder.config))
         if folder.result.is_file():
-            result = {**folder.read_result(), **_published(path)}
+            result = {**folder.read_result(), **_read_published(path)}
         else:
             state, reason = UNFINISHED, "not ended; --ckpt_path auto continues it"
     except (OSError, ValueError, KeyError) as error:
@@ -95,7 +95,7 @@ def _read_place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
     return {axis: label for axis, _, label in parts}, int(seed)
 
 
-def _published(run: Path) -> dict[str, float]:
+def _read_published(run: Path) -> dict[str, float]:
     """Return the accuracy that others report for this run's group, if the grid names one."""
     file = run.parent.parent / PUBLISHED
     values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -113,7 +113,7 @@ class Population:
             self._symbols[key] = np.stack([self.fit(rows, case, seed)[1] for seed in range(many)]).astype(np.int16)
         return self._symbols[key]
 
-    def fitted(
+    def fit(
         self, rows: np.ndarray[Any, Any], case: Case, seed: int, chosen: np.ndarray[Any, Any] | None = None
     ) -> tuple[Discretizer, np.ndarray[Any, Any]]:
         """Fit a symbolisation on images drawn for it, or on the chosen ones; return it with the images' symbols."""
@@ -192,7 +192,7 @@ def format_table(kept: list[dict[str, Any]], truths: dict[str, list[float]]) -> 
                 truth = truths[str(case)][QUANTITIES.index(name)]
                 found = RepeatedEstimate(truth, [Estimate(*row[name]) for row in rows])
                 seconds = f"{np.median([row['seconds'] for row in rows]):.1f}"
-                yield f"| {' | '.join([str(case), f'{size:,}', label, *found.cells(), seconds])} |"
+                yield f"| {' | '.join([str(case), f'{size:,}', label, *found.format_cells(), seconds])} |"
 
 
 def main(arguments: list[str] | None = None) -> int:
