@@ -13,8 +13,8 @@ from kdlight.losses.parts.shapes import require_same_shape
 def hcl_loss(fused: Tensor, teacher_feature: Tensor) -> Tensor:
     """Hierarchical context loss of one level: mean squared errors of the maps and of their pooled pyramids.
 
-    The map itself has weight 1. It is also compared after pooling to 4x4, 2x2 and 1x1, where that is smaller than the
-    map; these terms have the weights 1/2, 1/4, 1/8 in this order, the first term that is used having 1/2. The sum is
+    The maps are compared as they are, with weight 1, and after average pooling to those of the sizes 4x4, 2x2 and 1x1
+    that are smaller than the map. The largest pooled size has weight 1/2, the next half of that, and so on. The sum is
     divided by the sum of the weights.
 
     Args:

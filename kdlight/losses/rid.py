@@ -3,13 +3,13 @@
 Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information
 Decomposition", AISTATS 2025 (arXiv 2411.07483), equations 10 to 12. Authors' code: github.com/pasandissanayake/kd-rid.
 
-One variance sigma_c a channel weighs the mismatch V = f_t(T) - f_s(S) of the filtered maps. Phase 1 (the teacher's
-filters) minimises `rid_mismatch` beside the cross-entropies of the filters' heads; phase 2 (the student, its filters,
-sigma) minimises `rid_variance_penalty` + `rid_mismatch`. Where VID has log sigma, RID has sigma^2, and it has no factor
-1/2 in either term.
+Each channel c has a variance sigma_c, by which the squared mismatch V = f_t(T) - f_s(S) of the filtered maps is
+divided. Phase 1 (the teacher's filters) minimises `rid_mismatch` beside the cross-entropies of the filters' heads;
+phase 2 (the student, its filters, sigma) minimises `rid_variance_penalty` + `rid_mismatch`. Where VID has log sigma,
+RID has sigma^2, and it has no factor 1/2 in either term.
 
-With reduction "sum" both terms are the paper's; with "mean" they are the authors' code. The two differ by more than a
-scale: in the code the penalty weighs height * width times more against the mismatch.
+With reduction "sum" both terms are the paper's; with "mean" they are the authors' code. The two differ by more than one
+common factor: in the code, the ratio of penalty to mismatch is height * width times that of the paper.
 """
 
 __all__ = ["rid_mismatch", "rid_variance_penalty"]
@@ -27,7 +27,8 @@ def rid_mismatch(
 ) -> Tensor:
     """Sum over channels and positions of E[V^2 / sigma_c] (equation 10), or its mean over all elements (the code).
 
-    0 where the filtered maps agree. Gradients reach all three arguments: each phase trains another one.
+    0 where the filtered maps agree. Gradients reach all three arguments: phase 1 needs that of the teacher's map, phase
+    2 those of the student's map and the variance.
 
     Args:
         filtered_student: f_s(S), (batch, channels, height, width).
@@ -36,7 +37,7 @@ def rid_mismatch(
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
 
     Raises:
-        UserError: If the maps' shapes differ or the variance is not one number a channel.
+        UserError: If the maps' shapes differ or the variance is not one number per channel.
     """
     require_same_shape(filtered_student, filtered_teacher)
     difference = filtered_teacher - filtered_student
@@ -45,7 +46,7 @@ def rid_mismatch(
 
 @widen_half_precision
 def rid_variance_penalty(variance: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """||sigma||^2 (equation 11), or its mean over the channels (the code, where it is averaged over all elements).
+    """Sum of sigma_c^2 over the channels (equation 11), or their mean (the authors' code).
 
     Args:
         variance: sigma, (channels,).

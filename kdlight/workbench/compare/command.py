@@ -63,7 +63,9 @@ def make_parser() -> CommandParser:
     parser = CommandParser("kdlight compare", description=__doc__)
     parser.add_runs()
     parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest by default")
-    parser.add_argument("--columns", default="", metavar="A,B", help="measures by name; an unknown one lists them")
+    parser.add_argument(
+        "--columns", default="", metavar="A,B", help="measures to show; an unknown name gets a list of all of them"
+    )
     parser.add_argument("--sort", default="", metavar="NAME", help="by a setting, or by a measure, the largest first")
     parser.add_argument("--format", default="table", help="table, markdown, latex, csv or json")
     parser.add_argument(

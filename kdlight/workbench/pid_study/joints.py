@@ -1,6 +1,6 @@
 """Joint distributions like those of two networks and a label; a solver can decompose them to any accuracy.
 
-Axes are (first source, second source, label); the labels are equally frequent.
+Axes are (first source, second source, label). The labels are equally frequent, except in `make_sparse`.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def make_clusters(classes: int, bins: int, *, kept: float, copied: float, seed: 
     Args:
         classes: Number of the label's classes.
         bins: Number of symbols of each source.
-        kept: Probability that a class is in its own bin; otherwise the bin is random.
+        kept: Probability that a sample is in the bin of its class; otherwise its bin is drawn at random.
         copied: Probability that the second repeats the first.
         seed: Seed of the assignment of classes to bins.
     """
@@ -60,12 +60,18 @@ def make_peaked(classes: int, bins: int, *, copied: float = 0.0, seed: int = 0) 
 
 
 def make_sparse(bins: int, classes: int, *, seed: int = 0) -> Array:
-    """Return a joint with few large probabilities and most of them zero; labels are not equally frequent."""
+    """Return a joint in which most probabilities are 0 and a few are large; labels are not equally frequent."""
     weights = np.floor(2 * np.random.default_rng(seed).standard_exponential((bins, bins, classes)) ** 3)
     return np.asarray(weights / weights.sum())
 
 
 def _combine(first: Array, own: Array, copied: float) -> Array:
-    """Combine P(first | label) and P(second | label) without repetition, each (bins, classes), into a joint."""
+    """Return the joint of a first source and a second one that repeats the first with probability `copied`.
+
+    Args:
+        first: P(first | label), (bins, classes).
+        own: P(second | label) where the second does not repeat the first, (bins, classes).
+        copied: Probability that the second repeats the first.
+    """
     repeated = np.eye(len(first))[:, :, None]
     return np.asarray(first[:, None] * (copied * repeated + (1 - copied) * own) / first.shape[1])
