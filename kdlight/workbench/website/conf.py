@@ -23,6 +23,8 @@ html_theme = "furo"
 html_copy_source = False
 html_show_copyright = False
 html_show_sourcelink = False
+html_static_path = ["static"]
+html_css_files = ["notebooks.css"]
 
 nb_execution_mode = "off"  # the site shows the outputs that are kept in the notebooks
 myst_heading_anchors = 4
