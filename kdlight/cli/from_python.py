@@ -158,7 +158,7 @@ def _build_from_objects(
 ) -> Experiment:
     if not isinstance(data, LightningDataModule):
         raise UserError(
-            f"expected a data module behind {type(method).__name__}, got {type(data).__name__}; for example "
+            f"expected a data module after the method {type(method).__name__}, got {type(data).__name__}; for example "
             "kdlight.fit(method, kdlight.data.DigitsDataModule(), max_epochs=10)"
         )
     base = Path(folder) if folder is not None else Path(RUNS, type(method).__name__.lower())
@@ -205,7 +205,10 @@ def _find_place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> Run
 
 
 def _resolve(described: dict[str, Any]) -> str:
-    """Write the configuration of objects with all defaults, so that it can be run again; or as much as is known."""
+    """Write the configuration of objects with all defaults, so that it can be run again.
+
+    If it holds an object that a configuration cannot describe, write it without the defaults.
+    """
     if not has_unknown(described):
         parser = make_run_parser("fit")
         try:

@@ -17,14 +17,15 @@ from kdlight.unpack import Unpack
 class DIST(LogitDistiller):
     """Correlate with the teacher: ``ce_weight * CE + dist_weight * T^2 (beta * inter-class + gamma * intra-class)``.
 
-    Each term is 1 minus a mean Pearson correlation of the softened probabilities: inter-class that of the rows
-    (samples), intra-class that of the columns (classes over the batch).
-    The defaults are the authors' code's for CIFAR-100; ImageNet has T = 1.
+    Each term is 1 minus a mean Pearson correlation of student and teacher in their softened probabilities. For the
+    inter-class term each sample's probabilities are correlated (rows), for the intra-class term the probabilities of
+    each class over the batch (columns). The defaults are those of the authors' code for CIFAR-100; on ImageNet it has
+    T = 1.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        dist_weight: Weight of both; their code's `kd_loss_weight`.
+        dist_weight: Weight of both terms; `kd_loss_weight` in the authors' code.
         beta: Weight of the inter-class term.
         gamma: Weight of the intra-class term.
         temperature: T, that softens both distributions.

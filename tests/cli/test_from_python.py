@@ -161,7 +161,7 @@ def undescribed(described):
 def test_wrong_arguments_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     method = Supervised(networks()[0])
-    with pytest.raises(UserError, match="expected a data module behind Supervised"):
+    with pytest.raises(UserError, match="expected a data module after the method Supervised"):
         kdlight.fit(method, {"data": 1})
     with pytest.raises(UserError, match="fast_dev_run leaves no run"):
         kdlight.fit(method, DigitsDataModule(), fast_dev_run=True)

@@ -18,7 +18,7 @@ from kdlight.runs.folder import RunFolder
 from kdlight.workbench.ablate.worker import PRELOADED, run_fit
 
 POLL_SECONDS = 0.5
-LAST_BYTES = 2_000  # of a log, in which the reason of a failure stands
+LAST_BYTES = 2_000  # the end of a log, which holds the reason of a failure
 STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)  # exit codes of a run that a signal stopped
 
 
@@ -38,7 +38,7 @@ class Job:
 
     Attributes:
         name: Its name in the table.
-        arguments: What stands behind ``kdlight fit``.
+        arguments: The arguments of ``kdlight fit``.
         folder: The run's folder.
         log: Gets what the run prints.
         parsed: Its configuration.
@@ -71,8 +71,8 @@ class Job:
 def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[[], None]) -> bool:
     """Train the jobs that are not finished, each in a process of its own.
 
-    A failure stops nothing else. Ctrl-C and SIGTERM are handed on to the running processes, which keep their positions
-    and end; then this function returns.
+    A job that fails does not stop the others. Ctrl-C and SIGTERM are passed on to the running processes; each writes a
+    checkpoint to continue from and ends. Then this function returns.
 
     Args:
         jobs: The jobs; each ends as finished, stopped or failed.
@@ -124,7 +124,7 @@ def _note_end(job: Job, code: int | None) -> None:
     elif code in STOPPED:
         job.state, job.reason = State.STOPPED, "stopped by a signal; the same command continues it"
     elif code == -signal.SIGKILL:
-        job.state, job.reason = State.FAILED, "killed from outside, as the system does where memory is short"
+        job.state, job.reason = State.FAILED, "killed by another process, or by the system when memory runs out"
     else:
         job.state, job.reason = State.FAILED, _find_reason(job.log) or f"ended with exit code {code}"
 
@@ -165,7 +165,7 @@ def _hand_on(running: Callable[[], list[ForkServerProcess]]) -> Iterator[list[in
                 os.kill(process.pid, number)
 
     before = {}
-    if threading.current_thread() is threading.main_thread():  # elsewhere no signal arrives
+    if threading.current_thread() is threading.main_thread():  # Python allows signal handlers only there
         before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received

@@ -22,7 +22,7 @@ EVERY_SECONDS = 1.0
 
 
 class Progress:
-    """Shows the jobs: redrawn in place on a terminal, a line for each change where there is none.
+    """Shows the jobs: on a terminal as a table that is redrawn in place, elsewhere as a line for each change.
 
     Args:
         jobs: The jobs.

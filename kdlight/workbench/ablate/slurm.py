@@ -18,7 +18,7 @@ def submit(
         threads: CPU cores of each.
         folder: Gets submitit's files, the logs among them.
         cluster: submitit's name of the cluster; "local" runs the jobs on this machine.
-        options: Of submitit's ``update_parameters``, such as ``slurm_partition`` or ``timeout_min``.
+        options: Arguments of submitit's ``update_parameters``, such as ``slurm_partition`` or ``timeout_min``.
 
     Returns:
         submitit's jobs.

@@ -21,11 +21,11 @@ def run_fit(arguments: Sequence[str], threads: int, log: Path) -> None:
     """Run ``kdlight fit`` and end the process with its exit code.
 
     Args:
-        arguments: What stands behind ``kdlight fit``.
+        arguments: The arguments of ``kdlight fit``.
         threads: CPU threads.
         log: Gets all that the run prints.
     """
-    os.setpgrp()  # Ctrl-C reaches the parent, which hands it on once; a second one would kill the run
+    os.setpgrp()  # Ctrl-C now reaches only the parent, which passes it on; two signals would kill the run
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab", buffering=0) as stream:
