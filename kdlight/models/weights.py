@@ -20,10 +20,11 @@ ZIP_MAGIC = b"PK\x03\x04"  # how every file of `torch.save` begins since torch 1
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load a file of weights into a model, which stays as it is if they do not fit.
+    """Load a file of weights into a model; if they do not fit, the model is left unchanged.
 
-    `read_state_dict` says which files. Values are cast to the model's types. A head called `linear` is taken for one
-    called `fc` and the other way round, and the weights of a foreign model fit the `Tapped` around it.
+    `read_state_dict` lists the layouts that can be read. Values are cast to the model's types. A head `linear` in the
+    file is loaded into the model's head `fc`, and the other way round. Weights of a foreign model can be loaded into
+    the `Tapped` that wraps this model.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -59,9 +60,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     safetensors; `published:NAME` (`kdlight.models.published`). Files are read with `weights_only=True`, so that none
     can run code.
 
-    Files of `torch.save` carry checksums, which are compared (`check_records`). Safetensors and files from before torch
-    1.6 carry none; there, as everywhere, a value that is not finite or beyond `LARGEST` shows the damage. Flipped bits
-    that leave a value of usual size cannot be seen in such a file.
+    Files of `torch.save` carry checksums, which are compared (`check_records`). Every file with a value that is not
+    finite or beyond `LARGEST` is refused as damaged. Safetensors and files from before torch 1.6 carry no checksums, so
+    flipped bits that leave a value of usual size go unnoticed in them.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -129,7 +130,7 @@ def count_classes(state_dict: Mapping[str, Tensor]) -> int:
     """
     matrices = [tensor for tensor in state_dict.values() if tensor.ndim == 2]
     if not matrices:
-        raise UserError("these weights have no matrix, so no classifier head to count the classes of")
+        raise UserError("the weights have no matrix, so they have no classifier head, whose rows would be the classes")
     return matrices[-1].shape[0]
 
 
@@ -166,7 +167,12 @@ def _read_pickle(path: Path) -> dict[str, Any]:
 
 
 def _find_alias(name: str, free: Collection[str]) -> str:
-    """Return the model's name for a tensor of the file: an alias that the file does not have itself, or its name."""
+    """Return the model's name for a tensor of the file.
+
+    Args:
+        name: The tensor's name in the file.
+        free: Names of the model that the file does not have. If an alias of `name` is among them, it is returned.
+    """
     layer, _, rest = name.partition(".")
     other_head = {"fc": "linear", "linear": "fc"}.get(layer, layer)
     return next((alias for alias in (f"{other_head}.{rest}", f"model.{name}") if alias in free), name)

@@ -18,7 +18,7 @@ from kdlight.models.weights import check_records
 from kdlight.runs.folder import RunFolder
 
 LARGEST = torch.finfo(torch.float32).max
-STEPS_BEHIND = 4  # the check waits for the device if it is further behind than this
+STEPS_BEHIND = 4  # so many steps may be unchecked; after that the check waits for the device
 
 
 class NonFiniteLossError(UserError):
@@ -106,7 +106,7 @@ class NonFiniteStop(Callback):
     def _stop(self, check: CopiedTerms, trainer: Trainer, pl_module: LightningModule) -> None:
         terms = dict(zip(check.names, check.values.tolist(), strict=True))
         path = self.folder.locate_nonfinite(trainer.global_rank)
-        sharded = isinstance(trainer.strategy, FSDPStrategy)  # the other processes would have to join in
+        sharded = isinstance(trainer.strategy, FSDPStrategy)  # collecting the weights would need all processes
         content = {
             "epoch": check.epoch,
             "step": check.step,
@@ -148,7 +148,7 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
         UserError: If its bytes do not match their checksums.
     """
     if not Path(path).is_file():
-        raise MissingFileError(f"no file {path}: expected the nonfinite.pt of a run that a loss stopped")
+        raise MissingFileError(f"no file {path}: expected the nonfinite.pt of a run whose loss was NaN or infinite")
     check_records(path)
     content = torch.load(path, map_location=method.device, weights_only=True)
     loop = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)

@@ -15,7 +15,7 @@ from kdlight.workbench.ablate.jobs import Job
 
 
 def describe_total(due: Sequence[Job], finished: int) -> str:
-    """Say how much there is to train; if data cannot be read, why the number of steps is unknown."""
+    """Describe how much there is to train; where data cannot be read, say why the number of steps is unknown."""
     said = f"{len(due)} runs of {sum(job.epochs for job in due)} epochs in all"
     try:
         return f"{said}, {sum(count_steps(job.parsed) for job in due):,} steps; {finished} are finished"
@@ -24,7 +24,7 @@ def describe_total(due: Sequence[Job], finished: int) -> str:
 
 
 def count_steps(parsed: ParsedConfig) -> int:
-    """Count the optimizer steps of a run: batches an epoch, divided by what is accumulated, times epochs.
+    """Count the optimizer steps of a run: batches per epoch, divided by ``accumulate_grad_batches``, times epochs.
 
     Args:
         parsed: The run's configuration; its data are read.
@@ -45,7 +45,7 @@ def count_steps(parsed: ParsedConfig) -> int:
 
 
 def _count_processes(trainer: Any) -> int:
-    """Count the processes that share the batches of an epoch, as far as the configuration says it by a number."""
+    """Count the processes that share the batches of an epoch; ``devices: auto`` counts as one per node."""
     devices = trainer.devices
     named = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 1
     return max(1, named) * int(trainer.num_nodes)
@@ -53,7 +53,7 @@ def _count_processes(trainer: Any) -> int:
 
 @lru_cache(maxsize=64)
 def _count_batches(described: str) -> int:
-    """Return the number of training batches of data by their part of a configuration, as YAML."""
+    """Return the number of training batches per epoch; ``described`` is the data's part of a configuration as YAML."""
     data: LightningDataModule = build_object(LightningDataModule, yaml.safe_load(described))
     try:
         data.setup("fit")

@@ -1,9 +1,9 @@
 """Measure the speed that kdlight promises: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
 
-KD is timed for two pairs on images of CIFAR's shape in batches of 64: the fit and the bare loop; both with the
-teacher's outputs given, from a teacher cache of four views and as logits; the time to fill this cache; the data path
-alone; and a grid with one job and with two. Images are random unless a folder with CIFAR-100 is given, and teachers are
-untrained; this does not change the times.
+For two pairs, KD is timed on images of CIFAR's shape in batches of 64: `kdlight fit` without and with a teacher cache
+of four views, a bare loop that computes the teacher's logits and one that is given them, and how fast the cache is
+filled. The data path alone, and a grid with one job and with two, are timed too. Images are random unless a folder with
+CIFAR-100 is given, and teachers are untrained; this does not change the times.
 """
 
 import argparse
@@ -45,7 +45,7 @@ PAIRS = (
     Pair("resnet20", "resnet8", Pace(steps=5, warmup=3, turns=30), of_bare=0.95, cached=1.6, given=1.8),
 )
 DATA_PATH, OF_TORCHVISION = 15_000, 8.0
-OF_ONE_JOB = 1 / 0.6  # two jobs take at most 60 % of the time of one
+OF_ONE_JOB = 1 / 0.6  # with two jobs the same grid takes at most 60 % of the time it takes with one
 
 
 class Line(NamedTuple):
@@ -114,9 +114,9 @@ def list_pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
     rows, name = {row["name"]: row for row in content["rows"]}, f"{pair.teacher} -> {pair.student}"
     filling = content["filling"]
     return [
-        Line(f"{name}: fit of the bare loop", rows[FIT]["of_bare"], pair.of_bare),
-        Line(f"{name}: cached teacher, once filled, of the uncached", rows[CACHED]["of_first"], pair.cached),
-        Line(f"{name}: bare loop with given logits of the bare loop", rows[GIVEN]["of_bare"], pair.given),
+        Line(f"{name}: speed of fit / of the bare loop", rows[FIT]["of_bare"], pair.of_bare),
+        Line(f"{name}: speed of fit with a filled cache / without", rows[CACHED]["of_first"], pair.cached),
+        Line(f"{name}: speed of the bare loop with given logits / without", rows[GIVEN]["of_bare"], pair.given),
         Line(f"{name}: images/s while the cache is filled", filling["images"] / filling["seconds"]),
     ]
 
@@ -126,20 +126,20 @@ def measure_data_path() -> list[Line]:
     timed = time_data_path(RandomImages(train_images=DATA_PATH_IMAGES))
     return [
         Line("data path, images per CPU-second on one thread", timed.kdlight, DATA_PATH),
-        Line("torchvision's on PIL images, likewise", timed.torchvision),
-        Line("data path of torchvision's", timed.ratio, OF_TORCHVISION),
+        Line("torchvision's transforms on PIL images, images per CPU-second", timed.torchvision),
+        Line("speed of the data path / of torchvision's transforms", timed.ratio, OF_TORCHVISION),
     ]
 
 
 def measure_parallel_jobs() -> list[Line]:
-    """Return what two runs at a time gain; nothing on a single core."""
+    """Return the times of a grid with one job and with two, and their ratio; an empty list on a single core."""
     timed = time_jobs()
     if timed is None:
         return []
     return [
         Line("a grid with one job, seconds", timed.one),
-        Line("the same with two jobs, seconds", timed.two),
-        Line("two jobs, times as fast as one", timed.ratio, OF_ONE_JOB),
+        Line("the same grid with two jobs, seconds", timed.two),
+        Line("speed of the grid with two jobs / with one", timed.ratio, OF_ONE_JOB),
     ]
 
 

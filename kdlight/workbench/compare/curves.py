@@ -49,7 +49,7 @@ def save_curves(comparison: RunGroups, file: Path) -> None:
     save_picture(
         figure,
         file,
-        f"{stage}lines: means over the seeds with an estimate; bands: one standard deviation; marks: measurements",
+        f"{stage}lines: means over the seeds that have a value; bands: one standard deviation; marks: measurements",
     )
 
 
@@ -102,7 +102,7 @@ def save_scatter(comparison: RunGroups, file: Path) -> None:
     axis.set(xlabel=f"redundant information of {comparison.stage}, bits", ylabel="test accuracy, %")
     axis.spines[["top", "right"]].set_visible(False)
     _draw_legend(figure, comparison)
-    save_picture(figure, file, "a mark: a run, last weights, test set")
+    save_picture(figure, file, "one mark per run: test set, weights of the last epoch")
 
 
 def _draw_curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> None:
@@ -119,7 +119,7 @@ def _draw_curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> Non
 
 
 def _begin_near_the_smallest(axis: Axes, comparison: RunGroups) -> None:
-    """Let the axis begin a little below the smallest accuracy: from 0 on, all bars would look alike."""
+    """Let the axis begin a little below the smallest accuracy, because from 0 all bars would look equally high."""
     runs = [run for group in comparison.groups.values() for run in select_finished(group)]
     smallest = min(MEASURES["last"].read(run.result, comparison.stage) for run in runs)
     axis.set_ylim(bottom=max(0.0, 5 * math.floor(smallest / 5) - 5))

@@ -1,7 +1,8 @@
-"""The results of a grid in two small files for version control: ``runs.csv``, a row a run, and ``curves.csv``.
+"""The results of a grid in two small files for version control.
 
-`kdlight compare RUNS --keep FOLDER` writes them, `kdlight compare FOLDER` reads them like the runs themselves, so a
-table that was published can be printed again without the runs.
+``runs.csv`` has one row per run, ``curves.csv`` one row per run and epoch. `kdlight compare RUNS --keep FOLDER` writes
+them, `kdlight compare FOLDER` reads them like the runs themselves, so a table that was published can be printed again
+without the runs.
 """
 
 import hashlib
@@ -17,10 +18,10 @@ from kdlight.runs.folder import RunFolder
 from kdlight.workbench.compare.record import FINISHED, Record, is_ignored
 
 RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
-DIGITS = 9  # more than a table shows, so that both print the same
-# Parts of a result that are no numbers of a table, or that are private to a machine.
+DIGITS = 9  # significant ones; more than a table shows, so that the table is the same as from the runs
+# Parts of a result that no table shows, or that are private to a machine.
 LEFT_OUT = ("final", "confusion", "class_accuracy", "class_names", "command", "pid_settings", "seed")
-CURVES = ("train/loss", "val/accuracy", "val/loss")  # beside all that begins with pid/ or pid_train/
+CURVES = ("train/loss", "val/accuracy", "val/loss")  # names that begin with pid are kept, too
 
 
 def keep_runs(records: Sequence[Record], folder: Path) -> None:
@@ -58,7 +59,7 @@ def read_kept(folder: Path) -> list[Record]:
     """Read what `keep_runs` wrote.
 
     Raises:
-        UserError: If a file is not what it writes.
+        UserError: If a file is missing or not in the form that `keep_runs` writes.
     """
     try:
         head = list(pd.read_csv(folder / RUNS_FILE, nrows=0).columns)

@@ -1,4 +1,4 @@
-"""The pages of the reference: one for each file that defines public names, below one for each package."""
+"""The pages of the reference: a page for each package, and below it a page for each file that defines public names."""
 
 import importlib
 import inspect
@@ -80,7 +80,7 @@ def read_first_line(value: object) -> str:
 
 
 def convert_to_rst(text: str, besides: str = "") -> str:
-    """Turn the public names that a docstring has in single backticks into links, and keep its bars as they are.
+    """Turn the public names that a docstring has in single backticks into links, and escape "|" outside of code.
 
     Args:
         text: The docstring, or a line of it.

@@ -182,15 +182,15 @@ def test_the_standard_set(monkeypatch, capsys):
     monkeypatch.setattr(standard, "measure_data_path", list)
     monkeypatch.setattr(standard, "time_jobs", lambda: ParallelJobs(one=30.0, two=15.0))
     assert standard.main(["--json", "standard.json"]) == 0
-    assert "resnet8 -> resnet8: cached teacher" in capsys.readouterr().out
+    assert "resnet8 -> resnet8: speed of fit" in capsys.readouterr().out
     content = json.loads(Path("standard.json").read_text())
     (measured,) = content["pairs"]
     assert measured["filling"]["images"] == 4 * 200
     assert {line["what"].partition(": ")[2] for line in content["summary"]} == {
-        "fit of the bare loop", "cached teacher, once filled, of the uncached",
-        "bare loop with given logits of the bare loop", "images/s while the cache is filled", "",
+        "speed of fit / of the bare loop", "speed of fit with a filled cache / without",
+        "speed of the bare loop with given logits / without", "images/s while the cache is filled", "",
     }  # fmt: skip
-    (gain,) = [line for line in content["summary"] if line["what"] == "two jobs, times as fast as one"]
+    (gain,) = [line for line in content["summary"] if line["what"] == "speed of the grid with two jobs / with one"]
     assert gain["measured"] == 2.0
     assert gain["goal"] == pytest.approx(1 / 0.6)
 
