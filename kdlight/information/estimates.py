@@ -22,6 +22,8 @@ Symbols = npt.NDArray[np.int64]
 #: cells seen), and per combination of symbols that occur. The second guards against few samples, for which the
 #: estimated number of cells is too low.
 SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
+#: An event that none of N samples shows occurs in at most 3 of N samples, with 95 % confidence.
+RULE_OF_THREE = 3
 #: How many random orders of the samples are cut into halves and quarters: in total over the symbolisations, and at
 #: least for each symbolisation.
 _ORDERS, _LEAST_ORDERS = 10, 2
@@ -48,6 +50,8 @@ def estimate_pid(
     variance is that of the halves' and the quarters' values, divided by 2 and 4 (a delete-half jackknife), plus the
     spread of the symbolisations' values, divided by their number. The half-width is the square root of twice that
     variance times Student's t for the degrees of freedom of both parts, plus a bound on the numerical error.
+    It is at least 3 H(target) / N: what no sample shows may still occur in 3 of N samples (the rule of three), and one
+    of them changes an information by about H(target) / N.
 
     **Estimable.** If the bias is too large, the extrapolation leaves more of it than the interval covers. The bias of
     an information is about (cells that can occur - their rows - their columns + 1) / (2 N ln 2) bits (Miller and
@@ -86,14 +90,16 @@ def estimate_pid(
     ]
     estimable = _find_estimable(parts)
     error = float(np.mean([measured.numerical_error for measured in drawn]))
+    target_entropy = entropy(np.bincount(labels) / labels.size)
+    least = RULE_OF_THREE * target_entropy / labels.size
     estimates = {
-        name: _combine([measured.quantities[place] for measured in drawn], orders, error, estimable=estimable[name])
+        name: _combine([each.quantities[place] for each in drawn], orders, error, least, estimable=estimable[name])
         for place, name in enumerate(QUANTITIES)
     }
     caps = [np.mean([np.log2(len(np.unique(symbols))) for symbols in source]) for source in sources]
     return EstimatedPID(
         **estimates,
-        target_entropy=entropy(np.bincount(labels) / labels.size),
+        target_entropy=target_entropy,
         cap_first=float(caps[0]),
         cap_second=float(caps[1]),
         gap=max(measured.gap for measured in drawn),
@@ -188,15 +194,16 @@ def _measure_quantities(counts: npt.NDArray[np.int64], tolerance: float) -> Arra
     return np.array([*pid[:4], *informations, pid.gap], dtype=np.float64)
 
 
-def _combine(drawn: list[_ResampledQuantity], orders: int, error: float, *, estimable: bool) -> Estimate:
+def _combine(drawn: list[_ResampledQuantity], orders: int, error: float, least: float, *, estimable: bool) -> Estimate:
     counted, corrected, variances = (np.array(values) for values in zip(*drawn, strict=True))
     repeated = len(drawn)
     sampling = float(variances.mean())
     between = float(corrected.var(ddof=1)) / repeated if repeated > 1 else 0.0
-    half = error
+    half = 0.0
     if sampling + between > 0:
         parts = sampling**2 / (3 * orders * repeated) + (between**2 / (repeated - 1) if repeated > 1 else 0.0)
         freedom = (sampling + between) ** 2 / parts
-        half += float(student_t.ppf(0.975, freedom) * np.sqrt(2 * (sampling + between)))
+        half = float(student_t.ppf(0.975, freedom) * np.sqrt(2 * (sampling + between)))
+    half = max(half, least) + error
     middle = float(corrected.mean())
     return Estimate(middle, middle - half, middle + half, float(counted.mean()), estimable)
