@@ -8,15 +8,18 @@ import torch
 
 from kdlight.data.base.batch import Batch
 from kdlight.methods.base.learner import Learner
+from kdlight.methods.cakd import CAKD
+from kdlight.methods.rid import RID
 from tests.methods.conftest import arguments, build, digits, parameters, shipped, trainer
 
 EPOCHS = 3
 WEIGHTS = re.compile(r"weight$|^alpha$|^beta$|^gamma$|^lambda")
 
 
-def holds_float(kind: object) -> bool:
-    """Whether an annotation is float, a range of floats, or a choice of which one is."""
-    return kind is float or (typing.get_origin(kind) is not dict and any(map(holds_float, typing.get_args(kind))))
+def holds(kind: object, number: type) -> bool:
+    """Whether an annotation is a kind of number, a range of it, or a choice of which one is."""
+    inside = () if typing.get_origin(kind) is dict else typing.get_args(kind)
+    return kind is number or any(holds(part, number) for part in inside)
 
 
 def numbers(method: type[Learner]) -> dict[str, float]:
@@ -25,7 +28,7 @@ def numbers(method: type[Learner]) -> dict[str, float]:
     values = {  # without ratios: another one leaves phases of one epoch as they are
         name: given.get(name, parameter.default)
         for name, parameter in parameters(method).items()
-        if holds_float(parameter.annotation) and not name.endswith("_ratio")
+        if holds(parameter.annotation, float) and not name.endswith("_ratio")
     }
     return {name: value or 1.0 for name, value in values.items() if isinstance(value, int | float)}
 
@@ -68,6 +71,22 @@ def test_every_number_has_an_effect_and_a_weight_doubles_terms(method, behave):
         assert changed, f"{name} has no effect"
         if is_weight:  # between one and two times a sum of terms that are not negative, of which some are weighted
             assert all(once[term] < found[term] <= 2.00001 * once[term] for term in changed), name
+
+
+# CTKD's curriculum acts on a gradient alone (test_ctkd), RID's phases need more epochs (test_rid).
+ELSEWHERE = {"curriculum_epochs", "cycle_epochs"}
+
+
+def test_every_whole_number_has_an_effect(method, behave):
+    chosen = {"strong": "top"} if method is CAKD else {}  # `top` counts for nothing where the target alone is strong
+    given = arguments(method)
+    once = behave(method, chosen)
+    for name, parameter in parameters(method).items():
+        value = given.get(name, parameter.default)
+        if not holds(parameter.annotation, int) or not isinstance(value, int) or name in ELSEWHERE:
+            continue
+        other = 0 if method is RID else value + 1
+        assert behave(method, {**chosen, name: other}) != once, f"{name} has no effect"
 
 
 def test_the_weights_of_methods_are_found():

@@ -65,6 +65,27 @@ def test_terms_are_the_weighted_reference(method, standardize_logits, case, monk
     assert own.item() == pytest.approx(weight * loss(*compared, batch.target).item(), rel=1e-9)
 
 
+# Arguments that are equal by default, or 1, differ here: none can stand for another one.
+UNEQUAL = {
+    KD: (kd_loss, {"temperature": 2.0}),
+    DKD: (dkd_loss, {"alpha": 3.0, "beta": 5.0, "temperature": 2.0}),
+    GDKD: (gdkd_loss, {"top": 3, "binary_weight": 2.0, "top_weight": 3.0, "other_weight": 5.0, "temperature": 2.0}),
+    NKD: (nkd_loss, {"gamma": 5.0, "temperature": 2.0}),
+    DIST: (dist_loss, {"beta": 3.0, "gamma": 5.0, "temperature": 2.0}),
+}
+
+
+@pytest.mark.parametrize("method", UNEQUAL, ids=lambda method: method.__name__)
+def test_each_argument_goes_to_its_own_place(method, case, monkeypatch):
+    student, teacher, batch = case
+    monkeypatch.setattr(method, "current_epoch", 100)
+    loss, options = UNEQUAL[method]
+    target = [batch.target] if method in (DKD, NKD) else []
+    _, own = build(method, **options).loss_terms(*case).values()
+    expected = REFERENCE[method][1] * loss(student.logits, teacher.logits, *target, **options)
+    assert own.item() == pytest.approx(expected.item(), rel=1e-9)
+
+
 @pytest.mark.parametrize("method", [DKD, GDKD])
 @pytest.mark.parametrize(("epoch", "factor"), [(0, 0.25), (2, 0.75), (3, 1.0), (50, 1.0)])
 def test_warm_up(method, epoch, factor, case, monkeypatch):

@@ -47,6 +47,14 @@ def test_the_same_view_twice_is_the_oracle(oracle, inputs):
     assert sum(terms.values()).item() == pytest.approx(case["value"], rel=1e-6)
 
 
+def test_both_views_teach_as_in_the_oracle(oracle, inputs):
+    terms = terms_of(build(MLKD), inputs, inputs.student_logits, inputs.teacher_logits.detach())
+    gradient = torch.autograd.grad(sum(terms.values()), inputs.student_logits)[0]
+    weak, strong = oracle.cases["mlkd_total_same_view_twice"]["grad_first_3"]
+    expected = [first + second for first, second in zip(weak, strong, strict=True)]
+    assert gradient.flatten()[:3].tolist() == pytest.approx(expected, rel=1e-6)
+
+
 def test_standardised_logits_concern_the_instances_alone(inputs):
     student, teacher = inputs.student_logits, inputs.teacher_logits.detach()
     plain, standardised = (

@@ -150,6 +150,12 @@ def test_vid_of_sums(inputs, terms):
     assert terms(model, 0)["vid_stage2"].item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_vids_variance_has_a_floor():
+    (regressor,) = build(VID, stages=[1]).regressors
+    torch.nn.init.constant_(regressor.raw_variance, -1000.0)
+    assert regressor.variance.tolist() == pytest.approx([1e-5] * len(regressor.variance))
+
+
 def test_vid(oracle, inputs, terms):
     model = build(VID, vid_weight=3.0, ce_weight=2.0, stages=[1])
     torch.set_default_dtype(torch.float64)

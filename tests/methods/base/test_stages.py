@@ -1,5 +1,7 @@
 """Which stages are paired where the networks have unequal numbers of them."""
 
+import re
+
 import pytest
 import torch
 
@@ -9,8 +11,9 @@ from kdlight.methods.base.stages import pair_stages
 from kdlight.methods.fsp import FSP
 from kdlight.methods.kd import KD
 from kdlight.models.zoo.resnet import resnet8
+from kdlight.models.zoo.resnet_wide import ResNet18
 from kdlight.models.zoo.vgg import vgg13
-from tests.methods.conftest import arguments, shipped
+from tests.methods.conftest import arguments, build, parameters, shipped
 
 SHAPE = (3, 32, 32)
 
@@ -30,13 +33,23 @@ METHODS = [made for made in shipped() if issubclass(made, Distiller) and made is
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda made: made.__name__)
-def test_every_method_that_pairs_stages_pairs_the_deepest(method):
+@pytest.mark.parametrize(("student", "teacher", "longer"), [(resnet8, vgg13, 1), (ResNet18, resnet8, -1)])
+def test_every_method_that_pairs_stages_pairs_the_deepest(method, student, teacher, longer):
     torch.manual_seed(0)
-    model = method(resnet8(10, SHAPE), vgg13(10, SHAPE), untrained_teacher=True, **arguments(method))
-    if not hasattr(model, "pairs"):
+    model = method(student(10, SHAPE), teacher(10, SHAPE), untrained_teacher=True, **arguments(method))
+    if not hasattr(model, "pairs") and not hasattr(model, "pair"):
         pytest.skip("compares no stages")
-    pairs = [pair[:2] for pair in model.pairs]
+    pairs = [pair[:2] for pair in (model.pairs if hasattr(model, "pairs") else [model.pair])]
     assert pairs
-    assert all(of_teacher == of_student + 1 for of_student, of_teacher in pairs)
+    assert all(of_teacher == of_student + longer for of_student, of_teacher in pairs)
     terms = model.batch_terms(Batch(torch.randn(4, *SHAPE), torch.arange(4), torch.arange(4)))
     assert all(term.isfinite() for term in terms.values())
+
+
+@pytest.mark.parametrize(
+    "method", [made for made in METHODS if "stages" in parameters(made)], ids=lambda made: made.__name__
+)
+def test_the_stages_that_are_asked_for_are_compared_and_no_other(method):
+    model = build(method, stages=[-1])
+    terms = model.batch_terms(Batch(torch.randn(4, 1, 8, 8), torch.arange(4), torch.arange(4)))
+    assert {stage for name in terms for stage in re.findall(r"stage\d", name)} == {"stage3"}
