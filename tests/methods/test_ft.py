@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from kdlight.losses.ft import ft_loss
 from kdlight.methods.ft import FT
@@ -19,6 +20,9 @@ def test_layers_are_the_papers_and_the_term_is_theirs():
     assert widths(model.paraphraser["encoder"]) == [(256, 256), (128, 256), (128, 128)]
     assert widths(model.paraphraser["decoder"]) == [(128, 128), (128, 256), (256, 256)]  # transposed: inputs first
     assert widths(model.translator) == [(64, 64), (128, 64), (128, 128)]
+    for layers, norms in ((model.paraphraser["encoder"], 0), (model.paraphraser["decoder"], 0), (model.translator, 3)):
+        assert [layer.negative_slope for layer in layers if isinstance(layer, nn.LeakyReLU)] == [0.1] * 3
+        assert sum(isinstance(layer, nn.BatchNorm2d) for layer in layers) == norms
     batch = next(iter(_batches()))
     student, teacher = model.student.activations(batch.images), model.teacher.activations(batch.images)
     factors = model.translator(student.stages[-1]), model.paraphraser["encoder"](teacher.stages[-1])

@@ -147,6 +147,24 @@ def test_noise_disturbs_the_teacher_of_some_samples_relative_to_its_logits(case)
     assert relative[touched].T.corrcoef().fill_diagonal_(0).abs().max() < 0.2  # each logit has its own
 
 
+def test_noise_disturbs_each_member_of_an_ensemble_on_its_own(case, monkeypatch):
+    student, teacher, batch = case
+    silent, disturbed, model = [], [], build(KD, noise=0.1)
+    for taught, noise in ((silent, 0.0), (disturbed, 0.1)):
+        monkeypatch.setattr(model, "noise", noise)
+        monkeypatch.setattr(
+            model,
+            "prepare_logits",
+            lambda ours, theirs, _, taught=taught: taught.append(theirs) or (ours.logits, theirs.logits),
+        )
+        model.loss_terms(student, seen(teacher.logits, (teacher.logits, teacher.logits)), batch)
+    assert all(torch.equal(logits, teacher.logits) for logits in silent[0].member_logits)
+    first, second = ((logits / teacher.logits - 1) for logits in disturbed[0].member_logits)
+    assert first.std().item() == pytest.approx(0.1, rel=0.3)
+    assert second.std().item() == pytest.approx(0.1, rel=0.3)
+    assert not torch.equal(first, second)
+
+
 def test_a_silent_teacher_draws_nothing(case):
     before = torch.get_rng_state()
     build_state = build(KD)

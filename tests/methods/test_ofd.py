@@ -33,6 +33,12 @@ def test_every_stage_is_compared_before_its_relu_within_the_margin_of_its_own_no
     assert not any("margin" in name for name in model.state_dict())
 
 
+def test_regressors_are_drawn_by_the_teachers_width():
+    model = OFD(resnet8(10, SHAPE), wrn_16_2(10, SHAPE), untrained_teacher=True)
+    for (convolution, _), width in zip(model.regressors, (32, 64, 128), strict=True):
+        assert convolution.weight.std().item() == pytest.approx((2 / width) ** 0.5, rel=0.1)
+
+
 def tapped(num_classes, image_shape):
     """A foreign network, of which nobody knows whether a ReLU ends its stages."""
     return Tapped(MobileNetV2(num_classes, image_shape), ["blocks.1", "blocks.2", "blocks.6"], image_shape=image_shape)

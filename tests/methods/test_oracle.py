@@ -1,6 +1,7 @@
 """Methods without layers of their own: the sum of their terms is the oracle's value times the recipe's weight."""
 
 import pytest
+import torch
 from torch import nn
 
 from kdlight.methods.ab import AB
@@ -40,6 +41,13 @@ def test_fitnet(oracle, oracle_batch, oracle_student, oracle_teacher_same_width)
     terms = model.loss_terms(oracle_student, oracle_teacher_same_width, oracle_batch)
     assert set(terms) == {"cross_entropy", "fitnet_stage2"}
     oracle.check("fitnet_mse_mid", terms["fitnet_stage2"] / 100, oracle_student.stages[1])
+
+
+def test_fitnets_regressor_ends_with_a_relu_like_the_teachers_stage():
+    model = build(FitNet)
+    shape = model.student.activations(torch.zeros(2, 1, 8, 8)).stages[1].shape[1:]
+    regressed = model.regressor(torch.randn(4, *shape))
+    assert regressed.min() == 0 < regressed.max()
 
 
 def test_ab(oracle, oracle_batch, oracle_student, oracle_teacher_same_width):

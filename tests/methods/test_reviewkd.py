@@ -47,6 +47,13 @@ def test_levels_go_from_the_embedding_to_the_first_stage():
     assert model.review.abf[0].conv1[0].out_channels == 512
 
 
+def test_convolutions_are_drawn_uniformly_over_the_fan_in():
+    for fusion in KnowledgeReview([64, 64], [32, 16]).abf:
+        for convolution in (fusion.conv1[0], fusion.conv2[0]):
+            bound = (3 / convolution.weight[0].numel()) ** 0.5
+            assert 0.95 * bound < convolution.weight.abs().max() <= bound
+
+
 @pytest.mark.parametrize(("epoch", "share"), [(0, 0.25), (1, 0.5), (3, 1), (9, 1)])
 def test_warm_up_counts_from_one(epoch, share, monkeypatch):
     model, steady = build(ReviewKD, warmup_epochs=4), build(ReviewKD, warmup_epochs=0)

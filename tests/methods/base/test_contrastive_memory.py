@@ -81,6 +81,18 @@ def test_negatives_are_the_samples_of_other_classes_and_all_equally_likely():
         assert torch.equal(share > 0, expected > 0)
 
 
+def test_first_rows_are_uniform_of_mean_squared_norm_one_and_each_network_has_its_own():
+    made = ContrastiveMemory(DIM, negatives=1, temperature=0.07, momentum=0.5)
+    made.allocate(10_000)
+    bound = (3 / DIM) ** 0.5
+    for rows in (made.student, made.teacher):
+        assert rows.square().sum(1).mean().item() == pytest.approx(1, abs=0.02)
+        quarters = torch.histc(rows, bins=4, min=-bound, max=bound) / rows.numel()
+        assert quarters.tolist() == pytest.approx([0.25] * 4, abs=0.01)
+    similarity = (made.student * made.teacher).sum(1)
+    assert similarity.mean().item() == pytest.approx(0, abs=0.02)
+
+
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="expected training samples of at least two classes, got one"):
         ContrastiveMemory(DIM, negatives=1, temperature=0.07, momentum=0.5).group_by_class(torch.ones(3))

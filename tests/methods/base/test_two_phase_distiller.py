@@ -38,9 +38,9 @@ def test_ab_connects_networks_of_other_widths_before_their_relu():
     model = AB(wrn_16_1(10, SHAPE), resnet8x4(10, SHAPE), untrained_teacher=True, init_epochs=2)
     images = torch.randn(4, *SHAPE)
     student, teacher = model.student.activations(images), model.teacher.activations(images)
-    assert [model.connectors[place](student.preactivations[place]).shape for place in range(3)] == [
-        stage.shape for stage in teacher.preactivations
-    ]
+    connected = [model.connectors[place](student.preactivations[place]) for place in range(3)]
+    assert [a_map.shape for a_map in connected] == [stage.shape for stage in teacher.preactivations]
+    assert all(a_map.min() < 0 for a_map in connected)
     assert all(term.isfinite() for term in model.init_terms(student, teacher).values())
     phases = [model.connectors in model.trainable_children(epoch) for epoch in range(4)]
     assert phases == [True, True, False, False]
