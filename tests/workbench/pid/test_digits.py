@@ -7,7 +7,16 @@ import pytest
 
 from kdlight.__main__ import main
 
-ARMS = {"none": "digits/baseline.yaml", "rid": "digits/rid.yaml", "kd": "digits/kd.yaml"}
+ARMS = {
+    "none": ["--config=digits/baseline.yaml"],
+    "rid": ["--config=digits/rid.yaml"],
+    "kd": ["--config=digits/kd.yaml"],
+    "short": [
+        "--config=digits/baseline.yaml",
+        "--trainer.max_epochs=3",
+        "--model.scheduler.T_max=3",
+    ],  # far from the others
+}
 FEW_LABELS = [
     "--data.train_per_class=6",
     "--data.batch_size=32",
@@ -22,8 +31,8 @@ def test_the_arms_are_not_capped_and_a_second_clustering_does_not_reverse_what_t
 ):
     monkeypatch.chdir(tmp_path)
     found: dict[int, dict[str, dict[str, float]]] = {0: {}, 1: {}}
-    for arm, config in ARMS.items():
-        assert main(["fit", f"--config={config}", *FEW_LABELS, f"--trainer.default_root_dir=runs/{arm}"]) == 0
+    for arm, options in ARMS.items():
+        assert main(["fit", *FEW_LABELS, *options, f"--trainer.default_root_dir=runs/{arm}"]) == 0
     for seed, arm in itertools.product(found, ARMS):
         file = tmp_path / f"{arm}-{seed}.json"
         options = ["--split=test", "--samples=300", f"--seed={seed}", f"--json={file}"]
