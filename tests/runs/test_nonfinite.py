@@ -76,9 +76,9 @@ def test_terms_that_cancel_or_overflow_are_noticed(tmp_path):
     for values in ([math.inf, -math.inf], [3e38, 3e38], [1.0, math.nan]):
         stop._pending.append(CopiedTerms(0, 3, 0, ("one", "other"), torch.tensor(values), batch, None))
         with pytest.raises(NonFiniteLossError, match=r"one = .*other = "):
-            stop._look(Trainer(), method, behind=0)
+            stop._check_terms(Trainer(), method, behind=0)
     stop._pending.append(CopiedTerms(0, 3, 0, ("one", "other"), torch.tensor([1.0, -2.0]), batch, None))
-    stop._look(Trainer(), method, behind=0)
+    stop._check_terms(Trainer(), method, behind=0)
 
 
 def test_what_is_on_its_way_is_not_waited_for(tmp_path):
@@ -97,10 +97,10 @@ def test_what_is_on_its_way_is_not_waited_for(tmp_path):
     events = [Arriving() for _ in range(STEPS_BEHIND + 1)]
     for event in events[:-1]:
         stop._pending.append(CopiedTerms(0, 0, 0, ("one",), torch.ones(1), batch, event))
-        stop._look(None, None, behind=STEPS_BEHIND)
+        stop._check_terms(None, None, behind=STEPS_BEHIND)
     assert [event.waited for event in events] == [0] * (STEPS_BEHIND + 1)
     stop._pending.append(CopiedTerms(0, 0, 0, ("one",), torch.ones(1), batch, events[-1]))
-    stop._look(None, None, behind=STEPS_BEHIND)
+    stop._check_terms(None, None, behind=STEPS_BEHIND)
     assert [event.waited for event in events] == [1] + [0] * STEPS_BEHIND
-    stop._look(None, None, behind=0)
+    stop._check_terms(None, None, behind=0)
     assert [event.waited for event in events] == [1] * (STEPS_BEHIND + 1)
