@@ -4,7 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 #: Largest expected bias of a plug-in information, in bits, that the correction reduces to less than the interval.
-LARGEST_BIAS = 0.2
+LARGEST_CORRECTED_BIAS = 0.45
+#: The same where the number of clusters is chosen, from the teacher: the student may need more cells than the teacher.
+LARGEST_CHOSEN_BIAS = 0.2
 
 
 def estimate_bias(table: npt.NDArray[np.int64]) -> float:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.stats import t as student_t
 
 from kdlight.errors import UserError
-from kdlight.information.bias import LARGEST_BIAS, estimate_bias, estimate_cells
+from kdlight.information.bias import LARGEST_CORRECTED_BIAS, estimate_bias, estimate_cells
 from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array, entropy, mutual_information
 from kdlight.information.estimated_pid import QUANTITIES, Estimate, EstimatedPID
@@ -56,7 +56,7 @@ def estimate_pid(
     **Estimable.** If the bias is too large, the extrapolation leaves more of it than the interval covers. The bias of
     an information is about (cells that can occur - their rows - their columns + 1) / (2 N ln 2) bits (Miller and
     Madow); the number of cells that can occur is estimated from the cells seen once and twice (Chao, 1984). If the bias
-    of I(source; target) exceeds 0.2 bits, this information and the redundant and unique atoms are not estimable.
+    of I(source; target) exceeds 0.45 bits, this information and the redundant and unique atoms are not estimable.
     Quantities that depend on both sources jointly (the synergistic atom, the information of both, that of the first
     given the second) also need 15 samples per cell that can occur and two per combination of symbols.
 
@@ -175,7 +175,7 @@ def _find_estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
         biases.append([estimate_bias(table.sum(axis=axis)) for axis in (1, 0, 2)])
         combinations = np.prod([table.any(axis=axes).sum() for axes in ((1, 2), (0, 2), (0, 1))])
         needed.append(max(SAMPLES_PER_CELL * estimate_cells(table), SAMPLES_PER_COMBINATION * float(combinations)))
-    first, second, between = np.mean(biases, axis=0) <= LARGEST_BIAS
+    first, second, between = np.mean(biases, axis=0) <= LARGEST_CORRECTED_BIAS
     together = len(parts[0].cells) >= np.mean(needed)
     known = dict.fromkeys(QUANTITIES, bool(first and second))
     known |= dict.fromkeys(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.files import replace_file
-from kdlight.information.bias import LARGEST_BIAS, estimate_bias
+from kdlight.information.bias import LARGEST_CHOSEN_BIAS, estimate_bias
 from kdlight.information.discretizer import Discretizer, Method, Symbols
 from kdlight.information.histogram import joint_histogram
 from kdlight.streams import Stream, derive_seed
@@ -93,7 +93,7 @@ class RepeatedDiscretizer:
 
         Clusters are fitted on half of the rows and counted, together with the classes, on the other half. The occupied
         cells give the expected bias of I(class; cluster) for the images that will be counted, which may be at most
-        `LARGEST_BIAS` bits.
+        `LARGEST_CHOSEN_BIAS` bits.
 
         Args:
             rows: Features (samples, …).
@@ -107,7 +107,7 @@ class RepeatedDiscretizer:
             discretizer = Discretizer(self.method, clusters=candidate, components=self.components, seed=self.seed)
             symbols = discretizer.fit(rows[fitted], target[fitted]).transform(rows[held_out])
             table = joint_histogram(symbols, np.zeros_like(symbols), target[held_out]).sum(axis=1)
-            if estimate_bias(table) * len(held_out) / counted <= LARGEST_BIAS:
+            if estimate_bias(table) * len(held_out) / counted <= LARGEST_CHOSEN_BIAS:
                 break
             candidate = max(candidate // 2, 2)
         return candidate

@@ -41,6 +41,12 @@
 | a configuration of others that names any class | nothing of another kind is called | cli/test_foreign_configs.py |
 | `result.json` of something else; a run called `[red]` | it stands in the table | workbench/compare/test_table.py |
 | equal logits, masked classes, an infinite temperature | moderate gradients, or refused | losses/test_edges.py |
+| the untrained teacher of a baseline | kept, and found by `kdlight pid` | workbench/pid/test_pid.py |
+| two numbers under one key of W&B | each has its own | runs/test_wandb_record.py |
+| a machine with one core | its warning is not an error | data/sources/test_image_files.py |
+| modules, phases, arms other than the authors' | as their code has them, or said | methods/base, cli/test_configs.py |
+| a table with few samples in its cells | few looks at the bounds | information/test_estimates.py |
+| a method whose loss forgets a term, a stage, a weight | its test fails | methods/test_gradients.py and beside it |
 | arrays with too many states | code 2 with the number | cli/test_errors.py |
 | a bug, an error of someone's method | its traceback; of a mistake only with `--debug` | cli/test_errors.py |
 """

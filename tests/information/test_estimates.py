@@ -178,11 +178,11 @@ def test_synergy_takes_fifteen_samples_a_cell(quantity):
     assert fewer.redundant.estimable
 
 
-@pytest.mark.parametrize(("symbols", "estimable"), [(11, True), (12, False)])
-def test_a_bias_of_a_fifth_of_a_bit_is_the_limit(symbols, estimable, quantity):
-    # Three samples a cell: the bias is (symbols - 1)^2 / (6 symbols^2 ln 2), which is 0.199 and 0.202 bits.
+@pytest.mark.parametrize(("symbols", "estimable"), [(4, True), (5, False)])
+def test_a_bias_of_nearly_half_a_bit_is_the_limit(symbols, estimable, quantity):
+    # One sample a cell: the bias is (symbols - 1)^2 / (2 symbols^2 ln 2), which is 0.41 and 0.46 bits.
     quantity(lambda p: 0.0, orders=1)
-    first, target = expand_histogram(np.full((symbols, 1, symbols), 3))[::2]
+    first, target = expand_histogram(np.ones((symbols, 1, symbols), int))[::2]
     found = estimate_pid(first, np.zeros_like(first), target)
     assert found.information_first.estimable == found.redundant.estimable == estimable
 

@@ -41,7 +41,7 @@ def keep_runs(records: Sequence[Record], folder: Path) -> None:
     rows, curves = [], []
     for record in records:
         place = {**record.axes, "seed": record.seed}
-        result = {name: value for name, value in record.result.items() if name not in LEFT_OUT}
+        result = {name: value for name, value in record.result.items() if name not in (*LEFT_OUT, *place)}
         settings = sorted((name, value) for name, value in record.settings.items() if not is_ignored(name))
         config = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
         rows.append({**place, "configuration": config, **_flatten(result)})

@@ -62,7 +62,8 @@ def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
         axis.set_visible(False)
     for axis, (run, curve) in zip(axes.flat, shown.items(), strict=False):
         _draw_panel(axis, curve)
-        axis.set_title(run.path.name)
+        name = run.path.name
+        axis.set_title(f"{run.path.parent.name}, {name}" if name.startswith("seed=") else name)  # a run of a grid
     for row in axes:
         row[0].set_ylabel(f"information about the label in {stage}, bits")
     labelled = dict(zip(*reversed(axes.flat[0].get_legend_handles_labels()), strict=True))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from kdlight.__main__ import main
 from kdlight.models.frozen import Frozen
@@ -73,6 +74,22 @@ def run_of(folder, seed, **method):
     }
     run.config.write_text(yaml.safe_dump(config))
     return network
+
+
+def test_the_untrained_teacher_of_a_run_without_distillation_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    untrained = ["--model.teacher_weights=null", "--model.untrained_teacher=true", "--trainer.callbacks=[]"]
+    assert (
+        main(["fit", "--config=digits/baseline.yaml", "--trainer.max_epochs=1", "--seed_everything=3", *untrained]) == 0
+    )
+    run = Run("runs/digits/baseline")
+    written = load_file(tmp_path / "runs/digits/baseline/teacher.safetensors")
+    assert written.keys() == run.teacher().state_dict().keys()
+    for name, value in run.teacher().state_dict().items():
+        assert torch.equal(value, written[name])
+    of_run = ["pid", "--student=runs/digits/baseline", "--samples=60", *QUICK, "--json=pid.json"]
+    assert main(of_run) == 0
+    assert json.loads((tmp_path / "pid.json").read_text())["matrix"]["stage3"]["stage3"]["information_teacher"] > 0
 
 
 @pytest.fixture(scope="module")
