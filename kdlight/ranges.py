@@ -32,7 +32,7 @@ from kdlight.errors import UserError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MOST = 2**31 - 1  # of whole numbers: torch and numpy count in 64 bits, and their products must not overflow
+MOST = 2**31 - 1  # the largest whole number allowed: the product of two of them still fits into 64 bits
 
 PositiveInt = Annotated[int, Field(ge=1, le=MOST)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]

@@ -200,7 +200,7 @@ def diverging(folder):
         (another_student, ["kd/checkpoints/last.ckpt does not fit the networks", "Missing key(s)"]),
         (another_optimizer, ["another one than Adam: it knows no amsgrad, betas", "--model.student_weights PATH"]),
         (corrupt_data, ["data_batch_1"]),
-        (another_teacher, ["sha256", "give the teacher_weights of that run"]),
+        (another_teacher, ["sha256", "set teacher_weights to those of that run"]),
         (cache_of_another_teacher, ["teacher cache cache was made for another teacher (sha256)", "another path"]),
         (diverging, ["step 1 of epoch 0", "cross_entropy = ", "nan", "diverging/nonfinite.pt", "learning rate"]),
     ],

@@ -22,8 +22,8 @@ from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
 from kdlight.unpack import Unpack
 
-# Largest mean difference of a batch from the cached view, in standard deviations: rounding between devices stays far
-# below it, MixUp and CutMix are far above.
+# Images count as the cached ones up to this mean absolute difference of their normalised pixels. Differences in
+# rounding between devices are far smaller; MixUp and CutMix change images far more.
 SAME_IMAGES = 0.05
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
@@ -40,20 +40,22 @@ class DistillerArguments(LearnerArguments, total=False):
 class Distiller(Learner):
     """A student that learns from a frozen teacher.
 
-    A method implements `loss_terms`. The teacher lies outside the module tree: it has no parameter here, no entry in a
-    checkpoint, stays in evaluation mode and costs one forward pass without a graph a step.
+    A method implements `loss_terms`. The teacher lies outside the module tree: it adds no parameters and no
+    entries of a checkpoint, stays in evaluation mode, and costs one forward pass per step, without an autograd graph.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        teacher_weights: Path of the teacher's weights: a run's checkpoint, safetensors, or another layout of the field.
-        untrained_teacher: Distil from a teacher as it was initialised, as the RID paper does on purpose.
-        teacher_precision: Let the teacher alone compute in a lower precision, for devices that are faster in it.
+        teacher_weights: Path of the teacher's weights: a run's checkpoint, a safetensors file, or a file in the layout
+            of RepDistiller, mdistiller, torchvision or timm.
+        untrained_teacher: Distil from a teacher that was never trained, as the RID paper does on purpose.
+        teacher_precision: A lower precision for the teacher's computation only, for devices that are faster in it.
         teacher_cache: Compute the teacher's outputs on a number of views of every image once, and replay these views.
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
-        UserError: If the teacher has no weights, or its classes are not the student's and the method compares logits.
+        UserError: If the teacher has no weights, or if the method compares logits and the networks' numbers of
+            classes differ.
     """
 
     compares_logits: ClassVar[bool] = False
@@ -79,7 +81,7 @@ class Distiller(Learner):
             raise UserError("student and teacher are the same object; build two networks")
         self.teacher = freeze_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
-        # The run folder keeps the teacher's weights if no file that the configuration names holds them.
+        # The run folder keeps the teacher's weights if the configuration names no file from which to load them again.
         self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
         if not isinstance(teacher_cache, TeacherCache | None):
             raise UserError(
@@ -166,7 +168,7 @@ class Distiller(Learner):
         Raises:
             UserError: If the cache was made for another run, or the data are not a kdlight data module.
         """
-        self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves the module's own parameters alone
+        self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves only the module's own parameters
         if self.teacher_cache is None:
             return
         data = require_image_data(self.trainer, "teacher_cache replays the views of the data")
@@ -225,5 +227,6 @@ class Distiller(Learner):
         if expected not in (None, given):
             raise UserError(
                 f"the checkpoint's student learned from a teacher with sha256 {expected[:12]}…, this one has "
-                f"{given[:12]}…; give the teacher_weights of that run (an untrained teacher's lie in its run folder)"
+                f"{given[:12]}…; set teacher_weights to those of that run (its folder holds those of an "
+                "untrained teacher)"
             )

@@ -41,7 +41,7 @@ python_use_unqualified_type_names = True
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 
-# What Sphinx writes for the annotated type of a range, and its name.
+# For each range of `kdlight.ranges`: the text that Sphinx writes for its annotated type, and the name to show instead.
 RANGES = [
     (stringify_annotation(kind, "smart"), name)
     for name, kind in vars(ranges).items()
@@ -57,7 +57,7 @@ def write_rst(app: Any, what: str, name: str, value: object, options: Any, lines
 def show_arguments(
     app: Any, what: str, name: str, value: Any, options: Any, arguments: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Show a class with the arguments of its constructor, and the ranges of numbers by their names.
+    """Show the constructor's arguments in a class's signature, and replace each range's type by its name.
 
     Sphinx takes the arguments of Lightning's and kdlight's classes from their metaclasses, where they are ``*args``.
     """
