@@ -17,7 +17,7 @@ class Estimate(NamedTuple):
     counted: float
     """The biased plug-in value, computed from the histogram itself; the mean over the symbolisations."""
     estimable: bool
-    """Whether there are enough samples for the interval to contain the true value in at least 9 cases of 10."""
+    """Whether there are enough samples; ``kdlight/information/README.md`` has how often the interval is right then."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Plan the runs of a grid that are not finished, with missing teachers first, and train them."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ from kdlight.cli.messages import suppress_noise
 from kdlight.cli.parser import list_teacher_holders
 from kdlight.cli.shipped import list_shipped
 from kdlight.errors import UserError
-from kdlight.files import replace_file
 from kdlight.runs.changes import find_differences
 from kdlight.runs.folder import RUNS, RunFolder, find_config
 from kdlight.workbench.ablate.grid import Cell, Grid, read_grid
 from kdlight.workbench.ablate.jobs import Job, State, run_jobs
 from kdlight.workbench.ablate.progress import Progress
-from kdlight.workbench.compare.record import LOGS, PUBLISHED, Record
+from kdlight.workbench.ablate.published import keep_published
+from kdlight.workbench.compare.record import LOGS, Record
 from kdlight.workbench.finished_runs import Run
 
 if TYPE_CHECKING:
@@ -115,19 +114,11 @@ def ablate(
     read = read_grid(grid, runs=Path(runs))
     cells = select_cells(read, only, seed)
     planned = plan_jobs(read, cells)
-    keep_published(read)
+    keep_published(read.published, read.root)
     wanted = planned[len(planned) - len(cells) :]
     with Progress(planned, console or Console()) as progress:
         complete = run_jobs(planned, at_once=jobs, threads=read.threads, show=progress.show)
     return AblationResult(read, cells, wanted, complete)
-
-
-def keep_published(grid: Grid) -> None:
-    """Write the published values beside the grid's runs, where `kdlight compare` reads them."""
-    if grid.published:
-        grid.root.mkdir(parents=True, exist_ok=True)
-        with replace_file(grid.root / PUBLISHED) as draft:
-            draft.write_text(json.dumps(grid.published, indent=2), encoding="utf-8")
 
 
 def select_cells(grid: Grid, only: Sequence[str], seed: int | None) -> list[Cell]:

@@ -25,8 +25,9 @@ def main(arguments: Sequence[str]) -> None:
         if not option.partition("=")[0] or "=" not in option:
             raise UserError(f"--slurm_option: expected K=V, such as slurm_partition=gpu, got '{option}'")
 
-    from kdlight.workbench.ablate.ablation import ablate, keep_published, plan_jobs, select_cells
+    from kdlight.workbench.ablate.ablation import ablate, plan_jobs, select_cells
     from kdlight.workbench.ablate.grid import read_grid
+    from kdlight.workbench.ablate.published import keep_published
 
     console = Console()
     if options.wandb is not None:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
         if options.slurm is not None and not options.dry:
             from kdlight.workbench.ablate.slurm import submit
 
-            keep_published(grid)
+            keep_published(grid.published, grid.root)
             given = dict(option.partition("=")[::2] for option in options.slurm_option)
             for job, submitted in zip(due, submit(due, grid.threads, options.slurm, options=given), strict=True):
                 print(f"{job.name}: job {submitted.job_id}")

@@ -26,6 +26,7 @@ from kdlight.cli.shipped import FOLDER as CONFIGS
 from kdlight.cli.shipped import find_shipped_folder
 from kdlight.errors import UserError
 from kdlight.runs.folder import RUNS, RunFolder
+from kdlight.workbench.ablate.published import read_published
 from kdlight.yaml_files import read_yaml
 
 GRIDS = "grids"  # below the shipped configurations
@@ -132,7 +133,8 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
         if not cell.files:
             raise UserError(f"{where}: {cell.group} names no configuration file; give one in 'base' or in an axis")
     threads, published = _read_threads(where, content.get("threads", 1)), content.get("published", {})
-    return Grid(name, root, cells, threads, _read_published(where, published, axes))
+    labels = {axis: [value.label for value in values] for axis, values in axes.items()}
+    return Grid(name, root, cells, threads, read_published(where, published, labels))
 
 
 def _find(file: Path) -> Path:
@@ -210,30 +212,6 @@ def _read_left_out(where: str, given: Any, axes: Mapping[str, Sequence[AxisValue
                 right = f"one of {', '.join(labels)}" if labels else f"an axis: {', '.join(axes)}"
                 raise UserError(f"{where}: leave_out: {axis}: expected {right}, got {label!r}")
     return [{str(axis): str(label) for axis, label in one.items()} for one in given]
-
-
-def _read_published(
-    where: str, given: Any, axes: Mapping[str, Sequence[AxisValue]], above: str = ""
-) -> dict[str, float]:
-    """Read the published values: mappings from the first axis's labels to those of the next, and so on to numbers."""
-    (axis, values), *_ = axes.items() or [("", [])]
-    if not isinstance(given, Mapping):
-        raise UserError(f"{where}: published{above}: expected a mapping from the labels of {axis}, got {given!r}")
-    rest = {name: others for name, others in axes.items() if name != axis}
-    found: dict[str, float] = {}
-    for label, below in given.items():
-        place = f"{above}.{label}"
-        if str(label) not in [value.label for value in values]:
-            labels = ", ".join(value.label for value in values)
-            raise UserError(f"{where}: published{above}: expected labels of {axis}, {labels}, got {label!r}")
-        if rest:
-            inner = _read_published(where, below, rest, place)
-            found |= {f"{axis}={label},{group}": value for group, value in inner.items()}
-        elif isinstance(below, int | float) and not isinstance(below, bool) and 0 <= below <= 100:
-            found[f"{axis}={label}"] = float(below)
-        else:
-            raise UserError(f"{where}: published{place}: expected an accuracy from 0 to 100 in %, got {below!r}")
-    return found
 
 
 def _find_label(axes: Mapping[str, Any], values: Sequence[AxisValue], axis: str) -> str:

@@ -45,12 +45,12 @@ def main(arguments: Sequence[str]) -> None:
     from kdlight.workbench.compare import curves
     from kdlight.workbench.compare.pid_panels import save_pid_picture
 
-    folders = [record.folder for record in records if record.state == FINISHED]
+    complete = [record for record in records if record.state == FINISHED]
     for name, file in wanted.items():
         if file is None:
             continue
         if name == "panels":
-            save_pid_picture(folders, comparison.stage, file)
+            save_pid_picture(complete, comparison.stage, file)
         else:
             {"plot": curves.save_curves, "bars": curves.save_bars, "scatter": curves.save_scatter}[name](
                 comparison, file

@@ -20,7 +20,8 @@ from kdlight.workbench.compare.record import FINISHED, Record, is_ignored
 RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
 DIGITS = 9  # significant ones; more than a table shows, so that the table is the same as from the runs
 # Parts of a result that no table shows, or that are private to a machine.
-LEFT_OUT = ("final", "confusion", "class_accuracy", "class_names", "command", "pid_settings", "seed")
+LEFT_OUT = ("final", "confusion", "class_accuracy", "class_names", "command", "seed")
+SETTINGS = ("configuration", "data")  # a hash of all settings, and the class of the data
 CURVES = ("train/loss", "val/accuracy", "val/loss")  # names that begin with pid are kept, too
 
 
@@ -44,7 +45,9 @@ def keep_runs(records: Sequence[Record], folder: Path) -> None:
         result = {name: value for name, value in record.result.items() if name not in (*LEFT_OUT, *place)}
         settings = sorted((name, value) for name, value in record.settings.items() if not is_ignored(name))
         config = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
-        rows.append({**place, "configuration": config, **_flatten(result)})
+        (flat,) = pd.json_normalize(result).to_dict("records")
+        numbers = {str(name): value for name, value in flat.items() if isinstance(value, int | float | str)}
+        rows.append({**place, "configuration": config, "data": record.settings.get("data"), **numbers})
         for epoch, values in record.read_metrics().items():
             kept = {name: value for name, value in values.items() if name in CURVES or name.startswith("pid")}
             if kept:
@@ -79,7 +82,7 @@ def _read_row(folder: Path, axes: Sequence[str], row: Mapping[Any, Any], curves:
     labels, seed = {axis: str(row[axis]) for axis in axes}, int(row["seed"])
     result: dict[str, Any] = {}
     for name, value in row.items():
-        if name not in (*axes, "configuration") and not pd.isna(value):
+        if name not in (*axes, *SETTINGS) and not pd.isna(value):
             *above, last = str(name).split(".")
             inner = result
             for key in above:
@@ -96,15 +99,5 @@ def _read_row(folder: Path, axes: Sequence[str], row: Mapping[Any, Any], curves:
         for line in chosen.to_dict("records")
     }
     path = folder / ",".join(f"{axis}={label}" for axis, label in labels.items()) / f"seed={seed}"
-    settings = {"configuration": row["configuration"]}
+    settings = {name: row[name] for name in SETTINGS if name in row}
     return Record(RunFolder(path), FINISHED, "", seed, labels, settings, result, logged)
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _flatten(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float | str):
-            found[prefix + key] = value
-    return found

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from kdlight.errors import UserError
 from kdlight.information.estimated_pid import EstimatedPID
 from kdlight.measuring.report import StageReport
-from kdlight.runs.folder import RunFolder
+from kdlight.workbench.compare.over_epochs import SPLITS
+from kdlight.workbench.compare.record import Record
 from kdlight.workbench.palette import ATOMS, LIMIT, MARKERS, REFERENCE
 from kdlight.workbench.picture_files import draw_frame, require_format, save_picture
-from kdlight.yaml_files import read_yaml
 
 __all__ = ["save_pid_picture"]
 
@@ -24,8 +24,6 @@ LABELS = {
     "synergistic": "synergistic: only both reveal it",
 }
 INFORMATIONS = {"information_first": ("I(Y; teacher)", "--"), "information_second": ("I(Y; student)", "-")}
-#: Prefixes of the PID's keys in a log: on the validation split, or without one on training images.
-SPLITS = ("pid", "pid_train")
 
 
 class PidCurve(NamedTuple):
@@ -36,11 +34,11 @@ class PidCurve(NamedTuple):
     split: str
 
 
-def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
+def save_pid_picture(runs: Sequence[Record], stage: str, file: Path) -> None:
     """Save the picture: values corrected for bias, a mark at each measurement, a band for its interval.
 
     Args:
-        runs: Runs whose ``metrics.csv`` holds ``pid/<stage>/…`` or ``pid_train/<stage>/…``; others are left out.
+        runs: Finished runs; those that logged neither ``pid/<stage>/…`` nor ``pid_train/<stage>/…`` are left out.
         stage: The stage.
         file: The picture; its suffix is the format.
 
@@ -48,8 +46,8 @@ def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
         UserError: If no run logged the stage, or the format is unknown.
     """
     require_format(file)
-    curves = {run: _read_curve(run, stage) for run in runs}
-    shown = {run: curve for run, curve in curves.items() if curve.epochs}
+    curves = [(run, _read_curve(run, stage)) for run in runs]
+    shown = [(run, curve) for run, curve in curves if curve.epochs]
     if not shown:
         raise UserError(
             f"no run logged pid/{stage}/… or pid_train/{stage}/… over its epochs; add the callback PIDMonitor"
@@ -60,18 +58,18 @@ def save_pid_picture(runs: Sequence[RunFolder], stage: str, file: Path) -> None:
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
-    for axis, (run, curve) in zip(axes.flat, shown.items(), strict=False):
+    for axis, (run, curve) in zip(axes.flat, shown, strict=False):
         _draw_panel(axis, curve)
-        name = run.path.name
-        axis.set_title(f"{run.path.parent.name}, {name}" if name.startswith("seed=") else name)  # a run of a grid
+        folder = run.folder.path
+        axis.set_title(f"{folder.parent.name}, {folder.name}" if run.axes else folder.name)
     for row in axes:
         row[0].set_ylabel(f"information about the label in {stage}, bits")
     labelled = dict(zip(*reversed(axes.flat[0].get_legend_handles_labels()), strict=True))
     figure.legend(labelled.values(), labelled, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    save_picture(figure, file, _write_caption(next(iter(shown)), next(iter(shown.values())), stage))
+    save_picture(figure, file, _write_caption(*shown[0], stage))
 
 
-def _read_curve(run: RunFolder, stage: str) -> PidCurve:
+def _read_curve(run: Record, stage: str) -> PidCurve:
     rows = run.read_metrics()
     for split in SPLITS:
         prefix = f"{split}/{stage}/"
@@ -106,11 +104,9 @@ def _draw_panel(axis: Axes, curve: PidCurve) -> None:
     draw_frame(axis)
 
 
-def _write_caption(run: RunFolder, curve: PidCurve, stage: str) -> str:
-    config: Mapping[str, Any] = read_yaml(run.config) if run.config.is_file() else {}
-    data = str((config.get("data") or {}).get("class_path", "")).rpartition(".")[2].removesuffix("DataModule")
-    measured = run.read_result().get("pid_settings", {}) if run.result.is_file() else {}
-    settings: Mapping[str, Any] = next(iter(measured.values()), {})
+def _write_caption(run: Record, curve: PidCurve, stage: str) -> str:
+    data = str(run.settings.get("data") or "").removesuffix("DataModule")
+    settings: Mapping[str, Any] = next(iter(run.result.get("pid_settings", {}).values()), {})
     clusters = settings.get("clusters", "")
     clusters = clusters.get(stage, "") if isinstance(clusters, Mapping) else clusters
     symbols = f"{settings.get('symbols', '')} of {clusters}, {settings.get('repeats', '')} times"

@@ -23,10 +23,12 @@ def grid(tmp_path):
             folder = tmp_path / "grid" / f"method={method},labels={labels}" / f"seed={seed}"
             write_run(folder, "KD" if method == "kd" else "Supervised", seed, accuracy + 0.01 * seed)
             (folder / "metrics.csv").write_text(
-                f"epoch,val/accuracy,pid/stage3/redundant\n0,0.3,\n1,0.{4 + seed},2.5\n"
+                f"epoch,val/accuracy,pid/stage3/redundant,pid/stage3/label_entropy\n0,0.3,,\n1,0.{4 + seed},2.5,3.3\n"
             )
             result = json.loads((folder / "result.json").read_text())
-            (folder / "result.json").write_text(json.dumps({**result, "command": "kdlight fit", "class_names": ["a"]}))
+            settings = {"label": {"symbols": "kmeans", "clusters": {"stage3": 20}, "repeats": 5, "samples": 300}}
+            more = {"command": "kdlight fit", "class_names": ["a"], "pid_settings": settings}
+            (folder / "result.json").write_text(json.dumps({**result, **more}))
     return tmp_path / "grid"
 
 
@@ -60,6 +62,15 @@ def test_curves_are_those_of_the_runs(grid, tmp_path):
         assert (of_runs.axes, of_runs.seed) == (kept.axes, kept.seed)
         for key in ("val/accuracy", "pid/stage3/redundant"):
             assert read_logged(kept, [key]) == read_logged(of_runs, [key]) != {}
+
+
+def test_pictures_are_those_of_the_runs(grid, tmp_path):
+    assert main(["compare", str(grid), f"--keep={tmp_path / 'kept'}"]) == 0
+    for name in ("plot", "panels", "bars", "scatter"):
+        for place in ("grid", "kept"):
+            assert main(["compare", str(tmp_path / place), f"--{name}={tmp_path / place}-{name}.png"]) == 0
+        of_runs, kept = ((tmp_path / f"{place}-{name}.png").read_bytes() for place in ("grid", "kept"))
+        assert of_runs == kept, name
 
 
 def test_unfinished_runs_and_runs_of_no_grid_are_refused(grid, tmp_path, capsys):

@@ -1,0 +1,53 @@
+"""The test accuracies that others report for a grid's cells: read from the grid, kept beside its runs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kdlight.errors import UserError
+from kdlight.files import replace_file
+from kdlight.workbench.compare.record import PUBLISHED
+
+
+def read_published(where: str, given: Any, axes: Mapping[str, Sequence[str]], above: str = "") -> dict[str, float]:
+    """Read the key ``published``: mappings from the first axis's labels to those of the next, and so on to numbers.
+
+    Args:
+        where: The grid, for messages.
+        given: The key's value.
+        axes: The labels of each axis.
+        above: The labels that led here, for messages.
+
+    Returns:
+        The accuracies by `Cell.group`.
+
+    Raises:
+        UserError: If a label does not exist, or a value is no accuracy in %.
+    """
+    (axis, labels), *_ = axes.items() or [("", [])]
+    if not isinstance(given, Mapping):
+        raise UserError(f"{where}: published{above}: expected a mapping from the labels of {axis}, got {given!r}")
+    rest = {name: others for name, others in axes.items() if name != axis}
+    found: dict[str, float] = {}
+    for label, below in given.items():
+        place = f"{above}.{label}"
+        if str(label) not in labels:
+            right = ", ".join(labels)
+            raise UserError(f"{where}: published{above}: expected labels of {axis}, {right}, got {label!r}")
+        if rest:
+            inner = read_published(where, below, rest, place)
+            found |= {f"{axis}={label},{group}": value for group, value in inner.items()}
+        elif isinstance(below, int | float) and not isinstance(below, bool) and 0 <= below <= 100:
+            found[f"{axis}={label}"] = float(below)
+        else:
+            raise UserError(f"{where}: published{place}: expected an accuracy from 0 to 100 in %, got {below!r}")
+    return found
+
+
+def keep_published(published: Mapping[str, float], root: Path) -> None:
+    """Write the published values beside the grid's runs, where `kdlight compare` reads them."""
+    if published:
+        root.mkdir(parents=True, exist_ok=True)
+        with replace_file(root / PUBLISHED) as draft:
+            draft.write_text(json.dumps(published, indent=2), encoding="utf-8")
