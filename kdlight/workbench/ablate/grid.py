@@ -8,6 +8,7 @@
       method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # a label and its file, or several files
       labels: {"6": {data.train_per_class: 6}, all: {}}                        # a label and its options
       model.temperature: [1, 4]                                                # an option and its values
+                                              # {seed} in a value stands for the run's seed
     seeds: 3                                  # 0, 1, 2; or a list
     leave_out: [{method: none, model.temperature: 4}]
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
@@ -224,8 +225,13 @@ def _make_cell(
     axes = {axis: value.label for axis, value in values.items()}
     files = (*base, *(file for value in values.values() for file in value.files))
     own = {name: option for value in values.values() for name, option in value.options.items()}
-    cell = Cell(axes, seed, files, {**options, **own}, RunFolder(root))
+    written = {name: _insert_seed(option, seed) for name, option in {**options, **own}.items()}
+    cell = Cell(axes, seed, files, written, RunFolder(root))
     return cell._replace(folder=RunFolder(root / cell.name))
+
+
+def _insert_seed(value: Any, seed: int) -> Any:
+    return value.replace("{seed}", str(seed)) if isinstance(value, str) else value
 
 
 def _require_label(where: str, key: str, label: str) -> None:

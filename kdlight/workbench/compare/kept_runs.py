@@ -20,7 +20,8 @@ from kdlight.workbench.compare.record import FINISHED, Record, is_ignored
 RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
 DIGITS = 9  # significant ones; more than a table shows, so that the table is the same as from the runs
 # Parts of a result that no table shows, or that are private to a machine.
-LEFT_OUT = ("final", "confusion", "class_accuracy", "class_names", "command", "seed")
+LEFT_OUT = ("confusion", "class_accuracy", "class_names", "command", "seed")
+FINAL = ("val/accuracy",)  # what a table shows of the last epoch's values
 SETTINGS = ("configuration", "data")  # a hash of all settings, and the class of the data
 CURVES = ("train/loss", "val/accuracy", "val/loss")  # names that begin with pid are kept, too
 
@@ -43,6 +44,7 @@ def keep_runs(records: Sequence[Record], folder: Path) -> None:
     for record in records:
         place = {**record.axes, "seed": record.seed}
         result = {name: value for name, value in record.result.items() if name not in (*LEFT_OUT, *place)}
+        result["final"] = {name: result["final"][name] for name in FINAL if name in result.get("final", {})}
         settings = sorted((name, value) for name, value in record.settings.items() if not is_ignored(name))
         config = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
         (flat,) = pd.json_normalize(result).to_dict("records")

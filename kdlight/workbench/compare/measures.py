@@ -44,6 +44,7 @@ def _make_reader(*path: str, factor: float = 1.0) -> Reader:
 MEASURES: dict[str, Measure] = {
     "last": Measure("last %", 2, _make_reader("test", "last", "accuracy", factor=100)),
     "selected": Measure("selected %", 2, _make_reader("test", "best", "accuracy", factor=100)),
+    "validation": Measure("validation %", 2, _make_reader("final", "val/accuracy", factor=100)),
     "published": Measure("published %", 2, _make_reader("published", factor=100)),
     "teacher": Measure("teacher %", 2, _make_reader("teacher_test", "accuracy", factor=100)),
     "agreement": Measure("agreement %", 2, _make_reader("test", "last", "agreement", factor=100)),
