@@ -75,6 +75,11 @@ class RID(FilteredDistiller):
     one filter per stage with a head for each target; phase 1 and the warm-up minimise
     ``sum over targets of w_i CE(Y_i, g_i(f_t(T)))``. `PIDMonitor` measures each by its ``target``.
 
+    Several teachers at once (an `Ensemble`; the paper only names it as an outlook, so this form is our choice): T is
+    the members' maps of a stage side by side, T = (T_1, …, T_K), so that f_t reads what all of them know about the
+    label, and Red(Y : T, S) is that of the joint teacher. This is also what `PIDMonitor` measures; its clusters see
+    mostly the member whose maps have the largest values, because the maps are not rescaled.
+
     Args:
         student: The network that is trained.
         teacher: The network it learns from.

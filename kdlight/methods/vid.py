@@ -83,7 +83,8 @@ class VID(FeatureDistiller):
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
-    reads = ("logits", "stages")
+    reads = ("logits", "member_logits", "stages")
+    takes_ensembles = True
 
     def __init__(
         self,

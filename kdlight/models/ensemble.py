@@ -18,8 +18,8 @@ from kdlight.models.weights import load_weights
 class Ensemble(Classifier):
     """Classifiers of the same classes whose predictions are averaged.
 
-    Its logits are the logarithms of the mean of the members' probabilities, its embedding is theirs side by side. It
-    has no stages, so it cannot teach methods that compare feature maps. `member_logits` has each member's logits,
+    Its logits are the logarithms of the mean of the members' probabilities. Its embedding is theirs side by side, and
+    so are its stages, of which it has as many as the member with the fewest. `member_logits` has each member's logits,
     because the mean of softened outputs at one temperature does not give the mean at another.
 
     Args:
@@ -31,7 +31,7 @@ class Ensemble(Classifier):
         UserError: If there are no members, their classes differ, or there is not one path for each.
     """
 
-    stage_names = ()
+    stage_names = ()  # no single submodule computes a stage
 
     def __init__(self, members: Sequence[Classifier], weights: Sequence[str] | None = None) -> None:
         classes = [member.num_classes for member in members]
@@ -51,11 +51,31 @@ class Ensemble(Classifier):
         computed = [member.activations(images) for member in self.members if isinstance(member, Classifier)]
         logits = tuple(of_member.logits for of_member in computed)
         embedding = torch.cat([of_member.embedding for of_member in computed], dim=1)
-        return Activations(average_softened_logits(logits, 1.0), embedding, stages=(), member_logits=logits)
+        stages = join_stages([of_member.stages for of_member in computed])
+        return Activations(average_softened_logits(logits, 1.0), embedding, stages, member_logits=logits)
 
     @property
     def head(self) -> nn.Module:
         raise UserError(f"an ensemble has no head, each of its {len(self.members)} members has: choose one of them")
+
+
+def join_stages(member_stages: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Concatenate the members' maps of each stage over their channels, the deepest stages together and so on backwards.
+
+    Args:
+        member_stages: For each member its maps (batch, channels, height, width), the shallowest first; channels may
+            differ. Where heights or widths differ, the maps are average-pooled to the smallest.
+
+    Returns:
+        (batch, sum of channels, height, width) for as many stages as every member has.
+    """
+    shared = min(map(len, member_stages))
+    joined = []
+    for maps in zip(*(stages[len(stages) - shared :] for stages in member_stages), strict=True):
+        size = min(a_map.shape[2] for a_map in maps), min(a_map.shape[3] for a_map in maps)
+        pooled = [a_map if a_map.shape[2:] == size else F.adaptive_avg_pool2d(a_map, size) for a_map in maps]
+        joined.append(torch.cat(pooled, dim=1))
+    return tuple(joined)
 
 
 def average_softened_logits(member_logits: Sequence[Tensor], temperature: float | Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from kdlight.losses.kd import kd_loss
 from kdlight.losses.logit_mse import logit_mse_loss
 from kdlight.losses.nkd import nkd_loss
 from kdlight.losses.standardization import standardize
+from kdlight.methods.at import AT
 from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.dist import DIST
 from kdlight.methods.dkd import DKD
@@ -18,7 +19,6 @@ from kdlight.methods.gdkd import GDKD
 from kdlight.methods.kd import KD
 from kdlight.methods.logit_mse import LogitMSE
 from kdlight.methods.nkd import NKD
-from kdlight.methods.vid import VID
 from kdlight.models.activations import Activations
 from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
@@ -128,8 +128,8 @@ def test_without_labels_the_soft_targets_are_left(method, case):
 def test_feature_methods_need_one_teacher():
     shape = (1, 8, 8)
     ensemble = Ensemble([resnet8(10, shape), resnet8(10, shape)])
-    with pytest.raises(ValueError, match="VID compares features: expected one teacher, got an ensemble of 2"):
-        VID(resnet8(10, shape), Frozen(ensemble))
+    with pytest.raises(ValueError, match="AT compares features: expected one teacher, got an ensemble of 2"):
+        AT(resnet8(10, shape), Frozen(ensemble))
 
 
 def test_noise_disturbs_the_teacher_of_some_samples_relative_to_its_logits(case):

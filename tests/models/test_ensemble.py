@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdlight.models.ensemble import Ensemble, average_softened_logits
+from kdlight.models.ensemble import Ensemble, average_softened_logits, join_stages
 from kdlight.models.frozen import Frozen
 from kdlight.models.zoo.resnet import resnet8
 from kdlight.models.zoo.wrn import wrn_16_1
@@ -25,7 +25,25 @@ def test_predicts_the_mean_of_probabilities(members) -> None:
     for of_member, expected in zip(seen.member_logits, logits, strict=True):
         torch.testing.assert_close(of_member, expected)
     assert seen.embedding.shape == (4, 192)
-    assert seen.stages == ()
+
+
+def test_stages_are_the_members_maps_side_by_side(members) -> None:
+    images = torch.randn(4, 3, 32, 32)
+    seen = Frozen(Ensemble(members)).activations(images)
+    for place, joined in enumerate(seen.stages):
+        expected = [Frozen(member).activations(images).stages[place] for member in members]
+        torch.testing.assert_close(joined, torch.cat(expected, 1))
+    assert len(seen.stages) == 3
+
+
+def test_stages_of_other_sizes_are_pooled_to_the_smallest_and_paired_from_the_deepest() -> None:
+    torch.manual_seed(0)
+    first = torch.randn(2, 3, 16, 16), torch.randn(2, 5, 8, 8), torch.randn(2, 6, 8, 8)
+    second = torch.randn(2, 7, 8, 4), torch.randn(2, 4, 2, 2)
+    shallow, deep = join_stages([first, second])
+    torch.testing.assert_close(shallow, torch.cat([first[1].unflatten(3, (4, 2)).mean(4), second[0]], 1))
+    torch.testing.assert_close(deep[:, :6, 1, 0], first[2][:, :, 4:, :4].mean((2, 3)))
+    assert torch.equal(deep[:, 6:], second[1])
 
 
 def test_the_softened_mean_is_the_mean_of_softened_outputs_and_no_softmax_of_means() -> None:

@@ -109,7 +109,7 @@ class Distiller(Learner):
             )
 
     def require_one_teacher(self, what: str) -> None:
-        """Refuse an ensemble, which has no feature maps of its own.
+        """Refuse an ensemble, whose feature maps are those of several networks side by side.
 
         Raises:
             UserError: If the teacher is one.
@@ -117,7 +117,8 @@ class Distiller(Learner):
         if isinstance(self.teacher.model, Ensemble):
             raise UserError(
                 f"{what} compares features: expected one teacher, got an ensemble of "
-                f"{len(self.teacher.model.members)}; choose one of its members, or a method that compares logits alone"
+                f"{len(self.teacher.model.members)}; choose one of its members, RID, TED, VID, or a method that "
+                "compares logits alone"
             )
 
     @abstractmethod

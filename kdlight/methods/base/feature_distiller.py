@@ -2,6 +2,8 @@
 
 __all__ = ["FeatureDistiller"]
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from kdlight.data.base.batch import Batch
@@ -11,6 +13,7 @@ from kdlight.methods.base.labels import cross_entropy
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import Classifier
+from kdlight.models.ensemble import average_softened_logits
 from kdlight.ranges import PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
@@ -41,6 +44,9 @@ class FeatureDistiller(Distiller):
     """
 
     distils = "features"
+    #: Whether the teacher may be an `Ensemble`, whose stages are the members' maps side by side. Such a method lists
+    #: "member_logits" among what it `reads`, for Hinton's term.
+    takes_ensembles: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -56,7 +62,8 @@ class FeatureDistiller(Distiller):
         self.ce_weight = ce_weight
         self.kd_weight = kd_weight
         self.temperature = temperature
-        self.require_one_teacher(type(self).__name__)
+        if not self.takes_ensembles:
+            self.require_one_teacher(type(self).__name__)
         if kd_weight:
             self.require_same_classes("Hinton's term (kd_weight)")
 
@@ -64,6 +71,8 @@ class FeatureDistiller(Distiller):
         """Return the weighted cross-entropy and, if `kd_weight` is not 0, Hinton's term."""
         terms = {"cross_entropy": self.ce_weight * cross_entropy(student.logits, batch.target)}
         if self.kd_weight:
-            soft = kd_loss(student.logits, teacher.logits, temperature=self.temperature)
+            of_members = teacher.member_logits if self.takes_ensembles else ()
+            of_teacher = average_softened_logits(of_members or (teacher.logits,), self.temperature)
+            soft = kd_loss(student.logits, of_teacher, temperature=self.temperature)
             terms["kd"] = self.kd_weight * soft
         return terms

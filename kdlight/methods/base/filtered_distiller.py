@@ -52,7 +52,8 @@ class FilteredDistiller(FeatureDistiller):
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
-    reads = ("logits", "stages")
+    reads = ("logits", "member_logits", "stages")
+    takes_ensembles = True
     #: Whether the student's filters have heads as well as the teacher's.
     has_student_heads: ClassVar[bool] = False
 

@@ -47,7 +47,7 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
     if shared == 0:
         raise UserError(
             f"expected networks with stages, the student has {len(student.stages)} and the teacher "
-            f"{len(teacher.stages)}; features are compared with one teacher, not with an ensemble"
+            f"{len(teacher.stages)}; choose others, or name the stages of a `Tapped` model"
         )
     wrong = [stage for stage in stages or () if not -shared <= stage < shared]
     if wrong:
