@@ -1,4 +1,4 @@
-"""Fill a teacher cache: the teacher computes every view of every image once; the processes of a run share the work."""
+"""Fill a teacher cache. The teacher computes every view of every image once; the processes of a run share the work."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ class TeacherOutputs:
     Attributes:
         fields: Names of the fields of `Activations` that are read.
         views: Number of views of each sample.
-        strong: Whether the last of them is a strong view.
+        strong: Whether the last view is strongly augmented.
     """
 
     fields: tuple[str, ...]
@@ -59,7 +59,7 @@ class CacheBuilder:
     trainer: Trainer
 
     def build_if_missing(self) -> None:
-        """Fill the cache if there is none. Of several runs that need it, one fills it and the others wait.
+        """Fill the cache if there is none. If several runs need the cache, one fills it while the others wait.
 
         Raises:
             UserError: If the folder has other content, cannot be created, or is not visible to every process.
@@ -69,7 +69,7 @@ class CacheBuilder:
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         if self.folder.is_file() or (names and DESCRIPTION not in names):
             raise UserError(
-                f"{self.folder} is no teacher cache, and not empty: expected a folder of its own; name another path"
+                f"{self.folder} is not empty and is no teacher cache: expected a new or empty folder; name another path"
             )
         lock = self._lock()
         try:
@@ -80,20 +80,20 @@ class CacheBuilder:
                 lock.release()
 
     def compute_sample(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compute what would be stored of two images of a view, (2, views in a step, …)."""
+        """Compute the outputs of two images of a view as they would be stored, (2, views in a step, …)."""
         two = torch.arange(self.data.train_size)[:2]
         (batch,) = self._load_views([two], parameters)
         return {name: self._group_by_sample(values) for name, values in self._compute(batch.images).items()}
 
     def _is_complete(self) -> bool:
-        """Tell whether there is a complete cache; the first process looks and tells the others."""
+        """Return whether there is a complete cache. The first process looks, and sends its answer to the others."""
         return bool(self.trainer.strategy.broadcast((self.folder / DESCRIPTION).is_file()))
 
     def _lock(self) -> FileLock | None:
         """Lock the cache in the first process; the others wait until it has the lock."""
         file = self.folder.with_name(f"{self.folder.name}.lock")
         reason = self.trainer.strategy.broadcast(_create_lock(file) if self.trainer.is_global_zero else None)
-        if reason:  # all processes stop; if only the first did, the others would wait for it
+        if reason:  # all processes raise this; if only the first did, the others would wait for it forever
             raise UserError(
                 f"no teacher cache can be made at {self.folder}: {file} cannot be written ({reason}); "
                 "set teacher_cache.path to a folder where you may write"
@@ -167,7 +167,7 @@ class CacheBuilder:
         return stacked.transpose(0, 1)
 
     def _compute(self, images: Tensor) -> dict[str, Tensor]:
-        """Compute what is stored of a batch, and move it to the CPU."""
+        """Compute the outputs to store for a batch, and move them to the CPU."""
         precision = self.trainer.precision_plugin
         images = precision.convert_input(images.to(self.trainer.strategy.root_device))
         with precision.forward_context():
@@ -186,7 +186,7 @@ class CacheBuilder:
 def _create_lock(file: Path) -> str | None:
     """Create the file of a lock, or return the reason why it cannot be created.
 
-    `FileLock` does not report the reason: it takes some of these errors for a lock that is held, and waits.
+    `FileLock` would not report the reason, because it takes some of these errors for a lock that is held, and waits.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -11,11 +11,11 @@ OF_LOGITS = ("logits", "member_logits")
 
 
 def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Name the tensors of some fields: ``logits``, ``stages.0`` and so on.
+    """Convert fields of the activations to tensors by name: ``logits``, ``stages.0`` and so on.
 
     Args:
         computed: The teacher's activations on a batch.
-        fields: Names of fields of `Activations`; one that the teacher does not have is left out.
+        fields: Names of fields of `Activations`; fields that the teacher does not have are left out.
         top: Keep this many of the highest logits of a sample, with their classes and the logarithm of the summed
             exponentials of the others (``logits.top``, ``logits.classes``, ``logits.rest``); None: all.
         dtype: The type in which floating point numbers are stored.
@@ -36,10 +36,10 @@ def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, d
 
 
 def decode(stored: dict[str, Tensor], fields: tuple[str, ...], *, num_classes: int) -> Activations:
-    """Undo `encode` for these fields, in float32.
+    """Convert the tensors of `encode` back to activations, in float32.
 
-    All logits below the top ones get the same value, so that their total probability is right at temperature 1; how it
-    was divided among them is lost.
+    If only the top logits were stored, all others get one value, chosen so that their total probability is right at
+    temperature 1.
     """
     decoded: dict[str, Tensor] = {}
     for name, tensor in stored.items():

@@ -22,13 +22,13 @@ DESCRIPTION, VIEWS = "cache.json", "views.safetensors"
 class Store:
     """The files of a cache.
 
-    An array has the shape (k, samples, views in a step, …): k views of every sample, each as many images as the method
-    sees of a sample in one step.
+    An array has the shape (k, samples, views in a step, …). There are k views of every sample; the third axis holds the
+    images of a sample that the method sees in one step, such as a weak and a strong view.
 
     Attributes:
         folder: The folder of the files.
         description: ``key``: what the outputs depend on; ``outputs``: shape and type of each array; ``filled``: how
-            many of the k views are complete; ``sha256`` of every file, as soon as all views are.
+            many of the k views are complete; ``sha256`` of every file, once all views are complete.
     """
 
     folder: Path
@@ -46,8 +46,8 @@ class Store:
             return cls(folder, {name: content[name] for name in ("key", "outputs", "filled", "sha256")})
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise UserError(
-                f"{folder / DESCRIPTION} does not describe a teacher cache: {error!r}; remove the folder, the next run "
-                "makes it anew"
+                f"{folder / DESCRIPTION} does not describe a teacher cache: {error!r}; remove the folder, and the next "
+                "run makes it anew"
             ) from error
 
     @classmethod
@@ -65,7 +65,7 @@ class Store:
             UserError: If a file, or a folder without a cache, has this name.
         """
         if folder.exists() and not (folder / DESCRIPTION).is_file():
-            raise UserError(f"{folder} is in the way: expected no such file or folder, it is no begun cache; remove it")
+            raise UserError(f"{folder} is in the way: it is not an unfinished cache, which this path is for; remove it")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         store = cls(folder, {"key": key, "outputs": outputs, "filled": 0, "sha256": {}})
@@ -149,5 +149,5 @@ class Store:
             if found.get(name) != expected and name in found:
                 raise UserError(
                     f"{self.folder / name} is truncated or changed: expected sha256 {expected}, found {found[name]}; "
-                    f"remove {self.folder}, the next run makes it anew"
+                    f"remove {self.folder}, and the next run makes it anew"
                 )

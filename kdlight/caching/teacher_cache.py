@@ -1,12 +1,13 @@
 """A cache of the teacher's outputs that stays correct under augmentation.
 
 Z. Shen, E. Xing, "A Fast Knowledge Distillation Framework for Visual Recognition", ECCV 2022 (arXiv 2112.01528), and F.
-Faghri et al., "Reinforce Data, Multiply Impact", ICCV 2023 (arXiv 2303.08983): an output belongs to a view, not to an
-image. So the random choices of k views of every training image are kept beside what the teacher computed on them, and
-training replays them: epoch e sees view e mod k. Without augmentation there is one view.
+Faghri et al., "Reinforce Data, Multiply Impact", ICCV 2023 (arXiv 2303.08983): the teacher's output
+depends on the augmented view of an image, not on the image alone. So the cache stores the random choices of k views of
+every training image together with the teacher's outputs on these views. Training repeats these choices: epoch e sees
+view e mod k. Without augmentation there is one view.
 
-Both papers divide a large image into crops and keep soft labels; here a view is whatever the data module draws for an
-epoch, and features may be kept as well.
+Both papers divide a large image into crops and store soft labels. Here a view is what the data module draws for an
+epoch, and features may be stored as well.
 """
 
 __all__ = ["TeacherCache"]
@@ -34,8 +35,8 @@ class TeacherCache:
     """The settings of a cache.
 
     Args:
-        path: The cache's folder. The first run that names it fills it, or `kdlight cache` does so ahead of the runs.
-        views: k, the number of augmented views of every image; more views vary more, and take longer to compute.
+        path: The cache's folder. `kdlight cache` fills it before any run; otherwise the first run that uses it does.
+        views: k, the number of augmented views of every image. More views mean more variety, and more time to fill.
         top: Number of highest logits to store for each sample, beside the total probability of the others; null: all.
         precision: The type of the stored numbers. float16 has three digits and reaches to 65,504.
 
@@ -49,7 +50,7 @@ class TeacherCache:
     precision: Literal["float16", "float32"] = "float16"
 
     def __post_init__(self) -> None:
-        if not self.path:  # it would be the working folder
+        if not self.path:  # an empty path would be the working folder
             raise UserError("teacher_cache.path: expected the path of a folder, got ''")
         if self.views < 1 or (self.top is not None and self.top < 1) or self.precision not in ("float16", "float32"):
             raise UserError(
@@ -58,8 +59,8 @@ class TeacherCache:
             )
 
 
-# Largest difference from a recomputed output, as a fraction of the largest output: rounding to half precision and other
-# batches stay far below it.
+# Largest allowed difference between a stored output and the recomputed one, as a fraction of the largest output. The
+# rounding errors of half precision and of another batch size are far smaller.
 CLOSE = 0.02
 
 
@@ -83,7 +84,7 @@ class CachedTeacher:
     def activations(self, epoch: int, index: Tensor) -> Activations:
         """Return what the teacher computed on the samples at `index` (batch,) in an epoch's view, in float32.
 
-        Where the index lies on an accelerator, the arrays of the epoch's view are moved there once an epoch.
+        If the index lies on an accelerator, the arrays of the epoch's view are moved there once per epoch.
         """
         view = epoch % len(self.parameters)
         rows = {name: values[index] for name, values in self._load_view(view, index.device).items()}
@@ -92,7 +93,7 @@ class CachedTeacher:
 
     def _load_view(self, view: int, device: torch.device) -> dict[str, Tensor]:
         if self._moved is None or self._moved[:2] != (view, device):
-            self._moved = None  # else two views would lie on the device at once
+            self._moved = None  # frees the old view before the new one is moved to the device
             self._moved = view, device, {name: array[view].to(device) for name, array in self._arrays.items()}
         return self._moved[2]
 
@@ -100,7 +101,7 @@ class CachedTeacher:
 def open_cache(
     settings: TeacherCache, teacher: Frozen, data: ImageDataModule, outputs: TeacherOutputs, trainer: Trainer
 ) -> CachedTeacher:
-    """Open a cache, after filling it if there is none; every process of a distributed run computes its share.
+    """Open a cache. If there is none, fill it first; every process of a distributed run computes its share.
 
     Raises:
         UserError: If the cache was made for another teacher, other images or another transform, does not hold what the
@@ -142,7 +143,7 @@ MADE_FOR = {
     "streams": "random streams of another version of kdlight",
     "computed_in": "a teacher computing in another precision",
 }
-REMEDY = "give this run's cache another path, or remove the folder and it is made anew"
+REMEDY = "give this run's cache another path, or remove the folder to have the cache made anew"
 
 
 def _require_same(store: Store, key: dict[str, Any]) -> None:
@@ -159,7 +160,7 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
 
 
 def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
-    """Compute two images of the first view again: equal weights alone do not mean that a network computes the same."""
+    """Compute two images of the first view again, because networks of equal weights may compute different outputs."""
     for name, expected in builder.compute_sample(store.load_parameters()[0]).items():
         if name not in store.description["outputs"]:
             raise UserError(
@@ -168,7 +169,7 @@ def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
             )
         found = store.map_array(name)[0, : len(expected)]
         if not expected.is_floating_point():
-            continue  # the classes of nearly equal logits may change places
+            continue  # rounding may swap classes whose logits are nearly equal
         if found.shape != expected.shape or (found - expected).abs().max() > CLOSE * expected.abs().max():
             raise UserError(
                 f"the teacher cache {store.folder} holds other {name} than this teacher computes on the same images: "

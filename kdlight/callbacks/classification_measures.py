@@ -1,4 +1,4 @@
-"""Test measures beside accuracy and loss: per class, calibration, agreement with the teacher, and the networks' size.
+"""Further measures on the test set: per-class accuracy, calibration, agreement with the teacher, size of the networks.
 
 Calibration: C. Guo et al., "On Calibration of Modern Neural Networks", 2017, https://arxiv.org/abs/1706.04599.
 """
@@ -28,11 +28,11 @@ TOP = 5
 class ClassificationMeasures(Callback):
     """Measures student and teacher on the test set.
 
-    Logs as ``test/…``, beside the learner's accuracy and loss: ``top5_accuracy`` (with more than five classes) and
-    ``calibration_error`` (the expected calibration error in 15 bins). If the teacher has as many classes, it also logs
-    ``agreement`` (the fraction of images for which both predict the same class) and ``kl_divergence`` (the mean KL
-    divergence of the student's probabilities from the teacher's, in nats, at temperature 1). Lists, and measures of the
-    teacher alone, are written to ``result.json``: see `collect_result`.
+    The learner itself logs accuracy and loss. This callback adds, as ``test/…``, ``top5_accuracy`` (if there are more
+    than five classes) and ``calibration_error`` (the expected calibration error in 15 bins). If the teacher has as many
+    classes as the student, the callback also logs ``agreement`` (the fraction of images for which both predict the same
+    class) and ``kl_divergence`` (the mean KL divergence of the student's probabilities from the teacher's, in nats, at
+    temperature 1). Lists, and measures of the teacher alone, are written to ``result.json``: see `collect_result`.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Measure the PID of a method's networks, together with what its filters certify."""
+"""Measure the PID of a method's networks, and the bounds that the method's filters certify."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,8 @@ class NetworkMeasurement:
         discretizer: Turns features into symbols.
         stages: Names of stages; None: the deepest stage and the logits.
         filtered: Compare the filtered features of the method instead.
-        certifies: Report what the filters certify, which concerns the label and no other target.
+        certifies: Report what the filters certify. False if the target is another than the label, because the filters'
+            heads predict the label.
         keep_in: The folder in which the teacher's symbols are stored; None: they are not stored.
         tolerance: Gap in bits to aim for in each decomposition.
         details: Also compute other redundancies and each class's contribution.

@@ -1,4 +1,4 @@
-"""Measure during training what teacher and student know about the label in common, by their PID.
+"""Measure during training how much of the teacher's information about the label the student has: their PID.
 
 Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information
 Decomposition", AISTATS 2025 (arXiv 2411.07483), definitions 3.1 to 3.3 and appendix D.3.
@@ -33,39 +33,40 @@ TRAINING_SAMPLES = 5_000
 class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     """Logs how much information teacher and student share about the label, in bits.
 
-    Fixed probe images go through both networks. The features of a stage are turned into symbols (by default as the RID
-    authors do: flattened, L2-normalised, reduced by PCA, clustered by k-means), and the joint distribution of teacher
-    symbol, student symbol and label is decomposed. Each stage logs, as ``pid/<stage>/…``, the atoms redundant
-    (transferred knowledge), unique_teacher (knowledge left to distil), unique_student and synergistic, and the mutual
-    informations that they add up to. All are corrected for bias and come with an interval (``_lower``, ``_upper``);
-    values that cannot be estimated from so few samples are left out. ``kdlight/measuring/README.md`` lists every key
-    with its formula.
+    Both networks compute features of fixed probe images. The features of a stage are turned into symbols (by default
+    like in the RID authors' code: flattened, L2-normalised, reduced by PCA, clustered by k-means), and the joint
+    distribution of teacher symbol, student symbol and label is decomposed. The callback logs for each stage, as
+    ``pid/<stage>/…``, the atoms redundant (transferred knowledge), unique_teacher (knowledge left to distil),
+    unique_student and synergistic, and the mutual informations that are sums of them. All values are corrected for bias
+    and have an interval (``_lower``, ``_upper``). A value is left out if there are too few samples to estimate it.
+    ``kdlight/measuring/README.md`` lists every key with its formula.
 
-    The images are those of the validation split. Without one, a fixed part of the training images is used, and the keys
-    begin with ``pid_train/``. After training, the test set is measured once, as in the paper (``pid_test/…``).
-    ``pid/seconds`` is the duration of the measurement, which runs between epochs and never during a training step.
+    The probe images are those of the validation split. If there is no validation split, a fixed part of the training
+    images is used, and the keys begin with ``pid_train/``. After training, the test set is measured once, as in the
+    paper (``pid_test/…``). ``pid/seconds`` is the duration of a measurement. Measurements run between epochs.
 
-    Two things differ from the paper and its authors' code. They fit the clusters on the images that they count, which
-    overestimates the information; here clusters are fitted on other images, of the training split. They cluster once
-    per measurement, without a seed; here every value is the mean over several seeded clusterings, whose spread widens
-    the interval. The teacher's symbols are computed once and stored in the run's folder.
+    Two things differ from the paper and its authors' code. The authors fit the clusters on the images that they count,
+    which overestimates the information; here the clusters are fitted on images of the training split. The authors
+    cluster once per measurement, without a seed; here every value is the mean over several seeded clusterings, whose
+    spread widens the interval. The teacher's symbols are computed once and stored in the run's folder.
 
-    For a method with filters (RID, TED) further keys report what it certifies and how far its assumption is violated,
-    see `kdlight.measuring.filtered_comparison` and `kdlight.measuring.assumption`. A stage whose features are not
-    finite is left out with a warning.
+    For a method with filters (RID, TED), further keys report which information the filters certify and how far the
+    method's assumption is violated: see `kdlight.measuring.filtered_comparison` and `kdlight.measuring.assumption`. A
+    stage whose features are not finite is left out with a warning.
 
     Args:
         times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
         every_n_epochs: Measure after every n-th epoch and after the last one, instead of `times`.
-        stages: Any of "stage1", "stage2", … (the student's; the deepest stages of both networks form a pair, and so on
-            backwards), "embedding", "logits", "deepest" and "all"; null: the deepest stage and the logits.
+        stages: Any of "stage1", "stage2", …, "embedding", "logits", "deepest" and "all"; null: the deepest stage and
+            the logits. The numbers are the student's; its deepest stage is compared with the teacher's deepest, the one
+            before with the one before, and so on.
         filtered: Measure the filtered features f_t(T) and f_s(S) of the method instead, as ``pid/filtered_<stage>/…``.
-            The teacher's filters learn too, so its symbols are computed each time.
+            Because the teacher's filters learn too, the teacher's symbols are computed for every measurement.
         target: Name of a further target of the data, such as CIFAR-100's "coarse", to use instead of the label. It is
             logged as ``pid/<target>_<stage>/…``; a run may have several monitors with different targets.
         symbols: How features become symbols: "kmeans", "quantile", "probe", or, for logits only, "predictions".
         clusters: Number of symbols per network, for kmeans and quantile. "auto": as many as the number of counted
-            images allows, at most twice the classes. k symbols hold at most log2 k bits; this cap is logged as well.
+            images allows, at most twice the classes. k symbols carry at most log2 k bits; this cap is logged as well.
         repeats: Number of symbolisations, each fitted on other training images; every value is the mean over them.
         components: Principal components before clustering; at most as many as the features have.
         samples: Number of probe images of the measured split, at least 8; null: the whole split.
@@ -131,12 +132,12 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             raise UserError(f"PIDMonitor takes its probe images from a kdlight data module, got {type(data).__name__}")
         if getattr(pl_module, "teacher", None) is None:
             raise UserError(
-                f"PIDMonitor measures against a teacher and {type(pl_module).__name__} has none: give the method a "
-                "teacher and teacher_weights (Supervised compares with one without learning from it)"
+                f"PIDMonitor compares the student with a teacher, but {type(pl_module).__name__} has none: give the "
+                "method a teacher and teacher_weights (Supervised takes one without learning from it)"
             )
         if self.filtered and not isinstance(pl_module, FilteredDistiller):
             raise UserError(
-                f"PIDMonitor: filtered needs a method with filters and heads, such as RID, and "
+                f"PIDMonitor: filtered needs a method with filters and heads, such as RID, but "
                 f"{type(pl_module).__name__} has none; leave filtered out"
             )
         self._split = "val" if data.val_size > 0 else "train"
@@ -156,7 +157,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             pl_module.log(name, value, rank_zero_only=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the last weights on the test set, while they are still on the device."""
+        """Measure the final weights on the test set while the networks are still on the device."""
         if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
             return
         started = time.perf_counter()
@@ -167,7 +168,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             if "test set" not in self._left_out:
                 self._left_out.add("test set")
                 rank_zero_warn(
-                    f"PIDMonitor: pid_test is left out, as the test set has {images} images and a PID takes {FEWEST}",
+                    f"PIDMonitor: pid_test is left out, because the test set has {images} images and a PID takes "
+                    f"{FEWEST}",
                     category=UserWarning,
                 )
             return
@@ -179,7 +181,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             logger.log_metrics(values, step=trainer.global_step)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure on the test set if `on_train_end` did not: a resumed run with no epoch left does not call it."""
+        """Measure on the test set if `on_train_end` was not called, as in a resumed run that has no epoch left."""
         if self.test is None:
             self.on_train_end(trainer, pl_module)
 
@@ -239,7 +241,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             self._left_out.add(stage)
             rank_zero_warn(
                 f"PIDMonitor: the student's {stage} is not finite after epoch {trainer.current_epoch}; its atoms are "
-                "left out as long as it is not",
+                "left out until it is finite again",
                 category=UserWarning,
             )
         for stage, found in report.stages.items():
@@ -247,9 +249,9 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
                 self._left_out.add(f"cap of {stage}")
                 network, cap = next(iter(found.capped.items()))
                 rank_zero_info(
-                    f"PIDMonitor: the {network}'s {stage} is close to what its symbols can tell (log2 of {2**cap:.0f} "
-                    f"symbols = {cap:.2f} bits, H(label) = {found.pid.target_entropy:.2f} bits): more clusters or "
-                    "samples, or symbols: probe, would show more"
+                    f"PIDMonitor: the information of the {network}'s {stage} is close to the most that its symbols can "
+                    f"carry (log2 of {2**cap:.0f} symbols = {cap:.2f} bits, H(label) = {found.pid.target_entropy:.2f} "
+                    "bits): more clusters or samples, or symbols: probe, would show more"
                 )
         return report
 

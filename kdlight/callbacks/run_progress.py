@@ -1,4 +1,4 @@
-"""The bar of a run: which epoch, the loss, the validation, and the time left for all epochs."""
+"""The progress bar of a run, with the epoch, the loss, the validation accuracy, and the time left for all epochs."""
 
 import time
 from typing import Any
@@ -13,7 +13,7 @@ from kdlight.internals import count_batches
 from kdlight.methods.base.learner import Learner
 
 EVERY = 0.25  # seconds between two updates; reading the loss waits for the device
-WINDOW = 600.0  # seconds over which the speed is averaged, so that validations count
+WINDOW = 600.0  # seconds over which the speed is averaged: long enough to include validations
 
 
 class RunProgress(ProgressBar):
@@ -64,7 +64,7 @@ class RunProgress(ProgressBar):
             self._show(completed=count_batches(trainer))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the accuracy; every process has reduced it by now."""
+        """Show the validation accuracy, which is the mean over all processes by now."""
         accuracy = trainer.callback_metrics.get("val/accuracy")
         if accuracy is not None and not trainer.sanity_checking:
             self._accuracy = f"val {100 * float(accuracy):.2f} %"

@@ -3,16 +3,17 @@
 import numpy as np
 import numpy.typing as npt
 
-#: Largest expected bias of a plug-in information, in bits, that the correction reduces to less than the interval.
+#: Largest expected bias of a plug-in information, in bits, for which the remaining bias is within the interval.
 LARGEST_CORRECTED_BIAS = 0.45
-#: The same where the number of clusters is chosen, from the teacher: the student may need more cells than the teacher.
+#: The same limit for choosing the number of clusters. It is lower, because the number is chosen from the teacher's
+#: features, and the student's symbols may occupy more cells than the teacher's.
 LARGEST_CHOSEN_BIAS = 0.2
 
 
 def estimate_bias(table: npt.NDArray[np.int64]) -> float:
-    """Estimate the bias in bits of the plug-in information between the two axes of counts (Miller and Madow).
+    """Estimate the bias, in bits, of the plug-in information between both axes of a table of counts (Miller and Madow).
 
-    It depends on the number of cells that can occur, which is estimated after Chao, 1984.
+    The bias depends on the number of cells that can occur, which is estimated by the method of Chao, 1984.
     """
     degrees = estimate_cells(table) - estimate_cells(table.sum(axis=1)) - estimate_cells(table.sum(axis=0)) + 1
     return max(degrees, 0.0) / (2 * int(table.sum()) * float(np.log(2)))

@@ -1,4 +1,4 @@
-"""Certified upper and lower bounds on the optimum of BROJA, computed from any point that a solver offers."""
+"""Certified upper and lower bounds on the optimum of BROJA, computed from any point that a solver passes."""
 
 import numpy as np
 from scipy.special import xlogy
@@ -18,17 +18,17 @@ class Bracket:
 
         maximise  sum P(t,y) a(t,y) + sum P(s,y) b(s,y)  subject to  log sum_y exp(a(t,y) + b(s,y)) <= 0  for all t, s.
 
-    A solver offers points Q(t,s,y) = u(t,y) v(s,y) w(t,s), with a = log u and b = log v. Rounded to the marginals
-    (Altschuler et al., 2017, arXiv:1705.09634, algorithm 2) the point is feasible and gives an upper bound; a and b
-    shifted until the constraints hold give a lower bound. Both hold for any point, however poor. Q itself, of size
-    |T||S||Y|, is never formed.
+    A solver passes points Q(t,s,y) = u(t,y) v(s,y) w(t,s), with a = log u and b = log v. Rounding the point to the
+    marginals (Altschuler et al., 2017, arXiv:1705.09634, algorithm 2) makes it feasible, so its objective is an upper
+    bound. Shifting a and b until the constraints hold gives a lower bound. Both bounds are valid even if the point is
+    far from the optimum. Q itself, of size |T||S||Y|, is never formed.
 
     Attributes:
         first: P(t,y), shape (T, Y), without empty rows or columns.
-        second: P(s,y), shape (S, Y), likewise.
+        second: P(s,y), shape (S, Y), without empty rows or columns.
         lower: Largest known lower bound, in nats.
         upper: Smallest known upper bound, in nats.
-        tolerance: The width in nats at which the bracket counts as closed.
+        tolerance: The bracket is closed when upper and lower bound differ by at most this, in nats.
         by_class: Each class's part of the lower bound, shape (Y,).
     """
 

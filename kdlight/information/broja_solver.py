@@ -1,4 +1,4 @@
-"""Partial information decomposition of Bertschinger, Rauh, Olbrich, Jost and Ay (BROJA)."""
+"""The partial information decomposition of Bertschinger, Rauh, Olbrich, Jost and Ay (BROJA)."""
 
 __all__ = ["bracket_optimum", "broja"]
 
@@ -13,23 +13,23 @@ from kdlight.information.entropies import Array, entropy, mutual_information
 from kdlight.information.interior_point import run_interior_point
 from kdlight.information.mirror_descent import run_mirror_descent
 
-#: Newton matrices up to this many rows, one for each positive entry, are factorised before mirror descent is tried.
+#: Up to this many rows of the Newton matrix (one for each positive entry), the interior-point method runs first.
 _SMALL = 600
-#: Up to this many, they are factorised after it, where it has not reached the tolerance.
+#: Up to this many rows, the interior-point method runs if mirror descent has not reached the tolerance.
 _LARGE = 2000
-#: Steps of mirror descent before a table with few positive entries goes to the interior point.
+#: Steps of mirror descent before a table with few positive entries is passed on to the interior-point method.
 _FEW_STEPS = 240
-#: Bits by which sums over 100 x 100 x 100 symbols may be off; part of every gap.
+#: Rounding error of sums over 100 x 100 x 100 symbols, in bits; added to every gap.
 _ROUNDING = 1e-12
 
 
 def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     """Compute the BROJA decomposition, with a certified bound on its error.
 
-    Bertschinger et al., 2014, "Quantifying unique information" (arXiv:1311.2852); definition 3.3 of the
-    RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Among all joints Q with P's marginals of (first, target) and
-    (second, target), the smallest I_Q(target; first, second) is the information without synergy. It determines all four
-    atoms, so its error is the error of each atom.
+    It is defined in Bertschinger et al., 2014, "Quantifying unique information" (arXiv:1311.2852), and in definition
+    3.3 of the RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Among all joints Q with P's marginals of (first,
+    target) and (second, target), the smallest I_Q(target; first, second) is the information without synergy. It
+    determines all four atoms, so its error is the error of each atom.
 
     The solver keeps an upper and a lower bound on this minimum and reports the upper one; their difference is ``gap``.
     Therefore, except for rounding, the redundant and synergistic atoms are never too large and the unique atoms never
@@ -60,7 +60,7 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
 def _decompose(joint: Array, tolerance: float) -> PID:
     informations = Informations.from_joint(joint)
     bracket = bracket_optimum(joint, tolerance)
-    # The bracket is on -H_Q(Y|T,S) in nats; I_Q(Y;T,S) is larger by H(Y).
+    # The bracket bounds -H_Q(Y|T,S) in nats; adding H(Y) gives I_Q(Y;T,S).
     offset = entropy(joint.sum(axis=(0, 1))) - max(informations.first, informations.second)
     excess = min(max(bracket.upper / np.log(2) + offset, 0.0), informations.largest_excess)
     return informations.decompose(excess, gap=max(bracket.upper - bracket.lower, 0.0) / np.log(2) + _ROUNDING)

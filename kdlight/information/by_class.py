@@ -12,7 +12,7 @@ from kdlight.information.entropies import Array, check_probabilities, split_info
 
 
 class ClassTerms(NamedTuple):
-    """What each of the target's symbols contributes to the atoms, in bits, shape (target,); it may be negative."""
+    """The contribution of each symbol of the target to the atoms, in bits, shape (target,); it may be negative."""
 
     redundant: Array
     unique_first: Array

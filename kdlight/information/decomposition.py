@@ -1,4 +1,4 @@
-"""The atoms of a partial information decomposition (PID) and the equations between them."""
+"""The atoms of a partial information decomposition (PID), and the equations that they satisfy."""
 
 __all__ = ["PID"]
 
@@ -48,7 +48,7 @@ class PID(NamedTuple):
 
 
 class Informations(NamedTuple):
-    """The three mutual informations that every decomposition must add up to, in bits."""
+    """The three mutual informations, in bits, that the atoms of every decomposition must add up to."""
 
     first: float
     second: float
@@ -61,7 +61,7 @@ class Informations(NamedTuple):
 
     @classmethod
     def from_joint(cls, joint: Array) -> "Informations":
-        """Compute them from a joint distribution with axes (first source, second source, target)."""
+        """Compute the informations of a joint distribution with axes (first source, second source, target)."""
         return cls.from_values(
             mutual_information(joint.sum(axis=1)),
             mutual_information(joint.sum(axis=0)),
@@ -77,8 +77,8 @@ class Informations(NamedTuple):
         """Return the atoms that add up to the informations.
 
         Args:
-            excess: Information of both sources without synergy, minus that of the more informative source alone; in
-                bits, from 0 to ``largest_excess``.
+            excess: The information of both sources without synergy, minus the information of the more informative
+                source; in bits, from 0 to ``largest_excess``.
             gap: Largest possible error of ``excess``, in bits.
         """
         return PID(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Method = Literal["kmeans", "quantile", "probe", "predictions"]
 Symbols = npt.NDArray[np.int64]
 
-#: Unit-length rows that differ by less than this count as equal: float32 rounding alone reaches such differences.
+#: Unit-length rows that differ by less than this count as equal, because float32 rounding alone can cause it.
 _CONSTANT = 1e-6
 #: Principal components (scaled so that the first has unit variance) are rounded to this many decimals, so that a sample
 #: gets the same symbol in whatever batch it comes.
@@ -33,12 +33,13 @@ class Discretizer:
       code but not in the paper, and their code sets no seed.
     - ``quantile``: the first principal component of the scaled rows, cut into bins with equal numbers of samples.
     - ``probe``: the prediction of a multinomial logistic regression of the target on the principal components.
-    - ``predictions``: the features are logits, the symbol their argmax; nothing is fitted.
+    - ``predictions``: the features are logits, and the symbol is their argmax; nothing is fitted.
 
-    Fitting on the same samples that are counted afterwards overestimates the information: fit on other samples if there
-    are enough. The probe overestimates most, so its ``fit_transform`` is cross-fitted.
+    Fitting on the samples that are counted afterwards overestimates the information, so fit on other samples if there
+    are enough. The probe overestimates most; therefore its ``fit_transform`` is cross-fitted.
 
-    Too few samples or dimensions, constant and all-zero features raise no error: they give fewer symbols.
+    If there are too few samples or dimensions, or features are constant or all zero, there are fewer symbols than asked
+    for, and no error is raised.
 
     Args:
         method: One of the above.
@@ -72,7 +73,7 @@ class Discretizer:
 
     @property
     def num_symbols(self) -> int:
-        """Number of possible symbols, a size for ``joint_histogram``; probe and predictions must be fitted before."""
+        """Number of possible symbols, as in the sizes of ``joint_histogram``; fit probe and predictions before."""
         return self._num_symbols
 
     def fit(self, features: npt.ArrayLike, target: npt.ArrayLike | None = None) -> "Discretizer":
@@ -110,7 +111,7 @@ class Discretizer:
         if not self.is_fitted:
             raise RuntimeError("the discretizer is not fitted: call fit or fit_transform first")
         if rows.shape[1] != self._width:
-            raise UserError(f"features: expected {self._width} numbers a sample as fitted, got {rows.shape[1]}")
+            raise UserError(f"features: expected {self._width} numbers per sample, as when fitted, got {rows.shape[1]}")
         if self.method == "predictions":
             return np.asarray(rows.argmax(axis=1), dtype=np.int64)
         projected = self._project(_normalize_rows(rows))
@@ -148,7 +149,7 @@ class Discretizer:
         return symbols
 
     def _derive_random_state(self, stream: Stream) -> int:
-        """Return the seed of a purpose, in the 32 bits that scikit-learn takes."""
+        """Return the seed for a purpose, with the 32 bits that scikit-learn accepts."""
         return derive_seed(stream, self.seed) % 2**32
 
     def _fit_projection(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -162,8 +163,8 @@ class Discretizer:
             # For float32 features, PCA in float32 is precise enough and takes a third of the time.
             pca = PCA(components, random_state=self._derive_random_state(Stream.PCA))
             self._pca = pca.fit(rows.astype(np.float32) if single else rows)
-            # The regularisation of logistic regression depends on the scale of its inputs; k-means and quantiles do not
-            # depend on it.
+            # The regularisation of logistic regression depends on the scale of its inputs. The results of k-means and
+            # quantiles do not.
             self._scale = 1 / float(np.sqrt(self._pca.explained_variance_[0]))
         return self._project(rows)
 
@@ -204,7 +205,7 @@ def _to_rows(features: npt.ArrayLike) -> npt.NDArray[Any]:
 def _normalize_rows(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Divide rows by their length; rows of zeros stay zero."""
     rows = rows.astype(np.float64)
-    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]  # without a second array of this size
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]  # einsum needs no second array of this size
     rows /= np.where(length > 0, length, 1.0)
     return rows
 

@@ -9,7 +9,7 @@ from kdlight.errors import UserError
 
 Array = npt.NDArray[np.float64]
 
-#: How far the sum of a distribution may be from one; the rounding of float32 tables stays well below.
+#: How far the sum of a distribution may be from one. Rounding errors of float32 tables are much smaller.
 _SUM_TOLERANCE = 1e-5
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 
 class Estimate(NamedTuple):
-    """A quantity in bits, estimated from samples. It can be negative where the true value is zero."""
+    """A quantity in bits, estimated from samples. The estimate can be negative if the true value is near zero."""
 
     value: float
     """Corrected for bias; the mean over the symbolisations."""
@@ -17,12 +17,12 @@ class Estimate(NamedTuple):
     counted: float
     """The biased plug-in value, computed from the histogram itself; the mean over the symbolisations."""
     estimable: bool
-    """Whether there are enough samples; ``kdlight/information/README.md`` has how often the interval is right then."""
+    """Whether there are enough samples; how often the interval then holds is in ``kdlight/information/README.md``."""
 
 
 @dataclass(frozen=True)
 class EstimatedPID:
-    """A decomposition of what two sources tell about a target, estimated from samples, in bits."""
+    """A decomposition of the information of two sources about a target, estimated from samples, in bits."""
 
     redundant: Estimate
     unique_first: Estimate
@@ -37,13 +37,13 @@ class EstimatedPID:
     information_first_given_second: Estimate
     """I(target; first | second)."""
     information_between: Estimate
-    """I(first; second), whether or not it concerns the target."""
+    """I(first; second): what the sources tell about each other, whether or not it concerns the target."""
     target_entropy: float
     """H(target) of the samples, an upper bound of every information about the target."""
     cap_first: float
     """log2 of the first source's number of symbols, an upper bound of its information and of the redundant one."""
     cap_second: float
-    """The same of the second source."""
+    """log2 of the second source's number of symbols."""
     gap: float
     """Certified bound on the numerical error of the decomposition of each histogram."""
     samples: int

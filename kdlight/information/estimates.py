@@ -18,9 +18,9 @@ from kdlight.streams import Stream, derive_seed
 
 Symbols = npt.NDArray[np.int64]
 
-#: Samples needed to estimate the synergistic atom: per cell of the joint histogram that can occur (estimated from the
-#: cells seen), and per combination of symbols that occur. The second guards against few samples, for which the
-#: estimated number of cells is too low.
+#: Samples needed to estimate the synergistic atom: for each cell of the joint histogram that can occur (their number is
+#: estimated from the cells seen), and for each combination of symbols that occur. The second requirement matters if
+#: there are few samples, because the estimated number of cells is too low then.
 SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
 #: An event that none of N samples shows occurs in at most 3 of N samples, with 95 % confidence.
 RULE_OF_THREE = 3
@@ -45,18 +45,18 @@ def estimate_pid(
     The correction is linear, so the corrected atoms add up to the corrected informations.
 
     **Intervals.** If the measurement is repeated with other samples and other symbolisations, the new value lies in the
-    interval in 95 cases of 100 (ISO 5725 calls the half-width the reproducibility limit). So two values that are
-    further apart than one half-width differ, and the interval contains the true value even more often. The
-    variance is that of the halves' and the quarters' values, divided by 2 and 4 (a delete-half jackknife), plus the
-    spread of the symbolisations' values, divided by their number. The half-width is the square root of twice that
-    variance times Student's t for the degrees of freedom of both parts, plus a bound on the numerical error.
-    It is at least 3 H(target) / N: what no sample shows may still occur in 3 of N samples (the rule of three), and one
-    of them changes an information by about H(target) / N.
+    interval in 95 of 100 cases (ISO 5725 calls the half-width the reproducibility limit). So two values that are
+    further apart than one half-width differ, and the interval contains the true value even more often. The variance has
+    two parts: the variances of the halves' and the quarters' values, divided by 2 and 4 (a delete-half jackknife), and
+    the variance of the symbolisations' values, divided by the number of symbolisations. The half-width is the square
+    root of twice that variance, times Student's t for the degrees of freedom of both parts, plus a bound on the
+    numerical error. It is at least 3 H(target) / N, because an event that no sample shows may still occur in 3 of N
+    samples (the rule of three), and each of these would change an information by about H(target) / N.
 
-    **Estimable.** If the bias is too large, the extrapolation leaves more of it than the interval covers. The bias of
-    an information is about (cells that can occur - their rows - their columns + 1) / (2 N ln 2) bits (Miller and
-    Madow); the number of cells that can occur is estimated from the cells seen once and twice (Chao, 1984). If the bias
-    of I(source; target) exceeds 0.45 bits, this information and the redundant and unique atoms are not estimable.
+    **Estimable.** If the bias is too large, the bias that remains after the extrapolation exceeds the interval. The
+    bias of an information is about (cells that can occur - their rows - their columns + 1) / (2 N ln 2) bits (Miller
+    and Madow); the number of cells that can occur is estimated from the cells seen once and twice (Chao, 1984). If the
+    bias of I(source; target) exceeds 0.45 bits, this information and the redundant and unique atoms are not estimable.
     Quantities that depend on both sources jointly (the synergistic atom, the information of both, that of the first
     given the second) also need 15 samples per cell that can occur and two per combination of symbols.
 
@@ -65,7 +65,7 @@ def estimate_pid(
         second: Symbols of the second source, of the same shape.
         target: Symbols of the target, (samples,).
         tolerance: Gap in bits to aim for in each decomposition, see `broja`.
-        seed: Seed of the random halves and quarters. The same seed selects the same samples whatever the symbols are.
+        seed: Seed of the random halves and quarters. The same seed selects the same samples, even for other symbols.
 
     Raises:
         UserError: If there are fewer than 8 samples, or the shapes or symbols do not fit.
@@ -162,7 +162,7 @@ class _ResampledPID(NamedTuple):
 
     quantities: list[_ResampledQuantity]
     gap: float
-    """Of the decomposition of all samples."""
+    """The certified gap of the decomposition of all samples."""
     numerical_error: float
     """Certified bound on the numerical error of the corrected values."""
 

@@ -15,8 +15,8 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
     """Compute the BROJA decomposition of jointly Gaussian sources and target, with Q restricted to Gaussians.
 
     unique_first = 1/2 sum max(0, log2 l) over the generalised eigenvalues l of (Cov(target|second),
-    Cov(target|first)), and unique_second the same of 1/l. With a scalar target this is the minimal mutual information
-    of Barrett, 2015 (arXiv:1411.2832).
+    Cov(target|first)), and unique_second is the same sum with 1/l. With a scalar target this is the minimal
+    mutual information of Barrett, 2015 (arXiv:1411.2832).
 
     Args:
         covariance: Joint covariance matrix; rows and columns ordered first source, second source, target.
@@ -26,13 +26,14 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
         Atoms in bits, ``gap`` 0.
 
     Raises:
-        UserError: If the matrix is not of the sizes' sum, symmetric and positive definite. A singular one means that
-            some variables determine others, where informations are infinite.
+        UserError: If the matrix does not have as many rows as ``sizes`` add up to, or is not symmetric and positive
+            definite. If it is singular, some variables determine others, and informations are infinite.
     """
     matrix = np.asarray(covariance, dtype=np.float64)
     if len(sizes) != 3 or min(sizes) < 1 or matrix.shape != (sum(sizes), sum(sizes)):
         raise UserError(
-            f"covariance: expected a square matrix of three positive sizes' sum, got {matrix.shape}, {sizes}"
+            f"covariance: expected a square matrix with as many rows as three positive sizes add up to, got "
+            f"{matrix.shape} and {sizes}"
         )
     if not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
         raise UserError("covariance: expected a finite symmetric matrix; use for example numpy.cov(samples.T)")
@@ -62,8 +63,8 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
 def gaussian_pid_of_symbols(joint: npt.ArrayLike) -> PID | None:
     """Decompose Gaussian variables that have the covariance of the symbols' indicators.
 
-    A variable of k symbols becomes the k - 1 indicators of all but its last one. Only linear relations between
-    indicators count, so the result differs from the decomposition of the symbols themselves.
+    A variable with k symbols becomes k - 1 indicators, one for each symbol but the last. The covariance describes only
+    linear relations between indicators, so the result differs from the decomposition of the symbols themselves.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).

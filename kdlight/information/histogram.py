@@ -18,9 +18,9 @@ def joint_histogram(
 
     Args:
         first: Symbols of the first source, integers from 0, shape (samples,).
-        second: Symbols of the second source, likewise.
-        target: Symbols of the target, likewise.
-        sizes: Numbers of symbols of the three; by default the largest symbol plus one.
+        second: Symbols of the second source, of the same shape.
+        target: Symbols of the target, of the same shape.
+        sizes: Numbers of symbols of first, second and target; by default each one's largest symbol plus one.
 
     Returns:
         Counts, axes (first source, second source, target).
@@ -45,7 +45,7 @@ def joint_histogram(
 
 
 def expand_histogram(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return samples that have this histogram, for ``estimate_pid``: the symbols of each axis, shape (samples,) each.
+    """Return samples with this histogram, for ``estimate_pid``: an array of symbols, shape (samples,), for each axis.
 
     Args:
         counts: From ``joint_histogram``, or the ``counts`` of ``PartialInformationDecomposition``.

@@ -10,9 +10,9 @@ from kdlight.information.entropies import Array
 
 #: Fraction of the way to the boundary of the positive orthant that a step may go.
 _TO_BOUNDARY = 0.9
-#: The curvature of the constraints may violate them by this much, in nats, after one step.
+#: A step may violate the constraints by this much, in nats, because the step is linear and they are curved.
 _CURVATURE = 1.0
-#: No logarithm of a probability moves further than this in one step, lest it overflow.
+#: No logarithm of a probability changes by more than this in one step, so that its exponential does not overflow.
 _LARGEST_MOVE = 50.0
 #: The target of complementarity is never below this fraction of the tolerance: closer to the boundary, the Newton
 #: matrix would only be worse conditioned.
@@ -22,20 +22,20 @@ _RIDGES = (1e-15, 1e-12, 1e-9)
 
 
 class _Iterate(NamedTuple):
-    """A point of the algorithm, all but the posterior of shape (T, S)."""
+    """A point of the algorithm. Every array but the posterior has the shape (T, S)."""
 
     posterior: Array
     """Q(y|t,s), shape (T, S, Y)."""
     multiplier: Array
     """Q(t,s)."""
     slack: Array
-    """The slack in log sum_y exp(a + b) + slack = 0, positive; 1 for pairs without a constraint."""
+    """The positive slack in the constraint log sum_y exp(a + b) + slack = 0; 1 for pairs without a constraint."""
     violation: Array
-    """log sum_y exp(a + b) + slack; 0 for pairs without a constraint."""
+    """The violation of the constraint, log sum_y exp(a + b) + slack; 0 for pairs without a constraint."""
 
 
 class _Support:
-    """The entries of a (T, Y) and b (S, Y) that move: those where P's tables are positive.
+    """The entries of a (T, Y) and b (S, Y) that the solver changes: those where P's tables are positive.
 
     Adding a constant to a(:,y) and subtracting it from b(:,y) changes nothing, so one entry of b is fixed for each
     class. A table that was counted from few samples is mostly zeros, which makes the Newton matrix small.
@@ -44,8 +44,8 @@ class _Support:
         classes: (T, M), the classes that each symbol of the first source occurs with. M is the largest number of such
             classes; rows with fewer are filled up with other classes.
         filled: (T, M), true where a class only fills up a row.
-        of_source: (F,), the second source's symbols of the entries of b that move, in ascending order.
-        of_class: (F,), their classes.
+        of_source: (F,), the second source's symbols of the entries of b that change, in ascending order.
+        of_class: (F,), the classes of these entries.
         same: (T, M, F), 1.0 where the classes of an entry of a and one of b agree.
         rows, columns: The pairs of entries among the F that belong to one symbol of the second source.
         gathered: (T, S, M), the places of the entries (t, s, classes) of an array (T, S, Y) that is flattened.
@@ -68,9 +68,10 @@ class _Support:
 class _Newton:
     """The equations for a step, linearised at an iterate and factorised.
 
-    Unknowns are the changes of a and b on their support. The constraint of a pair (t, s) adds to the matrix, on a(t,:)
-    + b(s,:) and with q = Q(y|t,s), multiplier (diag q - q q') + multiplier / slack q q'. The blocks of the first
-    source, of size M, are eliminated; what remains is one matrix of size F (see ``_Support``).
+    The unknowns are the changes of a and b on their support. The constraint of a pair (t, s) adds the term
+    multiplier (diag q - q q') + multiplier / slack q q' to the matrix, in the rows and columns of a(t,:) and b(s,:),
+    where q = Q(y|t,s). The blocks of the first source, of size M, are eliminated, so that one matrix of size F remains
+    (see ``_Support``).
 
     Raises:
         numpy.linalg.LinAlgError: If the matrix is not positive definite within rounding.
@@ -149,12 +150,12 @@ def run_interior_point(bracket: Bracket, *, steps: int = 60) -> None:
     """Tighten the bracket by Mehrotra's predictor-corrector method (1992), on the dual that ``Bracket`` states.
 
     The multiplier of the constraint (t, s) is Q(t,s), so each iterate is also a point Q(t,s) exp(a + b) / sum_y exp(a +
-    b) of the primal. About ten steps usually reach 1e-6 and a few more reach 1e-9, whatever the table's size. A step
-    costs O((S Y)^2 (T + S) Y) operations, where S Y and T Y count the positive entries of P's tables only: where P is
-    zero, a and b stay at minus infinity.
+    b) of the primal. About ten steps usually reach 1e-6 and a few more reach 1e-9, for tables of any size. A step costs
+    O((S Y)^2 (T + S) Y) operations, where S Y and T Y count only the positive entries of P's tables: where P is zero, a
+    and b stay at minus infinity.
 
-    If the tables determine Q, there is nothing to do. If rounding leaves no descent direction, which takes
-    probabilities far below 1e-16 or a tolerance near it, the method stops early and the bounds stay apart.
+    If the tables determine Q, there is nothing to do. If rounding errors leave no descent direction, the method stops
+    early and the bounds stay apart. That happens with probabilities far below 1e-16 or a tolerance near 1e-16.
 
     Args:
         bracket: The problem; its bounds are updated.
@@ -163,7 +164,7 @@ def run_interior_point(bracket: Bracket, *, steps: int = 60) -> None:
     first, second = bracket.first, bracket.second
     support = _Support(first, second)
     if support.of_source.size == 0:
-        return  # each class has one symbol of the second source: the tables fix Q
+        return  # each class has one symbol of the second source, so the tables determine Q
     with np.errstate(divide="ignore"):
         # Strictly feasible, since sum_y sqrt(P(y|t) P(y|s)) <= 1 (Bhattacharyya).
         a = 0.5 * np.log(first / first.sum(axis=1, keepdims=True)) - 0.25

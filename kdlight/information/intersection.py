@@ -1,4 +1,4 @@
-"""Intersection information: what RID maximises as a lower bound of the redundant information."""
+"""Intersection information, which RID maximises as a lower bound of the redundant information."""
 
 __all__ = ["intersection_information"]
 
@@ -20,14 +20,14 @@ def intersection_information(
 ) -> float:
     """Compute a lower bound of the intersection information I_alpha of Griffith and Ho, in bits.
 
-    Definition 4.1 of the RID paper (arXiv 2411.07483): max I(Y;Q) over Q with I(Y;Q|T) = I(Y;Q|S) = 0, where Q is drawn
-    given T, S and Y. It is at most BROJA's redundant information (theorem 4.1 there).
+    By definition 4.1 of the RID paper (arXiv 2411.07483), it is the maximum of I(Y;Q) over all Q with I(Y;Q|T) =
+    I(Y;Q|S) = 0, where Q is drawn given T, S and Y. It is at most BROJA's redundant information (theorem 4.1 there).
 
     With m_q(t,s,y) = P(q,t,s,y) both constraints are linear, the sum of m_q over q is P, and I(Y;Q) is convex and
     homogeneous in m. So each step solves a linear program whose objective is the tangent at the last point, and I(Y;Q)
-    never decreases. Maximising a convex function finds local maxima, so the best of several random starts is returned;
-    each of them is a feasible Q, hence a lower bound. The program has ``symbols`` times as many unknowns as the joint
-    has cells: use it for small tables.
+    never decreases. A convex function has several local maxima, so the method starts at several random points and
+    returns the best result. Every result is a lower bound, because its Q is feasible. The linear program has
+    ``symbols`` times as many unknowns as the joint has cells, so use this function for small tables.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).

@@ -1,4 +1,4 @@
-"""Two redundancies with a closed form, for comparison with BROJA's."""
+"""Two definitions of redundant information with a closed form, for comparison with BROJA's."""
 
 __all__ = ["i_min", "i_mmi"]
 
@@ -12,9 +12,8 @@ from kdlight.information.entropies import Array, split_information
 def i_min(joint: npt.ArrayLike) -> PID:
     """Decompose with the redundancy I_min of Williams and Beer, 2010 (arXiv:1004.2515).
 
-    For each of the target's symbols, I_min takes the specific information of the source that provides less, and
-    averages. Two independent sources that provide different information of equal amount therefore count as redundant;
-    with BROJA they do not.
+    I_min is the mean over the target's symbols of the smaller one of both sources' specific informations. So two
+    independent sources that provide different information of equal amount count as redundant. With BROJA they do not.
 
     Args:
         joint: Probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
@@ -31,7 +30,7 @@ def i_min(joint: npt.ArrayLike) -> PID:
 def i_mmi(joint: npt.ArrayLike) -> PID:
     """Decompose with the minimal mutual information as redundancy (Barrett, 2015, arXiv:1411.2832).
 
-    The largest redundancy that any decomposition can have, equal to BROJA's for a scalar Gaussian target.
+    This is the largest redundancy that any decomposition can have. For a scalar Gaussian target it equals BROJA's.
 
     Args:
         joint: Probabilities, axes (first source, second source, target), or a batch of them along a leading axis.

@@ -1,4 +1,4 @@
-"""Measure what teacher and student, on the same fixed images, tell about the label."""
+"""Measure the information about the label in the features of teacher and student, on the same fixed images."""
 
 from kdlight.lazy import find_lazy_names
 

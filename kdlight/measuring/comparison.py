@@ -74,7 +74,7 @@ class Comparison:
         return {pair.name: self._clusters[str(pair.teacher)] for pair in self.pairs}
 
     def measure(self, student: Classifier | Frozen) -> Report:
-        """Decompose the information of each pair; pairs whose features are not finite are left out."""
+        """Decompose the information of each pair whose features are finite."""
         pairs = {str(pair.student): pair for pair in self.pairs}
         sides: dict[str, int] = {}
         for pair in self.pairs:
@@ -101,7 +101,8 @@ class Comparison:
 
     def _compute_bounds(self, student_loss: float) -> dict[str, float]:
         of_label = compute_label_entropy(self.probe)
-        if not math.isfinite(self._teacher_loss + student_loss):  # logits of other classes, or logits not finite
+        # A loss is NaN if the logits have fewer classes than the labels, or are not finite.
+        if not math.isfinite(self._teacher_loss + student_loss):
             return {"label_entropy": of_label}
         return bound_informations(of_label, self._teacher_loss, student_loss)
 
@@ -129,19 +130,21 @@ class Comparison:
             loss = _CrossEntropyMean()
             symbols = self.discretizer.transform(compute_features, self.probe.counted, fitted)
         if broken := [pair.name for name, pair in pairs.items() if name not in symbols]:
-            raise UserError(f"PID: the teacher's {', '.join(broken)} is not finite; check the teacher's weights")
+            raise UserError(
+                f"PID: the teacher's features of {', '.join(broken)} are not finite; check the teacher's weights"
+            )
         clusters = {_CLUSTERS + name: np.array(parts[0].clusters) for name, parts in fitted.items()}
         return {**symbols, **clusters, _LOSS: np.array(loss.mean)}
 
 
-#: Keys of a file of symbols.
+#: Keys in the file that stores the teacher's symbols.
 _CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
 
 
 def measure_stage(
     of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float, seed: int, details: bool
 ) -> StageReport:
-    """Measure one stage.
+    """Decompose the information of one stage.
 
     Args:
         of_teacher: The teacher's symbols, (symbolisations, samples).
@@ -182,7 +185,7 @@ class _CrossEntropyMean:
 
 @contextmanager
 def disable_tf32() -> Iterator[None]:
-    """Turn TensorFloat-32 off: it would change features by about 1e-3, and with them some symbols."""
+    """Turn TensorFloat-32 off, because it changes features by about 1e-3 and so some of the symbols."""
     matmul = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -1,4 +1,4 @@
-"""Further values, computed with ``details: true``: other redundancies, and what each class contributes to an atom."""
+"""The values that ``details: true`` adds: other definitions of redundancy, and how much each class contributes."""
 
 from kdlight.information.by_class import broja_by_class
 from kdlight.information.discretizer import Symbols
@@ -7,7 +7,7 @@ from kdlight.measuring.other_redundancies import average, compute_other_redundan
 
 
 def compute_details(of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float) -> dict[str, float]:
-    """Compute plug-in values of one stage by key, each the mean over the symbolisations.
+    """Compute values of one stage by key, each without bias correction and averaged over the symbolisations.
 
     - ``redundant_i_min``, …: what `compute_other_redundancies` returns.
     - ``<atom>_of_class_<y>``: what class y contributes to the redundant or the teacher's unique information. All

@@ -1,4 +1,4 @@
-"""Pairs of features of two networks that are compared."""
+"""Choose which features of the student are compared with which of the teacher."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from kdlight.models.activations import Activations
 
 
 class FeaturePair(NamedTuple):
-    """Features of student and teacher: a name for the log, and for each a stage's index or a field of `Activations`."""
+    """A name for the log, and where each network has the features: a stage's index or a field of `Activations`."""
 
     name: str
     student: int | str
@@ -18,16 +18,16 @@ class FeaturePair(NamedTuple):
 
 
 def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None) -> list[FeaturePair]:
-    """Pair the features that are asked for.
+    """Pair the requested features: the deepest stages of both networks, the second deepest of both, and so on.
 
     Args:
         of_student: Number of the student's stages.
-        of_teacher: Number of the teacher's stages. The deepest stages form a pair, the second deepest, and so on.
+        of_teacher: Number of the teacher's stages.
         names: Names asked for; "deepest" stands for the deepest stage, "all" for every stage that has a counterpart
             and the logits. None: the deepest stage and the logits.
 
     Raises:
-        UserError: If both networks do not have features of a name.
+        UserError: If one of the networks lacks the features of a name.
     """
     shared = range(max(0, of_student - of_teacher), of_student)
     places = [FeaturePair(f"stage{place + 1}", place, place - of_student + of_teacher) for place in shared]

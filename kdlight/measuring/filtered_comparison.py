@@ -1,4 +1,4 @@
-"""Measure filtered features f_t(T) and f_s(S) of methods such as RID, and what their filters and heads certify.
+"""Measure the filtered features f_t(T) and f_s(S) of methods such as RID, and the bounds that their heads certify.
 
 Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID bounds the redundant information from below by the
 intersection information of Griffith and Ho, max I(Y;Q) over Q that both sources determine, with Q = f_t(T) and the
@@ -34,7 +34,7 @@ def list_filtered_stages(method: FilteredDistiller) -> list[str]:
 
 
 class FilteredComparison:
-    """Measures f_t(T) and f_s(S) of a method with filters. Both filters learn, so both need new symbols each time.
+    """Measures f_t(T) and f_s(S) of a method with filters. Both filters learn, so both are discretised anew each time.
 
     Args:
         teacher: The teacher, on the device where it should run.
@@ -67,7 +67,7 @@ class FilteredComparison:
         self.tolerance, self.details = tolerance, details
 
     def measure(self, method: Learner) -> Report:
-        """Decompose the information of f_t(T) and f_s(S) per stage; stages that are not finite are left out."""
+        """Decompose the information of f_t(T) and f_s(S) at each stage whose features are finite."""
         assert isinstance(method, FilteredDistiller)
 
         def compute_features(batch: Batch) -> dict[str, Tensor]:
@@ -88,7 +88,7 @@ class FilteredComparison:
         return Report(stages, {"label_entropy": compute_label_entropy(self.probe)})
 
     def certify(self, method: Learner) -> dict[str, dict[str, float]]:
-        """Compute what filters and heads certify about each stage; values that are not finite are left out.
+        """Compute by stage what the filters and heads certify about the information; only finite values are returned.
 
         ``certified_information``: H(Y) - CE(g_t(f_t(T))) in bits, at most I(Y; f_t(T)) (Barber and Agakov, 2003).
         ``constraint_slack``: E||f_t(T) - f_s(S)||^2 as a fraction of the variance of f_t(T), summed over its elements:

@@ -1,4 +1,4 @@
-"""Redundancies other than BROJA's, of the same symbols, for comparison."""
+"""Other definitions of redundant information than BROJA's, computed from the same symbols for comparison."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ from kdlight.information.gaussian import gaussian_pid_of_symbols
 from kdlight.information.intersection import intersection_information
 from kdlight.information.redundancies import i_min, i_mmi
 
-#: The intersection information is computed of tables with up to this many positive cells; 100 take about a second.
+#: The intersection information is computed for tables with up to this many positive cells; 100 take about a second.
 MOST_CELLS = 100
 
 #: Row names in tables, by key of `compute_other_redundancies`.
@@ -20,15 +20,15 @@ LABELS = {
 
 
 def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Compute plug-in redundancies in bits by key.
+    """Compute the redundant information by four other definitions, in bits by key, without bias correction.
 
     - ``redundant_i_min``: Williams and Beer, 2010.
     - ``redundant_mmi``: the smaller information of the two sources; Barrett, 2015.
-    - ``redundant_gaussian``: BROJA's of Gaussian variables with the covariance of the symbols' indicators; left out if
-      an information is infinite.
-    - ``redundant_intersection``: a lower bound of the intersection information that RID maximises (definition 4.1 of
-      its paper), which is at most BROJA's redundancy (theorem 4.1). It is slow, so it is left out if more than 100
-      cells are positive.
+    - ``redundant_gaussian``: BROJA's redundancy of Gaussian variables that have the covariance of the symbols'
+      indicators; left out if an information is infinite.
+    - ``redundant_intersection``: a lower bound of the intersection information, which RID maximises (definition 4.1 of
+      its paper) and which is at most BROJA's redundancy (theorem 4.1). Because it is slow to compute, it is left out if
+      more than 100 cells are positive.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
@@ -43,6 +43,6 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
 
 def average(found: list[dict[str, float]]) -> dict[str, float]:
-    """Return the means over symbolisations, of the keys that all of them have."""
+    """Return the mean over symbolisations of each key that all of them have."""
     names = [name for name in found[0] if all(name in values for values in found)]
     return {name: float(np.mean([values[name] for values in found])) for name in names}

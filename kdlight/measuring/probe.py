@@ -13,9 +13,9 @@ from kdlight.information.discretizer import Symbols
 
 SplitName = Literal["train", "val", "test"]
 
-#: The fewest images that a PID is estimated from; halves and quarters of them are counted, too.
+#: The fewest images that a PID can be estimated from, because their halves and quarters are counted, too.
 FEWEST = 8
-#: Batch size of the forward passes, whatever that of the data: rounding depends on it.
+#: Batch size of the forward passes. It does not follow the data module's, because rounding depends on the batch size.
 BATCH = 250
 
 
@@ -58,7 +58,7 @@ class Probe(NamedTuple):
         if size < FEWEST:
             raise UserError(
                 f"a PID takes {FEWEST} images or more, and the {split} split has {size}: hold out more with "
-                "data.val_size, or leave the measurement out with trainer.callbacks: []"
+                "data.val_size, or switch the measurement off with trainer.callbacks: []"
             )
         count = size if samples is None else min(samples, size)
         if split == "train":

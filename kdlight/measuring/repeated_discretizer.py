@@ -19,18 +19,18 @@ from kdlight.streams import Stream, derive_seed
 #: A function that computes features of a batch, by name, (batch, …) each.
 Features = Callable[[Batch], Mapping[str, Tensor]]
 Rows = npt.NDArray[np.float32]
-#: Methods that take a number of clusters.
+#: The methods that have a number of clusters.
 CLUSTERED = ("kmeans", "quantile")
 #: Largest number of clusters that "auto" chooses. It keeps a measurement fast: with 50 clusters each of its many
 #: decompositions would take a tenth of a second.
 MOST_CLUSTERS = 20
-#: Smallest number of images per cluster that a symbolisation is fitted on, if there are as many.
+#: A symbolisation is fitted on at least this many images per cluster, if there are enough images.
 PER_CLUSTER = 10
 
 
 @dataclass(frozen=True)
 class RepeatedDiscretizer:
-    """Turns features into symbols several times, each time with a discretizer fitted on other images.
+    """Turns features into symbols several times (symbolisations), each time with a discretizer fitted on other images.
 
     Args:
         method: A method of `kdlight.information.Discretizer`.
@@ -49,14 +49,14 @@ class RepeatedDiscretizer:
     def fit(
         self, features: Features, batches: list[Batch], counted: int, clusters: Mapping[str, int] | None = None
     ) -> dict[str, list[Discretizer]]:
-        """Fit the symbolisations of each name; names whose features are not finite are left out.
+        """Fit the discretizers for each name whose features are finite.
 
         The features of all names and batches are held in memory at once.
 
         Args:
             features: Computes the features.
             batches: The images to fit on.
-            counted: How many images will be counted; the number of clusters depends on it if it is not given.
+            counted: How many images will be counted. A number of clusters that is not given is chosen to suit it.
             clusters: Numbers of clusters that were chosen before, by name.
         """
         collected: dict[str, list[Tensor]] = {}
@@ -89,11 +89,11 @@ class RepeatedDiscretizer:
         return {name: np.concatenate(parts, axis=1) for name, parts in collected.items()}
 
     def choose_clusters(self, rows: Rows, target: Symbols, counted: int) -> int:
-        """Choose the largest number of clusters, of 2, 1, 1/2, 1/4 … times the classes, whose bias is small enough.
+        """Choose the number of clusters: the largest of 2, 1, 1/2, 1/4 … times the classes whose bias is small enough.
 
-        Clusters are fitted on half of the rows and counted, together with the classes, on the other half. The occupied
-        cells give the expected bias of I(class; cluster) for the images that will be counted, which may be at most
-        `LARGEST_CHOSEN_BIAS` bits.
+        Clusters are fitted on half of the rows. On the other half, the pairs of cluster and class that occur are
+        counted. Their number determines the bias to expect of I(class; cluster) when ``counted`` images are counted;
+        this bias may be at most `LARGEST_CHOSEN_BIAS` bits.
 
         Args:
             rows: Features (samples, …).

@@ -6,7 +6,7 @@ from typing import Self
 
 from kdlight.information.estimated_pid import EstimatedPID
 
-#: The names of first source, second source and target of `EstimatedPID` in keys.
+#: The names that the first source, the second source and the target of `EstimatedPID` have in keys.
 NAMES = ("teacher", "student", "label")
 #: Ends of the keys that are logged only with details: plug-in values, and values that follow from other keys.
 _DETAILS = ("_counted", "_both_lower", "_both_upper", "_between_lower", "_between_upper", "/gap", "/samples")
@@ -14,18 +14,18 @@ _DETAILS = ("_counted", "_both_lower", "_both_upper", "_between_lower", "_betwee
 
 @dataclass(frozen=True)
 class StageReport:
-    """What the networks tell about the label at one stage, in bits."""
+    """The measurement of one stage: the information of both networks about the label, in bits."""
 
     pid: EstimatedPID
     further: Mapping[str, float] = field(default_factory=dict)
-    """What filters and heads certify, and details that were asked for, by key."""
+    """By key: bounds certified by the method's filters and heads, and the details if they were asked for."""
 
     @property
     def capped(self) -> dict[str, float]:
-        """The networks whose information is limited by the number of their symbols, with log2 of that number."""
+        """Log2 of the number of symbols, for each network whose information this number limits."""
         pid = self.pid
         caps = ("teacher", pid.information_first, pid.cap_first), ("student", pid.information_second, pid.cap_second)
-        # A single symbol, 0 bits, means that the features do not vary: then more symbols would not show more.
+        # A cap of 0 bits means a single symbol, because the features do not vary. More clusters would change nothing.
         limiting = [(name, found, cap) for name, found, cap in caps if 0 < cap < pid.target_entropy - 0.01]
         return {name: cap for name, found, cap in limiting if found.upper > 0.9 * cap}
 

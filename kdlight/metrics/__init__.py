@@ -1,4 +1,4 @@
-"""Metrics for anyone's loop: ``from kdlight.metrics import PartialInformationDecomposition``."""
+"""Metrics for your own training loop: ``from kdlight.metrics import PartialInformationDecomposition``."""
 
 from kdlight.lazy import find_lazy_names
 

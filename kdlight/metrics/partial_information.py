@@ -21,7 +21,7 @@ class PartialInformationDecomposition(Metric):
 
     ``update`` adds to a joint histogram, which sums exactly over batches and processes; ``compute`` decomposes it with
     ``kdlight.information.broja``. Symbols are counted on the metric's device, without synchronising; features are
-    copied to the CPU, where the discretizer runs. For intervals pass the counts on:
+    copied to the CPU, where the discretizer runs. For estimates with intervals, use the counts:
     ``kdlight.information.estimate_pid(*expand_histogram(metric.counts.cpu().numpy()))``.
 
     Samples with a negative target count as unlabelled and are left out.
@@ -70,7 +70,8 @@ class PartialInformationDecomposition(Metric):
             target: Classes from 0, (batch,) integers; below 0 for an unlabelled sample.
 
         Raises:
-            UserError: If a shape or dtype is wrong. Symbols out of range are reported by `compute`, which may wait.
+            UserError: If a shape or dtype is wrong. Symbols out of range are reported by `compute`, because
+                checking them here would wait for the device.
         """
         given = (first, second)
         symbols = [
@@ -102,7 +103,9 @@ class PartialInformationDecomposition(Metric):
         """
         if outside := int(self.outside):
             sizes = " x ".join(map(str, self.counts.shape))
-            raise UserError(f"{outside} samples had symbols outside of the {sizes} declared; declare as many as occur")
+            raise UserError(
+                f"{outside} samples had symbols outside of the declared {sizes}; declare as many symbols as occur"
+            )
         counts = self.counts.cpu().numpy()
         if not counts.any():
             raise UserError("no sample was counted: expected update with labelled samples before compute")

@@ -1,5 +1,6 @@
-"""Functions for every picture: check the format, draw the frame, write the file."""
+"""Check the format of a picture's file, draw the picture's frame, write the file."""
 
+import textwrap
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -9,6 +10,9 @@ from kdlight.errors import UserError
 from kdlight.files import replace_file
 
 __all__ = ["draw_frame", "require_format", "save_picture"]
+
+#: As many characters of size 8 as certainly fit side by side.
+CHARACTERS_PER_INCH = 14
 
 
 def require_format(file: Path) -> None:
@@ -34,14 +38,15 @@ def save_picture(figure: Figure, file: Path, caption: str = "") -> None:
     Args:
         figure: The picture, in constrained layout.
         file: The picture's file; its suffix is the format.
-        caption: How it was measured: data set, split, number of images, symbols.
+        caption: How the values were measured: data set, split, number of images, symbols. Long ones are wrapped.
 
     Raises:
         UserError: If the suffix is not a picture format.
     """
     require_format(file)
     if caption:
-        figure.supxlabel(caption, fontsize=8, color="#444444")
+        wrapped = textwrap.fill(caption, int(CHARACTERS_PER_INCH * figure.get_figwidth()))
+        figure.supxlabel(wrapped, fontsize=8, color="#444444")
     file.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(file) as draft:
         figure.savefig(draft, dpi=150, format=file.suffix.removeprefix("."))

@@ -252,7 +252,7 @@ def test_a_feature_methods_cache_serves_a_logit_method(tmp_path, runs):
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/thesis.tex").write_text("mine")
-    with pytest.raises(ValueError, match="no teacher cache, and not empty"):
+    with pytest.raises(ValueError, match="not empty and is no teacher cache"):
         fit(tmp_path, cached(tmp_path), digits(), epochs=1)
     assert (tmp_path / "cache/thesis.tex").read_text() == "mine"
 
@@ -320,7 +320,7 @@ def test_the_top_of_the_logits_is_kept_for_every_sample(train_per_class, tmp_pat
 
 def test_what_is_in_the_way_is_not_removed(tmp_path):
     (tmp_path / "cache").write_text("mine")
-    with pytest.raises(ValueError, match="no teacher cache, and not empty"):
+    with pytest.raises(ValueError, match="not empty and is no teacher cache"):
         fit(tmp_path, cached(tmp_path), digits(), epochs=1)
     (tmp_path / "cache").unlink()
     (tmp_path / "cache.part").mkdir()

@@ -197,7 +197,7 @@ def test_filtered_stages(tmp_path):
     assert set(monitor.collect_result()["pid_test"]) == {"filtered_stage2"}
     assert "pid/filtered_stage2/redundant" in log.measured()[0]
     assert not list(tmp_path.glob("*.npz"))  # f_t moves
-    with pytest.raises(ValueError, match="filtered needs a method with filters and heads, such as RID, and KD has"):
+    with pytest.raises(ValueError, match="filtered needs a method with filters and heads, such as RID, but KD has"):
         fit(tmp_path, build(KD), quick(filtered=True))
     with pytest.raises(ValueError, match="expected stages among stage1, stage2, stage3, got logits"):
         fit(tmp_path, build(RID), quick(filtered=True, stages=["logits"]), epochs=3)
@@ -241,7 +241,7 @@ def test_too_few_images_are_refused_before_training_and_left_out_of_the_test(tmp
         run.fit(build(KD), datamodule=digits(val_size=7))
     monkeypatch.setattr("kdlight.callbacks.pid_monitor.FEWEST", 10_000)
     monitor = quick(stages=["logits"])
-    with pytest.warns(UserWarning, match=r"pid_test is left out, as the test set has \d+ images") as said:
+    with pytest.warns(UserWarning, match=r"pid_test is left out, because the test set has \d+ images") as said:
         fit(tmp_path, build(KD), monitor, epochs=1)
     assert sum("pid_test" in str(warning.message) for warning in said) == 1
     assert monitor.collect_result() == {}

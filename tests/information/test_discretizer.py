@@ -113,5 +113,5 @@ def test_errors() -> None:
         Discretizer("probe").fit(features, target[:5])
     with pytest.raises(RuntimeError, match="not fitted"):
         Discretizer().transform(features)
-    with pytest.raises(ValueError, match="expected 36 numbers a sample as fitted, got 18"):
+    with pytest.raises(ValueError, match="expected 36 numbers per sample, as when fitted, got 18"):
         Discretizer().fit(features).transform(features[:, :2])

@@ -23,9 +23,10 @@ NEED = "OptimalBrainDamage measures the loss on training images"
 class OptimalBrainDamage(RangeCheck, Callback):
     """Repeatedly deletes the student's weights of least saliency, with training in between.
 
-    The paper's loop: train to a reasonable solution (`first_epoch`), compute the diagonal h of the loss's second
-    derivatives by second-order back-propagation, delete the weights theta of lowest saliency ``1/2 h theta^2``, train
-    on, until a sparsity is reached or the accuracy has fallen too far. The loss is the cross-entropy on training images
+    As in the paper, the student is trained to a reasonable solution (`first_epoch`). Then the diagonal h of the loss's
+    second derivatives is computed by second-order back-propagation, the weights theta of lowest saliency
+    ``1/2 h theta^2`` are deleted, and the others are trained on. This repeats until a sparsity is reached or the
+    accuracy has fallen too far. The loss is the cross-entropy on training images
     without augmentation, whatever loss the student is trained with. At a minimum, where the gradient is 0, the saliency
     of a weight is to second order the increase of the loss if this weight alone is deleted; elsewhere it may be
     negative.
@@ -45,8 +46,8 @@ class OptimalBrainDamage(RangeCheck, Callback):
         sparsity: Stop when this fraction of the weights is deleted.
         every_n_epochs: Epochs of training between deletions.
         fraction: Fraction of the remaining weights to delete each time.
-        max_drop: Stop deleting when the validation accuracy has fallen by more than this since before the first
-            deletion; the weights deleted so far stay deleted. null: never.
+        max_drop: Stop deleting when the validation accuracy is lower by more than this than before the first deletion.
+            The weights deleted so far stay deleted. null: do not stop for this reason.
         samples: Number of training images for the derivatives; null: all.
 
     Raises:
@@ -84,7 +85,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         self.finished = state_dict["finished"]
 
     def selectable(self, trainer: Trainer) -> bool:
-        """Tell whether this epoch may become the run's best one: only if nothing more will be deleted."""
+        """Return whether this epoch may become the run's best one, which it may if no deletion is left."""
         return self.finished
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -95,20 +96,20 @@ class OptimalBrainDamage(RangeCheck, Callback):
         """
         data = require_image_data(trainer, NEED)
         if self.max_drop is not None and data.val_size == 0:
-            raise UserError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; hold images out")
+            raise UserError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; set data.val_size")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Move the masks of a checkpoint to the device."""
         self.kept = {name: mask.to(pl_module.device) for name, mask in self.kept.items()}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Delete weights if due: before an epoch, so that the remaining weights are trained on before it ends."""
+        """Delete weights if due. This happens before an epoch, so that the epoch trains the remaining weights."""
         if not self._is_due(trainer.current_epoch):
             return
         if self._has_fallen():
             self.finished = True
         else:
-            # The first process computes the masks for all, so that they are equal.
+            # The first process computes the masks for all processes, so that all have the same masks.
             kept = self._delete(trainer, pl_module) if trainer.is_global_zero else None
             kept = trainer.strategy.broadcast(kept)
             assert kept is not None
@@ -152,7 +153,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         derivatives = estimate_hessian_diagonal(learner.student, batches)
         saliencies = {name: 0.5 * derivatives[name] * weight.detach() ** 2 for name, weight in weights.items()}
         for name, mask in self.kept.items():
-            saliencies[name][~mask] = -math.inf  # weights deleted before rank first, so that they stay deleted
+            saliencies[name][~mask] = -math.inf  # deleted weights get the lowest rank, so that they stay deleted
         count, deleted = sum(weight.numel() for weight in weights.values()), self._count_deleted()
         goal = min(round(self.sparsity * count), deleted + math.ceil(self.fraction * (count - deleted)))
         return mask_lowest(saliencies, goal)

@@ -1,4 +1,4 @@
-"""Second-order back-propagation of a diagonal: LeCun, Denker, Solla, "Optimal Brain Damage", NIPS 1989.
+"""Second-order back-propagation of the Hessian's diagonal: LeCun, Denker, Solla, "Optimal Brain Damage", NIPS 1989.
 
 h is the second derivative of the mean cross-entropy with respect to a value, propagated backwards like a gradient. For
 a linear layer a = w x + …
@@ -9,9 +9,9 @@ and for y = f(a): ``h(a) = f'(a)^2 h(y) + f''(a) dL/dy``. The second term, which
 hidden layers are approximated worse. At the logits ``h = p (1 - p)``, so the output layer is exact.
 
 The other layers are approximated, because the mixed derivatives (cross terms) of two values that depend on the same
-value are dropped. This concerns a shortcut and its block, a map that is used twice, a convolution's weight at two
-positions, and two units of a layer that lead to one logit. A batch norm is taken in evaluation mode, as a fixed linear
-map; that its statistics depend on earlier weights during training is ignored.
+value are dropped. Such values are the outputs of a shortcut and its block, two uses of one feature map, two positions
+of a convolution's weight, and two units of a layer that lead to one logit. A batch norm is taken in evaluation mode, as
+a fixed linear map, although its statistics depend on earlier weights during training.
 """
 
 import math
@@ -26,8 +26,8 @@ from torch.overrides import TorchFunctionMode
 from kdlight.errors import UserError
 from kdlight.models.evaluating import evaluating
 
-# Functions whose outputs are inputs, sums of inputs, or 0. Their coefficients are 0 or 1, which squaring does not
-# change, so their ordinary backward pass is also the rule for h.
+# Functions whose outputs are inputs, sums of inputs, or 0. Their derivatives are 0 or 1, which squaring does not
+# change, so their ordinary backward pass also propagates h.
 SELECTING = {
     *("relu", "relu_", "relu6", "max_pool2d", "dropout"),
     *("add", "add_", "__add__", "__radd__", "__iadd__"),
@@ -48,7 +48,7 @@ def estimate_hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, 
         The second derivatives by the parameter's name, in its shape.
 
     Raises:
-        UserError: If the model calls a function without a rule.
+        UserError: If the model calls a function for which no rule of second-order back-propagation is known.
     """
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     parameters = dict(model.named_parameters())
@@ -97,7 +97,7 @@ class _ActivationRecorder(TorchFunctionMode):
 
 
 class _SecondOrderMode(TorchFunctionMode):
-    """Leaves the values of a forward pass as they are, and makes its backward pass compute h instead of gradients."""
+    """Makes the backward pass compute h instead of gradients, and does not change the values of the forward pass."""
 
     def __init__(self, gradients: Iterator[Tensor]) -> None:
         super().__init__()
@@ -159,7 +159,9 @@ def _square_batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     if training or mean is None or variance is None:
-        raise UserError("second derivatives: expected batch norms with running statistics, got one without; keep them")
+        raise UserError(
+            "second derivatives: expected batch norms with running statistics, got one without; set track_running_stats"
+        )
     shape = (1, -1, *[1] * (x.ndim - 2))
     scale = (variance + eps).rsqrt().view(shape)
     normalised = _replace_gradient(((x - mean.view(shape)) * scale) ** 2, x * scale**2)
@@ -176,7 +178,10 @@ def _square_mean(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 def _square_adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
     pooled = F.adaptive_avg_pool2d(x, output_size)
     if any(size % fewer for size, fewer in zip(x.shape[2:], pooled.shape[2:], strict=True)):
-        raise UserError(f"second derivatives: {tuple(x.shape[2:])} is not pooled evenly to {tuple(pooled.shape[2:])}")
+        raise UserError(
+            f"second derivatives: expected pooling windows of one size, but {tuple(x.shape[2:])} cannot be divided "
+            f"evenly into {tuple(pooled.shape[2:])}"
+        )
     return pooled * (pooled.numel() / x.numel())
 
 

@@ -14,15 +14,10 @@ from kdlight.workbench.compare.over_epochs import SPLITS
 from kdlight.workbench.compare.record import Record
 from kdlight.workbench.palette import ATOMS, LIMIT, MARKERS, REFERENCE
 from kdlight.workbench.picture_files import draw_frame, require_format, save_picture
+from kdlight.workbench.pid_captions import ATOM_LABELS, INTERVAL, describe_symbols
 
 __all__ = ["save_pid_picture"]
 
-LABELS = {
-    "redundant": "redundant: transferred",
-    "unique_first": "unique to the teacher: left to distil",
-    "unique_second": "unique to the student",
-    "synergistic": "synergistic: only both reveal it",
-}
 INFORMATIONS = {"information_first": ("I(Y; teacher)", "--"), "information_second": ("I(Y; student)", "-")}
 
 
@@ -35,7 +30,7 @@ class PidCurve(NamedTuple):
 
 
 def save_pid_picture(runs: Sequence[Record], stage: str, file: Path) -> None:
-    """Save the picture: values corrected for bias, a mark at each measurement, a band for its interval.
+    """Save a picture of the atoms, corrected for bias, with a mark and a band for its interval at each measurement.
 
     Args:
         runs: Finished runs; those that logged neither ``pid/<stage>/…`` nor ``pid_train/<stage>/…`` are left out.
@@ -81,7 +76,7 @@ def _read_curve(run: Record, stage: str) -> PidCurve:
 
 
 def _draw_panel(axis: Axes, curve: PidCurve) -> None:
-    for name, label in LABELS.items():
+    for name, label in ATOM_LABELS.items():
         found = [
             (epoch, getattr(pid, name)) for epoch, pid in zip(curve.epochs, curve.measured, strict=True)
             if getattr(pid, name).estimable
@@ -109,10 +104,8 @@ def _write_caption(run: Record, curve: PidCurve, stage: str) -> str:
     settings: Mapping[str, Any] = next(iter(run.result.get("pid_settings", {}).values()), {})
     clusters = settings.get("clusters", "")
     clusters = clusters.get(stage, "") if isinstance(clusters, Mapping) else clusters
-    symbols = f"{settings.get('symbols', '')} of {clusters}, {settings.get('repeats', '')} times"
     split = "validation images" if curve.split == "pid" else "training images (no validation split)"
     said = [data, f"{settings['samples']:,} {split}" if "samples" in settings else split]
-    said += [f"symbols: {symbols}"] if settings else []
-    return (
-        "; ".join([part for part in said if part]) + "; corrected for bias; bands: intervals in which a repetition lies"
-    )
+    said += [describe_symbols(settings["symbols"], clusters, settings["repeats"])] if settings else []
+    said += ["values corrected for bias", f"bands: {INTERVAL}"]
+    return "; ".join([part for part in said if part])

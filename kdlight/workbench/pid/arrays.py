@@ -1,4 +1,4 @@
-"""Decompose what two arrays tell about a third."""
+"""Decompose the information of two arrays about a third: ``kdlight pid --first … --second … --target …``."""
 
 import math
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ class ArrayReport:
 def compare_arrays(
     first: npt.NDArray[Any], second: npt.NDArray[Any], target: npt.NDArray[Any], settings: Any
 ) -> ArrayReport:
-    """Decompose what two arrays tell about a third.
+    """Decompose the information that two arrays contain about a third one.
 
     Args:
         first: Symbols (samples,), integers from 0, or features (samples, …).
-        second: Symbols or features of the second source, likewise.
+        second: Symbols or features of the second source, in the same form.
         target: Classes (samples,), integers from 0.
         settings: ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and ``tolerance``.
 
@@ -51,7 +51,7 @@ def compare_arrays(
         raise UserError(f"expected first, second and a one-dimensional target of one length, got shapes {shapes}")
     if settings.seed < 0:
         raise UserError(f"--seed: expected a whole number of at least 0, got {settings.seed}")
-    # One number a sample is a feature of one component.
+    # An array (samples,) of floats holds one feature per sample.
     sources = [
         values[:, None] if values.ndim == 1 and not _are_symbols(values) else values for values in (first, second)
     ]
@@ -59,7 +59,7 @@ def compare_arrays(
     clustered = [not _are_symbols(values) for values in sources]
     if any(clustered):
         if len(target) < 16:
-            raise UserError(f"expected at least 16 samples, of which half fit the clusters, got {len(target)}")
+            raise UserError(f"expected at least 16 samples (clusters are fitted on half of them), got {len(target)}")
         order = np.random.default_rng(derive_seed(Stream.FITTED_HALF, settings.seed)).permutation(len(target))
         fitted, counted = order[: len(order) // 2], order[len(order) // 2 :]
         for place, values in enumerate(sources):
@@ -78,23 +78,31 @@ def compare_arrays(
 
 
 def _require_cells(*symbols: Symbols) -> None:
-    """Refuse a joint distribution whose decomposition would not end.
+    """Refuse a joint distribution that is too large to be decomposed.
 
     Raises:
-        UserError: With the number of its cells.
+        UserError: If it has more than `MOST_CELLS` cells.
     """
     states = [max(1, int(values.max(initial=0)) + 1) for values in symbols]
     cells = math.prod(states)
     if cells > MOST_CELLS:
         shape = " x ".join(map(str, states))
         raise UserError(
-            f"expected at most {MOST_CELLS:,} cells, got {shape} = {cells:,}: the decomposition takes very long, or "
+            f"expected at most {MOST_CELLS:,} cells, got {shape} = {cells:,}: decomposing more takes very long, or "
             "does not fit into memory; number the symbols from 0 without gaps, or merge some"
         )
 
 
 def _discretize(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
-    """Return symbols (repeats, counted) of discretizers, each fitted on a part of the samples in ``fitted``."""
+    """Return the symbols, (repeats, counted), of ``repeats`` discretizers, each fitted on its part of ``fitted``.
+
+    Args:
+        values: Features (samples, …).
+        target: Classes, (samples,).
+        fitted: Indices of the samples on which discretizers are fitted.
+        counted: Indices of the samples whose symbols are returned.
+        settings: ``symbols``, ``clusters``, ``components``, ``repeats`` and ``seed``.
+    """
     clusters = settings.clusters or min(2 * len(np.unique(target)), 20)
     parts = np.array_split(fitted, settings.repeats)
     discretizers = [

@@ -25,8 +25,8 @@ METHODS = ("kmeans", "quantile", "probe", "predictions")
 USAGE = """kdlight pid --first A.npy --second B.npy --target Y.npy [OPTIONS]
        kdlight pid --student RUN [--teacher RUN] [--data.KEY VALUE] [OPTIONS]
        kdlight pid --student RUN --teacher RUN RUN [RUN …] [--stage STAGE] [OPTIONS]"""
-OF_NETWORKS = ("stage", "weights", "split", "samples", "fit_samples", "details")  # arrays have nothing of these
-SEEDS = 2**32  # as many as numpy takes
+OF_NETWORKS = ("stage", "weights", "split", "samples", "fit_samples", "details")  # options that arrays do not have
+SEEDS = 2**32  # numpy's generators take seeds below this number
 
 
 class Settings(NamedTuple):
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"--tolerance: expected bits above 0 and below 1, got {options.tolerance}")
     if options.stage != "deepest" and len(options.teacher or ()) < 2:
         raise UserError(
-            f"--stage {options.stage}: expected several RUNs behind --teacher; of one, every stage is shown"
+            f"--stage {options.stage}: expected several RUNs after --teacher; with one teacher every stage is measured"
         )
     settings = Settings(*(getattr(options, name) for name in Settings._fields))
     given = {name: getattr(options, name) for name in ("first", "second", "target")}
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
             raise UserError(f"no option {others[0]}; see kdlight pid --help")
         for name in OF_NETWORKS:
             if getattr(options, name) != parser.get_default(name):
-                raise UserError(f"--{name}: expected --student beside it; for arrays there is no such option")
+                raise UserError(f"--{name}: this option needs --student; arrays do not have it")
         first, second, target = (_read_array(file) for file in given.values())
         report = compare_arrays(first, second, target, settings)
     else:
@@ -110,33 +110,63 @@ def make_parser() -> CommandParser:
         type=parse_path,
         nargs="+",
         metavar="RUN",
-        help="likewise, or other weights for the teacher of the student's run; its own by default; several are ranked",
-    )
-    networks.add_argument("--stage", default="deepest", help="where several teachers are compared with the student")
-    networks.add_argument(
-        "--weights", choices=WEIGHTS, default="last", help="of the runs; best: those selected on validation images"
-    )
-    networks.add_argument("--split", choices=("test", "val"), default="test", help="images that are counted")
-    networks.add_argument("--samples", type=int, metavar="N", help="how many of them; all by default")
-    networks.add_argument(
-        "--fit_samples", type=int, default=2_000, metavar="N", help="training images for the clusters"
+        help="folder or checkpoint of a run, or weights for the teacher of the student's run; default: the teacher of "
+        "the student's run; several are ranked",
     )
     networks.add_argument(
-        "--details", action="store_true", help="compute other redundancies and each class's part, too"
+        "--stage", default="deepest", help="the stage at which several teachers are compared with the student"
     )
-    parser.add_argument("--symbols", choices=METHODS, default="kmeans", help="how features become symbols")
+    networks.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        default="last",
+        help="which weights of a run to load: its last ones, or the best on the validation images",
+    )
+    networks.add_argument("--split", choices=("test", "val"), default="test", help="split whose images are measured")
+    networks.add_argument(
+        "--samples", type=int, metavar="N", help="number of images to measure; default: all of the split"
+    )
+    networks.add_argument(
+        "--fit_samples",
+        type=int,
+        default=2_000,
+        metavar="N",
+        help="number of training images on which the clusters are fitted",
+    )
+    networks.add_argument(
+        "--details",
+        action="store_true",
+        help="also compute other definitions of redundancy, and how much each class contributes",
+    )
+    parser.add_argument("--symbols", choices=METHODS, default="kmeans", help="how features are turned into symbols")
     parser.add_argument(
         "--clusters",
         type=_parse_clusters,
         metavar="N",
-        help="symbols of kmeans and quantile; default: what images bear",
+        help="number of symbols, for kmeans and quantile; default: at most twice the number of classes",
     )
-    parser.add_argument("--components", type=int, default=10, metavar="N", help="principal components before that")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="symbolisations that are averaged")
-    parser.add_argument("--seed", type=int, default=0, help="of the clustering and the resampling")
-    parser.add_argument("--tolerance", type=float, default=1e-5, metavar="BITS", help="of the decomposition")
-    parser.add_argument("--json", type=parse_path, metavar="FILE", help="write everything that was measured")
-    parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save a picture; its suffix says the format")
+    parser.add_argument(
+        "--components", type=int, default=10, metavar="N", help="number of principal components that are clustered"
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=5,
+        metavar="N",
+        help="number of times that features are turned into symbols; results are averaged",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the clustering and the resampling")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-5,
+        metavar="BITS",
+        help="largest numerical error of the decomposition to aim for",
+    )
+    parser.add_argument("--json", type=parse_path, metavar="FILE", help="write all results to this file")
+    parser.add_argument(
+        "--plot", type=parse_path, metavar="FILE", help="save a picture in the format of the file's suffix"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Measure the PID of finished runs: each stage with each, or several teachers with one student."""
+"""Measure the PID of finished runs: every stage of one teacher, or one stage of several teachers, with a student's."""
 
 import argparse
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Matrix:
     circumstances: Mapping[str, Any]
     """Which networks and images were measured, and how."""
     cells: Mapping[str, Mapping[str, StageReport]]
-    """By the teacher's stage and the student's."""
+    """The measurement of each pair, by the name of the teacher's stage and then of the student's."""
     bounds: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Ranking:
 
 
 def compare_networks(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> Matrix:
-    """Decompose what the networks of finished runs tell about the label.
+    """Decompose the information that two trained networks contain about the label, for every pair of their stages.
 
     Args:
         options: ``student``, ``teacher``, ``split``, ``samples``, ``fit_samples`` and ``details`` of the command.
@@ -104,7 +104,7 @@ def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[s
     run = Run(options.student, options.weights)
     student, probe = _move_to_device(run.student()), _take_probe(run, options, changed)
     if len(set(options.teacher)) < len(options.teacher):
-        raise UserError("--teacher: expected different runs, got one of them twice")
+        raise UserError("--teacher: expected different runs, got the same run twice")
     teachers = {str(path): _move_to_device(Run(path, options.weights).student()) for path in options.teacher}
     compared = {}
     for name, teacher in teachers.items():
@@ -150,7 +150,7 @@ def _measure(
     report = comparison.measure(student)
     if broken := {place.student for place in places if place.name not in report.stages}:
         names = ", ".join(f"stage{name + 1}" if isinstance(name, int) else name for name in broken)
-        raise UserError(f"the student's {names} is not finite; choose another checkpoint")
+        raise UserError(f"the student's features of {names} are not finite; choose another checkpoint")
     return report
 
 

@@ -1,4 +1,4 @@
-"""The pictures of ``kdlight pid``: the four atoms, heat maps of each stage with each, or ranked teachers."""
+"""The pictures of ``kdlight pid``: bars of the four atoms, heat maps over pairs of stages, or ranked teachers."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from kdlight.workbench.picture_files import draw_frame, save_picture
 from kdlight.workbench.pid.arrays import ArrayReport
 from kdlight.workbench.pid.networks import Matrix, Ranking
 from kdlight.workbench.pid.report_tables import describe_circumstances
+from kdlight.workbench.pid_captions import ATOM_LABELS, INTERVAL
 
 __all__ = ["save_report_picture"]
 
@@ -22,31 +23,27 @@ BARS = {
     "unique_second": "unique to\nthe second",
     "synergistic": "synergistic",
 }
-MAPS = {
-    "redundant": "redundant: transferred",
-    "unique_first": "unique to the teacher: left to distil",
-    "unique_second": "unique to the student",
-}
+MAPS = {name: ATOM_LABELS[name] for name in ("redundant", "unique_first", "unique_second")}
 RANKED = {
     "unique_first": "unique to the teacher: could still be given",
     "redundant": "redundant: both have it",
-    "unique_second": "unique to the student",
+    "unique_second": ATOM_LABELS["unique_second"],
 }
 
 
 def save_report_picture(report: Matrix | Ranking | ArrayReport, file: Path) -> None:
-    """Save the picture of a report; the suffix says the format."""
+    """Save the picture of a report in the format that the file's suffix names."""
     if isinstance(report, ArrayReport):
         figure, caption = _draw_bars(report), f"{report.pid.samples:,} samples"
     elif isinstance(report, Matrix):
         figure, caption = _draw_heat_maps(report), describe_circumstances(report.circumstances)
     else:
         figure, caption = _draw_ranking(report), f"{report.place}; {describe_circumstances(report.circumstances)}"
-    save_picture(figure, file, f"{caption}; corrected for bias, interval in which a repetition lies")
+    save_picture(figure, file, f"{caption}; values corrected for bias; error bars or ±: {INTERVAL}")
 
 
 def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:
-    """Draw lines at the upper bounds of every information: the entropy and the cap."""
+    """Draw lines at the two upper bounds of any information: the target's entropy and the cap of the symbols."""
     axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")
     if cap < entropy - 0.01:
         axis.axhline(cap, color=LIMIT, lw=1, ls=":", label=f"cap of the symbols = {cap:.2f}")

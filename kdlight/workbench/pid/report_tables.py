@@ -12,6 +12,7 @@ from kdlight.information.estimated_pid import Estimate
 from kdlight.measuring.other_redundancies import LABELS
 from kdlight.workbench.pid.arrays import ArrayReport
 from kdlight.workbench.pid.networks import Matrix, Ranking
+from kdlight.workbench.pid_captions import INTERVAL, describe_symbols
 
 __all__ = ["describe_circumstances", "format_half_width", "format_value", "print_report"]
 
@@ -29,17 +30,15 @@ NOT_ESTIMABLE = "not estimable"
 
 
 def print_report(report: Matrix | Ranking | ArrayReport) -> None:
-    """Print what was measured."""
+    """Print the table of a report."""
     tables = {Matrix: _tabulate_matrix, Ranking: _tabulate_ranking, ArrayReport: _tabulate_atoms}
     Console().print(tables[type(report)](report))  # type: ignore[operator]
 
 
 def describe_circumstances(report: Mapping[str, Any]) -> str:
     """Describe data set, split, number of images and symbols, for a caption."""
-    clusters = report.get("clusters")
-    symbols = report["symbols"] if clusters is None else f"{report['symbols']} of {clusters}"
     images = f"{report['data']}, {report['samples']:,} {report['split']} images"
-    return f"{images}; symbols: {symbols}, {report['repeats']} times"
+    return f"{images}; {describe_symbols(report['symbols'], report.get('clusters'), report['repeats'])}"
 
 
 def format_value(estimate: Estimate, digits: int = 2) -> str:
@@ -48,10 +47,10 @@ def format_value(estimate: Estimate, digits: int = 2) -> str:
 
 
 def format_half_width(estimate: Estimate) -> str:
-    """Format value ± half of the interval, or say that it is not estimable."""
+    """Format the value ± the half-width of its interval, or say that it is not estimable."""
     if not estimate.estimable:
         return NOT_ESTIMABLE
-    return f"{estimate.value:.2f} ±{estimate.upper - estimate.value:.2f}"  # wraps in a narrow column
+    return f"{estimate.value:.2f} ±{estimate.upper - estimate.value:.2f}"  # a narrow column breaks at the space
 
 
 def _make_table(title: str) -> Table:
@@ -61,9 +60,12 @@ def _make_table(title: str) -> Table:
 def _tabulate_atoms(report: ArrayReport) -> Table:
     pid = report.pid
     rows = _make_table(
-        f"Information about the target, in bits, from {pid.samples:,} samples: corrected for bias,\n"
-        f"with the interval in which a repetition lies, and as counted. H(target) = {pid.target_entropy:.4f};\n"
-        f"the symbols cap it at {pid.cap_first:.2f} (first) and {pid.cap_second:.2f} bits (second)"
+        f"Information about the target in bits, estimated from {pid.samples:,} samples.\n"
+        "value: corrected for bias\n"
+        f"interval: {INTERVAL}\n"
+        "counted: computed from the sample's frequencies, without a correction\n"
+        f"No information exceeds H(target) = {pid.target_entropy:.4f} bits. The symbols can carry\n"
+        f"at most {pid.cap_first:.2f} (first source) and {pid.cap_second:.2f} bits (second source)."
     )
     rows.add_column("quantity")
     for heading in ("value", "interval", "counted"):
@@ -81,19 +83,22 @@ def _tabulate_atoms(report: ArrayReport) -> Table:
 
 def _describe_limits(report: Matrix) -> str:
     bounds = report.bounds
-    said = f"H(Y) = {bounds['label_entropy']:.2f}"
+    said = f"The label's entropy H(Y) is {bounds['label_entropy']:.2f} bits."
     if "redundant_at_least" in bounds:
         said += (
-            f"; whatever the symbols: I(Y;T) ≥ {bounds['information_teacher_at_least']:.2f}, "
-            f"I(Y;S) ≥ {bounds['information_student_at_least']:.2f}, redundant ≥ {bounds['redundant_at_least']:.2f}"
+            "\nThe cross-entropies of the logits imply, for any choice of symbols:\n"
+            f"I(Y;T) ≥ {bounds['information_teacher_at_least']:.2f}, I(Y;S) ≥ "
+            f"{bounds['information_student_at_least']:.2f}, redundant ≥ {bounds['redundant_at_least']:.2f}."
         )
     return said
 
 
 def _tabulate_matrix(report: Matrix) -> Table:
     rows = _make_table(
-        "What each stage of teacher (rows) and student (columns) redundantly tell of the label, in bits,\n"
-        "corrected for bias, ± half of the interval in which a repetition lies.\n"
+        "Redundant information in bits: what a stage of the teacher (row) and a stage\n"
+        "of the student (column) both tell about the label, corrected for bias.\n"
+        f"±: half of {INTERVAL}\n"
+        "cap: the most that this number of symbols can carry\n"
         f"{describe_circumstances(report.circumstances)}.\n{_describe_limits(report)}"
     )
     students = list(next(iter(report.cells.values())))
@@ -116,13 +121,14 @@ def _tabulate_matrix(report: Matrix) -> Table:
 def _tabulate_ranking(report: Ranking) -> Table:
     first = next(iter(report.teachers.values())).pid
     rows = _make_table(
-        f"What each teacher's {report.place} could still give the student, in bits about the label,\n"
-        "corrected for bias, ± half of the interval in which a repetition lies.\n"
+        f"Information about the label, in bits, in the {report.place} of each teacher and of\n"
+        "the student, corrected for bias. The teacher that could give the most comes first.\n"
+        f"±: half of {INTERVAL}\n"
         f"{describe_circumstances(report.circumstances)}.\n"
-        f"H(Y) = {first.target_entropy:.2f}, the symbols cap it at {first.cap_first:.2f}"
+        f"The label's entropy H(Y) is {first.target_entropy:.2f} bits; the symbols carry at most {first.cap_first:.2f}."
     )
     rows.add_column("teacher", overflow="fold")
-    for heading in ("could give (uni T)", "both have (red)", "student alone (uni S)", "I(Y;T)"):
+    for heading in ("could give (uni T)", "both have (red)", "only student has (uni S)", "I(Y;T)"):
         rows.add_column(heading, justify="right")
     for name, found in report.teachers.items():
         pid = found.pid

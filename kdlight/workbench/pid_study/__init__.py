@@ -1,1 +1,1 @@
-"""How exact the PID solver and its estimates are, and what they cost."""
+"""Studies of the PID: the accuracy of solver and estimates, and the time that they take."""

@@ -1,4 +1,4 @@
-"""Joint distributions like those of two networks and a label; a solver can decompose them to any accuracy.
+"""Joint distributions that resemble those of two networks and a label, but are known exactly.
 
 Axes are (first source, second source, label). The labels are equally frequent, except in `make_sparse`.
 """
@@ -16,8 +16,8 @@ def make_classifiers(classes: int, *, first: float, second: float, copied: float
 
     Args:
         classes: Number of the label's classes, even; each source has as many symbols.
-        first: Accuracy of the first, before 2 % of noise.
-        second: Accuracy of the second where it does not repeat the first, before noise.
+        first: Accuracy of the first, before 2 % of its symbols are replaced by random ones.
+        second: Accuracy of the second where it does not repeat the first, before the same replacement.
         copied: Probability that the second repeats the first.
     """
     labels = np.arange(classes)
@@ -50,7 +50,7 @@ def make_peaked(classes: int, bins: int, *, copied: float = 0.0, seed: int = 0) 
     Args:
         classes: Number of the label's classes.
         bins: Number of symbols of each source.
-        copied: Probability that the second repeats the first; 0: independent given the class.
+        copied: Probability that the second repeats the first; with 0 they are independent given the class.
         seed: Seed of the random probabilities.
     """
     rng = np.random.default_rng(seed)

@@ -1,10 +1,10 @@
-"""How accurate measurements of two networks are: ``python -m kdlight.workbench.pid_study.network_study DATA --help``.
+"""Measure how accurate the PID of two networks is: ``python -m kdlight.workbench.pid_study.network_study --help``.
 
-CIFAR-10 images are the population: all of them go through a teacher (ResNet-56), a trained and an untrained student
-(ResNet-20). All images are turned into symbols many times, each time fitted on 400 randomly drawn images. The true
-value is the mean over these symbolisations of the decomposition of all images. Then 300 to 10,000 images are drawn with
-replacement and five symbolisations are drawn; the decomposition is estimated from these alone and compared with the
-true value. All results are stored in a folder, from which the next call continues.
+The images of CIFAR-10 are the population. The study computes the features of all of them with a teacher (ResNet-56), a
+trained and an untrained student (ResNet-20), and discretises the features many times, each time with clusters fitted on
+400 randomly drawn images. The PID of all images, averaged over these discretisations, is the true value. Then the study
+draws 300 to 10,000 images with replacement and five of the discretisations, estimates the PID from these alone, and
+compares the estimate with the true value. Every result is stored in a folder, so that the next call continues.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Case(NamedTuple):
     clusters: int
     repeats: int = REPEATS
     fitted_on: str = "others"
-    """"others": the symbols are fitted on other images; "counted": on those that are counted."""
+    """The images on which clusters are fitted: "counted", those that are counted, or "others"."""
 
     def __str__(self) -> str:
         count = f" {self.clusters}" if self.symbols in ("kmeans", "quantile") else ""
@@ -57,7 +57,7 @@ class Case(NamedTuple):
 
 
 def list_cases() -> Iterator[tuple[Case, tuple[int, ...], int]]:
-    """Yield the settings to measure, with their numbers of images and in every how many rounds they are measured."""
+    """Yield (setting, numbers of images, n): the setting is measured in every n-th round."""
     everything, few = (300, 1_000, 3_000, 10_000), (300, 10_000)
     for student in ("trained", "untrained"):
         for clusters in (4, 10, 20):
@@ -105,7 +105,7 @@ class Population:
             return {place: stored[place] for place in ("stage", "logits")}
 
     def compute_symbols(self, network: str, case: Case) -> np.ndarray[Any, Any]:
-        """Return the symbols of all images by many symbolisations, (symbolisations, images)."""
+        """Turn the features of all images into symbols many times, (symbolisations, images)."""
         key = (network, case._replace(student="", repeats=0))
         if key not in self._symbols:
             rows = self.compute_features(network)[case.place]
@@ -116,14 +116,14 @@ class Population:
     def fit(
         self, rows: np.ndarray[Any, Any], case: Case, seed: int, chosen: np.ndarray[Any, Any] | None = None
     ) -> tuple[Discretizer, np.ndarray[Any, Any]]:
-        """Fit a symbolisation on images drawn for it, or on the chosen ones; return it with the images' symbols."""
+        """Fit a discretizer on random images or on the given ones; return it with the symbols of all images."""
         own = np.random.default_rng((1, seed)).permutation(len(rows))[:FITTED] if chosen is None else chosen
         discretizer = Discretizer(cast(Method, case.symbols), clusters=case.clusters, seed=seed)
         discretizer.fit(rows[own], self.target[own])
         return discretizer, discretizer.transform(rows if chosen is None else rows[own])
 
     def compute_truth(self, case: Case) -> list[float]:
-        """Return atoms and informations of all images, the mean over the symbolisations."""
+        """Return the atoms and informations of all images, averaged over the symbolisations."""
         first, second = self.compute_symbols("teacher", case), self.compute_symbols(case.student, case)
         found = []
         for place in range(len(first)):
@@ -133,7 +133,7 @@ class Population:
         return [float(value) for value in np.mean(found, axis=0)]
 
     def estimate(self, case: Case, samples: int, repetition: int) -> dict[str, Any]:
-        """Draw images and symbolisations for one repetition, and measure."""
+        """Draw the images and symbolisations of one repetition, and estimate the PID from them."""
         rng = np.random.default_rng((2, samples, repetition))
         images = rng.integers(len(self.target), size=samples)
         started = time.process_time()
@@ -179,7 +179,7 @@ def _compute_features(
 
 
 def format_table(kept: list[dict[str, Any]], truths: dict[str, list[float]]) -> Iterator[str]:
-    """Yield the lines of the table, in Markdown."""
+    """Yield the lines of the table in Markdown."""
     headings = ("student, place, symbols", "N", "atom", *HEADINGS, "seconds")
     yield f"| {' | '.join(headings)} |"
     yield "|" + "---|" * len(headings)
@@ -205,8 +205,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="folder with CIFAR-10's binary files")
     parser.add_argument("--teacher", type=Path, required=True, metavar="FILE", help="weights of a ResNet-56")
     parser.add_argument("--student", type=Path, required=True, metavar="FILE", help="weights of a ResNet-20")
-    parser.add_argument("--kept", type=Path, required=True, metavar="DIR", help="where what was computed is kept")
-    parser.add_argument("--repetitions", type=int, default=24, help="of each measurement")
+    parser.add_argument("--kept", type=Path, required=True, metavar="DIR", help="folder for all results")
+    parser.add_argument("--repetitions", type=int, default=24, help="number of estimates of each setting")
     options = parser.parse_args(arguments)
     if options.repetitions < 4:
         raise UserError(f"--repetitions: expected at least 4, got {options.repetitions}")

@@ -1,4 +1,4 @@
-"""Sample a joint distribution of known decomposition repeatedly, and estimate the decomposition from each sample."""
+"""Repeatedly sample a joint distribution whose PID is known, and estimate the PID from each sample."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from kdlight.information.estimates import estimate_pid
 
 __all__ = ["ATOMS", "RepeatedEstimate", "repeat_estimate"]
 
-#: The atoms by attribute of `EstimatedPID`, with their names in tables.
+#: The names of the atoms in tables, by attribute of `EstimatedPID`.
 ATOMS = {"redundant": "Red", "unique_first": "Uni 1", "unique_second": "Uni 2", "synergistic": "Syn"}
 
 
@@ -48,7 +48,7 @@ class RepeatedEstimate(NamedTuple):
 
     @property
     def kept(self) -> float:
-        """Fraction of pairs of samples for which the value of one is in the interval of the other."""
+        """Fraction of pairs of samples in which the value from one sample lies in the interval from the other."""
         inside = [[estimate.lower <= value <= estimate.upper for value in self.values] for estimate in self.estimates]
         times = len(self.estimates)
         return (float(np.sum(inside)) - times) / (times * (times - 1))
@@ -71,7 +71,13 @@ HEADINGS = ("truth", "bias counted", "bias", "sd", "half-width", "coverage", "ke
 
 
 def repeat_estimate(joint: Array, samples: int, repetitions: int) -> dict[str, RepeatedEstimate]:
-    """Draw samples of a joint, axes (first source, second source, target), and estimate the atoms of each."""
+    """Draw samples from a joint distribution and estimate the atoms from each sample.
+
+    Args:
+        joint: Probabilities, axes (first source, second source, target).
+        samples: Size of a sample.
+        repetitions: Number of samples.
+    """
     rng = np.random.default_rng(samples)
     truth = broja(joint, tolerance=1e-8)
     found = []

@@ -1,9 +1,9 @@
-"""Compare the BROJA solver's time with others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
+"""Compare the time of kdlight's BROJA solver with others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
 
-Seconds are those of one CPU core in this process. If they are installed (``pip install -e '.[bench]'``), two other
-solvers are timed: dit's cone program, and the RID authors' optimisation problem, rewritten in cvxpy from its formula,
-with the solver that cvxpy chooses and with SCS, which the authors use. The error is that of the redundant information,
-compared with kdlight's at a gap of 1e-9 bits.
+The table gives CPU seconds of one core. Two other solvers are timed if they are installed
+(``pip install -e '.[bench]'``): dit's cone program, and the optimisation problem of the RID authors. The
+latter is rewritten in cvxpy from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the
+authors use. The error is the difference in redundant information from kdlight's result at a gap of 1e-9 bits.
 """
 
 import argparse
@@ -44,7 +44,7 @@ class TimedCall(NamedTuple):
 
 
 def time_call(function: Callable[[], Any], *, least: float = 0.3) -> TimedCall:
-    """Call a function repeatedly for at least `least` seconds, once or more, and return the fastest call."""
+    """Call a function until `least` seconds have passed, and return the fastest call."""
     best, spent, result = float("inf"), 0.0, None
     while result is None or spent < least:
         started = time.process_time()
@@ -57,12 +57,12 @@ def time_call(function: Callable[[], Any], *, least: float = 0.3) -> TimedCall:
 def solve_by_cvxpy(joint: Array, solver: str | None) -> float:
     """Compute the redundant information in bits by the RID authors' optimisation problem.
 
-    Minimise sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|) over Q with P's marginals, in nats; their estimator is that of Liang
-    et al., 2023 (arXiv 2302.12247).
+    The problem minimises sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|), in nats, over all Q with the marginals of P. The
+    authors took this estimator from Liang et al., 2023 (arXiv 2302.12247).
 
     Args:
         joint: Axes (first source, second source, target).
-        solver: A solver of cvxpy; None: its choice.
+        solver: Name of a solver of cvxpy; None: cvxpy chooses one.
     """
     cvxpy = importlib.import_module("cvxpy")
     classes = joint.shape[2]
@@ -100,7 +100,7 @@ def list_rivals() -> dict[str, Callable[[Array], float]]:
     if importlib.util.find_spec("dit") is not None and importlib.util.find_spec("ecos") is not None:
         found["dit, cone"] = solve_by_dit
     for solve in found.values():
-        solve(make_sparse(2, 2, seed=3))  # the imports of the first call shall not be timed
+        solve(make_sparse(2, 2, seed=3))  # this call imports what the solver needs, so that the imports are not timed
     return found
 
 
@@ -108,7 +108,8 @@ def time_solvers(largest_rival: int) -> Iterator[str]:
     """Yield the rows of the table, in Markdown.
 
     Args:
-        largest_rival: Cells of the largest joint that the other solvers get; larger ones take minutes and gigabytes.
+        largest_rival: Number of cells of the largest joint that the other solvers are timed on; larger ones take them
+            minutes and gigabytes.
     """
     yield "| target x first x second | joint | solver | seconds | gap | error | times kdlight |"
     yield "|---|---|---|---|---|---|---|"
@@ -134,7 +135,7 @@ def time_solvers(largest_rival: int) -> Iterator[str]:
 
 
 def time_stage(samples: int = 10_000, width: int = 16_384, fitted: int = 2_000) -> Iterator[str]:
-    """Time `PIDMonitor` for one stage of the student without the forward passes, on features in batches.
+    """Time what `PIDMonitor` computes for one stage of the student, without the forward passes.
 
     Args:
         samples: Number of counted images.
@@ -179,7 +180,7 @@ def _transform(discretizers: Sequence[Any], rows: Array) -> Any:
 def _time_one(row: str, solve: Callable[[Array], float], joint: Array, truth: float | None, own_seconds: float) -> str:
     try:
         theirs = time_call(functools.partial(solve, joint))
-    except Exception as failure:  # an error of another solver is reported in its row
+    except Exception as failure:  # the table reports the error in this solver's row
         return f"{row} | failed: {type(failure).__name__} | | | |"
     error = "" if truth is None else f"{abs(theirs.result - truth):.0e}"
     return f"{row} | {theirs.seconds:.4f} | | {error} | {theirs.seconds / own_seconds:.0f} |"
@@ -197,9 +198,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         default=4_000,
         metavar="CELLS",
-        help="largest joint that other solvers get; 25,000 (10 x 50 x 50) takes them minutes",
+        help="cells of the largest joint that other solvers are timed on; 25,000 (10 x 50 x 50) take them minutes",
     )
-    parser.add_argument("--stage", action="store_true", help="instead: what PIDMonitor spends on one stage")
+    parser.add_argument("--stage", action="store_true", help="time PIDMonitor on one stage instead of the solvers")
     options = parser.parse_args(arguments)
     for line in time_stage() if options.stage else time_solvers(options.largest_rival):
         print(line, flush=True)

@@ -1,9 +1,10 @@
-"""How far estimated PID atoms are from the true ones: ``python -m kdlight.workbench.pid_study.study``.
+"""Measure how far estimated PID atoms are from the true ones: ``python -m kdlight.workbench.pid_study.study``.
 
-Joint distributions of known decomposition are sampled many times, and the atoms are estimated from each sample. The
-table has the bias of the plug-in and of the corrected atoms, the standard deviation of the corrected ones, the
-half-width of the intervals, how often they contain the true value (coverage) and the value of another sample (kept),
-and how often the atom is estimable. ``--plot`` draws bias and standard deviation by the number of samples and of bins.
+The study samples joint distributions whose PID is known many times, and estimates the atoms from each sample. Its table
+shows the bias of the plug-in atoms and of the corrected atoms, the standard deviation of the corrected atoms, the
+half-width of the intervals, how often an interval contains the true value (coverage) or the value from another sample
+(kept), and how often the atom is estimable. ``--plot`` draws bias and standard deviation against the numbers of samples
+and bins.
 """
 
 import argparse
@@ -48,12 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("--repetitions", type=int, default=200, help="samples of each joint; for the plot a quarter")
     parser.add_argument(
-        "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="sizes of a sample"
+        "--repetitions", type=int, default=200, help="number of samples drawn from each joint; the plot uses a quarter"
     )
     parser.add_argument(
-        "--plot", type=parse_path, metavar="FILE", help="draw bias and deviation against samples and bins"
+        "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="numbers of draws in a sample"
+    )
+    parser.add_argument(
+        "--plot",
+        type=parse_path,
+        metavar="FILE",
+        help="draw bias and standard deviation against the numbers of samples and bins",
     )
     options = parser.parse_args(arguments)
     if options.repetitions < 8 or min(options.samples) < 8:

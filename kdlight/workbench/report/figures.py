@@ -13,9 +13,9 @@ from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.over_epochs import average_runs, read_logged
 from kdlight.workbench.compare.record import Record
 from kdlight.workbench.palette import ARM_COLOURS
+from kdlight.workbench.pid_captions import ATOM_LABELS
 
-TITLES = ("redundant: transferred", "unique to the teacher: left to distil", "unique to the student", "synergistic")
-ATOM_TITLES = dict(zip(ATOMS, TITLES, strict=True))
+ATOM_TITLES = dict(zip(ATOMS, ATOM_LABELS.values(), strict=True))
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
 COLOURS = tuple("#7a7a7a" if colour == "#000000" else colour for colour in ARM_COLOURS)  # black is lost in the dark
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")

@@ -194,4 +194,4 @@ def test_several_teachers_are_ranked(runs, tmp_path, capsys):
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert "could give" in capsys.readouterr().out
     assert main(["pid", f"--student={runs / 'student'}", "--teacher", teachers[0], teachers[0]]) == 2
-    assert "got one of them twice" in capsys.readouterr().err
+    assert "got the same run twice" in capsys.readouterr().err

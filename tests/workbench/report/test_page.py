@@ -14,6 +14,7 @@ from scipy import stats
 
 from kdlight.__main__ import main
 from kdlight.runs.folder import RunFolder
+from kdlight.workbench.pid_captions import ATOM_LABELS
 
 NAMES = ["cat", "</script><b>dog", "owl"]
 ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
@@ -193,7 +194,7 @@ def test_the_tables_have_the_numbers_of_the_results(study):
 def test_the_curves_are_means_and_deviations_of_the_logs(study):
     root, _, page = study
     wanted = {"validation accuracy": [("val/accuracy", 100)], "training loss": [("train/loss", 1)]}
-    titles = ("redundant: transferred", "unique to the teacher: left to distil", "unique to the student", "synergistic")
+    titles = ATOM_LABELS.values()
     for title, atom in zip(titles, ATOMS, strict=True):
         wanted[title] = [(f"pid/stage{stage}/{atom}", 1) for stage in (1, 2)]
     for title, keys in wanted.items():
@@ -207,7 +208,11 @@ def test_the_curves_are_means_and_deviations_of_the_logs(study):
                 deviation = np.array([np.std(values[epoch - 1], ddof=1) for epoch in epochs])
                 (line,) = [trace for trace in traces if trace["name"] == method]
                 (band,) = [trace for trace in traces if trace["name"] == f"{method} band"]
-                assert line["x"] == epochs == ([1, 3, 4] if (title, method) == ("synergistic", "kd") else [1, 2, 3, 4])
+                assert (
+                    line["x"]
+                    == epochs
+                    == ([1, 3, 4] if (title, method) == (ATOM_LABELS["synergistic"], "kd") else [1, 2, 3, 4])
+                )
                 assert band["x"] == [*epochs, *epochs[::-1]]
                 assert line["y"] == pytest.approx(mean)
                 assert band["y"] == pytest.approx([*(mean + deviation), *(mean - deviation)[::-1]])
