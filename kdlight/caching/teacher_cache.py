@@ -27,6 +27,7 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.models.activations import Activations
 from kdlight.models.frozen import Frozen
+from kdlight.models.noisy_features import NoisyFeatures
 from kdlight.streams import STREAMS_VERSION
 
 
@@ -105,9 +106,14 @@ def open_cache(
 
     Raises:
         UserError: If the cache was made for another teacher, other images or another transform, does not hold what the
-            method reads, or has files that were changed.
+            method reads, or has files that were changed, or if the teacher has `NoisyFeatures`.
         OSError: If the disk has no room for it.
     """
+    if any(isinstance(module, NoisyFeatures) for module in teacher.model.modules()):
+        raise UserError(
+            "the noise of NoisyFeatures changes from step to step: expected a teacher that always computes the same "
+            "beside teacher_cache, got NoisyFeatures; leave teacher_cache out"
+        )
     folder = Path(settings.path).expanduser()
     folder = folder if folder.name else folder.resolve()
     if settings.top is not None and settings.top >= teacher.num_classes:

@@ -1,0 +1,64 @@
+"""A teacher with nuisance: part of each of its feature maps is noise that says nothing about the label."""
+
+__all__ = ["NoisyFeatures"]
+
+import torch
+from torch import Tensor
+
+from kdlight.errors import UserError
+from kdlight.models.activations import Activations
+from kdlight.models.classifier import Classifier
+from kdlight.ranges import Fraction, NonNegativeFloat, RangeCheck
+
+
+class NoisyFeatures(RangeCheck, Classifier):
+    """Disturbs the lower rows of a network's stages with normal noise, drawn anew in every forward pass.
+
+    Dissanayake et al. (arXiv 2411.07483), theorem 3.1: of a teacher T = (Z, G) whose part G says nothing about the
+    label, Red(Y : T, S) is largest for a student that takes over Z, whereas I(T; S) can be largest for one that takes
+    over G. This is `corrupt_output` of the authors' code (kd-rid, systems/system_utils.py), whose scripts all set the
+    fraction to 0 and the standard deviation to 10, so no noise enters the paper's results. Here as there, the logits
+    are computed from the undisturbed maps; embedding, preactivations and stem stay undisturbed too.
+
+    Weights of the bare network can be loaded into it. No teacher cache can hold it, because the noise changes.
+
+    Args:
+        model: The network.
+        noise_fraction: Fraction of each stage's rows, counted from the bottom.
+        noise_std: Standard deviation of the noise.
+        replace: Put the noise in the place of these rows, instead of adding it to them.
+
+    Raises:
+        UserError: If a number is out of its range.
+    """
+
+    def __init__(
+        self, model: Classifier, noise_fraction: Fraction, noise_std: NonNegativeFloat = 10.0, replace: bool = False
+    ) -> None:
+        super().__init__(model.num_classes, model.image_shape)
+        self.model = model
+        self.noise_fraction, self.noise_std, self.replace = noise_fraction, noise_std, replace
+        self.linear_stages, self.has_weights = model.linear_stages, model.has_weights
+        self.stage_names = tuple(f"model.{name}" for name in model.stage_names)
+        if not getattr(model, "members", None):  # an ensemble has no head of its own
+            self.head_name = f"model.{model.head_name}"
+
+    def activations(self, images: Tensor) -> Activations:
+        computed = self.model.activations(images)
+        if any(stage.requires_grad for stage in computed.stages):
+            raise UserError(
+                "NoisyFeatures gives a frozen teacher's maps: expected a method that needs no gradient of them, got "
+                "CAKD with stages, or a student; choose another method, or take NoisyFeatures for the teacher alone"
+            )
+        return computed._replace(stages=tuple(map(self._disturb, computed.stages)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images)
+        return logits
+
+    def _disturb(self, a_map: Tensor) -> Tensor:
+        disturbed = a_map.clone()
+        rows = disturbed[:, :, int((1 - self.noise_fraction) * a_map.shape[2]) :]
+        noise = self.noise_std * torch.randn_like(rows)
+        rows.copy_(noise if self.replace else rows + noise)
+        return disturbed
