@@ -15,6 +15,7 @@ from kdlight.cli.imports import import_object
 from kdlight.cli.objects import build_object
 from kdlight.methods.base.learner import Learner
 from kdlight.models.classifier import Classifier
+from kdlight.models.published import is_published
 
 ROOT = Path(__file__).parents[2] / "configs"
 OTHERS = ("grids", "sweeps")  # for `kdlight ablate`, and for W&B
@@ -32,7 +33,7 @@ DIGITS = [ROOT / "data/digits.yaml", ROOT / "digits/pair.yaml"]
 
 
 def build(files, *options):
-    """The experiment; weights that it names are made first, in the current folder."""
+    """The experiment; weights that it names are made first, in the current folder. Published ones are not fetched."""
     config = parse("fit", [*flags(files), *options]).config.as_dict()
     callbacks = config["trainer"].get("callbacks") or []
     for arguments in (holder.get("init_args") or {} for holder in [config["model"], *callbacks]):
@@ -40,7 +41,9 @@ def build(files, *options):
         wanted = list(zip(ensemble.get("members") or [], ensemble.get("weights") or [], strict=True))
         wanted += [(arguments.get(name), arguments.get(f"{name}_weights")) for name in ("teacher", "student")]
         for described, path in wanted:
-            if path is not None:
+            if path is not None and is_published(path):
+                options = [*options, *UNTRAINED]
+            elif path is not None:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 torch.save(build_object(Classifier, described).state_dict(), path)
     return build_experiment("fit", [*flags(files), *options])
