@@ -6,6 +6,10 @@ from torch import nn
 
 from kdlight.caching.teacher_cache import TeacherCache
 from kdlight.data.base.batch import Batch
+from kdlight.measuring.comparison import Comparison
+from kdlight.measuring.feature_pairs import FeaturePair
+from kdlight.measuring.probe import Probe
+from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.methods.rid import RID
 from kdlight.methods.ted import TED
 from kdlight.methods.vid import VID
@@ -64,6 +68,19 @@ def test_the_filter_learns_the_bits_of_all_teachers_and_of_one_alone_only_its_ow
     assert train_filters(Ensemble([first, second])) > 0.99
     assert train_filters(first) == pytest.approx(0.5, abs=0.06)
     assert train_filters(Ensemble([second, second])) == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_pid_is_that_of_the_joint_teacher():
+    """Two teachers can still give the second bit to a student that knows the first; the first teacher alone cannot."""
+    torch.manual_seed(0)
+    first, second = Channel(0, width=3, size=8), Channel(1, width=5, size=4)
+    probe = Probe([draw_two_bits(500)], [draw_two_bits(2000)])
+    for teacher, left in ((Ensemble([first, second]), 1.0), (first, 0.0)):
+        measured = Comparison(Frozen(teacher), probe, RepeatedDiscretizer(clusters=4), [FeaturePair("stage1", 0, 0)])
+        pid = measured.measure(Frozen(first)).stages["stage1"].pid
+        assert pid.information_first.value == pytest.approx(1 + left, abs=0.05)
+        assert pid.redundant.value == pytest.approx(1.0, abs=0.05)
+        assert pid.unique_first.value == pytest.approx(left, abs=0.05)
 
 
 def compute_step(method, wrap, epoch, monkeypatch):
