@@ -1,4 +1,4 @@
-"""From arguments and files to an experiment: parse, find the run's folder, seed, build."""
+"""Build an experiment from options and files: parse them, find the run's folder, seed, create the objects."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ class RunPlace(NamedTuple):
     Attributes:
         folder: The run's folder.
         checkpoint: The path of the checkpoint to continue from, or to measure.
-        automatic: Whether to start or continue the run, or leave it alone if it has ended (``--ckpt_path auto``).
+        automatic: Whether ``--ckpt_path auto`` was given: start or continue the run, or do nothing if it has ended.
         existing: Whether the folder holds a run to continue; otherwise fit creates it.
     """
 
@@ -83,7 +83,7 @@ class ParsedConfig(NamedTuple):
         """Return the configuration as a file that starts the run from the beginning, even if this one is continued."""
         config = self.config.clone()
         config.ckpt_path, config.resume_changed = None, False
-        config.pop("train_teacher", None)  # it concerns this call of the command, not the experiment
+        config.pop("train_teacher", None)  # an option of this call of the command, not of the experiment
         text: str = self.parser.dump(config, skip_unset=False)
         return text
 
@@ -108,8 +108,8 @@ def make_run_parser(command: str) -> Parser:
     parser.add_argument(
         "--ckpt_path",
         type=str | None,
-        help="a checkpoint's path, or last or best: that of the run; auto: start a run, continue it, or leave it "
-        "alone if it has ended",
+        help="path of a checkpoint; or last, best: this checkpoint of the run; or auto: start a run, continue it, or "
+        "leave it alone if it has ended",
     )
     parser.add_argument(
         "--resume_changed",
@@ -129,7 +129,7 @@ def parse(command: str, arguments: Sequence[str], *, announce: bool = True) -> P
     Args:
         command: Name of the command.
         arguments: Its options.
-        announce: Say which of the shipped configurations are taken.
+        announce: Print which shipped configurations are taken.
 
     Raises:
         UserError: If an option is wrong; the message says where, and what is expected.
@@ -139,7 +139,7 @@ def parse(command: str, arguments: Sequence[str], *, announce: bool = True) -> P
     for line in said if announce else []:
         rank_zero_info(line)
     composed = compose(files) if files else {}
-    if ALL in arguments:  # the help lists the subclasses that have been imported
+    if ALL in arguments:  # --help lists only subclasses that have been imported
         for package in (kdlight.methods, kdlight.data):
             for name in dir(package):
                 getattr(package, name)
@@ -163,7 +163,7 @@ def parse(command: str, arguments: Sequence[str], *, announce: bool = True) -> P
 def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = False) -> Experiment:
     """Build the experiment that the options of ``kdlight fit|validate|test|predict`` describe.
 
-    The run's folder and checkpoint are looked for first, so that a missing one is reported before anything is built.
+    The run's folder and checkpoint are looked for first, so that a missing file is reported before anything is built.
 
     Args:
         command: Name of the command.
@@ -178,7 +178,7 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
     place = _find_place(command, parsed.config, parsed.names)
     asked = parsed.config.pop("train_teacher")
     if require_teachers(parsed.config, _train_shipped if command == "fit" else None, asked=asked):
-        # Images are prepared as in the teacher's run, which is there now.
+        # Parse again: images are prepared as in the teacher's run, which exists only now.
         parsed = parse(command, arguments, announce=False)
         parsed.config.pop("train_teacher")
     config = parsed.config
@@ -213,13 +213,13 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
     """Refuse to continue a run with another configuration; end the command if the run has nothing left to do.
 
     Args:
-        now: The configuration.
-        place: Where it is to be run.
+        now: The configuration of this start.
+        place: The run's folder and checkpoint.
         on_purpose: Continue although the configurations differ.
 
     Raises:
-        UserError: If the run's configuration is another.
-        RunHasEndedError: If the run has ended and was to be continued only if it had not.
+        UserError: If the run has another configuration.
+        RunHasEndedError: If the run has ended, and ``place.automatic`` says to do nothing then.
     """
     run = None if place.checkpoint is None else find_folder(Path(place.checkpoint))
     if run is None:
@@ -233,7 +233,7 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
 
 
 def _set_seed(wanted: bool | int) -> int | bool:
-    """Seed everything; ``true`` draws a seed."""
+    """Seed everything. ``true`` means a random seed."""
     if wanted is False:
         return False
     return seed_everything(None if wanted is True else wanted, workers=True)
@@ -250,7 +250,7 @@ def _find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
         folder = RunFolder(base) if root else find_latest(base, "last")
         checkpoint = str(folder.locate_checkpoint("last")) if folder.locate_checkpoint("last").is_file() else None
     elif checkpoint in NAMED_CHECKPOINTS or not (fitting or checkpoint):
-        # A folder that the user named is taken as it is; otherwise the newest numbered neighbour is.
+        # If the user named a folder, take it; otherwise take the newest of the numbered folders.
         folder = RunFolder(base) if root else find_latest(base, checkpoint or "last")
         checkpoint = checkpoint and str(folder.locate_checkpoint(checkpoint))
     if checkpoint is not None:
@@ -267,7 +267,7 @@ def _find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
 
 
 def _find_folder(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolder | None:
-    """Find the run folder in which a checkpoint given by its path is continued or measured; None: a new folder."""
+    """Find the run's folder for a checkpoint that was given by its path; None if a new folder is to be made."""
     if named is None:
         return find_folder(checkpoint)
     same = checkpoint.resolve().parent == RunFolder(named.resolve()).checkpoints
@@ -275,7 +275,7 @@ def _find_folder(checkpoint: Path, named: Path | None, fitting: bool) -> RunFold
 
 
 def _train_shipped(name: str, options: Sequence[str]) -> None:
-    """Fit a shipped configuration; the options say where its images lie."""
+    """Run ``kdlight fit`` for a shipped configuration, with options that say where its images lie."""
     given = ["--config", str(find_shipped_folder() / name), *options]
     teacher = build_experiment("fit", [*given, "--trainer.enable_progress_bar=false"], claim=True)
     teacher.command = " ".join(["kdlight", "fit", "--config", name, *options])

@@ -42,8 +42,8 @@ class Trail(NamedTuple):
     """The path of references by which a file was reached.
 
     Attributes:
-        pointing: The chain of files that refer to one another and lead to it.
-        read: All files read so far; a file that was read twice is there twice.
+        pointing: The files that lead to the file: each one refers to the next.
+        read: All files read so far; a file that was read twice is listed twice.
     """
 
     pointing: tuple[Path, ...]
@@ -53,7 +53,7 @@ class Trail(NamedTuple):
 def compose(files: Sequence[str | Path]) -> dict[str, Any]:
     """Merge configuration files in their order, with their references resolved.
 
-    Combinations (``pair+dkd.yaml``) that are added automatically are printed, a line each.
+    For each combination (``pair+dkd.yaml``) that is added automatically, a line is printed.
 
     Raises:
         MissingFileError: If a file does not exist; the message names the file that refers to it.
@@ -68,7 +68,7 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
 
 
 def _name_own_folder(part: ConfigPart) -> ConfigPart:
-    """Let the configuration in a run's folder name that folder: the run may have been copied or moved."""
+    """Make the configuration in a run's folder name this folder, because the run may have been copied or moved."""
     run = RunFolder(Path(os.path.abspath(part.file)).parent)
     named = part.content.get("trainer")
     root = named.get("default_root_dir") if isinstance(named, dict) else None
@@ -80,9 +80,9 @@ def _name_own_folder(part: ConfigPart) -> ConfigPart:
 
 
 def _insert_combinations(given: Sequence[ConfigPart]) -> list[ConfigPart]:
-    """Insert the combinations of the parts, each behind the later of its two files.
+    """Insert the combinations of the parts, each after the later one of its two files.
 
-    A combination for another class than the chosen one is left out: its method was replaced by a later file.
+    If a later file replaced the method of a combination by another class, the combination is left out.
     """
     chosen = _find_class(given)
     parts = []
@@ -110,7 +110,7 @@ def _merge_parts(parts: Sequence[ConfigPart]) -> dict[str, Any]:
 
 
 def merge(fragments: Fragments) -> Any:
-    """Merge values in their order: the last wins, mappings merge key by key; for classes see the module's docstring."""
+    """Merge values in their order: mappings key by key, otherwise the last one wins; for classes see the top of this file."""
     if not isinstance(fragments[-1], Mapping):
         return fragments[-1]
     mappings: list[Mapping[str, Any]] = []
@@ -140,10 +140,10 @@ def _read_parts(file: Path, trail: Trail) -> list[ConfigPart]:
 
 
 def _require_names(content: Any, file: Path) -> None:
-    """Refuse keys that are no text beside others that are, or where only names can stand.
+    """Refuse keys that are not text, except in mappings whose keys are all numbers, such as epochs.
 
     Raises:
-        UserError: If there is such a key; the message has the first one.
+        UserError: If there is such a key; the message shows the first one.
     """
     if isinstance(content, dict):
         wrong = [key for key in content if not isinstance(key, str)]
@@ -167,15 +167,15 @@ def _resolve(value: Any, key: str, file: Path, trail: Trail) -> Any:
 
 
 def _read(file: Path, trail: Trail) -> Any:
-    """Read one file that others may point at.
+    """Read one file that others may refer to.
 
     Raises:
-        MissingFileError: If it does not exist; the message names who points at it.
-        UserError: If it leads back to itself, or the files point at too many others.
+        MissingFileError: If the file does not exist; the message names the file that refers to it.
+        UserError: If the file leads back to itself, or the files refer to too many others.
     """
     try:
         circular = file.resolve() in trail.pointing
-    except (OSError, RuntimeError, ValueError):  # reading it says what is wrong with its name
+    except (OSError, RuntimeError, ValueError):  # reading the file below reports what is wrong with its name
         circular = False
     if circular:
         raise UserError(

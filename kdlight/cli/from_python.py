@@ -77,8 +77,8 @@ def fit(
         method = KD(resnet8(10, (1, 8, 8)), Frozen(teacher))
         run = kdlight.fit(method, DigitsDataModule(), max_epochs=10, folder="runs/mine")
 
-    Either way the run has a folder with log, checkpoints and ``result.json``, stops cleanly at Ctrl-C and can be
-    continued with ``ckpt_path="last"``. Called outside the main thread, a run cannot be stopped by signals.
+    In both cases the run has a folder with log, checkpoints and ``result.json``, saves its position at Ctrl-C, and can
+    be continued with ``ckpt_path="last"``. Outside the main thread, signals cannot stop a run.
 
     Args:
         experiment: A configuration file or several, or a method.
@@ -205,15 +205,15 @@ def _find_place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> Run
 
 
 def _resolve(described: dict[str, Any]) -> str:
-    """Write the configuration of objects with all defaults, so that it can be run again.
+    """Write the configuration of objects with all defaults, so that the run can be repeated from it.
 
-    If it holds an object that a configuration cannot describe, write it without the defaults.
+    If a configuration cannot describe one of the objects, write the configuration without the defaults.
     """
     if not has_unknown(described):
         parser = make_run_parser("fit")
         try:
             text: str = parser.dump(parser.parse_object(described), skip_unset=False)
-        except ArgumentError:  # an object may have been given what a configuration cannot hold, such as a mock
+        except ArgumentError:  # an argument of an object cannot be described, such as a mock
             pass
         else:
             return text

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def import_object(path: str) -> Any:
-    """Import what a path such as ``kdlight.models.resnet20`` names; None if there is no such thing."""
+    """Import the object of a path such as ``kdlight.models.resnet20``; return None if there is no such object."""
     module, _, name = path.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name, None) if module else None

@@ -1,4 +1,4 @@
-"""Messages to the user: mistakes are reported in at most three lines, and known noise of the libraries is hidden."""
+"""Report mistakes of the user in at most three lines, and hide messages of libraries that do not concern the user."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ from kdlight.errors import UserError
 DEBUG = "KDLIGHT_DEBUG"
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
-# Known noise of Lightning and others, each with the reason why it does not concern the user.
+# Warnings of Lightning and other libraries, each with the reason why it does not concern the user.
 IGNORED_WARNINGS = (
     r"\s*(By default only one Jsonargparse|``instantiate_classes`` was deprecated)",  # Lightning 2.6 calls old names
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 beside torch 2.13; fixed upstream
@@ -55,14 +55,14 @@ def report_errors() -> Iterator[Outcome]:
     try:
         yield outcome
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into SystemExit(1)
-        if type(stop).__name__ == "SIGTERMException":  # Lightning's, named so that it need not be imported here
+        if type(stop).__name__ == "SIGTERMException":  # compared by name: Lightning is not imported here
             outcome.code = TERMINATED
         else:
             outcome.code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else int(stop.code or 0)
     except BrokenPipeError:
         if _has_reader(sys.stdout):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes out the rest when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout at exit
     except Exception as error:
         mistake = _describe_mistake(error)
         if mistake is None or os.environ.get(DEBUG, "0") not in ("", "0"):
@@ -73,14 +73,14 @@ def report_errors() -> Iterator[Outcome]:
 
 
 def _has_reader(stream: TextIO) -> bool:
-    """Tell whether a stream can still be written to; a pipe cannot once its reader, such as ``head``, has ended."""
+    """Return whether a stream can still be written to. A pipe cannot if its reader, such as ``head``, has ended."""
     poll = select.poll()
-    poll.register(stream, 0)  # errors are always told
+    poll.register(stream, 0)  # poll reports errors without being asked for them
     return not poll.poll(0)
 
 
 def silence_libraries() -> None:
-    """Hide known noise of the libraries, and print warnings in one line, without the line of code that caused them."""
+    """Hide known messages of the libraries, and print warnings in one line, without the code that caused them."""
     warnings.formatwarning = lambda message, *_: f"kdlight: warning: {message}\n"
     _ignore_warnings()
     for name in NOISY:
@@ -89,7 +89,7 @@ def silence_libraries() -> None:
 
 @contextmanager
 def suppress_noise() -> Iterator[None]:
-    """Hide known noise of the libraries inside a ``with`` block, without changing a program's own settings for good."""
+    """Hide known messages of the libraries inside a ``with`` block, and restore the program's own settings after it."""
     with warnings.catch_warnings():
         _ignore_warnings()
         for name in NOISY:
@@ -119,7 +119,7 @@ def _describe_mistake(error: BaseException) -> str | None:
         cause = cause.__cause__
     if type(error).__name__ == "MisconfigurationException":  # Lightning's own checks of the trainer's arguments
         return str(error)
-    if _find_raising_module(error).startswith("lightning.pytorch.callbacks"):  # such as a metric that is not there
+    if _find_raising_module(error).startswith("lightning.pytorch.callbacks"):  # such as a missing metric
         return str(error)
     if type(error).__module__.startswith("wandb"):
         return f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true"

@@ -25,7 +25,7 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
     """Build the object that a part of a resolved configuration describes.
 
     Args:
-        kind: The class that it has to be of. This is checked before anything that the file names is called.
+        kind: The class that the object has to be of, which is checked before anything named in the file is called.
         described: A mapping with ``class_path`` and, if the class takes arguments, ``init_args`` and ``dict_kwargs``.
 
     Raises:
@@ -34,12 +34,12 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
     try:
         return _build(kind, described)
     except ArgumentError as error:
-        said = re.sub(r"^part[.:] ?", "", shorten_message(str(error), []))  # "part" is a name that the user never gave
+        said = re.sub(r"^part[.:] ?", "", shorten_message(str(error), []))  # the user has never seen the name "part"
         raise UserError(f"{described.get('class_path')}: {said}") from None
 
 
 def _build(kind: type[Built], described: Mapping[str, Any]) -> Built:
-    """Build an object as `build_object` does; an `ArgumentError` says that the description is wrong."""
+    """Build an object as `build_object` does, but raise `ArgumentError` if the description is wrong."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--part", type=kind)
     config = parser.parse_object({"part": dict(described)})
@@ -55,7 +55,7 @@ def report_library_errors() -> Iterator[None]:
     Errors of other constructors, such as the user's own, pass through with their traceback.
 
     Raises:
-        UserError: With the class and the first line of the error's message.
+        UserError: If such a constructor fails; the message has the class and the first line of the error's message.
     """
     try:
         yield
@@ -68,9 +68,9 @@ def report_library_errors() -> Iterator[None]:
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         modules = [frame.f_globals.get("__name__", "") for frame in frames]
         own = 1 + max((place for place, name in enumerate(modules) if _is_of(name, PARSERS)), default=len(modules))
-        while own < len(modules) and modules[own] == "kdlight.arguments":  # it only calls the constructor
+        while own < len(modules) and modules[own] == "kdlight.arguments":  # a wrapper of the constructor
             own += 1
-        if own == len(modules) and isinstance(cause, TypeError):  # raised by the call itself, for an unknown argument
+        if own == len(modules) and isinstance(cause, TypeError):  # an unknown argument
             raise UserError(f"{cause}; see dict_kwargs and init_args") from error
         ours = not all(_is_of(name, LIBRARIES) for name in modules[own:])
         if isinstance(cause, UserError) or own >= len(modules) or ours:
@@ -92,7 +92,8 @@ def find_data_facts(described: str) -> dict[str, Any] | None:
         described: The data's part of a configuration, as YAML.
 
     Returns:
-        None if the data are not images, or the description does not parse, which parsing the whole will report.
+        The facts by name. None if the data are not images, or if the description is wrong, which is reported when the
+        whole configuration is parsed.
 
     Raises:
         UserError: If the data module refuses its arguments, or the folder that its classes are counted in is missing.

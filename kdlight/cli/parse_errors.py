@@ -1,4 +1,4 @@
-"""Shorten jsonargparse's messages, a tree of failed attempts, to the place, the reason and the nearest right name."""
+"""Shorten jsonargparse's messages, which list all failed attempts, to one place, one reason and a suggestion."""
 
 import importlib
 import inspect
@@ -50,9 +50,9 @@ def shorten_message(message: str, options: Iterable[str]) -> str:
 
 
 def _leave_out_bases(message: str) -> str:
-    """Leave out that a base class of Lightning does not take the argument either, if the class that was given is told.
+    """Remove complaints about a base class of Lightning, unless there is no complaint about the given class.
 
-    jsonargparse tries the base, such as ``lightning.Callback``, for each option of a callback whose value is wrong.
+    If an option of a callback is wrong, jsonargparse also tries its base, such as ``lightning.Callback``.
     """
     shortened = BASE.sub("", message)
     return shortened if "given class_path" in shortened else message
@@ -64,7 +64,10 @@ def _find_keys(message: str) -> list[str]:
 
 
 def _find_owner(found: re.Match[str], message: str) -> str:
-    """Find the class with the wrong argument: behind the reason on its line, last before it, or first in the value."""
+    """Find the class with the wrong argument.
+
+    It is named after the reason in the same line, or before the reason, or at the beginning of the wrong value.
+    """
     behind = CLASS.findall(message[found.end() :].partition("\n")[0])
     if behind:
         return str(behind[0])
@@ -78,7 +81,7 @@ def _find_owner(found: re.Match[str], message: str) -> str:
 def _explain_unknown_argument(found: re.Match[str], message: str, options: list[str]) -> str:
     owner, name = _find_owner(found, message), found[1].partition(".")[0]
     if _takes_others(owner):
-        return f"{owner} does not name an argument '{name}'; write what it hands on as dict_kwargs: {{{name}: …}}"
+        return f"{owner} does not name an argument '{name}'; write what it passes on as dict_kwargs: {{{name}: …}}"
     return f"{owner} has no argument '{name}'{suggest(name, _list_arguments(owner))}"
 
 
@@ -106,7 +109,7 @@ def _explain_unknown_option(found: re.Match[str], message: str, options: list[st
 
 
 def _explain_flag(found: re.Match[str], message: str, options: list[str]) -> str:
-    return f"{found[1]}: expected nothing behind this option, got '{found[2]}'"
+    return f"{found[1]}: expected nothing after this option, got '{found[2]}'"
 
 
 def _explain_range(found: re.Match[str], message: str, options: list[str]) -> str:
@@ -118,7 +121,7 @@ def _explain_range(found: re.Match[str], message: str, options: list[str]) -> st
 
 
 def _explain_wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
-    """Report what the innermost attempts expected; they come first, and the outer ones only say that they failed."""
+    """Report what the innermost attempts expected. They come first; the outer attempts only say that they failed."""
     attempts = found[1].rpartition("Errors:")[2]
     kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(?:[\w.]+\.)?(\w+)'>", attempts) if kind in PLAIN]
     takes_class = re.search(r"subclass of|dot import path|callable class|import path format", attempts) is not None
@@ -144,7 +147,7 @@ def _explain_missing_file(found: re.Match[str], message: str, options: list[str]
 
 RANGE = r"validation errors? for ([\w-]+)\s+Input should be (.+?) \[type=\w+, input_value=(.+), input_type="
 TYPE = r"([\s\S]*?(?:Expected a <class|Expected a dot|Expected a typing|subclass of)[\s\S]*?)(?:Given|Got) value: (.*)"
-# The first pattern that matches is used, so reasons come before the types of the attempts that failed for them.
+# The first pattern that matches is used. The messages of the types, which fail for any of these reasons, come last.
 REASONS: tuple[tuple[str, Any], ...] = (
     (r"Option '([\w.]+)' is not accepted", _explain_unknown_argument),
     (r"module '([\w.]+)' has no attribute '(\w+)'", _explain_unknown_name),
@@ -160,7 +163,7 @@ REASONS: tuple[tuple[str, Any], ...] = (
 
 
 def _list_arguments(path: str) -> list[str]:
-    """Return the arguments of a class or function, including those behind its ``**kwargs``."""
+    """Return the arguments of a class or function, including those that its ``**kwargs`` pass on."""
     made = import_object(path)
     parser = ArgumentParser(exit_on_error=False)
     if isinstance(made, type):
@@ -171,7 +174,7 @@ def _list_arguments(path: str) -> list[str]:
 
 
 def _takes_others(path: str) -> bool:
-    """Whether a class or function takes ``**kwargs`` whose names cannot be found out."""
+    """Return whether a class or function takes ``**kwargs`` whose names cannot be found out."""
     made = import_object(path)
     parameters = inspect.signature(made).parameters.values() if callable(made) else []
     named = {given.name for given in parameters if given.kind is not given.VAR_KEYWORD}

@@ -1,4 +1,4 @@
-"""The argument parser: Lightning's, extended by values that one part of a configuration passes to another."""
+"""Lightning's argument parser, extended by values that one part of a configuration determines in another."""
 
 import inspect
 import re
@@ -16,15 +16,15 @@ from kdlight.models.published import find_published, is_published
 from kdlight.models.weights import count_classes, read_state_dict
 from kdlight.runs.folder import find_folder
 
-FILLED = ("num_classes", "image_shape")  # of networks: they follow from the data and the teacher's weights
-PREPARED = ("image_size", "mean", "std")  # what published weights say about their images
+FILLED = ("num_classes", "image_shape")  # arguments of networks that follow from the data and the teacher's weights
+PREPARED = ("image_size", "mean", "std")  # arguments of data that follow from published weights
 
 
 class Parser(LightningArgumentParser):
     """Fills ``num_classes`` and ``image_shape`` of the networks before a configuration is validated.
 
     The student's number of classes and all image shapes come from the data, a teacher's number of classes from its
-    weights. jsonargparse's own links reach neither networks that a function builds nor nested ones.
+    weights. The links of jsonargparse do not reach nested networks, nor networks that a function builds.
     """
 
     def validate(self, cfg: Namespace, *args: Any, **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ class Parser(LightningArgumentParser):
             lacking = [name for name in missing[2].split(", ") if name not in FILLED] if missing else []
             if missing is None or lacking:
                 raise (TypeError(missing[1] + ", ".join(lacking)) if missing else error) from None
-            # A network alone lacks only what is filled when the whole is validated.
+            # A part of the configuration lacks only arguments that are filled in when the whole is validated.
 
 
 def fill_networks(config: Namespace) -> None:
@@ -68,8 +68,9 @@ def list_teacher_holders(config: Namespace) -> list[Namespace]:
 def _prepare_like_the_weights(config: Namespace) -> None:
     """Fill image size, mean and std of the data, if they are not given, with those of pretrained weights.
 
-    They come from the run that trained the teacher, if its weights lie in a run; otherwise from what timm or
-    torchvision publish for the teacher, or else for the student. The image size for random weights is the data's own.
+    If the teacher's weights lie in a run, the values are those of this run. Otherwise they are those that timm or
+    torchvision publish for the teacher's weights, or else for the student's. If both have random weights, the image
+    size stays that of the data.
     """
     made = import_object(config.data.get("class_path", ""))
     parameters = inspect.signature(made).parameters if callable(made) else {}
@@ -81,7 +82,7 @@ def _prepare_like_the_weights(config: Namespace) -> None:
     networks = [(holder.teacher, holder.get("teacher_weights")) for holder in list_teacher_holders(config)]
     for network, weights in [*networks, (method.get("student"), method.get("student_weights"))]:
         found = found or _find_in_run(weights) or _find_published(network, weights)
-    if given.get("image_size") is not None:  # the weights' own resizing is for their own size
+    if given.get("image_size") is not None:  # the published resizing suits only the published image size
         found.pop("resize_size", None)
     for name, value in found.items():
         if given.get(name) is None:
@@ -92,7 +93,7 @@ def _prepare_like_the_weights(config: Namespace) -> None:
 
 
 def _find_in_run(weights: str | None) -> dict[str, Any]:
-    """Return how the run that wrote a checkpoint prepared its images; nothing for a file that is in no run."""
+    """Return how the run that wrote a checkpoint prepared its images; {} for a file that belongs to no run."""
     run = find_folder(Path(weights)) if weights else None
     if run is None:
         return {}
@@ -102,7 +103,7 @@ def _find_in_run(weights: str | None) -> dict[str, Any]:
 
 
 def _find_published(network: Any, weights: str | None) -> dict[str, Any]:
-    """Return how timm or torchvision prepare images for a network; without a size, if its weights are random."""
+    """Return how timm or torchvision prepare images for a network. If its weights are random, leave out the size."""
     if not isinstance(network, Namespace):
         return {}
     of_weights = getattr(import_object(network.get("class_path", "")), "find_preprocessing", None)
@@ -119,7 +120,7 @@ def _to_list(value: Any) -> Any:
 
 
 def _count_classes(path: str | None) -> dict[str, Any]:
-    """Return the number of classes of a file's teacher; nothing if there is no file, which loading will report."""
+    """Return the number of classes of the teacher in a file; {} if there is no file, which loading will report."""
     if path and is_published(path):
         return {"num_classes": find_published(path).num_classes}
     return {"num_classes": count_classes(read_state_dict(path))} if path and Path(path).is_file() else {}
@@ -137,17 +138,17 @@ def _fill_network(network: Namespace, known: dict[str, Any]) -> None:
         missing = given.get(name) is None and name in parameters
         if missing or (name in given and _to_tuple(given[name]) in (_to_tuple(default), *_find_inherited(made, name))):
             given[name] = value
-    if "size" in parameters and isinstance(given.get("size"), int):  # a network that resizes for the one inside
+    if "size" in parameters and isinstance(given.get("size"), int):  # it resizes for the network inside
         known = {**known, "image_shape": (known["image_shape"][0], given.size, given.size)}
     for argument in vars(given).values():
-        for inner in argument if isinstance(argument, list) else [argument]:  # an ensemble's members are a list
+        for inner in argument if isinstance(argument, list) else [argument]:  # an ensemble has a list of members
             if isinstance(inner, Namespace) and "class_path" in inner:
                 _fill_network(inner, known)
     network["init_args"] = given
 
 
 def _find_inherited(made: Any, name: str) -> list[Any]:
-    """Return an argument's default behind ``**kwargs``, which a torchvision builder passes to the class it returns."""
+    """Return the default of an argument that a torchvision function passes to its class by ``**kwargs``."""
     made = inspect.signature(made).return_annotation if inspect.isfunction(made) else made
     if not inspect.isclass(made):
         return []

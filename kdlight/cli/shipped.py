@@ -10,7 +10,7 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.files import expand_home
 
 FOLDER = "configs"
-DATA_SET = "digits"  # the data for a method's bare name: it needs no download and trains in seconds
+DATA_SET = "digits"  # the data if only a method is named, because they need no download and train in seconds
 CONFIG_FLAGS = ("-c", "--config")
 
 
@@ -19,8 +19,8 @@ class ConfigChoice(NamedTuple):
 
     Attributes:
         files: Paths, in the order of the names.
-        names: Names for the run's folder: as given, or as the shipped file is called.
-        said: Lines to print, one for each name that stands for a shipped file.
+        names: Names for the run's folder: the user's names, or those of the shipped files that were found.
+        said: Lines to print, one for each name for which a shipped file was taken.
     """
 
     files: list[str]
@@ -29,7 +29,7 @@ class ConfigChoice(NamedTuple):
 
 
 def find_shipped_folder() -> Path:
-    """Return the folder of the shipped configurations: of the installed package, or of the clone."""
+    """Return the folder of the shipped configurations, which lies in the installed package or in the clone."""
     package = Path(kdlight.__file__).parent
     installed = package / FOLDER
     return installed if installed.is_dir() else package.parent / FOLDER
@@ -42,7 +42,7 @@ def list_shipped() -> list[str]:
 
 
 def split_configs(options: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take the ``--config FILE`` pairs out of the options."""
+    """Split options into the files after ``--config`` and all other options."""
     files, others = [], []
     remaining = iter(options)
     for option in remaining:
@@ -54,17 +54,17 @@ def split_configs(options: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             file = next(remaining, None)
             if file is None:
-                raise UserError(f"{option}: expected a YAML file behind it, got nothing")
+                raise UserError(f"{option}: expected a YAML file after it, got nothing")
             files.append(file)
     return [expand_home(file) for file in files], others
 
 
 def choose_configs(given: Sequence[str]) -> ConfigChoice:
-    """Find the files that names stand for.
+    """Find the configuration files that the user named.
 
-    A path that exists is taken. Otherwise the shipped configurations are searched, for ``digits/rid.yaml`` as for
-    ``configs/digits/rid.yaml``. A bare ``dkd.yaml`` alone means this method on digits; among several files it means
-    ``methods/dkd.yaml``.
+    If a name is the path of an existing file, that file is taken. Otherwise the shipped configurations are searched;
+    ``digits/rid.yaml`` and ``configs/digits/rid.yaml`` mean the same file there. A name without a folder, such as
+    ``dkd.yaml``, means this method on digits if it is the only name, and ``methods/dkd.yaml`` if there are others.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -83,7 +83,7 @@ def choose_configs(given: Sequence[str]) -> ConfigChoice:
 
 
 def _find_shipped(name: str, *, alone: bool) -> tuple[list[str], str]:
-    """Return the shipped files that a name stands for, and the name of the experiment."""
+    """Return the shipped files that a name means, and the name of the experiment."""
     shipped = list_shipped()
     title = name.removeprefix(f"{FOLDER}/")
     if title in shipped:

@@ -12,16 +12,16 @@ PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
   --config FILE               a file, or a configuration of `kdlight configs`: rid.yaml, digits/rid.yaml
   --trainer.KEY VALUE         an argument of Lightning's Trainer: max_epochs, accelerator, devices, precision, …
   --trainer.default_root_dir DIR
-                              the run's folder; by default runs/ and the configuration's name
+                              the run's folder; default: runs/ and the configuration's name
   --model CLASS               a method: {methods}
-  --model.KEY VALUE           its argument; `kdlight methods METHOD` lists them with their defaults
-  --model.student CLASS       a network, such as kdlight.models.resnet8; --model.teacher likewise
+  --model.KEY VALUE           an argument of the method; `kdlight methods METHOD` lists them with their defaults
+  --model.student CLASS       the student, such as kdlight.models.resnet8; --model.teacher: the teacher
   --data CLASS                data: {data}
-  --data.KEY VALUE            its argument: batch_size, val_size, train_per_class, data_dir, …
+  --data.KEY VALUE            an argument of the data: batch_size, val_size, train_per_class, data_dir, …
   --seed_everything N         seed of weights, shuffling and augmentation
-  --ckpt_path PATH            continue or measure a checkpoint: a path, or last, best or auto of the run
+  --ckpt_path PATH            checkpoint to continue or to measure: a path, or last, best or auto
   --train_teacher             train a missing teacher first, on the images of this run
-  --print_config              print the resolved configuration and end
+  --print_config              print the resolved configuration and do nothing else
   {all}                  every option, those of the Trainer included
   --debug                     show the traceback of an error"""
 

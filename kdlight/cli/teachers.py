@@ -28,7 +28,7 @@ def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> 
         config: The configuration.
         train: Trains a shipped configuration with further options. None: train nothing, for commands that measure a
             finished student.
-        asked: Train any missing teacher; otherwise only those of the digits, which takes seconds.
+        asked: Train any missing teacher. If false, train only teachers on digits, which takes seconds.
 
     Returns:
         Whether a teacher was trained.
@@ -76,7 +76,7 @@ def _train_missing(path: str, train: Train | None, options: Sequence[str], *, as
 
 
 def _find_place_of_images(config: Namespace) -> list[str]:
-    """Return the options that say where the images of a run lie, if it is another place than the default one."""
+    """Return the options that say where the images of a run lie, unless they lie at the default place."""
     given = config.data.get("init_args") or Namespace()
     known = inspect.signature(import_object(config.data.class_path)).parameters
     values = {name: given[name] for name in PLACE_OF_IMAGES if name in given}

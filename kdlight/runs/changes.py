@@ -8,9 +8,9 @@ from torch.optim import Optimizer
 
 from kdlight.errors import UserError
 
-# Options that change where and how long a run computes and what it shows, but not its results; a name includes all
-# names below it. Paths of weights may change, because the checkpoint holds the sha256 of the teacher's weights. The
-# precision may not change, because accuracies of runs are compared at equal precision.
+# Options that do not change the results of a run, but where and how long it computes and what it shows. A name stands
+# for all names below it, too. Paths of weights may change, because the checkpoint holds the sha256 of the teacher's
+# weights. The precision may not change, because accuracies of runs are compared at equal precision.
 MAY_CHANGE = (
     *("ckpt_path", "weights_only", "resume_changed", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")),
@@ -23,12 +23,13 @@ MAY_CHANGE = (
     *(f"model.init_args.{name}" for name in ("teacher_weights", "student_weights", "teacher_cache.path")),
     *(f"model.init_args.{name}" for name in ("compile", "channels_last")),
 )
-# Resuming restores these from the checkpoint, so a change would be written into the configuration but have no effect.
+# These come from the checkpoint when a run is resumed, so a changed value would be saved but have no effect.
 RESTORED = ("model.init_args.optimizer", "model.init_args.scheduler")
 LIMITS = ("max_epochs", "max_steps", "max_time")
-# Parts of the names of Lightning callbacks that influence training; its others, and PIDMonitor, only observe.
+# Parts of the names of Lightning's callbacks that influence training. All its other callbacks, and PIDMonitor, only
+# observe.
 LEARNING = ("Averaging", "Finetuning", "GradientAccumulationScheduler", "LambdaCallback", "Pruning")
-SHOWN = 4  # differences in a message
+SHOWN = 4  # how many differences a message lists
 
 
 def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> None:
@@ -47,7 +48,7 @@ def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> N
     restored = {key: values for key, values in found.items() if _is_below(key, RESTORED)}
     if restored:
         raise UserError(
-            f"{_format_differences(restored)} in {run}: a checkpoint brings optimizer and schedule back as they were; "
+            f"{_format_differences(restored)} in {run}: a checkpoint restores optimizer and schedule as they were; "
             "go on without the change, or start a run from the trained weights: --model.student_weights PATH"
         )
     if found and not on_purpose:
@@ -83,7 +84,7 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
 
 
 def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
-    """Return the options that differ and may not change, with both values; if a class differs, only its name."""
+    """Return both values of the options that differ and may not change. If a class differs, leave out its options."""
     old, new = (_flatten(yaml.safe_load(text)) for text in (before, now))
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*old, *new}, key=lambda key: (key.count("."), key)):
@@ -95,13 +96,13 @@ def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
 
 
 def has_same_limits(before: str, now: str) -> bool:
-    """Tell whether two configurations train equally long."""
+    """Return whether two configurations train for the same time."""
     old, new = (yaml.safe_load(text)["trainer"] for text in (before, now))
     return all(old.get(name) == new.get(name) for name in LIMITS)
 
 
 def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Return every value by its dotted name; callbacks that only observe are left out."""
+    """Return every value by its dotted name, without those of callbacks that only observe."""
     if prefix == "trainer.callbacks.":
         config = [callback for callback in (config if isinstance(config, list) else [config]) if _learns(callback)]
     items = config.items() if isinstance(config, Mapping) else enumerate(config) if isinstance(config, list) else None

@@ -13,7 +13,7 @@ from kdlight.files import replace_file
 from kdlight.models.weights import check_records
 
 OTHERWISE = "give another checkpoint of the run (--ckpt_path best), or leave --ckpt_path out to start again"
-SHOWN = 160  # characters of torch's message
+SHOWN = 160  # how many characters of torch's message are shown
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -54,7 +54,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             content = super().load_checkpoint(path, *args, **options)
         except OSError:
             raise
-        except Exception as error:  # reading something else, or a damaged file, can raise anything
+        except Exception as error:  # a file of another kind, or a damaged one, can raise any error
             raise UserError(
                 f"{path} cannot be read: expected a whole checkpoint of kdlight, got a file of "
                 f"{Path(path).stat().st_size} bytes that is truncated or something else; {OTHERWISE}"

@@ -14,7 +14,7 @@ from kdlight.runs.folder import RunFolder, add_number
 
 LOCK = ".lock"
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-CLAIMED = "KDLIGHT_RUN_FOLDER"  # tells the processes that Lightning starts which folder the first one took
+CLAIMED = "KDLIGHT_RUN_FOLDER"  # tells the processes that Lightning starts which folder the first process claimed
 
 
 class FolderInUseError(UserError):
@@ -70,7 +70,7 @@ class Claim:
         if lock is None:
             raise FolderInUseError(
                 f"another process is training in {folder.path}: expected a run that has ended; let it end, or leave "
-                "--ckpt_path out to start a run of its own"
+                "--ckpt_path out to start another run"
             )
         os.environ[CLAIMED] = str(folder.path)
         return cls(folder, lock)
@@ -89,12 +89,12 @@ class Claim:
         claim = cls.take_existing(folder)
         if not made and not folder.config.is_file() and any(file.name != LOCK for file in folder.path.iterdir()):
             claim.release()
-            raise UserError(f"{folder.path} holds no run: expected a run's folder or a path where there is nothing")
+            raise UserError(f"{folder.path} holds no run: expected a run's folder, or a path that does not exist")
         claim._made = made
         return claim
 
     def release(self) -> None:
-        """Release the lock; a folder that was created for a run that did not begin is removed."""
+        """Release the lock. If the folder was created for a run that did not begin, remove the folder."""
         if self._lock is None:
             return
         if self._made and not _has_begun(self.folder):
@@ -113,7 +113,7 @@ class Claim:
 
 
 def is_first_process() -> bool:
-    """Tell whether this is the process that writes; the others of a run have a rank above 0 in the environment."""
+    """Return whether this process writes the run's files: the others have a rank above 0 in their environment."""
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
@@ -157,7 +157,7 @@ def _lock_folder(path: Path) -> FileLock | None:
 
 
 def _has_begun(folder: RunFolder) -> bool:
-    """Tell whether a folder holds more than what is written before the first step."""
+    """Return whether a folder holds more than the files that are written before the first step."""
     before = {folder.path / LOCK, folder.checkpoints, *_list_first_files(folder)}
     return any(file not in before for file in folder.path.rglob("*"))
 

@@ -1,4 +1,4 @@
-"""An experiment: a method, data, the trainer's options and a folder, from which a run is trained, tested or timed."""
+"""An experiment: a method, data, the trainer's options and a folder. It can be trained, tested or timed."""
 
 import signal
 import sys
@@ -41,10 +41,10 @@ class Experiment:
         folder: The run's folder.
         options: The arguments of Lightning's `Trainer`, with callbacks and loggers as objects.
         config: The resolved configuration as YAML, which is saved as ``config.yaml``.
-        checkpoint: Path of the checkpoint to continue from, or to measure; None: none.
+        checkpoint: Path of the checkpoint to continue from or to measure; None: start with new weights.
         command: The command that the user called, which is saved in ``result.json``.
         claim: The right to write into the folder, which a fit releases when it ends.
-        resume: How the user can continue a stopped run, for the message at a stop.
+        resume: How the user can continue the run, for the message that is printed when it is stopped.
     """
 
     method: Learner
@@ -58,7 +58,7 @@ class Experiment:
     resume: str = "the same command and --ckpt_path last"
 
     def make_trainer(self, **changed: Any) -> Trainer:
-        """Create the trainer of a fit from the options and the loggers, callbacks and checkpoints of every run.
+        """Create the trainer of a fit: the options, with the loggers, callbacks and checkpoints of every run added.
 
         Args:
             changed: Arguments of the trainer that replace those of the experiment.
@@ -74,7 +74,7 @@ class Experiment:
 
         Raises:
             KeyboardInterrupt: If Ctrl-C stopped the run; its position is saved, and a message says how to continue.
-            SystemExit: If SIGTERM stopped the run, likewise; the exit code is 143.
+            SystemExit: If SIGTERM stopped the run; its position is saved, too, and the exit code is 143.
         """
         try:
             self._fit()
@@ -99,7 +99,7 @@ class Experiment:
                 print(f"kdlight: stopped; {where}, go on with {self.resume}", file=sys.stderr)
             if stops is None or stops.received is None:
                 raise
-            # For both signals, `SignalHandler` ends the run by Lightning's exception for SIGTERM.
+            # `SignalHandler` raises Lightning's exception for SIGTERM after either signal.
             raise KeyboardInterrupt if stops.received == signal.SIGINT else SystemExit(TERMINATED) from None
         if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
             print(format_closing_lines(self.folder))
@@ -138,15 +138,15 @@ class Experiment:
         cache = self.method.teacher_cache if isinstance(self.method, Distiller) else None
         if cache is None:
             raise UserError(
-                f"expected a method with a teacher and a teacher_cache, got {type(self.method).__name__} without; add "
+                f"expected a method with a teacher and a teacher_cache, which {type(self.method).__name__} lacks; add "
                 "--model.teacher_cache.path FOLDER"
             )
         return cache
 
     def fill_cache(self) -> Trainer:
-        """Build the teacher cache if it is missing, or check it if it exists, without leaving a run.
+        """Build the teacher cache if it is missing, or check it if it exists. No run folder is written.
 
-        This is a fit without steps, so that teacher, data and devices are set up in the same way as in the run.
+        The cache is filled by a fit without steps, so that teacher, data and devices are set up as in a real run.
 
         Returns:
             The trainer, which knows the number of processes.

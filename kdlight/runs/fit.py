@@ -32,7 +32,7 @@ TESTED = {"best": "test_selected/", "last": "test_last/"}  # prefixes of logged 
 def make_run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, validated: bool) -> list[Callback]:
     """Return the callbacks of every run, such as those that stop it and save the last and the selected epoch.
 
-    Without validation no epoch is selected, and there is no ``best.ckpt``.
+    Without validation there is no ``best.ckpt``, because nothing tells which epoch is best.
     """
     last = RunCheckpoint(folder, "last", save_on_train_epoch_end=True)
     best = RunCheckpoint(folder, "best", monitor=SELECTED_BY, mode="max")
@@ -44,20 +44,23 @@ def make_run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, v
 def add_run_options(
     options: dict[str, Any], folder: RunFolder, data: LightningDataModule, *, config: str | None
 ) -> dict[str, Any]:
-    """Return the configured loggers, callbacks and plugins, and those of every run, as arguments of the trainer.
+    """Add the loggers, callbacks and plugins of every run to the configured ones.
 
     Args:
         options: The configured arguments of the trainer.
         folder: The run's folder.
-        data: The run's data; without a validation split no epoch is selected.
+        data: The run's data; without a validation split no epoch is selected as the best.
         config: The resolved configuration, which is saved with the run. None if nothing is trained; then there is
             neither a log nor a checkpoint.
+
+    Returns:
+        The arguments of the trainer.
     """
     loggers = _select_objects(options.get("logger"), Logger)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a repository there
-            read_wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 hands on a setting that W&B warns about
+            read_wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 passes on a setting that W&B warns about
     callbacks = [*_select_objects(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:
         if not any(isinstance(callback, ProgressBar) for callback in callbacks):
@@ -121,11 +124,11 @@ def _fit_and_test(
     result = Result.begin(command)
     trainer.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     require_trained(trainer)
-    folder = trainer.strategy.broadcast(folder)  # the first process knows which folder is the run's
+    folder = trainer.strategy.broadcast(folder)  # only the first process knows the run's folder
     for name in ("best", "last"):
         if folder.locate_checkpoint(name).is_file():
             path = str(folder.locate_checkpoint(name))
-            loggers, trainer.loggers = trainer.loggers, []  # they would get both tests under one name
+            loggers, trainer.loggers = trainer.loggers, []  # loggers would receive both tests under the same names
             (measured,) = trainer.test(model, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
             trainer.loggers = loggers
             result.record_test(name, measured)

@@ -1,4 +1,4 @@
-"""The paths of a run's files, the folder of the next run, and that of a run to continue."""
+"""The paths of a run's files, and how to find the folder of a new run or of a run to continue."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from kdlight.errors import MissingFileError, UserError
 from kdlight.yaml_files import read_yaml
 
-SHOWN = ("test", "seconds")  # what comparisons read of a result
+SHOWN = ("test", "seconds")  # the entries of a result that comparisons read
 WEIGHTS = ("last", "best")  # the checkpoints that a run keeps
 CONFIGS, RUNS = "configs", "runs"
 LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # configurations that name no run
@@ -31,7 +31,7 @@ class RunFolder(NamedTuple):
 
     @property
     def metrics(self) -> Path:
-        """One row an epoch."""
+        """The logged metrics, one row per epoch."""
         return self.path / "metrics.csv"
 
     @property
@@ -73,7 +73,7 @@ class RunFolder(NamedTuple):
         return self.checkpoints / f"{name}.ckpt"
 
     def has_ended(self) -> bool:
-        """Tell whether the run has ended since its last start, which rewrites the configuration."""
+        """Return whether the run has ended since it was last started: each start rewrites the configuration."""
         return self.result.is_file() and self.result.stat().st_mtime_ns >= self.config.stat().st_mtime_ns
 
     def read_metrics(self) -> dict[int, dict[str, float]]:
@@ -127,7 +127,7 @@ def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
     """Return the folder of a run by its configuration: ``configs/digits/rid.yaml`` runs in ``runs/digits/rid``.
 
     The names of several files are joined in their order: ``runs/pairs/resnet56-resnet20+dkd``. Files that configure
-    loggers or held-out data are left out of the name, so that the run is found by its other files alone.
+    loggers or held-out data do not become part of the name, so that the folder is the same with and without them.
     """
     if not configs:
         return root / "unnamed"
@@ -162,7 +162,7 @@ def find_folder(checkpoint: Path) -> RunFolder | None:
 def find_latest(base: Path, checkpoint: str) -> RunFolder:
     """Return the newest of ``base``, ``base-2`` … that has the checkpoint "last" or "best"; if none has, ``base``.
 
-    Folders without one are left by starts that were refused, or stopped before their first checkpoint.
+    Folders without a checkpoint are left by runs that were refused, or stopped before their first checkpoint.
     """
     pattern = re.compile(rf"{re.escape(base.name)}(?:-(\d+))?")
     found = [(int(match[1] or 1), path) for path in base.parent.glob("*") if (match := pattern.fullmatch(path.name))]

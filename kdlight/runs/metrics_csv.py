@@ -9,16 +9,16 @@ from lightning.pytorch.utilities import rank_zero_only
 from kdlight.files import replace_file
 from kdlight.runs.folder import RunFolder
 
-#: A word in the first part of every key measured on the test set, such as test, test_last and pid_test.
+#: Every key measured on the test set has this word in its first part, such as test, test_last and pid_test.
 OF_THE_RESULT = "test"
 
 
 class MetricsCSV(Logger):
     """Writes ``metrics.csv``.
 
-    Lightning's `CSVLogger` writes a row per call (one for validation, another for training) and deletes the file of the
-    run that it resumes. This logger writes one row per epoch, and a resumed run continues the same file. Values
-    measured on the test set are left out, because they are in ``result.json``.
+    Lightning's `CSVLogger` writes a row per call (one for validation, another for training), and when a run is resumed,
+    it deletes the file. This logger writes one row per epoch, and a resumed run continues its file. Values measured on
+    the test set are left out, because they are in ``result.json``.
     """
 
     def __init__(self, folder: RunFolder) -> None:

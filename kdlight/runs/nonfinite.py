@@ -18,7 +18,7 @@ from kdlight.models.weights import check_records
 from kdlight.runs.folder import RunFolder
 
 LARGEST = torch.finfo(torch.float32).max
-STEPS_BEHIND = 4  # so many steps may be unchecked; after that the check waits for the device
+STEPS_BEHIND = 4  # this many steps may be unchecked; with more, the check waits for the device
 
 
 class NonFiniteLossError(UserError):
@@ -58,7 +58,7 @@ class NonFiniteStop(Callback):
         self._pending: deque[CopiedTerms] = deque()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Learn the run's folder from the first process."""
+        """Receive the run's folder from the first process."""
         self.folder = trainer.strategy.broadcast(self.folder)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -85,11 +85,11 @@ class NonFiniteStop(Callback):
         self._check_terms(trainer, pl_module, behind=STEPS_BEHIND)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the steps that are not checked yet."""
+        """Check the steps that have not been checked yet."""
         self._check_terms(trainer, pl_module, behind=0)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Check the steps that are not checked yet, so that no checkpoint is written after a NaN."""
+        """Check the steps that have not been checked yet, so that no checkpoint is written after a NaN."""
         self._check_terms(trainer, pl_module, behind=0)
 
     def _check_terms(self, trainer: Trainer, pl_module: LightningModule, *, behind: int) -> None:

@@ -17,8 +17,8 @@ def write_predictions(batches: Sequence[dict[str, Any]], class_names: Sequence[s
     """Write one row per image: its index in the test set, target, predicted class, and each class's probability.
 
     Args:
-        batches: What `Learner.predict_step` returned; each of several processes passes its own share.
-        class_names: The columns of the probabilities.
+        batches: The results of `Learner.predict_step`; of several processes, each passes its own.
+        class_names: Names of the classes, which become the names of the columns.
         folder: The run.
     """
     shares = gather_object(batches)

@@ -1,4 +1,4 @@
-"""How images are prepared for a student: saved with the run, so that the student can be used without its data."""
+"""How images are prepared for a student. The run saves it, so that the student can be used without the data module."""
 
 import json
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Preparation(NamedTuple):
 
     @classmethod
     def of(cls, data: ImageDataModule) -> "Preparation":
-        """Take the preparation of a data module; for images in memory, ``resize_size`` is their own size."""
+        """Read the preparation from a data module. For images in memory, ``resize_size`` is their own size."""
         names = [str(name) for name in data.class_names]
         resize_size = getattr(data, "resize_size", min(data.image_shape[1:]))
         return cls(names, list(data.image_shape), resize_size, list(data.mean), list(data.std))
@@ -50,7 +50,7 @@ class Preparation(NamedTuple):
             raise UserError(f"{file}: expected {', '.join(cls._fields)} as JSON ({error}); remove the file") from None
 
     def write(self, file: Path) -> None:
-        """Write it as JSON."""
+        """Write the preparation as JSON."""
         with replace_file(file) as draft:
             draft.write_text(json.dumps(self._asdict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -63,7 +63,7 @@ class Preparation(NamedTuple):
         Returns:
             (channels, height, width) uint8, of `image_shape`.
         """
-        from torchvision.transforms.v2 import functional  # takes a second
+        from torchvision.transforms.v2 import functional  # imported here because the import takes a second
 
         channels, height, width = self.image_shape
         if channels == 1:

@@ -48,9 +48,9 @@ class Result:
     def write(self, trainer: Trainer, model: Learner, folder: RunFolder) -> None:
         """Write the file.
 
-        ``seconds`` is the wall time of this process from the first epoch to the last test, ``train_seconds`` the
-        training time summed over all epochs, those before a resume included, without validation and instruments.
-        Memory is in bytes.
+        ``seconds`` is the wall time of this process from the first epoch to the last test. ``train_seconds`` is the
+        training time of all epochs, including those before the run was resumed, without validation and callbacks such
+        as PIDMonitor. Memory is in bytes.
         """
         epochs = folder.read_metrics()
         train_seconds = sum(row.get("seconds", 0.0) for row in epochs.values())
@@ -118,8 +118,8 @@ def collect_results(callbacks: Iterable[object]) -> dict[str, Any]:
 
 
 def format_json(content: Mapping[str, Any]) -> str:
-    """Format as indented JSON with a list of numbers, such as the row of a matrix, on one line."""
-    indented = json.dumps(content, indent=2)  # JSON escapes line breaks inside strings; these separate items
+    """Format as indented JSON, in which a list of numbers, such as the row of a matrix, stands on one line."""
+    indented = json.dumps(content, indent=2)  # no string contains a line break
     return re.sub(r"\[\n[^\[\]{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), indented) + "\n"
 
 

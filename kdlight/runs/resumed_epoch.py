@@ -1,4 +1,4 @@
-"""Save in checkpoints, and restore, the log and an epoch's sums, so that a run continues as if it had not stopped."""
+"""Save the log and the sums of the current epoch in checkpoints, so that a run continues as if it had not stopped."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ SAVED = "epoch_so_far"
 
 
 class ResumedEpoch(Callback):
-    """Adds state to checkpoints that Lightning leaves out, and restores it when a run is continued.
+    """Saves state that Lightning's checkpoints lack, and restores it when a run is continued.
 
-    This is the row of the checkpoint's epoch, because ``metrics.csv`` gets it only after the checkpoint is written, and
-    inside an epoch the sums of each process so far.
+    The state is the row of ``metrics.csv`` for the checkpoint's epoch, because the file gets this row only after the
+    checkpoint is written. Inside an epoch it is also the sums over the epoch's steps so far, of each process.
 
     Args:
         metrics: The run's log, which continues where a resumed checkpoint ends.
@@ -33,7 +33,7 @@ class ResumedEpoch(Callback):
         self._optimizers: list[dict[str, Any]] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Save the epoch's row, and inside an epoch its sums."""
+        """Save the row of the epoch, and, inside an epoch, the sums of each process."""
         assert isinstance(pl_module, Learner)
         row = dict(self.metrics.rows.get(trainer.current_epoch, {}))
         processes = []
@@ -63,8 +63,8 @@ class ResumedEpoch(Callback):
         processes = len(self._resumed["processes"])
         if processes not in (0, trainer.world_size):
             raise UserError(
-                f"the checkpoint stands inside epoch {checkpoint['epoch']} of {processes} processes: expected as many, "
-                f"got {trainer.world_size}; go on with --trainer.devices {processes}, or from --ckpt_path best"
+                f"the checkpoint was written inside epoch {checkpoint['epoch']} by {processes} processes: expected as "
+                f"many, got {trainer.world_size}; go on with --trainer.devices {processes}, or from --ckpt_path best"
             )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -92,8 +92,8 @@ class ResumedEpoch(Callback):
             return
         if resumed["batches"] != trainer.num_training_batches:
             raise UserError(
-                f"the checkpoint stands inside epoch {trainer.current_epoch} of {resumed['batches']} steps, the data "
-                f"give {trainer.num_training_batches} now: go on with the batch size and the data of that run"
+                f"the checkpoint was written inside epoch {trainer.current_epoch} of {resumed['batches']} steps, but "
+                f"an epoch now has {trainer.num_training_batches}: go on with the batch size and the data of that run"
             )
         assert isinstance(pl_module, Learner)
         own = resumed["processes"][trainer.global_rank]

@@ -1,4 +1,4 @@
-"""Write a run's files before its first step: the configuration, the preparation of images, an untrained teacher."""
+"""Write files before a run's first step: its configuration, how images are prepared, and an untrained teacher."""
 
 import itertools
 
@@ -30,17 +30,17 @@ class RunFiles(Callback):
         self.config = config
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the configuration, and an untrained teacher, whose weights exist nowhere else.
+        """Save the configuration, and the weights of an untrained teacher, because no other file has them.
 
         Raises:
             UserError: If there are too few images to train on, or batch norms are to be synchronised on a CPU.
         """
         if pl_module.device.type == "cpu" and any(isinstance(norm, SyncBatchNorm) for norm in pl_module.modules()):
-            raise UserError("torch synchronises batch norms on GPUs alone: leave --trainer.sync_batchnorm out")
+            raise UserError("torch synchronises batch norms only on GPUs: leave --trainer.sync_batchnorm out")
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ImageDataModule):
             require_batches(trainer, data)
-            data.setup("test")  # Report a damaged test set now, not after the last epoch.
+            data.setup("test")  # so that a damaged test set is reported now, not after the last epoch
             _check_test_images(trainer, data)
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config))
@@ -69,7 +69,7 @@ class RunFiles(Callback):
 
 
 def _check_test_images(trainer: Trainer, data: ImageDataModule) -> None:
-    """Find damaged test images before training; the first process checks for all processes."""
+    """Look for damaged test images before training. Only the first process does so."""
     complaint = None
     if trainer.is_global_zero:
         try:

@@ -15,17 +15,17 @@ class EpochFilter(Protocol):
     """A callback that changes the network during training, so that not every epoch may become the best one."""
 
     def selectable(self, trainer: Trainer) -> bool:
-        """Tell whether the network as it is now may become the run's best checkpoint."""
+        """Return whether the current network may become the run's best checkpoint."""
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Saves the last epoch, or the best one, of a run under a fixed name, also after the run's folder was moved.
+    """Saves the last or the best epoch of a run under a fixed name, even after the run's folder was moved.
 
     Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name; then the
-    next epoch replaces the best one, however bad it is.
+    next epoch replaces the best one even if it is worse.
 
-    The best epoch is chosen among those that every `EpochFilter` callback agrees to: under `OptimalBrainDamage`
-    among the epochs whose network is pruned, which may be less accurate than the network before pruning.
+    The best epoch is chosen among those that every `EpochFilter` callback permits. `OptimalBrainDamage` permits only
+    epochs whose network is fully pruned, although networks before pruning may be more accurate.
 
     Args:
         folder: The run's folder.
@@ -37,17 +37,17 @@ class RunCheckpoint(ModelCheckpoint):
         super().__init__(dirpath=folder.checkpoints, filename=name, enable_version_counter=False, **options)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the epoch, unless a callback refuses its selection."""
+        """Save the epoch, unless a callback forbids it."""
         if self.monitor is None or not _list_refusing(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Do the same if validation does not run once per epoch, because then Lightning saves in this hook."""
+        """Save the epoch, as above. If validation does not run once per epoch, Lightning saves in this hook."""
         if self.monitor is None or not _list_refusing(trainer):
             super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Warn if no epoch was selected because a callback refused all of them."""
+        """Warn if no epoch was selected because a callback forbade all of them."""
         super().on_train_end(trainer, pl_module)
         refusing = _list_refusing(trainer)
         if self.monitor is not None and refusing and not self.best_model_path:
@@ -67,11 +67,11 @@ class RunCheckpoint(ModelCheckpoint):
             ranked = {"best_k_models": {str(kept): score} if state_dict["best_k_models"] else {}}
             super().load_state_dict({**scores, **paths, **ranked, "dirpath": self.dirpath})
         elif self.monitor is not None and state_dict["best_model_score"] is not None:
-            rank_zero_warn(f"{kept} is missing: the best epoch is selected among those that follow")
+            rank_zero_warn(f"{kept} is missing: the best epoch is selected among the epochs from here on")
 
 
 def _list_refusing(trainer: Trainer) -> list[str]:
-    """Return the names of the callbacks that refuse the selection of the current epoch."""
+    """Return the names of the callbacks that forbid selecting the current epoch."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return [
         type(callback).__name__

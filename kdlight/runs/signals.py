@@ -1,4 +1,4 @@
-"""Save a run's position inside the epoch when it is told to stop, and from time to time during long epochs."""
+"""Save a run's position inside an epoch when a signal stops the run, and every half hour during long epochs."""
 
 import os
 import signal
@@ -20,22 +20,23 @@ from kdlight.runs.stop_deadline import SIGNALS, StopDeadline
 
 
 class SignalHandler(Callback):
-    """Handles SIGTERM and Ctrl-C at the end of a step, the same one in all processes; a second signal kills at once.
+    """Stops the run after SIGTERM or Ctrl-C at the end of a step, which is the same step in all processes.
 
-    Before the first step and after the last one, also during the final tests, a signal stops the run at once: either
-    nothing has been computed yet, or the last epoch is saved and only the tests have to be repeated.
+    A second signal kills the process at once. Before the first step, after the last one and during the final tests, the
+    first signal stops the run at once, because nothing would be lost: either nothing has been computed yet, or the last
+    epoch is saved and only the tests have to be repeated.
 
-    Everything that the rest of an epoch depends on is saved in the checkpoint, or follows from the seed, the epoch and
-    the step. So a run that was stopped between two steps sees every batch of the epoch exactly once. After the last
-    step of an epoch, the epoch is first completed with its validation and its own checkpoint.
+    The checkpoint holds everything that the rest of the epoch depends on and that does not follow from the seed, the
+    epoch and the step. So a run that was stopped between two steps sees every batch of the epoch exactly once. If the
+    signal comes during the last step of an epoch, the epoch is first completed with its validation and checkpoint.
 
-    Lightning stops after a step, too, but saves nothing. Under DDP, its handler broadcasts from inside the signal
-    handler. If the signal interrupts a gradient all-reduce, two collective operations interleave and the job hangs. It
-    also synchronises with the device before every step. Here the processes agree over the CPU while the step computes.
+    Lightning stops after a step, too, but saves nothing. Under DDP, it broadcasts inside its signal handler: if the
+    signal interrupts a gradient all-reduce, two collective operations interleave and the job hangs. Lightning also
+    synchronises with the device before every step. Here the processes agree over the CPU while the device computes.
 
     Args:
         folder: The run's folder, whose ``last.ckpt`` holds the position.
-        every_seconds: Also save the position if the last checkpoint is older than this; most epochs are shorter.
+        every_seconds: Also save the position when the last checkpoint is older than this many seconds.
         answer_within: After a signal, end this process if the others have not answered for this many seconds.
 
     Attributes:
@@ -68,16 +69,16 @@ class SignalHandler(Callback):
                 _install_handler(handler, number)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Make this process end with the one that started it; otherwise NCCL would wait for minutes."""
+        """Make this process end when the process that started it ends; otherwise NCCL would wait for minutes."""
         if trainer.world_size > 1 and trainer.local_rank > 0:
             threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop at once if a signal comes before the first step; Lightning's own handler only sets a flag."""
+        """From now on stop at once if a signal comes. Lightning's handler, which is replaced, only sets a flag."""
         _install_handler(self._stop_now)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From now on only note signals; learn the run's folder from the first process."""
+        """From now on only note signals. Receive the run's folder from the first process."""
         self.folder = trainer.strategy.broadcast(self.folder)
         self._saved = time.monotonic()
         if trainer.world_size > 1:
@@ -97,7 +98,7 @@ class SignalHandler(Callback):
         raise SIGTERMException
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Ask the other processes whether one of them was told to stop."""
+        """Ask the other processes whether one of them has received a signal."""
         if self._group is not None:
             self._ballot = torch.tensor([self.received or 0, trainer.is_global_zero and self._is_due()])
             operation = torch.distributed.ReduceOp.MAX
@@ -123,11 +124,11 @@ class SignalHandler(Callback):
             self._save(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Note progress, because the processes communicate during validation."""
+        """Note that the processes make progress, because they communicate during validation."""
         self._note_progress()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop after the epoch's own checkpoint if a signal came after the last step."""
+        """Stop after the epoch's own checkpoint if a signal came during or after the last step."""
         self._note_progress()
         self._saved = time.monotonic()
         if self._agree():
@@ -140,7 +141,7 @@ class SignalHandler(Callback):
         self._training = False
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here if a signal came after the last epoch; from now on it stops the run at once.
+        """Stop here if a signal came after the last epoch. From now on a signal stops the run at once.
 
         Raises:
             SIGTERMException: If a signal came.
@@ -151,7 +152,7 @@ class SignalHandler(Callback):
         self._require_no_stop()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop at once if a signal comes; Lightning's own handler only sets a flag."""
+        """From now on stop at once if a signal comes. Lightning's handler, which is replaced, only sets a flag."""
         _install_handler(self._stop_now)
         self._require_no_stop()
 
@@ -160,7 +161,7 @@ class SignalHandler(Callback):
             raise SIGTERMException
 
     def _agree(self) -> bool:
-        """Tell whether one of the processes was told to stop; then all of them know the signal."""
+        """Return whether one of the processes has received a signal, and tell all of them which."""
         if self._group is not None:
             ballot = torch.tensor([self.received or 0])
             torch.distributed.all_reduce(ballot, torch.distributed.ReduceOp.MAX, self._group)
@@ -181,7 +182,7 @@ class SignalHandler(Callback):
 
 
 def _install_handler(handler: Callable[[int, FrameType | None], Any] | int | None, *numbers: int) -> None:
-    """Install a handler for both signals, or for one; Python lets only the main thread do so."""
+    """Install a handler for both signals, or for one of them. In other threads than the main one do nothing."""
     if threading.current_thread() is threading.main_thread() and handler is not None:
         for number in numbers or SIGNALS:
             signal.signal(number, handler)
@@ -194,7 +195,7 @@ def _end_with(parent: int) -> None:
 
 
 def _end_others(trainer: Trainer) -> None:
-    """Kill the processes that this one started, also a frozen one."""
+    """Kill the processes that this one started, even if they are frozen."""
     launcher: Any = trainer.strategy.launcher
     if launcher is not None:
         launcher.kill(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""End a process that was told to stop but waits for another process that does not answer."""
+"""End a process that received a signal to stop but waits for another process that does not answer."""
 
 import math
 import os
@@ -14,11 +14,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopDeadline:
-    """Ends this process if it makes no progress for some time after SIGTERM or Ctrl-C told it to stop.
+    """Ends this process if it makes no progress for some time after SIGTERM or Ctrl-C.
 
-    A process that waits in a collective operation runs no Python code, and therefore no signal handler. If the process
-    that it waits for is frozen, gloo gives up only after half an hour. So a thread waits for the signal: Python writes
-    the number of each signal into a socket as soon as it arrives, and the thread reads the other end.
+    A process that waits in a collective operation runs no Python code, and therefore no signal handler. If it waits for
+    a frozen process, gloo gives up only after half an hour. Therefore a thread waits for signals: Python writes the
+    number of each signal into a socket as soon as the signal arrives, and the thread reads the other end.
 
     Args:
         seconds: How long the process may go without progress.

@@ -1,4 +1,4 @@
-"""Create Lightning's `Trainer` from a configuration, and report early what it would fail on later."""
+"""Create Lightning's `Trainer` from a configuration, and report wrong values before they make the run fail."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from kdlight.errors import UserError
 from kdlight.ranges import MOST, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 UNLIMITED = Annotated[int, Field(ge=-1, le=MOST)]  # -1: without a limit
-# Ranges that Lightning does not check: outside of them it divides by zero, waits for ever or trains nothing.
+# Ranges that Lightning does not check. With other values it divides by zero, waits for ever or trains nothing.
 RANGES: dict[str, Any] = {
     **dict.fromkeys(("num_nodes", "accumulate_grad_batches", "check_val_every_n_epoch"), PositiveInt),
     **dict.fromkeys(("max_epochs", "max_steps", "num_sanity_val_steps"), UNLIMITED),
@@ -113,7 +113,7 @@ def _require_nodes(trainer: Trainer) -> None:
     """Refuse to wait for other machines whose addresses this process does not know.
 
     Raises:
-        UserError: If no launcher has started this process and its address variables are not set.
+        UserError: If neither a launcher has started this process, nor the variables of the addresses are set.
     """
     environment = getattr(trainer.strategy, "cluster_environment", None)
     alone = "GROUP_RANK" not in os.environ and not os.environ.keys() >= {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"}

@@ -1,4 +1,4 @@
-"""Pictures of a run for Weights & Biases: the confusion of classes, and the PID of each stage over the epochs."""
+"""Pictures of a run for Weights & Biases: the confusion matrix, and the PID of each stage over the epochs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,7 +33,7 @@ def draw_pid(rows: Mapping[int, Mapping[str, float]]) -> dict[str, Figure]:
     """Draw the atoms of each measured stage over the epochs, with the bands of their intervals.
 
     Args:
-        rows: What was logged, by epoch.
+        rows: The logged metrics by epoch.
 
     Returns:
         A figure for each stage, by its name.

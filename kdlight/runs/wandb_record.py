@@ -1,4 +1,4 @@
-"""Send to Weights & Biases what Lightning's logger does not: axes, flat keys, the result, pictures, the student."""
+"""Send to Weights & Biases what Lightning's logger leaves out: axes, flat keys, result, pictures, the student."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +31,7 @@ class WandbRecord(Callback):
 
     Args:
         folder: The run.
-        logger: The logger. Unless it was given a group, runs that differ in their seed only get the same one.
+        logger: The logger. If it has no group, it gets one that runs with other seeds get, too.
         config: The resolved configuration as YAML.
     """
 
@@ -64,7 +64,7 @@ class WandbRecord(Callback):
 
     def _find_flat_keys(self, method: Learner) -> dict[str, Any]:
         described = (yaml.safe_load(self.config).get("model") or {}).get("init_args") or {}
-        networks = [described.get(role) for role in ("teacher", "student")]  # built in Python, it may be a text
+        networks = [described.get(role) for role in ("teacher", "student")]  # or text, if built in Python
         classes = [network["class_path"] for network in networks if isinstance(network, dict)]
         pair = " → ".join(path.rpartition(".")[2] for path in classes)
         grid = self.folder.path.parent.parent.name if _is_in_grid(self.folder.path) else None
@@ -76,7 +76,7 @@ class WandbRecord(Callback):
         Args:
             result: The content of ``result.json``.
         """
-        import matplotlib.pyplot  # noqa: F401  # W&B compares a figure with it and expects it to be imported
+        import matplotlib.pyplot  # noqa: F401  # W&B expects it to be imported when it gets a figure
         import wandb
 
         from kdlight.runs.wandb_pictures import draw_confusion, draw_pid  # matplotlib, which most runs do not need
@@ -101,14 +101,14 @@ class WandbRecord(Callback):
 
 
 def finish_wandb(loggers: Iterable[Logger]) -> None:
-    """End the runs of W&B: the next run of this process is another one."""
+    """End the runs of W&B, so that the next run of this process becomes a run of its own."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             finish_wandb_run(logger)
 
 
 def name_group(folder: Path) -> str:
-    """Name what runs of several seeds share: the folder above ``seed=0``, or the run's own without its number."""
+    """Name the group of runs that differ in their seed: the folder above ``seed=0``, or the run's, unnumbered."""
     if _is_in_grid(folder):
         return "/".join(folder.parts[-3:-1])
     name, dash, number = folder.name.rpartition("-")

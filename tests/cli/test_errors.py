@@ -85,7 +85,7 @@ def said(arguments, capsys):
         (["--model.student_weights", "nowhere.pt"], "nowhere.pt", "no file"),
         (["--data.val_size", "5000"], "val_size", "1437"),
         (["--data.mean", "abc"], "data.mean: expected a list", "got 'abc'"),
-        (["--train_teacher=yes"], "train_teacher", "expected nothing behind this option, got 'yes'"),
+        (["--train_teacher=yes"], "train_teacher", "expected nothing after this option, got 'yes'"),
         (["--trainer.max_time", "1 hour"], "trainer.max_time", "as DD:HH:MM:SS, got '1 hour'"),
     ],
 )

@@ -44,7 +44,7 @@ def test_a_best_epoch_that_was_not_copied_is_replaced(tmp_path):
     assert kept_by(run(tmp_path, Supervised, epochs=2, resume="last")) == 1
     callback = RunCheckpoint(ended.folder, "gone", monitor="val/accuracy", mode="max")
     (state,) = (state for key, state in ended.checkpoint["callbacks"].items() if "val/accuracy" in key)
-    with pytest.warns(match="gone.ckpt is missing: the best epoch is selected among those that follow"):
+    with pytest.warns(match="gone.ckpt is missing: the best epoch is selected among the epochs from here on"):
         callback.load_state_dict(state)
 
 
