@@ -110,7 +110,7 @@ def _merge_parts(parts: Sequence[ConfigPart]) -> dict[str, Any]:
 
 
 def merge(fragments: Fragments) -> Any:
-    """Merge values in their order: mappings key by key, otherwise the last one wins; for classes see the top of this file."""
+    """Merge values in their order: mappings key by key, otherwise the last wins. Classes: see the top of the file."""
     if not isinstance(fragments[-1], Mapping):
         return fragments[-1]
     mappings: list[Mapping[str, Any]] = []

@@ -21,21 +21,22 @@ from kdlight.unpack import Unpack
 
 
 class AB(TwoPhaseDistiller):
-    """Teach the student's neurons to be on where the teacher's are and off where they are, then the task.
+    """Train the student's neurons to be active where the teacher's are, then train the student on the labels.
 
-    First phase: ``ab_weight * sum over stages of 2^-(stages after it) * ab_loss(c(s), t)`` on the maps before the ReLU;
-    c is a convolution with batch norm where shapes differ, else nothing. Second phase: ``CE``. The stages' factors and
-    the weight 3/1000 are the code's.
+    The first phase minimises ``ab_weight * sum over stages of 2^-(stages after it) * ab_loss(c(s), t)`` on the maps
+    before the ReLU, where the connector c is a convolution with batch norm if the shapes differ, and otherwise the
+    identity. The second phase minimises ``CE``. The factors of the stages and the weight 3/1000 are those of the
+    reference code.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         ab_weight: Weight of the distances.
-        margin: How far beyond its boundary a neuron is pushed.
+        margin: How far from 0, on the teacher's side, the student's values are pushed.
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If a network does not show its maps before the ReLU.
+        UserError: If a network's `Activations` lack the maps before the ReLU.
     """
 
     reads = ("logits", "preactivations")
@@ -67,7 +68,7 @@ class AB(TwoPhaseDistiller):
         return (self.connectors,)
 
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
-        """Return one term a stage."""
+        """Return one term for each stage."""
         terms = {}
         for place, (pair, connector) in enumerate(zip(self.pairs, self.connectors, strict=True)):
             connected = connector(get_student_preactivations(student, self.student)[pair.student])

@@ -18,11 +18,11 @@ from kdlight.unpack import Unpack
 
 
 class AT(FeatureDistiller):
-    """Match where the networks look: ``CE + at_weight * sum over stages of mean (a(s) - a(t))^2``.
+    """Match the attention maps: ``CE + at_weight * sum over stages of mean (a(s) - a(t))^2``.
 
-    a is the mean over channels of the squared map, as a vector of length 1. The paper writes the norm of the
-    difference, with a weight of 1000 divided by the numbers of positions and samples; the authors' code takes the mean
-    of the squares, as here.
+    The attention map a is the mean over channels of the squared feature map, scaled to a vector of length 1. The paper
+    writes the norm of the difference, with a weight of 1000 divided by the numbers of positions and samples. Here, as
+    in the authors' code, the mean of the squares is taken.
 
     Args:
         student: The network that is trained.
@@ -48,7 +48,7 @@ class AT(FeatureDistiller):
         self.pairs = pair_stages(self, stages)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term a stage."""
+        """Return the cross-entropy and one term for each stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair in self.pairs:
             terms[f"at_{pair.name}"] = self.at_weight * at_loss(*pair.pool_maps(student, teacher))

@@ -1,5 +1,6 @@
 """CAKD: Zhang, Chen, Ning, Yang, Yuan, "CAKD: A Correlation-Aware Knowledge Distillation Framework Based on Decoupling
-Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Read from its abstract and summaries; no code is public.
+Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Only its abstract and summaries were accessible to us, and no
+code is public.
 """
 
 __all__ = ["CAKD"]
@@ -34,52 +35,54 @@ WarmsUp = Literal["weight", "learning_rate"]
 class CAKD(LogitDistiller):
     """Split logits and features in a strong and a weak set: ``ce_weight * CE + w(epoch) * sum over levels of D``.
 
-    ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``, where BCD compares the
-    masses of the two sets, SCD the probabilities within the strong and WCD those within the weak set. With the
-    teacher's masses p_s and p_w for alpha and beta the bracket would be the KL divergence, ``BCD + p_s SCD + p_w WCD``.
-    The three terms of each level are logged with all their weights. If `bcd_weight` is 1 and every sample has a label,
-    the sum of a level's terms is the level's weight times w(epoch) times `cakd_loss`. If the strong set is the target
-    alone, unlabelled samples are left out of the means.
+    ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``. BCD is the divergence of
+    the total probabilities (masses) of both sets, SCD that of the probabilities within the strong set, WCD that within
+    the weak set. If alpha and beta were the teacher's masses p_s and p_w, the bracket would be the KL divergence,
+    ``BCD + p_s SCD + p_w WCD``. The three terms of each level are logged with all their weights. If `bcd_weight` is 1
+    and every sample has a label, the sum of a level's terms is the level's weight times w(epoch) times `cakd_loss`. If
+    the strong set is only the target, unlabelled samples are left out of the means.
 
     The levels are the logits and any number of stages. At a stage, the globally pooled channels take the place of the
-    classes; a linear (1x1) adapter brings the student's channels to the teacher's number first.
+    classes, after a linear (1x1) adapter has brought the student's channels to the teacher's number.
 
     The accessible text states the decomposition, that logits and features are distilled together, CE with weight 1,
-    T = 4, a 20-epoch warm-up (of the distillation's weight or of the learning rate), and that alpha strengthens SCD and
-    beta WCD. All the rest is our choice, and an argument each. The defaults of `strong`, `beta` and `multiply_masses`
-    are DKD's: without stages and with alpha 1 the loss is that of `DKD`. Linear warm-up is mdistiller's. The strong set
-    of a stage is the fraction `strong_channels` of its channels with the largest ``|F dz/dF|``, where F is the
-    teacher's map and z its highest logit; the product is averaged over positions before the absolute value.
+    T = 4, a 20-epoch warm-up (of the distillation's weight or of the learning rate), that alpha strengthens SCD, and
+    that beta strengthens WCD. We chose everything else, and each choice is an argument. The defaults of `strong`,
+    `beta` and `multiply_masses` are those of DKD: without stages and with alpha 1 the loss is that of `DKD`. The linear
+    warm-up is that of mdistiller. The strong set of a stage is the fraction `strong_channels` of its channels with the
+    largest ``|F dz/dF|``, where F is the teacher's map and z the teacher's highest logit; the product is averaged over
+    positions before the absolute value is taken.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        strong: The strong set of the logits: the target class, the teacher's `top` classes, or both together. The
-            target alone leaves unlabelled samples out; with it SCD is 0.
+        strong: The strong set of the logits: the target class, the teacher's `top` classes, or both together. If it is
+            only the target, SCD is 0 and unlabelled samples are left out.
         top: Number of classes among the teacher's highest.
         strong_channels: Fraction of a stage's channels in its strong set.
-        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all, []: logits alone.
+        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all, []: only the logits.
         bcd_weight: Weight of the divergence of the sets' masses.
         alpha: Weight of the divergence within the strong set: a number, or numbers by epoch, such as {0: 1, 100: 4},
             between which it changes linearly.
-        beta: Weight of the divergence within the weak set, likewise.
-        multiply_masses: Multiply alpha and beta by the teacher's masses of each sample; both 1 then give `KD`.
+        beta: Weight of the divergence within the weak set, in the same form.
+        multiply_masses: Multiply alpha and beta by the teacher's masses of each sample. With alpha and beta 1 this is
+            `KD`.
         sample_weights: Multiply each sample's alpha and beta by "confidence", the teacher's highest probability, or by
-            "progress", the overlap ``sum of min(p_student, p_teacher)``, 1 where the student has arrived.
+            "progress", the overlap ``sum of min(p_student, p_teacher)``, which is 1 if both networks agree.
         logit_weight: Weight of the logits' level; 0 leaves it out.
         feature_weight: Weight of each stage's level.
-        temperature: T, that softens classes and channels.
+        temperature: T, which softens the distributions over classes and channels.
         warmup_epochs: Length of the warm-up.
-        warms_up: What it warms up, the weight of all levels or the learning rate.
+        warms_up: What grows during the warm-up: the weight of all levels, or the learning rate.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If a choice is unknown, the fraction is not between 0 and 1, stages are wanted of an ensemble, or
-            logits are compared of other classes.
+        UserError: If a choice is unknown, the fraction is not between 0 and 1, the teacher is an ensemble and stages
+            are compared, or logits are compared and the numbers of classes differ.
     """
 
     saves_teacher = False
-    compares_logits = False  # features alone do not
+    compares_logits = False  # not if only features are compared; the constructor checks the classes otherwise
     distils = "logits, features"
 
     def __init__(
@@ -111,7 +114,7 @@ class CAKD(LogitDistiller):
             self.require_same_classes("CAKD with logit_weight or sample_weights: progress")
         logits_alone = stages is not None and not stages
         if not logits_alone:
-            self.require_one_teacher("CAKD with stages (stages: [] compares logits alone)")
+            self.require_one_teacher("CAKD with stages (stages: [] compares only logits)")
         self.strong, self.top, self.strong_channels = strong, top, strong_channels
         self.bcd_weight, self.alpha, self.beta = bcd_weight, alpha, beta
         self.multiply_masses, self.sample_weights = multiply_masses, sample_weights
@@ -129,7 +132,7 @@ class CAKD(LogitDistiller):
         self.adapters = nn.ModuleList(nn.Linear(pair.student_shape[0], pair.teacher_shape[0]) for pair in self.pairs)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Compute the terms as every distiller does, with the teacher's graph from the first distilled stage on."""
+        """Compute the terms as every distiller does, but keep the teacher's autograd graph from the first stage on."""
         if not self.pairs:
             return super().batch_terms(batch)
         first = min(pair.teacher for pair in self.pairs)
@@ -137,7 +140,7 @@ class CAKD(LogitDistiller):
         return self.loss_terms(self.student.activations(batch.images), teacher, batch)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and three terms a level."""
+        """Return the cross-entropy and three terms for each level."""
         terms = self.task_terms(student, batch)
         sample_weights = self._weigh_samples(student, teacher)
         if self.logit_weight:
@@ -177,7 +180,7 @@ class CAKD(LogitDistiller):
     def _weigh_divergences(
         self, name: str, weight: float, divergences: CAKDDivergences, sample_weights: Tensor | float, counted: Tensor
     ) -> dict[str, Tensor]:
-        """Return the three terms of a level; samples whose `counted` is negative are left out."""
+        """Return the three terms of a level. Samples whose `counted` is negative are left out."""
         weight = weight * ramp_up(self.current_epoch, self.warmup_epochs) * self.temperature**2
         alpha = interpolate_weight(self.alpha, self.current_epoch) * sample_weights
         beta = interpolate_weight(self.beta, self.current_epoch) * sample_weights

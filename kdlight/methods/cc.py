@@ -19,10 +19,11 @@ from kdlight.unpack import Unpack
 
 
 class CC(FeatureDistiller):
-    """Correlate the embeddings' differences of neighbouring samples: ``CE + cc_weight * mean_i sum_k D_ik D_i+1,k``.
+    """Correlate how student and teacher differ on neighbouring samples: ``CE + cc_weight * mean_i sum_k D_ik D_i+1,k``.
 
     D = |e_s(s) - e_t(t)|, where e_s and e_t are trained linear layers. The paper compares the correlation matrices of
-    whole batches; this is the form that the published tables were made with (`kdlight.losses.cc`).
+    whole batches. This class uses the form of the reference code, with which the published tables were made
+    (`kdlight.losses.cc`).
 
     Args:
         student: The network that is trained.
@@ -52,7 +53,7 @@ class CC(FeatureDistiller):
         self.teacher_embedding = nn.Linear(of_teacher.embedding.shape[1], dim)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the correlation's term."""
+        """Return the cross-entropy and the term of the correlations."""
         terms = self.task_terms(student, teacher, batch)
         loss = cc_loss(self.student_embedding(student.embedding), self.teacher_embedding(teacher.embedding))
         terms["cc"] = self.cc_weight * loss

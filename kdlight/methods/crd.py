@@ -27,25 +27,26 @@ from kdlight.unpack import Unpack
 
 
 class CRD(FeatureDistiller):
-    """Learn to tell the student's and teacher's embeddings of one sample from those of samples of other classes.
+    """Make the embeddings of one sample by student and teacher more alike than those of samples of different classes.
 
-    ``CE + crd_weight * (L_s + L_t)`` with the noise-contrastive losses of equation 18: L_s compares the student's
-    embedding with the memory of the teacher's, L_t the teacher's with the memory of the student's. Each embedding is
-    the output of a trained linear layer, normalised.
+    The loss is ``CE + crd_weight * (L_s + L_t)`` with the noise-contrastive losses of equation 18. L_s compares the
+    student's embedding with a memory of the teacher's embeddings, L_t the teacher's embedding with a memory of the
+    student's. Each embedding is the normalised output of a trained linear layer.
 
-    As in the authors' code, negatives are of other classes than their sample ("exact"), each as likely as any other.
-    Their loader draws them for each sample, without replacement; this method draws them for the whole batch on the
-    device, independently of one another, as the paper's derivation assumes. The gradient's expectation is the same; the
-    variance that the choice of K negatives among N adds is (N - 1) / (N - K) times as large. K may exceed N.
+    As in the authors' code, the negatives of a sample are of other classes ("exact"), and all are equally likely. The
+    authors' data loader draws them for each sample, without replacement. This method draws them for the whole batch on
+    the device, independently of one another, as the paper's derivation assumes. The expected gradient is the same; the
+    part of its variance that comes from choosing K negatives among N is (N - 1) / (N - K) times as large. K may exceed
+    N.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         crd_weight: Weight of both losses.
         dim: Size of the embeddings.
-        negatives: K, negatives of a sample.
-        crd_temperature: tau, that divides inner products.
-        momentum: Share of a memory row that an update keeps.
+        negatives: K, the number of negatives of each sample.
+        crd_temperature: tau, by which inner products are divided.
+        momentum: Fraction of the old row that remains when a row of the memory is updated.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
@@ -73,7 +74,7 @@ class CRD(FeatureDistiller):
         self.memory = ContrastiveMemory(dim, negatives=negatives, temperature=crd_temperature, momentum=momentum)
 
     def setup(self, stage: str) -> None:
-        """Make the memory of the training set; only training needs one.
+        """Make the memory of the training set if the method is going to be trained.
 
         Raises:
             UserError: If the data are not a kdlight data module, or have one class only.
@@ -84,7 +85,7 @@ class CRD(FeatureDistiller):
         data = require_image_data(self.trainer, "CRD remembers every training sample by its index")
         self.memory.allocate(data.train_size, seed=read_run_seed())
         self.memory.group_by_class(data.get_split("train").target)
-        # All processes compute the same memory. Broadcasting it before every step would be most of the step's time.
+        # All processes compute the same memory. Broadcasting it before every step would take most of the step's time.
         ignored = ("student", "teacher", "by_class", "class_start", "class_size")
         ignore_under_ddp(self, [f"memory.{name}" for name in ignored])
 
@@ -92,14 +93,14 @@ class CRD(FeatureDistiller):
         """Allocate a memory of the checkpoint's size.
 
         Raises:
-            UserError: If training goes on with another number of training samples, or another teacher.
+            UserError: If the run is continued with another number of training samples, or with another teacher.
         """
         super().on_load_checkpoint(checkpoint)
         samples = len(checkpoint["state_dict"].get("memory.student", ()))
         if self.memory.samples not in (0, samples):
             raise UserError(
-                f"the checkpoint remembers {samples} training samples, the data have {self.memory.samples}; give the "
-                "val_size and train_per_class of that run"
+                f"the checkpoint remembers {samples} training samples, but the data have {self.memory.samples}; give "
+                "the val_size and train_per_class of that run"
             )
         self.memory.allocate(samples)
 

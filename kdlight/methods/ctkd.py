@@ -24,8 +24,8 @@ class GlobalTemperature(nn.Module):
     """One temperature for all samples, start + span * sigmoid(parameter), whose gradient is scaled.
 
     Args:
-        start: Lower end.
-        span: Distance to the upper end.
+        start: Lower end of the temperature's range.
+        span: Length of the range.
     """
 
     def __init__(self, start: float, span: float) -> None:
@@ -39,22 +39,24 @@ class GlobalTemperature(nn.Module):
 
 
 class CTKD(LogitDistiller):
-    """KD at a learned temperature that works against the student: ``ce_weight * CE + kd_weight * T^2 KL``.
+    """KD with a temperature that is trained to maximise the loss: ``ce_weight * CE + kd_weight * T^2 KL``.
 
-    T = start + span * sigmoid(theta), theta starts at 1 (T = 15.62). The gradient of theta, through T^2 and both
-    softmaxes, is multiplied by a factor that falls along a cosine from 0 to -1 over `curriculum_epochs` and stays
-    there: the student minimises the loss that theta maximises. Theta is in the student's optimizer, whose weight decay
-    draws it to 0 (T = 11), as in the authors' code. This is the authors' global temperature; the paper's instance-wise
-    one is not in the public code. The temperature after each epoch is logged as ``temperature``.
+    T = start + span * sigmoid(theta), where theta starts at 1 (T = 15.62). The gradient of theta, through T^2 and both
+    softmaxes, is multiplied by a factor that falls along a cosine from 0 to -1 over `curriculum_epochs` and then stays
+    -1. So the student minimises the loss while theta maximises it. As in the authors' code, theta is in the student's
+    optimizer, whose weight decay pulls it towards 0 (T = 11). This is the authors' global temperature; the paper's
+    temperature for each instance is not in the public code. The temperature after each epoch is logged as
+    ``temperature``.
 
-    The defaults are the authors' for CIFAR-100; ImageNet has both weights 1 and 5 epochs of curriculum.
+    The defaults are those of the authors for CIFAR-100. For ImageNet, they set both weights to 1 and use 5 epochs of
+    curriculum.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         start: Lower end of the temperature.
-        span: Distance to its upper end.
-        curriculum_epochs: Length of the cosine; 1 reverses in full from the first epoch on.
+        span: Distance between the lower and the upper end of the temperature.
+        curriculum_epochs: Length of the cosine; with 1 the factor is -1 from the first epoch on.
         ce_weight: Weight of the cross-entropy with the labels.
         kd_weight: Weight of the divergence from the teacher.
         base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
@@ -84,7 +86,7 @@ class CTKD(LogitDistiller):
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the divergence at the learned temperature."""
-        # The authors count epochs from 1: the first one reverses a little already.
+        # The authors count epochs from 1, so the factor is already below 0 in the first epoch.
         factor = ctkd_reversal(self.current_epoch + 1, epochs=self.curriculum_epochs)
         temperature = self.temperature(factor)
         logits = self.prepare_logits(student, teacher, temperature.detach())

@@ -17,10 +17,9 @@ from kdlight.unpack import Unpack
 class DIST(LogitDistiller):
     """Correlate with the teacher: ``ce_weight * CE + dist_weight * T^2 (beta * inter-class + gamma * intra-class)``.
 
-    Each term is 1 minus a mean Pearson correlation of student and teacher in their softened probabilities. For the
-    inter-class term each sample's probabilities are correlated (rows), for the intra-class term the probabilities of
-    each class over the batch (columns). The defaults are those of the authors' code for CIFAR-100; on ImageNet it has
-    T = 1.
+    Each term is 1 minus the mean Pearson correlation between the softened probabilities of student and teacher. The
+    inter-class term correlates the probabilities of each sample (rows), the intra-class term those of each class over
+    the batch (columns). The defaults are those of the authors' code for CIFAR-100; for ImageNet it sets T to 1.
 
     Args:
         student: The network that is trained.
@@ -28,7 +27,7 @@ class DIST(LogitDistiller):
         dist_weight: Weight of both terms; `kd_loss_weight` in the authors' code.
         beta: Weight of the inter-class term.
         gamma: Weight of the intra-class term.
-        temperature: T, that softens both distributions.
+        temperature: T, which softens both distributions.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -16,19 +16,20 @@ from kdlight.unpack import Unpack
 
 
 class DKD(LogitDistiller):
-    """Weigh target and other classes separately: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
+    """Weight target and other classes separately: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
 
-    w grows linearly to 1 over `warmup_epochs`. The defaults are the authors' for CIFAR-100 (resnet32x4 -> resnet8x4);
-    beta depends on the pair: 2 for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. ImageNet has beta 0.5, T = 1 and
-    one epoch of warm-up. The authors of logit standardisation multiply alpha and beta by KD's weight.
+    w grows linearly to 1 over `warmup_epochs`. The defaults are those of the authors for CIFAR-100 (resnet32x4 ->
+    resnet8x4). The authors choose beta by pair: 2 for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. For ImageNet
+    they use beta 0.5, T = 1 and one epoch of warm-up. The authors of logit standardisation multiply alpha and beta by
+    KD's weight.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         alpha: Weight of the divergence of (target, not target), TCKD.
         beta: Weight of the divergence within the other classes, NCKD.
-        temperature: T, that softens both distributions.
-        warmup_epochs: Epochs over which the weight of both grows to 1; 0: none.
+        temperature: T, which softens both distributions.
+        warmup_epochs: Number of epochs over which the weight of both grows to 1; 0: it is 1 from the start.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -22,9 +22,9 @@ from kdlight.unpack import Unpack
 class FitNet(FeatureDistiller):
     """Regress one of the teacher's stages, the hint, from the student's: ``CE + fitnet_weight * mean (r(s) - t)^2``.
 
-    The paper first trains the layers up to the hint alone, then the whole network on labels and soft targets. The
-    field's reference code, with which the published tables were made, adds the hint's term to the cross-entropy in
-    every epoch, and so does this class.
+    In the paper, the layers up to the hint are trained first, then the whole network on labels and soft targets. The
+    field's reference code, with which the published tables were made, adds the term of the hint to the cross-entropy in
+    every epoch. This class does the same.
 
     Args:
         student: The network that is trained.
@@ -53,7 +53,7 @@ class FitNet(FeatureDistiller):
         self.regressor = ConvolutionalRegressor(maps[0].shape[1:], maps[1].shape[1:], relu=True)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the hint's term."""
+        """Return the cross-entropy and the term of the hint."""
         terms = self.task_terms(student, teacher, batch)
         regressed = self.regressor(student.stages[self.pair.student])
         loss = fitnet_loss(regressed, teacher.stages[self.pair.teacher])

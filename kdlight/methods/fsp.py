@@ -22,14 +22,15 @@ from kdlight.unpack import Unpack
 
 
 class FSP(TwoPhaseDistiller):
-    """Copy how the features change from stage to stage, then learn the task.
+    """Imitate how the teacher's features change from stage to stage, then learn the labels.
 
-    First phase: ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``, where the stem counts as the first
-    stage, and G holds the products of every channel of a stage with every channel of the next. Second phase: ``CE``.
+    The first phase minimises ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``. G holds the products
+    of every channel of a stage with every channel of the next, and the stem counts as the first stage. The second phase
+    minimises ``CE``.
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from, of the same widths.
+        teacher: The network it learns from, whose stages have as many channels as the student's.
         fsp_weight: Weight of the squared differences.
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
@@ -61,7 +62,7 @@ class FSP(TwoPhaseDistiller):
             )
 
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
-        """Return one term a stage, which compares the flow from the stage before it."""
+        """Return one term for each stage, which compares how the features change from the stage before."""
         flows = zip(pairwise(_collect_maps(student)), pairwise(_collect_maps(teacher)), strict=True)
         return {
             f"fsp_stage{stage}": self.fsp_weight * fsp_loss(fsp_matrix(*of_student), fsp_matrix(*of_teacher))
@@ -71,5 +72,7 @@ class FSP(TwoPhaseDistiller):
 
 def _collect_maps(computed: Activations) -> tuple[Tensor, ...]:
     if computed.stem is None:
-        raise UserError("FSP begins with the stem's feature map: expected networks that show it; name a Tapped's stem")
+        raise UserError(
+            "FSP begins with the stem's feature map: expected networks that return it; of a Tapped model, name the stem"
+        )
     return computed.stem, *computed.stages

@@ -20,31 +20,31 @@ from kdlight.ranges import NonNegativeInt, PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 SLOPE = 0.1
-LARGEST_RATE = 16  # above it the factor is far larger than the map that it compresses
+LARGEST_RATE = 16  # with more, the factor would be far larger than the map that it is meant to compress
 
 
 class FT(FeatureDistiller):
-    """Compress the teacher's last map to a factor, then have a translator find it in the student's.
+    """Compress the teacher's last map to a factor, and train a translator to predict it from the student's last map.
 
-    First phase (`paraphraser_epochs`): an autoencoder of the teacher's last map, the paraphraser, minimises the mean
-    squared error. Second phase: it is frozen, student and translator minimise ``CE + ft_weight * ft_loss(translator(s),
-    encoder(t))``. Each encoder is three 3x3 convolutions with leaky ReLU, the paraphraser's without batch norm, the
-    translator's with.
+    In the first phase (`paraphraser_epochs`), an autoencoder of the teacher's last map, the paraphraser, minimises the
+    mean squared error. In the second phase the paraphraser is frozen, and student and translator minimise
+    ``CE + ft_weight * ft_loss(translator(s), encoder(t))``. The paraphraser's encoder and the translator both have
+    three 3x3 convolutions with leaky ReLU; only the translator has batch norms.
 
-    The code trains the paraphraser before its 240 epochs, at a rate of 0.01 for ResNet and wrn students and at the
-    recipe's for the others; here it is always the recipe's. Add the epochs to the trainer's and to the schedule's
-    milestones.
+    The reference code trains the paraphraser before its 240 epochs, with a learning rate of 0.01 for ResNet and wrn
+    students and with the student's learning rate for others. Here it is always the student's learning rate. Add the
+    epochs of the first phase to the trainer's epochs and to the schedule's milestones.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         ft_weight: Weight of the factors' distance.
         paraphraser_epochs: Epochs of the first phase.
-        rate: k of the paper, channels of a factor for each of the teacher's.
+        rate: k of the paper: the factor's number of channels divided by the teacher's.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If the factor would have no channel, or far more than the map.
+        UserError: If the factor would have no channels, or more than `LARGEST_RATE` times as many as the map.
     """
 
     reads = ("logits", "stages")
@@ -67,8 +67,8 @@ class FT(FeatureDistiller):
         factor = int(rate * of_teacher)
         if not 1 <= factor <= LARGEST_RATE * of_teacher:
             raise UserError(
-                f"rate: expected one that leaves a channel of the teacher's {of_teacher}, and at most {LARGEST_RATE}, "
-                f"got {rate}"
+                f"rate: expected at least {1 / of_teacher:.3g}, so that the factor has a channel, and at most "
+                f"{LARGEST_RATE}, got {rate}"
             )
         self.paraphraser = nn.ModuleDict(
             {"encoder": _build_encoder(of_teacher, factor, norm=False), "decoder": _build_decoder(factor, of_teacher)}
@@ -76,11 +76,11 @@ class FT(FeatureDistiller):
         self.translator = _build_encoder(of_student, factor, norm=True)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return the paraphraser, then student and translator."""
+        """Return the paraphraser in the first phase, student and translator in the second."""
         return (self.paraphraser,) if epoch < self.paraphraser_epochs else (self.student, self.translator)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the paraphraser's error, for which the student need not run; then the terms of both."""
+        """Return the paraphraser's error in the first phase, without running the student, and later all other terms."""
         if self.current_epoch >= self.paraphraser_epochs:
             return super().batch_terms(batch)
         of_teacher = self.teacher_activations(batch).stages[-1]
@@ -88,7 +88,7 @@ class FT(FeatureDistiller):
         return {"ft_paraphraser": F.mse_loss(rebuilt, of_teacher)}
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the factors' distance."""
+        """Return the cross-entropy and the distance of the factors."""
         terms = self.task_terms(student, teacher, batch)
         factors = self.translator(student.stages[-1]), self.paraphraser["encoder"](teacher.stages[-1])
         terms["ft"] = self.ft_weight * ft_loss(*factors)

@@ -22,19 +22,20 @@ from kdlight.unpack import Unpack
 class GDKD(LogitDistiller):
     """Split at the teacher's top classes: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
 
-    KL compares the masses of both sets, KL_top and KL_rest the probabilities within each; w grows linearly to 1 over
-    `warmup_epochs`. The defaults are the authors' code's; (w1, w2) depends on the pair: (1, 1) for
-    resnet56 -> resnet20, (2, 8) for resnet32x4 -> resnet8x4, (2, 6) for a wrn_40_2.
+    KL is the divergence of the total probabilities (masses) of both sets, KL_top and KL_rest are the divergences of the
+    probabilities within each set. w grows linearly to 1 over `warmup_epochs`. The defaults are those of the authors'
+    code, which chooses (w1, w2) by pair: (1, 1) for resnet56 -> resnet20, (2, 8) for resnet32x4 -> resnet8x4, (2, 6)
+    for wrn_40_2 as teacher.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        top: How many of the teacher's highest logits make the first set; k in the code.
+        top: How many classes with the teacher's highest logits form the first set; k in the code.
         binary_weight: w0, weight of the divergence of the two sets' masses.
         top_weight: w1, weight of the divergence within the top classes.
-        other_weight: w2, weight of the divergence within the others.
-        temperature: T, that softens both distributions.
-        warmup_epochs: Epochs over which the weight of the three grows to 1; 0: none.
+        other_weight: w2, weight of the divergence within the other classes.
+        temperature: T, which softens both distributions.
+        warmup_epochs: Number of epochs over which the weight of all three grows to 1; 0: it is 1 from the start.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

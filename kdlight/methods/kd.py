@@ -16,23 +16,25 @@ from kdlight.unpack import Unpack
 
 
 class KD(LogitDistiller):
-    """Soft targets beside the labels: ``ce_weight * CE + kd_weight * T^2 KL``.
+    """Learn from the teacher's softened outputs and the labels: ``ce_weight * CE + kd_weight * T^2 KL``.
 
-    The defaults are the reference code's for CIFAR-100 (0.1 and 0.9 at T = 4); in Hinton's own form both weights are 1.
-    The logged soft term is a KL divergence, so it is 0 where the student equals the teacher. On a transfer set without
-    labels the cross-entropy is 0. An ensemble's soft target is the mean of its members' softened outputs.
+    The defaults are those of the reference code for CIFAR-100 (0.1 and 0.9 at T = 4); in Hinton's own form both weights
+    are 1. The logged soft term is a KL divergence, so it is 0 if the student's outputs equal the teacher's. On a
+    transfer set without labels the cross-entropy is 0. If the teacher is an ensemble, the soft target is the mean of
+    its members' softened outputs.
 
-    A noisy teacher (Sau, Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers", 2016,
-    arXiv 1610.09650) has each logit z of some samples replaced by (1 + xi) z, xi normal, drawn anew in every step.
+    With `noise` the teacher is noisy (Sau, Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy
+    Teachers", 2016, arXiv 1610.09650): each logit z of some samples is replaced by (1 + xi) z, where xi is normally
+    distributed and drawn anew in every step.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        temperature: T, that softens both distributions.
+        temperature: T, which softens both distributions.
         ce_weight: Weight of the cross-entropy with the labels.
         kd_weight: Weight of the divergence from the teacher.
-        noise: Standard deviation of xi, 0 for none.
-        noisy_fraction: Probability that a sample's logits are disturbed; alpha in the paper.
+        noise: Standard deviation of xi; 0: no noise.
+        noisy_fraction: Probability that a sample's logits get noise; alpha in the paper.
         base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -21,15 +21,16 @@ from kdlight.unpack import Unpack
 class LogitMSE(LogitDistiller):
     """Match the teacher's logits: ``ce_weight * CE + mse_weight * 1/2 mean over classes of (z_s - z_t)^2``.
 
-    This is the limit of `KD` as T goes to infinity, so the default weights are KD's. The papers train on a transfer set
-    with the logits alone (``ce_weight: 0``). Ba and Caruana sum over the classes, which multiplies the term by their
-    number. An ensemble's target is the mean of its members' logits, as in their paper.
+    This is the limit of `KD` as T goes to infinity, so the default weights are those of KD. The papers train only with
+    the logits (``ce_weight: 0``), on a transfer set. Ba and Caruana sum over the classes, which multiplies the term by
+    the number of classes. If the teacher is an ensemble, the target is the mean of its members' logits, as in their
+    paper.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         ce_weight: Weight of the cross-entropy with the labels.
-        mse_weight: Weight of the squared distance, each sample's mean difference removed.
+        mse_weight: Weight of the squared distance. Each sample's mean difference over the classes is subtracted first.
         base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -31,21 +31,23 @@ class MLKD(LogitDistiller):
     f_c class(weak) + f_s batch(weak))``. The weak view is the standard augmentation, the strong one has RandAugment and
     cutout on top of its own crop and flip.
 
-    Paper and authors' code differ. This class follows the code, with which the tables were made, except for a mistake:
+    Paper and authors' code differ. The published tables were made with the code, and this class follows the code except
+    for a mistake:
 
-    - in the paper, masks drop the samples and classes on which the teacher is sure; in the code, and here, they only
-      multiply the terms by the fractions f_s and f_c that they would keep (`mlkd_kept_fractions`);
-    - the class and batch levels use the weak view alone, unlike in the paper;
-    - the mistake, not repeated here: at T 2 and 6 the code computes the strong view's KL from the weak view.
+    - In the paper, masks remove samples and classes for which the teacher is certain. In the code, and here, the terms
+      are only multiplied by the fractions f_s and f_c that the masks would keep (`mlkd_kept_fractions`).
+    - In the code, and here, the class and batch levels use only the weak view, unlike in the paper.
+    - The mistake is that at T 2 and 6 the code computes the KL of the strong view from the weak view. It is corrected
+      here.
 
-    Both views pass the networks as one batch, so that the student's batch norms see them together; the authors run
-    them one after the other. With `standardize_logits` only the KL terms use standardised logits, as in the code of
-    that paper's authors. If augmentation is off, both views are the image itself.
+    Both views pass through the networks as one batch, so that the student's batch norms see them together; the authors
+    run them one after the other. With `standardize_logits`, only the KL terms use standardised logits, as in the code
+    of the authors of logit standardisation. If augmentation is off, both views are the image itself.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        temperatures: The temperatures T; the levels are summed over them.
+        temperatures: The temperatures T. The loss is the sum over them.
         ce_weight: Weight of the cross-entropies with the labels.
         kd_weight: Weight of the three levels.
         base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
@@ -71,7 +73,7 @@ class MLKD(LogitDistiller):
         self.kd_weight = kd_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropies of both views and one term a level."""
+        """Return the cross-entropies of both views and one term for each level."""
         size = len(batch.target)
         kept_samples, kept_classes = mlkd_kept_fractions(teacher.logits[:size])
         instances, classes, batches = [], [], []

@@ -19,17 +19,18 @@ from kdlight.unpack import Unpack
 
 
 class NKD(LogitDistiller):
-    """The target class soft, the others normalised: ``ce_weight * CE - p_t(y) log p_s(y) - gamma T^2 sum q_t log q_s``.
+    """Compare target and normalised other classes: ``ce_weight * CE - p_t(y) log p_s(y) - gamma T^2 sum q_t log q_s``.
 
-    The logged term is a cross-entropy, so it is not 0 where the student equals the teacher. The defaults are the
-    authors' for CIFAR-100; ImageNet has gamma 1.5 and T = 1. For an ensemble, the target's term also uses the mean of
-    the members' outputs softened at T.
+    p are the probabilities of student and teacher, q those of the other classes at temperature T, normalised to sum to
+    1. The logged term is a cross-entropy, so it is not 0 if the student's outputs equal the teacher's. The defaults are
+    those of the authors for CIFAR-100; for ImageNet they set gamma to 1.5 and T to 1. If the teacher is an ensemble,
+    the term of the target, too, uses the mean of the members' outputs softened at T.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        gamma: Weight of the other classes' term.
-        temperature: T of the other classes' term; the target's is at 1.
+        gamma: Weight of the term of the other classes.
+        temperature: T of the term of the other classes; the term of the target has temperature 1.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

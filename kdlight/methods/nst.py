@@ -18,7 +18,7 @@ from kdlight.unpack import Unpack
 
 
 class NST(FeatureDistiller):
-    """Match the distribution of the channels' maps: ``CE + nst_weight * sum over stages of MMD^2(s, t)``.
+    """Match how the maps of a stage's channels are distributed: ``CE + nst_weight * sum over stages of MMD^2(s, t)``.
 
     MMD^2 is the squared maximum mean discrepancy under the polynomial kernel (a.b)^2. The weight 50 and the sum over
     all stages follow the field's reference code.
@@ -47,7 +47,7 @@ class NST(FeatureDistiller):
         self.pairs = pair_stages(self, stages)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term a stage."""
+        """Return the cross-entropy and one term for each stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair in self.pairs:
             terms[f"nst_{pair.name}"] = self.nst_weight * nst_loss(*pair.pool_maps(student, teacher))

@@ -22,11 +22,11 @@ from kdlight.unpack import Unpack
 
 
 class OFD(FeatureDistiller):
-    """Regress the teacher's maps before the ReLU, whose negative values count down to a margin only.
+    """Regress the teacher's maps before the ReLU, whose negative values are clipped at a margin.
 
     ``CE + ofd_weight * sum over stages of 2^-(stages after it) * ofd_loss(r(s), t, m)`` on the maps before the ReLU,
-    where r is a 1x1 convolution with batch norm, and the margin m is the mean of a channel's negative values, computed
-    from the teacher's batch norm. The weight 1e-3 is the reference code's for CIFAR-100.
+    where r is a 1x1 convolution with batch norm. The margin m of a channel is the mean of its negative values, computed
+    from the teacher's batch norm. The weight 1e-3 is that of the reference code for CIFAR-100.
 
     Args:
         student: The network that is trained.
@@ -35,7 +35,8 @@ class OFD(FeatureDistiller):
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If a network does not show its maps before the ReLU, or the teacher has no batch norm there.
+        UserError: If a network's `Activations` lack the maps before the ReLU, or no batch norm precedes the teacher's
+            ReLU.
     """
 
     reads = ("logits", "preactivations")
@@ -59,11 +60,11 @@ class OFD(FeatureDistiller):
             convolution = nn.Conv2d(of_student[pair.student].shape[1], norm.num_features, 1, bias=False)
             nn.init.normal_(convolution.weight, std=math.sqrt(2 / norm.num_features))
             self.regressors.append(nn.Sequential(convolution, nn.BatchNorm2d(norm.num_features)))
-            # Checkpoints hold neither the teacher nor what is computed from it.
+            # Not persistent, because checkpoints hold neither the teacher nor values computed from it.
             self.register_buffer(f"margin{place}", ofd_margin(norm.weight, norm.bias), persistent=False)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term a stage."""
+        """Return the cross-entropy and one term for each stage."""
         terms = self.task_terms(student, teacher, batch)
         for place, (pair, regressor) in enumerate(zip(self.pairs, self.regressors, strict=True)):
             regressed = regressor(get_student_preactivations(student, self.student)[pair.student])

@@ -24,11 +24,11 @@ MAXIMAL_WIDTH = 512
 
 
 class AttentionFusion(nn.Module):
-    """ABF, attention-based fusion of one level with the deeper ones.
+    """Attention-based fusion (ABF) of one level with the deeper ones.
 
     Args:
         inputs: Channels of the student's level.
-        width: Channels inside.
+        width: Channels of the inner maps.
         outputs: Channels of the teacher's level.
         fuse: Whether there is a deeper level to fuse with.
     """
@@ -43,7 +43,7 @@ class AttentionFusion(nn.Module):
         self.att_conv = nn.Sequential(nn.Conv2d(2 * width, 2, 1), nn.Sigmoid()) if fuse else None
 
     def forward(self, level: Tensor, deeper: Tensor | None, size: torch.Size) -> tuple[Tensor, Tensor]:
-        """Fuse and resize.
+        """Fuse a level with the deeper ones, and resize the result.
 
         Args:
             level: (batch, inputs, height, width) of the student.
@@ -65,11 +65,11 @@ class AttentionFusion(nn.Module):
 
 
 class KnowledgeReview(nn.Module):
-    """The levels of a student, deepest first, each fused with those deeper than it.
+    """Fuses each level of a student with the deeper levels, beginning with the deepest.
 
     Args:
         of_student: Channels of the student's levels, deepest first.
-        of_teacher: Channels of the teacher's.
+        of_teacher: Channels of the teacher's levels, deepest first.
     """
 
     def __init__(self, of_student: Sequence[int], of_teacher: Sequence[int]) -> None:
@@ -81,7 +81,7 @@ class KnowledgeReview(nn.Module):
         )
 
     def forward(self, of_student: Sequence[Tensor], of_teacher: Sequence[Tensor]) -> list[Tensor]:
-        """Return one map a level, deepest first, of the shape of the teacher's."""
+        """Return one map for each level, deepest first, with the shape of the teacher's map."""
         fused, deeper = [], None
         for level, target, fusion in zip(of_student, of_teacher, self.abf, strict=True):
             out, deeper = fusion(level, deeper, target.shape[2:])
@@ -90,22 +90,22 @@ class KnowledgeReview(nn.Module):
 
 
 class ReviewKD(FeatureDistiller):
-    """Let every level of the teacher guide the student's levels down to its own.
+    """Compare each level of the teacher with the fusion of the student's same and deeper levels.
 
     ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper), t)``. Levels
-    are the embedding, as a map of one position, and the stages: the student's after their ReLU, the teacher's before
-    it, as in the CIFAR-100 code. Epochs count from 0. The warm-up is mdistiller's, where the first epoch already
-    has a share of the weight; in the authors' code that epoch has weight 0.
+    are the stages, and the embedding as a map with one position. As in the CIFAR-100 code, the student's maps are taken
+    after their ReLU and the teacher's before it. Epochs count from 0. The warm-up is that of mdistiller, in which the
+    first epoch already has a part of the weight; in the authors' code the first epoch has weight 0.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         reviewkd_weight: Weight of the levels' losses. It depends on the pair: 0.6 to 8 in the authors' scripts.
-        warmup_epochs: Epochs in which that weight rises; 0 for none.
+        warmup_epochs: Number of epochs over which this weight rises; 0: it is full from the start.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If the teacher does not show its maps before the ReLU.
+        UserError: If the teacher's `Activations` lack the maps before the ReLU.
     """
 
     reads = ("logits", "embedding", "preactivations")
@@ -129,7 +129,7 @@ class ReviewKD(FeatureDistiller):
         )
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term a level."""
+        """Return the cross-entropy and one term for each level."""
         terms = self.task_terms(student, teacher, batch)
         weight = self.reviewkd_weight * ramp_up(self.current_epoch, self.warmup_epochs)
         of_student, of_teacher = _collect_levels(self.pairs, student, teacher)

@@ -28,7 +28,7 @@ Phase = Literal["warmup", "filters", "student"]
 
 
 class FurtherTarget(NamedTuple):
-    """A target of RID beside the label.
+    """A target that RID distils in addition to the label.
 
     Attributes:
         classes: Number of its classes.
@@ -42,49 +42,50 @@ class FurtherTarget(NamedTuple):
 class RID(FilteredDistiller):
     """Redundant information distillation: teach the student only what the teacher knows about the label.
 
-    A filter f_t per stage maps the teacher's features T to a representation that predicts the label through a head g_t,
-    a filter f_s maps the student's S to the same space, and sigma_c is a trained variance per channel (Algorithm 1):
+    At each stage, a filter f_t maps the teacher's features T to a representation from which a head g_t predicts the
+    label, and a filter f_s maps the student's features S to the same space. Each channel has a trained variance
+    sigma_c. Training (Algorithm 1) has three parts:
 
-    - warm-up: ``sum over stages of CE(g_t(f_t(T)))`` trains f_t and g_t;
-    - then cycles of `cycle_epochs`. Each begins with phase 1, for the fraction `filter_ratio` of its epochs:
-      ``sum over stages of CE(g_t(f_t(T))) + filter_mismatch_weight * mismatch`` (equation 10) trains f_t and g_t;
-    - the rest of a cycle is phase 2:
-      ``lambda1 * CE + lambda2 * sum over stages of (||sigma||^2 + mismatch)`` (equations 11 and 12) trains student,
-      f_s and sigma.
+    - The warm-up trains f_t and g_t with ``sum over stages of CE(g_t(f_t(T)))``.
+    - Cycles of `cycle_epochs` follow. Each begins with phase 1, for the fraction `filter_ratio` of its epochs, which
+      trains f_t and g_t with ``sum over stages of CE(g_t(f_t(T))) + filter_mismatch_weight * mismatch`` (equation 10).
+    - Phase 2, the rest of the cycle, trains student, f_s and sigma with
+      ``lambda1 * CE + lambda2 * sum over stages of (||sigma||^2 + mismatch)`` (equations 11 and 12).
 
-    The mismatch is the sum over channels and positions of E[(f_t(T) - f_s(S))^2 / sigma_c]. What is not trained in a
-    phase is in evaluation mode, so its batch norms keep their statistics too.
+    The mismatch is the sum over channels and positions of E[(f_t(T) - f_s(S))^2 / sigma_c]. Modules that a phase does
+    not train are in evaluation mode, so that the statistics of their batch norms do not change either.
 
-    Paper and authors' code differ; by default this is the paper:
+    Paper and authors' code differ. The defaults follow the paper:
 
-    - the paper sums over channels and positions, the code takes means (``reduction: mean``); with means, the variance
-      penalty weighs height * width times more against the mismatch, and both weigh channels * height * width times
-      less against the cross-entropy, so lambda2 = 10 belongs to the code's means;
-    - the paper warms up for n_w epochs before the first cycle; in the code phase 1 of the first cycle is the warm-up
-      (``warmup_epochs: null``);
-    - in the code everything but the teacher stays in training mode: student and f_s normalise by the batch's
-      statistics, and move their running ones, in phase 1, and f_t does so in phase 2 (``moving_statistics: true``);
-    - the code draws filters and heads from another distribution (``initialisation: authors``);
-    - the code gives `LambdaLR` an absolute rate where a factor belongs, so its effective learning rate is the square of
-      the declared one, and it never steps RID's schedule; configs/cifar10/rid_authors.yaml states the rate that was in
-      effect.
+    - The paper sums over channels and positions, the code takes means (``reduction: mean``). With means, the weight of
+      the variance penalty relative to the mismatch is height * width times larger, and the weight of both relative to
+      the cross-entropy is channels * height * width times smaller. So lambda2 = 10 belongs to the code's means.
+    - The paper warms up for n_w epochs before the first cycle. In the code, phase 1 of the first cycle is the warm-up
+      (``warmup_epochs: null``).
+    - In the code, everything but the teacher stays in training mode (``moving_statistics: true``): student and f_s in
+      phase 1, and f_t in phase 2, normalise by the statistics of the batch and update their running statistics.
+    - The code initialises filters and heads from another distribution (``initialisation: authors``).
+    - The code passes `LambdaLR` an absolute learning rate where a factor is expected, so the effective learning rate is
+      the square of the declared one. It also never steps RID's schedule. configs/cifar10/rid_authors.yaml declares the
+      effective learning rate.
 
-    Filters and heads have the code's layers (`FilteredDistiller`); sigma_c = softplus(a_c) + 1e-3, a_c starts at 5.
+    Filters and heads have the layers of the authors' code (`FilteredDistiller`). sigma_c = softplus(a_c) + 1e-3, where
+    a_c starts at 5.
 
-    Several targets at once (`further_targets`; the paper has one): the sum of w_i Red(Y_i : T, S) is bounded through
-    one filter per stage with a head for each target; phase 1 and the warm-up minimise
-    ``sum over targets of w_i CE(Y_i, g_i(f_t(T)))``. `PIDMonitor` measures each by its ``target``.
+    There may be several targets (`further_targets`; the paper has one). Each stage then has one filter, and a head for
+    each target; phase 1 and the warm-up minimise ``sum over targets of w_i CE(Y_i, g_i(f_t(T)))``, which bounds the sum
+    of w_i Red(Y_i : T, S). `PIDMonitor` measures each of them by its ``target``.
 
-    Several teachers at once (an `Ensemble`; the paper only names it as an outlook, so this form is our choice): T is
-    the members' maps of a stage side by side, T = (T_1, …, T_K), so that f_t reads what all of them know about the
-    label, and Red(Y : T, S) is that of the joint teacher. This is also what `PIDMonitor` measures; its clusters see
-    mostly the member whose maps have the largest values, because the maps are not rescaled.
+    There may be several teachers (an `Ensemble`; the paper only mentions this as future work, so the form is our
+    choice). T is the concatenation of the members' maps of a stage, T = (T_1, …, T_K), so that f_t sees what all
+    members know about the label, and Red(Y : T, S) is the redundancy with the joint teacher. `PIDMonitor` measures the
+    same; its clusters depend mostly on the member whose maps have the largest values, because maps are not rescaled.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         warmup_epochs: n_w, epochs of warm-up before the first cycle; null: phase 1 of the first cycle is the warm-up.
-        cycle_epochs: q, epochs of a cycle.
+        cycle_epochs: q, number of epochs of a cycle.
         filter_rate: Learning rate of teacher filters and heads, as a multiple of the optimizer's.
         filter_ratio: r, the fraction of a cycle that is phase 1: the epochs with ``epoch % q < r * q``.
         lambda1: Weight of the student's cross-entropy in phase 2.
@@ -142,24 +143,24 @@ class RID(FilteredDistiller):
         return "warmup" if self.warmup_epochs is None and cycle == 0 else "filters"
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return teacher filters and heads, or in phase 2 student, student filters and variances."""
+        """Return student, student filters and variances in phase 2, otherwise teacher filters and heads."""
         if self.find_phase(epoch) == "student":
             return self.student, self.student_filters, self.raw_variances
         return self.teacher_filters, self.teacher_heads, self.further_heads
 
     def begin_phase(self) -> None:
-        """Begin the phase; with `moving_statistics`, put also the modules that are not trained into training mode."""
+        """Begin the phase. With `moving_statistics`, modules that are not trained are in training mode, too."""
         super().begin_phase()
         if self.moving_statistics:
             for child in self.children():
                 child.train()
 
     def get_rate_factors(self) -> dict[str, float]:
-        """Return the factor of phase 1's modules: the authors' code has an optimizer, and so a rate, for each phase."""
+        """Return the factor for the modules of phase 1, which have another optimizer and rate in the authors' code."""
         return dict.fromkeys(("teacher_filters", "teacher_heads", "further_heads"), self.filter_rate)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of the epoch's phase, one a stage and kind."""
+        """Return the terms of the epoch's phase, one for each stage and kind."""
         phase = self.find_phase(self.current_epoch)
         terms = self.task_terms(student, teacher, batch) if phase == "student" else {}
         for place, pair in enumerate(self.pairs):

@@ -17,7 +17,7 @@ from kdlight.unpack import Unpack
 class RKD(FeatureDistiller):
     """Match distances of pairs and angles of triplets: ``CE + distance_weight * L_D + angle_weight * L_A``.
 
-    The angles of all triplets need memory for batch^3 numbers and for batch^2 differences of embeddings.
+    The angles of all triplets take memory for batch^3 numbers, and for batch^2 differences of embeddings.
 
     Args:
         student: The network that is trained.
@@ -45,7 +45,7 @@ class RKD(FeatureDistiller):
         self.angle_weight = angle_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy, the distances' term and the angles'."""
+        """Return the cross-entropy, the term of the distances and the term of the angles."""
         terms = self.task_terms(student, teacher, batch)
         terms["rkd_distance"] = self.distance_weight * rkd_distance_loss(student.embedding, teacher.embedding)
         terms["rkd_angle"] = self.angle_weight * rkd_angle_loss(student.embedding, teacher.embedding)

@@ -27,18 +27,19 @@ from kdlight.unpack import Unpack
 
 
 class ReusedClassifier(Classifier):
-    """A backbone, a projector to the teacher's last map, and the teacher's classifier on the projected map's mean.
+    """A backbone, a projector to the shape of the teacher's last map, and a copy of the teacher's classifier.
 
-    The backbone loses its own head, and the last stage becomes the projected map. The projector is 1x1, 3x3 and 1x1
-    convolutions with batch norm and ReLU after each. The classifier is a copy whose weights are buffers: they belong to
-    this network and its checkpoints, and are not trained.
+    The classifier is applied to the mean of the projected map over positions. The projected map replaces the backbone's
+    last stage, and the backbone's own head is removed. The projector has 1x1, 3x3 and 1x1 convolutions with batch norm
+    and ReLU after each. The weights of the copied classifier are buffers: they are saved in checkpoints but not
+    trained.
 
     Args:
         backbone: The student. It becomes part of this network and is not copied.
-        teacher: Whose head is copied.
+        teacher: The network whose classifier is copied.
         student_map: The backbone's last map (batch, channels, height, width); only its shape is used.
-        teacher_map: The teacher's.
-        factor: How many times narrower than the teacher's map the projector is inside.
+        teacher_map: The teacher's last map; only its shape is used.
+        factor: The projector's inner layers have this many times fewer channels than the teacher's map.
     """
 
     head_name = "classifier"
@@ -90,15 +91,15 @@ class SimKD(FeatureDistiller):
     its own, so both are computed from the reused classifier.
 
     Args:
-        student: The network that is trained. Its layers between the last map and the head, if any, are left idle.
+        student: The network that is trained. Layers between its last map and its head, if there are any, are not used.
         teacher: The network it learns from; its embedding must be the mean over positions of its last map.
         simkd_weight: Weight of the squared error.
         ce_weight: Weight of the cross-entropy with the labels.
-        factor: How many times narrower than the teacher's map the projector is inside.
+        factor: The projector's inner layers have this many times fewer channels than the teacher's map.
         base: Passed on to `FeatureDistiller`: kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If something lies between the teacher's last map and the mean that its classifier takes.
+        UserError: If the teacher has layers between its last map and the mean on which its classifier is applied.
     """
 
     reads = ("logits", "stages", "preactivations")
@@ -131,11 +132,11 @@ class SimKD(FeatureDistiller):
         self.student = ReusedClassifier(student, self.teacher.model, student_map, teacher_map, factor=factor)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return the student. Overriding this makes DDP accept that the student's idle layers get no gradient."""
+        """Return the student. This method is overridden so that DDP accepts layers of the student without gradients."""
         return (self.student,)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the squared error, and the terms that have a weight beside it."""
+        """Return the squared error, and the cross-entropy and Hinton's term if they have a weight."""
         terms = self.task_terms(student, teacher, batch) if self.ce_weight or self.kd_weight else {}
         loss = simkd_loss(*pool_to_smaller(student.stages[-1], get_last_map(teacher)))
         terms["simkd"] = self.simkd_weight * loss
@@ -143,7 +144,7 @@ class SimKD(FeatureDistiller):
 
 
 def get_last_map(computed: Activations) -> Tensor:
-    """Return the last feature map after its ReLU; a pre-activation network's last stage ends before norm and ReLU."""
+    """Return the last feature map after its ReLU, even of networks whose last stage ends before norm and ReLU."""
     return computed.stages[-1] if computed.preactivations is None else F.relu(computed.preactivations[-1])
 
 
@@ -153,7 +154,7 @@ def _run_in_evaluation_mode(model: Classifier, images: Tensor) -> Activations:
 
 
 def _copy_with_buffers(module: nn.Module) -> nn.Module:
-    """Make a copy that computes the same and has no parameters."""
+    """Make a copy that computes the same but has buffers in place of parameters."""
     copied = copy.deepcopy(module)
     for part in copied.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):

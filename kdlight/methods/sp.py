@@ -16,9 +16,10 @@ from kdlight.unpack import Unpack
 
 
 class SP(FeatureDistiller):
-    """Preserve which samples of a batch are alike: ``CE + sp_weight * mean (G_s - G_t)^2``.
+    """Preserve which samples of a batch are similar: ``CE + sp_weight * mean (G_s - G_t)^2``.
 
-    G holds the inner products of all pairs of the batch's last maps, each row normalised, as in the reference code.
+    G holds the inner products of all pairs of last feature maps in the batch. Each row is normalised, as in the
+    reference code.
 
     Args:
         student: The network that is trained.
@@ -44,7 +45,7 @@ class SP(FeatureDistiller):
         (self.pair,) = pair_stages(self, [-1])
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the last stage's term."""
+        """Return the cross-entropy and the term of the last stage."""
         terms = self.task_terms(student, teacher, batch)
         terms["sp"] = self.sp_weight * sp_loss(student.stages[self.pair.student], teacher.stages[self.pair.teacher])
         return terms

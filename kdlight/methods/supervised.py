@@ -1,4 +1,4 @@
-"""Training on labels alone: a teacher, or the baseline (BAS) that distillation is compared with."""
+"""Training on labels only: for a teacher, or for the baseline (BAS) that distillation is compared with."""
 
 __all__ = ["Supervised"]
 
@@ -17,12 +17,12 @@ from kdlight.unpack import Unpack
 
 
 class Supervised(Learner):
-    """Cross-entropy with the labels.
+    """Minimise the cross-entropy with the labels.
 
     Args:
         student: The network that is trained.
-        teacher: A network that `PIDMonitor` compares the student with; the student does not learn from it. If it is
-            untrained, it has the weights that it has beside a distiller with the same student and seed.
+        teacher: A network that `PIDMonitor` compares the student with; the student does not learn from it. An untrained
+            teacher gets the same weights as with a distillation method that has the same student and seed.
         teacher_weights: Path of the teacher's weights.
         untrained_teacher: Compare with the teacher as it was initialised.
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …

@@ -21,17 +21,17 @@ from kdlight.unpack import Unpack
 class TED(FilteredDistiller):
     """Train task-aware filters first, then the student to match the teacher's filtered maps.
 
-    Stage 1 (`filter_epochs`): a filter and a head per layer, for teacher and student, learn the labels; both networks
-    are frozen. Stage 2: the heads are no longer used; student and student filters minimise
-    ``CE + ted_weight * sum over layers of mean (f_s(S) - f_t(T))^2``.
+    In stage 1 (`filter_epochs`), each layer of teacher and student has a filter and a head, which learn the labels
+    while both networks are frozen. In stage 2 the heads are not used; student and student filters minimise ``CE +
+    ted_weight * sum over layers of mean (f_s(S) - f_t(T))^2``.
 
-    The paper starts from a student trained without a teacher; for that, give `student_weights`. By default the student
-    is untrained, because the RID authors' code re-initialises the trained student it is given (and, through it, the
-    teacher), and the curves of their Figure 4 begin at chance.
+    The paper starts from a student that was trained without a teacher; for that, give `student_weights`. By default the
+    student is untrained, because the RID authors' code initialises the given student (and the teacher, too) again, and
+    the curves of their Figure 4 begin at chance.
 
-    This is TED as the RID paper describes it. What the authors' CIFAR-10 script runs under this name is their RID class
-    with one cycle, an eighth of which trains the filters, so their Figure 4 may show that: `RID` with
-    ``warmup_epochs: null``, ``cycle_epochs`` as long as the run and ``filter_ratio: 0.125``
+    This class is TED as the RID paper describes it. The CIFAR-10 script of the RID authors, however, runs their RID
+    class under the name TED, with one cycle, an eighth of which trains the filters. Their Figure 4 may show that, which
+    is `RID` with ``warmup_epochs: null``, ``cycle_epochs`` as long as the run and ``filter_ratio: 0.125``
     (configs/cifar10/ted_authors.yaml).
 
     Args:
@@ -39,7 +39,8 @@ class TED(FilteredDistiller):
         teacher: The network it learns from.
         filter_epochs: Epochs of stage 1.
         ted_weight: Weight of the distance; the RID authors' code has 10.
-        reduction: "mean" over all elements, as the reference, or "sum" over a sample's and mean over the batch.
+        reduction: "mean" over all elements, as in the reference, or "sum" over the elements of a sample and mean over
+            the batch.
         base: Passed on to `FilteredDistiller`: stages, initialisation, ce_weight, teacher_weights, optimizer, …
     """
 

@@ -29,10 +29,10 @@ INITIAL_VARIANCE = 5.0
 class VIDRegressor(nn.Module):
     """Regresses the teacher's map from the student's: the mean mu, and one variance per teacher channel.
 
-    mu is three 1x1 convolutions without bias, with ReLU between them, as in the field's reference code; the RID
-    authors' VID has batch norms after the first two and twice the teacher's width inside (`norm`). The variance is
-    softplus(a_c) + 1e-5, where a_c is such that the variance starts at 5. It is trained, as in RepDistiller;
-    mdistiller's optimizer leaves it out.
+    mu consists of three 1x1 convolutions without bias, with ReLU between them, as in the field's reference code. In the
+    VID of the RID authors (`norm`), the inner layers are twice as wide as the teacher's map, and batch norms follow the
+    first two convolutions. The variance is softplus(a_c) + 1e-5, where a_c is initialised so that the variance is 5. It
+    is trained, as in RepDistiller; the optimizer of mdistiller leaves it out.
 
     Args:
         student_channels: Channels of the student's map.
@@ -65,9 +65,9 @@ class VIDRegressor(nn.Module):
 class VID(FeatureDistiller):
     """Regress the teacher's stages from the student's, with a learned variance per channel.
 
-    ``CE + vid_weight * sum over stages of 1/2 mean[(mu(s) - t)^2 / v + log v]``. The mean over all elements and the
-    weight 1 are the reference's; the papers write the sum over channels and positions. The RID paper's baseline has the
-    weight 100 and the regressor with batch norms.
+    The loss is ``CE + vid_weight * sum over stages of 1/2 mean[(mu(s) - t)^2 / v + log v]``. The reference code takes
+    the mean over all elements, with weight 1; the papers write a sum over channels and positions. The baseline of the
+    RID paper has the weight 100 and the regressor with batch norms.
 
     Args:
         student: The network that is trained.
@@ -109,7 +109,7 @@ class VID(FeatureDistiller):
             draw_kaiming_uniform(self.regressors)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term a stage."""
+        """Return the cross-entropy and one term for each stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair, regressor in zip(self.pairs, self.regressors, strict=True):
             of_student, of_teacher = pair.pool_maps(student, teacher)

@@ -149,7 +149,7 @@ def test_features_alone_may_have_other_classes():
 def test_errors():
     shape = (1, 8, 8)
     ensemble = Ensemble([resnet8(10, shape), resnet8(10, shape)])
-    with pytest.raises(ValueError, match=r"stages: \[\] compares logits alone.*ensemble of 2"):
+    with pytest.raises(ValueError, match=r"stages: \[\] compares only logits.*ensemble of 2"):
         CAKD(resnet8(10, shape), Frozen(ensemble))
     assert CAKD(resnet8(10, shape), Frozen(ensemble), stages=[]).pairs == []
     with pytest.raises(ValueError, match="target, top, target_and_top, got 'both'"):

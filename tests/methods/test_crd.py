@@ -56,7 +56,7 @@ def test_resuming_with_another_training_set_is_refused(tmp_path):
     loop.fit(build(CRD, negatives=NEGATIVES), datamodule=digits())
     loop.save_checkpoint(tmp_path / "end.ckpt")
     options = {"ckpt_path": tmp_path / "end.ckpt", "weights_only": True}
-    with pytest.raises(ValueError, match="remembers 200 training samples, the data have 210"):
+    with pytest.raises(ValueError, match="remembers 200 training samples, but the data have 210"):
         trainer(tmp_path, 2).fit(build(CRD), datamodule=_more_digits(), **options)
 
 
