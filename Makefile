@@ -3,13 +3,14 @@
 PYTHON ?= python3
 PIP_OPTIONS ?=
 WORKERS ?= 2
+DATA ?= data
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup demo test test-all notebooks check format docs clean
+.PHONY: help setup demo reproduce reproduce-quick test test-all notebooks check format docs clean
 
 help: ## print the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: .venv/installed ## fill .venv with everything (quick when nothing changed)
 	@$(BIN)/python -P kdlight/lazy.py # for type checkers and editors: the public names of every package
@@ -23,6 +24,13 @@ demo: setup ## train a teacher on digits, distil from it in four ways, compare; 
 	$(BIN)/kdlight ablate demo.yaml --jobs $(WORKERS)
 	$(BIN)/kdlight compare runs/demo --baseline method=none --plot runs/demo/curves.png \
 		--columns last,agreement,redundant,unique_teacher,unique_student,information_teacher
+
+# The folder of the data holds CIFAR-10 (batches 1, 2 and the test set suffice) and CIFAR-100, as published.
+reproduce: setup ## repeat all runs of notebooks/results on CPU cores (hours; goes on where it was): make reproduce DATA=DIR
+	$(BIN)/python -m kdlight.workbench.reproduce $(DATA) --jobs $(WORKERS)
+
+reproduce-quick: setup ## repeat some of these runs in a quarter of an hour: make reproduce-quick DATA=DIR
+	$(BIN)/python -m kdlight.workbench.reproduce $(DATA) --quick --jobs $(WORKERS)
 
 test: setup ## every formula, and each mechanism at least once
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow'

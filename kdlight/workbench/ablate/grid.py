@@ -8,7 +8,7 @@
       method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # a label and its file, or several files
       labels: {"6": {data.train_per_class: 6}, all: {}}                        # a label and its options
       model.temperature: [1, 4]                                                # an option and its values
-                                              # {seed} in a value stands for the run's seed
+                                              # in a value, {seed} and {method} stand for the run's seed and label
     seeds: 3                                  # 0, 1, 2; or a list
     leave_out: [{method: none, model.temperature: 4}]
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
@@ -225,13 +225,17 @@ def _make_cell(
     axes = {axis: value.label for axis, value in values.items()}
     files = (*base, *(file for value in values.values() for file in value.files))
     own = {name: option for value in values.values() for name, option in value.options.items()}
-    written = {name: _insert_seed(option, seed) for name, option in {**options, **own}.items()}
+    written = {name: _insert_labels(option, {**axes, "seed": str(seed)}) for name, option in {**options, **own}.items()}
     cell = Cell(axes, seed, files, written, RunFolder(root))
     return cell._replace(folder=RunFolder(root / cell.name))
 
 
-def _insert_seed(value: Any, seed: int) -> Any:
-    return value.replace("{seed}", str(seed)) if isinstance(value, str) else value
+def _insert_labels(value: Any, labels: Mapping[str, str]) -> Any:
+    """Put the labels of a run where a text names their axes in braces."""
+    if isinstance(value, str):
+        for axis, label in labels.items():
+            value = value.replace(f"{{{axis}}}", label)
+    return value
 
 
 def _require_label(where: str, key: str, label: str) -> None:

@@ -44,7 +44,7 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
             )
         found |= {run: _read_record(run) for run in runs}
         for folder in folders:
-            found |= {run: record for run, record in _find_refused(folder).items() if run not in found}
+            found |= {run: record for run, record in _find_without_folder(folder).items() if run not in found}
     return list(found.values())
 
 
@@ -73,8 +73,8 @@ def _read_record(path: Path) -> Record:
     return Record(folder, state, reason, given if isinstance(given, int) else seed, axes, settings, result)
 
 
-def _find_refused(folder: Path) -> dict[Path, Record]:
-    """Return the runs of a grid that left only a log, because their configuration was refused."""
+def _find_without_folder(folder: Path) -> dict[Path, Record]:
+    """Return the runs of a grid of which there is only a log: their configuration was refused, or they just begin."""
     found = {}
     for log in sorted((folder / LOGS).glob("*=*.log")):
         group, _, seed = log.stem.rpartition(",")
@@ -82,7 +82,9 @@ def _find_refused(folder: Path) -> dict[Path, Record]:
         if not path.exists():
             lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
             axes, number = _read_place_in_grid(path)
-            found[path] = Record(RunFolder(path), FAILED, lines[-1] if lines else "", number, axes, {}, {})
+            failed = any(line.startswith(("kdlight: ", "Traceback ")) for line in lines)
+            state, reason = (FAILED, lines[-1]) if failed else (UNFINISHED, "no step yet; kdlight ablate continues it")
+            found[path] = Record(RunFolder(path), state, reason, number, axes, {}, {})
     return found
 
 

@@ -40,12 +40,12 @@ def test_what_is_left_out_is_left_out():
     }
 
 
-def test_a_value_may_name_the_seed_of_its_run():
-    axes = {"teacher": {"own": {"model.teacher_weights": "runs/teacher/seed={seed}/last.ckpt", "model.lambda2": 1.0}}}
+def test_a_value_may_name_the_seed_and_the_labels_of_its_run():
+    axes = {"teacher": {"own": {"model.teacher_weights": "runs/{teacher}/seed={seed}/last.ckpt", "model.lambda2": 1.0}}}
     grid = read_grid({"base": ["digits/rid.yaml"], "axes": axes, "seeds": [3, 5]})
     assert [cell.options["model.teacher_weights"] for cell in grid.cells] == [
-        "runs/teacher/seed=3/last.ckpt",
-        "runs/teacher/seed=5/last.ckpt",
+        "runs/own/seed=3/last.ckpt",
+        "runs/own/seed=5/last.ckpt",
     ]
 
 

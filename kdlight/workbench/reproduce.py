@@ -1,0 +1,178 @@
+"""Repeat the runs whose results are kept, and compare with what is kept: ``make reproduce DATA=DIR``.
+
+Everything runs below ``runs/``, and a stopped repetition goes on. Each measure of each group is compared with its mean
+over the kept runs: the mean over m new runs lies within ``t(0.975, n - 1) s sqrt(1/n + 1/m)`` of it with 95 %
+probability, where s is the standard deviation over the n kept runs. So of twenty values one is expected outside even
+if nothing differs. A group of which one run is kept has no interval; its difference is printed without a verdict.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+
+from kdlight.cli.messages import report_errors, silence_libraries
+from kdlight.errors import MissingFileError, UserError
+from kdlight.workbench.ablate.ablation import AblationResult, ablate
+from kdlight.workbench.compare.groups import find_stage
+from kdlight.workbench.compare.measures import MEASURES
+from kdlight.workbench.compare.record import Record
+from kdlight.workbench.compare.records import read_records
+from kdlight.workbench.compare.statistics import CONFIDENCE, Summary, summarise
+
+KEPT = Path("notebooks/results")
+DATA = Path("data")  # where the configurations look for images and for the weights of others
+COLUMNS = ("last", "redundant")
+
+
+class Part(NamedTuple):
+    """Runs of a grid that are repeated: those of some groups and of a seed, or all."""
+
+    grid: str
+    only: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+# In this order, because the weights of a comparison were chosen by the grid before it.
+FULL = (Part("demo"), Part("demo_again"), Part("cifar10_protocol"))
+QUICK = (Part("demo"), Part("cifar10_protocol", ("task=noisy,method=none", "task=noisy,method=kd"), seed=0))
+
+
+class Repetition(NamedTuple):
+    """A measure of a group, as kept and as repeated.
+
+    Attributes:
+        group: The labels of the group's axes.
+        column: The measure.
+        kept: Its mean and deviation over the kept runs.
+        repeated: The same over the new runs.
+        margin: How far the new mean may lie from the kept one; NaN where one run is kept.
+    """
+
+    group: str
+    column: str
+    kept: Summary
+    repeated: Summary
+    margin: float
+
+    @property
+    def verdict(self) -> str:
+        """Whether the new mean lies within the interval."""
+        if math.isnan(self.margin):
+            return "one kept run: no interval"
+        return "within" if abs(self.repeated.mean - self.kept.mean) <= self.margin else "outside"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Repeat and compare; return 1 if a value lies outside its interval or a run failed."""
+    parser = argparse.ArgumentParser("make reproduce", description=__doc__, allow_abbrev=False)
+    parser.add_argument("data", type=Path, help="folder with CIFAR-10 and CIFAR-100 as published")
+    parser.add_argument("--quick", action="store_true", help="the demo and two arms of CIFAR-10: a quarter of an hour")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time (2)")
+    options = parser.parse_args(arguments)
+    silence_libraries()
+    console = Console()
+    within = True
+    with report_errors() as outcome:
+        require_kept_results()
+        link_data(options.data)
+        for part in QUICK if options.quick else FULL:
+            result = ablate(part.grid + ".yaml", jobs=options.jobs, only=part.only, seed=part.seed, console=console)
+            if result.failed or not result.complete:
+                raise UserError(f"{part.grid}: expected every run to finish; {describe_unfinished(result)}")
+            new = read_records([run.folder for run in result.runs])
+            repetitions = compare_with_kept(read_records([KEPT / part.grid]), new)
+            console.print(tabulate(part.grid, repetitions))
+            within &= all(each.verdict != "outside" for each in repetitions)
+        console.print(
+            "Everything lies within the recorded intervals."
+            if within
+            else "Some values lie outside the recorded intervals; see above."
+        )
+    return outcome.code or int(not within)
+
+
+def require_kept_results() -> None:
+    """Check that this is a clone's folder.
+
+    Raises:
+        MissingFileError: If it is not.
+    """
+    if not KEPT.is_dir():
+        raise MissingFileError(f"expected the kept results in {KEPT}, found none; run this in the folder of a clone")
+
+
+def link_data(folder: Path) -> None:
+    """Make the folder of the data known to the configurations, as ``./data``.
+
+    Raises:
+        UserError: If the folder does not exist, or ``./data`` is another one.
+    """
+    if not folder.is_dir():
+        raise MissingFileError(f"expected a folder with the images of CIFAR-10, got '{folder}', which does not exist")
+    if not DATA.exists():
+        DATA.symlink_to(folder.resolve(), target_is_directory=True)
+    elif not DATA.samefile(folder):
+        raise UserError(f"expected ./{DATA} to be missing or '{folder}', found another folder; give {DATA}, or move it")
+
+
+def describe_unfinished(result: AblationResult) -> str:
+    """Say which run did not finish, and why."""
+    stopped = {**result.stopped, **result.failed}
+    first, reason = next(iter(stopped.items()), ("", "stopped by a signal"))
+    return f"{len(stopped)} did not, among them {first}: {reason}. The same command continues"
+
+
+def compare_with_kept(kept: Sequence[Record], new: Sequence[Record]) -> list[Repetition]:
+    """Compare the measures of new runs with those of the kept runs of the same groups."""
+    stage = find_stage([run.result for run in kept], None)
+    before, after = collect_groups(kept), collect_groups(new)
+    found = []
+    for group in before.keys() & after.keys():
+        for column in COLUMNS:
+            of_kept, of_new = (
+                summarise([MEASURES[column].read(run.result, stage) for run in runs])
+                for runs in (before[group], after[group])
+            )
+            if of_kept.n and of_new.n:
+                found.append(Repetition(group, column, of_kept, of_new, compute_margin(of_kept, of_new.n)))
+    return sorted(found)
+
+
+def collect_groups(runs: Sequence[Record]) -> dict[str, list[Record]]:
+    """Put runs that differ in their seed only under the labels of their axes."""
+    groups: dict[str, list[Record]] = {}
+    for run in runs:
+        groups.setdefault(", ".join(f"{axis}={label}" for axis, label in run.axes.items()), []).append(run)
+    return groups
+
+
+def compute_margin(kept: Summary, repeated: int) -> float:
+    """Compute how far the mean of so many new runs may lie from the kept mean, with 95 % probability."""
+    if kept.n < 2:
+        return math.nan
+    quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, kept.n - 1))
+    return quantile * kept.deviation * math.sqrt(1 / kept.n + 1 / repeated)
+
+
+def tabulate(grid: str, repetitions: Sequence[Repetition]) -> Table:
+    """Make the table of a grid."""
+    table = Table("group", "measure", "kept", "repeated", "may differ by", "", title=grid)
+    for each in repetitions:
+        measure = MEASURES[each.column]
+        kept, repeated, margin = (
+            "-" if math.isnan(value) else f"{value:.{measure.digits}f}"
+            for value in (each.kept.mean, each.repeated.mean, each.margin)
+        )
+        kept, repeated = f"{kept} (n={each.kept.n})", f"{repeated} (n={each.repeated.n})"
+        table.add_row(each.group, measure.heading, kept, repeated, margin, each.verdict)
+    return table
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
