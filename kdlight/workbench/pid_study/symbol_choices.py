@@ -1,0 +1,97 @@
+"""Does the choice of symbols change which method transfers more?
+
+The last weights of finished runs of one teacher are measured on the test images with several kinds of symbols: 4, 10
+and 30 clusters by k-means (the RID authors have 4), as many as the images bear (kdlight's default), and the classes
+that a linear probe predicts. The file gets a row per run, kind and stage::
+
+    python -m kdlight.workbench.pid_study.symbol_choices runs/cifar10_trained --keep FILE.csv
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.progress import Progress
+
+from kdlight.atoms import ATOMS
+from kdlight.cli.messages import report_errors, silence_libraries
+from kdlight.errors import UserError
+from kdlight.files import parse_path, replace_file
+from kdlight.information.discretizer import Method
+from kdlight.measuring.comparison import Comparison
+from kdlight.measuring.feature_pairs import FeaturePair
+from kdlight.measuring.probe import Probe
+from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
+from kdlight.models.frozen import Frozen
+from kdlight.workbench.compare.record import FINISHED, Record
+from kdlight.workbench.compare.records import read_records
+from kdlight.workbench.finished_runs import Run
+
+KINDS: dict[str, tuple[Method, int | None]] = {
+    "4 clusters": ("kmeans", 4),
+    "10 clusters": ("kmeans", 10),
+    "30 clusters": ("kmeans", 30),
+    "as many clusters as the images bear": ("kmeans", None),
+    "probe": ("probe", None),
+}
+PAIRS = [FeaturePair("deepest", -1, -1), FeaturePair("logits", "logits", "logits")]
+COMPONENTS, REPEATS, SEED, FIT_SAMPLES = 10, 5, 0, 2_000  # the defaults of PIDMonitor
+VALUES = (*ATOMS, "information_teacher", "information_student")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and write the file."""
+    parser = argparse.ArgumentParser("symbol_choices", description=__doc__, allow_abbrev=False)
+    parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders or patterns of finished runs of one teacher")
+    parser.add_argument("--keep", type=parse_path, required=True, metavar="FILE.csv", help="where the rows are written")
+    options = parser.parse_args(arguments)
+    silence_libraries()
+    with report_errors() as outcome:
+        runs = [record for record in read_records(options.runs) if record.state == FINISHED]
+        if not runs:
+            raise UserError(f"expected finished runs, got none in {', '.join(options.runs)}; train them first")
+        with Progress() as progress:
+            rows = list(progress.track(measure(runs), total=len(runs) * len(KINDS), description="measuring"))
+        write(rows, options.keep)
+    return outcome.code
+
+
+def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
+    """Measure each run with each kind of symbols.
+
+    Raises:
+        UserError: If the runs have different teachers.
+    """
+    first = Run(runs[0].folder.path)
+    teachers = {run.result["teacher_sha256"]: run.folder.path for run in runs}
+    if len(teachers) > 1:
+        one, other, *_ = teachers.values()
+        raise UserError(f"expected runs of one teacher, got different ones in {one} and {other}; measure these apart")
+    data = first.data({})
+    data.setup("fit")
+    data.setup("test")
+    probe, teacher = Probe.take(data, "test", None, FIT_SAMPLES), Frozen(first.teacher())
+    for kind, (symbols, clusters) in KINDS.items():
+        discretizer = RepeatedDiscretizer(symbols, clusters, COMPONENTS, SEED, REPEATS)
+        comparison = Comparison(teacher, probe, discretizer, PAIRS)
+        for run in runs:
+            report = comparison.measure(Frozen(Run(run.folder.path).student()))
+            place = {**run.axes, "seed": run.seed, "symbols": kind}
+            found = {stage: each.to_dict() for stage, each in report.stages.items()}
+            yield [
+                {**place, "stage": stage, **{name: values.get(name) for name in VALUES}}
+                for stage, values in found.items()
+            ]
+
+
+def write(rows: Sequence[Sequence[dict[str, Any]]], file: Path) -> None:
+    """Write the rows; a value that the images do not tell is empty."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(file) as draft:
+        pd.DataFrame([row for each in rows for row in each]).to_csv(draft, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
