@@ -1,6 +1,6 @@
 """Data modules: ``from kdlight.data import DigitsDataModule``.
 
-The names are those that the files of this folder list in ``__all__``: a new file needs no entry here.
+The package exports the names that the files of this folder list in ``__all__``, so a new file needs no entry here.
 """
 
 from kdlight.lazy import find_lazy_names

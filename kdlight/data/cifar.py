@@ -38,15 +38,15 @@ def list_addresses(archive: str) -> tuple[str, str]:
 
 
 class CIFARDataModule(ImageDataModule):
-    """What CIFAR-10 and CIFAR-100 share.
+    """The base of CIFAR-10 and CIFAR-100.
 
     Args:
-        data_dir: The folder that holds a published folder, pickled or binary.
+        data_dir: The folder that contains a published folder, in pickled or binary form.
         mean: Per channel, for pixels in [0, 1].
         std: Per channel, for pixels in [0, 1].
-        val_size: Images held out of the 50,000 for validation; 0 for none.
+        val_size: Number of images, of the 50,000, that are held out for validation.
         augment: Pad by four black pixels, crop at random, and flip horizontally at random.
-        download: Fetch a published archive if neither folder is there.
+        download: Download a published archive if both folders are missing.
         mirrors: Addresses of the published archives, tried in this order.
         accept_modified: Accept files whose checksum is not the published one, and missing training files; a warning
             names them.
@@ -79,7 +79,7 @@ class CIFARDataModule(ImageDataModule):
         self.accept_modified = accept_modified
 
     def prepare_data(self) -> None:
-        """Download the data set where that is allowed and needed."""
+        """Download the data set if it is missing and `download` is true."""
         if self.download and find_layout(self.data_dir, self.layouts) is None:
             fetch_archive(self.mirrors, self.archives, self.data_dir)
 
@@ -120,11 +120,11 @@ class CIFAR10DataModule(CIFARDataModule):
 
     Args:
         data_dir: The folder that holds ``cifar-10-batches-py/`` or ``cifar-10-batches-bin/``.
-        mean: Per channel, for pixels in [0, 1]; weights trained by others may need ImageNet's.
+        mean: Per channel, for pixels in [0, 1]; weights trained by others may need those of ImageNet.
         std: Per channel, for pixels in [0, 1].
         mirrors: Addresses of a published archive, tried in this order.
-        train_batches: How many of the five training files, of 10,000 images each, are read, from the first; None: all.
-        options: `CIFARDataModule`'s.
+        train_batches: Read only the first training files, this many of the five, with 10,000 images each; None: all.
+        options: Passed on to `CIFARDataModule`: val_size, augment, download, batch_size, …
     """
 
     class_names: ClassVar[tuple[str, ...]] = (
@@ -170,14 +170,14 @@ class CIFAR10DataModule(CIFARDataModule):
 class CIFAR100DataModule(CIFARDataModule):
     """CIFAR-100: 50,000 training and 10,000 test images of 100 classes, 32x32 pixels.
 
-    The 20 groups of classes are a further target, ``batch.targets["coarse"]``.
+    The 20 superclasses are a further target, ``batch.targets["coarse"]``.
 
     Args:
         data_dir: The folder that holds ``cifar-100-python/`` or ``cifar-100-binary/``.
         mean: Per channel, for pixels in [0, 1]; the default is that of the field's reference code.
         std: Per channel, for pixels in [0, 1].
         mirrors: Addresses of a published archive, tried in this order.
-        options: `CIFARDataModule`'s.
+        options: Passed on to `CIFARDataModule`: val_size, augment, download, batch_size, …
     """
 
     class_names: ClassVar[tuple[str, ...]] = tuple(CIFAR100_CLASSES.split())

@@ -35,10 +35,10 @@ class CUBDataModule(ImageFilesDataModule):
 
     Args:
         data_dir: The folder that holds ``CUB_200_2011/``.
-        val_size: Training images held out for validation; 0 for none.
-        download: Fetch the published archive if the folder is not there.
+        val_size: Number of training images held out for validation.
+        download: Download the published archive if the folder is missing.
         mirrors: Addresses of the archive, tried in this order.
-        accept_modified: Accept another number of images, with a warning.
+        accept_modified: Accept a number of images that is not the published one, with a warning.
         options: Passed on to `ImageFilesDataModule`: image_size, num_workers, batch_size, seed, …
     """
 
@@ -67,7 +67,7 @@ class CUBDataModule(ImageFilesDataModule):
         return tuple(names[number].partition(".")[2] or names[number] for number in sorted(names, key=int))
 
     def prepare_data(self) -> None:
-        """Download the data set where that is allowed and needed."""
+        """Download the data set if it is missing and `download` is true."""
         if self.download and not self.root.is_dir():
             fetch_archive(self.mirrors, ARCHIVES, self.data_dir)
 

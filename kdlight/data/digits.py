@@ -16,7 +16,7 @@ from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
 from kdlight.ranges import NonNegativeInt
 from kdlight.streams import Stream, make_generator
 
-TEST_SIZE = 360  # A fifth: the data set has no split of its own.
+TEST_SIZE = 360  # a fifth, because the data set has no published split
 
 
 class DigitsDataModule(ImageDataModule):
@@ -27,8 +27,8 @@ class DigitsDataModule(ImageDataModule):
     pixel; digits are not mirrored. The default mean and std are those of the 1,437 images that are not in the test set.
 
     Args:
-        val_size: Images held out for validation.
-        augment: Random crops from a border of one pixel.
+        val_size: Number of images held out for validation.
+        augment: Train on random crops of images that are padded by one pixel.
         mean: The mean of pixels in [0, 1].
         std: The standard deviation of pixels in [0, 1].
         options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
@@ -62,8 +62,8 @@ class DigitsDataModule(ImageDataModule):
 
 
 def _load_digits() -> tuple[Samples, torch.Tensor]:
-    # The file that `sklearn.datasets.load_digits` reads: 64 pixels and the class a row. Importing sklearn for it would
-    # take as long as a fit's first epochs.
+    # This reads the file of `sklearn.datasets.load_digits` (64 pixels and the class in each row) without importing
+    # sklearn, which would take as long as the first epochs of a fit.
     found = importlib.util.find_spec("sklearn")
     assert found is not None
     assert found.origin is not None

@@ -1,4 +1,4 @@
-"""Any images in class folders."""
+"""The data module for any images in class folders."""
 
 __all__ = ["ImageFolderDataModule"]
 
@@ -20,21 +20,21 @@ from kdlight.data.sources.listing import Listing, check_classes, list_classes, l
 from kdlight.errors import UserError
 from kdlight.ranges import FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-IMAGE_SIZE = 224  # what most networks for photographs are made for
-SMALLEST = 64  # these networks halve the size five times
+IMAGE_SIZE = 224  # the size for which most networks for photographs are made
+SMALLEST = 64  # because these networks halve the size five times
 STRIDE = 32
-HELD_OUT = 0.15  # of the training images for validation, and of a folder without a test set for the test
+HELD_OUT = 0.15  # the fraction held out for validation, and for the test if the folder has no test set
 
 
 class ImageFolderDataModule(ImageFilesDataModule):
-    """Images in class folders: ``train/<class>/…`` and ``test/<class>/…`` (or ``val/``), or ``<class>/…`` alone.
+    """Images in class folders: ``train/<class>/…`` and ``test/<class>/…`` (or ``val/``), or only ``<class>/…``.
 
     Only the folder has to be given. If it has no test set, 15 percent of the images of each class form one, the same in
     every run. If it has both ``test/`` and ``val/``, ``val/`` is the validation split. Classes are numbered in the
     order of their names. With `labels` false the training images are a transfer set.
 
-    On the command line, image size and normalisation are those of the teacher's weights, or of the student's if there
-    is no teacher: those of the run that trained the weights, or those that timm and torchvision publish for them. If
+    On the command line, image size and normalisation suit the teacher's weights, or the student's if there is no
+    teacher: they are those of the run that trained the weights, or those that timm and torchvision publish for them. If
     these networks start from random weights, `choose_image_size` gives the image size.
 
     Args:
@@ -45,8 +45,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
         std: Per channel, for pixels in [0, 1]; None: that of the weights, or ImageNet's.
         augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` are these with RandAugment
             and colour jitter (`kdlight.data.views.photographs`).
-        broken: ``refuse`` stops at a file that cannot be decoded, and counts and names all of them; ``skip`` leaves
-            such files out with a warning that counts and names them, for which every file is decoded once whenever a
+        broken: ``refuse`` stops if a file cannot be decoded; the message counts and names all such files. ``skip``
+            leaves them out with a warning that counts and names them; for this, every file is decoded once whenever a
             split is read.
         num_classes: The networks' number of classes; None: the number of class folders.
         test_folder: The folder of the test set; None: ``test`` if there is one, else ``val``, else a part of the
@@ -77,7 +77,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
             image_size=self.choose_image_size(data_dir) if image_size is None else image_size,
             mean=mean or IMAGENET_MEAN,
             std=std or IMAGENET_STD,
-            val_size=1 if val_size is None else val_size,  # above 0; `_hold_out` knows how many images there are
+            val_size=1 if val_size is None else val_size,  # a placeholder above 0; `_hold_out` chooses the number
             photographs=augmentation == "photographs",
             **options,
         )
@@ -90,10 +90,10 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     @staticmethod
     def choose_image_size(data_dir: str | Path) -> int:
-        """Choose the image size for networks that start from random weights: 224, or less where the images are smaller.
+        """Choose the image size for networks that start from random weights: 224, or less if the images are smaller.
 
-        It is the shorter side of a typical image (the median of some of each class), rounded up to a multiple of 32: a
-        larger one would take longer and show nothing more.
+        Smaller images get the shorter side of a typical image (the median over some images of each class), rounded up
+        to a multiple of 32, because a larger size would take longer and show nothing more.
         """
         root = Path(data_dir).expanduser()
         side = find_typical_side(root / _find_train_folder(root))
@@ -101,7 +101,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     @property
     def train_folder(self) -> str:
-        """The folder of the training images below `data_dir`; "." where the class folders lie there themselves."""
+        """The folder of the training images in `data_dir`; "." if `data_dir` itself contains the class folders."""
         return _find_train_folder(self.data_dir)
 
     @cached_property
@@ -110,7 +110,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return list_classes(self.data_dir / self.train_folder)
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe, for JSON, all that decides what a model sees of an image, except the choices of the views."""
+        """Describe, for JSON, everything that determines a model's input images except the random choices."""
         return {**super().describe_transform(views=views, strong=strong), "augmentation": self.augmentation}
 
     def read_train(self) -> ImageFiles:
@@ -128,7 +128,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return images.select(self._separate_test(images)[1])
 
     def _hold_out(self, samples: Split) -> None:
-        """Hold out the validation split; if `val_size` was not given, choose it by what the folder has."""
+        """Hold out the validation split. If `val_size` was not given, choose it according to the folder's content."""
         if not self._chooses_validation:
             super()._hold_out(samples)
         elif self._find_test_folder() == "test" and (self.data_dir / "val").is_dir():
@@ -141,7 +141,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
             super()._hold_out(samples)
 
     def _find_test_folder(self) -> str | None:
-        """Find the folder of the test set; None where it is a part of the training images.
+        """Find the folder of the test set; None if the test set is a part of the training images.
 
         Raises:
             UserError: If `test_folder` is no folder inside `data_dir`, or the training images are in it.
@@ -160,13 +160,13 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return self.test_folder
 
     def _separate_test(self, images: ImageFiles) -> tuple[Tensor, Tensor]:
-        """Return the places of all other images, and those of the test images; the same in every run."""
+        """Return the places of the training images and those of the test images, the same in every run."""
         return hold_out(images.target, _count_held_out(images, self.num_classes), None, self.class_names)
 
     def _read(self, folder: str) -> ImageFiles:
         if self.broken == "refuse":
             return self.make_split(self.data_dir, list_images(self.data_dir, folder, self.class_names))
-        if folder not in self._intact:  # training and test images may come from one folder, which is read once
+        if folder not in self._intact:  # training and test images may share a folder, which is read once
             listing = list_images(self.data_dir, folder, self.class_names)
             self._intact[folder] = leave_out_broken(self.data_dir, listing)
         return self.make_split(self.data_dir, self._intact[folder])

@@ -24,14 +24,15 @@ REMEDY = (
 class ImageNetDataModule(ImageFilesDataModule):
     """1,281,167 training images of 1,000 classes; the 50,000 of the official validation set are the test set.
 
-    Classes count in the order of their WordNet ids, as in torchvision.
+    Classes are numbered in the order of their WordNet ids, as in torchvision.
 
     Args:
         data_dir: The folder that holds ``train/<wnid>/`` and ``val/<wnid>/``.
-        val_size: Training images held out for validation; 0 for none.
-        num_classes: 1,000, or the number of a subset, such as ImageNet-100, which needs `accept_modified`.
+        val_size: Number of training images held out for validation.
+        num_classes: 1,000, or the number of classes of a subset such as ImageNet-100, which also needs
+            `accept_modified`.
         download: ImageNet cannot be downloaded without an account: if it is missing, an error says where to get it.
-        accept_modified: Accept another number of images, with a warning.
+        accept_modified: Accept a number of images that is not the published one, with a warning.
         options: Passed on to `ImageFilesDataModule`: image_size, num_workers, batch_size, seed, …
     """
 
@@ -58,10 +59,10 @@ class ImageNetDataModule(ImageFilesDataModule):
         return list_classes(self.data_dir / "train")
 
     def prepare_data(self) -> None:
-        """Say where ImageNet can be had, if it is to be downloaded and is not there.
+        """Do nothing, or, if ImageNet is missing and `download` is true, say how to get it.
 
         Raises:
-            MissingFileError: If it is to be downloaded and is not there.
+            MissingFileError: If ImageNet is missing and `download` is true.
         """
         if self.download and not (self.data_dir / "train").is_dir():
             raise MissingFileError(

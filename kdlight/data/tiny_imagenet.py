@@ -49,13 +49,13 @@ class TinyImageNetDataModule(ImageDataModule):
         data_dir: The folder that holds ``tiny-imagenet-200/``.
         mean: Per channel, for pixels in [0, 1]; the default is that of the field's reference code.
         std: Per channel, for pixels in [0, 1].
-        val_size: Training images held out for validation; 0 for none.
+        val_size: Number of training images held out for validation.
         augment: Pad by eight black pixels, crop at random, and flip horizontally at random. (mdistiller's code rotates
             by up to 20 degrees instead of cropping.)
-        num_classes: 200, or the number of a subset, which needs `accept_modified`.
-        download: Fetch the published archive if the folder is not there.
+        num_classes: 200, or the number of classes of a subset, which also needs `accept_modified`.
+        download: Download the published archive if the folder is missing.
         mirrors: Addresses of the archive, tried in this order.
-        accept_modified: Accept another number of images, with a warning.
+        accept_modified: Accept a number of images that is not the published one, with a warning.
         options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
     """
 
@@ -97,7 +97,7 @@ class TinyImageNetDataModule(ImageDataModule):
         return wnids
 
     def prepare_data(self) -> None:
-        """Download the data set where that is allowed and needed."""
+        """Download the data set if it is missing and `download` is true."""
         if self.download and not self.root.is_dir():
             fetch_archive(self.mirrors, ARCHIVES, self.data_dir)
 
@@ -180,5 +180,5 @@ def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], ti
         try:
             deque(bar, maxlen=0)
         finally:
-            pool.shutdown(cancel_futures=True)  # After an error the rest need not be decoded.
+            pool.shutdown(cancel_futures=True)  # after an error, do not decode the rest
     return images

@@ -1,4 +1,4 @@
-"""Distillation on images of another data set, whose classes need not be the teacher's."""
+"""The data module for distillation on images of another data set, which may have other classes than the teacher."""
 
 __all__ = ["TransferDataModule"]
 
@@ -12,13 +12,13 @@ from kdlight.errors import UserError
 
 
 class TransferDataModule(ImageDataModule):
-    """Trains on the images of one data set without labels; validation, test and classes are those of another.
+    """Trains on the images of one data set, without labels, and evaluates on another data set.
 
-    A transfer set: G. Hinton, O. Vinyals, J. Dean 2015, https://arxiv.org/abs/1503.02531, section 2. Images of both are
-    normalised with the mean and std of `evaluation`, which are those of the teacher's training.
+    The first is a transfer set (G. Hinton, O. Vinyals, J. Dean 2015, https://arxiv.org/abs/1503.02531, section 2).
+    Images of both are normalised with the mean and std of `evaluation`, because the teacher was trained with them.
 
     Args:
-        train: The data set to train on, with its batch size and augmentation, but without its labels.
+        train: The data set to train on. Its batch size and augmentation are used, its labels are not.
         evaluation: The data set whose classes, validation split and test set are those of the run.
 
     Raises:
@@ -45,12 +45,12 @@ class TransferDataModule(ImageDataModule):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes of the evaluation."""
+        """The names of the classes of `evaluation`."""
         return self.evaluation.class_names
 
     @cached_property
     def num_classes(self) -> int:
-        """How many classes the evaluation has."""
+        """The number of classes of `evaluation`."""
         return self.evaluation.num_classes
 
     @property
@@ -64,17 +64,17 @@ class TransferDataModule(ImageDataModule):
         return self.train.view_kind
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe the transform of the images to train on, with the mean and std of the others."""
+        """Describe the transform of the images to train on, with the mean and std of `evaluation`."""
         identity = self.train.describe_transform(views=views, strong=strong)
         return {**identity, "mean": list(self.mean), "std": list(self.std)}
 
     def prepare_data(self) -> None:
-        """Download either data set where that is allowed and needed."""
+        """Download either data set if it is missing and its `download` is true."""
         self.train.prepare_data()
         self.evaluation.prepare_data()
 
     def setup(self, stage: str) -> None:
-        """Read what `stage` needs of either data set."""
+        """Read from both data sets the images that `stage` needs."""
         self.train.trainer = self.evaluation.trainer = self.trainer
         if stage == "fit" and "train" not in self._splits:
             self.train.setup("fit")

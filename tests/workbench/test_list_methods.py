@@ -44,7 +44,7 @@ def test_reads_paper_and_arguments_from_the_code():
     assert find_paper(METHODS["at"])[0] == "Zagoruyko, Komodakis"
     by_owner = {owner.name: arguments for owner, arguments in list_arguments(METHODS["rid"])}
     assert list(by_owner) == ["RID", "FilteredDistiller", "FeatureDistiller", "Distiller", "Learner"]
-    assert Argument("cycle_epochs", "30", "q, epochs of a cycle.") in by_owner["RID"]
+    assert Argument("cycle_epochs", "30", "q, number of epochs of a cycle.") in by_owner["RID"]
     assert by_owner["RID"][0][:2] == ("lambda2", "(required)")
 
 

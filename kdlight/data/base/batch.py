@@ -1,4 +1,4 @@
-"""What a loader hands to a method."""
+"""The batch that a loader passes to a method."""
 
 __all__ = ["Batch"]
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Images with everything that is known about them.
+    """Images with their targets and places in the split.
 
     Attributes:
         images: (batch, channels, height, width); uint8 as loaded, float32 and normalised once on the device. Two views
@@ -20,5 +20,5 @@ class Batch(NamedTuple):
 
     images: Tensor
     target: Tensor
-    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
-    targets: dict[str, Tensor] = {}  # noqa: RUF012  # a new tuple's default, never changed
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which is not needed
+    targets: dict[str, Tensor] = {}  # noqa: RUF012  # a default that is never changed

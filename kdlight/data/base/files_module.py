@@ -1,4 +1,4 @@
-"""What data modules share whose images are decoded by worker processes."""
+"""The base of data modules whose images are files that worker processes decode."""
 
 __all__ = ["ImageFilesDataModule"]
 
@@ -21,24 +21,24 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class ImageFilesDataModule(ImageDataModule):
     """Images of any size: workers decode, crop and resize them; the device flips and normalises.
 
-    Training takes random crops of 8 to 100 % of the area, between 3:4 and 4:3 in shape, half of them mirrored.
-    Evaluation takes the middle of the image.
+    For training, images are cropped at random to 8 to 100 % of their area with an aspect ratio between 3:4 and 4:3, and
+    half of them are mirrored. For evaluation, the middle of the image is cropped.
 
     Args:
         data_dir: The folder of the data set.
         image_size: Height and width of the images that a network gets.
-        resize_size: Length of the shorter side in evaluation, before the middle is cut out; None: 256/224 of
-            `image_size`, the ratio of the field.
+        resize_size: Length to which the shorter side is resized in evaluation, before the middle is cropped; None:
+            256/224 of `image_size`, the usual ratio.
         num_workers: Number of processes that decode, for each loader that is running; 0: the training process decodes;
-            None: one less than the processors that this process may use.
+            None: one less than the number of CPU cores that this process may use.
         mean: Per channel, for pixels in [0, 1].
         std: Per channel, for pixels in [0, 1].
-        augment: Random crops and flips.
-        photographs: Vary the colours of the crops, too, by RandAugment and colour jitter.
+        augment: Train on random crops and mirror images.
+        photographs: Also apply RandAugment and colour jitter to the crops.
         options: Passed on to `ImageDataModule`: val_size, train_per_class, label_noise, batch_size, seed, …
 
     Attributes:
-        advice: What a user can do about an image file that cannot be decoded; the end of that error's message.
+        advice: What a user can do about an image file that cannot be decoded; it ends the message of the error.
     """
 
     advice: ClassVar[str] = "put the whole file there, or take it out of the data set"
@@ -62,7 +62,7 @@ class ImageFilesDataModule(ImageDataModule):
         if not 1 <= self.image_size <= self.resize_size:
             raise UserError(f"expected 1 <= image_size <= resize_size, got {image_size} and {self.resize_size}")
         if not data_dir:
-            raise UserError("data_dir: expected the path of a folder, got ''; for the present folder give .")
+            raise UserError("data_dir: expected the path of a folder, got ''; the current folder is .")
         self.data_dir = Path(data_dir).expanduser()
         self.num_workers = num_workers
         self.photographs = photographs
@@ -74,11 +74,11 @@ class ImageFilesDataModule(ImageDataModule):
 
     @property
     def view_kind(self) -> ViewKind:
-        """Random crops, resized, and mirror images."""
+        """Random crops that are resized, and mirror images."""
         return ResizedCrops()
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe, for JSON, everything that determines the images a model gets, except the random choices."""
+        """Describe, for JSON, everything that determines a model's input images except the random choices."""
         return {**super().describe_transform(views=views, strong=strong), "resize_size": self.resize_size}
 
     def make_split(self, root: Path, listing: Listing) -> ImageFiles:

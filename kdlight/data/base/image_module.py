@@ -1,4 +1,4 @@
-"""What all data modules for images share: splits, loaders, views and normalisation."""
+"""The base of all data modules for images, with splits, loaders, views and normalisation."""
 
 __all__ = ["ImageDataModule"]
 
@@ -35,27 +35,27 @@ SplitName = Literal["train", "val", "test"]
 
 
 class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
-    """Images in batches that are cropped, flipped and normalised as a whole, on the GPU where there is one.
+    """A data module whose images are cropped, flipped and normalised as whole batches, on the GPU if there is one.
 
-    A validation split is cut from the training set, with the class proportions of the whole. The test set is read for
-    ``test`` and ``predict``, and once when a run begins, to check that it is complete. Everything random depends on the
-    seed, the epoch and the sample alone: neither resuming a run nor another number of processes changes the view of a
-    sample in a given epoch.
+    A validation split is held out of the training set, with the class proportions of the whole. The test set is read
+    for ``test`` and ``predict``, and once when a run begins, to check that it is complete. All random choices depend
+    only on the seed, the epoch and the sample. So the view of a sample in an epoch changes neither when a run is
+    resumed nor with the number of processes.
 
-    A subclass states its classes, image shape and augmentation, and reads the two sets.
+    A subclass defines its classes, image shape and augmentation, and reads the training and the test set.
 
     Args:
         val_size: Number of images held out for validation; with 0, no model can be selected.
-        augment: Train on random crops, and on mirror images if these are still of their class.
+        augment: Train on random crops, and on mirror images if mirroring does not change the class.
         mean: Per channel, for pixels in [0, 1].
         std: Per channel, for pixels in [0, 1].
-        labels: False for a transfer set: training images come with target -1, which supervised terms leave out.
+        labels: False for a transfer set: training images get the target -1, and supervised terms leave them out.
         train_per_class: Train on this many of the remaining images of each class; None: on all.
         label_noise: Fraction of the training labels that are replaced by another class, drawn uniformly and in the same
-            way in every run. Further targets stay as they are.
+            way in every run. Further targets do not change.
         batch_size: Images per training step and process.
-        eval_batch_size: Images per validation, test or prediction step and process, at most.
-        seed: Seed of shuffling and augmentation; None for the run's (``seed_everything``), 0 where it has none.
+        eval_batch_size: Largest number of images per validation, test or prediction step and process.
+        seed: Seed of shuffling and augmentation; None: the run's seed (``seed_everything``), or 0 if it has none.
 
     Raises:
         UserError: If a number is out of range, there is label noise without labels, or mean or std do not fit the
@@ -86,7 +86,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
                 f"mean and std need {channels} numbers each, std above 0, but are {list(mean)} and {list(std)}"
             )
         if label_noise > 0 and not labels:
-            raise UserError(f"label_noise: expected 0 where labels is false, got {label_noise}; leave one of them out")
+            raise UserError(f"label_noise: expected 0 if labels is false, got {label_noise}; leave one of them out")
         self.augment, self.mean, self.std, self.seed = augment, tuple(mean), tuple(std), seed
         self.labels, self.label_noise = labels, label_noise
         self.val_size, self.train_per_class = val_size, train_per_class
@@ -98,11 +98,11 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
     @property
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
-        """The classes in the order of `target`."""
+        """The names of the classes in the order of `target`."""
 
     @cached_property
     def num_classes(self) -> int:
-        """The number of classes of `target`; a subclass may set a number that differs from that of its names."""
+        """The number of classes of `target`. A subclass may set a number other than that of its class names."""
         return len(self.class_names)
 
     @property
@@ -125,11 +125,11 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
 
     @property
     def train_size(self) -> int:
-        """The number of training images of all processes together, which is also the size of memories and caches."""
+        """The number of training images of all processes together, for example for the size of a teacher cache."""
         return len(self.get_split("train"))
 
     def setup(self, stage: str) -> None:
-        """Read what `stage` (fit, validate, test or predict) needs and nothing else."""
+        """Read only the images that `stage` (fit, validate, test or predict) needs."""
         if stage == "validate" and self.val_size == 0:
             raise UserError("there is no validation split to validate on: set val_size above 0")
         if stage in ("fit", "validate") and "train" not in self._splits:
@@ -150,7 +150,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
         """Return a split that `setup` has read, with raw images in a fixed order.
 
         Raises:
-            UserError: If there is none of that name.
+            UserError: If there is no split of that name.
         """
         if name not in self._splits:
             raise UserError(
@@ -166,17 +166,19 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
     def choose_probe_batches(
         self, split: SplitName, count: int | None = None, *, seed: int = SPLIT_SEED
     ) -> list[Batch]:
-        """Return `count` fixed images of a split (None: all), as batches on the CPU that a model can take.
+        """Return `count` fixed images of a split (None: all), as batches on the CPU that can be passed to a model.
 
-        The images are normalised and not augmented, have the class proportions of the split, and are in its order. They
-        are the same in every process and epoch. `index` is the place in the split.
+        The images are normalised and not augmented. They have the class proportions and the order of the split, and
+        they are the same in every process and epoch. `index` is the place of an image in the split.
 
         Raises:
-            UserError: If the split is not there or has fewer images.
+            UserError: If the split has not been read or has fewer images.
         """
         samples = self.get_split(split)
         if count is not None and not 0 < count <= len(samples):
-            raise UserError(f"{count} probe images were asked for, but the {split} split has {len(samples)}")
+            raise UserError(
+                f"expected at most {len(samples)} probe images, as many as the {split} split has, got {count}"
+            )
         chosen = draw_stratified_order(samples.target, make_generator(Stream.PROBE_IMAGES, seed))[:count].sort().values
         places = make_evaluation_indices(len(chosen), batch_size=self.eval_batch_size)
         return [self.normalize_batch(batch) for batch in samples.fetch_batches([chosen[place] for place in places])]
@@ -193,7 +195,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
         )
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
-        """Return batches of the validation split; no loader where nothing is held out."""
+        """Return batches of the validation split, or no loader if nothing is held out."""
         return self._make_evaluation_loader("val") if self.val_size > 0 else []
 
     def test_dataloader(self) -> BatchLoader:
@@ -208,7 +210,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
         return make_evaluation_loader(self._place_split(name), self.trainer, batch_size=self.eval_batch_size)
 
     def _place_split(self, name: SplitName) -> Split:
-        """Return a split on the device that its batches are fetched on: the GPU, if it is in memory and fits there."""
+        """Return a split on the device that makes its batches: the GPU if the split is in memory and fits there."""
         samples = self.get_split(name)
         device = self.trainer.strategy.root_device if self.trainer is not None else CPU
         if device.type != "cuda" or not isinstance(samples, Samples):
@@ -221,7 +223,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
     @property
     def views(self) -> EpochViews:
         """The random views of the training images."""
-        # The seed of the run: a later run of this process may have another one.
+        # The seed is read here, because a later run in this process may have another one.
         seed = self.seed if self.seed is not None else read_run_seed()
         if self._views is None:
             kind, fill = self.view_kind if self.augment else None, [255 * mean for mean in self.mean]
@@ -235,12 +237,12 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
         return getattr(method, "views", 1), getattr(method, "strong_view", False)
 
     def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
-        """Augment a training batch and normalise any, on the device.
+        """Normalise a batch on the device, after augmenting it if it is a training batch.
 
-        A method whose class attribute ``views`` is above 1 gets that many independently augmented views of a sample. If
-        its ``strong_view`` is true, the last of them is a strong view (`kdlight.data.views.strong`).
+        If the method's class attribute ``views`` is above 1, it gets this many independently augmented views of each
+        sample. If its ``strong_view`` is true, the last of them is a strong view (`kdlight.data.views.strong`).
         """
-        if not isinstance(batch, Batch):  # Lightning also passes a model's example input through here.
+        if not isinstance(batch, Batch):  # Lightning also passes a model's example input to this hook
             return batch
         if self.trainer is not None and self.trainer.training:
             views, strong = self._get_wanted_views()
@@ -255,13 +257,13 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
     def load_views(
         self, indices: Iterable[Tensor], choices: Mapping[str, Tensor], *, views: int = 1, strong: bool = False
     ) -> Iterator[Batch]:
-        """Fetch, augment and normalise training samples on the CPU, as training sees them.
+        """Fetch, augment and normalise training samples on the CPU, as in training.
 
         Args:
-            indices: (batch,) places in the training split, of batch after batch.
+            indices: (batch,) places in the training split, for each batch.
             choices: The choices of `EpochViews.draw`.
-            views: How many views there are; they are stacked along the batch, first view first.
-            strong: Whether the last one is strong.
+            views: The number of views; they are stacked along the batch, first view first.
+            strong: Whether the last view is strong.
 
         Raises:
             UserError: If `choices` are for other views or another number of samples.
@@ -271,7 +273,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
             yield self.normalize_batch(self.views.apply(batch, choices, views))
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe, for JSON, everything that determines the images a model gets, except the random choices."""
+        """Describe, for JSON, everything that determines a model's input images except the random choices."""
         return {
             "augment": self.view_kind.describe() if self.augment else False,
             "views": views,
@@ -282,7 +284,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
         }
 
     def teardown(self, stage: str) -> None:
-        """Stop replaying views: a replay lasts for one fit."""
+        """Stop replaying views, because a replay is meant for one fit."""
         if stage == "fit" and self._views is not None:
             self._views.forget_replay()
 

@@ -1,8 +1,8 @@
-"""Batches of a split, in an order that follows from seed and epoch alone.
+"""Batches of a split, in an order that depends only on seed and epoch.
 
-A torch ``DataLoader`` fetches single images and collates them, which is slow for images that lie in memory: these are
-fetched here as whole batches. Lightning takes any sized iterable as a loader, but distributes only a ``DataLoader``
-over several processes. So the images are dealt to the processes here, and none is repeated to make the shares equal.
+A ``DataLoader`` of torch fetches single images and collates them, which is slow for images in memory. Here they are
+fetched as whole batches. Lightning accepts any sized iterable as a loader, but distributes only a ``DataLoader`` over
+several processes. Therefore the images are distributed here, and none is repeated to make the shares equal.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
@@ -26,12 +26,12 @@ class BatchIndices(Iterable[Tensor], Sized, Protocol):
 
 
 class TrainingIndices:
-    """The indices of the training batches: a new shuffle each epoch, in full batches and a smaller last one.
+    """The indices of the training batches, in a new order each epoch. The last batch may be smaller.
 
-    Each of n processes gets every n-th image of the shuffle. The images that would make the shares unequal are left out
-    of that epoch (at most n - 1, others each time). The batches of n processes together are the batch that one process
-    with n times the batch size would take. A last batch of a single image is dropped, because batch normalisation needs
-    a variance.
+    Each of n processes gets every n-th image of the shuffle. Images that would make the shares unequal are left out of
+    the epoch (at most n - 1, different ones in each epoch). Together, the batches of n processes are the batch that one
+    process with n times the batch size would get. If the last batch has a single image, it is dropped, because batch
+    normalisation needs a variance.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TrainingIndices:
         if self._shuffle:
             order = torch.randperm(self._size, generator=make_generator(Stream.SHUFFLE, self._seed, self.epoch))
         even = self._size - self._size % self._processes
-        share = order[self._rank : even : self._processes].to(self._device)  # once an epoch, not once a step
+        share = order[self._rank : even : self._processes].to(self._device)  # once per epoch, not in every step
         for batch in range(len(self)):
             yield share[batch * self._batch_size : (batch + 1) * self._batch_size]
 
@@ -70,10 +70,10 @@ class TrainingIndices:
 def make_evaluation_indices(
     size: int, *, batch_size: int, processes: int = 1, rank: int = 0, device: torch.device = CPU
 ) -> BatchIndices:
-    """Deal every image to exactly one process, in order, so that averages over processes are exact.
+    """Assign every image to exactly one process, in order, so that averages over processes are exact.
 
-    All processes get the same number of batches, because they take part in collective operations together. So batches
-    are as nearly of one size as possible, and none exceeds `batch_size`.
+    All processes get the same number of batches, because they take part in collective operations together. The batches
+    are of almost equal size, at most `batch_size`.
     """
     largest_share = -(-size // processes)
     batches = max(1, -(-largest_share // batch_size))
@@ -102,17 +102,17 @@ class BatchLoader:
 
 
 class TrainingLoader(BatchLoader):
-    """A loader whose order changes with the epoch, and that continues from a checkpoint inside an epoch.
+    """A loader whose order changes in each epoch, and which can continue from a checkpoint inside an epoch.
 
     Args:
         samples: The training split.
         indices: The indices of each batch, on the samples' device.
-        parameters: Returns the random choices of all samples' views in an epoch; images from files are cropped by them
-            as they are decoded.
+        parameters: Returns the random choices of all samples' views in an epoch. Images from files are cropped
+            accordingly when they are decoded.
         pin_memory: Put batches into page-locked memory, from which they are copied to a GPU without waiting.
 
     Attributes:
-        sampler: The indices; by this name Lightning finds their ``set_epoch``.
+        sampler: The indices. Lightning looks for an attribute of this name and calls its ``set_epoch``.
     """
 
     def __init__(
@@ -146,7 +146,8 @@ class TrainingLoader(BatchLoader):
         """Continue after the batches that were fetched before the checkpoint.
 
         Raises:
-            UserError: If the checkpoint's shuffles and views were drawn in another way, so the rest would not fit.
+            UserError: If the checkpoint's shuffles and views were drawn in another way, so that images would be seen
+                twice or not at all.
         """
         if state.get("streams") != STREAMS_VERSION:
             raise UserError(
@@ -188,7 +189,7 @@ def make_training_loader(
 
 
 def make_evaluation_loader(samples: Split, trainer: Trainer | None, *, batch_size: int) -> BatchLoader:
-    """Make the loader of a validation split or test set for this process; arguments as in `make_training_loader`."""
+    """Make the loader of a validation split or test set for this process; see `make_training_loader`."""
     processes, rank = _find_share(trainer)
     indices = make_evaluation_indices(
         len(samples), batch_size=batch_size, processes=processes, rank=rank, device=samples.device
@@ -197,11 +198,11 @@ def make_evaluation_loader(samples: Split, trainer: Trainer | None, *, batch_siz
 
 
 def _find_share(trainer: Trainer | None) -> tuple[int, int]:
-    """Return how many processes share the data, and which this one is; Lightning's strategy knows it."""
+    """Return how many processes share the data, and the number of this process among them."""
     share = trainer.distributed_sampler_kwargs if trainer is not None else None
     return (share["num_replicas"], share["rank"]) if share else (1, 0)
 
 
 def _should_pin(samples: Split, trainer: Trainer | None) -> bool:
-    """Tell whether batches are copied from the CPU to a GPU."""
+    """Return whether batches are copied from the CPU to a GPU."""
     return trainer is not None and trainer.strategy.root_device.type == "cuda" and samples.device.type == "cpu"

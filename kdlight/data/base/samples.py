@@ -1,4 +1,4 @@
-"""The samples of a split: the interface of all splits, and the split that is held in memory as tensors."""
+"""The samples of a split: the interface of all splits, and splits whose images are tensors in memory."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -48,19 +48,19 @@ class Split(ABC):
         """Fetch the samples at `index` (batch,)."""
 
     def fetch_batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
-        """Fetch batch after batch; `pin_memory` puts them into page-locked memory, which a GPU copies from faster."""
+        """Fetch batch after batch. `pin_memory` puts them into page-locked memory, from which a GPU copies faster."""
         for index in indices:
             yield pin_batch(self.fetch_batch(index)) if pin_memory else self.fetch_batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return the split that crops its images by these views when it decodes them; a split in memory is unchanged.
+        """Return a split that crops its images by these views when it decodes them. A split in memory stays the same.
 
         Args:
-            parameters: The views' random choices by name, one row a sample.
+            parameters: The views' random choices by name, with one row per sample.
         """
         return self
 
-    def check_images(self) -> None:  # noqa: B027  # nothing to do, unless images are decoded later
+    def check_images(self) -> None:  # noqa: B027  # images in memory need no check
         """Check that every image can be fetched. Images in memory have been decoded already.
 
         Raises:
@@ -69,7 +69,7 @@ class Split(ABC):
 
     @abstractmethod
     def sha256(self) -> str:
-        """Hash the images in their order, whatever their targets."""
+        """Hash the images in their order, without their targets."""
 
     def _select_targets(self, index: Tensor) -> dict[str, Tensor]:
         return {name: values[index] for name, values in self.targets.items()}
@@ -77,7 +77,7 @@ class Split(ABC):
 
 @dataclass(frozen=True)
 class Samples(Split):
-    """A split in memory.
+    """A split whose images are in memory.
 
     Attributes:
         images: (n, channels, height, width) uint8.
@@ -102,13 +102,13 @@ class Samples(Split):
         return Batch(self.images[index], self.target[index], index, self._select_targets(index))
 
     def sha256(self) -> str:
-        """Hash the shape and the bytes."""
+        """Hash the shape and the bytes of the images."""
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
         digest.update(self.images.contiguous().numpy().data)
         return digest.hexdigest()
 
     def move_if_it_fits(self, device: torch.device, *, free: Callable[[torch.device], int]) -> Self:
-        """Move the split to `device`, if it takes at most a quarter of the bytes that are `free` there."""
+        """Move the split to `device` if it needs at most a quarter of the memory that is `free` there."""
         if self.images.nbytes * 4 > free(device):
             return self
         moved = {name: values.to(device) for name, values in self.targets.items()}

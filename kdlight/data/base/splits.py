@@ -1,4 +1,4 @@
-"""Choose the samples that are held out, and those that are kept."""
+"""Divide a training set into the samples that are held out and those that are trained on."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from kdlight.errors import UserError
 from kdlight.streams import Stream, make_generator
 
-SPLIT_SEED = 0  # Splits are the same in every run: runs with other seeds must stay comparable.
+SPLIT_SEED = 0  # the same in every run, so that runs with different seeds are comparable
 
 
 def _rank_within_class(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -23,9 +23,9 @@ def _rank_within_class(target: Tensor, generator: torch.Generator) -> tuple[Tens
 
 
 def draw_stratified_order(target: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a random permutation (n,) whose every prefix has the class proportions of `target` (n,).
+    """Return a random permutation (n,) of which every prefix has the class proportions of `target` (n,).
 
-    No class of a prefix is off its share by more than one sample.
+    In a prefix, the number of samples of a class differs by at most one from its exact share.
     """
     rank, count = _rank_within_class(target, generator)
     quantile = (rank + 0.5) / count.double()
@@ -42,13 +42,13 @@ def choose_per_class(target: Tensor, per_class: int, generator: torch.Generator)
 def hold_out(
     target: Tensor, val_size: int, train_per_class: int | None, class_names: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
-    """Divide a training set into what is trained on and what is held out, always in the same way.
+    """Divide a training set into samples to train on and samples held out, in the same way in every run.
 
     Args:
         target: (n,) class of each sample.
-        val_size: The number held out, with the class proportions of the whole.
+        val_size: The number of samples held out, with the class proportions of the whole.
         train_per_class: The number kept of each class among those not held out; None: all.
-        class_names: In the order of `target`.
+        class_names: Names of the classes, for the message.
 
     Returns:
         The places of the samples that are kept, and of those held out, each ascending.
@@ -72,7 +72,7 @@ def hold_out(
 
 
 def add_label_noise(target: Tensor, fraction: float, num_classes: int) -> Tensor:
-    """Replace a fraction of the labels (n,) by another class each, uniformly drawn, always in the same way."""
+    """Replace a fraction of the labels (n,) by other classes, uniformly drawn, in the same way in every run."""
     generator = make_generator(Stream.LABEL_NOISE, SPLIT_SEED)
     chosen = torch.randperm(len(target), generator=generator)[: round(fraction * len(target))]
     steps = torch.randint(1, num_classes, (len(chosen),), generator=generator)

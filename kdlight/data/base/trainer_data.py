@@ -11,10 +11,10 @@ def require_image_data(trainer: Trainer, need: str) -> ImageDataModule:
 
     Args:
         trainer: The trainer.
-        need: Who needs it and what for, the beginning of the error message.
+        need: The beginning of the error message, which says what needs the data module and why.
 
     Raises:
-        UserError: If the trainer has none, or one of another kind.
+        UserError: If the trainer has no data module, or one of another library.
     """
     data = getattr(trainer, "datamodule", None)
     if not isinstance(data, ImageDataModule):

@@ -1,6 +1,6 @@
-"""Fetch a published archive, check it, and unpack it as a whole or not at all.
+"""Download a published archive, check it, and unpack it completely or not at all.
 
-This is our own code over ``urllib``, because torch.hub and pooch neither resume a download nor try a second address.
+This does not use torch.hub or pooch, because they neither resume a download nor try a second address.
 """
 
 import http.client
@@ -23,9 +23,9 @@ class Archive(NamedTuple):
     """A published archive.
 
     Attributes:
-        name: The name of the file, with which its addresses end.
+        name: The name of the file. Its addresses end with it.
         sha256: The published checksum.
-        folder: The folder in it that has the data.
+        folder: The folder in the archive that contains the data.
     """
 
     name: str
@@ -36,18 +36,18 @@ class Archive(NamedTuple):
 def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir: Path) -> None:
     """Download one of `archives` and put its folder into `data_dir`.
 
-    A download that was cut off is kept as ``<name>.part`` and continues where it stopped. Nothing is unpacked before
+    A download that was cut off is kept as ``<name>.part`` and continues where it stopped. Nothing is unpacked unless
     the checksum is right, and nothing is written outside of `data_dir`.
 
     Args:
-        mirrors: Addresses, tried in this order; each ends with an archive's name.
+        mirrors: Addresses, tried in this order; each ends with the name of an archive.
         archives: The published archives of the same data in different forms.
-        data_dir: Where the folder goes; made if missing.
+        data_dir: The folder into which the archive's folder is put; it is created if it is missing.
 
     Raises:
         DownloadError: If no address gives the whole archive.
-        UserError: If an address is not that of a published archive, the archive has another sum, or it would write
-            outside of `data_dir`.
+        UserError: If an address does not end with the name of a published archive, or the archive has another checksum
+            or would write outside of `data_dir`.
     """
     by_name = {archive.name: archive for archive in archives}
     unknown = [mirror for mirror in mirrors if mirror.rpartition("/")[2] not in by_name]
@@ -57,7 +57,7 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
     failures, changed = [], False
     with FileLock(data_dir / ".download.lock"):
         if any((data_dir / archive.folder).is_dir() for archive in archives):
-            return  # Another process, of this run or another, was first.
+            return  # another process has downloaded it meanwhile
         for mirror in mirrors:
             archive = by_name[mirror.rpartition("/")[2]]
             part = data_dir / f"{archive.name}.part"
@@ -81,17 +81,17 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
 
 
 def describe_remedy(folder: Path) -> str:
-    """Say what a user has to do to get `folder` as it was published."""
+    """Describe what a user has to do to get `folder` as it was published."""
     remove = f"remove {folder.absolute()} and " if folder.exists() else ""
     return f"{remove}run again with --data.download true"
 
 
 def _download_part(url: str, part: Path, sha256: str) -> str:
-    """Fill `part`, from where it stopped if it is there, and return its sha256."""
+    """Download into `part`, continuing if the file exists, and return its sha256."""
     resumed = part.exists()
     download(url, part)
     found = compute_sha256(part)
-    if found != sha256 and resumed:  # the part that was there may have been of another file
+    if found != sha256 and resumed:  # the existing part may have belonged to another file
         part.unlink()
         download(url, part)
         found = compute_sha256(part)
@@ -108,7 +108,7 @@ def _unpack(path: Path, archive: Archive, data_dir: Path) -> None:
                     packed.extractall(scratch)
             else:
                 with tarfile.open(path) as tar:
-                    tar.extractall(scratch, filter="data")  # refuses what leads outside, and devices
+                    tar.extractall(scratch, filter="data")  # refuses paths that lead outside, and devices
         except (tarfile.TarError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{archive.name} is not unpacked: {' '.join(str(error).split())}; set other mirrors"

@@ -1,4 +1,4 @@
-"""Image files that cannot be decoded: named and counted, and left out of a listing where that is asked for."""
+"""Find image files that cannot be decoded, name and count them, and leave them out of a listing."""
 
 import os
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ NAMED = 5
 
 
 def leave_out_broken(root: Path, listing: Listing) -> Listing:
-    """Leave out the files that cannot be decoded; a warning counts them and names the first five.
+    """Leave out the files that cannot be decoded, with a warning that counts them and names the first five.
 
     Every file is decoded once, in threads.
 
     Args:
         root: The folder to which the paths are relative.
-        listing: What was found there.
+        listing: The files found in it, with their classes.
 
     Raises:
         UserError: If no file can be decoded.

@@ -1,7 +1,7 @@
-"""The published files of CIFAR-10 and CIFAR-100: where they are, their checksums, how they are read.
+"""Find, check and read the published files of CIFAR-10 and CIFAR-100.
 
-A. Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html. The same images lie there as Python pickles and as
-binary records; either is read here.
+A. Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html. The images are published as Python pickles and as
+binary records. Both forms can be read.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ class Layout:
 
     Attributes:
         folder: The folder in the archive.
-        algorithm: How the checksums are computed; the strongest that is published for these files.
+        algorithm: The algorithm of the checksums, the strongest one for which checksums are published.
         train: Checksum of each training file, by name, in order.
         test: Checksum of the test file, by name.
         labels: The key of each label in the pickles, by its name in `Samples`. In binary records each label is one byte
@@ -45,7 +45,7 @@ class Layout:
         """Read one file's pixels (n, 3072), red plane first, and its labels, each (n,).
 
         Raises:
-            UserError: If the content has another form, with the reason.
+            UserError: If the content has another form; the message says which.
         """
         if None in self.labels.values():
             record = len(self.labels) + PIXELS
@@ -129,16 +129,16 @@ def read_files(
 
     Args:
         data_dir: The folder above the layout's.
-        layout: The form in which the files lie there.
-        part: Which files.
+        layout: The form of the files in this folder.
+        part: Whether to read the training or the test files.
         accept_modified: Accept files with other content, and missing training files.
         train_batches: Read only this many of the training files, the first ones.
 
     Returns:
-        The samples, and what is not as published, one sentence a file.
+        The samples, and a sentence for each file that is not as published.
 
     Raises:
-        MissingFileError: If a file that is needed is not there.
+        MissingFileError: If a file that is needed is missing.
         UserError: If a file is not the published one or cannot be read.
     """
     decoded, deviations = [], []
@@ -152,7 +152,7 @@ def read_files(
                 raise MissingFileError(f"{path} is missing: {remedy}{hint}")
             deviations.append(f"{name} is missing")
             continue
-        data = path.read_bytes()  # read once, so that the bytes that are checked are those that are decoded
+        data = path.read_bytes()  # read once, so that exactly the checked bytes are decoded
         found = hashlib.new(layout.algorithm, data).hexdigest()
         if found != expected:
             if not accept_modified:

@@ -1,4 +1,4 @@
-"""Image files of any kind as tensors of one kind: three colours of 8 bits, upright."""
+"""Decode image files of any kind to tensors of one kind: three colours with 8 bits each, upright."""
 
 from pathlib import Path
 
@@ -13,17 +13,17 @@ from kdlight.errors import UserError
 def decode(path: Path, *, coarse: bool = False) -> Tensor:
     """Decode an image file to (3, height, width) uint8, turned upright as its EXIF orientation says.
 
-    Grey becomes three equal colours; palettes, CMYK and the like are converted; transparency is dropped, as by
-    torchvision. Of 16 bits the higher 8 are kept, as Pillow keeps them of 16-bit colours.
+    Grey becomes three equal colours, and palettes, CMYK and the like are converted. Transparency is dropped, as in
+    torchvision. Of pixels with 16 bits, the higher 8 bits are kept, as Pillow does for colours of 16 bits.
 
     Args:
         path: The file.
-        coarse: Decode a JPEG at an eighth of its size. This takes a fraction of the time, but reads the same bytes and
-            so finds the same damage.
+        coarse: Decode a JPEG at an eighth of its size. This takes a fraction of the time, but finds the same damage,
+            because it reads the same bytes.
 
     Raises:
-        UserError: If the path is missing or no regular file, or the file is broken, has several frames, or pixels
-            without a fixed range.
+        UserError: If the path does not exist or is no regular file, or if the file is broken, has several frames, or
+            has pixels without a fixed range.
     """
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write to it
@@ -38,7 +38,7 @@ def decode(path: Path, *, coarse: bool = False) -> Tensor:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    # An MPO, as phones write it, is a JPEG with a preview or a second eye behind it.
+    # An MPO, which phones write, is a JPEG followed by a preview or by the picture of a second lens.
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
         raise UserError(f"expected one picture, got {frames} frames or pages: save the one you mean")
@@ -46,7 +46,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         kind = "32-bit integers" if image.mode == "I" else "floating point numbers"
         raise UserError(f"expected 8 or 16 bits a colour, got {kind}, whose range is not known: convert it")
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow would cut off at 255 instead of scaling.
+    if image.mode.startswith("I;16"):  # Pillow would clip at 255 instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")

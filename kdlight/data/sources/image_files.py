@@ -27,9 +27,9 @@ from kdlight.data.sources.decoding import decode
 from kdlight.data.views.photographs import vary_photograph
 from kdlight.errors import UserError
 
-AREA = (0.08, 1.0)  # the published recipe's: Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
+AREA = (0.08, 1.0)  # fractions of the image's area, from Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
 RATIO = (3 / 4, 4 / 3)
-COUNTED = 20_000  # if one image is broken, all others are checked and named too, in splits of up to this size
+COUNTED = 20_000  # in splits of up to this size, if one image is broken, all are checked and the broken ones named
 
 
 class Box(NamedTuple):
@@ -44,8 +44,8 @@ class Box(NamedTuple):
 def draw_box(seed: int, height: int, width: int) -> Box:
     """Draw a box as torchvision's ``RandomResizedCrop.get_params`` does, for an image of this size.
 
-    Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. The box depends on the seed alone: neither the
-    process nor the images that it decoded before make a difference.
+    Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. The box depends only on the seed and the size, not
+    on the process or the images that it decoded before.
     """
     stream = random.Random(seed)
     for _ in range(10):
@@ -62,19 +62,19 @@ def draw_box(seed: int, height: int, width: int) -> Box:
 
 @dataclass(frozen=True)
 class ImageFiles(Split):
-    """A split on the disk.
+    """A split whose images are files.
 
     Attributes:
         root: The folder to which `paths` are relative.
-        paths: (n,) of the images, as `encode_paths` makes them.
+        paths: (n,) paths of the images, packed by `encode_paths`.
         target: (n,) int64 class; -1 for an unlabelled sample.
-        size: Height and width of what is fetched.
-        resize: What the shorter side is resized to before the middle is cut out.
-        workers: The number of processes that decode; 0 for the calling one.
+        size: Height and width of the fetched images.
+        resize: Length to which the shorter side is resized before the middle is cropped.
+        workers: Number of processes that decode; 0: the calling process decodes.
         targets: Further (n,) int64 targets by name.
-        crops: (views, n) seeds of `draw_box`; None for the middle of the image.
+        crops: (views, n) seeds for `draw_box`; None: crop the middle of the image.
         photographs: Whether crops are also varied by `vary_photograph`.
-        advice: What the user can do about a file that cannot be decoded; the end of that error's message.
+        advice: What the user can do about a file that cannot be decoded; it ends the message of the error.
     """
 
     root: Path
@@ -108,7 +108,7 @@ class ImageFiles(Split):
         return Batch(self.decode_batch(index.tolist()), self.target[index], index, self._select_targets(index))
 
     def fetch_batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
-        """Decode batch after batch in worker processes, a few ahead.
+        """Decode batch after batch in worker processes, which are a few batches ahead.
 
         Raises:
             UserError: If a file is missing or broken.
@@ -121,7 +121,7 @@ class ImageFiles(Split):
             num_workers=self.workers,
             pin_memory=pin_memory,
             collate_fn=_return_unchanged,
-            generator=torch.Generator(),  # for its workers' seed, which would come from the run's random numbers
+            generator=torch.Generator(),  # else the workers' seed would be drawn from the run's random numbers
         )
         for index, images in zip(indices, loader, strict=True):
             if isinstance(images, UserError):
@@ -182,7 +182,7 @@ class ImageFiles(Split):
         return self.root / os.fsdecode(bytes(self.paths[place]))
 
     def _crop(self, image: Tensor, seed: int | None) -> Tensor:
-        from torchvision.transforms.v2 import functional  # takes a second, and is not needed to build a data module
+        from torchvision.transforms.v2 import functional  # imported here because the import takes a second
 
         size = [self.size, self.size]
         if seed is None:
@@ -194,15 +194,15 @@ class ImageFiles(Split):
 
 
 def encode_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
-    """Pack paths into one array, because workers would copy a million strings when they count references to them."""
+    """Pack paths into one array, because counting references to a million strings makes workers copy their memory."""
     return np.array([os.fsencode(path) for path in paths], np.bytes_)
 
 
 class _BatchDecoder(Dataset[Any]):
     """Decodes a whole batch in one process.
 
-    It returns images alone, because every tensor from another process holds a file open as long as it exists. An error
-    is returned too: one that a worker raises would arrive as the text of a traceback.
+    It returns only images, because every tensor from another process keeps a file open while it exists. An error is
+    returned, not raised, because of an error raised in a worker only the text of its traceback would arrive.
     """
 
     def __init__(self, files: ImageFiles) -> None:

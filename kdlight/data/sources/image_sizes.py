@@ -1,4 +1,4 @@
-"""How large the images of a folder are."""
+"""Find the typical size of the images in a folder."""
 
 from itertools import islice
 from pathlib import Path
@@ -6,7 +6,7 @@ from statistics import median_high
 
 from PIL import Image
 
-OF_EACH_CLASS = 10  # images whose size is read
+OF_EACH_CLASS = 10  # how many images of each class are read
 
 
 def find_typical_side(folder: Path) -> int | None:
@@ -16,7 +16,7 @@ def find_typical_side(folder: Path) -> int | None:
     when the images are listed.
 
     Args:
-        folder: The folder that has a folder of images for each class.
+        folder: The folder that contains the class folders.
     """
     sides: list[int] = []
     try:

@@ -1,4 +1,4 @@
-"""Class folders in torchvision's layout: listed, counted, compared with what was published."""
+"""List the images in class folders in torchvision's layout, and compare their number with the published one."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class Listing(NamedTuple):
     """Image files and their classes.
 
     Attributes:
-        paths: Relative to the root that was listed, in the order of the classes and of their names.
+        paths: Relative to the listed root, sorted by class and then by name.
         target: (n,) int64 class.
     """
 
@@ -27,10 +27,10 @@ class Listing(NamedTuple):
 def list_classes(folder: Path) -> tuple[str, ...]:
     """List the names of the class folders below `folder`, sorted, as torchvision's ``ImageFolder`` counts them.
 
-    Hidden folders, ``__pycache__`` and ``__MACOSX`` are no classes.
+    Hidden folders, ``__pycache__`` and ``__MACOSX`` do not count as classes.
 
     Raises:
-        MissingFileError: If there are none.
+        MissingFileError: If there are no class folders.
         UserError: If the folder cannot be read, or a class folder is a link to nothing.
     """
     names = []
@@ -54,12 +54,12 @@ def list_classes(folder: Path) -> tuple[str, ...]:
 def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
     """List the images below ``root/folder/<class>/`` with torchvision's suffixes, in torchvision's order.
 
-    Hidden files and folders are left out, such as the ``._`` files of macOS and ``.ipynb_checkpoints``. Classes without
-    an image are named in a warning.
+    Hidden files and folders are left out, such as the ``._`` files of macOS and ``.ipynb_checkpoints``. If classes have
+    no image, a warning names them.
 
     Raises:
         MissingFileError: If the folder is missing or has no image at all.
-        UserError: If it has a class folder that is not among `classes`, or one that cannot be read.
+        UserError: If a class folder is not among `classes`, or cannot be read.
     """
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -80,14 +80,14 @@ def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
             f"{(root / folder).absolute()} has no image of {len(empty)} of the {len(classes)} classes: "
             f"{', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}"
         )
-    # hash_train_images hashes the paths, so they are written in the same way on every system.
+    # Paths have the same separators on every system, because hash_train_images hashes them.
     paths = [path.relative_to(root).as_posix() for of_class in found for path in of_class]
     counts = torch.tensor([len(of_class) for of_class in found])
     return Listing(paths, torch.arange(len(classes)).repeat_interleave(counts))
 
 
 def _list_class(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """List a class's images, and refuse folders that cannot be read, which torchvision's ``make_dataset`` skips."""
+    """List the images of a class. A folder that cannot be read is an error; torchvision skips it."""
 
     def refuse(error: OSError) -> None:
         if folder.exists():
@@ -115,7 +115,7 @@ def _make_access_error(error: OSError, folder: Path) -> UserError:
 
 
 def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> None:
-    """Compare the classes that were found with those that networks are built for.
+    """Check that there are as many class folders as classes of the networks.
 
     Raises:
         UserError: If their numbers differ.
@@ -128,14 +128,14 @@ def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> Non
 
 
 def check_count(what: str, found: int, expected: int, *, accept_modified: bool, remedy: str) -> None:
-    """Compare a number of images with the published one; refuse another, or warn where it is accepted.
+    """Compare a number of images with the published one. Refuse another number, or warn if it is accepted.
 
     Args:
-        what: The folder or list that was counted, in words.
-        found: The number there.
+        what: The folder or list that was counted, for the message.
+        found: The number of images in it.
         expected: The published number.
         accept_modified: Accept other numbers, with a warning.
-        remedy: What the user can do about it, in words.
+        remedy: What the user can do about it, for the message.
 
     Raises:
         UserError: If the numbers differ and that is not accepted.

@@ -1,7 +1,7 @@
 """Read CIFAR's pickles without running code from them.
 
-A pickle can call anything that can be imported. Here nothing can be imported: the few names that a pickled array needs
-are replaced by small classes that keep its bytes.
+A pickle can import and call anything. Here it can import nothing: the few names that a pickled array needs are replaced
+by small classes that store its bytes.
 """
 
 import io
@@ -45,7 +45,7 @@ def _reconstruct(*args: object) -> _ArrayStandIn:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    return text.encode("latin1")  # Python 3 writes bytes like this in Python 2's pickle protocols
+    return text.encode("latin1")  # in the pickle protocols of Python 2, Python 3 writes bytes this way
 
 
 _STANDINS = {
@@ -74,7 +74,7 @@ def load_pickled_arrays(data: bytes) -> dict[str, Any]:
         The dictionary, its keys as str.
 
     Raises:
-        UserError: If it holds anything else, with the reason.
+        UserError: If it contains anything else; the message says what.
     """
     try:
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
@@ -86,5 +86,5 @@ def load_pickled_arrays(data: bytes) -> dict[str, Any]:
             else value
             for key, value in content.items()
         }
-    except Exception as error:  # Unpickling a broken file can raise anything.
+    except Exception as error:  # unpickling a broken file can raise any error
         raise UserError(f"not a pickle of arrays ({type(error).__name__}: {error})") from error

@@ -1,8 +1,8 @@
 """The field's standard augmentation of small images, on whole batches: zero padding, crop, horizontal flip.
 
-He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2. The same distribution as torchvision's ``RandomCrop(size,
-padding)`` and ``RandomHorizontalFlip``: every image has its own crop and flip, and the padding is black, i.e. zero
-before normalisation.
+He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2. The distribution is that of torchvision's
+``RandomCrop(size, padding)`` and ``RandomHorizontalFlip``: every image has its own crop and flip, and the padding is
+black, that is, zero before normalisation.
 """
 
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ class CropDraws(NamedTuple):
 
 
 def draw_crops(count: int, *, padding: int, flip: bool, generator: torch.Generator) -> CropDraws:
-    """Draw crops, uniform over the (2 * padding + 1)^2 places, and fair flips (none where `flip` is false)."""
+    """Draw crops, uniform over the (2 * padding + 1)^2 places, and flips with probability 1/2 if `flip` is true."""
     shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
     flipped = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
     return CropDraws(shifts, flipped)
 
 
 def crop(images: Tensor, shifts: Tensor, *, padding: int, flipped: Tensor | None = None) -> Tensor:
-    """Cut every image (n, channels, height, width) at its own place (n, 2) out of its zero-padded version.
+    """Crop every image (n, channels, height, width) at its own place (n, 2) after zero padding.
 
-    Those for which `flipped` (n,) is true come out mirrored left and right.
+    The images for which `flipped` (n,) is true are also mirrored left and right.
     """
     count, channels, height, width = images.shape
     padded = functional.pad(images, (padding, padding, padding, padding))
@@ -44,7 +44,7 @@ def crop(images: Tensor, shifts: Tensor, *, padding: int, flipped: Tensor | None
     if flipped is not None:
         columns = torch.where(flipped[:, None], width - 1 - columns, columns)
     columns = shifts[:, 1:] + columns
-    # One gather with flat places is faster than indexing with rows and columns, and than mirroring afterwards.
+    # One gather with flat indices is faster than indexing by rows and columns and mirroring afterwards.
     places = (rows[:, :, None] * padded.shape[-1] + columns[:, None, :]).view(count, 1, height * width)
     return padded.flatten(2).gather(2, places.expand(-1, channels, -1)).view_as(images)
 

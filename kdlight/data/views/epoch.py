@@ -11,12 +11,12 @@ from kdlight.errors import UserError
 
 
 class EpochViews:
-    """The random choices that make the views of all training images, and their application to batches.
+    """Draws or replays the random choices for the views of all training images, and applies them to batches.
 
     Args:
-        kind: The kind of view; None where nothing is random.
-        count: How many training images there are.
-        fill: The pixel, per channel in [0, 255], that the strong view's square is filled with.
+        kind: The kind of view; None if nothing is random.
+        count: Number of training images.
+        fill: Value of each channel, in [0, 255], with which the strong view's square is filled.
         seed: The seed of the choices.
     """
 
@@ -30,19 +30,19 @@ class EpochViews:
 
         Args:
             epoch: The epoch, counted from 0.
-            views: How many views of an image a step sees.
-            strong: Whether the last of them is strong (`kdlight.data.views.strong`).
+            views: Number of views of an image in one step.
+            strong: Whether the last view is strong (`kdlight.data.views.strong`).
 
         Returns:
             Tensors (count, …) on the CPU by name: ``"0.shifts"`` for the first view's shifts, ``"strong.…"`` for the
-            strong view; nothing where nothing is random.
+            strong view; {} if nothing is random.
         """
         if self.kind is None:
             return {}
         return draw_views(self.kind, self.count, seed=self.seed, epoch=epoch, views=views, strong=strong)
 
     def get_choices(self, epoch: int, *, views: int, strong: bool, device: torch.device) -> Mapping[str, Tensor]:
-        """Return the choices of an epoch, drawn or replayed; they are moved to the device once."""
+        """Return the choices of an epoch, drawn or replayed. They are moved to the device once per epoch."""
         key = (epoch, self.seed, views, strong, device)
         if key not in self._current:
             self._current = {drawn: kept for drawn, kept in self._current.items() if drawn[0] == epoch}
@@ -73,7 +73,7 @@ class EpochViews:
             kept: The choices of `draw`, one mapping for each epoch.
 
         Raises:
-            UserError: If there are none, or they are for other views or another number of images.
+            UserError: If there are no choices, or they are for other views or another number of images.
         """
         if not kept:
             raise UserError("replay needs the views of at least one epoch, but was given none")
@@ -89,7 +89,7 @@ class EpochViews:
         self._current = {}
 
     def check_choices(self, choices: Mapping[str, Tensor], *, views: int, strong: bool) -> None:
-        """Compare choices that came from elsewhere with what would be drawn.
+        """Check that given choices have the form of those that would be drawn.
 
         Raises:
             UserError: If names, numbers of images or shapes differ.

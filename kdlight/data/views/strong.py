@@ -1,11 +1,12 @@
-"""The strong view of semi-supervised learning, on whole batches: two random operations of fourteen, then cutout.
+"""The strong view of semi-supervised learning, on whole batches: two of fourteen random operations, then cutout.
 
 Cubuk et al. 2020, "RandAugment", https://arxiv.org/abs/1909.13719, in the form that MLKD's code takes from FixMatch
 (Sohn et al. 2020, https://arxiv.org/abs/2001.07685): RandAugment(2, 10), whose second number has no effect, because
 every operation draws its strength uniformly from its whole range. The pixels are those of Pillow, up to rounding.
 
-Every image has its own operations and strengths, and no step waits for the device: one gather moves pixels, one looks
-up new values, and one blend does the rest. Each of the three leaves an image unchanged that has another operation.
+Every image has its own operations and strengths, and no step waits for the device. One gather moves pixels, a second
+one looks up new pixel values, and a blend does the rest. Each of the three is applied to the whole batch, but changes
+only the images that have one of its operations.
 """
 
 import math
@@ -20,7 +21,7 @@ OPERATIONS = (
     *("identity", "auto_contrast", "equalize", "brightness", "contrast", "posterize", "solarize"),
     *("color", "sharpness", "rotate", "shear_x", "shear_y", "translate_x", "translate_y"),
 )
-GREY = (19595, 38470, 7471)  # Pillow's weights of red, green and blue, in 65536ths
+GREY = (19595, 38470, 7471)  # the weights of red, green and blue in Pillow, times 65536
 
 
 class StrongDraws(NamedTuple):
@@ -51,8 +52,8 @@ def apply_strong(images: Tensor, draws: StrongDraws, *, fill: Sequence[float]) -
 
     Args:
         images: As loaded, or cropped and flipped.
-        draws: One row an image.
-        fill: The pixel, per channel in [0, 255], that the square is filled with.
+        draws: The random choices, one row per image.
+        fill: Value of each channel, in [0, 255], with which the square is filled.
     """
     for operations, strengths in zip(draws.operations.T, draws.strengths.T, strict=True):
         strengths = strengths.to(torch.float32)
@@ -67,7 +68,7 @@ def _is_operation(operations: Tensor, name: str) -> Tensor:
 
 
 def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
-    """Rotate by up to 30 degrees, shear and translate by up to 0.3; nearest pixel, black outside."""
+    """Rotate by up to 30 degrees, shear and translate by up to 0.3, with the nearest pixel, and black outside."""
     count, channels, height, width = images.shape
     signed = 2 * strengths - 1
     angle = torch.where(_is_operation(operations, "rotate"), signed * math.radians(30), 0.0)
@@ -90,7 +91,7 @@ def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _look_up(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
-    """Map each value of a channel to another, by one table (n, channels, 256)."""
+    """Map the values of each channel to new ones, by a table (n, channels, 256)."""
     count, channels = images.shape[:2]
     values = images.flatten(2).long()
     level = torch.arange(256, device=images.device, dtype=torch.float32)
@@ -147,7 +148,7 @@ def _to_grey(images: Tensor) -> Tensor:
 
 
 def _smooth(pixels: Tensor) -> Tensor:
-    """Average each neighbourhood, the pixel itself five times; the border stays."""
+    """Average each 3x3 neighbourhood, with weight 5 for its middle; border pixels do not change."""
     smoothed = pixels.clone()
     sums = functional.avg_pool2d(pixels, 3, stride=1, divisor_override=1) + 4 * pixels[:, :, 1:-1, 1:-1]
     smoothed[:, :, 1:-1, 1:-1] = (sums / 13 + 0.5).floor()

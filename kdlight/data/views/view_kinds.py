@@ -1,7 +1,7 @@
-"""Random views: which choices make one, and how they are applied to whole batches on the device.
+"""The kinds of random views: which random choices determine a view, and how they are applied to whole batches.
 
-The choices for all samples of an epoch are tensors by name, ``"0.shifts"`` for the shifts of the first view, so that
-they can be stored and replayed: a teacher cache has outputs for exactly these views.
+The choices for all samples of an epoch are tensors by name, such as ``"0.shifts"`` for the shifts of the first view. So
+they can be stored and replayed, as a teacher cache does, which has outputs only for certain views.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class ViewKind(Protocol):
         """Draw the choices of one view for `count` samples, (count, …) each."""
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Make one batch (n, channels, height, width) of each view's choices for these n samples."""
+        """Make one batch (n, channels, height, width) for each view, from its choices for these n samples."""
 
     def describe(self) -> dict[str, Any]:
         """Describe everything that determines a view except its random choices."""
@@ -33,7 +33,7 @@ class ViewKind(Protocol):
 
 @dataclass(frozen=True)
 class PaddedCrops:
-    """Crops of the zero-padded image and mirror images: the standard for small images.
+    """Random crops of the zero-padded image, and mirror images: the standard for small images.
 
     Attributes:
         padding: Width of the black border, at most 127.
@@ -64,8 +64,8 @@ class PaddedCrops:
 class ResizedCrops:
     """Crops of random size and shape, resized, and mirror images: the standard for photographs.
 
-    The crop happens where the image is decoded (`kdlight.data.sources.image_files`): images arrive here as one
-    batch for all views, first view first.
+    Images are cropped when they are decoded (`kdlight.data.sources.image_files`). They arrive here as one batch for all
+    views, first view first.
 
     Attributes:
         mirror: Whether an image may be flipped.
@@ -76,7 +76,8 @@ class ResizedCrops:
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw ``crop`` (count,) int64, the seed of each crop, and ``flipped`` (count,) bool.
 
-        A crop depends on the size of its image, which is known when that is decoded.
+        Only a seed is drawn here, because the crop also depends on the size of the image, which is not known before it
+        is decoded.
         """
         seeds = torch.randint(2**62, (count,), generator=generator)
         if not self.mirror:
@@ -115,10 +116,10 @@ def apply_views(kind: ViewKind, images: Tensor, chosen: Mapping[str, Tensor], fi
         kind: The kind of view.
         images: Uint8, as `kind` takes them.
         chosen: The choices of `draw_views` for these samples.
-        fill: The pixel, per channel in [0, 255], that the strong view's square is filled with.
+        fill: Value of each channel, in [0, 255], with which the strong view's square is filled.
 
     Returns:
-        The views stacked along the batch, first view first; the last one is strong where `chosen` says so.
+        The views stacked along the batch, first view first. The last one is strong if `chosen` has choices for it.
     """
     results = kind.apply(images, [select_choices(chosen, str(view)) for view in range(count_views(chosen))])
     strong = select_choices(chosen, STRONG)

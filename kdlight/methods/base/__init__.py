@@ -1,1 +1,1 @@
-"""What methods are built from: bases, phases, filters, schedules, memories."""
+"""The parts of methods: base classes, training in phases, filters, schedules, memories."""

@@ -1,4 +1,4 @@
-"""The memory of CRD: the last embeddings of every training sample, for contrasts with more samples than a batch holds.
+"""The memory of CRD: embeddings of all training samples, so that a batch is contrasted with more samples than it has.
 
 Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018
 (arXiv 1805.01978), as Tian et al. use it in CRD.
@@ -15,27 +15,28 @@ from kdlight.losses.crd import crd_log_normalizer, crd_memory_rows, crd_similari
 from kdlight.processes import gather_tensor
 from kdlight.streams import Stream, make_generator
 
-# torch.randint takes no bound for each row: numbers are drawn below this one, and the remainder of a division by n is
-# taken. It is uniform up to a factor of 1 + n / 2**62.
+# torch.randint has one bound for all rows, so numbers are drawn below this bound and taken modulo n. The result is
+# uniform up to a factor of 1 + n / 2**62.
 LARGE = 2**62
 
 
 class ContrastiveMemory(nn.Module):
-    """Keeps one embedding of every training sample for each network, as a row.
+    """Stores one embedding of every training sample by each network, as a row.
 
     `allocate` makes the rows and `group_by_class` stores the classes, both before training. A training step computes
-    everything on the device. Every process of a distributed run keeps all rows: the first rows depend on the run's seed
-    alone and `update` gathers the batches of all processes, so that they agree without a broadcast.
+    everything on the device. Every process of a distributed run has all rows. The rows of all processes are equal
+    without a broadcast, because the first rows depend only on the run's seed and `update` gathers the batches of all
+    processes.
 
-    Buffers in a checkpoint: `student` and `teacher` (samples, dim), and `log_normalizer` (2,): log Z of the student's
-    and of the teacher's scores. These are NaN until the first batch sets them once and for all; DDP broadcasts those of
-    the first process.
+    A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,), which is log Z
+    of the student's and of the teacher's scores. log Z is NaN until the first batch determines it; from then on it is
+    constant. DDP broadcasts the values of the first process.
 
     Args:
         dim: Size of an embedding.
         negatives: K, the number of negatives drawn for each sample of a batch.
         temperature: tau, which divides inner products.
-        momentum: Share of a row that an update keeps.
+        momentum: Fraction of the old row that remains in an update.
     """
 
     student: Tensor
@@ -58,11 +59,11 @@ class ContrastiveMemory(nn.Module):
 
     @property
     def samples(self) -> int:
-        """The number of rows, 0 before they are allotted."""
+        """The number of rows, 0 before `allocate` has made them."""
         return len(self.student)
 
     def allocate(self, samples: int, *, seed: int = 0) -> None:
-        """Make random rows, uniform in a cube of mean squared norm 1, unless there are as many already."""
+        """Make random rows, uniform in a cube in which their mean squared norm is 1, unless they exist already."""
         if self.samples == samples:
             return
         bound, generator = math.sqrt(3 / self.student.shape[1]), make_generator(Stream.CONTRASTIVE_MEMORY, seed)
@@ -71,13 +72,13 @@ class ContrastiveMemory(nn.Module):
             setattr(self, name, rows.to(self.get_buffer(name)))
 
     def group_by_class(self, target: Tensor) -> None:
-        """Store the classes of the training samples, for `draw_candidates`; unlabelled ones are a class of their own.
+        """Store the classes of the training samples, for `draw_candidates`. Unlabelled samples form one more class.
 
         Args:
             target: (samples,).
 
         Raises:
-            UserError: If there is one class only.
+            UserError: If there is only one class.
         """
         classes, place, sizes = target.unique(return_inverse=True, return_counts=True)
         if len(classes) < 2:
@@ -99,8 +100,8 @@ class ContrastiveMemory(nn.Module):
             (batch, 1 + negatives).
         """
         start, size = self.class_start[index, None], self.class_size[index, None]
-        # `by_class` lists the samples class by class. Those of the sample's own class have the places from start to
-        # start + size, so that a place drawn beyond start is moved on by size.
+        # `by_class` lists the samples class by class. The sample's own class has the places from start to start + size,
+        # so a drawn place that is not below start is increased by size.
         place = torch.randint(LARGE, (len(index), self.negatives), device=index.device) % (self.samples - size)
         place += size * (place >= start)
         return torch.cat([index[:, None], self.by_class[place]], 1)
@@ -130,7 +131,7 @@ class ContrastiveMemory(nn.Module):
 
     @torch.no_grad()
     def update(self, index: Tensor, student: Tensor, teacher: Tensor) -> None:
-        """Move the rows of the batches of all processes towards their embeddings.
+        """Move the rows of the samples in the batches of all processes towards the new embeddings.
 
         Args:
             index: (batch,), places in the training set.

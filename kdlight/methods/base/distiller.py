@@ -1,4 +1,4 @@
-"""What every distillation method shares: the frozen teacher beside the student."""
+"""The base of all distillation methods: a student with a frozen teacher."""
 
 __all__ = ["Distiller"]
 
@@ -22,8 +22,8 @@ from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
 from kdlight.unpack import Unpack
 
-# Images count as the cached ones up to this mean absolute difference of their normalised pixels. Differences in
-# rounding between devices are far smaller; MixUp and CutMix change images far more.
+# Images count as equal to the cached ones up to this mean absolute difference of their normalised pixels. Rounding
+# errors of different devices are far smaller; MixUp and CutMix change images far more.
 SAME_IMAGES = 0.05
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
@@ -40,8 +40,9 @@ class DistillerArguments(LearnerArguments, total=False):
 class Distiller(Learner):
     """A student that learns from a frozen teacher.
 
-    A method implements `loss_terms`. The teacher lies outside the module tree: it adds no parameters and no
-    entries of a checkpoint, stays in evaluation mode, and costs one forward pass per step, without an autograd graph.
+    A method implements `loss_terms`. The teacher is not a submodule: the method has none of its parameters, and
+    checkpoints have no entries for it. The teacher stays in evaluation mode and takes one forward pass per step,
+    without an autograd graph.
 
     Args:
         student: The network that is trained.
@@ -49,8 +50,9 @@ class Distiller(Learner):
         teacher_weights: Path of the teacher's weights: a run's checkpoint, a safetensors file, or a file in the layout
             of RepDistiller, mdistiller, torchvision or timm.
         untrained_teacher: Distil from a teacher that was never trained, as the RID paper does on purpose.
-        teacher_precision: A lower precision for the teacher's computation only, for devices that are faster in it.
-        teacher_cache: Compute the teacher's outputs on a number of views of every image once, and replay these views.
+        teacher_precision: A lower precision for the teacher only, on devices that compute faster in it.
+        teacher_cache: Compute the teacher's outputs once, on a number of views of every image, and train on these
+            views.
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
@@ -61,9 +63,9 @@ class Distiller(Learner):
     compares_logits: ClassVar[bool] = False
     # The fields of the teacher's `Activations` that the method reads. Fewer fields make a smaller teacher cache.
     reads: ClassVar[tuple[str, ...]] = Activations._fields
-    # Whether a backward pass may need the teacher's own tensors, which `inference_mode` does not allow.
+    # Whether a backward pass may need tensors of the teacher, which `inference_mode` does not allow.
     saves_teacher: ClassVar[bool] = True
-    distils: ClassVar[str] = "–"  # what is compared, as `kdlight methods` lists it
+    distils: ClassVar[str] = "–"  # what the method compares, for the list of `kdlight methods`
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class Distiller(Learner):
             raise UserError("student and teacher are the same object; build two networks")
         self.teacher = freeze_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
-        # The run folder keeps the teacher's weights if the configuration names no file from which to load them again.
+        # If the configuration names no file with the teacher's weights, the run's folder has to store them.
         self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
         if not isinstance(teacher_cache, TeacherCache | None):
             raise UserError(
@@ -109,10 +111,10 @@ class Distiller(Learner):
             )
 
     def require_one_teacher(self, what: str) -> None:
-        """Refuse an ensemble, whose feature maps are those of several networks side by side.
+        """Refuse an ensemble as teacher, because its feature maps are the concatenated maps of several networks.
 
         Raises:
-            UserError: If the teacher is one.
+            UserError: If the teacher is an ensemble.
         """
         if isinstance(self.teacher.model, Ensemble):
             raise UserError(
@@ -123,7 +125,7 @@ class Distiller(Learner):
 
     @abstractmethod
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the weighted terms of the loss by name, from what both networks computed on the batch."""
+        """Compute the weighted terms of the loss by name from both networks' activations on the batch."""
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Run both networks forward once, then compute the method's terms."""
@@ -131,7 +133,7 @@ class Distiller(Learner):
         return self.loss_terms(self.student.activations(batch.images), teacher, batch)
 
     def teacher_activations(self, batch: Batch) -> Activations:
-        """Return what the teacher computes on a training batch, or has computed on the same views before."""
+        """Compute the teacher's activations on a training batch, or read those of the same views from the cache."""
         if self._cached is not None:
             if not self._cache_fits:
                 self._require_cached_views(batch, self._cached)
@@ -139,17 +141,17 @@ class Distiller(Learner):
         return self.teacher.activations(batch.images, inference=not self.saves_teacher).keep_only(self.reads)
 
     def setup(self, stage: str) -> None:
-        """Set up as every learner does, and let the teacher compute in its own precision from here on.
+        """Set up as every learner does, and switch the teacher to its own precision.
 
         Raises:
-            UserError: If the teacher computes in another precision already.
+            UserError: If the teacher was switched to another precision before.
         """
         super().setup(stage)
         wanted = TEACHER_TYPES[self.teacher_precision] if self.teacher_precision is not None else None
         if self.teacher.lowered not in (None, wanted):
             raise UserError(
-                f"this teacher computes in {self.teacher.lowered} since an earlier fit: expected teacher_precision "
-                f"to stay, got {self.teacher_precision}; build the teacher anew"
+                f"this teacher computes in {self.teacher.lowered} since an earlier fit: expected the same "
+                f"teacher_precision, got {self.teacher_precision}; build the teacher anew"
             )
         if wanted is not None:
             self.teacher.lower(wanted)
@@ -160,16 +162,16 @@ class Distiller(Learner):
         self.teacher.compile(mode)
 
     def describe_teacher_outputs(self) -> TeacherOutputs:
-        """Return what a step reads of the teacher."""
+        """Describe which outputs of the teacher a training step reads."""
         return TeacherOutputs(self.reads, views=getattr(self, "views", 1), strong=getattr(self, "strong_view", False))
 
     def on_fit_start(self) -> None:
-        """Open the teacher cache, after filling it if there is none.
+        """Open the teacher cache. If there is none, fill it first.
 
         Raises:
             UserError: If the cache was made for another run, or the data are not a kdlight data module.
         """
-        self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves only the module's own parameters
+        self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves only parameters of the module
         if self.teacher_cache is None:
             return
         data = require_image_data(self.trainer, "teacher_cache replays the views of the data")
@@ -189,12 +191,12 @@ class Distiller(Learner):
         if self.trainer.ckpt_path is not None and self._resumed_cache != ours:
             began = "without a teacher cache" if self._resumed_cache is None else "with another teacher cache"
             raise UserError(
-                f"this run began {began}: expected teacher_cache as it was, got {self.teacher_cache}; put it back, or "
-                "begin a new run"
+                f"this run began {began}: expected the same teacher_cache, got {self.teacher_cache}; restore it, "
+                "or begin a new run"
             )
 
     def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:
-        """Compare the first images of a fit, once, with the views that the cache holds outputs for."""
+        """Check once, on the first images of a fit, that training sees the views for which the cache has outputs."""
         data, outputs = self.trainer.datamodule, self.describe_teacher_outputs()  # type: ignore[attr-defined]
         few, parameters = batch.index[:4].cpu(), cached.parameters[self.current_epoch % len(cached.parameters)]
         (expected,) = data.load_views([few], parameters, views=outputs.views, strong=outputs.strong)
@@ -207,13 +209,13 @@ class Distiller(Learner):
         self._cache_fits = True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # Where the student moves (device, precision), the teacher follows, although it is not a child.
+        # When the student is moved (device, precision), the teacher moves, too, although it is not a submodule.
         super()._apply(fn, recurse)
         self.teacher.convert(fn)
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Record which teacher this student learned from, and through which cache."""
+        """Record which teacher this student learned from, and with which cache."""
         checkpoint["teacher_sha256"] = self.teacher.sha256()
         checkpoint["teacher_cache_sha256"] = None if self._cached is None else self._cached.sha256
 

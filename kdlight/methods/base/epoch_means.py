@@ -1,4 +1,4 @@
-"""The means of the loss's terms over an epoch, summed up on the device."""
+"""The means of the loss's terms over an epoch, whose sums are on the device."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from kdlight.errors import UserError
 
 
 class EpochMeans:
-    """Means over an epoch in which each step counts by its samples.
+    """Means over an epoch, in which a step is weighted by its number of samples.
 
-    Sums stay on the device, so that no step waits for it. `self.log` would not do: its state is lost in a checkpoint
-    inside an epoch.
+    The sums stay on the device, so that no step waits for it. `self.log` is not used, because a checkpoint inside an
+    epoch loses its state.
 
     Attributes:
         samples: The number of samples so far.
@@ -31,22 +31,22 @@ class EpochMeans:
         """Add the scalars of a step.
 
         Raises:
-            UserError: If their names are not those of the epoch's first step.
+            UserError: If the names differ from those of the epoch's first step.
         """
         names = self._names or tuple(values)
         if values.keys() != set(names):
-            raise UserError(f"expected terms of the same names all through an epoch, {names}, got {tuple(values)}")
+            raise UserError(f"expected terms of the same names in all steps of an epoch, {names}, got {tuple(values)}")
         weighted = torch.stack([values[name] for name in names]).float() * samples
         self._sums = weighted if self._sums is None else self._sums.add_(weighted)
         self._names = names
         self.samples += samples
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint inside an epoch keeps."""
+        """Return the state for a checkpoint inside an epoch."""
         return {"samples": self.samples, "names": self._names, "sums": self._sums}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on with the sums of a checkpoint."""
+        """Continue with the sums of a checkpoint."""
         self.samples, self._names = state["samples"], tuple(state["names"])
         self._sums = None if state["sums"] is None else state["sums"].to(device)
 

@@ -1,4 +1,4 @@
-"""What methods that compare features share: cross-entropy and Hinton's term beside their own terms."""
+"""The base of methods that compare features, with the cross-entropy and Hinton's term."""
 
 __all__ = ["FeatureDistiller"]
 
@@ -32,11 +32,11 @@ class FeatureDistillerArguments(FeatureDistillerArgumentsWithoutCE, total=False)
 
 
 class FeatureDistiller(Distiller):
-    """A method whose own terms compare features, beside the cross-entropy and, if `kd_weight` is not 0, Hinton's term.
+    """A method whose loss compares features, plus the cross-entropy and, if `kd_weight` is not 0, Hinton's term.
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from; its classes may differ from the student's unless `kd_weight` is given.
+        teacher: The network it learns from; it may have other classes than the student if `kd_weight` is 0.
         ce_weight: Weight of the cross-entropy with the labels.
         kd_weight: Weight of Hinton's term T^2 KL, for combinations such as CRD+KD; 0 leaves it out.
         temperature: T of Hinton's term.

@@ -1,4 +1,4 @@
-"""What RID and TED share: filters of both networks' maps, and heads through which the filters learn the label."""
+"""The base of RID and TED: filters of both networks' maps, and heads through which the filters learn the label."""
 
 __all__ = ["FilteredDistiller"]
 
@@ -34,7 +34,7 @@ class FilteredDistillerArguments(FeatureDistillerArguments, FilteredDistillerArg
 
 
 class FilteredDistiller(FeatureDistiller):
-    """A method that compares filtered maps: f_s(S) of the student's and f_t(T) of the teacher's, stage by stage.
+    """A method that compares filtered maps at each stage: f_s(S) of the student and f_t(T) of the teacher.
 
     The layers are those of the RID authors' code: f_t is 1x1 convolution t -> t, BN, ReLU, 1x1 convolution t -> s, for
     t channels of the teacher and s of the student; f_s is the same with s -> 2s -> s; a head is the ReLU of the flat
@@ -54,7 +54,7 @@ class FilteredDistiller(FeatureDistiller):
 
     reads = ("logits", "member_logits", "stages")
     takes_ensembles = True
-    #: Whether the student's filters have heads as well as the teacher's.
+    #: Whether not only the teacher's filters but also the student's have heads.
     has_student_heads: ClassVar[bool] = False
 
     def __init__(

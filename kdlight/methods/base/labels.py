@@ -9,7 +9,7 @@ UNLABELLED = -1
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Average the cross-entropy over the labelled samples of a batch, in nats; 0 where none is labelled.
+    """Average the cross-entropy over the labelled samples of a batch, in nats; 0 if no sample is labelled.
 
     Args:
         logits: (batch, classes).
@@ -22,7 +22,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 def replace_empty_batch(batch: Batch) -> Batch:
     """Put an unlabelled image of zeros, which no metric counts, into an empty batch; return any other unchanged.
 
-    If there are fewer images than processes, some process gets an empty batch. It has to run the network all the same,
+    If there are fewer images than processes, some process gets an empty batch. It has to run the network nevertheless,
     because under FSDP all processes take part in a forward pass.
     """
     if len(batch.images):

@@ -1,4 +1,4 @@
-"""What every experiment shares: a student, its optimizer, and the metrics of validation and test."""
+"""The base of all methods: a student, its optimizer, and the metrics of validation and test."""
 
 __all__ = ["Learner"]
 
@@ -46,12 +46,12 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
 
     Args:
         student: The network that is trained.
-        student_weights: Path of weights that the student starts from; none: it starts as it was initialised.
+        student_weights: Path of weights that the student starts from; null: it starts as it was initialised.
         optimizer: Makes the optimizer from the parameters. The default is the recipe of the field's CIFAR-100 table.
-        scheduler: Makes the learning rate schedule from the optimizer; stepped once an epoch.
+        scheduler: Makes the learning rate schedule from the optimizer. It takes one step per epoch.
         channels_last: Keep the networks' weights, and so their feature maps, in the memory layout in which convolutions
-            are fastest on CPUs and on tensor cores. The numbers change in the last digits alone.
-        compile: Compile the networks with `torch.compile`, on CUDA into graphs. The first steps take minutes.
+            are fastest on CPUs and on tensor cores. Results change only in their last digits.
+        compile: Compile the networks with `torch.compile`, on CUDA into graphs. The first steps then take minutes.
 
     Attributes:
         terms: The weighted terms of the latest training step by name, without a graph.
@@ -76,14 +76,14 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.channels_last = channels_last
-        self.compiles = compile  # a module's own `compile` is a method
+        self.compiles = compile  # not `compile`, which is a method of modules
         self.terms: dict[str, Tensor] = {}
         self.epoch_means = EpochMeans()
-        if not compile:  # the summary counts operations on it
+        if not compile:  # Lightning's summary counts the operations on this input
             self.example_input_array = torch.zeros(1, *student.image_shape)
         self.val_accuracy, self.test_accuracy = self._make_accuracy(), self._make_accuracy()
-        # Lightning's own mean over processes divides a sum of batch sizes as an integer: wrong for unequal shares.
-        # A diverged student's loss is NaN, and is logged as such.
+        # Lightning's own mean over processes divides a sum of batch sizes as an integer, which is wrong for unequal
+        # shares. A diverged student's loss is NaN, and is logged as such.
         self.val_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
 
     def _make_accuracy(self) -> MulticlassAccuracy:
@@ -101,11 +101,11 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         """Return the weighted terms of the training loss by name; their sum is minimised."""
 
     def trainable_children(self, epoch: int) -> tuple[torch.nn.Module, ...] | None:
-        """Return the children that learn in this epoch; the others keep weights and buffers. None: all learn."""
+        """Return the children that learn in this epoch. All others keep weights and buffers. None: all learn."""
         return None
 
     def setup(self, stage: str) -> None:
-        """Set the networks' memory layout, compile them, and tell DDP of parameters without a gradient in some phases.
+        """Set the networks' memory layout, compile them, and tell DDP if parameters have no gradients in some phases.
 
         Raises:
             UserError: If the run ends before the student learns, all weights are 0, or the data have more classes.
@@ -115,7 +115,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         if classes > self.student.num_classes:
             raise UserError(
                 f"model.student.num_classes: expected {classes}, as the data have, got {self.student.num_classes}; "
-                "leave it out, and the data decide"
+                "leave it out to take the number from the data"
             )
         weights = read_weights(self)
         if stage == "fit" and weights and not any(weights.values()):
@@ -123,7 +123,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
                 f"{type(self).__name__} learns nothing: expected one of {', '.join(weights)} above 0, got 0 for all"
             )
         epochs = self.trainer.max_epochs or -1
-        # `map` is lazy: `any` stops at the first epoch in which the student learns.
+        # `any` stops at the first epoch in which the student learns, because `map` is lazy.
         phases = map(self.trainable_children, range(epochs if stage == "fit" else 0))
         learns = any(phase is None or self.student in phase for phase in phases)
         if stage == "fit" and epochs > 0 and not learns:
@@ -137,7 +137,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         if self.compiles and stage == "fit":
             self.compile_networks("reduce-overhead" if self.trainer.strategy.root_device.type == "cuda" else "default")
         if type(self).trainable_children is not Learner.trainable_children:
-            # Otherwise every user would have to choose the strategy `ddp_find_unused_parameters_true`.
+            # So that users need not choose the strategy `ddp_find_unused_parameters_true`.
             find_unused_parameters(self.trainer.strategy)
 
     def compile_networks(self, mode: str) -> None:
@@ -148,13 +148,14 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
     def on_train_epoch_start(self) -> None:
         """Begin the phase of this epoch.
 
-        DDP has wrapped the module by now. It would never synchronise a parameter that is frozen when it wraps.
+        Parameters are frozen here because DDP has wrapped the module by now: it would never synchronise a parameter
+        that was frozen before.
         """
         self.epoch_means.reset()
         self.begin_phase()
 
     def on_train_start(self) -> None:
-        """Begin the phase if the run resumes inside an epoch: Lightning does not call `on_train_epoch_start` then."""
+        """Begin the phase of a run resumed inside an epoch, for which `on_train_epoch_start` is not called."""
         if is_resumed_mid_epoch(self.trainer):
             self.begin_phase()
 
@@ -168,9 +169,9 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
                 child.train(child in learning).requires_grad_(child in learning)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed the step by seed, rank, epoch and step alone, so that a resumed run draws the same random numbers."""
+        """Seed the step by run seed, rank, epoch and step, so that a resumed run draws the same random numbers."""
         drawn = derive_seed(Stream.STEP, read_run_seed(), self.global_rank, self.current_epoch, batch_idx)
-        # `torch.manual_seed` would look for every kind of accelerator in every step.
+        # Not `torch.manual_seed`, which looks for every kind of accelerator in every step.
         torch.default_generator.manual_seed(drawn)
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(drawn)
@@ -178,12 +179,12 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
             torch.compiler.cudagraph_mark_step_begin()
 
     def to_network_format(self, batch: Batch) -> Batch:
-        """Convert a batch to the type and layout of the networks: once, not in the first layer of each."""
+        """Convert a batch to the dtype and memory layout of the networks, once for both."""
         layout = torch.channels_last if self.channels_last else torch.preserve_format
         return batch._replace(images=batch.images.to(self.dtype, memory_format=layout))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Sum the terms; the epoch's means are logged as ``train/<term>``, so what is plotted is what is optimised."""
+        """Sum the terms. Their means over the epoch are logged as ``train/<term>``, with the weights of the loss."""
         batch = self.to_network_format(batch)
         terms = self.batch_terms(batch)
         stacked = torch.stack(tuple(terms.values()))
@@ -198,9 +199,9 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
             self.log(f"train/{name}", mean, sync_dist=True, batch_size=self.epoch_means.samples)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Broadcast the first rank's buffers before a validation, so that all ranks validate what a checkpoint holds.
+        """Broadcast the first rank's buffers before a validation, so that all ranks validate what is saved.
 
-        This cannot wait for the validation's own hooks: at the end of an epoch the first rank's progress bar reduces
+        The hooks of the validation would be too late: at the end of an epoch the first rank's progress bar reduces
         metrics on its own, and another collective operation at the same time would never end.
         """
         validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
@@ -209,9 +210,9 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
                 torch.distributed.broadcast(buffer, 0)
 
     def on_train_end(self) -> None:
-        """Undo the last phase's requires_grad, and drop the compiled forward.
+        """Undo the requires_grad of the last phase, and remove the compiled forward.
 
-        Otherwise a deepcopy of the student would call code that is bound to the weights of the original.
+        With it, a deepcopy of the student would call code that is bound to the weights of the original.
         """
         self.requires_grad_(True)
         vars(self.student).pop("activations", None)
@@ -224,7 +225,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         """Log accuracy and cross-entropy of the student on the test set.
 
         Returns:
-            The logits (batch, classes), for callbacks; one row for an empty batch, see `replace_empty_batch`.
+            The logits (batch, classes), for callbacks. An empty batch gives one row, see `replace_empty_batch`.
         """
         return self._evaluate(batch, "test", self.test_accuracy, self.test_loss)
 
@@ -245,11 +246,11 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 
     def get_rate_factors(self) -> dict[str, float]:
-        """Return learning rates of children by name, as multiples of the optimizer's; 1 for those not named."""
+        """Return factors on the learning rate by name of a child. Children without an entry have the factor 1."""
         return {}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make one optimizer for all children; it skips the parameters that have no gradient in a phase."""
+        """Make one optimizer for all children. It skips parameters that have no gradient in a phase."""
         rates = self.get_rate_factors()
         groups = [
             {"params": list(child.parameters()), "rate": rates.get(name, 1.0)} for name, child in self.named_children()

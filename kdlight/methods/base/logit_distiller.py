@@ -1,4 +1,4 @@
-"""What methods that compare logits share: the cross-entropy, standardised logits, and ensembles as teacher."""
+"""The base of methods that compare logits, with the cross-entropy, standardised logits and ensembles as teacher."""
 
 __all__ = ["LogitDistiller"]
 
@@ -29,14 +29,14 @@ class LogitDistillerArguments(LogitDistillerArgumentsWithoutCE, total=False):
 
 
 class LogitDistiller(Distiller):
-    """A method whose own term compares logits, beside the cross-entropy.
+    """A method whose loss compares logits, plus the cross-entropy.
 
-    Where the teacher is an `Ensemble`, its logits are those whose softmax at the method's temperature is the mean of
-    the members' softened outputs.
+    If the teacher is an `Ensemble`, its logits are chosen so that their softmax at the method's temperature is the mean
+    of the members' softened outputs.
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from, of the student's classes.
+        teacher: The network it learns from, which must have the student's classes.
         ce_weight: Weight of the cross-entropy with the labels.
         standardize_logits: Standardise every row of both logits before they are compared (Sun, Ren, Li, Wang, Cao,
             "Logit Standardization in Knowledge Distillation", CVPR 2024, arXiv 2403.01427); the cross-entropy uses the

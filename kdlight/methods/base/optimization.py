@@ -14,14 +14,14 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from kdlight.errors import UserError
 
 Make = Callable[[Any], Any]
-MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # of a schedule's arguments: -1 is none, and a loss may rise a little
+MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # arguments of schedules: -1 means none, and a threshold may be below 0
 
 
 def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_last: bool) -> Optimizer:
     """Make an optimizer.
 
     Args:
-        make: Makes it from groups of parameters.
+        make: Makes the optimizer from groups of parameters.
         groups: The groups.
         channels_last: Whether gradients may lie in memory in the order of ``torch.channels_last``.
 
@@ -49,14 +49,15 @@ def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_
 
 
 def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
-    """Make a learning rate schedule, and take a step with a copy of it, because some divide by zero only then.
+    """Make a learning rate schedule, and try one step with a copy, because some schedules divide by zero only then.
 
     Args:
-        make: Makes it from the optimizer.
-        optimizer: The optimizer, which stays as it is.
+        make: Makes the schedule from the optimizer.
+        optimizer: The optimizer, which does not change.
 
     Raises:
-        UserError: If the schedule refuses its arguments, or has a number or a second learning rate that is not finite.
+        UserError: If the schedule refuses its arguments, or if one of its numbers or its second learning rate is not
+            finite.
     """
     try:
         scheduler = make(optimizer)
@@ -64,7 +65,7 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
             _check_arguments(scheduler)
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             trial = copy.deepcopy(scheduler, {id(parameter): parameter for parameter in parameters})
-            with warnings.catch_warnings():  # of a schedule's step before the optimizer's, which is intended here
+            with warnings.catch_warnings():  # torch warns of a schedule that steps before the optimizer
                 warnings.simplefilter("ignore")
                 trial.step(*([0.0] if isinstance(scheduler, ReduceLROnPlateau) else []))
             require_rates(trial.optimizer, "after the first epoch")
@@ -81,7 +82,7 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
 
 
 def _check_arguments(scheduler: Any) -> None:
-    """Check the numbers of a schedule, as far as it keeps them under their names.
+    """Check the arguments of a schedule that it stores under their names.
 
     Raises:
         ValueError: If one is NaN, or an argument is negative; the message has its name.
@@ -90,7 +91,7 @@ def _check_arguments(scheduler: Any) -> None:
     arguments = {name for kind in kinds for name in inspect.signature(kind).parameters} - MAY_BE_NEGATIVE
     for name, value in vars(scheduler).items():
         numbers = list(_find_numbers(value))
-        if any(map(math.isnan, numbers)):  # the state of `ReduceLROnPlateau` has infinities, but nothing has a NaN
+        if any(map(math.isnan, numbers)):  # NaN only: `ReduceLROnPlateau` stores infinities
             raise ValueError(f"expected a number for {name}, got {value}")
         if name in arguments and min(numbers, default=0) < 0:
             raise ValueError(f"expected at least 0 for {name}, got {value}")
@@ -101,7 +102,7 @@ def require_rates(optimizer: Optimizer, when: str) -> None:
 
     Args:
         optimizer: The optimizer.
-        when: The time, for the message.
+        when: When the learning rates are checked, for the message.
 
     Raises:
         UserError: If one is negative or not finite.

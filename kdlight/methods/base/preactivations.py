@@ -1,4 +1,4 @@
-"""The feature maps before the ReLU that ends each stage, for the methods that compare those."""
+"""The feature maps before the ReLU at the end of each stage, for methods that compare these maps."""
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ def get_preactivations(computed: Activations, owner: str) -> tuple[Tensor, ...]:
     """Return the maps of all stages before their ReLU.
 
     Args:
-        computed: What a network computed.
+        computed: The activations of a network.
         owner: "student" or "teacher", for the message.
 
     Raises:
@@ -26,9 +26,11 @@ def get_preactivations(computed: Activations, owner: str) -> tuple[Tensor, ...]:
 
 
 def get_student_preactivations(computed: Activations, student: Classifier) -> tuple[Tensor, ...]:
-    """Return the student's maps before their ReLU; linear bottlenecks, without a ReLU, as they are, like RepDistiller.
+    """Return the student's maps before their ReLU. Linear bottlenecks have no ReLU; their maps are returned unchanged.
+
+    RepDistiller does the same.
 
     Raises:
-        UserError: If the network has none.
+        UserError: If the network does not return such maps.
     """
     return computed.stages if student.linear_stages else get_preactivations(computed, "student")

@@ -7,15 +7,16 @@ from kdlight.errors import UserError
 
 
 class ConvolutionalRegressor(nn.Sequential):
-    """One convolution from the student's shape to the teacher's, batch norm, and ReLU unless it is left out.
+    """One convolution from the student's shape to the teacher's, a batch norm, and a ReLU if `relu` is true.
 
-    As in the field's reference code (`ConvReg`), it is a 3x3 convolution with stride 2 to halve the size, a transposed
-    4x4 convolution with stride 2 to double it, and otherwise one without padding, whose kernel gives the wanted size.
+    As in the field's reference code (`ConvReg`), a 3x3 convolution with stride 2 halves the size, and a transposed 4x4
+    convolution with stride 2 doubles it. For other sizes the convolution has no padding, and its kernel is as large as
+    the reduction requires.
 
     Args:
         student_shape: (channels, height, width).
         teacher_shape: (channels, height, width).
-        relu: End with a ReLU, for a teacher's map that is the output of a ReLU.
+        relu: End with a ReLU. Set it if the teacher's map is the output of a ReLU.
 
     Raises:
         UserError: If the teacher's map is larger than the student's and not twice as large.

@@ -19,8 +19,8 @@ from torch.optim.lr_scheduler import (
 
 from kdlight.errors import UserError
 
-# Schedules that can be chained: they scale the present learning rate. LambdaLR, OneCycleLR and the like overwrite it,
-# and would undo the warm-up.
+# Schedules that can be combined with a warm-up, because they scale the current learning rate. Others, such as LambdaLR
+# and OneCycleLR, overwrite it, which would undo the warm-up.
 CHAINABLE = (
     ConstantLR,
     CosineAnnealingLR,
@@ -40,7 +40,7 @@ def ramp_up(epoch: int, epochs: int) -> float:
 
     Args:
         epoch: Counted from 0.
-        epochs: Length of the warm-up; 0: none.
+        epochs: Length of the warm-up; 0: no warm-up.
     """
     return min((epoch + 1) / epochs, 1.0) if epochs > 0 else 1.0
 
@@ -50,7 +50,7 @@ def add_warm_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epoc
 
     Args:
         optimizer: The optimizer.
-        schedule: Makes the schedule; None: a constant rate.
+        schedule: Makes the schedule; None: a constant learning rate.
         epochs: Length of the warm-up, at least 1.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which stage of the teacher each stage of the student learns from, and the shapes of both."""
+"""Pair each stage of the student with a stage of the teacher, and find the shapes of both."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from kdlight.models.evaluating import evaluating
 
 
 class StagePair(NamedTuple):
-    """One stage of each network and the shapes (channels, height, width) of their maps, pooled to one size."""
+    """One stage of each network, and the shapes (channels, height, width) of their maps after pooling to one size."""
 
     student: int
     teacher: int
@@ -33,14 +33,14 @@ class StagePair(NamedTuple):
 
 
 def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[StagePair]:
-    """Pair the networks' stages from the deepest backwards; one forward pass of each shows their shapes.
+    """Pair the networks' stages from the deepest backwards. Their shapes come from one forward pass of each network.
 
     Args:
         method: Holds student and teacher.
         stages: Which pairs to keep: 0 is the shallowest stage that both networks have, -1 the deepest. None: all.
 
     Raises:
-        UserError: If a stage is asked for that the networks do not share.
+        UserError: If a requested stage does not exist in both networks.
     """
     student, teacher = run_both_on_blank_images(method)
     shared = min(len(student.stages), len(teacher.stages))
@@ -71,7 +71,7 @@ def run_both_on_blank_images(method: Distiller) -> tuple[Activations, Activation
 
 
 def run_blank_images(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
-    """Run a model on two blank images, so that a method's own modules are sized without a table of widths."""
+    """Run a model on two blank images, from whose activations a method learns the sizes of its own modules."""
     parameter = next(model.parameters())
     with evaluating(model):
         return model.activations(parameter.new_zeros(2, *image_shape))

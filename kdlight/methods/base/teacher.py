@@ -1,4 +1,4 @@
-"""The teacher of a method: its type, and how it is frozen with its weights."""
+"""The type of a method's teacher, and the function that loads and freezes its weights."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from kdlight.models.weights import load_weights
 if TYPE_CHECKING:
     Teacher = Classifier | Frozen
 else:
-    Teacher = Classifier  # the command line builds classifiers only
+    Teacher = Classifier  # the command line builds only classifiers
 
 
 def freeze_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teacher: bool = False) -> Frozen:

@@ -1,4 +1,4 @@
-"""What AB and FSP share: the teacher's features initialise the student, which then learns its task."""
+"""The base of AB and FSP, which initialise the student by the teacher's features before it learns the labels."""
 
 __all__ = ["TwoPhaseDistiller"]
 
@@ -28,15 +28,16 @@ class TwoPhaseDistillerArguments(FeatureDistillerArguments, total=False):
 class TwoPhaseDistiller(FeatureDistiller):
     """A student that learns the teacher's features first and the labels afterwards.
 
-    For `init_epochs` epochs the features' term alone is minimised: the student's classifier gets no gradient. From then
-    on it is the cross-entropy alone (and Hinton's term, if `kd_weight` is not 0). The reference code runs the first
-    phase before its 240 epochs, at the full learning rate: add `init_epochs` to the trainer's epochs and to the
-    schedule's milestones. It begins the second phase with a new optimizer; here the optimizer keeps its momentum.
+    For `init_epochs` epochs, only the term of the features is minimised, so the student's classifier gets no gradient.
+    After that, the cross-entropy is minimised (and Hinton's term, if `kd_weight` is not 0). The reference code runs the
+    first phase before its 240 epochs, at the full learning rate. To do the same, add `init_epochs` to the trainer's
+    epochs and to the schedule's milestones. The reference code also begins the second phase with a new optimizer; here
+    the optimizer keeps its momentum.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        init_epochs: Epochs on the features' term.
+        init_epochs: Number of epochs of the first phase.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
@@ -55,8 +56,8 @@ class TwoPhaseDistiller(FeatureDistiller):
         """Make optimizer and schedule as every learner does.
 
         Raises:
-            UserError: If the optimizer is fused: PyTorch's fused optimizers cannot start on parameters, here the
-                classifier's, that get their first gradient after the first step.
+            UserError: If the optimizer is fused. A fused optimizer of PyTorch cannot train parameters that get their
+                first gradient after the first step, as the classifier's parameters do here.
         """
         made = super().configure_optimizers()
         optimizer: Any = made["optimizer"] if isinstance(made, dict) else made
@@ -72,21 +73,21 @@ class TwoPhaseDistiller(FeatureDistiller):
         """Return the weighted terms of the first phase by name."""
 
     def get_init_children(self) -> tuple[nn.Module, ...]:
-        """Return the children that learn in the first phase alone, beside the student."""
+        """Return the children that learn only in the first phase, together with the student."""
         return ()
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return the student, and in the first phase also the children that learn in that phase alone."""
+        """Return the student, and in the first phase also the children that learn only then."""
         return (self.student, *self.get_init_children()) if epoch < self.init_epochs else (self.student,)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Compute the terms; the teacher runs only in phases that compare with it."""
+        """Compute the terms. The teacher runs only if the phase compares the student with it."""
         if self.current_epoch < self.init_epochs or self.kd_weight:
             return super().batch_terms(batch)
         return {"cross_entropy": self.ce_weight * cross_entropy(self(batch.images), batch.target)}
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the features' terms, then the task's."""
+        """Return the terms of the features in the first phase, and those of the labels in the second."""
         if self.current_epoch < self.init_epochs:
             return self.init_terms(student, teacher)
         return self.task_terms(student, teacher, batch)

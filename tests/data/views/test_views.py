@@ -172,7 +172,7 @@ def test_label_noise_replaces_exactly_its_share_by_other_classes() -> None:
     [
         ({"label_noise": 1.5}, "expected label_noise to be less than or equal to 1, got 1.5"),
         ({"label_noise": -0.1}, "expected label_noise to be greater than or equal to 0, got -0.1"),
-        ({"label_noise": 0.1, "labels": False}, "label_noise: expected 0 where labels is false, got 0.1"),
+        ({"label_noise": 0.1, "labels": False}, "label_noise: expected 0 if labels is false, got 0.1"),
     ],
 )
 def test_label_noise_that_cannot_be_is_refused(options: dict[str, object], said: str) -> None:
