@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from kdlight.arguments import ArgumentRecord
 from kdlight.callbacks.network_measurement import NetworkMeasurement
+from kdlight.callbacks.pid_warnings import PIDWarnings
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.split_module import SplitName
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Method
-from kdlight.measuring.probe import FEWEST, Probe, SplitName
+from kdlight.measuring.probe import FEWEST, Probe
 from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.measuring.report import Report
 from kdlight.methods.base.filtered_distiller import FilteredDistiller
@@ -109,7 +110,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         self.test: Report | None = None
         self._split: SplitName = "val"
         self._during: NetworkMeasurement | None = None
-        self._left_out: set[str] = set()
+        self._warnings = PIDWarnings()
 
     @property
     def _key(self) -> str:
@@ -165,13 +166,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         data.setup("test")
         images = len(data.get_split("test"))
         if images < FEWEST:
-            if "test set" not in self._left_out:
-                self._left_out.add("test set")
-                rank_zero_warn(
-                    f"PIDMonitor: pid_test is left out, because the test set has {images} images and a PID takes "
-                    f"{FEWEST}",
-                    category=UserWarning,
-                )
+            self._warnings.warn_of_small_test_set(images)
             return
         measurement = self._make_measurement(trainer, pl_module, "test")
         self.test = self._measure(measurement, trainer, pl_module)
@@ -237,22 +232,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     def _measure(self, measurement: NetworkMeasurement, trainer: Trainer, method: LightningModule) -> Report:
         assert isinstance(method, Learner)
         report = measurement.measure(method)
-        for stage in [name for name in measurement.stages if name not in {*report.stages, *self._left_out}]:
-            self._left_out.add(stage)
-            rank_zero_warn(
-                f"PIDMonitor: the student's {stage} is not finite after epoch {trainer.current_epoch}; its atoms are "
-                "left out until it is finite again",
-                category=UserWarning,
-            )
-        for stage, found in report.stages.items():
-            if found.capped and f"cap of {stage}" not in self._left_out:
-                self._left_out.add(f"cap of {stage}")
-                network, cap = next(iter(found.capped.items()))
-                rank_zero_info(
-                    f"PIDMonitor: the information of the {network}'s {stage} is close to the most that its symbols can "
-                    f"carry (log2 of {2**cap:.0f} symbols = {cap:.2f} bits, H(label) = {found.pid.target_entropy:.2f} "
-                    "bits): more clusters or samples, or symbols: probe, would show more"
-                )
+        self._warnings.warn_of_infinite_stages(measurement.stages, report, trainer.current_epoch)
+        self._warnings.report_caps(report)
         return report
 
     def _flatten(self, report: Report, key: str) -> dict[str, float]:

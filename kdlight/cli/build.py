@@ -1,7 +1,6 @@
 """Build an experiment from options and files: parse them, find the run's folder, seed, create the objects."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -16,54 +15,16 @@ from kdlight.cli.imports import suggest
 from kdlight.cli.objects import report_library_errors
 from kdlight.cli.parse_errors import shorten_message
 from kdlight.cli.parser import Parser
+from kdlight.cli.run_place import find_place, require_same
 from kdlight.cli.shipped import choose_configs, find_shipped_folder, split_configs
 from kdlight.cli.short_help import ALL
-from kdlight.cli.teachers import require_file, require_teachers
+from kdlight.cli.teachers import require_teachers
 from kdlight.errors import UserError
 from kdlight.internals import list_options
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import Seed
-from kdlight.runs.changes import has_same_limits, require_unchanged
-from kdlight.runs.claim import Claim
 from kdlight.runs.experiment import Experiment
-from kdlight.runs.folder import RunFolder, choose_folder, find_folder, find_latest
-
-NAMED_CHECKPOINTS = ("last", "best")
-AUTO = "auto"
-
-
-class RunHasEndedError(SystemExit):
-    """The run has already ended and there is nothing left to do; the command ends with exit code 0.
-
-    Attributes:
-        folder: The run.
-    """
-
-    def __init__(self, folder: RunFolder) -> None:
-        super().__init__(0)
-        self.folder = folder
-
-
-class RunPlace(NamedTuple):
-    """The run's folder and the checkpoint that a command works with.
-
-    Attributes:
-        folder: The run's folder.
-        checkpoint: The path of the checkpoint to continue from, or to measure.
-        automatic: Whether ``--ckpt_path auto`` was given: start or continue the run, or do nothing if it has ended.
-        existing: Whether the folder holds a run to continue; otherwise fit creates it.
-    """
-
-    folder: RunFolder
-    checkpoint: str | None
-    automatic: bool
-    existing: bool
-
-    def claim(self) -> Claim:
-        """Claim the folder for a fit."""
-        if self.automatic:
-            return Claim.take_named(self.folder)
-        return Claim.take_existing(self.folder) if self.existing else Claim.take_new(self.folder.path)
+from kdlight.runs.folder import RunFolder
 
 
 class ParsedConfig(NamedTuple):
@@ -175,7 +136,7 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
         RunHasEndedError: If ``--ckpt_path auto`` finds nothing left to do.
     """
     parsed = parse(command, arguments)
-    place = _find_place(command, parsed.config, parsed.names)
+    place = find_place(command, parsed.config, parsed.names)
     asked = parsed.config.pop("train_teacher")
     if require_teachers(parsed.config, _train_shipped if command == "fit" else None, asked=asked):
         # Parse again: images are prepared as in the teacher's run, which exists only now.
@@ -209,69 +170,11 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
     )
 
 
-def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
-    """Refuse to continue a run with another configuration; end the command if the run has nothing left to do.
-
-    Args:
-        now: The configuration of this start.
-        place: The run's folder and checkpoint.
-        on_purpose: Continue although the configurations differ.
-
-    Raises:
-        UserError: If the run has another configuration.
-        RunHasEndedError: If the run has ended, and ``place.automatic`` says to do nothing then.
-    """
-    run = None if place.checkpoint is None else find_folder(Path(place.checkpoint))
-    if run is None:
-        return
-    run.read_config()  # raises UserError if the file is damaged
-    before = run.config.read_text(encoding="utf-8")
-    require_unchanged(before, now, str(run.path), on_purpose=on_purpose)
-    if place.automatic and run.has_ended() and has_same_limits(before, now):
-        rank_zero_info(f"{run.path} is finished; to train on, raise max_epochs")
-        raise RunHasEndedError(run)
-
-
 def _set_seed(wanted: bool | int) -> int | bool:
     """Seed everything. ``true`` means a random seed."""
     if wanted is False:
         return False
     return seed_everything(None if wanted is True else wanted, workers=True)
-
-
-def _find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
-    """Find the run's folder and its checkpoint."""
-    fitting = command == "fit"
-    root = config.trainer.default_root_dir
-    base = Path(root) if root else choose_folder(names)
-    checkpoint, folder = config.ckpt_path, None
-    automatic = fitting and checkpoint == AUTO
-    if automatic:
-        folder = RunFolder(base) if root else find_latest(base, "last")
-        checkpoint = str(folder.locate_checkpoint("last")) if folder.locate_checkpoint("last").is_file() else None
-    elif checkpoint in NAMED_CHECKPOINTS or not (fitting or checkpoint):
-        # If the user named a folder, take it; otherwise take the newest of the numbered folders.
-        folder = RunFolder(base) if root else find_latest(base, checkpoint or "last")
-        checkpoint = checkpoint and str(folder.locate_checkpoint(checkpoint))
-    if checkpoint is not None:
-        require_file(checkpoint, "leave --ckpt_path out to start a run" if fitting else "train first: kdlight fit")
-        folder = folder or _find_folder(Path(checkpoint), base if root else None, fitting)
-        if not fitting:
-            rank_zero_info(f"measuring {checkpoint}")
-    elif not fitting and config.model.init_args.get("student_weights") is None:
-        raise UserError(
-            f"kdlight {command} would measure an untrained student: give --ckpt_path best (or last, or a path) or "
-            "--model.student_weights"
-        )
-    return RunPlace(folder or RunFolder(base), checkpoint, automatic, folder is not None)
-
-
-def _find_folder(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolder | None:
-    """Find the run's folder for a checkpoint that was given by its path; None if a new folder is to be made."""
-    if named is None:
-        return find_folder(checkpoint)
-    same = checkpoint.resolve().parent == RunFolder(named.resolve()).checkpoints
-    return RunFolder(named) if same or not fitting else None
 
 
 def _train_shipped(name: str, options: Sequence[str]) -> None:

@@ -10,16 +10,9 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, seed_everything
 
 from kdlight.arguments import describe, has_unknown
-from kdlight.cli.build import (
-    AUTO,
-    NAMED_CHECKPOINTS,
-    RunHasEndedError,
-    RunPlace,
-    build_experiment,
-    make_run_parser,
-    require_same,
-)
+from kdlight.cli.build import build_experiment, make_run_parser
 from kdlight.cli.messages import suppress_noise
+from kdlight.cli.run_place import AUTO, NAMED_CHECKPOINTS, RunHasEndedError, RunPlace, require_same
 from kdlight.cli.teachers import require_file
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner

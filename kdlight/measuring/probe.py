@@ -1,17 +1,16 @@
 """The fixed images on which networks are compared."""
 
 import hashlib
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from kdlight.data.base.batch import Batch
 from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.split_module import SplitName
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Symbols
-
-SplitName = Literal["train", "val", "test"]
 
 #: The fewest images that a PID can be estimated from, because their halves and quarters are counted, too.
 FEWEST = 8

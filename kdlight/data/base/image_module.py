@@ -1,14 +1,12 @@
-"""The base of all data modules for images, with splits, loaders, views and normalisation."""
+"""The base of all data modules for images, with loaders, views and normalisation."""
 
 __all__ = ["ImageDataModule"]
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from kdlight.arguments import ArgumentRecord
@@ -22,7 +20,8 @@ from kdlight.data.base.loader import (
     make_training_loader,
 )
 from kdlight.data.base.samples import Samples, Split
-from kdlight.data.base.splits import SPLIT_SEED, add_label_noise, draw_stratified_order, hold_out
+from kdlight.data.base.split_module import SplitDataModule, SplitName
+from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
 from kdlight.data.views.crops import normalize
 from kdlight.data.views.epoch import EpochViews
 from kdlight.data.views.view_kinds import PaddedCrops, ViewKind
@@ -31,10 +30,8 @@ from kdlight.processes import read_run_seed
 from kdlight.ranges import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, RangeCheck, Seed
 from kdlight.streams import Stream, make_generator
 
-SplitName = Literal["train", "val", "test"]
 
-
-class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
+class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
     """A data module whose images are cropped, flipped and normalised as whole batches, on the GPU if there is one.
 
     A validation split is held out of the training set, with the class proportions of the whole. The test set is read
@@ -79,31 +76,16 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
         eval_batch_size: PositiveInt = 256,
         seed: Seed | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(val_size, labels=labels, train_per_class=train_per_class, label_noise=label_noise)
         channels = self.image_shape[0]
         if len(mean) != channels or len(std) != channels or min(std) <= 0:
             raise UserError(
                 f"mean and std need {channels} numbers each, std above 0, but are {list(mean)} and {list(std)}"
             )
-        if label_noise > 0 and not labels:
-            raise UserError(f"label_noise: expected 0 if labels is false, got {label_noise}; leave one of them out")
         self.augment, self.mean, self.std, self.seed = augment, tuple(mean), tuple(std), seed
-        self.labels, self.label_noise = labels, label_noise
-        self.val_size, self.train_per_class = val_size, train_per_class
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self._splits: dict[str, Split] = {}
         self._on_device: dict[tuple[str, torch.device], Split] = {}
         self._views: EpochViews | None = None
-
-    @property
-    @abstractmethod
-    def class_names(self) -> tuple[str, ...]:
-        """The names of the classes in the order of `target`."""
-
-    @cached_property
-    def num_classes(self) -> int:
-        """The number of classes of `target`. A subclass may set a number other than that of its class names."""
-        return len(self.class_names)
 
     @property
     @abstractmethod
@@ -114,54 +96,6 @@ class ImageDataModule(ArgumentRecord, RangeCheck, LightningDataModule):
     def view_kind(self) -> ViewKind:
         """The kind of random view that `augment` makes."""
         return PaddedCrops(self.crop_padding, self.mirror)
-
-    @abstractmethod
-    def read_train(self) -> Split:
-        """Read the whole training set."""
-
-    @abstractmethod
-    def read_test(self) -> Split:
-        """Read the test set."""
-
-    @property
-    def train_size(self) -> int:
-        """The number of training images of all processes together, for example for the size of a teacher cache."""
-        return len(self.get_split("train"))
-
-    def setup(self, stage: str) -> None:
-        """Read only the images that `stage` (fit, validate, test or predict) needs."""
-        if stage == "validate" and self.val_size == 0:
-            raise UserError("there is no validation split to validate on: set val_size above 0")
-        if stage in ("fit", "validate") and "train" not in self._splits:
-            self._hold_out(self.read_train())
-        if stage in ("test", "predict") and "test" not in self._splits:
-            self._splits["test"] = self.read_test()
-
-    def _hold_out(self, samples: Split) -> None:
-        kept, held_out = hold_out(samples.target, self.val_size, self.train_per_class, self.class_names)
-        train = samples.select(kept)
-        if self.label_noise > 0:
-            train = train.with_target(add_label_noise(train.target, self.label_noise, self.num_classes))
-        self._splits["train"] = train if self.labels else train.without_labels()
-        if self.val_size > 0:
-            self._splits["val"] = samples.select(held_out)
-
-    def get_split(self, name: SplitName) -> Split:
-        """Return a split that `setup` has read, with raw images in a fixed order.
-
-        Raises:
-            UserError: If there is no split of that name.
-        """
-        if name not in self._splits:
-            raise UserError(
-                f"the {name} split is not there: run setup({'test' if name == 'test' else 'fit'!r}) first"
-                + (", with val_size above 0" if name == "val" else "")
-            )
-        return self._splits[name]
-
-    def hash_train_images(self) -> str:
-        """Hash the training images in their order: their bytes, or for image files their paths and sizes."""
-        return self.get_split("train").sha256()
 
     def choose_probe_batches(
         self, split: SplitName, count: int | None = None, *, seed: int = SPLIT_SEED

@@ -2,7 +2,6 @@
 
 __all__ = ["Learner"]
 
-import inspect
 from abc import ABC, abstractmethod
 from typing import Any, TypedDict
 
@@ -13,21 +12,20 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from kdlight.arguments import ArgumentRecord
 from kdlight.data.base.batch import Batch
-from kdlight.errors import UserError
 from kdlight.internals import find_unused_parameters, is_resumed_mid_epoch, validates_after
 from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.methods.base.labels import UNLABELLED, replace_empty_batch
-from kdlight.methods.base.optimization import make_optimizer, make_scheduler, require_rates
+from kdlight.methods.base.learning_checks import require_learning, require_matching_classes
+from kdlight.methods.base.optimization import configure_optimization, require_rates
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
 from kdlight.processes import is_distributed, read_run_seed
-from kdlight.ranges import RangeCheck, read_weights
+from kdlight.ranges import RangeCheck
 from kdlight.streams import Stream, derive_seed
 
 
@@ -110,28 +108,9 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         Raises:
             UserError: If the run ends before the student learns, all weights are 0, or the data have more classes.
         """
-        data = getattr(self.trainer, "datamodule", None)
-        classes = getattr(data, "num_classes", self.student.num_classes)
-        if classes > self.student.num_classes:
-            raise UserError(
-                f"model.student.num_classes: expected {classes}, as the data have, got {self.student.num_classes}; "
-                "leave it out to take the number from the data"
-            )
-        weights = read_weights(self)
-        if stage == "fit" and weights and not any(weights.values()):
-            raise UserError(
-                f"{type(self).__name__} learns nothing: expected one of {', '.join(weights)} above 0, got 0 for all"
-            )
-        epochs = self.trainer.max_epochs or -1
-        # `any` stops at the first epoch in which the student learns, because `map` is lazy.
-        phases = map(self.trainable_children, range(epochs if stage == "fit" else 0))
-        learns = any(phase is None or self.student in phase for phase in phases)
-        if stage == "fit" and epochs > 0 and not learns:
-            arguments = [name for name in inspect.signature(type(self).__init__).parameters if name.endswith("_epochs")]
-            raise UserError(
-                f"{type(self).__name__} trains other modules first: the student learns in none of the {epochs} epochs; "
-                f"raise trainer.max_epochs, or shorten {' and '.join(f'model.{name}' for name in arguments)}"
-            )
+        require_matching_classes(self)
+        if stage == "fit":
+            require_learning(self)
         if self.channels_last:
             self.to(memory_format=torch.channels_last)
         if self.compiles and stage == "fit":
@@ -251,18 +230,11 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make one optimizer for all children. It skips parameters that have no gradient in a phase."""
-        rates = self.get_rate_factors()
-        groups = [
-            {"params": list(child.parameters()), "rate": rates.get(name, 1.0)} for name, child in self.named_children()
-        ]
-        learning = [group for group in groups if group["params"]]
-        optimizer = make_optimizer(self.make_optimizer, learning, channels_last=self.channels_last)
-        for group in optimizer.param_groups:
-            group["lr"] *= group.pop("rate")
-        if self.make_scheduler is None:
-            return optimizer
-        scheduler: Any = make_scheduler(self.make_scheduler, optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            monitor = getattr(scheduler, "monitor", "val/loss")
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        configured: OptimizerLRScheduler = configure_optimization(
+            self.make_optimizer,
+            self.make_scheduler,
+            dict(self.named_children()),
+            self.get_rate_factors(),
+            channels_last=self.channels_last,
+        )
+        return configured

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.nn import Module
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -15,6 +16,39 @@ from kdlight.errors import UserError
 
 Make = Callable[[Any], Any]
 MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # arguments of schedules: -1 means none, and a threshold may be below 0
+
+
+def configure_optimization(
+    make: Make,
+    schedule: Make | None,
+    children: Mapping[str, Module],
+    factors: Mapping[str, float],
+    *,
+    channels_last: bool,
+) -> Any:
+    """Make the optimizer and the schedule of a method's children, as Lightning's ``configure_optimizers`` returns them.
+
+    Args:
+        make: Makes the optimizer from groups of parameters.
+        schedule: Makes the schedule from the optimizer; None: a constant learning rate.
+        children: The children by name.
+        factors: Factors on the learning rate by name of a child; 1 for children without an entry.
+        channels_last: Whether gradients may lie in memory in the order of ``torch.channels_last``.
+
+    Raises:
+        UserError: If optimizer or schedule cannot be made.
+    """
+    groups = [{"params": list(child.parameters()), "rate": factors.get(name, 1.0)} for name, child in children.items()]
+    optimizer = make_optimizer(make, [group for group in groups if group["params"]], channels_last=channels_last)
+    for group in optimizer.param_groups:
+        group["lr"] *= group.pop("rate")
+    if schedule is None:
+        return optimizer
+    scheduler: Any = make_scheduler(schedule, optimizer)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        monitor = getattr(scheduler, "monitor", "val/loss")
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
+    return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
 
 def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_last: bool) -> Optimizer:

@@ -1,0 +1,55 @@
+"""The warnings of `PIDMonitor`, each of which is given once in a run."""
+
+from collections.abc import Iterable
+
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+
+from kdlight.measuring.probe import FEWEST
+from kdlight.measuring.report import Report
+
+
+class PIDWarnings:
+    """Warns of values that are missing from the log, or that the number of symbols limits."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def warn_of_small_test_set(self, images: int) -> None:
+        """Warn that the test set has too few images to be measured."""
+        if self._is_new("test set"):
+            rank_zero_warn(
+                f"PIDMonitor: pid_test is left out, because the test set has {images} images and a PID takes {FEWEST}",
+                category=UserWarning,
+            )
+
+    def warn_of_infinite_stages(self, wanted: Iterable[str], report: Report, epoch: int) -> None:
+        """Warn of stages that the report lacks because their features are not finite.
+
+        Args:
+            wanted: The names of the stages to measure.
+            report: The measurement.
+            epoch: The epoch after which it was made.
+        """
+        for stage in wanted:
+            if stage not in report.stages and self._is_new(stage):
+                rank_zero_warn(
+                    f"PIDMonitor: the student's {stage} is not finite after epoch {epoch}; its atoms are left out "
+                    "until it is finite again",
+                    category=UserWarning,
+                )
+
+    def report_caps(self, report: Report) -> None:
+        """Print for which stages more symbols would show more information."""
+        for stage, found in report.stages.items():
+            if found.capped and self._is_new(f"cap of {stage}"):
+                network, cap = next(iter(found.capped.items()))
+                rank_zero_info(
+                    f"PIDMonitor: the information of the {network}'s {stage} is close to the most that its symbols can "
+                    f"carry (log2 of {2**cap:.0f} symbols = {cap:.2f} bits, H(label) = {found.pid.target_entropy:.2f} "
+                    "bits): more clusters or samples, or symbols: probe, would show more"
+                )
+
+    def _is_new(self, subject: str) -> bool:
+        new = subject not in self._given
+        self._given.add(subject)
+        return new

@@ -1,0 +1,108 @@
+"""Find the folder in which a command works, and the checkpoint that it continues from or measures."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_info
+
+from kdlight.cli.teachers import require_file
+from kdlight.errors import UserError
+from kdlight.runs.changes import has_same_limits, require_unchanged
+from kdlight.runs.claim import Claim
+from kdlight.runs.folder import RunFolder, choose_folder, find_folder, find_latest
+
+NAMED_CHECKPOINTS = ("last", "best")
+AUTO = "auto"
+
+
+class RunHasEndedError(SystemExit):
+    """The run has already ended and there is nothing left to do; the command ends with exit code 0.
+
+    Attributes:
+        folder: The run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(0)
+        self.folder = folder
+
+
+class RunPlace(NamedTuple):
+    """The run's folder and the checkpoint that a command works with.
+
+    Attributes:
+        folder: The run's folder.
+        checkpoint: The path of the checkpoint to continue from, or to measure.
+        automatic: Whether ``--ckpt_path auto`` was given: start or continue the run, or do nothing if it has ended.
+        existing: Whether the folder holds a run to continue; otherwise fit creates it.
+    """
+
+    folder: RunFolder
+    checkpoint: str | None
+    automatic: bool
+    existing: bool
+
+    def claim(self) -> Claim:
+        """Claim the folder for a fit."""
+        if self.automatic:
+            return Claim.take_named(self.folder)
+        return Claim.take_existing(self.folder) if self.existing else Claim.take_new(self.folder.path)
+
+
+def find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
+    """Find the run's folder and its checkpoint."""
+    fitting = command == "fit"
+    root = config.trainer.default_root_dir
+    base = Path(root) if root else choose_folder(names)
+    checkpoint, folder = config.ckpt_path, None
+    automatic = fitting and checkpoint == AUTO
+    if automatic:
+        folder = RunFolder(base) if root else find_latest(base, "last")
+        checkpoint = str(folder.locate_checkpoint("last")) if folder.locate_checkpoint("last").is_file() else None
+    elif checkpoint in NAMED_CHECKPOINTS or not (fitting or checkpoint):
+        # If the user named a folder, take it; otherwise take the newest of the numbered folders.
+        folder = RunFolder(base) if root else find_latest(base, checkpoint or "last")
+        checkpoint = checkpoint and str(folder.locate_checkpoint(checkpoint))
+    if checkpoint is not None:
+        require_file(checkpoint, "leave --ckpt_path out to start a run" if fitting else "train first: kdlight fit")
+        folder = folder or _find_folder(Path(checkpoint), base if root else None, fitting)
+        if not fitting:
+            rank_zero_info(f"measuring {checkpoint}")
+    elif not fitting and config.model.init_args.get("student_weights") is None:
+        raise UserError(
+            f"kdlight {command} would measure an untrained student: give --ckpt_path best (or last, or a path) or "
+            "--model.student_weights"
+        )
+    return RunPlace(folder or RunFolder(base), checkpoint, automatic, folder is not None)
+
+
+def _find_folder(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolder | None:
+    """Find the run's folder for a checkpoint that was given by its path; None if a new folder is to be made."""
+    if named is None:
+        return find_folder(checkpoint)
+    same = checkpoint.resolve().parent == RunFolder(named.resolve()).checkpoints
+    return RunFolder(named) if same or not fitting else None
+
+
+def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
+    """Refuse to continue a run with another configuration; end the command if the run has nothing left to do.
+
+    Args:
+        now: The configuration of this start.
+        place: The run's folder and checkpoint.
+        on_purpose: Continue although the configurations differ.
+
+    Raises:
+        UserError: If the run has another configuration.
+        RunHasEndedError: If the run has ended, and ``place.automatic`` says to do nothing then.
+    """
+    run = None if place.checkpoint is None else find_folder(Path(place.checkpoint))
+    if run is None:
+        return
+    run.read_config()  # raises UserError if the file is damaged
+    before = run.config.read_text(encoding="utf-8")
+    require_unchanged(before, now, str(run.path), on_purpose=on_purpose)
+    if place.automatic and run.has_ended() and has_same_limits(before, now):
+        rank_zero_info(f"{run.path} is finished; to train on, raise max_epochs")
+        raise RunHasEndedError(run)

@@ -1,0 +1,87 @@
+"""The part of a data module that reads the images and divides them into training, validation and test split."""
+
+from abc import abstractmethod
+from functools import cached_property
+from typing import Literal
+
+from lightning.pytorch import LightningDataModule
+
+from kdlight.data.base.samples import Split
+from kdlight.data.base.splits import add_label_noise, hold_out
+from kdlight.errors import UserError
+
+SplitName = Literal["train", "val", "test"]
+
+
+class SplitDataModule(LightningDataModule):
+    """A data module that reads its splits when a stage needs them; `ImageDataModule` explains the arguments.
+
+    Raises:
+        UserError: If there is label noise without labels.
+    """
+
+    def __init__(self, val_size: int, *, labels: bool, train_per_class: int | None, label_noise: float) -> None:
+        super().__init__()
+        if label_noise > 0 and not labels:
+            raise UserError(f"label_noise: expected 0 if labels is false, got {label_noise}; leave one of them out")
+        self.labels, self.label_noise = labels, label_noise
+        self.val_size, self.train_per_class = val_size, train_per_class
+        self._splits: dict[str, Split] = {}
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes in the order of `target`."""
+
+    @cached_property
+    def num_classes(self) -> int:
+        """The number of classes of `target`. A subclass may set a number other than that of its class names."""
+        return len(self.class_names)
+
+    @abstractmethod
+    def read_train(self) -> Split:
+        """Read the whole training set."""
+
+    @abstractmethod
+    def read_test(self) -> Split:
+        """Read the test set."""
+
+    @property
+    def train_size(self) -> int:
+        """The number of training images of all processes together, for example for the size of a teacher cache."""
+        return len(self.get_split("train"))
+
+    def setup(self, stage: str) -> None:
+        """Read only the images that `stage` (fit, validate, test or predict) needs."""
+        if stage == "validate" and self.val_size == 0:
+            raise UserError("there is no validation split to validate on: set val_size above 0")
+        if stage in ("fit", "validate") and "train" not in self._splits:
+            self._hold_out(self.read_train())
+        if stage in ("test", "predict") and "test" not in self._splits:
+            self._splits["test"] = self.read_test()
+
+    def _hold_out(self, samples: Split) -> None:
+        kept, held_out = hold_out(samples.target, self.val_size, self.train_per_class, self.class_names)
+        train = samples.select(kept)
+        if self.label_noise > 0:
+            train = train.with_target(add_label_noise(train.target, self.label_noise, self.num_classes))
+        self._splits["train"] = train if self.labels else train.without_labels()
+        if self.val_size > 0:
+            self._splits["val"] = samples.select(held_out)
+
+    def get_split(self, name: SplitName) -> Split:
+        """Return a split that `setup` has read, with raw images in a fixed order.
+
+        Raises:
+            UserError: If there is no split of that name.
+        """
+        if name not in self._splits:
+            raise UserError(
+                f"the {name} split is not there: run setup({'test' if name == 'test' else 'fit'!r}) first"
+                + (", with val_size above 0" if name == "val" else "")
+            )
+        return self._splits[name]
+
+    def hash_train_images(self) -> str:
+        """Hash the training images in their order: their bytes, or for image files their paths and sizes."""
+        return self.get_split("train").sha256()

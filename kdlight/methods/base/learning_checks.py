@@ -1,0 +1,50 @@
+"""Refuse runs in which the student cannot learn."""
+
+import inspect
+from typing import TYPE_CHECKING
+
+from kdlight.errors import UserError
+from kdlight.ranges import read_weights
+
+if TYPE_CHECKING:
+    from kdlight.methods.base.learner import Learner
+
+
+def require_matching_classes(learner: "Learner") -> None:
+    """Refuse data with more classes than the student.
+
+    Args:
+        learner: A method with its trainer.
+
+    Raises:
+        UserError: If the data have more classes.
+    """
+    classes = getattr(getattr(learner.trainer, "datamodule", None), "num_classes", 0)
+    if classes > learner.student.num_classes:
+        raise UserError(
+            f"model.student.num_classes: expected {classes}, as the data have, got {learner.student.num_classes}; "
+            "leave it out to take the number from the data"
+        )
+
+
+def require_learning(learner: "Learner") -> None:
+    """Refuse a fit that would not train the student.
+
+    Args:
+        learner: A method with its trainer.
+
+    Raises:
+        UserError: If all weights of the loss are 0, or the run ends before the epochs in which the student learns.
+    """
+    weights, name = read_weights(learner), type(learner).__name__
+    if weights and not any(weights.values()):
+        raise UserError(f"{name} learns nothing: expected one of {', '.join(weights)} above 0, got 0 for all")
+    epochs = learner.trainer.max_epochs or -1
+    # `any` stops at the first epoch in which the student learns, because `map` is lazy.
+    phases = map(learner.trainable_children, range(epochs))
+    if epochs > 0 and not any(phase is None or learner.student in phase for phase in phases):
+        arguments = [name for name in inspect.signature(type(learner).__init__).parameters if name.endswith("_epochs")]
+        raise UserError(
+            f"{name} trains other modules first: the student learns in none of the {epochs} epochs; "
+            f"raise trainer.max_epochs, or shorten {' and '.join(f'model.{name}' for name in arguments)}"
+        )
