@@ -1,13 +1,14 @@
-"""Delay two modules that torchmetrics imports and most runs never use, until something in them is first used.
+"""Delay modules that torchmetrics imports and most runs never use, until something in them is first used.
 
-`import torchmetrics`, which Lightning does, imports scipy.signal to add one old name to it, and matplotlib for the type
-annotations of its `plot` methods. Together they take a quarter of the time that `kdlight fit` needs to start.
+Lightning imports torchmetrics, which imports scipy.signal to add one old name to it, matplotlib for the type
+annotations of its `plot` methods, and torchvision with all its networks for two metrics of image quality. Together they
+take a quarter of the time that `kdlight fit` needs to start.
 
-`install`, which `import kdlight` calls, hooks the import of `scipy.signal` and of `torchmetrics.utilities.plot`. Such a
-module at first holds nothing but the names that torchmetrics reads from it while it is imported. Asking for any other
-name, or importing a module below it, executes the module's true code in the same module object, so that the user of
-either library sees no difference. A module that was imported before kdlight stays as it is.
-`importlib.util.LazyLoader` does not serve here: it executes a module as soon as *any* name is read.
+`install`, which `import kdlight` calls, hooks the import of the modules in `LATE`. Such a module at first contains only
+the names that torchmetrics reads from it while it is imported. Asking for any other name, or importing a module below
+it, executes the module's true code in the same module object, so that users of these libraries see no difference. A
+module that was imported before kdlight stays as it is. `importlib.util.LazyLoader` cannot be used, because it executes
+a module as soon as *any* name is read.
 """
 
 import importlib
@@ -20,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 _PLOT = "torchmetrics.utilities.plot"
+_ARNIQA, _DISTS = "torchmetrics.functional.image.arniqa", "torchmetrics.functional.image.dists"
 _lock = threading.RLock()
 
 
@@ -34,16 +36,19 @@ def _compute_hamming(*args: Any, **kwargs: Any) -> Any:
     return importlib.import_module("scipy.signal.windows").hamming(*args, **kwargs)
 
 
-def _make_plotter(name: str) -> Callable[..., Any]:
-    """Make the function of torchmetrics that imports matplotlib when it is called."""
+def _make_callers(module: str, *names: str) -> dict[str, Callable[..., Any]]:
+    """Make functions that execute a late module when they are called, and call its functions of the same names."""
 
-    def plot(*args: Any, **kwargs: Any) -> Any:
-        module = importlib.import_module(_PLOT)
-        if isinstance(module, _LateModule):
-            module.execute()
-        return getattr(module, name)(*args, **kwargs)
+    def make(name: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            executed = importlib.import_module(module)
+            if isinstance(executed, _LateModule):
+                executed.execute()
+            return getattr(executed, name)(*args, **kwargs)
 
-    return plot
+        return call
+
+    return {name: make(name) for name in names}
 
 
 # What torchmetrics reads from each module while it is imported.
@@ -51,8 +56,10 @@ LATE: dict[str, dict[str, Any]] = {
     "scipy.signal": {"hamming": _compute_hamming},
     _PLOT: {
         **dict.fromkeys(("_AX_TYPE", "_CMAP_TYPE", "_PLOT_OUT_TYPE"), Any),  # annotations
-        **{name: _make_plotter(name) for name in ("plot_confusion_matrix", "plot_curve", "plot_single_or_multi_val")},
+        **_make_callers(_PLOT, "plot_confusion_matrix", "plot_curve", "plot_single_or_multi_val"),
     },
+    _ARNIQA: _make_callers(_ARNIQA, "arniqa"),
+    _DISTS: _make_callers(_DISTS, "deep_image_structure_and_texture_similarity", "_dists_update"),
 }
 
 

@@ -21,11 +21,12 @@ def run(code: str) -> str:
 def test_a_command_starts_without_what_it_does_not_use() -> None:
     code = """
 import sys
+import kdlight.callbacks.pid_monitor
 import kdlight.cli.build
 from kdlight.data import DigitsDataModule
 DigitsDataModule().setup('fit')
-heavy = ["matplotlib", "scipy.stats", "scipy.signal.windows", "scipy.interpolate", "sklearn", "pandas", "wandb"]
-print([name for name in heavy if name in sys.modules])
+heavy = ["matplotlib", "torchvision", "scipy.stats", "scipy.signal.windows", "scipy.interpolate", "sklearn", "pandas"]
+print([name for name in [*heavy, "wandb"] if name in sys.modules])
 """
     assert run(code) == "[]"
 
@@ -48,6 +49,19 @@ assert scipy.signal.hamming(5).tolist() == scipy.signal.windows.hamming(5).tolis
 print(type(figure).__name__, type(scipy.signal).__name__, [round(float(value), 2) for value in hann(3)])
 """
     assert run(code) == "Figure module [0.0, 1.0, 0.0]"
+
+
+def test_metrics_of_image_quality_import_torchvision_when_they_are_used() -> None:
+    code = """
+import kdlight, sys, torch, torchmetrics
+from torchmetrics.functional.image import arniqa
+assert "torchvision" not in sys.modules
+try:
+    arniqa(torch.rand(1, 3, 4, 4), regressor_dataset="none")
+except ValueError as error:
+    print(str(error)[:30], "torchvision" in sys.modules)
+"""
+    assert run(code).endswith("True")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from kdlight.errors import UserError
 from kdlight.information.bias import LARGEST_CORRECTED_BIAS, estimate_bias, estimate_cells
@@ -203,7 +203,7 @@ def _combine(drawn: list[_ResampledQuantity], orders: int, error: float, least: 
     if sampling + between > 0:
         parts = sampling**2 / (3 * orders * repeated) + (between**2 / (repeated - 1) if repeated > 1 else 0.0)
         freedom = (sampling + between) ** 2 / parts
-        half = float(student_t.ppf(0.975, freedom) * np.sqrt(2 * (sampling + between)))
+        half = float(stdtrit(freedom, 0.975) * np.sqrt(2 * (sampling + between)))
     half = max(half, least) + error
     middle = float(corrected.mean())
     return Estimate(middle, middle - half, middle + half, float(counted.mean()), estimable)

@@ -4,8 +4,6 @@ __all__ = ["intersection_information"]
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linprog
-from scipy.sparse import block_diag, csr_array, hstack, identity, vstack
 
 from kdlight.information.entropies import Array, check_probabilities
 
@@ -38,12 +36,16 @@ def intersection_information(
     Raises:
         UserError: If ``joint`` is not a distribution.
     """
+    from scipy.optimize import linprog  # imported here because most runs do not use them, and they take long
+    from scipy.sparse import block_diag, csr_array, hstack, identity, vstack
+
     table = check_probabilities(joint, dims=(3,), name="joint")
     cells = np.argwhere(table > 0)
     mass = table[table > 0]
     classes = table.shape[2]
     count = symbols or classes
-    constraints = vstack([_build_posterior_constraints(table.sum(axis=1 - side), cells, side) for side in (0, 1)])
+    rows = [_build_posterior_constraints(table.sum(axis=1 - side), cells, side) for side in (0, 1)]
+    constraints = csr_array(np.concatenate(rows))
     equal = vstack([block_diag([constraints] * count), hstack([identity(len(mass))] * count)], format="csr")
     right = np.concatenate([np.zeros(constraints.shape[0] * count), mass])
     of_class = csr_array((np.ones(len(mass)), (cells[:, 2], np.arange(len(mass)))), shape=(classes, len(mass)))
@@ -67,7 +69,7 @@ def intersection_information(
     return best
 
 
-def _build_posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side: int) -> csr_array:
+def _build_posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side: int) -> Array:
     """Return the constraints m(x, y) - P(y|x) m(x) = 0, a row for each symbol x of a source and each class y.
 
     Args:
@@ -81,4 +83,4 @@ def _build_posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side
     rows[cells[:, side], cells[:, 2], place] = 1
     for label in range(pair.shape[1]):
         rows[cells[:, side], label, place] -= posterior[cells[:, side], label]
-    return csr_array(rows.reshape(-1, len(cells)))
+    return rows.reshape(-1, len(cells))
