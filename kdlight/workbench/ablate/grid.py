@@ -8,11 +8,12 @@
       method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # a label and its file, or several files
       labels: {"6": {data.train_per_class: 6}, all: {}}                        # a label and its options
       model.temperature: [1, 4]                                                # an option and its values
-                                              # in a value, {seed} and {method} stand for the run's seed and label
     seeds: 3                                  # 0, 1, 2; or a list
     leave_out: [{method: none, model.temperature: 4}]
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
     threads: 1                                # of each run, so that its numbers do not depend on how many run at once
+
+In the text of an option's value, ``{seed}`` stands for the run's seed, and ``{method}`` for its label on that axis.
 """
 
 import itertools
@@ -122,12 +123,12 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
     if not isinstance(options, Mapping):
         raise UserError(f"{where}: expected 'options' to be a mapping of option names to values, got {options!r}")
     root = runs / name
-    cells = tuple(
+    every = (
         _make_cell(dict(zip(axes, values, strict=True)), seed, base, options, root)
         for values in itertools.product(*axes.values())
         for seed in _read_seeds(where, content.get("seeds", 1))
-        if not any(all(_find_label(axes, values, axis) == label for axis, label in one.items()) for one in left_out)
     )
+    cells = tuple(cell for cell in every if not any(one.items() <= cell.axes.items() for one in left_out))
     if not cells:
         raise UserError(f"{where}: leave_out leaves no run; expected at least one combination")
     for cell in cells:
@@ -213,10 +214,6 @@ def _read_left_out(where: str, given: Any, axes: Mapping[str, Sequence[AxisValue
                 right = f"one of {', '.join(labels)}" if labels else f"an axis: {', '.join(axes)}"
                 raise UserError(f"{where}: leave_out: {axis}: expected {right}, got {label!r}")
     return [{str(axis): str(label) for axis, label in one.items()} for one in given]
-
-
-def _find_label(axes: Mapping[str, Any], values: Sequence[AxisValue], axis: str) -> str:
-    return values[list(axes).index(axis)].label
 
 
 def _make_cell(
