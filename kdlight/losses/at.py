@@ -14,8 +14,8 @@ from kdlight.losses.parts.shapes import require_same_batch
 def at_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """Mean squared difference of the attention maps of one stage: unit vectors of the mean over channels of f^2.
 
-    Equation 2 with p = 2, except that the difference is averaged over positions as in the field's reference code, where
-    the paper takes its norm. The larger map is average-pooled to the size of the smaller.
+    This is equation 2 with p = 2, except that the squared difference is averaged over positions, as in the field's
+    reference code; the paper takes the norm. The larger map is average-pooled to the size of the smaller.
 
     Args:
         student_feature: (batch, channels, height, width).

@@ -1,9 +1,9 @@
 """CAKD: correlation-aware knowledge distillation.
 
 Zhang, Chen, Ning, Yang, Yuan, "CAKD: A Correlation-Aware Knowledge Distillation Framework Based on Decoupling
-Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Written from its abstract and summaries; no code is public. The
-decomposition of the divergence is exact. As in DKD, alpha and beta then replace the teacher's masses, and T^2
-multiplies the sum.
+Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Only its abstract and summaries were accessible, and no code is
+public. The decomposition of the divergence is exact. As in DKD, alpha and beta then replace the teacher's masses, and
+T^2 multiplies the sum.
 
 DKD and GDKD decouple the divergence in the same way; the decomposition itself is in ``parts/decoupling.py``.
 """
@@ -31,7 +31,7 @@ def cakd_loss(
 
     S is the set of strong classes, W that of the others. BCD is the divergence of the two masses of S and W, SCD that
     within S and WCD that within W. If alpha and beta are the teacher's masses of S and W, this is `kd_loss`. If S is
-    the target alone, it is `dkd_loss` with alpha 1 and the same beta, for DKD calls the weight of BCD alpha.
+    only the target, it is `dkd_loss` with alpha 1 and the same beta, because alpha in DKD is the weight of BCD.
 
     Args:
         student_logits: (batch, classes).

@@ -16,8 +16,9 @@ from kdlight.losses.parts.shapes import require_same_batch, require_same_shape
 def cc_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Mean over neighbouring samples i, i + 1 of the batch of sum_k D_ik D_i+1,k, with D = |e_s - e_t|.
 
-    Not the paper's loss, the squared difference of the batch's correlation matrices: this form sees neighbours alone,
-    so it depends on the order of the batch. Gradients reach both arguments: both embeddings are trained.
+    The paper's loss is another one, the squared difference of the batch's correlation matrices. The loss here compares
+    only neighbours, so it depends on the order of the batch. Gradients reach both arguments, because both embeddings
+    are trained.
 
     Args:
         student_embedding: (batch, dim), at least two samples.

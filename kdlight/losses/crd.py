@@ -1,7 +1,7 @@
 """CRD: Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020 (arXiv 1910.10699).
 
-The arithmetic of the authors' code (github.com/HobbitLong/RepDistiller), in log space. Memories, the drawing of
-negatives and the embeddings belong to the method.
+The formulas are those of the authors' code (github.com/HobbitLong/RepDistiller), computed in log space. The method
+itself has the memories, draws the negatives and computes the embeddings.
 """
 
 __all__ = ["crd_log_normalizer", "crd_loss", "crd_memory_rows", "crd_similarities"]
@@ -38,7 +38,9 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 
 @widen_half_precision
 def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
-    """Log Z: the mean of the first batch's exponentials times the size of the training set; a constant afterwards.
+    """Compute log Z, where Z is the mean exponential in the first batch times the size of the training set.
+
+    It stays constant afterwards.
 
     Args:
         similarities: (batch, 1 + negatives) of the first batch; no gradient reaches it.
@@ -52,9 +54,9 @@ def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
 def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) -> Tensor:
     """Noise-contrastive estimation in both directions, mean over the batch.
 
-    With P = exp(score) and K negatives among n samples: -log[P/(P + K/n + eps)] of the positive and the sum of
-    -log[(K/n)/(P + K/n + eps)] of the negatives; the student's embedding against the teacher's memory plus the reverse.
-    Gradients reach both arguments: both embeddings are trained.
+    With P = exp(score) and K negatives among n samples, each direction is -log[P/(P + K/n + eps)] for the positive plus
+    the sum of -log[(K/n)/(P + K/n + eps)] over the negatives. One direction compares the student's embedding with the
+    teacher's memory, the other the reverse. Gradients reach both arguments, because both embeddings are trained.
 
     Args:
         student_scores: (batch, 1 + negatives), `crd_similarities` minus `crd_log_normalizer`, the positive first.
@@ -75,7 +77,7 @@ def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) ->
 
 @widen_half_precision
 def crd_memory_rows(rows: Tensor, embedding: Tensor, *, momentum: float) -> Tensor:
-    """Compute the memory's rows after this batch: unit vectors of momentum * row + (1 - momentum) * embedding.
+    """Compute the memory's new rows: momentum * row + (1 - momentum) * embedding, normalised to length 1.
 
     Args:
         rows: (batch, dim), the rows before.

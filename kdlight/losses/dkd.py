@@ -16,9 +16,9 @@ def dkd_loss(
 ) -> Tensor:
     """T^2 (alpha TCKD + beta NCKD), equation 7, mean over the labelled samples.
 
-    TCKD is the divergence of (target, not target), NCKD the one within the other classes: CAKD's for S = {target}.
-    The reference code leaves the target out by subtracting 1000 from its logit; here it is left out exactly. With two
-    classes NCKD is identically 0.
+    TCKD is the divergence of the two probabilities (target, not target), NCKD the divergence within the other classes.
+    They are CAKD's divergences for S = {target}. The reference code excludes the target by subtracting 1000 from its
+    logit; here it is excluded exactly. With two classes NCKD is always 0.
 
     Args:
         student_logits: (batch, classes).

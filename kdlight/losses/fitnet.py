@@ -16,8 +16,8 @@ from kdlight.losses.parts.shapes import require_same_shape
 def fitnet_loss(regressed: Tensor, teacher_feature: Tensor) -> Tensor:
     """Mean squared error over all elements of the regressed student map and the teacher's hint, equation 3.
 
-    The paper writes half a squared norm; the mean and no 1/2 are the field's reference code, whose weight 100 the
-    published tables use.
+    The paper writes half a squared norm. The mean without the factor 1/2 is that of the field's reference code, with
+    whose weight of 100 the published tables were made.
 
     Args:
         regressed: (batch, channels, height, width), the student's map after its regressor.

@@ -36,7 +36,7 @@ def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
 
 @widen_half_precision
 def fsp_loss(student_matrix: Tensor, teacher_matrix: Tensor) -> Tensor:
-    """Mean squared difference of one pair of `fsp_matrix`; the paper has the squared norm (equation 2).
+    """Mean squared difference of two matrices of `fsp_matrix`. The paper takes the squared norm (equation 2).
 
     Args:
         student_matrix: (batch, bottom channels, top channels).

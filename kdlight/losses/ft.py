@@ -17,8 +17,8 @@ from kdlight.losses.parts.shapes import require_same_batch
 def ft_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
     """Mean absolute difference of the normalised factors of translator and paraphraser (p = 1).
 
-    The paper normalises the factors themselves; the code followed reduces them to the mean over channels of their
-    squares first, as attention transfer does. The larger map is average-pooled to the smaller.
+    The paper normalises the factors themselves. As in RepDistiller, the factors are first reduced to the mean over
+    channels of their squares, as in attention transfer. The larger map is average-pooled to the smaller.
 
     Args:
         student_factor: (batch, channels, height, width).

@@ -26,7 +26,8 @@ def gdkd_loss(
 ) -> Tensor:
     """T^2 (w0 KL(top, other) + w1 KL within the top + w2 KL within the others), batch mean.
 
-    CAKD's decomposition for S = the teacher's top classes. With two classes and ``top`` 1 only the first term is not 0.
+    This is CAKD's decomposition, where S are the teacher's top classes. With two classes and ``top`` 1, only the first
+    term can differ from 0.
 
     Args:
         student_logits: (batch, classes).

@@ -12,9 +12,9 @@ from kdlight.losses.parts.shapes import require_same_shape
 def logit_mse_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """1/2 of the mean over classes of (z_s - z_t)^2, each row's mean difference removed first; batch mean.
 
-    The limit of `kd_loss` for T to infinity (Hinton et al. 2015, equation 4, with the factor T^2). The mean says
-    nothing about the classes; if it stayed, the loss would not be that limit, and would change with a constant that is
-    added to all logits.
+    This is the limit of `kd_loss` for T to infinity (Hinton et al. 2015, equation 4, with the factor T^2). The mean is
+    removed because it says nothing about the classes: with it, the loss would not be this limit, and would change if a
+    constant is added to all logits.
 
     Args:
         student_logits: (batch, classes).

@@ -1,8 +1,8 @@
 """MLKD: Jin, Wang, Lin, "Multi-Level Logit Distillation", CVPR 2023.
 
 Authors' code: github.com/Jin-Ying/Multi-Level-Logit-Distillation. The instance level is `kd_loss`; each level is summed
-over the temperatures 4, 3, 5, 2, 6. The code computes the instance level of the strong view at T 2 and 6 from the weak
-view, a slip that the method does not follow.
+over the temperatures 4, 3, 5, 2, 6. By mistake, the code computes the instance level of the strong view at T 2 and 6
+from the weak view; the method here does not.
 """
 
 __all__ = ["mlkd_batch_loss", "mlkd_class_loss", "mlkd_kept_fractions"]
@@ -16,7 +16,7 @@ from kdlight.losses.parts.probabilities import to_log_probabilities, to_log_prob
 
 @widen_half_precision
 def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """||P_t' P_t - P_s' P_s||^2 / classes: how classes co-occur over the batch. No T^2, as in the code.
+    """Compare how classes co-occur in the batch: ||P_t' P_t - P_s' P_s||^2 / classes, without T^2, as in the code.
 
     Args:
         student_logits: (batch, classes).
@@ -32,7 +32,7 @@ def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 
 @widen_half_precision
 def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """||P_t P_t' - P_s P_s'||^2 / batch: how alike the samples are. No T^2, as in the code.
+    """Compare how similar the samples are: ||P_t P_t' - P_s P_s'||^2 / batch, without T^2, as in the code.
 
     Args:
         student_logits: (batch, classes).

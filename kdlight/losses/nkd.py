@@ -21,9 +21,9 @@ def nkd_loss(
 ) -> Tensor:
     """-p_t(y) log p_s(y) - gamma T^2 sum over i != y of q_t,i log q_s,i, mean over the labelled samples.
 
-    p is at temperature 1; q is the softmax at T over the classes other than the target. Cross-entropies, not
-    divergences: at student = teacher the value is the teacher's entropies, not 0. With two classes the second term is
-    identically 0.
+    p has temperature 1; q is the softmax at T over the classes other than the target. The terms are cross-entropies,
+    not divergences: if the student equals the teacher, the value is not 0 but the teacher's entropies. With two classes
+    the second term is always 0.
 
     Args:
         student_logits: (batch, classes).

@@ -14,8 +14,8 @@ from kdlight.losses.parts.unit_vectors import normalize_vectors
 def nst_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """Squared maximum mean discrepancy of the channels of one stage under the kernel (a.b)^2, mean over the batch.
 
-    The paper's polynomial kernel with d = 2 and c = 0. A channel is its map over the positions, normalised. The larger
-    map is average-pooled to the smaller.
+    This is the paper's polynomial kernel with d = 2 and c = 0. Its vectors are the channels' maps, normalised over the
+    positions. The larger map is average-pooled to the smaller.
 
     Args:
         student_feature: (batch, channels, height, width).

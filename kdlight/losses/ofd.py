@@ -17,10 +17,10 @@ from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 
 @widen_half_precision
 def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margin: Tensor) -> Tensor:
-    """Squared distance to the teacher's map cut off at the margin; sum over a sample, batch mean.
+    """Squared distance to the teacher's map clipped at the margin; sum over a sample, mean over the batch.
 
-    The target is max(t, margin). Where t is not positive, a student at or below the target costs nothing. The teacher's
-    map is average-pooled to the student's size, as in the reference code.
+    The target is max(t, margin). Where t is not positive, the loss is 0 if the student's value is at or below the
+    target. The teacher's map is average-pooled to the student's size, as in the reference code.
 
     Args:
         student_preactivation: (batch, channels, height, width), before the ReLU and after its connector.
@@ -40,10 +40,10 @@ def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margi
 
 @torch.no_grad()
 def ofd_margin(scale: Tensor, shift: Tensor) -> Tensor:
-    """Mean of a normal variable given that it is negative: what the ReLU discards of a channel.
+    """Compute the expected value of a channel's negative values, which the ReLU discards, for a normal distribution.
 
-    Where the variable is negative with a probability of at most 0.001, the margin is three standard deviations below
-    zero, as in the reference code.
+    If the values are negative with a probability of at most 0.001, the margin is minus three standard deviations, as in
+    the reference code.
 
     Args:
         scale: (channels,), weight of the batch norm before the ReLU; its absolute value is the standard deviation.

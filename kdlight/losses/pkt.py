@@ -18,7 +18,7 @@ EPSILON = 1e-7
 def pkt_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """KL of the conditional probabilities of neighbours, from cosine similarities moved to [0, 1].
 
-    The mean over all pairs, and the 1e-7 beside norms and probabilities, are the authors' code's.
+    The mean over all pairs, and the 1e-7 added to norms and probabilities, are those of the authors' code.
 
     Args:
         student_embedding: (batch, ...), flattened to one vector a sample.

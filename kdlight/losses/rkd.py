@@ -32,7 +32,7 @@ def rkd_loss(
 
 @widen_half_precision
 def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """Smooth L1 of the distances of all pairs, each net's divided by their mean; mean over pairs.
+    """Smooth L1 loss of the pairwise distances, which are divided by their mean for each network; mean over pairs.
 
     Args:
         student_embedding: (batch, ...), flattened to one vector a sample; at least two samples.
@@ -47,7 +47,7 @@ def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> T
 
 @widen_half_precision
 def rkd_angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """Smooth L1 of the cosines of the angles of all triplets, mean over triplets.
+    """Smooth L1 loss of the cosines of the angles of all triplets, mean over triplets.
 
     Args:
         student_embedding: (batch, ...), flattened to one vector a sample; at least two samples.
@@ -67,7 +67,8 @@ def _subtract_pairs(embedding: Tensor) -> Tensor:
 
 def _measure_distances(embedding: Tensor) -> Tensor:
     distances: Tensor = torch.linalg.vector_norm(_subtract_pairs(embedding), dim=2)
-    # Over pairs of different samples. All samples at one point (a dead embedding) are at distance 0, not NaN.
+    # The mean is over pairs of different samples. If all samples are equal (a dead embedding), distances are 0, not
+    # NaN.
     mean = distances.sum() / (len(distances) * (len(distances) - 1))
     return distances / mean.masked_fill(mean == 0, torch.inf)
 

@@ -16,8 +16,8 @@ from kdlight.losses.parts.shapes import require_same_shape
 def simkd_loss(projected: Tensor, teacher_feature: Tensor) -> Tensor:
     """Mean squared error over all elements of the projected student map and the teacher's last map.
 
-    The paper writes a squared norm; the mean is the authors' code. The code pools the larger map first
-    (`pool_to_smaller`), before the projector.
+    The paper writes a squared norm; the authors' code takes the mean, as here. The code average-pools the larger map
+    before the projector (`pool_to_smaller`).
 
     Args:
         projected: (batch, channels, height, width), the student's last map after the projector.

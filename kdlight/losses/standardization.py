@@ -10,12 +10,12 @@ from kdlight.losses.parts.precision import widen_half_precision
 
 @widen_half_precision
 def standardize(logits: Tensor) -> Tensor:
-    """(z - mean) / (standard deviation + 1e-7) of every row: each sample's own temperature.
+    """Standardise every row, (z - mean) / (standard deviation + 1e-7), which gives each sample its own temperature.
 
-    Applied to student and teacher before any loss on logits. The deviation is the one with classes - 1, as in the
-    authors' code. With two classes a row is +-0.707 and has no gradient. Logits that are equal up to rounding give
-    zeros and a zero gradient. A class that is masked by a logit of -inf stays masked; mean and deviation are
-    those of the other classes.
+    The logits of student and teacher are standardised before a loss compares them. As in the authors' code, the
+    variance is the sum of squares divided by (classes - 1). With two classes a row is +-0.707 and has no gradient.
+    Logits that are equal up to rounding give zeros and a zero gradient. A class that is masked by a logit of -inf stays
+    masked; mean and deviation are those of the other classes.
 
     Args:
         logits: (batch, classes). A gradient reaches it: it may be the student's.
