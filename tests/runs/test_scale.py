@@ -57,5 +57,5 @@ def test_every_batch_norm_of_a_method_can_be_synchronised_but_the_teachers(metho
 
 def test_a_cpu_cannot_synchronise(tmp_path):
     method = TorchSyncBatchNorm().apply(build(KD))
-    with pytest.raises(ValueError, match=r"on GPUs alone: leave --trainer.sync_batchnorm out"):
+    with pytest.raises(ValueError, match=r"only on GPUs: leave --trainer.sync_batchnorm out"):
         RunFiles(RunFolder(tmp_path), "{}").on_fit_start(None, method)
