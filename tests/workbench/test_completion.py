@@ -66,7 +66,7 @@ def test_options_are_completed(script, tmp_path, words, offered):
         (("fit", "--trainer.precision", "bf16-m"), ["bf16-mixed"]),
         (("fit", "--data.download", "t"), ["true"]),
         (("fit", "--ckpt_path", "la"), ["last"]),
-        (("fit", "--config", "digits/rid"), ["digits/rid.yaml"]),
+        (("fit", "--config", "digits/vid"), ["digits/vid.yaml"]),
         (("fit", "--config", "mlkd"), ["mlkd.yaml"]),
         (("methods", "rev"), ["reviewkd"]),
     ],
