@@ -1,4 +1,4 @@
-"""Write files atomically: neither a crash nor a full disk leaves half of one."""
+"""Write files atomically, so that neither a crash nor a full disk leaves half a file; expand paths."""
 
 import argparse
 import errno
@@ -16,15 +16,15 @@ READ_ONLY = errno.EROFS
 
 
 class DiskFullError(UserError, OSError):
-    """There is no space for a file of a run."""
+    """There is no space left for a file, or its file system is read-only."""
 
 
 def expand_home(value: Any) -> Any:
-    """Replace the ``~`` at the beginning of paths by the home folder, in all of a configuration.
+    """Replace the ``~`` at the beginning of every path in a configuration by the home folder.
 
     Args:
-        value: Text, or lists and mappings with text in them, which are changed in place. Text that begins with ``~`` is
-            a path; other values stay.
+        value: Text, or lists and mappings that contain text; lists and mappings are changed in place. Every text that
+            begins with ``~`` is taken for a path; all other values stay as they are.
     """
     if isinstance(value, str):
         return os.path.expanduser(value)
@@ -38,7 +38,7 @@ def parse_path(text: str) -> Path:
     """Return the path that a command's option names, with ``~`` expanded even if the shell did not expand it.
 
     Raises:
-        argparse.ArgumentTypeError: If it is empty, which would be the working folder.
+        argparse.ArgumentTypeError: If the text is empty, because ``Path("")`` would be the working folder.
     """
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got ''")
@@ -47,18 +47,18 @@ def parse_path(text: str) -> Path:
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield the path of a draft, which replaces the file when it is complete and on the disk.
+    """Yield the path of a draft to write to. At the end of the ``with`` block the draft replaces the file.
 
-    If writing fails, the draft is removed and the old file stays.
+    The replacement waits until the draft is on the disk. If writing fails, the draft is removed and the old file stays.
 
     Args:
-        path: The file. Its folder exists.
+        path: The file, in a folder that exists.
 
     Raises:
         UserError: If the path is a folder, a pipe or a device.
         DiskFullError: If there is no space left, the user's quota is used up, or the file system is read-only.
     """
-    if path.exists() and not path.is_file():  # as root a device would be replaced, for every program
+    if path.exists() and not path.is_file():  # for root, os.replace would succeed even on a device such as /dev/null
         raise UserError(
             f"{path} is a folder, a pipe or a device: expected a file that can be replaced; name another path"
         )
@@ -74,7 +74,7 @@ def replace_file(path: Path) -> Iterator[Path]:
         if cause is None:
             raise
         what = "the file system is read-only" if cause.errno == READ_ONLY else "disk is full"
-        there = "the last whole one is still there" if path.exists() else "there was none before"
+        there = "its last complete version is still there" if path.exists() else "no earlier version exists"
         remedy = "name another folder" if cause.errno == READ_ONLY else "free space"
         raise DiskFullError(
             f"{what}: {path} was not written ({cause.strerror}), {there}; {remedy} and "
@@ -83,14 +83,14 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove the drafts that killed processes left."""
+    """Remove the drafts that killed processes left in a folder."""
     for draft in folder.glob(f"*{PART}"):
         if draft.is_file():
             draft.unlink()
 
 
 def _flush(path: Path) -> None:
-    """Wait until the content is on the disk: after a power failure the new name could stand for an empty file."""
+    """Wait until the content is on the disk; otherwise a power failure after the renaming could leave an empty file."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -99,7 +99,7 @@ def _flush(path: Path) -> None:
 
 
 def _find_full_disk(error: BaseException | None) -> OSError | None:
-    """Find the error that says there is no space in a chain of causes: torch's writer raises another one from it."""
+    """Find the error of a full or read-only disk in a chain of causes, since torch raises another error from it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (*FULL, READ_ONLY):
             return error

@@ -1,7 +1,8 @@
-"""Everything private of Lightning, torch, jsonargparse and W&B that kdlight reads or changes: a function each.
+"""The private names of Lightning, torch, jsonargparse and W&B that kdlight reads or changes, a function for each use.
 
-These names may be gone in any version. A write to a name that is gone would succeed and do nothing, so each function
-asks for the name first and fails with it. Nothing is imported here, so that the networks may use this file, too.
+Any new version of a library may remove these names. To set a name that was removed would have no effect and raise no
+error, so each function first checks that the name exists. This file imports no library when it is imported itself, so
+that every other file may use it.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 
 class MissingInternalError(RuntimeError):
-    """A library has no longer a private name that kdlight depends on."""
+    """The installed version of a library lacks a private name that kdlight depends on."""
 
     def __init__(self, owner: object, name: str) -> None:
         kind = owner if isinstance(owner, type) else type(owner)
@@ -21,7 +22,7 @@ class MissingInternalError(RuntimeError):
 
 
 def _read(owner: Any, *names: str) -> Any:
-    """Follow names from an object."""
+    """Return ``owner.first.second`` and so on for the given names."""
     for name in names:
         try:
             owner = getattr(owner, name)
@@ -39,13 +40,13 @@ def _write(owner: Any, name: str, value: Any) -> None:
 
 
 def is_inside_epoch(trainer: Any) -> bool:
-    """Return whether the epoch that was begun last has not ended."""
+    """Return whether the epoch that was begun last has not ended yet."""
     progress = _read(trainer, "fit_loop", "epoch_progress", "current")
     return bool(_read(progress, "processed") < _read(progress, "started"))
 
 
 def validates_after(trainer: Any, batch_idx: int) -> bool:
-    """Return whether a validation follows the step."""
+    """Return whether Lightning validates right after a training step, the one with the index `batch_idx`."""
     whole = trainer.check_val_every_n_epoch is not None
     steps = batch_idx if whole else _read(trainer, "fit_loop", "total_batch_idx")
     every = _read(trainer, "val_check_batch")
@@ -53,7 +54,7 @@ def validates_after(trainer: Any, batch_idx: int) -> bool:
 
 
 def count_batches(trainer: Any) -> int:
-    """Return how many batches a fit has trained on so far, of earlier epochs too."""
+    """Return how many batches a fit has trained on so far, including those of earlier epochs."""
     return int(_read(trainer, "fit_loop", "total_batch_idx")) + 1
 
 
@@ -73,11 +74,11 @@ def set_epoch(trainer: Any, epoch: int) -> None:
 
 
 def end_restart(trainer: Any) -> None:
-    """End the resumed state, in which Lightning steps no schedule that follows a metric when the epoch ends."""
+    """Let Lightning treat a resumed fit as any other, so that schedulers that follow a metric step after an epoch."""
     _write(_read(trainer, "fit_loop"), "_restarting", False)
     steps = _read(trainer, "fit_loop", "epoch_loop")
     if _read(steps, "restarted_on_last") and validates_after(trainer, _read(steps, "batch_idx")):
-        # Lightning counts the step before that validation again.
+        # After that validation, Lightning counts the step before it a second time.
         _write(steps, "_batches_that_stepped", _read(steps, "_batches_that_stepped") - 1)
 
 
@@ -92,7 +93,7 @@ def read_epoch_row(trainer: Any) -> dict[str, float]:
 
 
 def draw_progress_into(progress_bar: Any, stream: Any) -> None:
-    """Let a `RichProgressBar` draw into a stream as into a terminal."""
+    """Let a `RichProgressBar` draw into a stream as if the stream were a terminal."""
     _write(progress_bar, "_console_kwargs", {"file": stream, "force_terminal": True})
 
 
@@ -113,7 +114,7 @@ def share_no_signals(trainer: Any) -> None:
 
 
 def find_unused_parameters(strategy: Any) -> None:
-    """Let DDP look for parameters without a gradient in each step; other strategies do without."""
+    """Let DDP look for parameters without a gradient in each step. Other strategies are not changed."""
     if any(kind.__name__ == "DDPStrategy" for kind in type(strategy).__mro__):
         _read(strategy, "_ddp_kwargs")["find_unused_parameters"] = True
 
@@ -129,7 +130,7 @@ def ignore_under_ddp(module: Any, names: Sequence[str]) -> None:
 
 
 def read_version(tensor: Any) -> int:
-    """Return the count of in-place changes of a tensor."""
+    """Return how often a tensor has been changed in place."""
     return int(_read(tensor, "_version"))
 
 
@@ -150,13 +151,13 @@ def list_options(parser: Any) -> set[str]:
 
 
 def read_wandb_options(logger: Any) -> dict[str, Any]:
-    """Return the arguments of ``wandb.init`` that a `WandbLogger` was given; changes count until it starts."""
+    """Return the arguments that a `WandbLogger` will pass to ``wandb.init``. They can be changed until it does so."""
     options: dict[str, Any] = _read(logger, "_wandb_init")
     return options
 
 
 def take_wandb_artifacts(logger: Any) -> bool:
-    """Keep a `WandbLogger` from sending checkpoints; returns whether it was asked to."""
+    """Keep a `WandbLogger` from sending checkpoints, and return whether it had been asked to send them."""
     asked = bool(_read(logger, "_log_model"))
     _write(logger, "_log_model", False)
     return asked

@@ -6,8 +6,8 @@ depends on the augmented view of an image, not on the image alone. So the cache 
 every training image together with the teacher's outputs on these views. Training repeats these choices: epoch e sees
 view e mod k. Without augmentation there is one view.
 
-Both papers divide a large image into crops and store soft labels. Here a view is what the data module draws for an
-epoch, and features may be stored as well.
+Both papers store soft labels of random crops of an image. Here a view is whatever augmentation the data module draws
+for an image in one epoch, and the teacher's features can be stored as well.
 """
 
 __all__ = ["TeacherCache"]
@@ -36,13 +36,16 @@ class TeacherCache:
     """The settings of a cache.
 
     Args:
-        path: The cache's folder. `kdlight cache` fills it before any run; otherwise the first run that uses it does.
-        views: k, the number of augmented views of every image. More views mean more variety, and more time to fill.
-        top: Number of highest logits to store for each sample, beside the total probability of the others; null: all.
-        precision: The type of the stored numbers. float16 has three digits and reaches to 65,504.
+        path: The folder of the cache. The command `kdlight cache` can fill it in advance; otherwise the first run that
+            uses the cache fills it.
+        views: k, the number of augmented views of every image. With more views the student sees more variety, but the
+            cache takes longer to fill and more space on the disk.
+        top: How many of the highest logits to store for each sample. Of the other classes, only the total probability
+            is stored. null: store all logits.
+        precision: The type of the stored numbers. float16 keeps about three decimal digits of numbers up to 65,504.
 
     Raises:
-        UserError: If the path is empty, a number is below 1, or the precision is another.
+        UserError: If the path is empty, a number is below 1, or the precision is neither float16 nor float32.
     """
 
     path: str
@@ -51,17 +54,17 @@ class TeacherCache:
     precision: Literal["float16", "float32"] = "float16"
 
     def __post_init__(self) -> None:
-        if not self.path:  # an empty path would be the working folder
+        if not self.path:  # Path("") would be the working folder
             raise UserError("teacher_cache.path: expected the path of a folder, got ''")
         if self.views < 1 or (self.top is not None and self.top < 1) or self.precision not in ("float16", "float32"):
             raise UserError(
-                f"a teacher cache needs views and top of at least 1 and the precision float16 or float32, got "
-                f"{self.views}, {self.top}, {self.precision}"
+                f"teacher_cache: expected views and top to be at least 1, and precision to be float16 or float32, got "
+                f"views {self.views}, top {self.top}, precision {self.precision}"
             )
 
 
 # Largest allowed difference between a stored output and the recomputed one, as a fraction of the largest output. The
-# rounding errors of half precision and of another batch size are far smaller.
+# rounding errors that come from half precision or a different batch size are far smaller.
 CLOSE = 0.02
 
 
@@ -83,9 +86,9 @@ class CachedTeacher:
         self._moved: tuple[int, torch.device, dict[str, Tensor]] | None = None
 
     def activations(self, epoch: int, index: Tensor) -> Activations:
-        """Return what the teacher computed on the samples at `index` (batch,) in an epoch's view, in float32.
+        """Return the teacher's activations, in float32, on the samples `index` (batch,) in the view of an epoch.
 
-        If the index lies on an accelerator, the arrays of the epoch's view are moved there once per epoch.
+        If `index` lies on an accelerator, the arrays of the epoch's view are moved to it once per epoch.
         """
         view = epoch % len(self.parameters)
         rows = {name: values[index] for name, values in self._load_view(view, index.device).items()}
@@ -102,23 +105,26 @@ class CachedTeacher:
 def open_cache(
     settings: TeacherCache, teacher: Frozen, data: ImageDataModule, outputs: TeacherOutputs, trainer: Trainer
 ) -> CachedTeacher:
-    """Open a cache. If there is none, fill it first; every process of a distributed run computes its share.
+    """Open the cache in the settings' folder. If the folder has no cache yet, compute and store it first.
+
+    In a distributed run, every process computes its share of the cache.
 
     Raises:
         UserError: If the cache was made for another teacher, other images or another transform, does not hold what the
             method reads, or has files that were changed, or if the teacher has `NoisyFeatures`.
-        OSError: If the disk has no room for it.
+        OSError: If the disk has no room for the cache.
     """
     if any(isinstance(module, NoisyFeatures) for module in teacher.model.modules()):
         raise UserError(
-            "the noise of NoisyFeatures changes from step to step: expected a teacher that always computes the same "
-            "beside teacher_cache, got NoisyFeatures; leave teacher_cache out"
+            "teacher_cache: expected a teacher that always computes the same outputs, got one with NoisyFeatures (the "
+            "noise of NoisyFeatures changes in every step); leave out teacher_cache"
         )
     folder = Path(settings.path).expanduser()
     folder = folder if folder.name else folder.resolve()
     if settings.top is not None and settings.top >= teacher.num_classes:
         raise UserError(
-            f"teacher_cache.top is {settings.top} of {teacher.num_classes} classes: expected fewer; null keeps all"
+            f"teacher_cache.top is {settings.top}: expected less than the teacher's {teacher.num_classes} classes, or "
+            "null to store all logits"
         )
     key = {
         "teacher": teacher.sha256(),
@@ -166,7 +172,7 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
 
 
 def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
-    """Compute two images of the first view again, because networks of equal weights may compute different outputs."""
+    """Compare stored outputs of two images with recomputed ones: networks of equal weights may differ in their code."""
     for name, expected in builder.compute_sample(store.load_parameters()[0]).items():
         if name not in store.description["outputs"]:
             raise UserError(
@@ -178,6 +184,6 @@ def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
             continue  # rounding may swap classes whose logits are nearly equal
         if found.shape != expected.shape or (found - expected).abs().max() > CLOSE * expected.abs().max():
             raise UserError(
-                f"the teacher cache {store.folder} holds other {name} than this teacher computes on the same images: "
-                f"expected the same network and data; {REMEDY}"
+                f"the {name} in the teacher cache {store.folder} differ from those that this teacher computes on the "
+                f"same images: expected the same network and data; {REMEDY}"
             )

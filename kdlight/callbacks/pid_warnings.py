@@ -9,7 +9,7 @@ from kdlight.measuring.report import Report
 
 
 class PIDWarnings:
-    """Warns of values that are missing from the log, or that the number of symbols limits."""
+    """Warns of values that are missing from the log, and of values that the number of symbols limits."""
 
     def __init__(self) -> None:
         self._given: set[str] = set()
@@ -18,7 +18,8 @@ class PIDWarnings:
         """Warn that the test set has too few images to be measured."""
         if self._is_new("test set"):
             rank_zero_warn(
-                f"PIDMonitor: pid_test is left out, because the test set has {images} images and a PID takes {FEWEST}",
+                f"PIDMonitor: pid_test is left out, because a PID needs at least {FEWEST} images and the test set has "
+                f"{images}",
                 category=UserWarning,
             )
 
@@ -39,14 +40,14 @@ class PIDWarnings:
                 )
 
     def report_caps(self, report: Report) -> None:
-        """Print for which stages more symbols would show more information."""
+        """Print the stages of which a PID with more symbols would show more information."""
         for stage, found in report.stages.items():
             if found.capped and self._is_new(f"cap of {stage}"):
                 network, cap = next(iter(found.capped.items()))
                 rank_zero_info(
                     f"PIDMonitor: the information of the {network}'s {stage} is close to the most that its symbols can "
                     f"carry (log2 of {2**cap:.0f} symbols = {cap:.2f} bits, H(label) = {found.pid.target_entropy:.2f} "
-                    "bits): more clusters or samples, or symbols: probe, would show more"
+                    "bits): to see more of it, increase clusters or samples, or set symbols: probe"
                 )
 
     def _is_new(self, subject: str) -> bool:

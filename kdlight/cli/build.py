@@ -41,7 +41,7 @@ class ParsedConfig(NamedTuple):
     names: list[str]
 
     def to_yaml(self) -> str:
-        """Return the configuration as a file that starts the run from the beginning, even if this one is continued."""
+        """Return the text of a file that would start the run from the beginning, even if this run is continued."""
         config = self.config.clone()
         config.ckpt_path, config.resume_changed = None, False
         config.pop("train_teacher", None)  # an option of this call of the command, not of the experiment
@@ -57,7 +57,7 @@ def make_run_parser(command: str) -> Parser:
         exit_on_error=False,
         allow_abbrev=False,
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="a configuration file; several are merged")
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="a configuration file; may be given repeatedly")
     parser.add_argument(
         "--seed_everything", type=bool | Seed, default=0, help="seed of weights, shuffling and augmentation"
     )
@@ -69,14 +69,14 @@ def make_run_parser(command: str) -> Parser:
     parser.add_argument(
         "--ckpt_path",
         type=str | None,
-        help="path of a checkpoint; or last, best: this checkpoint of the run; or auto: start a run, continue it, or "
-        "leave it alone if it has ended",
+        help="the path of a checkpoint; last or best: the run's checkpoint of this name; auto: start the run, continue "
+        "it if it was interrupted, or do nothing if it has ended",
     )
     parser.add_argument(
         "--resume_changed",
         type=bool,
         default=False,
-        help="continue from --ckpt_path although the configuration differs from the run's",
+        help="continue from --ckpt_path even if the configuration is not the one that the run began with",
     )
     parser.add_lightning_class_args(Trainer, "trainer")
     parser.add_lightning_class_args(Learner, "model", subclass_mode=True)
@@ -88,19 +88,19 @@ def parse(command: str, arguments: Sequence[str], *, announce: bool = True) -> P
     """Read the options of a command and the files that they name.
 
     Args:
-        command: Name of the command.
-        arguments: Its options.
-        announce: Print which shipped configurations are taken.
+        command: The name of the command.
+        arguments: The options given to the command.
+        announce: Whether to print which shipped configurations are used.
 
     Raises:
-        UserError: If an option is wrong; the message says where, and what is expected.
+        UserError: If an option is wrong. The message says which one, and what is expected.
     """
     given, others = split_configs(["--help" if argument == ALL else argument for argument in arguments])
     files, names, said = choose_configs(given)
     for line in said if announce else []:
         rank_zero_info(line)
     composed = compose(files) if files else {}
-    if ALL in arguments:  # --help lists only subclasses that have been imported
+    if ALL in arguments:  # import all classes, because --help lists only subclasses that have been imported
         for package in (kdlight.methods, kdlight.data):
             for name in dir(package):
                 getattr(package, name)
@@ -127,19 +127,19 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
     The run's folder and checkpoint are looked for first, so that a missing file is reported before anything is built.
 
     Args:
-        command: Name of the command.
-        arguments: Its options.
-        claim: Claim the run's folder; the experiment's fit releases it.
+        command: The name of the command.
+        arguments: The options given to the command.
+        claim: Whether to claim the run's folder, so that no other process writes to it until the fit has ended.
 
     Raises:
         UserError: If an option is wrong, or a checkpoint is missing.
-        RunHasEndedError: If ``--ckpt_path auto`` finds nothing left to do.
+        RunHasEndedError: If ``--ckpt_path`` is auto and the run has already ended.
     """
     parsed = parse(command, arguments)
     place = find_place(command, parsed.config, parsed.names)
     asked = parsed.config.pop("train_teacher")
     if require_teachers(parsed.config, _train_shipped if command == "fit" else None, asked=asked):
-        # Parse again: images are prepared as in the teacher's run, which exists only now.
+        # Parse again: images are to be prepared as in the teacher's run, which did not exist at the first parse.
         parsed = parse(command, arguments, announce=False)
         parsed.config.pop("train_teacher")
     config = parsed.config
@@ -171,7 +171,7 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
 
 
 def _set_seed(wanted: bool | int) -> int | bool:
-    """Seed everything. ``true`` means a random seed."""
+    """Seed all random generators and return the seed. True means a random seed, False that nothing is seeded."""
     if wanted is False:
         return False
     return seed_everything(None if wanted is True else wanted, workers=True)

@@ -1,4 +1,4 @@
-"""Import paths of classes and functions, and the names nearest to a wrong one."""
+"""Import an object by its path, and suggest a name that is similar to a misspelt one."""
 
 import difflib
 import importlib
@@ -19,7 +19,7 @@ def import_object(path: str) -> Any:
 def suggest(wrong: str, right: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?``, or an empty text if no name is similar."""
     found = difflib.get_close_matches(wrong, list(right), n=5, cutoff=0.6)
-    # Among equally close names, prefer the longest common beginning: resnet20, not resnet32, for resnet21.
+    # Of the similar names, suggest the one with the longest common beginning: for resnet21, resnet20 and not resnet32.
     found.sort(key=lambda name: -_count_shared(name, wrong))
     return f"; did you mean '{found[0]}'?" if found else ""
 

@@ -1,4 +1,4 @@
-"""Lightning's argument parser, extended by values that one part of a configuration determines in another."""
+"""Lightning's argument parser, which also fills in values that follow from another part of the configuration."""
 
 import inspect
 import re
@@ -24,11 +24,12 @@ class Parser(LightningArgumentParser):
     """Fills ``num_classes`` and ``image_shape`` of the networks before a configuration is validated.
 
     The student's number of classes and all image shapes come from the data, a teacher's number of classes from its
-    weights. The links of jsonargparse do not reach nested networks, nor networks that a function builds.
+    weights. jsonargparse's ``link_arguments`` cannot do this, because it does not reach networks inside other networks,
+    nor networks that a function builds.
     """
 
     def validate(self, cfg: Namespace, *args: Any, **kwargs: Any) -> None:
-        """Expand ``~``, fill in classes and shapes, then validate."""
+        """Expand ``~`` in paths, fill in the classes and shapes, then validate."""
         expand_home(cfg)
         whole = cfg.get(cfg.get("subcommand") or "") or cfg
         if isinstance(whole.get("data"), Namespace) and isinstance(whole.get("model"), Namespace):
@@ -40,7 +41,7 @@ class Parser(LightningArgumentParser):
             lacking = [name for name in missing[2].split(", ") if name not in FILLED] if missing else []
             if missing is None or lacking:
                 raise (TypeError(missing[1] + ", ".join(lacking)) if missing else error) from None
-            # A part of the configuration lacks only arguments that are filled in when the whole is validated.
+            # Only arguments are missing that will be filled in when the whole configuration is validated.
 
 
 def fill_networks(config: Namespace) -> None:
@@ -58,7 +59,7 @@ def fill_networks(config: Namespace) -> None:
 
 
 def list_teacher_holders(config: Namespace) -> list[Namespace]:
-    """Return the arguments of the method, and of each callback, that have a teacher."""
+    """Return the ``init_args`` of the method and of the callbacks, as far as they have a teacher."""
     callbacks = config.get("trainer.callbacks") or []
     holders = [config.model, *(callbacks if isinstance(callbacks, list) else [callbacks])]
     arguments = [holder.get("init_args") for holder in holders if isinstance(holder, Namespace)]
@@ -66,11 +67,11 @@ def list_teacher_holders(config: Namespace) -> list[Namespace]:
 
 
 def _prepare_like_the_weights(config: Namespace) -> None:
-    """Fill image size, mean and std of the data, if they are not given, with those of pretrained weights.
+    """Set the data's image size, mean and std, where they are not given, to those that the weights were trained with.
 
-    If the teacher's weights lie in a run, the values are those of this run. Otherwise they are those that timm or
-    torchvision publish for the teacher's weights, or else for the student's. If both have random weights, the image
-    size stays that of the data.
+    If a run of kdlight wrote the teacher's weights, the values are those of this run's data. Otherwise they are those
+    that timm or torchvision publish for the teacher's weights, or else for the student's. If all weights are random,
+    the image size is not taken from a network: the data module chooses it for the images in its folder.
     """
     made = import_object(config.data.get("class_path", ""))
     parameters = inspect.signature(made).parameters if callable(made) else {}
@@ -93,7 +94,7 @@ def _prepare_like_the_weights(config: Namespace) -> None:
 
 
 def _find_in_run(weights: str | None) -> dict[str, Any]:
-    """Return how the run that wrote a checkpoint prepared its images; {} for a file that belongs to no run."""
+    """Return how the run that wrote a checkpoint prepared its images; {} if the file belongs to no run."""
     run = find_folder(Path(weights)) if weights else None
     if run is None:
         return {}
@@ -103,7 +104,7 @@ def _find_in_run(weights: str | None) -> dict[str, Any]:
 
 
 def _find_published(network: Any, weights: str | None) -> dict[str, Any]:
-    """Return how timm or torchvision prepare images for a network. If its weights are random, leave out the size."""
+    """Return how timm or torchvision prepare images for a network; without the sizes if its weights are random."""
     if not isinstance(network, Namespace):
         return {}
     of_weights = getattr(import_object(network.get("class_path", "")), "find_preprocessing", None)
@@ -120,14 +121,17 @@ def _to_list(value: Any) -> Any:
 
 
 def _count_classes(path: str | None) -> dict[str, Any]:
-    """Return the number of classes of the teacher in a file; {} if there is no file, which loading will report."""
+    """Return the number of classes of the teacher in a file; {} if there is no file (loading it reports the error)."""
     if path and is_published(path):
         return {"num_classes": find_published(path).num_classes}
     return {"num_classes": count_classes(read_state_dict(path))} if path and Path(path).is_file() else {}
 
 
 def _fill_network(network: Namespace, known: dict[str, Any]) -> None:
-    """Fill the known arguments that a network, or one inside it, accepts and that are absent or at their default."""
+    """Write known values into arguments of a network, and of networks inside it, that are absent or have the default.
+
+    Arguments that a network does not accept are left out.
+    """
     made = import_object(network.get("class_path", ""))
     if made is None:
         return
@@ -138,7 +142,7 @@ def _fill_network(network: Namespace, known: dict[str, Any]) -> None:
         missing = given.get(name) is None and name in parameters
         if missing or (name in given and _to_tuple(given[name]) in (_to_tuple(default), *_find_inherited(made, name))):
             given[name] = value
-    if "size" in parameters and isinstance(given.get("size"), int):  # it resizes for the network inside
+    if "size" in parameters and isinstance(given.get("size"), int):  # `Resized` resizes images for the network inside
         known = {**known, "image_shape": (known["image_shape"][0], given.size, given.size)}
     for argument in vars(given).values():
         for inner in argument if isinstance(argument, list) else [argument]:  # an ensemble has a list of members
@@ -148,7 +152,7 @@ def _fill_network(network: Namespace, known: dict[str, Any]) -> None:
 
 
 def _find_inherited(made: Any, name: str) -> list[Any]:
-    """Return the default of an argument that a torchvision function passes to its class by ``**kwargs``."""
+    """Return an argument's defaults in a network's class and its bases; torchvision's functions pass it as a kwarg."""
     made = inspect.signature(made).return_annotation if inspect.isfunction(made) else made
     if not inspect.isclass(made):
         return []

@@ -1,4 +1,4 @@
-"""``kdlight fit --help``: the most common options, and the classes to choose from, without importing torch."""
+"""Print ``kdlight fit --help``: the most common options, and the classes to choose from, without importing torch."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
   --data CLASS                data: {data}
   --data.KEY VALUE            an argument of the data: batch_size, val_size, train_per_class, data_dir, …
   --seed_everything N         seed of weights, shuffling and augmentation
-  --ckpt_path PATH            checkpoint to continue or to measure: a path, or last, best or auto
+  --ckpt_path PATH            the checkpoint to continue from or to measure: a path, or last, best or auto
   --train_teacher             train a missing teacher first, on the images of this run
   --print_config              print the resolved configuration and do nothing else
-  {all}                  every option, those of the Trainer included
+  {all}                  list every option, including those of the Trainer
   --debug                     show the traceback of an error"""
 
 
@@ -39,7 +39,7 @@ def list_classes(package: str) -> list[str]:
 
 
 def _wrap(names: list[str], package: str) -> str:
-    """Wrap the names of a package to lines of 100 characters."""
+    """Wrap the names of a package's classes to lines of about 100 characters."""
     lines, indent = [f"{package}NAME of"], " " * 32
     for name in names:
         if len(lines) == 1 or len(lines[-1]) + len(name) > 98:

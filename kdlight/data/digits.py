@@ -16,15 +16,15 @@ from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
 from kdlight.ranges import NonNegativeInt
 from kdlight.streams import Stream, make_generator
 
-TEST_SIZE = 360  # a fifth, because the data set has no published split
+TEST_SIZE = 360  # a fifth of the images; scikit-learn does not divide them into training and test images
 
 
 class DigitsDataModule(ImageDataModule):
-    """Scikit-learn's 1,797 digits, 8x8 pixels, which are part of its installation.
+    """The 1,797 images of digits, 8x8 pixels, that are installed with scikit-learn.
 
-    E. Alpaydin, C. Kaynak 1998, https://archive.ics.uci.edu/dataset/80 (its test part). The 17 grey levels are spread
-    over the range of a byte. 360 images are the test set, the same in every run. `augment` moves an image by up to one
-    pixel; digits are not mirrored. The default mean and std are those of the 1,437 images that are not in the test set.
+    They are the test images of E. Alpaydin, C. Kaynak 1998, https://archive.ics.uci.edu/dataset/80. Their 17 grey
+    levels are spread over 0 to 255. Here 360 of them are the test set, the same in every run. `augment` moves an image
+    by up to one pixel; digits are not mirrored. The default mean and std are those of the other 1,437 images.
 
     Args:
         val_size: Number of images held out for validation.

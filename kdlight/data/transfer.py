@@ -14,22 +14,23 @@ from kdlight.errors import UserError
 class TransferDataModule(ImageDataModule):
     """Trains on the images of one data set, without labels, and evaluates on another data set.
 
-    The first is a transfer set (G. Hinton, O. Vinyals, J. Dean 2015, https://arxiv.org/abs/1503.02531, section 2).
-    Images of both are normalised with the mean and std of `evaluation`, because the teacher was trained with them.
+    The images to train on are called a transfer set (G. Hinton, O. Vinyals, J. Dean 2015,
+    https://arxiv.org/abs/1503.02531, section 2). Images of both data sets are normalised with the mean and std of
+    `evaluation`, because the teacher was trained on images normalised in this way.
 
     Args:
         train: The data set to train on. Its batch size and augmentation are used, its labels are not.
-        evaluation: The data set whose classes, validation split and test set are those of the run.
+        evaluation: The data set from which the run takes its classes, validation split and test set.
 
     Raises:
-        UserError: If images of the two differ in shape.
+        UserError: If the images of the two data sets differ in shape.
     """
 
     def __init__(self, train: ImageDataModule, evaluation: ImageDataModule) -> None:
         if train.image_shape != evaluation.image_shape:
             raise UserError(
-                f"images to train on are {train.image_shape}, those to evaluate on {evaluation.image_shape}: expected "
-                "one shape; ImageFolderDataModule takes an image_size"
+                f"expected images of one shape, got {train.image_shape} to train on and {evaluation.image_shape} to "
+                "evaluate on; set the image_size of an ImageFolderDataModule to have its images resized"
             )
         self.train, self.evaluation = train, evaluation
         super().__init__(
@@ -55,7 +56,7 @@ class TransferDataModule(ImageDataModule):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
+        """The channels, height and width of an image."""
         return self.evaluation.image_shape
 
     @property
@@ -64,7 +65,7 @@ class TransferDataModule(ImageDataModule):
         return self.train.view_kind
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe the transform of the images to train on, with the mean and std of `evaluation`."""
+        """Return the description of the transform of `train`, but with the mean and std of `evaluation`."""
         identity = self.train.describe_transform(views=views, strong=strong)
         return {**identity, "mean": list(self.mean), "std": list(self.std)}
 
@@ -86,9 +87,9 @@ class TransferDataModule(ImageDataModule):
         }
 
     def read_train(self) -> Split:
-        """Read the whole set to train on."""
+        """Read all training images of `train`."""
         return self.train.read_train()
 
     def read_test(self) -> Split:
-        """Read the test set of the evaluation."""
+        """Read the test set of `evaluation`."""
         return self.evaluation.read_test()

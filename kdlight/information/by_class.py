@@ -1,4 +1,4 @@
-"""How much each class contributes to each atom of a decomposition."""
+"""Compute how much each class contributes to each atom of a partial information decomposition."""
 
 __all__ = ["ClassTerms", "broja_by_class"]
 
@@ -12,7 +12,7 @@ from kdlight.information.entropies import Array, check_probabilities, split_info
 
 
 class ClassTerms(NamedTuple):
-    """The contribution of each symbol of the target to the atoms, in bits, shape (target,); it may be negative."""
+    """The contributions of each symbol of the target to the atoms, in bits, (target symbols,); they may be negative."""
 
     redundant: Array
     unique_first: Array
@@ -31,7 +31,8 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
-        tolerance: The gap in bits to aim for, as in `broja`. The terms of all symbols add up to the atoms within it.
+        tolerance: The gap in bits to aim for, as in `broja`. The terms of all symbols add up to the atoms up to this
+            gap.
 
     Raises:
         UserError: If ``joint`` is not a distribution.

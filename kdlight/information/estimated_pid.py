@@ -11,13 +11,13 @@ class Estimate(NamedTuple):
     """A quantity in bits, estimated from samples. The estimate can be negative if the true value is near zero."""
 
     value: float
-    """Corrected for bias; the mean over the symbolisations."""
+    """Corrected for bias; the mean over the symbolisations (the ways in which features were turned into symbols)."""
     lower: float
     upper: float
     counted: float
-    """The biased plug-in value, computed from the histogram itself; the mean over the symbolisations."""
+    """The biased plug-in value, computed from the histogram itself: the mean over the symbolisations."""
     estimable: bool
-    """Whether there are enough samples; how often the interval then holds is in ``kdlight/information/README.md``."""
+    """Whether there are enough samples. ``kdlight/information/README.md`` says how often the interval then holds."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class EstimatedPID:
     information_between: Estimate
     """I(first; second): what the sources tell about each other, whether or not it concerns the target."""
     target_entropy: float
-    """H(target) of the samples, an upper bound of every information about the target."""
+    """H(target) of the samples, in bits: an upper bound of every information about the target."""
     cap_first: float
     """log2 of the first source's number of symbols, an upper bound of its information and of the redundant one."""
     cap_second: float
@@ -55,10 +55,10 @@ class EstimatedPID:
         return {name: value for name, value in values.items() if isinstance(value, Estimate)}
 
     def to_dict(self, names: tuple[str, str, str] = ("first", "second", "target")) -> dict[str, float]:
-        """Return all numbers by key, without estimates that are not estimable.
+        """Return all numbers by key; estimates from too few samples (`Estimate.estimable` is false) are left out.
 
-        Keys are the names of the attributes, with ``names`` in place of first, second and target. The interval has the
-        suffixes ``_lower`` and ``_upper``, the plug-in value has ``_counted``.
+        The keys are the names of the attributes, with ``names`` in place of first, second and target. The ends of an
+        interval have the suffixes ``_lower`` and ``_upper``, the plug-in value has ``_counted``.
         """
         keys = _rename_fields(names)
         report: dict[str, float] = {}
@@ -82,7 +82,7 @@ class EstimatedPID:
         return cls(**read)
 
 
-#: The estimated quantities, in the order in which `_measure_quantities` computes them.
+#: The names of the estimated quantities, in the order of the attributes of `EstimatedPID`.
 QUANTITIES = tuple(field.name for field in fields(EstimatedPID) if field.type is Estimate)
 _PARTS = ("", "_lower", "_upper", "_counted")
 

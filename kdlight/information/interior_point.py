@@ -1,4 +1,4 @@
-"""A primal-dual interior-point method for the dual of BROJA: high accuracy for tables of moderate size."""
+"""A primal-dual interior-point method for the dual of BROJA, which is very accurate for tables of moderate size."""
 
 from typing import NamedTuple
 
@@ -10,19 +10,20 @@ from kdlight.information.entropies import Array
 
 #: Fraction of the way to the boundary of the positive orthant that a step may go.
 _TO_BOUNDARY = 0.9
-#: A step may violate the constraints by this much, in nats, because the step is linear and they are curved.
+#: A step may violate the constraints by this much, in nats, because a step is straight and the constraints are curved.
 _CURVATURE = 1.0
 #: No logarithm of a probability changes by more than this in one step, so that its exponential does not overflow.
 _LARGEST_MOVE = 50.0
-#: The target of complementarity is never below this fraction of the tolerance: closer to the boundary, the Newton
-#: matrix would only be worse conditioned.
+#: The complementarity that a step aims for is never below this fraction of the tolerance: closer to the boundary, the
+#: Newton matrix would only be worse conditioned.
 _LAST_TARGET = 0.1
-#: Relative additions to the diagonal of the Newton matrix, tried in turn when rounding has made it indefinite.
+#: Fractions by which the diagonal of the Newton matrix is increased: the next is tried if rounding has made the matrix
+#: indefinite.
 _RIDGES = (1e-15, 1e-12, 1e-9)
 
 
 class _Iterate(NamedTuple):
-    """A point of the algorithm. Every array but the posterior has the shape (T, S)."""
+    """A point of the algorithm. Every array except `posterior` has the shape (T, S)."""
 
     posterior: Array
     """Q(y|t,s), shape (T, S, Y)."""
@@ -35,7 +36,7 @@ class _Iterate(NamedTuple):
 
 
 class _Support:
-    """The entries of a (T, Y) and b (S, Y) that the solver changes: those where P's tables are positive.
+    """The entries of the dual variables a (T, Y) and b (S, Y) that the solver changes: those where P is positive.
 
     Adding a constant to a(:,y) and subtracting it from b(:,y) changes nothing, so one entry of b is fixed for each
     class. A table that was counted from few samples is mostly zeros, which makes the Newton matrix small.
@@ -44,11 +45,11 @@ class _Support:
         classes: (T, M), the classes that each symbol of the first source occurs with. M is the largest number of such
             classes; rows with fewer are filled up with other classes.
         filled: (T, M), true where a class only fills up a row.
-        of_source: (F,), the second source's symbols of the entries of b that change, in ascending order.
-        of_class: (F,), the classes of these entries.
-        same: (T, M, F), 1.0 where the classes of an entry of a and one of b agree.
-        rows, columns: The pairs of entries among the F that belong to one symbol of the second source.
-        gathered: (T, S, M), the places of the entries (t, s, classes) of an array (T, S, Y) that is flattened.
+        of_source: (F,), the symbol of the second source of each of the F entries of b that change, ascending.
+        of_class: (F,), the class of each of these entries of b.
+        same: (T, M, F), 1.0 where an entry of a and an entry of b belong to the same class.
+        rows, columns: All pairs of these F entries whose two entries belong to the same symbol of the second source.
+        gathered: (T, S, M), the places of the elements (t, s, classes[t]) in a flattened array (T, S, Y).
     """
 
     def __init__(self, first: Array, second: Array) -> None:
@@ -107,7 +108,11 @@ class _Newton:
             raise np.linalg.LinAlgError("not positive definite")
 
     def find_direction(self, target: Array) -> tuple[Array, Array, Array, Array]:
-        """Return the changes of a, b, multiplier and slack that lead to multiplier = target and P's marginals."""
+        """Return the changes of a, b, multiplier and slack in a Newton step towards P's marginals.
+
+        Args:
+            target: (T, S), the products multiplier * slack to aim for, divided by the present slack.
+        """
         posterior, multiplier, slack, violation = self._iterate
         ratio = multiplier / slack
         aim = target + ratio * violation
@@ -147,7 +152,7 @@ def _find_longest_step(value: Array, change: Array) -> float:
 
 
 def run_interior_point(bracket: Bracket, *, steps: int = 60) -> None:
-    """Tighten the bracket by Mehrotra's predictor-corrector method (1992), on the dual that ``Bracket`` states.
+    """Tighten the bracket by Mehrotra's predictor-corrector method (1992), applied to the dual stated in ``Bracket``.
 
     The multiplier of the constraint (t, s) is Q(t,s), so each iterate is also a point Q(t,s) exp(a + b) / sum_y exp(a +
     b) of the primal. About ten steps usually reach 1e-6 and a few more reach 1e-9, for tables of any size. A step costs

@@ -12,17 +12,19 @@ from kdlight.losses.parts.shapes import require_same_batch
 
 @widen_half_precision
 def at_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
-    """Mean squared difference of the attention maps of one stage: unit vectors of the mean over channels of f^2.
+    """Compute the mean squared difference of the attention maps of one stage.
 
-    This is equation 2 with p = 2, except that the squared difference is averaged over positions, as in the field's
-    reference code; the paper takes the norm. The larger map is average-pooled to the size of the smaller.
+    An attention map is the mean of f^2 over the channels of a feature map f, divided by its norm over all positions.
+    This is equation 2 with p = 2, except that the squared difference is averaged over positions, as in the authors'
+    code (github.com/szagoruyko/attention-transfer) and in RepDistiller; the paper takes the norm. The larger map is
+    average-pooled to the size of the smaller.
 
     Args:
         student_feature: (batch, channels, height, width).
-        teacher_feature: (batch, any channels, height, width); no gradient reaches it.
+        teacher_feature: (batch, any number of channels, height, width); no gradient reaches it.
 
     Raises:
-        UserError: If the batches differ or a tensor is not a map.
+        UserError: If the batch sizes differ, or a tensor does not have these four dimensions.
     """
     require_same_batch(student_feature, teacher_feature)
     student, teacher = pool_to_smaller(student_feature, teacher_feature.detach())

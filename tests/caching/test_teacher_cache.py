@@ -292,7 +292,7 @@ def test_outputs_beyond_half_precision_are_refused(tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"views": 0}, {"top": 0}, {"precision": "float8"}])
 def test_wrong_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match="teacher cache needs"):
+    with pytest.raises(ValueError, match="expected views and top to be at least 1"):
         TeacherCache("cache", **wrong)
 
 

@@ -69,7 +69,7 @@ def test_without_a_validation_split_none_is_read() -> None:
 
 def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
     photographs = ImageFolderDataModule(str(write_folder(tmp_path)), val_size=0, image_size=8)
-    with pytest.raises(ValueError, match=r"\(3, 8, 8\), those to evaluate on \(1, 8, 8\): expected one shape"):
+    with pytest.raises(ValueError, match=r"one shape, got \(3, 8, 8\) to train on and \(1, 8, 8\) to evaluate on"):
         TransferDataModule(photographs, DigitsDataModule())
 
 

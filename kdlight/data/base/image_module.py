@@ -34,22 +34,23 @@ from kdlight.streams import Stream, make_generator
 class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
     """A data module whose images are cropped, flipped and normalised as whole batches, on the GPU if there is one.
 
-    A validation split is held out of the training set, with the class proportions of the whole. The test set is read
-    for ``test`` and ``predict``, and once when a run begins, to check that it is complete. All random choices depend
-    only on the seed, the epoch and the sample. So the view of a sample in an epoch changes neither when a run is
-    resumed nor with the number of processes.
+    A validation split with the class proportions of the training set is held out of it. The test set is read for
+    ``test`` and ``predict``, and once when a run begins, to check that it is complete. All random choices depend only
+    on the seed, the epoch and the sample. Therefore a sample has the same view in an epoch whether or not the run was
+    resumed, and whatever the number of processes.
 
     A subclass defines its classes, image shape and augmentation, and reads the training and the test set.
 
     Args:
-        val_size: Number of images held out for validation; with 0, no model can be selected.
+        val_size: Number of images held out for validation; with 0, no best checkpoint can be selected.
         augment: Train on random crops, and on mirror images if mirroring does not change the class.
-        mean: Per channel, for pixels in [0, 1].
-        std: Per channel, for pixels in [0, 1].
-        labels: False for a transfer set: training images get the target -1, and supervised terms leave them out.
-        train_per_class: Train on this many of the remaining images of each class; None: on all.
+        mean: The mean of each channel, for pixels in [0, 1].
+        std: The standard deviation of each channel, for pixels in [0, 1].
+        labels: False for a transfer set: training images get the target -1, and supervised terms of the loss leave them
+            out.
+        train_per_class: The number of images of each class to train on, among those not held out; None: all of them.
         label_noise: Fraction of the training labels that are replaced by another class, drawn uniformly and in the same
-            way in every run. Further targets do not change.
+            way in every run. Other targets, such as the coarse classes of CIFAR-100, do not change.
         batch_size: Images per training step and process.
         eval_batch_size: Largest number of images per validation, test or prediction step and process.
         seed: Seed of shuffling and augmentation; None: the run's seed (``seed_everything``), or 0 if it has none.
@@ -90,7 +91,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
     @property
     @abstractmethod
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
+        """The channels, height and width of an image."""
 
     @property
     def view_kind(self) -> ViewKind:
@@ -103,10 +104,10 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         """Return `count` fixed images of a split (None: all), as batches on the CPU that can be passed to a model.
 
         The images are normalised and not augmented. They have the class proportions and the order of the split, and
-        they are the same in every process and epoch. `index` is the place of an image in the split.
+        they are the same in every process and epoch. A batch's `index` gives the place of each image in the split.
 
         Raises:
-            UserError: If the split has not been read or has fewer images.
+            UserError: If the split has not been read or has fewer than `count` images.
         """
         samples = self.get_split(split)
         if count is not None and not 0 < count <= len(samples):
@@ -157,7 +158,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
     @property
     def views(self) -> EpochViews:
         """The random views of the training images."""
-        # The seed is read here, because a later run in this process may have another one.
+        # The seed is read at every access, because a later run in this process may have another one.
         seed = self.seed if self.seed is not None else read_run_seed()
         if self._views is None:
             kind, fill = self.view_kind if self.augment else None, [255 * mean for mean in self.mean]
@@ -173,8 +174,8 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
     def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
         """Normalise a batch on the device, after augmenting it if it is a training batch.
 
-        If the method's class attribute ``views`` is above 1, it gets this many independently augmented views of each
-        sample. If its ``strong_view`` is true, the last of them is a strong view (`kdlight.data.views.strong`).
+        If the method's class attribute ``views`` is above 1, the method gets this many independently augmented views of
+        each sample. If its ``strong_view`` is true, the last view is a strong one (`kdlight.data.views.strong`).
         """
         if not isinstance(batch, Batch):  # Lightning also passes a model's example input to this hook
             return batch
@@ -195,7 +196,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
 
         Args:
             indices: (batch,) places in the training split, for each batch.
-            choices: The choices of `EpochViews.draw`.
+            choices: The random choices that `EpochViews.draw` returned.
             views: The number of views; they are stacked along the batch, first view first.
             strong: Whether the last view is strong.
 
@@ -207,7 +208,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
             yield self.normalize_batch(self.views.apply(batch, choices, views))
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe, for JSON, everything that determines a model's input images except the random choices."""
+        """Return everything that determines a model's input images, except the random choices, as values for JSON."""
         return {
             "augment": self.view_kind.describe() if self.augment else False,
             "views": views,
@@ -218,10 +219,10 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         }
 
     def teardown(self, stage: str) -> None:
-        """Stop replaying views, because a replay is meant for one fit."""
+        """Stop replaying stored views after a fit, because a replay is meant for one fit."""
         if stage == "fit" and self._views is not None:
             self._views.forget_replay()
 
     def on_exception(self, exception: BaseException) -> None:
-        """Stop replaying views."""
+        """Stop replaying stored views."""
         self.teardown("fit")

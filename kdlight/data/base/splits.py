@@ -12,7 +12,7 @@ SPLIT_SEED = 0  # the same in every run, so that runs with different seeds are c
 
 
 def _rank_within_class(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return each sample's place in a shuffle of its class, (n,), and the size of its class, (n,)."""
+    """Shuffle each class, and return each sample's place within its class, (n,), and its class's size, (n,)."""
     _, label, counts = torch.unique(target, return_inverse=True, return_counts=True)
     shuffled = torch.randperm(len(target), generator=generator)
     by_class = shuffled[label[shuffled].argsort(stable=True)]
@@ -46,15 +46,15 @@ def hold_out(
 
     Args:
         target: (n,) class of each sample.
-        val_size: The number of samples held out, with the class proportions of the whole.
-        train_per_class: The number kept of each class among those not held out; None: all.
-        class_names: Names of the classes, for the message.
+        val_size: The number of samples to hold out. They have the class proportions of the whole training set.
+        train_per_class: The number of samples of each class to keep, among those not held out; None: all of them.
+        class_names: The names of the classes, for the error message.
 
     Returns:
         The places of the samples that are kept, and of those held out, each ascending.
 
     Raises:
-        UserError: If too few samples are left.
+        UserError: If no samples are left, or fewer of a class than `train_per_class`.
     """
     if val_size >= len(target):
         raise UserError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")
@@ -65,7 +65,7 @@ def hold_out(
         if train_per_class > counts.min():
             raise UserError(
                 f"train_per_class={train_per_class} is more than the {counts.min()} images that are left of class "
-                f"{class_names[int(counts.argmin())]!r} with val_size={val_size}: lower either"
+                f"{class_names[int(counts.argmin())]!r} with val_size={val_size}: lower train_per_class or val_size"
             )
         kept = kept[choose_per_class(target[kept], train_per_class, make_generator(Stream.TRAIN_PER_CLASS, SPLIT_SEED))]
     return kept, held_out

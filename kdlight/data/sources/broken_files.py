@@ -12,17 +12,17 @@ from kdlight.data.sources.decoding import decode
 from kdlight.data.sources.listing import Listing
 from kdlight.errors import UserError
 
-NAMED = 5
+NAMED = 5  # how many broken files a message names
 
 
 def leave_out_broken(root: Path, listing: Listing) -> Listing:
-    """Leave out the files that cannot be decoded, with a warning that counts them and names the first five.
+    """Return the listing without files that cannot be decoded. A warning counts these and names the first five.
 
     Every file is decoded once, in threads.
 
     Args:
         root: The folder to which the paths are relative.
-        listing: The files found in it, with their classes.
+        listing: The image files in this folder, with their classes.
 
     Raises:
         UserError: If no file can be decoded.
@@ -44,18 +44,18 @@ def leave_out_broken(root: Path, listing: Listing) -> Listing:
 
 
 def check_intact(root: Path, paths: Sequence[str]) -> list[bool]:
-    """Return for each file whether it can be decoded. Every file is read, in threads.
+    """Decode every file, in threads, and return for each whether this succeeded.
 
     Args:
         root: The folder to which the paths are relative.
-        paths: The files.
+        paths: The paths of the files.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda path: _is_intact(root / path), paths))
 
 
 def name_first(paths: Sequence[str]) -> str:
-    """Name the first five files."""
+    """Return the first five paths as one text, with an ellipsis if there are more."""
     return ", ".join(paths[:NAMED]) + (", …" if len(paths) > NAMED else "")
 
 

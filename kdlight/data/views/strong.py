@@ -1,12 +1,13 @@
 """The strong view of semi-supervised learning, on whole batches: two of fourteen random operations, then cutout.
 
-Cubuk et al. 2020, "RandAugment", https://arxiv.org/abs/1909.13719, in the form that MLKD's code takes from FixMatch
-(Sohn et al. 2020, https://arxiv.org/abs/2001.07685): RandAugment(2, 10), whose second number has no effect, because
-every operation draws its strength uniformly from its whole range. The pixels are those of Pillow, up to rounding.
+Cubuk et al. 2020, "RandAugment", https://arxiv.org/abs/1909.13719, in the form that the code of MLKD (Jin et al., CVPR
+2023) takes from FixMatch (Sohn et al. 2020, https://arxiv.org/abs/2001.07685). This code calls RandAugment(2, 10), but
+the number 10 has no effect, because every operation draws its strength uniformly from its whole range. The results are
+those of Pillow's operations, up to rounding.
 
-Every image has its own operations and strengths, and no step waits for the device. One gather moves pixels, a second
-one looks up new pixel values, and a blend does the rest. Each of the three is applied to the whole batch, but changes
-only the images that have one of its operations.
+Every image has its own operations and strengths, and no step makes the CPU wait for the GPU. A first gather moves
+pixels, a second one looks up new pixel values, and a blend does the rest. Each of these three steps is applied to the
+whole batch, but changes only the images for which one of the step's operations was drawn.
 """
 
 import math
@@ -21,16 +22,17 @@ OPERATIONS = (
     *("identity", "auto_contrast", "equalize", "brightness", "contrast", "posterize", "solarize"),
     *("color", "sharpness", "rotate", "shear_x", "shear_y", "translate_x", "translate_y"),
 )
-GREY = (19595, 38470, 7471)  # the weights of red, green and blue in Pillow, times 65536
+GREY = (19595, 38470, 7471)  # the weights of red, green and blue in Pillow's grey image, times 65536
 
 
 class StrongDraws(NamedTuple):
     """The random choices for a set of images.
 
     Attributes:
-        operations: (n, 2) int64 places in `OPERATIONS`, in the order they are applied.
-        strengths: (n, 2) in [0, 1), between the weak and the strong end of the operation's range.
-        cutout: (n, 3) in [0, 1): the square's row and column, and its side in halves of the image.
+        operations: (n, 2) int64 places in `OPERATIONS`, in the order in which they are applied.
+        strengths: (n, 2) in [0, 1): the place of each operation's parameter within its range.
+        cutout: (n, 3) in [0, 1): the row and column of the square's middle as fractions of the height and width, and
+            its side as a fraction of half the width.
     """
 
     operations: Tensor
@@ -39,7 +41,7 @@ class StrongDraws(NamedTuple):
 
 
 def draw_strong(count: int, *, generator: torch.Generator) -> StrongDraws:
-    """Draw operations, strengths and squares, all uniform."""
+    """Draw the operations, strengths and cutout squares of `count` images, all from uniform distributions."""
     return StrongDraws(
         torch.randint(0, len(OPERATIONS), (count, 2), generator=generator),
         torch.rand(count, 2, generator=generator),
@@ -48,12 +50,12 @@ def draw_strong(count: int, *, generator: torch.Generator) -> StrongDraws:
 
 
 def apply_strong(images: Tensor, draws: StrongDraws, *, fill: Sequence[float]) -> Tensor:
-    """Apply its operations to every uint8 image (n, 1 or 3 channels, height, width).
+    """Apply to every image the two operations and the cutout that were drawn for it.
 
     Args:
-        images: As loaded, or cropped and flipped.
+        images: uint8, (n, 1 or 3 channels, height, width), as loaded or already cropped and flipped.
         draws: The random choices, one row per image.
-        fill: Value of each channel, in [0, 255], with which the square is filled.
+        fill: The value of each channel, in [0, 255], with which the cutout square is filled.
     """
     for operations, strengths in zip(draws.operations.T, draws.strengths.T, strict=True):
         strengths = strengths.to(torch.float32)
@@ -68,7 +70,10 @@ def _is_operation(operations: Tensor, name: str) -> Tensor:
 
 
 def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
-    """Rotate by up to 30 degrees, shear and translate by up to 0.3, with the nearest pixel, and black outside."""
+    """Rotate images by up to 30 degrees, or shear or translate them by up to 0.3 of a side.
+
+    Each pixel takes the value of the nearest source pixel, and is black if that lies outside the image.
+    """
     count, channels, height, width = images.shape
     signed = 2 * strengths - 1
     angle = torch.where(_is_operation(operations, "rotate"), signed * math.radians(30), 0.0)
@@ -79,7 +84,7 @@ def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
     rows = (torch.arange(height, device=images.device) + 0.5)[None, :, None]
     columns = (torch.arange(width, device=images.device) + 0.5)[None, None, :]
-    # The image turns around its middle and is sheared from its first pixel.
+    # A rotation turns the image around its middle; a shear keeps its upper left corner in place.
     down, right = rows - height / 2, columns - width / 2
     from_column = cosine * right - sine * down + width / 2 + amount["shear_x"] * rows + amount["translate_x"] * width
     from_row = sine * right + cosine * down + height / 2 + amount["shear_y"] * columns + amount["translate_y"] * height
@@ -91,7 +96,7 @@ def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _look_up(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
-    """Map the values of each channel to new ones, by a table (n, channels, 256)."""
+    """Map the pixel values of each channel to new ones by a look-up table (n, channels, 256)."""
     count, channels = images.shape[:2]
     values = images.flatten(2).long()
     level = torch.arange(256, device=images.device, dtype=torch.float32)
@@ -127,7 +132,7 @@ def _equalize(values: Tensor, level: Tensor) -> Tensor:
 
 
 def _blend(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
-    """Change colour and sharpness by mixing with the grey or the smoothed image."""
+    """Change the colour or the sharpness of an image by mixing it with its grey or its smoothed version."""
     pixels = images.to(torch.float32)
     color, sharpness = (_is_operation(operations, name)[:, None, None, None] for name in ("color", "sharpness"))
     other = torch.where(color, _to_grey(images)[:, None], torch.where(sharpness, _smooth(pixels), pixels))
@@ -148,7 +153,7 @@ def _to_grey(images: Tensor) -> Tensor:
 
 
 def _smooth(pixels: Tensor) -> Tensor:
-    """Average each 3x3 neighbourhood, with weight 5 for its middle; border pixels do not change."""
+    """Average each 3x3 neighbourhood with weight 5 for the middle pixel and 1 for the others; keep border pixels."""
     smoothed = pixels.clone()
     sums = functional.avg_pool2d(pixels, 3, stride=1, divisor_override=1) + 4 * pixels[:, :, 1:-1, 1:-1]
     smoothed[:, :, 1:-1, 1:-1] = (sums / 13 + 0.5).floor()
@@ -156,7 +161,7 @@ def _smooth(pixels: Tensor) -> Tensor:
 
 
 def _cut_out(images: Tensor, cutout: Tensor, fill: Sequence[float]) -> Tensor:
-    """Fill a square of at most half the width, cut off where it leaves the image."""
+    """Fill a square whose side is at most half the image's width; parts outside the image are cut off."""
     height, width = images.shape[2:]
     side = cutout[:, 2:] * 0.5 * width
     inside = []
