@@ -1,4 +1,4 @@
-"""Objects that remember the arguments they were built with, so that a run can keep them in its configuration."""
+"""Make objects remember the arguments they were built with, so that a run can write these into its configuration."""
 
 import copy
 import functools
@@ -19,7 +19,8 @@ class ArgumentRecord:
     """A base class whose objects remember the arguments they were built with.
 
     Attributes:
-        built_from: ``class_path`` and ``init_args``, as a configuration has them: plain values, no references.
+        built_from: A dict in the form that a configuration file has: ``class_path`` is the import path of the class,
+            ``init_args`` holds the arguments by name, converted by `describe`.
     """
 
     built_from: dict[str, Any]
@@ -28,8 +29,8 @@ class ArgumentRecord:
         """Make the object and store its arguments."""
         made = super().__new__(cls)
         parameters = list(inspect.signature(cls.__init__).parameters)[1:]
-        given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # wrong arguments: __init__ refuses them next
-        # An assignment would fail: a torch module accepts none before its own constructor has run.
+        given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # if these are wrong, __init__ raises an error
+        # This avoids `setattr`, because the constructor of the object, which may be a torch module, has not run yet.
         vars(made)["built_from"] = {
             "class_path": find_import_path(cls),
             "init_args": {name: describe(value) for name, value in given.items()},
@@ -38,7 +39,7 @@ class ArgumentRecord:
 
 
 def record_arguments(make: Callable[Given, Made]) -> Callable[Given, Made]:
-    """Make objects remember the function that built them, such as `resnet20`, instead of their class, `ResNet`."""
+    """Decorate a function, such as `resnet20`: its objects remember it instead of their class, such as `ResNet`."""
 
     @functools.wraps(make)
     def made(*args: Given.args, **kwargs: Given.kwargs) -> Made:
@@ -54,11 +55,11 @@ def record_arguments(make: Callable[Given, Made]) -> Callable[Given, Made]:
 
 
 def describe(value: Any) -> Any:
-    """Turn an argument into what a configuration file writes for it.
+    """Convert an argument to the value that stands for it in a configuration file.
 
     Returns:
-        Numbers, strings, lists and mappings of them; for an object that does not remember its arguments, a string that
-        begins with `UNKNOWN` and names its class.
+        None, a number or a string, or lists and dicts of these. For an object that cannot be described in this form, a
+        string that begins with `UNKNOWN` and names the object's class.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -90,7 +91,7 @@ def has_unknown(described: Any) -> bool:
 
 
 def find_import_path(made: type | Callable[..., Any]) -> str:
-    """Return the path that imports a class or function, the short one where it is public: ``kdlight.methods.KD``."""
+    """Return the import path of a class or function; if it is public, the short one, such as ``kdlight.methods.KD``."""
     package = ".".join(made.__module__.split(".")[:2])
     if package.startswith("kdlight.") and getattr(sys.modules.get(package), made.__name__, None) is made:
         return f"{package}.{made.__name__}"

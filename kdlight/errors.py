@@ -1,12 +1,12 @@
-"""Mistakes that a user can mend. The command line prints them in at most three lines; every other error is a bug.
+"""Errors that a user can mend. The command line prints them in at most three lines; every other error is a bug.
 
 `UserError` is a `ValueError`, so code that calls kdlight from Python may catch either.
 """
 
 
 class UserError(ValueError):
-    """What was given cannot work; the message says what was expected, what was given and what to do."""
+    """The user gave something that cannot work; the message says what was expected, what was given and what to do."""
 
 
 class MissingFileError(UserError, FileNotFoundError):
-    """A file or folder that was named does not exist."""
+    """A file or folder that the user named does not exist."""

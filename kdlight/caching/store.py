@@ -1,4 +1,4 @@
-"""A teacher cache on disk: its description, the choices of the views, and a memory-mapped array for each output."""
+"""A teacher cache on disk: its description, the random choices of its views, and a memory-mapped array per output."""
 
 import hashlib
 import json
@@ -26,9 +26,10 @@ class Store:
     images of a sample that the method sees in one step, such as a weak and a strong view.
 
     Attributes:
-        folder: The folder of the files.
-        description: ``key``: what the outputs depend on; ``outputs``: shape and type of each array; ``filled``: how
-            many of the k views are complete; ``sha256`` of every file, once all views are complete.
+        folder: The folder that holds the files.
+        description: A dict with four keys. ``key`` says what the outputs depend on, ``outputs`` gives the shape and the
+            type of each array, and ``filled`` is the number of views that are complete. ``sha256`` holds the checksum
+            of every data file; it is empty until all k views are complete.
     """
 
     folder: Path
@@ -39,15 +40,15 @@ class Store:
         """Read the description of an existing cache.
 
         Raises:
-            UserError: If it cannot be read.
+            UserError: If the description cannot be read.
         """
         try:
             content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
             return cls(folder, {name: content[name] for name in ("key", "outputs", "filled", "sha256")})
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise UserError(
-                f"{folder / DESCRIPTION} does not describe a teacher cache: {error!r}; remove the folder, and the next "
-                "run makes it anew"
+                f"{folder / DESCRIPTION} does not describe a teacher cache: {error!r}; remove this folder, and the "
+                "next run fills a new cache"
             ) from error
 
     @classmethod
@@ -55,17 +56,17 @@ class Store:
         """Create the files of an empty cache.
 
         Args:
-            folder: The folder; it is emptied if it exists.
+            folder: The folder to create. If it already holds a cache, that cache is removed.
             key: What the outputs depend on.
             parameters: The random choices of each view, see `EpochViews.draw`.
-            outputs: Shape and type of each array by its name.
+            outputs: The shape and the type of each array, by the name of the output.
 
         Raises:
-            DiskFullError: If the disk has no room for it.
-            UserError: If a file, or a folder without a cache, has this name.
+            DiskFullError: If the disk has no room for the cache.
+            UserError: If `folder` is a file, or a folder that holds no cache.
         """
         if folder.exists() and not (folder / DESCRIPTION).is_file():
-            raise UserError(f"{folder} is in the way: it is not an unfinished cache, which this path is for; remove it")
+            raise UserError(f"{folder} is in the way: expected an unfinished teacher cache or nothing; remove it")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         store = cls(folder, {"key": key, "outputs": outputs, "filled": 0, "sha256": {}})
@@ -85,7 +86,7 @@ class Store:
         return store
 
     def describe(self) -> None:
-        """Write the description, whole or not at all."""
+        """Write the description atomically: a crash never leaves half of the file."""
         with replace_file(self.folder / DESCRIPTION) as draft:
             draft.write_text(json.dumps(self.description, indent=2) + "\n", encoding="utf-8")
 
@@ -112,9 +113,9 @@ class Store:
 
         Args:
             name: The name of the output.
-            view: Which of the k views.
-            start: The first sample.
-            values: (samples, views in a step, …).
+            view: The number of the view, from 0 to k - 1.
+            start: The number of the first of these samples.
+            values: The output, (samples, views in a step, …).
         """
         shape, _ = self.description["outputs"][name]
         with self.get_file(name).open("r+b") as file:
@@ -122,7 +123,7 @@ class Store:
             file.write(values.numpy().tobytes())
 
     def map_array(self, name: str) -> Tensor:
-        """Map the array of an output into memory, for reading only."""
+        """Map the array of an output into memory. Changes of the returned tensor do not reach the file."""
         shape, dtype = self.description["outputs"][name]
         path = str(self.get_file(name))
         return torch.from_file(path, shared=False, size=math.prod(shape), dtype=getattr(torch, dtype)).view(shape)
@@ -149,5 +150,5 @@ class Store:
             if found.get(name) != expected and name in found:
                 raise UserError(
                     f"{self.folder / name} is truncated or changed: expected sha256 {expected}, found {found[name]}; "
-                    f"remove {self.folder}, and the next run makes it anew"
+                    f"remove {self.folder}, and the next run fills a new cache"
                 )

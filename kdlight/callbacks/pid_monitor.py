@@ -1,5 +1,6 @@
-"""Measure during training how much of the teacher's information about the label the student has: their PID.
+"""Measure during training how much of the teacher's information about the label the student has.
 
+The measure is the partial information decomposition (PID) of teacher, student and label:
 Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information
 Decomposition", AISTATS 2025 (arXiv 2411.07483), definitions 3.1 to 3.3 and appendix D.3.
 """
@@ -34,22 +35,23 @@ TRAINING_SAMPLES = 5_000
 class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     """Logs how much information teacher and student share about the label, in bits.
 
-    Both networks compute features of fixed probe images. The features of a stage are turned into symbols (by default
-    like in the RID authors' code: flattened, L2-normalised, reduced by PCA, clustered by k-means), and the joint
-    distribution of teacher symbol, student symbol and label is decomposed. The callback logs for each stage, as
-    ``pid/<stage>/…``, the atoms redundant (transferred knowledge), unique_teacher (knowledge left to distil),
-    unique_student and synergistic, and the mutual informations that are sums of them. All values are corrected for bias
-    and have an interval (``_lower``, ``_upper``). A value is left out if there are too few samples to estimate it.
-    ``kdlight/measuring/README.md`` lists every key with its formula.
+    Both networks compute features of fixed probe images. The features of a stage are turned into symbols. By default
+    this follows the RID authors' code: features are flattened, L2-normalised, reduced by PCA and clustered by k-means.
+    Then the joint distribution of teacher symbol, student symbol and label is decomposed. For each stage, as
+    ``pid/<stage>/…``, the callback logs four atoms: redundant (transferred knowledge), unique_teacher (knowledge left
+    to distil), unique_student and synergistic. It also logs the mutual informations, which are sums of atoms. All
+    values are corrected for bias and have an interval (``_lower``, ``_upper``). A value is left out if there are too
+    few samples to estimate it. ``kdlight/measuring/README.md`` lists every key with its formula.
 
     The probe images are those of the validation split. If there is no validation split, a fixed part of the training
     images is used, and the keys begin with ``pid_train/``. After training, the test set is measured once, as in the
     paper (``pid_test/…``). ``pid/seconds`` is the duration of a measurement. Measurements run between epochs.
 
-    Two things differ from the paper and its authors' code. The authors fit the clusters on the images that they count,
-    which overestimates the information; here the clusters are fitted on images of the training split. The authors
-    cluster once per measurement, without a seed; here every value is the mean over several seeded clusterings, whose
-    spread widens the interval. The teacher's symbols are computed once and stored in the run's folder.
+    Two things differ from the paper and its authors' code. The authors fit the clusters on the same images from which
+    they then estimate the information, and thereby overestimate it; here the clusters are fitted on other images, those
+    of the training split. The authors cluster once per measurement, without a seed; here every value is the mean over
+    several seeded clusterings, whose spread widens the interval. The teacher's symbols are computed once and stored in
+    the run's folder.
 
     For a method with filters (RID, TED), further keys report which information the filters certify and how far the
     method's assumption is violated: see `kdlight.measuring.filtered_comparison` and `kdlight.measuring.assumption`. A
@@ -59,22 +61,25 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
         every_n_epochs: Measure after every n-th epoch and after the last one, instead of `times`.
         stages: Any of "stage1", "stage2", …, "embedding", "logits", "deepest" and "all"; null: the deepest stage and
-            the logits. The numbers are the student's; its deepest stage is compared with the teacher's deepest, the one
-            before with the one before, and so on.
-        filtered: Measure the filtered features f_t(T) and f_s(S) of the method instead, as ``pid/filtered_<stage>/…``.
-            Because the teacher's filters learn too, the teacher's symbols are computed for every measurement.
-        target: Name of a further target of the data, such as CIFAR-100's "coarse", to use instead of the label. It is
-            logged as ``pid/<target>_<stage>/…``; a run may have several monitors with different targets.
+            the logits. The student's stages are numbered. Its deepest stage is compared with the teacher's deepest
+            stage, its second deepest with the teacher's second deepest, and so on.
+        filtered: Measure the method's filtered features f_t(T) and f_s(S) instead of the networks' features. The keys
+            are ``pid/filtered_<stage>/…``. Because the teacher's filters learn, too, the teacher's symbols are computed
+            anew for every measurement.
+        target: Name of a further target of the data, such as CIFAR-100's "coarse", to use instead of the label. The
+            keys are ``pid/<target>_<stage>/…``; a run may have several monitors with different targets.
         symbols: How features become symbols: "kmeans", "quantile", "probe", or, for logits only, "predictions".
-        clusters: Number of symbols per network, for kmeans and quantile. "auto": as many as the number of counted
-            images allows, at most twice the classes. k symbols carry at most log2 k bits; this cap is logged as well.
-        repeats: Number of symbolisations, each fitted on other training images; every value is the mean over them.
-        components: Principal components before clustering; at most as many as the features have.
+        clusters: Number of symbols per network, for kmeans and quantile. "auto": as many as the number of probe images
+            allows, at most twice the classes. k symbols carry at most log2 k bits; this cap is logged as well.
+        repeats: How many times features are turned into symbols, each time with clusters fitted on other training
+            images; every value is the mean over these repetitions.
+        components: Number of principal components that are clustered; smaller features keep all of theirs.
         samples: Number of probe images of the measured split, at least 8; null: the whole split.
         fit_samples: Number of training images on which clusters are fitted; their features have to fit in memory.
-        details: Also log plug-in values, other redundancies and what each class contributes to the atoms.
+        details: Also log values without the correction for bias (plug-in values), redundancies by other definitions,
+            and what each class contributes to the atoms.
         seed: Seed of the clustering and the resampling.
-        tolerance: Gap in bits to aim for in each decomposition.
+        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
 
     Raises:
         UserError: If a number is too small, or ``symbols`` is "predictions" and ``stages`` is not [logits].
@@ -99,7 +104,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         tolerance: PositiveFloat = 1e-5,
     ) -> None:
         if symbols == "predictions" and (filtered or stages is None or list(stages) != ["logits"]):
-            raise UserError(f"PIDMonitor: predictions are symbols of logits: expected stages [logits], got {stages}")
+            raise UserError(f"PIDMonitor: predictions need stages [logits] without filtered, got stages {stages}")
         self.times, self.every_n_epochs = times, every_n_epochs
         self.stages, self.filtered, self.target = stages, filtered, target
         self.discretizer = RepeatedDiscretizer(
@@ -118,7 +123,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
 
     @property
     def _prefix(self) -> str:
-        """Prefix of stage names that tells this monitor's keys from those of an unfiltered monitor of the label."""
+        """The prefix of stage names, by which keys differ from those of an unfiltered monitor of the label."""
         return ("filtered_" if self.filtered else "") + (f"{self.target}_" if self.target else "")
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -134,7 +139,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         if getattr(pl_module, "teacher", None) is None:
             raise UserError(
                 f"PIDMonitor compares the student with a teacher, but {type(pl_module).__name__} has none: give the "
-                "method a teacher and teacher_weights (Supervised takes one without learning from it)"
+                "method a teacher and teacher_weights (Supervised accepts a teacher without learning from it)"
             )
         if self.filtered and not isinstance(pl_module, FilteredDistiller):
             raise UserError(

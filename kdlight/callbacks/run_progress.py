@@ -12,14 +12,14 @@ from rich.table import Column
 from kdlight.internals import count_batches
 from kdlight.methods.base.learner import Learner
 
-EVERY = 0.25  # seconds between two updates; reading the loss waits for the device
+EVERY = 0.25  # seconds between two updates; more updates would slow training, because reading the loss blocks
 WINDOW = 600.0  # seconds over which the speed is averaged: long enough to include validations
 
 
 class RunProgress(ProgressBar):
-    """Shows one bar for the training of all epochs, counted from 1, and one for each test, which disappears at its end.
+    """Shows one bar for the training of all epochs, and a bar for each test that disappears when the test ends.
 
-    A line is at most as wide as the terminal; the bar itself is shortened to fit.
+    Epochs are counted from 1. A line is at most as wide as the terminal; the bar itself is shortened to fit.
 
     Args:
         console: The console to draw on; None: standard output.
@@ -41,7 +41,7 @@ class RunProgress(ProgressBar):
         self._enabled = False
 
     def enable(self) -> None:
-        """Draw again."""
+        """Draw from now on."""
         self._enabled = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -50,7 +50,7 @@ class RunProgress(ProgressBar):
         self._begin("", _count_all_batches(trainer), count_batches(trainer), transient=False)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Name the epoch."""
+        """Show the number of the epoch."""
         last = f"/{trainer.max_epochs}" if trainer.max_epochs not in (None, -1) else ""
         self._show(description=f"epoch {trainer.current_epoch + 1}{last}")
 
@@ -64,7 +64,7 @@ class RunProgress(ProgressBar):
             self._show(completed=count_batches(trainer))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the validation accuracy, which is the mean over all processes by now."""
+        """Show the validation accuracy, which Lightning has averaged over all processes by now."""
         accuracy = trainer.callback_metrics.get("val/accuracy")
         if accuracy is not None and not trainer.sanity_checking:
             self._accuracy = f"val {100 * float(accuracy):.2f} %"
@@ -155,7 +155,7 @@ class RunProgress(ProgressBar):
 
 
 def _count_all_batches(trainer: Trainer) -> float | None:
-    """Count the batches of all epochs; None if the run has no limit."""
+    """Return the number of batches in all epochs; None if the run has no limit."""
     epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
     ends = [epochs * trainer.num_training_batches] if epochs is not None else []
     if trainer.max_steps not in (None, -1):

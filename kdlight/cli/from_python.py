@@ -59,7 +59,7 @@ def fit(
     resume_changed: bool = False,
     **trainer: Any,
 ) -> Run:
-    """Train and test, as ``kdlight fit`` does, and return the run.
+    """Train and test a student, as the command ``kdlight fit`` does, and return the run.
 
     With a configuration::
 
@@ -70,20 +70,21 @@ def fit(
         method = KD(resnet8(10, (1, 8, 8)), Frozen(teacher))
         run = kdlight.fit(method, DigitsDataModule(), max_epochs=10, folder="runs/mine")
 
-    In both cases the run has a folder with log, checkpoints and ``result.json``, saves its position at Ctrl-C, and can
-    be continued with ``ckpt_path="last"``. Outside the main thread, signals cannot stop a run.
+    In both cases the run has a folder with a log, checkpoints and ``result.json``. Ctrl-C stops the run and saves its
+    position; the same call with ``ckpt_path="last"`` continues it. Outside the main thread, Ctrl-C and other signals
+    cannot stop a run.
 
     Args:
-        experiment: A configuration file or several, or a method.
-        changes: With a configuration: values by their dotted names, as on the command line. With a method: its data
-            module.
+        experiment: One configuration file or several, or a method.
+        changes: With a configuration: values to change, by their dotted names, as on the command line. With a method:
+            the data module.
         seed: Seed of shuffling, augmentation and, with a configuration, of the initial weights (networks given as
             objects already have theirs). None: the configuration's seed, or 0.
         folder: The run's folder. None: ``runs/`` and the configuration's or the method's name. An existing folder is
-            never overwritten: the new one gets a number at its end.
-        ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. "auto": start a run, continue it,
-            or leave it alone if it has ended.
-        resume_changed: Continue although the configuration differs from the run's.
+            never overwritten: if there is one, the new run's folder gets a number at the end of its name.
+        ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. "auto": start the run if it does
+            not exist, continue it if it was interrupted, and do nothing if it has ended.
+        resume_changed: Continue the run although it began with another configuration.
         trainer: Further arguments of Lightning's `Trainer`, such as ``max_epochs``.
 
     Raises:
@@ -129,7 +130,7 @@ def _build_from_files(
 
 
 def _write_value(name: str, value: Any) -> str:
-    """Write a value as the command line takes it."""
+    """Return a value in the form that the command line expects."""
     described = describe(value)
     if has_unknown(described):
         raise UserError(
@@ -183,7 +184,7 @@ def _build_from_objects(
 
 
 def _find_place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> RunPlace:
-    """Find the run's folder and its checkpoint, as the command does."""
+    """Find the run's folder and its checkpoint, as the command ``kdlight fit`` does."""
     place = RunFolder(base)
     if ckpt_path == AUTO:
         place = place if named else find_latest(base, "last")
@@ -206,7 +207,7 @@ def _resolve(described: dict[str, Any]) -> str:
         parser = make_run_parser("fit")
         try:
             text: str = parser.dump(parser.parse_object(described), skip_unset=False)
-        except ArgumentError:  # an argument of an object cannot be described, such as a mock
+        except ArgumentError:  # an argument of an object, such as a mock, cannot be described
             pass
         else:
             return text

@@ -1,4 +1,4 @@
-"""Shorten jsonargparse's messages, which list all failed attempts, to one place, one reason and a suggestion."""
+"""Shorten jsonargparse's messages, which list all failed attempts to parse a value, to one reason and a suggestion."""
 
 import importlib
 import inspect
@@ -32,7 +32,7 @@ EXAMPLES = {
 
 
 def shorten_message(message: str, options: Iterable[str]) -> str:
-    """Shorten a message to one line with the place, the reason and the nearest right name.
+    """Shorten a message to one line: the option, the reason and, for a wrong name, the most similar existing name.
 
     Args:
         message: The message of an error that the parser raised.
@@ -59,14 +59,15 @@ def _leave_out_bases(message: str) -> str:
 
 
 def _find_keys(message: str) -> list[str]:
-    """Return the keys from the outermost to the wrong one, without repetitions."""
+    """Return the keys that lead to the wrong value, from the outermost to the innermost, without repetitions."""
     return [key for key, _ in itertools.groupby(re.findall(r'Parser key "([^"]+)"', message))]
 
 
 def _find_owner(found: re.Match[str], message: str) -> str:
     """Find the class with the wrong argument.
 
-    It is named after the reason in the same line, or before the reason, or at the beginning of the wrong value.
+    The message names this class after the reason in the same line, or before the reason, or at the beginning of the
+    wrong value.
     """
     behind = CLASS.findall(message[found.end() :].partition("\n")[0])
     if behind:
@@ -81,7 +82,7 @@ def _find_owner(found: re.Match[str], message: str) -> str:
 def _explain_unknown_argument(found: re.Match[str], message: str, options: list[str]) -> str:
     owner, name = _find_owner(found, message), found[1].partition(".")[0]
     if _takes_others(owner):
-        return f"{owner} does not name an argument '{name}'; write what it passes on as dict_kwargs: {{{name}: …}}"
+        return f"{owner} itself has no argument '{name}'; if its **kwargs take it, write dict_kwargs: {{{name}: …}}"
     return f"{owner} has no argument '{name}'{suggest(name, _list_arguments(owner))}"
 
 
@@ -93,7 +94,7 @@ def _explain_unknown_name(found: re.Match[str], message: str, options: list[str]
 
 def _explain_missing_module(found: re.Match[str], message: str, options: list[str]) -> str:
     wanted = _find_owner(found, message) or found[1]
-    return f"no module '{found[1]}', looking for {wanted}{_suggest_shipped(wanted)}"
+    return f"there is no module '{found[1]}' to import {wanted} from{_suggest_shipped(wanted)}"
 
 
 def _explain_required(found: re.Match[str], message: str, options: list[str]) -> str:
@@ -142,12 +143,13 @@ def _explain_wrong_type(found: re.Match[str], message: str, options: list[str]) 
 
 def _explain_missing_file(found: re.Match[str], message: str, options: list[str]) -> str:
     place = ".".join(_find_keys(message))
-    return f"expected options of it, such as --{place}.KEY VALUE, or a YAML file, got '{found[1]}'"
+    return f"expected single options, such as --{place}.KEY VALUE, or a YAML file, got '{found[1]}'"
 
 
 RANGE = r"validation errors? for ([\w-]+)\s+Input should be (.+?) \[type=\w+, input_value=(.+), input_type="
 TYPE = r"([\s\S]*?(?:Expected a <class|Expected a dot|Expected a typing|subclass of)[\s\S]*?)(?:Given|Got) value: (.*)"
-# The first pattern that matches is used. The messages of the types, which fail for any of these reasons, come last.
+# The first pattern that matches is used. TYPE comes last: whatever the reason is, jsonargparse also says that the value
+# is of none of the allowed types.
 REASONS: tuple[tuple[str, Any], ...] = (
     (r"Option '([\w.]+)' is not accepted", _explain_unknown_argument),
     (r"module '([\w.]+)' has no attribute '(\w+)'", _explain_unknown_name),

@@ -10,7 +10,7 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.files import expand_home
 
 FOLDER = "configs"
-DATA_SET = "digits"  # the data if only a method is named, because they need no download and train in seconds
+DATA_SET = "digits"  # the data set if the user names only a method: it needs no download and is trained on in seconds
 CONFIG_FLAGS = ("-c", "--config")
 
 
@@ -19,7 +19,7 @@ class ConfigChoice(NamedTuple):
 
     Attributes:
         files: Paths, in the order of the names.
-        names: Names for the run's folder: the user's names, or those of the shipped files that were found.
+        names: Names from which that of the run's folder is made: the user's names, or those of the shipped files found.
         said: Lines to print, one for each name for which a shipped file was taken.
     """
 
@@ -64,7 +64,8 @@ def choose_configs(given: Sequence[str]) -> ConfigChoice:
 
     If a name is the path of an existing file, that file is taken. Otherwise the shipped configurations are searched;
     ``digits/rid.yaml`` and ``configs/digits/rid.yaml`` mean the same file there. A name without a folder, such as
-    ``dkd.yaml``, means this method on digits if it is the only name, and ``methods/dkd.yaml`` if there are others.
+    ``dkd.yaml``, has two meanings. If the user gave no other name, it is this method on the digits data; if the user
+    gave others, it is ``methods/dkd.yaml``.
 
     Raises:
         MissingFileError: If there is no such file.

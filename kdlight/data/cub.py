@@ -31,14 +31,16 @@ CLASSES, TRAIN_IMAGES, TEST_IMAGES = 200, 5994, 5794
 
 
 class CUBDataModule(ImageFilesDataModule):
-    """CUB-200-2011: 5,994 training and 5,794 test images of 200 species of birds, about 30 of each in both sets.
+    """CUB-200-2011: 5,994 training and 5,794 test images of 200 species of birds.
+
+    Each of the two sets has about 30 images of every species.
 
     Args:
         data_dir: The folder that holds ``CUB_200_2011/``.
         val_size: Number of training images held out for validation.
         download: Download the published archive if the folder is missing.
         mirrors: Addresses of the archive, tried in this order.
-        accept_modified: Accept a number of images that is not the published one, with a warning.
+        accept_modified: If there are more or fewer images than were published, warn instead of raising an error.
         options: Passed on to `ImageFilesDataModule`: image_size, num_workers, batch_size, seed, …
     """
 
@@ -83,8 +85,8 @@ class CUBDataModule(ImageFilesDataModule):
         paths, labels, parts = map(self._read_column, ("images.txt", "image_class_labels.txt", "train_test_split.txt"))
         if not paths.keys() == labels.keys() == parts.keys():
             raise UserError(
-                f"images.txt, image_class_labels.txt and train_test_split.txt in {self.root.absolute()} number "
-                f"different images: {self._remedy}"
+                f"images.txt, image_class_labels.txt and train_test_split.txt in {self.root.absolute()} do not have "
+                f"the same image numbers: {self._remedy}"
             )
         chosen = [number for number in paths if parts[number] == part]
         target = torch.tensor([int(labels[number]) - 1 for number in chosen])
@@ -97,12 +99,13 @@ class CUBDataModule(ImageFilesDataModule):
         )
         if len(target) and not 0 <= target.min() <= target.max() < CLASSES:
             raise UserError(
-                f"image_class_labels.txt in {self.root.absolute()} has classes beside 1 to {CLASSES}: {self._remedy}"
+                f"image_class_labels.txt in {self.root.absolute()} has class numbers outside 1 to {CLASSES}: "
+                f"{self._remedy}"
             )
         return self.make_split(self.root, Listing([f"images/{paths[number]}" for number in chosen], target))
 
     def _read_column(self, name: str) -> dict[str, str]:
-        """Read the second column of a published list by the first, which numbers images or classes."""
+        """Read a published list of two columns as a dict: the number of an image or class -> the value."""
         path: Path = self.root / name
         if not path.is_file():
             raise MissingFileError(
@@ -111,7 +114,7 @@ class CUBDataModule(ImageFilesDataModule):
         rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         broken = [place for place, row in enumerate(rows, 1) if len(row) != 2 or not row[0].isdigit()]
         if broken:
-            raise UserError(f"{path.absolute()}: line {broken[0]} is not a number and a value: {self._remedy}")
+            raise UserError(f"{path.absolute()}: line {broken[0]}: expected a number and a value: {self._remedy}")
         return {row[0]: row[1] for row in rows}
 
     @property

@@ -40,22 +40,23 @@ SIDE, TRAIN_PER_CLASS, TEST_PER_CLASS = 64, 500, 50
 
 
 class TinyImageNetDataModule(ImageDataModule):
-    """100,000 training images of 200 classes, 64x64 pixels; the 10,000 of the official validation set are the test set.
+    """Tiny-ImageNet: 100,000 training and 10,000 test images of 200 classes, 64x64 pixels.
 
-    The official test set has no labels. Images are decoded once and stay in memory (1.4 GB). Classes are numbered in
-    the order of their WordNet ids, as by torchvision's ``ImageFolder``.
+    The test set is the official validation set, because the official test set has no labels. Images are decoded once
+    and stay in memory (1.4 GB). Classes are numbered in the order of their WordNet ids, as in torchvision's
+    ``ImageFolder``.
 
     Args:
         data_dir: The folder that holds ``tiny-imagenet-200/``.
-        mean: Per channel, for pixels in [0, 1]; the default is that of the field's reference code.
-        std: Per channel, for pixels in [0, 1].
+        mean: The mean of each channel, for pixels in [0, 1]; the default is that of mdistiller.
+        std: The standard deviation of each channel, for pixels in [0, 1]; the default is that of mdistiller.
         val_size: Number of training images held out for validation.
-        augment: Pad by eight black pixels, crop at random, and flip horizontally at random. (mdistiller's code rotates
-            by up to 20 degrees instead of cropping.)
+        augment: Pad the images by eight black pixels, crop them at random, and flip them horizontally at random.
+            (mdistiller rotates the images by up to 20 degrees instead of cropping them.)
         num_classes: 200, or the number of classes of a subset, which also needs `accept_modified`.
         download: Download the published archive if the folder is missing.
         mirrors: Addresses of the archive, tried in this order.
-        accept_modified: Accept a number of images that is not the published one, with a warning.
+        accept_modified: If there are more or fewer images than were published, warn instead of raising an error.
         options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
     """
 
@@ -154,11 +155,11 @@ class TinyImageNetDataModule(ImageDataModule):
 
 
 def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], title: str) -> Tensor:
-    """Decode image files of one size into a tensor (n, *shape) uint8, in threads, with a progress bar.
+    """Decode image files, all of one size, to a tensor (n, *shape) uint8. Use threads, and show a progress bar.
 
     Args:
         root: The folder to which `paths` are relative.
-        paths: (n,) of the images.
+        paths: The paths of the n images.
         shape: Channels, height, width.
         title: The progress bar's title.
 

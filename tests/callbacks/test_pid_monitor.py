@@ -222,7 +222,7 @@ def test_predictions_of_the_student_are_its_accuracy(tmp_path):
     monitor = quick(symbols="predictions", stages=["logits"], details=True)
     fit(tmp_path, build(KD), monitor, epochs=1)
     assert 0 <= monitor.test.stages["logits"].pid.information_second.counted <= np.log2(10)
-    with pytest.raises(ValueError, match=r"predictions are symbols of logits: expected stages \[logits\], got None"):
+    with pytest.raises(ValueError, match=r"predictions need stages \[logits\] without filtered, got stages None"):
         PIDMonitor(symbols="predictions")
 
 

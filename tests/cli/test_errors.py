@@ -56,7 +56,7 @@ def said(arguments, capsys):
         (["--model.optimizer.lr", "abc"], "model.optimizer.lr", "expected a number, got 'abc'"),
         (["--model.optimizer", "abc"], "model.optimizer", "expected an import path such as torch.optim.SGD"),
         (["--model.scheduler", "torch.optim.lr_scheduler.StepLR"], "model.scheduler", "StepLR needs step_size"),
-        (["--trainer", "3"], "trainer", "expected options of it"),
+        (["--trainer", "3"], "trainer", "expected single options"),
         (["--trainer.precision", "3"], "trainer.precision", "'bf16-mixed'"),
         (["--data.batch_size", "0"], "data.batch_size", "expected a whole number greater than or equal to 1, got '0'"),
         (["--data.label_noise", "2"], "data.label_noise", "expected a number less than or equal to 1, got '2'"),

@@ -195,8 +195,8 @@ def test_cub_follows_its_lists(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("images", None, "images.txt is missing: .*remove .* --data.download true$"),
-        ("images", "1 a b\n", r"images.txt: line 1 is not a number and a value: remove .* --data.download true$"),
-        ("train_test_split", "1 1\n", "number different images: remove .* --data.download true$"),
+        ("images", "1 a b\n", r"images.txt: line 1: expected a number and a value: remove .* --data.download true$"),
+        ("train_test_split", "1 1\n", "do not have the same image numbers: remove .* --data.download true$"),
         ("image_class_labels", None, "image_class_labels.txt is missing"),
     ],
 )
@@ -214,7 +214,7 @@ def test_a_class_that_cub_has_not_is_an_error(tmp_path: Path) -> None:
     root = write_cub(tmp_path)
     path = root / "CUB_200_2011" / "image_class_labels.txt"
     path.write_text(path.read_text().replace("1 1\n", "1 201\n", 1))
-    with pytest.raises(ValueError, match="has classes beside 1 to 200: remove"):
+    with pytest.raises(ValueError, match="has class numbers outside 1 to 200: remove"):
         birds(root).setup("fit")
 
 

@@ -30,9 +30,9 @@ class ImageFilesDataModule(ImageDataModule):
         resize_size: Length to which the shorter side is resized in evaluation, before the middle is cropped; None:
             256/224 of `image_size`, the usual ratio.
         num_workers: Number of processes that decode, for each loader that is running; 0: the training process decodes;
-            None: one less than the number of CPU cores that this process may use.
-        mean: Per channel, for pixels in [0, 1].
-        std: Per channel, for pixels in [0, 1].
+            None: one less than the number of CPU cores for each device.
+        mean: The mean of each channel, for pixels in [0, 1].
+        std: The standard deviation of each channel, for pixels in [0, 1].
         augment: Train on random crops and mirror images.
         photographs: Also apply RandAugment and colour jitter to the crops.
         options: Passed on to `ImageDataModule`: val_size, train_per_class, label_noise, batch_size, seed, …
@@ -62,7 +62,7 @@ class ImageFilesDataModule(ImageDataModule):
         if not 1 <= self.image_size <= self.resize_size:
             raise UserError(f"expected 1 <= image_size <= resize_size, got {image_size} and {self.resize_size}")
         if not data_dir:
-            raise UserError("data_dir: expected the path of a folder, got ''; the current folder is .")
+            raise UserError("data_dir: expected the path of a folder, got ''; write . for the current folder")
         self.data_dir = Path(data_dir).expanduser()
         self.num_workers = num_workers
         self.photographs = photographs
@@ -82,7 +82,7 @@ class ImageFilesDataModule(ImageDataModule):
         return {**super().describe_transform(views=views, strong=strong), "resize_size": self.resize_size}
 
     def make_split(self, root: Path, listing: Listing) -> ImageFiles:
-        """Return the split of the images that were listed below `root`."""
+        """Return a split of the image files in `listing`, whose paths are relative to `root`."""
         workers = self.num_workers
         if workers is None:
             workers = suggested_max_num_workers(self.trainer.num_devices if self.trainer is not None else 1)

@@ -14,10 +14,10 @@ SplitName = Literal["train", "val", "test"]
 
 
 class SplitDataModule(LightningDataModule):
-    """A data module that reads its splits when a stage needs them; `ImageDataModule` explains the arguments.
+    """A data module that reads a split when Lightning's `setup` needs it; `ImageDataModule` explains the arguments.
 
     Raises:
-        UserError: If there is label noise without labels.
+        UserError: If `label_noise` is above 0 although `labels` is false.
     """
 
     def __init__(self, val_size: int, *, labels: bool, train_per_class: int | None, label_noise: float) -> None:
@@ -31,11 +31,11 @@ class SplitDataModule(LightningDataModule):
     @property
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
-        """The names of the classes in the order of `target`."""
+        """The names of the classes, in the order of the class numbers in `target`."""
 
     @cached_property
     def num_classes(self) -> int:
-        """The number of classes of `target`. A subclass may set a number other than that of its class names."""
+        """The number of classes of `target`. In a subclass it may differ from the number of class names."""
         return len(self.class_names)
 
     @abstractmethod
@@ -83,5 +83,5 @@ class SplitDataModule(LightningDataModule):
         return self._splits[name]
 
     def hash_train_images(self) -> str:
-        """Hash the training images in their order: their bytes, or for image files their paths and sizes."""
+        """Hash the bytes of the training images in their order; for image files, hash their paths and sizes."""
         return self.get_split("train").sha256()

@@ -23,7 +23,7 @@ class Archive(NamedTuple):
     """A published archive.
 
     Attributes:
-        name: The name of the file. Its addresses end with it.
+        name: The name of the file; every address of the archive ends with this name.
         sha256: The published checksum.
         folder: The folder in the archive that contains the data.
     """
@@ -34,30 +34,30 @@ class Archive(NamedTuple):
 
 
 def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir: Path) -> None:
-    """Download one of `archives` and put its folder into `data_dir`.
+    """Download one of `archives` and put the folder of its data into `data_dir`.
 
     A download that was cut off is kept as ``<name>.part`` and continues where it stopped. Nothing is unpacked unless
     the checksum is right, and nothing is written outside of `data_dir`.
 
     Args:
         mirrors: Addresses, tried in this order; each ends with the name of an archive.
-        archives: The published archives of the same data in different forms.
+        archives: The published archives. All of them contain the same data, for example one as zip and one as tar.gz.
         data_dir: The folder into which the archive's folder is put; it is created if it is missing.
 
     Raises:
-        DownloadError: If no address gives the whole archive.
+        DownloadError: If the whole archive could not be downloaded from any address.
         UserError: If an address does not end with the name of a published archive, or the archive has another checksum
             or would write outside of `data_dir`.
     """
     by_name = {archive.name: archive for archive in archives}
     unknown = [mirror for mirror in mirrors if mirror.rpartition("/")[2] not in by_name]
     if unknown:
-        raise UserError(f"mirrors: {unknown[0]} ends with none of {', '.join(by_name)}, whose sums are published")
+        raise UserError(f"mirrors: {unknown[0]} does not end with a published archive's name ({', '.join(by_name)})")
     data_dir.mkdir(parents=True, exist_ok=True)
     failures, changed = [], False
     with FileLock(data_dir / ".download.lock"):
         if any((data_dir / archive.folder).is_dir() for archive in archives):
-            return  # another process has downloaded it meanwhile
+            return  # another process has downloaded the archive in the meantime
         for mirror in mirrors:
             archive = by_name[mirror.rpartition("/")[2]]
             part = data_dir / f"{archive.name}.part"
@@ -75,19 +75,19 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
             failures.append(f"{mirror}: expected sha256 {archive.sha256}, found {found}")
     what = "is not the published archive" if changed else "could not be downloaded"
     raise (UserError if changed else DownloadError)(
-        f"{' or '.join(by_name)} {what} ({'; '.join(failures) or 'no mirrors given'}): run again, which goes on where "
-        f"it stopped, set mirrors to other addresses, or unpack it into {data_dir.absolute()} by hand"
+        f"{' or '.join(by_name)} {what} ({'; '.join(failures) or 'no mirrors given'}): run again (a download that was "
+        f"cut off continues), set mirrors to other addresses, or unpack the archive into {data_dir.absolute()} by hand"
     )
 
 
 def describe_remedy(folder: Path) -> str:
-    """Describe what a user has to do to get `folder` as it was published."""
+    """Describe what a user has to do to get the data set in `folder` as it was published."""
     remove = f"remove {folder.absolute()} and " if folder.exists() else ""
     return f"{remove}run again with --data.download true"
 
 
 def _download_part(url: str, part: Path, sha256: str) -> str:
-    """Download into `part`, continuing if the file exists, and return its sha256."""
+    """Download into the file `part`, or continue an earlier download in it; return the file's sha256."""
     resumed = part.exists()
     download(url, part)
     found = compute_sha256(part)
@@ -111,7 +111,7 @@ def _unpack(path: Path, archive: Archive, data_dir: Path) -> None:
                     tar.extractall(scratch, filter="data")  # refuses paths that lead outside, and devices
         except (tarfile.TarError, zipfile.BadZipFile) as error:
             raise UserError(
-                f"{archive.name} is not unpacked: {' '.join(str(error).split())}; set other mirrors"
+                f"{archive.name} was not unpacked: {' '.join(str(error).split())}; set other mirrors"
             ) from error
         os.replace(Path(scratch) / archive.folder, data_dir / archive.folder)
 

@@ -29,7 +29,7 @@ from kdlight.errors import UserError
 
 AREA = (0.08, 1.0)  # fractions of the image's area, from Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
 RATIO = (3 / 4, 4 / 3)
-COUNTED = 20_000  # in splits of up to this size, if one image is broken, all are checked and the broken ones named
+COUNTED = 20_000  # if one image is broken in a split of at most this size, every other image is checked, too
 
 
 class Box(NamedTuple):
@@ -42,10 +42,10 @@ class Box(NamedTuple):
 
 
 def draw_box(seed: int, height: int, width: int) -> Box:
-    """Draw a box as torchvision's ``RandomResizedCrop.get_params`` does, for an image of this size.
+    """Draw a random box in an image of this size, by the algorithm of torchvision's ``RandomResizedCrop.get_params``.
 
-    Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. The box depends only on the seed and the size, not
-    on the process or the images that it decoded before.
+    Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. The box depends only on the seed and the size of
+    the image, neither on the process nor on the images that the process decoded before.
     """
     stream = random.Random(seed)
     for _ in range(10):
@@ -67,7 +67,7 @@ class ImageFiles(Split):
     Attributes:
         root: The folder to which `paths` are relative.
         paths: (n,) paths of the images, packed by `encode_paths`.
-        target: (n,) int64 class; -1 for an unlabelled sample.
+        target: (n,) int64 class numbers; -1 for an unlabelled sample.
         size: Height and width of the fetched images.
         resize: Length to which the shorter side is resized before the middle is cropped.
         workers: Number of processes that decode; 0: the calling process decodes.
@@ -89,17 +89,17 @@ class ImageFiles(Split):
     advice: str = "put the whole file there, or take it away"
 
     def with_target(self, target: Tensor) -> Self:
-        """Replace the targets by others (n,)."""
+        """Return a copy of the split with other targets (n,)."""
         return replace(self, target=target)
 
     def select(self, index: Tensor) -> Self:
-        """Keep the samples at `index` (m,), in that order."""
+        """Return a split of the samples at `index` (m,), in that order."""
         crops = None if self.crops is None else self.crops[:, index]
         paths, target, targets = self.paths[index.numpy()], self.target[index], self._select_targets(index)
         return replace(self, paths=paths, target=target, targets=targets, crops=crops)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Fetch the random crops of these views, stacked along the batch, first view first."""
+        """Return a split that fetches the random crops of these views, stacked along the batch, first view first."""
         crops = [choice for name, choice in parameters.items() if name.endswith(".crop")]
         return replace(self, crops=torch.stack(crops) if crops else None)
 
@@ -108,7 +108,7 @@ class ImageFiles(Split):
         return Batch(self.decode_batch(index.tolist()), self.target[index], index, self._select_targets(index))
 
     def fetch_batches(self, indices: Iterable[Tensor], *, pin_memory: bool = False) -> Iterator[Batch]:
-        """Decode batch after batch in worker processes, which are a few batches ahead.
+        """Yield the batches one after another; worker processes decode a few batches in advance.
 
         Raises:
             UserError: If a file is missing or broken.
@@ -121,7 +121,7 @@ class ImageFiles(Split):
             num_workers=self.workers,
             pin_memory=pin_memory,
             collate_fn=_return_unchanged,
-            generator=torch.Generator(),  # else the workers' seed would be drawn from the run's random numbers
+            generator=torch.Generator(),  # otherwise the workers' seed would be drawn from the run's random numbers
         )
         for index, images in zip(indices, loader, strict=True):
             if isinstance(images, UserError):
@@ -130,7 +130,7 @@ class ImageFiles(Split):
             yield pin_batch(batch) if pin_memory else batch
 
     def decode_batch(self, places: Sequence[int]) -> Tensor:
-        """Decode the images at `places`: (views * n, 3, size, size) uint8, first view first."""
+        """Decode the n images at `places` to a tensor (views * n, 3, size, size) uint8, first view first."""
         views: list[list[Tensor]] = [[] for _ in range(1 if self.crops is None else len(self.crops))]
         for place in places:
             image = self._decode(place)
@@ -140,10 +140,10 @@ class ImageFiles(Split):
         return torch.stack(stacked) if stacked else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
 
     def check_images(self) -> None:
-        """Decode every image once, coarsely and in threads.
+        """Decode every image once, in threads; JPEG files at an eighth of their size, which is faster.
 
         Raises:
-            UserError: If one cannot be decoded.
+            UserError: If an image cannot be decoded.
         """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             checked = pool.map(lambda place: self._decode(place, coarse=True).shape, range(len(self)))
@@ -155,7 +155,10 @@ class ImageFiles(Split):
                 pool.shutdown(cancel_futures=True)  # after an error the other images need not be decoded
 
     def name_all_broken(self, error: UserError) -> UserError:
-        """Add the number and the names of all broken files to an error about one, unless there are very many images."""
+        """Add to an error about one broken file how many files of the split are broken, and the first five names.
+
+        In a split of more than `COUNTED` images the error stays as it is, because checking all would take too long.
+        """
         if len(self) > COUNTED:
             return error
         paths = [os.fsdecode(bytes(path)) for path in self.paths]
@@ -171,7 +174,7 @@ class ImageFiles(Split):
             raise UserError(f"{error}: {self.advice}") from error
 
     def sha256(self) -> str:
-        """Hash the paths below the root and the files' sizes."""
+        """Hash the paths, relative to the root, and the sizes of the files."""
         digest = hashlib.sha256()
         for place, path in enumerate(self.paths):
             digest.update(path + b"\0%d\n" % self.get_path(place).stat().st_size)
@@ -194,15 +197,19 @@ class ImageFiles(Split):
 
 
 def encode_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
-    """Pack paths into one array, because counting references to a million strings makes workers copy their memory."""
+    """Pack paths into one array.
+
+    With a list of strings, every worker process would copy their memory, because Python writes into each string that it
+    uses (the count of its references).
+    """
     return np.array([os.fsencode(path) for path in paths], np.bytes_)
 
 
 class _BatchDecoder(Dataset[Any]):
     """Decodes a whole batch in one process.
 
-    It returns only images, because every tensor from another process keeps a file open while it exists. An error is
-    returned, not raised, because of an error raised in a worker only the text of its traceback would arrive.
+    It returns only the images, because every tensor from another process keeps a file open while it exists. It returns
+    an error instead of raising it, because the main process gets only the traceback's text of an error that was raised.
     """
 
     def __init__(self, files: ImageFiles) -> None:

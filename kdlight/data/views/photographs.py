@@ -1,4 +1,4 @@
-"""The augmentation of photographs that follows crops and mirror images, by torchvision."""
+"""Augmentation of photographs in addition to crops and mirror images, with torchvision's operations."""
 
 import functools
 from typing import Any
@@ -10,9 +10,10 @@ from torch import Tensor
 def vary_photograph(image: Tensor, seed: int) -> Tensor:
     """Apply RandAugment and colour jitter to a cropped photograph.
 
-    Cubuk et al. 2020, https://arxiv.org/abs/1909.13719, with torchvision's default of two operations of strength 9 of
-    30; brightness, contrast and saturation are changed by up to a fifth. All choices depend only on the seed, not on
-    the process or the images that it decoded before.
+    RandAugment is described by Cubuk et al. 2020, https://arxiv.org/abs/1909.13719. Its parameters are torchvision's
+    defaults: two operations of magnitude 9 on a scale from 0 to 30. Colour jitter changes brightness, contrast and
+    saturation by up to a fifth. All choices depend only on the seed, neither on the process nor on the images that the
+    process decoded before.
 
     Args:
         image: (3, height, width) uint8.
