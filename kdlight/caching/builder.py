@@ -1,4 +1,4 @@
-"""Fill a teacher cache. The teacher computes every view of every image once; the processes of a run share the work."""
+"""Fill a teacher cache: run the teacher once on every view of every image. The processes of a run share the work."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,8 +28,8 @@ class TeacherOutputs:
     """The teacher's outputs that a method reads in one step.
 
     Attributes:
-        fields: Names of the fields of `Activations` that are read.
-        views: Number of views of each sample.
+        fields: Names of the fields of `Activations` that the method reads.
+        views: Number of views of each sample that the method sees in one step.
         strong: Whether the last view is strongly augmented.
     """
 
@@ -46,8 +46,8 @@ class CacheBuilder:
         folder: The folder of the cache.
         key: Everything that the outputs depend on, such as the hash of the teacher.
         teacher: The teacher, which computes the outputs.
-        data: The data module, which has images and views.
-        wanted: The outputs that are stored.
+        data: The data module, from which the images and their views come.
+        wanted: The outputs to store.
         trainer: The run's trainer, for its devices, processes and precision.
     """
 
@@ -59,17 +59,17 @@ class CacheBuilder:
     trainer: Trainer
 
     def build_if_missing(self) -> None:
-        """Fill the cache if there is none. If several runs need the cache, one fills it while the others wait.
+        """Fill the cache unless it is complete. If several runs need the same cache, one fills it and the others wait.
 
         Raises:
-            UserError: If the folder has other content, cannot be created, or is not visible to every process.
+            UserError: If the folder holds anything but a cache, cannot be created, or is not visible to every process.
         """
         if self._is_complete():
             return
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         if self.folder.is_file() or (names and DESCRIPTION not in names):
             raise UserError(
-                f"{self.folder} is not empty and is no teacher cache: expected a new or empty folder; name another path"
+                f"{self.folder} is not empty and no teacher cache: expected a new or empty folder; choose another path"
             )
         lock = self._lock()
         try:
@@ -80,7 +80,11 @@ class CacheBuilder:
                 lock.release()
 
     def compute_sample(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compute the outputs of two images of a view as they would be stored, (2, views in a step, …)."""
+        """Compute what would be stored for the first two training images: tensors (2, views in a step, …) by name.
+
+        Args:
+            parameters: The random choices of the views, see `EpochViews.draw`.
+        """
         two = torch.arange(self.data.train_size)[:2]
         (batch,) = self._load_views([two], parameters)
         return {name: self._group_by_sample(values) for name, values in self._compute(batch.images).items()}
@@ -90,10 +94,10 @@ class CacheBuilder:
         return bool(self.trainer.strategy.broadcast((self.folder / DESCRIPTION).is_file()))
 
     def _lock(self) -> FileLock | None:
-        """Lock the cache in the first process; the others wait until it has the lock."""
+        """Return the cache's lock in the first process. The others wait until the first has it, and return None."""
         file = self.folder.with_name(f"{self.folder.name}.lock")
         reason = self.trainer.strategy.broadcast(_create_lock(file) if self.trainer.is_global_zero else None)
-        if reason:  # all processes raise this; if only the first did, the others would wait for it forever
+        if reason:  # all processes raise this; otherwise the others would wait forever for the first process
             raise UserError(
                 f"no teacher cache can be made at {self.folder}: {file} cannot be written ({reason}); "
                 "set teacher_cache.path to a folder where you may write"
@@ -106,7 +110,7 @@ class CacheBuilder:
                     lock.acquire(timeout=LOCK_SECONDS)
                     held = True
                 except Timeout:
-                    print(f"kdlight: another run makes {self.folder}; waiting for it", file=sys.stderr)
+                    print(f"kdlight: another run makes the cache {self.folder}; waiting for that run", file=sys.stderr)
             held = bool(self.trainer.strategy.broadcast(held))
         return lock
 
@@ -186,7 +190,8 @@ class CacheBuilder:
 def _create_lock(file: Path) -> str | None:
     """Create the file of a lock, or return the reason why it cannot be created.
 
-    `FileLock` would not report the reason, because it takes some of these errors for a lock that is held, and waits.
+    `FileLock` would not report the reason, because it mistakes some of these errors for a lock that another process
+    holds, and waits.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

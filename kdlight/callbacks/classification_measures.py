@@ -32,7 +32,8 @@ class ClassificationMeasures(Callback):
     than five classes) and ``calibration_error`` (the expected calibration error in 15 bins). If the teacher has as many
     classes as the student, the callback also logs ``agreement`` (the fraction of images for which both predict the same
     class) and ``kl_divergence`` (the mean KL divergence of the student's probabilities from the teacher's, in nats, at
-    temperature 1). Lists, and measures of the teacher alone, are written to ``result.json``: see `collect_result`.
+    temperature 1). Lists of values, and measures of the teacher alone, are written to ``result.json``: see
+    `collect_result`.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class ClassificationMeasures(Callback):
                 self._networks["teacher"] = measure_size(teacher.model)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Create the counters."""
+        """Create the metrics that are updated with every batch."""
         assert isinstance(pl_module, Learner)
         teacher, classes = _find_teacher(pl_module), pl_module.student.num_classes
         self._of_student = _make_counters(classes).to(pl_module.device)
@@ -77,7 +78,7 @@ class ClassificationMeasures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count a batch; this costs one forward pass of the teacher, without gradients."""
+        """Update the metrics with a batch. If the teacher is measured, too, it runs once on the batch."""
         assert isinstance(pl_module, Learner)
         present, batch = len(batch.images), replace_empty_batch(batch)
         logits: Tensor = outputs.float()
@@ -93,7 +94,7 @@ class ClassificationMeasures(Callback):
         self._of_both["kl_divergence"].update(of_teacher[:present].log_softmax(1), logits[:present].log_softmax(1))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the scalars and store the lists, both over the images of all processes."""
+        """Log the single values and store the lists. Both are computed over the images of all processes."""
         assert isinstance(pl_module, Learner)
         name = Path(trainer.ckpt_path).stem if trainer.ckpt_path else "student"
         scalars = self._summarise(name, self._of_student)
@@ -118,11 +119,12 @@ class ClassificationMeasures(Callback):
         """Return what is written to ``result.json`` in addition to the logged numbers.
 
         Returns:
-            ``teacher_test``: accuracy, top-5 accuracy and calibration error of a teacher with the student's classes.
-            ``class_names``: by index. ``class_accuracy`` and ``confusion``, for "teacher" and for each checkpoint
-            ("last", "best"): the accuracy of each class (null for a class without images), and the numbers of images by
-            true class (row) and predicted class (column). ``networks``, for "student" and "teacher": the number of
-            ``parameters``, and the ``flops`` of one image, where a multiply-add counts as two.
+            ``networks`` contains for "student" and "teacher" the number of ``parameters``, and the ``flops`` for one
+            image, where a multiply-add counts as two. After a test there are also ``teacher_test``, the accuracy, top-5
+            accuracy and calibration error of the teacher (if it has as many classes as the student); ``class_names``, a
+            list in the order of the classes' indices; and, for "teacher" and for each tested checkpoint ("last",
+            "best"), ``class_accuracy``, the accuracy of each class (null for a class without images), and
+            ``confusion``, the numbers of images by true class (row) and predicted class (column).
         """
         networks = {"networks": self._networks}
         if not self._confusions:
@@ -133,7 +135,7 @@ class ClassificationMeasures(Callback):
 
 
 def measure_size(network: Classifier) -> dict[str, int]:
-    """Count parameters, and the floating point operations for one image of the network's own ``image_shape``."""
+    """Count the parameters, and the floating point operations for one image of the network's own ``image_shape``."""
     like = next(network.parameters(), torch.empty(0))
     image = torch.zeros(1, *network.image_shape, device=like.device, dtype=like.dtype)
     with evaluating(network), FlopCounterMode(display=False) as counter:

@@ -19,12 +19,12 @@ USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
 # Warnings of Lightning and other libraries, each with the reason why it does not concern the user.
 IGNORED_WARNINGS = (
-    r"\s*(By default only one Jsonargparse|``instantiate_classes`` was deprecated)",  # Lightning 2.6 calls old names
+    r"\s*(By default only one Jsonargparse|``instantiate_classes`` was deprecated)",  # Lightning uses deprecated names
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 beside torch 2.13; fixed upstream
-    r".*does not have many workers.*",  # images lie in memory: workers would only slow them down
+    r".*does not have many workers.*",  # images in memory are fetched faster without workers
     r".*number of training batches .* smaller than the logging interval.*",  # kdlight logs epochs, not steps
     r".*exists and is not empty.*",  # a run's folder holds its configuration and log before the first checkpoint
-    r".*callbacks used to create the checkpoint need to be provided.*",  # a test needs weights, not callbacks
+    r".*callbacks used to create the checkpoint need to be provided.*",  # a test uses only the weights
     r".*Total length of `list` across ranks is zero.*",  # val_size: 0 asks for no validation
     r".*`self\.log\('pid/.*sync_dist=True.*",  # the first process measures the PID, on all samples
 )
@@ -49,20 +49,20 @@ def report_errors() -> Iterator[Outcome]:
     """Print a user's mistake in at most three lines, and set the exit code.
 
     Any other error is a bug of kdlight or of the user's own method; it is not caught, so that its traceback shows where
-    it is. With `KDLIGHT_DEBUG=1` in the environment no error is caught.
+    the bug is. With `KDLIGHT_DEBUG=1` in the environment no error is caught.
     """
     outcome = Outcome()
     try:
         yield outcome
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into SystemExit(1)
-        if type(stop).__name__ == "SIGTERMException":  # compared by name: Lightning is not imported here
+        if type(stop).__name__ == "SIGTERMException":  # compared by name, to avoid importing Lightning here
             outcome.code = TERMINATED
         else:
             outcome.code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else int(stop.code or 0)
     except BrokenPipeError:
         if _has_reader(sys.stdout):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python's flush at exit fails
     except Exception as error:
         mistake = _describe_mistake(error)
         if mistake is None or os.environ.get(DEBUG, "0") not in ("", "0"):
@@ -75,7 +75,7 @@ def report_errors() -> Iterator[Outcome]:
 def _has_reader(stream: TextIO) -> bool:
     """Return whether a stream can still be written to. A pipe cannot if its reader, such as ``head``, has ended."""
     poll = select.poll()
-    poll.register(stream, 0)  # poll reports errors without being asked for them
+    poll.register(stream, 0)  # poll reports errors, whatever events it is asked for
     return not poll.poll(0)
 
 
@@ -126,7 +126,7 @@ def _describe_mistake(error: BaseException) -> str | None:
     if re.search(r"gloo.*(reset|closed) by peer", str(error)):
         return "another process of this run has ended, and may have said why; go on with --ckpt_path last"
     if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
-        return f"{error.filename}: {error.strerror}; expected a path that can be read or written here, name another"
+        return f"{error.filename}: {error.strerror}; expected a path that kdlight may read and write, choose another"
     return None
 
 

@@ -8,10 +8,10 @@ from kdlight.cli.shipped import choose_configs, split_configs
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run one of the four commands."""
+    """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     silence_libraries()
     command, *options = arguments
-    choose_configs(split_configs(options)[0])  # names a missing file before torch is imported, which takes seconds
+    choose_configs(split_configs(options)[0])  # reports a missing file before the slow import of torch
     from kdlight.cli.build import build_experiment
 
     built = build_experiment(command, options, claim=command == "fit")

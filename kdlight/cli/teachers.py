@@ -1,4 +1,4 @@
-"""Handle missing teacher weights: name the command that trains the teacher, or train it if that takes seconds."""
+"""Handle missing teacher weights: name the command that trains the teacher, or train the teacher first."""
 
 import inspect
 import os
@@ -17,24 +17,25 @@ from kdlight.runs.folder import find_config
 
 Train = Callable[[str, Sequence[str]], None]
 
-# A teacher that is trained first finds its images where those of the run are.
+# Options that the training of a missing teacher takes over from the run, so that it finds the images.
 PLACE_OF_IMAGES = ("data_dir", "download")
 
 
 def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> bool:
-    """Check that the weights of every teacher in a configuration exist, including the members of an ensemble.
+    """Check that the weights of every teacher in a configuration exist, including those of an ensemble's members.
 
     Args:
         config: The configuration.
-        train: Trains a shipped configuration with further options. None: train nothing, for commands that measure a
-            finished student.
-        asked: Train any missing teacher. If false, train only teachers on digits, which takes seconds.
+        train: A function that trains a shipped configuration, given its name and further options. None: train nothing;
+            commands that measure a finished student pass None.
+        asked: Whether the user asked for the training of missing teachers (``--train_teacher``). If not, only teachers
+            on digits are trained, because this takes seconds.
 
     Returns:
         Whether a teacher was trained.
 
     Raises:
-        MissingFileError: If weights are missing and not trained; the message names the command that trains them.
+        MissingFileError: If weights are missing and are not trained; the message names the command that trains them.
         DownloadError: If published weights are not on the disk and cannot be downloaded.
     """
     holders = list_teacher_holders(config)
@@ -63,7 +64,7 @@ def _train_missing(path: str, train: Train | None, options: Sequence[str], *, as
         return
     command = " ".join([f"kdlight fit --config configs/{name}", *options])
     # Train only in a single process (several would train the same teacher), and only if no run of that name exists:
-    # a stopped one should be continued or removed by the user.
+    # the user should continue or remove a stopped run.
     alone = os.environ.get("WORLD_SIZE", "1") == os.environ.get("SLURM_NTASKS", "1") == "1"
     possible = train is not None and alone and not Path(path).parent.parent.exists()
     quick = name.startswith(f"{DATA_SET}/")

@@ -21,7 +21,7 @@ from kdlight.errors import UserError
 from kdlight.ranges import FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 IMAGE_SIZE = 224  # the size for which most networks for photographs are made
-SMALLEST = 64  # because these networks halve the size five times
+SMALLEST = 64  # networks for photographs halve the size five times, to 2 here
 STRIDE = 32
 HELD_OUT = 0.15  # the fraction held out for validation, and for the test if the folder has no test set
 
@@ -31,28 +31,29 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     Only the folder has to be given. If it has no test set, 15 percent of the images of each class form one, the same in
     every run. If it has both ``test/`` and ``val/``, ``val/`` is the validation split. Classes are numbered in the
-    order of their names. With `labels` false the training images are a transfer set.
+    order of their names. With `labels` false, the labels of the training images are not used (a transfer set).
 
-    On the command line, image size and normalisation suit the teacher's weights, or the student's if there is no
-    teacher: they are those of the run that trained the weights, or those that timm and torchvision publish for them. If
-    these networks start from random weights, `choose_image_size` gives the image size.
+    On the command line, image size and normalisation default to those that belong to the teacher's weights, or to the
+    student's weights if there is no teacher. They come from the run that trained the weights, or from timm or
+    torchvision if these published the weights. For random weights, `choose_image_size` chooses the image size.
 
     Args:
-        data_dir: The folder.
-        image_size: Height and width of the images that a network gets; None: that of the weights, or that of
-            `choose_image_size`.
-        mean: Per channel, for pixels in [0, 1]; None: that of the weights, or ImageNet's.
-        std: Per channel, for pixels in [0, 1]; None: that of the weights, or ImageNet's.
-        augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` are these with RandAugment
+        data_dir: The folder with ``train/``, or with the class folders.
+        image_size: Height and width of the images that a network gets. None: the size that belongs to the weights, or
+            else the size of `choose_image_size`.
+        mean: Mean of each channel, for pixels in [0, 1]. None: the mean that belongs to the weights, or ImageNet's.
+        std: Standard deviation of each channel, in the same way.
+        augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` also has RandAugment
             and colour jitter (`kdlight.data.views.photographs`).
         broken: ``refuse`` stops if a file cannot be decoded; the message counts and names all such files. ``skip``
-            leaves them out with a warning that counts and names them; for this, every file is decoded once whenever a
-            split is read.
+            leaves such files out, with a warning that counts and names them. To find them, every file is decoded once
+            whenever a split is read.
         num_classes: The networks' number of classes; None: the number of class folders.
         test_folder: The folder of the test set; None: ``test`` if there is one, else ``val``, else a part of the
             training images.
-        val_size: Number of training images held out for validation; None: the images of ``val/`` if there is also a
-            ``test/``, else 15 percent; with 0, no model can be selected.
+        val_size: Number of training images held out for validation. None: if there are both ``test/`` and ``val/``, the
+            images of ``val/`` are used instead; otherwise 15 percent are held out. 0: there is no validation, so no
+            best epoch can be selected.
         options: Passed on to `ImageFilesDataModule`: resize_size, num_workers, batch_size, seed, …
     """
 
@@ -92,8 +93,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
     def choose_image_size(data_dir: str | Path) -> int:
         """Choose the image size for networks that start from random weights: 224, or less if the images are smaller.
 
-        Smaller images get the shorter side of a typical image (the median over some images of each class), rounded up
-        to a multiple of 32, because a larger size would take longer and show nothing more.
+        For smaller images, the size is the shorter side of a typical image (the median over some images of each class),
+        rounded up to a multiple of 32. A larger size would take longer and show nothing more.
         """
         root = Path(data_dir).expanduser()
         side = find_typical_side(root / _find_train_folder(root))
@@ -144,7 +145,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         """Find the folder of the test set; None if the test set is a part of the training images.
 
         Raises:
-            UserError: If `test_folder` is no folder inside `data_dir`, or the training images are in it.
+            UserError: If `test_folder` is not a folder inside `data_dir`, or contains the training images.
         """
         if self.test_folder is None:
             there = [name for name in ("test", "val") if self.train_folder != "." and (self.data_dir / name).is_dir()]
@@ -160,13 +161,13 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return self.test_folder
 
     def _separate_test(self, images: ImageFiles) -> tuple[Tensor, Tensor]:
-        """Return the places of the training images and those of the test images, the same in every run."""
+        """Return the indices of the training images and those of the test images, the same in every run."""
         return hold_out(images.target, _count_held_out(images, self.num_classes), None, self.class_names)
 
     def _read(self, folder: str) -> ImageFiles:
         if self.broken == "refuse":
             return self.make_split(self.data_dir, list_images(self.data_dir, folder, self.class_names))
-        if folder not in self._intact:  # training and test images may share a folder, which is read once
+        if folder not in self._intact:  # if training and test images share a folder, it is read once
             listing = list_images(self.data_dir, folder, self.class_names)
             self._intact[folder] = leave_out_broken(self.data_dir, listing)
         return self.make_split(self.data_dir, self._intact[folder])

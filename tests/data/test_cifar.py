@@ -182,7 +182,7 @@ def test_a_pickle_cannot_run_code(content: bytes, tmp_path: Path, monkeypatch: p
     ("content", "reason"),
     [
         (pickle.dumps([1, 2]), "holds a list"),
-        (pickle.dumps({"data": 3}), "no coarse_labels, fine_labels in it"),
+        (pickle.dumps({"data": 3}), "the pickle lacks the keys coarse_labels, fine_labels"),
         (pickle.dumps({"data": np.zeros((2, 3072), np.float32)}, 2), "not an array of bytes"),
         (
             pickle.dumps({"data": np.zeros((2, 9), np.uint8), "fine_labels": [1, 2], "coarse_labels": [0, 0]}, 2),

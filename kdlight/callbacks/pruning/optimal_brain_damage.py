@@ -25,30 +25,31 @@ class OptimalBrainDamage(RangeCheck, Callback):
 
     As in the paper, the student is trained to a reasonable solution (`first_epoch`). Then the diagonal h of the loss's
     second derivatives is computed by second-order back-propagation, the weights theta of lowest saliency
-    ``1/2 h theta^2`` are deleted, and the others are trained on. This repeats until a sparsity is reached or the
-    accuracy has fallen too far. The loss is the cross-entropy on training images
-    without augmentation, whatever loss the student is trained with. At a minimum, where the gradient is 0, the saliency
-    of a weight is to second order the increase of the loss if this weight alone is deleted; elsewhere it may be
+    ``1/2 h theta^2`` are deleted, and the student is trained further. This repeats until the given `sparsity` is
+    reached or the accuracy has fallen too far (`max_drop`). The loss is the cross-entropy on training images without
+    augmentation, whatever loss the student is trained with. At a minimum, where the gradient is 0, the saliency of a
+    weight is to second order the increase of the loss if this weight alone is deleted. Elsewhere the saliency may be
     negative.
 
     h is an approximation (`estimate_hessian_diagonal`): batch norms are taken as fixed linear maps with their running
     statistics. Where two paths meet, as a shortcut and its block do, their second derivatives are added and the cross
     terms are left out.
 
-    Only weight matrices and convolution kernels are pruned, ranked over all layers together; biases and norms stay. A
-    deleted weight is set back to 0 after every step, so it is 0 in every checkpoint and export. The fraction of these
-    weights that is deleted is logged as ``sparsity``.
+    Only weight matrices and convolution kernels are pruned; biases and the parameters of norms are kept. The weights of
+    all layers are ranked together. A deleted weight is set back to 0 after every step, so it is 0 in every checkpoint
+    and export. The fraction of these weights that has been deleted is logged as ``sparsity``.
 
-    ``best.ckpt`` is the best of the epochs after the last deletion, because the student is not fully pruned before.
+    ``best.ckpt`` is the best of the epochs after the last deletion, because the student is not fully pruned before it.
 
     Args:
-        first_epoch: Epoch, counted from 0, before which weights are deleted for the first time; at least 1.
-        sparsity: Stop when this fraction of the weights is deleted.
-        every_n_epochs: Epochs of training between deletions.
+        first_epoch: Weights are deleted for the first time before this epoch, counted from 0; at least 1.
+        sparsity: Stop deleting when this fraction of the weights has been deleted.
+        every_n_epochs: Number of epochs of training between two deletions.
         fraction: Fraction of the remaining weights to delete each time.
-        max_drop: Stop deleting when the validation accuracy is lower by more than this than before the first deletion.
-            The weights deleted so far stay deleted. null: do not stop for this reason.
-        samples: Number of training images for the derivatives; null: all.
+        max_drop: Stop deleting when the validation accuracy has fallen by more than this since the last epoch before
+            the first deletion; 0.01 is one percentage point. The weights deleted so far stay deleted. null: do not stop
+            for this reason.
+        samples: Number of training images from which the derivatives are computed; null: all.
 
     Raises:
         UserError: If a number is out of range.
@@ -85,25 +86,25 @@ class OptimalBrainDamage(RangeCheck, Callback):
         self.finished = state_dict["finished"]
 
     def selectable(self, trainer: Trainer) -> bool:
-        """Return whether this epoch may become the run's best one, which it may if no deletion is left."""
+        """Return whether this epoch may become the run's best one, that is, whether no further deletion will follow."""
         return self.finished
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the data module.
 
         Raises:
-            UserError: If it is not kdlight's, or `max_drop` is given and there is no validation split.
+            UserError: If the data module is not one of kdlight's, or `max_drop` is given without a validation split.
         """
         data = require_image_data(trainer, NEED)
         if self.max_drop is not None and data.val_size == 0:
             raise UserError("OptimalBrainDamage: max_drop needs a validation split, got val_size 0; set data.val_size")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Move the masks of a checkpoint to the device."""
+        """Move the masks that were restored from a checkpoint to the student's device."""
         self.kept = {name: mask.to(pl_module.device) for name, mask in self.kept.items()}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Delete weights if due. This happens before an epoch, so that the epoch trains the remaining weights."""
+        """Delete weights if it is time, before the epoch, so that the epoch trains the remaining weights."""
         if not self._is_due(trainer.current_epoch):
             return
         if self._has_fallen():
@@ -128,7 +129,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         pl_module.log("sparsity", self._count_deleted() / max(1, self._count()))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Store the accuracy; the last one before the first deletion is the reference of `max_drop`."""
+        """Store the accuracy. `max_drop` is measured from the last accuracy before the first deletion."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking and ACCURACY in trainer.callback_metrics:
             self.accuracy = float(trainer.callback_metrics[ACCURACY])
             if not self.kept:
@@ -172,11 +173,11 @@ class OptimalBrainDamage(RangeCheck, Callback):
 
 
 def mask_lowest(saliencies: dict[str, Tensor], number: int) -> dict[str, Tensor]:
-    """Return boolean masks that are false at the lowest values of all tensors together.
+    """Return a boolean mask for each tensor, false at the lowest values of all tensors together.
 
     Args:
         saliencies: Tensors of any shapes by name.
-        number: How many values to mask.
+        number: How many values get false, in all tensors together.
     """
     flat = torch.cat([saliency.flatten() for saliency in saliencies.values()])
     kept = torch.ones_like(flat, dtype=torch.bool)

@@ -1,8 +1,9 @@
 """Batches of a split, in an order that depends only on seed and epoch.
 
-A ``DataLoader`` of torch fetches single images and collates them, which is slow for images in memory. Here they are
-fetched as whole batches. Lightning accepts any sized iterable as a loader, but distributes only a ``DataLoader`` over
-several processes. Therefore the images are distributed here, and none is repeated to make the shares equal.
+A ``DataLoader`` of torch fetches single images and collates them, which is slow for images in memory. The loaders in
+this file fetch whole batches. Lightning accepts any sized iterable as a loader, but distributes only the images of a
+``DataLoader`` over several processes. Therefore the loaders in this file distribute the images themselves. Unlike
+``DistributedSampler``, they do not repeat images to make the processes' shares equal.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
@@ -22,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 class BatchIndices(Iterable[Tensor], Sized, Protocol):
-    """The (batch,) indices of one pass over a split, for one process."""
+    """The batches of one pass over a split, for one process: the indices of each batch, (batch,)."""
 
 
 class TrainingIndices:
@@ -50,7 +51,7 @@ class TrainingIndices:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the shuffle; Lightning calls this before each epoch."""
+        """Choose the shuffle of an epoch. Lightning calls this before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -62,7 +63,7 @@ class TrainingIndices:
         if self._shuffle:
             order = torch.randperm(self._size, generator=make_generator(Stream.SHUFFLE, self._seed, self.epoch))
         even = self._size - self._size % self._processes
-        share = order[self._rank : even : self._processes].to(self._device)  # once per epoch, not in every step
+        share = order[self._rank : even : self._processes].to(self._device)  # copied once per epoch, not in every step
         for batch in range(len(self)):
             yield share[batch * self._batch_size : (batch + 1) * self._batch_size]
 
@@ -70,10 +71,10 @@ class TrainingIndices:
 def make_evaluation_indices(
     size: int, *, batch_size: int, processes: int = 1, rank: int = 0, device: torch.device = CPU
 ) -> BatchIndices:
-    """Assign every image to exactly one process, in order, so that averages over processes are exact.
+    """Assign every image to exactly one process, so that averages over all processes are exact.
 
     All processes get the same number of batches, because they take part in collective operations together. The batches
-    are of almost equal size, at most `batch_size`.
+    have almost equal sizes, at most `batch_size`.
     """
     largest_share = -(-size // processes)
     batches = max(1, -(-largest_share // batch_size))
@@ -107,8 +108,8 @@ class TrainingLoader(BatchLoader):
     Args:
         samples: The training split.
         indices: The indices of each batch, on the samples' device.
-        parameters: Returns the random choices of all samples' views in an epoch. Images from files are cropped
-            accordingly when they are decoded.
+        parameters: A function that returns the random choices of all samples' views in an epoch. Images from files are
+            cropped by these choices when they are decoded.
         pin_memory: Put batches into page-locked memory, from which they are copied to a GPU without waiting.
 
     Attributes:
@@ -130,7 +131,7 @@ class TrainingLoader(BatchLoader):
         self._resumed = {"epoch": -1, "fetched": 0}
 
     def __iter__(self) -> Iterator[Batch]:
-        # Lightning also restores a state that was saved after an epoch's last batch: then the next epoch begins at 0.
+        # A state that was saved after an epoch's last batch is restored, too. The next epoch then begins at batch 0.
         self._fetched = self._resumed["fetched"] if self._resumed["epoch"] == self.sampler.epoch else 0
         samples = self.samples.with_views(self._parameters(self.sampler.epoch))
         rest = list(islice(self._indices, self._fetched, None))
@@ -173,7 +174,7 @@ def make_training_loader(
         trainer: The trainer, which knows how many processes share the data; None for one process.
         batch_size: Images per step and process.
         seed: Seed of the shuffles.
-        parameters: Returns the random choices of all samples' views in an epoch.
+        parameters: A function that returns the random choices of all samples' views in an epoch.
     """
     processes, rank = _find_share(trainer)
     indices = TrainingIndices(

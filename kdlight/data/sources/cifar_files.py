@@ -29,10 +29,10 @@ class Layout:
     Attributes:
         folder: The folder in the archive.
         algorithm: The algorithm of the checksums, the strongest one for which checksums are published.
-        train: Checksum of each training file, by name, in order.
-        test: Checksum of the test file, by name.
-        labels: The key of each label in the pickles, by its name in `Samples`. In binary records each label is one byte
-            before the pixels, in this order, and the key is None.
+        train: The checksums of the training files: file name -> checksum, in the order in which the files are read.
+        test: The checksum of the test file, in the same form.
+        labels: The keys of the labels in the pickles: name of the label in `Samples` -> key. In binary records there
+            are no keys, and the values are None: each label is one byte before the pixels, in the order of this dict.
     """
 
     folder: str
@@ -50,14 +50,14 @@ class Layout:
         if None in self.labels.values():
             record = len(self.labels) + PIXELS
             if len(data) == 0 or len(data) % record != 0:
-                raise UserError(f"{len(data)} bytes are not a whole number of records of {record}")
+                raise UserError(f"{len(data)} bytes are not a whole number of records of {record} bytes")
             records = np.frombuffer(data, np.uint8).reshape(-1, record)
             labels = {name: records[:, column].astype(np.int64) for column, name in enumerate(self.labels)}
             return records[:, len(self.labels) :], labels
         content = load_pickled_arrays(data)
         missing = {"data", *self.labels.values()} - content.keys()
         if missing:
-            raise UserError(f"no {', '.join(sorted(map(str, missing)))} in it")
+            raise UserError(f"the pickle lacks the keys {', '.join(sorted(map(str, missing)))}")
         labels = {name: np.asarray(content[str(key)], np.int64) for name, key in self.labels.items()}
         pixels = content["data"]
         if np.ndim(pixels) != 2 or any(pixels.shape != (len(values), PIXELS) for values in labels.values()):
@@ -128,17 +128,17 @@ def read_files(
     """Read the training or test files after comparing them with the published checksums.
 
     Args:
-        data_dir: The folder above the layout's.
-        layout: The form of the files in this folder.
+        data_dir: The folder that contains the layout's folder.
+        layout: The published form of the files.
         part: Whether to read the training or the test files.
-        accept_modified: Accept files with other content, and missing training files.
-        train_batches: Read only this many of the training files, the first ones.
+        accept_modified: Accept files whose content differs from the published one, and missing training files.
+        train_batches: How many of the training files to read, from the first on; None: all.
 
     Returns:
         The samples, and a sentence for each file that is not as published.
 
     Raises:
-        MissingFileError: If a file that is needed is missing.
+        MissingFileError: If a required file is missing.
         UserError: If a file is not the published one or cannot be read.
     """
     decoded, deviations = [], []

@@ -16,8 +16,8 @@ class Listing(NamedTuple):
     """Image files and their classes.
 
     Attributes:
-        paths: Relative to the listed root, sorted by class and then by name.
-        target: (n,) int64 class.
+        paths: The paths of the n files relative to the listed root, sorted by class and then by name.
+        target: The class of each file, (n,) int64.
     """
 
     paths: list[str]
@@ -25,7 +25,7 @@ class Listing(NamedTuple):
 
 
 def list_classes(folder: Path) -> tuple[str, ...]:
-    """List the names of the class folders below `folder`, sorted, as torchvision's ``ImageFolder`` counts them.
+    """List the names of the class folders below `folder`, in the order of torchvision's ``ImageFolder``.
 
     Hidden folders, ``__pycache__`` and ``__MACOSX`` do not count as classes.
 
@@ -52,10 +52,10 @@ def list_classes(folder: Path) -> tuple[str, ...]:
 
 
 def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
-    """List the images below ``root/folder/<class>/`` with torchvision's suffixes, in torchvision's order.
+    """List the images below ``root/folder/<class>/`` that torchvision would list, by their suffixes and in its order.
 
-    Hidden files and folders are left out, such as the ``._`` files of macOS and ``.ipynb_checkpoints``. If classes have
-    no image, a warning names them.
+    Hidden files and folders are left out, such as the ``._`` files of macOS and ``.ipynb_checkpoints``. A warning names
+    the classes that have no image.
 
     Raises:
         MissingFileError: If the folder is missing or has no image at all.
@@ -80,14 +80,14 @@ def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
             f"{(root / folder).absolute()} has no image of {len(empty)} of the {len(classes)} classes: "
             f"{', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}"
         )
-    # Paths have the same separators on every system, because hash_train_images hashes them.
+    # The paths get the same separators on every system, because hash_train_images hashes them.
     paths = [path.relative_to(root).as_posix() for of_class in found for path in of_class]
     counts = torch.tensor([len(of_class) for of_class in found])
     return Listing(paths, torch.arange(len(classes)).repeat_interleave(counts))
 
 
 def _list_class(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """List the images of a class. A folder that cannot be read is an error; torchvision skips it."""
+    """List the images of a class. A folder that cannot be read is an error; torchvision would skip it."""
 
     def refuse(error: OSError) -> None:
         if folder.exists():
@@ -115,10 +115,10 @@ def _make_access_error(error: OSError, folder: Path) -> UserError:
 
 
 def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> None:
-    """Check that there are as many class folders as classes of the networks.
+    """Check that there are as many class folders as the networks have classes.
 
     Raises:
-        UserError: If their numbers differ.
+        UserError: If the two numbers differ.
     """
     if len(classes) != num_classes:
         raise UserError(
@@ -128,17 +128,17 @@ def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> Non
 
 
 def check_count(what: str, found: int, expected: int, *, accept_modified: bool, remedy: str) -> None:
-    """Compare a number of images with the published one. Refuse another number, or warn if it is accepted.
+    """Compare the number of images with the published one. Refuse a difference, or warn if the user accepts it.
 
     Args:
         what: The folder or list that was counted, for the message.
-        found: The number of images in it.
+        found: The number of images that were found.
         expected: The published number.
-        accept_modified: Accept other numbers, with a warning.
-        remedy: What the user can do about it, for the message.
+        accept_modified: If the numbers differ, warn instead of raising an error.
+        remedy: What the user can do about a difference, for the message.
 
     Raises:
-        UserError: If the numbers differ and that is not accepted.
+        UserError: If the numbers differ and `accept_modified` is false.
     """
     if found == expected:
         return

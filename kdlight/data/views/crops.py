@@ -17,8 +17,8 @@ class CropDraws(NamedTuple):
     """The random choices for a set of images.
 
     Attributes:
-        shifts: (n, 2) int64: first row and first column of the crop in the padded image.
-        flipped: (n,) bool.
+        shifts: The first row and first column of each crop in the padded image, (n, 2) int64.
+        flipped: Whether each image is mirrored, (n,) bool.
     """
 
     shifts: Tensor
@@ -26,14 +26,14 @@ class CropDraws(NamedTuple):
 
 
 def draw_crops(count: int, *, padding: int, flip: bool, generator: torch.Generator) -> CropDraws:
-    """Draw crops, uniform over the (2 * padding + 1)^2 places, and flips with probability 1/2 if `flip` is true."""
+    """Draw each crop's place uniformly from (2 * padding + 1)^2 places. If `flip` is true, draw flips (p = 1/2)."""
     shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
     flipped = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
     return CropDraws(shifts, flipped)
 
 
 def crop(images: Tensor, shifts: Tensor, *, padding: int, flipped: Tensor | None = None) -> Tensor:
-    """Crop every image (n, channels, height, width) at its own place (n, 2) after zero padding.
+    """Pad the images (n, channels, height, width) with zeros, and crop each at its own place `shifts` (n, 2).
 
     The images for which `flipped` (n,) is true are also mirrored left and right.
     """
@@ -58,6 +58,6 @@ def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     """Map uint8 pixels to float32, ``(pixel / 255 - mean) / std`` per channel."""
     result = images.to(torch.float32)
     for channel, (centre, spread) in enumerate(zip(mean, std, strict=True)):
-        # Python numbers need no copy to the device.
+        # As Python numbers, unlike as tensors, mean and deviation need no copy to the device.
         result[:, channel].mul_(1 / (255 * spread)).sub_(centre / spread)
     return result

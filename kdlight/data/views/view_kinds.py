@@ -1,7 +1,8 @@
 """The kinds of random views: which random choices determine a view, and how they are applied to whole batches.
 
-The choices for all samples of an epoch are tensors by name, such as ``"0.shifts"`` for the shifts of the first view. So
-they can be stored and replayed, as a teacher cache does, which has outputs only for certain views.
+The choices for all samples of an epoch are tensors by name, such as ``"0.shifts"`` for the shifts of the first view.
+They can therefore be stored and replayed. A teacher cache does this, because it holds the teacher's outputs for certain
+views only, so the student must see exactly these views.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +23,10 @@ class ViewKind(Protocol):
     """A kind of random view."""
 
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw the choices of one view for `count` samples, (count, …) each."""
+        """Draw the random choices of one view for `count` samples: tensors (count, …) by name."""
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Make one batch (n, channels, height, width) for each view, from its choices for these n samples."""
+        """Make one batch (n, channels, height, width) for each view, from the view's choices for these n samples."""
 
     def describe(self) -> dict[str, Any]:
         """Describe everything that determines a view except its random choices."""
@@ -33,7 +34,7 @@ class ViewKind(Protocol):
 
 @dataclass(frozen=True)
 class PaddedCrops:
-    """Random crops of the zero-padded image, and mirror images: the standard for small images.
+    """Random crops of the zero-padded image, and mirroring: the standard for small images.
 
     Attributes:
         padding: Width of the black border, at most 127.
@@ -44,28 +45,28 @@ class PaddedCrops:
     mirror: bool
 
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw ``shifts`` (count, 2) uint8, and ``flipped`` (count,) bool."""
+        """Draw ``shifts`` (count, 2) uint8 and, if images are mirrored, ``flipped`` (count,) bool."""
         draws = draw_crops(count, padding=self.padding, flip=self.mirror, generator=generator)
         shifts = {"shifts": draws.shifts.to(torch.uint8)}
         return {**shifts, "flipped": draws.flipped} if self.mirror else shifts
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Crop and flip the images as they lie in memory."""
+        """Pad, crop and flip the whole images (n, channels, height, width), once for each view."""
         return [
             crop(images, chosen["shifts"], padding=self.padding, flipped=chosen.get("flipped")) for chosen in choices
         ]
 
     def describe(self) -> dict[str, Any]:
-        """Name the kind of crop, its padding, and whether images are mirrored."""
+        """Return the kind of crop, its padding, and whether images are mirrored."""
         return {"crop": "padded", **asdict(self)}
 
 
 @dataclass(frozen=True)
 class ResizedCrops:
-    """Crops of random size and shape, resized, and mirror images: the standard for photographs.
+    """Crops of random size and shape, resized, and mirroring: the standard for photographs.
 
-    Images are cropped when they are decoded (`kdlight.data.sources.image_files`). They arrive here as one batch for all
-    views, first view first.
+    Images are cropped when they are decoded (`kdlight.data.sources.image_files`). `apply` gets them as one batch for
+    all views, first view first.
 
     Attributes:
         mirror: Whether an image may be flipped.
@@ -74,7 +75,7 @@ class ResizedCrops:
     mirror: bool = True
 
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw ``crop`` (count,) int64, the seed of each crop, and ``flipped`` (count,) bool.
+        """Draw ``crop`` (count,) int64, the seed of each crop, and, if images are mirrored, ``flipped`` (count,) bool.
 
         Only a seed is drawn here, because the crop also depends on the size of the image, which is not known before it
         is decoded.
@@ -85,19 +86,19 @@ class ResizedCrops:
         return {"crop": seeds, "flipped": torch.rand(count, generator=generator) < 0.5}
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Flip the cropped images (views * n, channels, height, width)."""
+        """Flip the images (views * n, channels, height, width), which are already cropped, first view first."""
         parts = images.chunk(len(choices))
         return [
             flip(part, chosen["flipped"]) if self.mirror else part for part, chosen in zip(parts, choices, strict=True)
         ]
 
     def describe(self) -> dict[str, Any]:
-        """Name the kind of crop, and whether images are mirrored."""
+        """Return the kind of crop, and whether images are mirrored."""
         return {"crop": "resized", **asdict(self)}
 
 
 def draw_views(kind: ViewKind, count: int, *, seed: int, epoch: int, views: int, strong: bool) -> dict[str, Tensor]:
-    """Draw for all samples of an epoch at once, so that a sample's view does not depend on its batch."""
+    """Draw the choices for all samples of an epoch at once, so that a sample's views do not depend on its batch."""
     drawn = {}
     for view in range(views):
         choices = kind.draw(count, make_generator(Stream.VIEW, seed, epoch, view))
@@ -114,9 +115,10 @@ def apply_views(kind: ViewKind, images: Tensor, chosen: Mapping[str, Tensor], fi
 
     Args:
         kind: The kind of view.
-        images: Uint8, as `kind` takes them.
+        images: The uint8 batch that `kind.apply` expects: (n, …) for `PaddedCrops`; for `ResizedCrops` (views * n, …),
+            already cropped, first view first.
         chosen: The choices of `draw_views` for these samples.
-        fill: Value of each channel, in [0, 255], with which the strong view's square is filled.
+        fill: Value of each channel, in [0, 255], that fills the square which is cut out of the strong view.
 
     Returns:
         The views stacked along the batch, first view first. The last one is strong if `chosen` has choices for it.
@@ -129,10 +131,13 @@ def apply_views(kind: ViewKind, images: Tensor, chosen: Mapping[str, Tensor], fi
 
 
 def count_views(chosen: Mapping[str, Tensor]) -> int:
-    """Count the views that choices are for."""
+    """Return for how many views there are choices.
+
+    The strong operations do not count as a view, because they are applied to the last one.
+    """
     return len({name.partition(".")[0] for name in chosen} - {STRONG})
 
 
 def select_choices(chosen: Mapping[str, Tensor], view: str) -> dict[str, Tensor]:
-    """Return the choices of one view, under their own names."""
+    """Return the choices of one view, with the prefix removed from their names: ``"0.shifts"`` becomes ``"shifts"``."""
     return {name.partition(".")[2]: choice for name, choice in chosen.items() if name.partition(".")[0] == view}
