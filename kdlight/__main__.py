@@ -1,4 +1,7 @@
-"""The ``kdlight`` command. It imports nothing heavy, so that help and a mistyped command answer at once."""
+"""The ``kdlight`` command.
+
+This file imports nothing heavy, so that the help and the message about a mistyped command appear at once.
+"""
 
 import difflib
 import importlib
@@ -15,24 +18,24 @@ COMMANDS = {
     "fit": (RUN, "train a student (or a teacher) and test it"),
     "validate": (RUN, "measure a checkpoint on the validation split"),
     "test": (RUN, "measure a checkpoint on the test set"),
-    "predict": ("kdlight.workbench.predict", "write file, class and probability of images, or of the test set"),
+    "predict": ("kdlight.workbench.predict", "write the class and probability of images, or of the test set"),
     "export": (
         "kdlight.workbench.export.command",
-        "write a student as ONNX, torch.export or safetensors, with its card",
+        "write a student as ONNX, torch.export or safetensors, with a model card",
     ),
-    "cache": ("kdlight.cli.cache", "compute what a teacher says about the training images, ahead of a fit"),
-    "bench": ("kdlight.workbench.bench.command", "time a configuration, part by part, beside a bare loop"),
-    "pid": ("kdlight.workbench.pid.command", "decompose what two networks, or arrays, tell about the label"),
+    "cache": ("kdlight.cli.cache", "compute and store a teacher's outputs on the training images"),
+    "bench": ("kdlight.workbench.bench.command", "time the parts of a training step, and a plain PyTorch loop"),
+    "pid": ("kdlight.workbench.pid.command", "decompose the information of networks, or arrays, about the label"),
     "evaluate": ("kdlight.workbench.evaluate.command", "measure calibration, robustness and costs of a run's student"),
     "models": ("kdlight.workbench.list_models", "list the networks, and the weights published for them"),
     "data": ("kdlight.workbench.list_data", "list the data modules"),
     "methods": ("kdlight.workbench.list_methods", "list the methods, or show one with its arguments"),
     "configs": ("kdlight.workbench.list_configs", "list the configurations that come with kdlight, or copy them"),
     "ablate": ("kdlight.workbench.ablate.command", "train every combination of a grid, several at a time"),
-    "report": ("kdlight.workbench.report.command", "write finished runs as one page, with everything to repeat them"),
+    "report": ("kdlight.workbench.report.command", "write one page about finished runs, with how to repeat them"),
     "dashboard": (
         "kdlight.workbench.dashboard",
-        "write the W&B workspace of a project's runs, or save it there",
+        "write a workspace of W&B for a project's runs, or save it there",
     ),
     "completion": ("kdlight.workbench.completion", "print a script that completes commands and options in a shell"),
     "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
@@ -44,16 +47,16 @@ Knowledge distillation experiments, and the information decomposition of what wa
 
 {commands}
 
-kdlight fit --config rid.yaml                      run an experiment: a file, or one of `kdlight configs`
+kdlight fit --config rid.yaml                      run an experiment from a file, or from one of `kdlight configs`
 kdlight fit --config FILE --trainer.max_epochs 3   any value can be overridden
 kdlight fit --config FILE --print_config           print the resolved configuration
-kdlight fit --config FILE --ckpt_path last         go on where a stopped run ended
+kdlight fit --config FILE --ckpt_path last         continue a run that was stopped
 kdlight COMMAND --help                             every option of a command
 kdlight COMMAND … --debug                          show the traceback of an error"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code: 0, or 2 where the user can mend what went wrong."""
+    """Run one command and return its exit code: 0, or 2 if the user made a mistake; `report_errors` has the others."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help"):
@@ -75,8 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(format_short_help(command))
         return 0
-    # Threads that spin while they wait starve one another where cores are shared, and small networks then train many
-    # times slower. It has to be set before torch is imported.
+    # Threads that spin while they wait take the cores from one another where several processes share them, and small
+    # networks then train many times slower. The variable has to be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "--debug" in arguments:
         arguments.remove("--debug")

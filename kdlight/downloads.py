@@ -38,10 +38,10 @@ def download(url: str, part: Path) -> None:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # Nothing is missing, or too much is there: the sum will tell.
+            return  # The file is complete or too long: the caller compares its checksum.
         raise
     with response, part.open("ab") as stream:
-        # A server that ignores the range sends the whole file, and so does one whose part begins elsewhere.
+        # If the answer is not the part that was asked for, it is taken for the whole file.
         if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             stream.truncate(start := 0)
         size = response.headers.get("Content-Length")

@@ -1,8 +1,9 @@
-"""Lazy public names of a package: what its files list in ``__all__``, imported when first asked for (PEP 562).
+"""Make a package import each public name when it is first asked for; its files list their names in ``__all__``.
 
-Type checkers and editors do not run this. For them `write_stubs` says the same in an ``__init__.pyi`` per package; the
-build writes these stubs into the wheel, and ``make setup`` beside the sources. This file needs nothing but the standard
-library, so that the build can use it.
+Python offers this for packages since PEP 562. Type checkers and editors do not run this code. For them, `write_stubs`
+writes the same names into an ``__init__.pyi`` for each package. The build puts these stubs into the wheel, and
+``make setup`` puts them beside the sources. This file needs nothing but the standard library, so that the build can use
+it.
 """
 
 import ast
@@ -20,8 +21,8 @@ LAZY = "find_lazy_names(__name__, __path__)"  # how an `__init__.py` says that i
 def find_lazy_names(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make the ``__getattr__`` and ``__dir__`` of a package from the files of its folder and of the folders in it.
 
-    The public names are those that the files list in ``__all__``. The lists are read, the files are not imported:
-    asking for one name imports the file that defines it and no other, and a new file needs no entry anywhere.
+    The public names are those that the files list in ``__all__``. The lists are read without importing the files, so
+    asking for one name imports only the file that defines it. A new file needs no entry anywhere.
 
     Args:
         package: The package's ``__name__``.
@@ -51,7 +52,7 @@ def find_public_names(package: str, folder: Path) -> dict[str, str]:
     """Find the public names of a package, each with the module below the package that defines it.
 
     Raises:
-        ImportError: If two files list one name, or a name is also that of a file or folder.
+        ImportError: If two files list the same name, or if a listed name is also the name of a file or folder.
     """
     files = sorted(folder.rglob("[!_]*.py"))
     parts = [file.relative_to(folder).with_suffix("").parts for file in files]
@@ -59,7 +60,7 @@ def find_public_names(package: str, folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for file, path in zip(files, parts, strict=True):
         for name in _read_listed_names(file):
-            # Importing that file would bind the module to this name in the package, over the function or class.
+            # Importing the file of this name would put its module in the place of the function or class in the package.
             if name in modules:
                 raise ImportError(
                     f"{package}: {file.name} lists {name} in __all__, the name of a file; rename the file"
@@ -76,7 +77,7 @@ def write_stubs(source: Path, target: Path) -> list[Path]:
 
     Args:
         source: The folder of the package kdlight.
-        target: The folder that the stubs are written below; the source itself, or a build's copy of it.
+        target: The copy of this folder that the stubs are written into: the source itself, or the copy of a build.
     """
     written = []
     for init in sorted(source.rglob("__init__.py")):

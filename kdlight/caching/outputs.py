@@ -16,8 +16,8 @@ def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, d
     Args:
         computed: The teacher's activations on a batch.
         fields: Names of fields of `Activations`; fields that the teacher does not have are left out.
-        top: Keep this many of the highest logits of a sample, with their classes and the logarithm of the summed
-            exponentials of the others (``logits.top``, ``logits.classes``, ``logits.rest``); None: all.
+        top: How many of a sample's highest logits are kept, together with their classes and the logsumexp of the other
+            logits (``logits.top``, ``logits.classes``, ``logits.rest``). None: all logits are kept.
         dtype: The type in which floating point numbers are stored.
 
     Returns:
@@ -38,8 +38,8 @@ def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, d
 def decode(stored: dict[str, Tensor], fields: tuple[str, ...], *, num_classes: int) -> Activations:
     """Convert the tensors of `encode` back to activations, in float32.
 
-    If only the top logits were stored, all others get one value, chosen so that their total probability is right at
-    temperature 1.
+    If only the top logits were stored, all other logits get the same value, which is chosen so that their total
+    probability at temperature 1 is that of the teacher.
     """
     decoded: dict[str, Tensor] = {}
     for name, tensor in stored.items():

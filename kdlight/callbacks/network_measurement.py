@@ -18,24 +18,26 @@ from kdlight.models.frozen import Frozen
 
 
 class NetworkMeasurement:
-    """Compares both networks of a method and, if it has filters, reports what these certify about the same stages.
+    """Compares the features of a method's student with those of its teacher.
+
+    If the method has filters, the bounds that the filters certify are added to the report of the same stages.
 
     Args:
         method: The method with its teacher.
         probe: The images that both networks see.
         discretizer: Turns features into symbols.
-        stages: Names of stages; None: the deepest stage and the logits.
-        filtered: Compare the filtered features of the method instead.
-        certifies: Report what the filters certify. False if the target is another than the label, because the filters'
-            heads predict the label.
+        stages: Names of the stages that are compared; None: the deepest stage and the logits.
+        filtered: Compare the outputs of the method's filters instead of the networks' own features.
+        certifies: Report the bounds that the filters certify. It is false if the target of the PID is not the label,
+            because the filters' heads predict the label.
         keep_in: The folder in which the teacher's symbols are stored; None: they are not stored.
-        tolerance: Gap in bits to aim for in each decomposition.
-        details: Also compute other redundancies and each class's contribution.
+        tolerance: Each decomposition stops when its upper and lower bound differ by at most this many bits.
+        details: Also compute other measures of redundancy, and how much each class contributes.
 
     Attributes:
         probe: The images.
         stages: Names of the stages that are compared.
-        clusters: Number of symbols by stage.
+        clusters: The number of symbols of each stage, by the name of the stage.
     """
 
     def __init__(

@@ -1,16 +1,17 @@
-"""Compose one configuration of several files: files that refer to files, and files given together.
+"""Compose one configuration from several files: those that are given together, and those that they refer to.
 
-A value that is the path of a YAML file, relative to the file that contains it, is replaced by that file's content. If
-the content has the key itself (``trainer: {…}`` in ``trainers/cifar.yaml``, referred to by ``trainer:``), the value
-below this key is taken. ``include: [a.yaml, b.yaml]`` merges whole files; the including file overrides them.
+If a value is the path of a YAML file, relative to the file that contains the value, the content of that YAML file takes
+its place. If the content has a single key that is also the key of the value (``trainer: trainers/cifar.yaml``, where
+``trainers/cifar.yaml`` contains ``trainer: {…}``), only what is below this key is taken. ``include: [a.yaml, b.yaml]``
+merges whole files into the file that includes them, whose own values override theirs.
 
-Mappings merge key by key, and later files override earlier ones. If files name different classes, the last class
-wins, and arguments that other files wrote for another class are dropped. Arguments in a file without ``class_path``
-(such as a teacher-student pair) apply to any class, so it may come before or after the file that names the class.
+Mappings are merged key by key, and later files override earlier ones. If files name different classes, the last class
+wins, and arguments that other files give for another class are dropped. Arguments in a file without ``class_path``
+(such as a teacher-student pair) apply to any class, so such a file may come before or after the one that names it.
 
-Values for a combination of two files, such as DKD's beta for a pair, are in ``pair+dkd.yaml`` beside ``pair.yaml``.
-This file is added automatically, and overrides both, if ``pair.yaml`` and a ``dkd.yaml`` of any folder are given or
-included.
+Values for a combination of two files, such as DKD's beta for one teacher-student pair, are in ``pair+dkd.yaml`` beside
+``pair.yaml``. If ``pair.yaml`` and a ``dkd.yaml`` of any folder are given or included, ``pair+dkd.yaml`` is added
+automatically and overrides both.
 """
 
 import os
@@ -32,7 +33,7 @@ MOST_FILES = 300
 
 
 class ConfigPart(NamedTuple):
-    """A file and its own content, with references to other files resolved."""
+    """A configuration file and its content without included files. References to other files are resolved."""
 
     file: Path
     content: dict[str, Any]
@@ -63,12 +64,16 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
     given = [_name_own_folder(part) for file in files for part in _read_parts(Path(file), trail)]
     parts = _insert_combinations(given)
     for file in dict.fromkeys(part.file for part in parts if part not in given):
-        rank_zero_info(f"with {os.path.normpath(file)}")
+        rank_zero_info(f"adding {os.path.normpath(file)}, which has values for this combination of files")
     return _merge_parts(parts)
 
 
 def _name_own_folder(part: ConfigPart) -> ConfigPart:
-    """Make the configuration in a run's folder name this folder, because the run may have been copied or moved."""
+    """Correct the folder that a run's ``config.yaml`` names, because the run may have been copied or moved.
+
+    If the file is the ``config.yaml`` of a run and its default_root_dir is another folder, default_root_dir is set to
+    the folder that the file is in.
+    """
     run = RunFolder(Path(os.path.abspath(part.file)).parent)
     named = part.content.get("trainer")
     root = named.get("default_root_dir") if isinstance(named, dict) else None
@@ -80,9 +85,9 @@ def _name_own_folder(part: ConfigPart) -> ConfigPart:
 
 
 def _insert_combinations(given: Sequence[ConfigPart]) -> list[ConfigPart]:
-    """Insert the combinations of the parts, each after the later one of its two files.
+    """Insert the file of each combination of two parts after the later one of the two.
 
-    If a later file replaced the method of a combination by another class, the combination is left out.
+    If a later file replaced the method of a combination by another class, the file of the combination is left out.
     """
     chosen = _find_class(given)
     parts = []
@@ -110,7 +115,7 @@ def _merge_parts(parts: Sequence[ConfigPart]) -> dict[str, Any]:
 
 
 def merge(fragments: Fragments) -> Any:
-    """Merge values in their order: mappings key by key, otherwise the last wins. Classes: see the top of the file."""
+    """Merge mappings key by key; of other values, the last one wins. The top of this file says how classes merge."""
     if not isinstance(fragments[-1], Mapping):
         return fragments[-1]
     mappings: list[Mapping[str, Any]] = []
@@ -140,7 +145,7 @@ def _read_parts(file: Path, trail: Trail) -> list[ConfigPart]:
 
 
 def _require_names(content: Any, file: Path) -> None:
-    """Refuse keys that are not text, except in mappings whose keys are all numbers, such as epochs.
+    """Refuse keys that are not text, except in mappings whose keys are all whole numbers, such as epochs.
 
     Raises:
         UserError: If there is such a key; the message shows the first one.
@@ -179,16 +184,19 @@ def _read(file: Path, trail: Trail) -> Any:
         circular = False
     if circular:
         raise UserError(
-            f"{trail.pointing[-1]}: points at {file}, which leads back to itself; remove one of the pointers"
+            f"{trail.pointing[-1]}: refers to {file}, which leads back to itself; remove one of the references"
         )
     trail.read.append(file)
     if len(trail.read) > MOST_FILES:
-        raise UserError(f"{trail.read[0]}: expected to point at no more than {MOST_FILES} files, each time counted")
+        raise UserError(
+            f"{trail.read[0]}: the configuration is put together from more than {MOST_FILES} files (a file counts each "
+            "time it is referred to); remove references"
+        )
     try:
         return read_yaml(file)
     except MissingFileError as error:
         if not trail.pointing:
             raise
         raise MissingFileError(
-            f"{trail.pointing[-1]} points at {str(error).replace(' does', ', which does', 1)}"
+            f"{trail.pointing[-1]} refers to {str(error).replace(' does', ', which does', 1)}"
         ) from None

@@ -25,11 +25,12 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
     """Build the object that a part of a resolved configuration describes.
 
     Args:
-        kind: The class that the object has to be of, which is checked before anything named in the file is called.
+        kind: The class that the object has to be an instance of. This is checked before anything that the
+            configuration names is called.
         described: A mapping with ``class_path`` and, if the class takes arguments, ``init_args`` and ``dict_kwargs``.
 
     Raises:
-        UserError: If the class is missing or not of this kind, or its arguments are wrong.
+        UserError: If the class is missing or is no subclass of `kind`, or if its arguments are wrong.
     """
     try:
         return _build(kind, described)
@@ -71,7 +72,7 @@ def report_library_errors() -> Iterator[None]:
         while own < len(modules) and modules[own] == "kdlight.arguments":  # a wrapper of the constructor
             own += 1
         if own == len(modules) and isinstance(cause, TypeError):  # an unknown argument
-            raise UserError(f"{cause}; see dict_kwargs and init_args") from error
+            raise UserError(f"{cause}; correct the arguments below init_args and dict_kwargs") from error
         ours = not all(_is_of(name, LIBRARIES) for name in modules[own:])
         if isinstance(cause, UserError) or own >= len(modules) or ours:
             raise
@@ -96,7 +97,7 @@ def find_data_facts(described: str) -> dict[str, Any] | None:
         whole configuration is parsed.
 
     Raises:
-        UserError: If the data module refuses its arguments, or the folder that its classes are counted in is missing.
+        UserError: If the data module refuses its arguments, or the folder in which it counts the classes is missing.
     """
     try:
         data: Any = _build(LightningDataModule, yaml.safe_load(described))

@@ -34,8 +34,9 @@ class RunPlace(NamedTuple):
     Attributes:
         folder: The run's folder.
         checkpoint: The path of the checkpoint to continue from, or to measure.
-        automatic: Whether ``--ckpt_path auto`` was given: start or continue the run, or do nothing if it has ended.
-        existing: Whether the folder holds a run to continue; otherwise fit creates it.
+        automatic: Whether ``--ckpt_path auto`` was given. The command then starts or continues the run, or does nothing
+            if the run has ended.
+        existing: Whether an existing run was chosen; if not, `claim` creates a new folder.
     """
 
     folder: RunFolder
@@ -44,7 +45,7 @@ class RunPlace(NamedTuple):
     existing: bool
 
     def claim(self) -> Claim:
-        """Claim the folder for a fit."""
+        """Claim the folder for a fit, so that no other process trains in it."""
         if self.automatic:
             return Claim.take_named(self.folder)
         return Claim.take_existing(self.folder) if self.existing else Claim.take_new(self.folder.path)
@@ -89,13 +90,13 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
     """Refuse to continue a run with another configuration; end the command if the run has nothing left to do.
 
     Args:
-        now: The configuration of this start.
+        now: The configuration with which the command was started, as YAML.
         place: The run's folder and checkpoint.
-        on_purpose: Continue although the configurations differ.
+        on_purpose: Whether to continue even if the configurations differ.
 
     Raises:
         UserError: If the run has another configuration.
-        RunHasEndedError: If the run has ended, and ``place.automatic`` says to do nothing then.
+        RunHasEndedError: If ``place.automatic`` is true, and the run has ended with the same limits, such as epochs.
     """
     run = None if place.checkpoint is None else find_folder(Path(place.checkpoint))
     if run is None:
@@ -104,5 +105,5 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
     before = run.config.read_text(encoding="utf-8")
     require_unchanged(before, now, str(run.path), on_purpose=on_purpose)
     if place.automatic and run.has_ended() and has_same_limits(before, now):
-        rank_zero_info(f"{run.path} is finished; to train on, raise max_epochs")
+        rank_zero_info(f"{run.path} is finished; to train it further, raise trainer.max_epochs")
         raise RunHasEndedError(run)

@@ -33,7 +33,7 @@ CIFAR100_CLASSES = """
 
 
 def list_addresses(archive: str) -> tuple[str, str]:
-    """List the addresses of an archive of pickles, the only form that has a mirror."""
+    """Return the original address of an archive of pickles and that of its mirror. Binary archives have no mirror."""
     return f"https://www.cs.toronto.edu/~kriz/{archive}", f"https://dataset.bj.bcebos.com/cifar/{archive}"
 
 
@@ -41,15 +41,15 @@ class CIFARDataModule(ImageDataModule):
     """The base of CIFAR-10 and CIFAR-100.
 
     Args:
-        data_dir: The folder that contains a published folder, in pickled or binary form.
-        mean: Per channel, for pixels in [0, 1].
-        std: Per channel, for pixels in [0, 1].
-        val_size: Number of images, of the 50,000, that are held out for validation.
+        data_dir: The folder that contains one of the two published folders, with pickles or with binary files.
+        mean: Mean of each channel, for pixels in [0, 1].
+        std: Standard deviation of each channel, for pixels in [0, 1].
+        val_size: How many of the 50,000 training images are held out for validation.
         augment: Pad by four black pixels, crop at random, and flip horizontally at random.
-        download: Download a published archive if both folders are missing.
+        download: Download a published archive if neither of its folders is in `data_dir`.
         mirrors: Addresses of the published archives, tried in this order.
-        accept_modified: Accept files whose checksum is not the published one, and missing training files; a warning
-            names them.
+        accept_modified: Accept that training files are missing, and that the checksum of a file is not the published
+            one. A warning names these files.
         options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
     """
 
@@ -120,10 +120,11 @@ class CIFAR10DataModule(CIFARDataModule):
 
     Args:
         data_dir: The folder that holds ``cifar-10-batches-py/`` or ``cifar-10-batches-bin/``.
-        mean: Per channel, for pixels in [0, 1]; weights trained by others may need those of ImageNet.
-        std: Per channel, for pixels in [0, 1].
+        mean: Mean of each channel, for pixels in [0, 1]. Published weights may need the mean and std of ImageNet.
+        std: Standard deviation of each channel, for pixels in [0, 1].
         mirrors: Addresses of a published archive, tried in this order.
-        train_batches: Read only the first training files, this many of the five, with 10,000 images each; None: all.
+        train_batches: How many of the five training files to read, starting with the first; each has 10,000 images.
+            None: all five.
         options: Passed on to `CIFARDataModule`: val_size, augment, download, batch_size, …
     """
 
@@ -174,8 +175,8 @@ class CIFAR100DataModule(CIFARDataModule):
 
     Args:
         data_dir: The folder that holds ``cifar-100-python/`` or ``cifar-100-binary/``.
-        mean: Per channel, for pixels in [0, 1]; the default is that of the field's reference code.
-        std: Per channel, for pixels in [0, 1].
+        mean: Mean of each channel, for pixels in [0, 1]; the default is that of RepDistiller.
+        std: Standard deviation of each channel, for pixels in [0, 1]; the default is that of RepDistiller.
         mirrors: Addresses of a published archive, tried in this order.
         options: Passed on to `CIFARDataModule`: val_size, augment, download, batch_size, …
     """

@@ -22,7 +22,7 @@ REMEDY = (
 
 
 class ImageNetDataModule(ImageFilesDataModule):
-    """1,281,167 training images of 1,000 classes; the 50,000 of the official validation set are the test set.
+    """ImageNet: 1,281,167 training images of 1,000 classes. The 50,000 official validation images are the test set.
 
     Classes are numbered in the order of their WordNet ids, as in torchvision.
 
@@ -31,8 +31,9 @@ class ImageNetDataModule(ImageFilesDataModule):
         val_size: Number of training images held out for validation.
         num_classes: 1,000, or the number of classes of a subset such as ImageNet-100, which also needs
             `accept_modified`.
-        download: ImageNet cannot be downloaded without an account: if it is missing, an error says where to get it.
-        accept_modified: Accept a number of images that is not the published one, with a warning.
+        download: If this is true and ImageNet is missing, an error says where to get it, because it cannot be
+            downloaded without an account.
+        accept_modified: If there are more or fewer images than were published, warn instead of raising an error.
         options: Passed on to `ImageFilesDataModule`: image_size, num_workers, batch_size, seed, …
     """
 
@@ -59,7 +60,7 @@ class ImageNetDataModule(ImageFilesDataModule):
         return list_classes(self.data_dir / "train")
 
     def prepare_data(self) -> None:
-        """Do nothing, or, if ImageNet is missing and `download` is true, say how to get it.
+        """If ImageNet is missing and `download` is true, raise an error that says how to get it.
 
         Raises:
             MissingFileError: If ImageNet is missing and `download` is true.

@@ -1,11 +1,11 @@
-"""Certified upper and lower bounds on the optimum of BROJA, computed from any point that a solver passes."""
+"""Certified upper and lower bounds on the optimum of BROJA, computed from any point that a solver visits."""
 
 import numpy as np
 from scipy.special import xlogy
 
 from kdlight.information.entropies import Array
 
-#: Smallest divisor and argument of a logarithm.
+#: Divisors and the arguments of logarithms are at least this large.
 TINY = 1e-300
 
 
@@ -13,15 +13,16 @@ class Bracket:
     """The interval in which the optimum of BROJA is known to lie.
 
     The problem is to minimise -H_Q(Y|T,S) over the joints Q with Q(t,y) = P(t,y) and Q(s,y) = P(s,y) (Bertschinger et
-    al., 2014, arXiv:1311.2852). The objective is homogeneous of degree one, so the dual needs one variable for each
-    entry of the two tables only:
+    al., 2014, arXiv:1311.2852). The objective is homogeneous of degree one, so the dual problem needs only one variable
+    for each entry of the two tables P(t,y) and P(s,y):
 
         maximise  sum P(t,y) a(t,y) + sum P(s,y) b(s,y)  subject to  log sum_y exp(a(t,y) + b(s,y)) <= 0  for all t, s.
 
-    A solver passes points Q(t,s,y) = u(t,y) v(s,y) w(t,s), with a = log u and b = log v. Rounding the point to the
-    marginals (Altschuler et al., 2017, arXiv:1705.09634, algorithm 2) makes it feasible, so its objective is an upper
-    bound. Shifting a and b until the constraints hold gives a lower bound. Both bounds are valid even if the point is
-    far from the optimum. Q itself, of size |T||S||Y|, is never formed.
+    A solver visits points of the form Q(t,s,y) = u(t,y) v(s,y) w(t,s). Each point also gives values of the dual
+    variables, a = log u and b = log v. Rounding the point to the marginals (Altschuler et al., 2017, arXiv:1705.09634,
+    algorithm 2) makes it feasible, so its objective is an upper bound. Shifting a and b until the constraints hold
+    gives a lower bound. Both bounds are valid even if the point is far from the optimum. Q itself, of size |T||S||Y|,
+    is never formed.
 
     Attributes:
         first: P(t,y), shape (T, Y), without empty rows or columns.
@@ -77,8 +78,8 @@ class Bracket:
         v = v * np.minimum(1, self.second / np.maximum(v * (w.T @ u), TINY))
         first, second, mixture = u * (w @ v), v * (w.T @ u), u @ v.T
         scaled = xlogy(first, u).sum() + xlogy(second, v).sum() - (w * xlogy(mixture, mixture)).sum()
-        # The mass that the scaled point lacks is added as a product within each class. The objective is subadditive
-        # (convex and homogeneous): the sum's value is at most the sum of the two values.
+        # The probability that the scaled point lacks is added as a product distribution within each class. The
+        # objective is convex and homogeneous, so its value at a sum is at most the sum of its values at the summands.
         first, second = np.maximum(self.first - first, 0), np.maximum(self.second - second, 0)
         mass = second.sum(axis=0)
         pairs = (first / np.maximum(mass, TINY)) @ second.T

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 Method = Literal["kmeans", "quantile", "probe", "predictions"]
 Symbols = npt.NDArray[np.int64]
 
-#: Unit-length rows that differ by less than this count as equal, because float32 rounding alone can cause it.
+#: Unit-length rows that differ by less than this count as equal, because rounding to float32 can differ by as much.
 _CONSTANT = 1e-6
-#: Principal components (scaled so that the first has unit variance) are rounded to this many decimals, so that a sample
-#: gets the same symbol in whatever batch it comes.
+#: Principal components (scaled so that the first has unit variance) are rounded to this many decimals, so that the
+#: symbol of a sample does not depend on the batch in which the sample comes.
 _DECIMALS = 6
 
 
@@ -28,21 +28,23 @@ class Discretizer:
 
     The methods, by name:
 
-    - ``kmeans``: flatten, scale rows to length one, PCA, k-means. The authors of RID do the same (Dissanayake et al.,
-      2025, arXiv:2411.07483, appendix D.3, with 10 components and 10 clusters on CIFAR-10); the scaling is in their
-      code but not in the paper, and their code sets no seed.
+    - ``kmeans``: the features of each sample are flattened to a row, scaled to length one, projected by PCA, and
+      clustered by k-means. The authors of RID do the same (Dissanayake et al., 2025, arXiv:2411.07483, appendix D.3,
+      with 10 components and 10 clusters on CIFAR-10). The scaling is in their code but not in the paper, and their code
+      sets no seed.
     - ``quantile``: the first principal component of the scaled rows, cut into bins with equal numbers of samples.
     - ``probe``: the prediction of a multinomial logistic regression of the target on the principal components.
     - ``predictions``: the features are logits, and the symbol is their argmax; nothing is fitted.
 
-    Fitting on the samples that are counted afterwards overestimates the information, so fit on other samples if there
-    are enough. The probe overestimates most; therefore its ``fit_transform`` is cross-fitted.
+    The information is overestimated if the discretizer is fitted on the same samples from which the information is then
+    estimated, so fit it on other samples if there are enough. The overestimate is largest with the probe; therefore its
+    ``fit_transform`` predicts each half of the samples with a probe that is fitted on the other half.
 
     If there are too few samples or dimensions, or features are constant or all zero, there are fewer symbols than asked
     for, and no error is raised.
 
     Args:
-        method: One of the above.
+        method: One of the names above.
         clusters: Number of symbols of ``kmeans`` and ``quantile``.
         components: Number of principal components that ``kmeans`` and ``probe`` see.
         seed: Seed of PCA, k-means and the probe's halves; the same seed gives the same symbols.
@@ -73,7 +75,7 @@ class Discretizer:
 
     @property
     def num_symbols(self) -> int:
-        """Number of possible symbols, as in the sizes of ``joint_histogram``; fit probe and predictions before."""
+        """Number of possible symbols, for the ``sizes`` of `joint_histogram`. Probe and predictions must be fitted."""
         return self._num_symbols
 
     def fit(self, features: npt.ArrayLike, target: npt.ArrayLike | None = None) -> "Discretizer":

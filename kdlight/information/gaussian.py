@@ -12,22 +12,25 @@ from kdlight.information.entropies import Array, check_probabilities
 
 
 def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
-    """Compute the BROJA decomposition of jointly Gaussian sources and target, with Q restricted to Gaussians.
+    """Compute the BROJA decomposition of jointly Gaussian sources and target.
+
+    BROJA minimises over distributions Q; here Q is restricted to Gaussian ones.
 
     unique_first = 1/2 sum max(0, log2 l) over the generalised eigenvalues l of (Cov(target|second),
-    Cov(target|first)), and unique_second is the same sum with 1/l. With a scalar target this is the minimal
-    mutual information of Barrett, 2015 (arXiv:1411.2832).
+    Cov(target|first)), and unique_second is the same sum with 1/l. With a scalar target, the redundant information is
+    then the smaller one of the two sources' mutual informations with the target, as in Barrett, 2015 (arXiv:1411.2832).
 
     Args:
-        covariance: Joint covariance matrix; rows and columns ordered first source, second source, target.
+        covariance: Joint covariance matrix. Its rows and columns are those of the first source, then those of the
+            second source, then those of the target.
         sizes: Dimensions of the first source, the second source and the target.
 
     Returns:
-        Atoms in bits, ``gap`` 0.
+        The atoms in bits, with ``gap`` 0.
 
     Raises:
         UserError: If the matrix does not have as many rows as ``sizes`` add up to, or is not symmetric and positive
-            definite. If it is singular, some variables determine others, and informations are infinite.
+            definite. If it is singular, some variables determine others, and mutual informations are infinite.
     """
     matrix = np.asarray(covariance, dtype=np.float64)
     if len(sizes) != 3 or min(sizes) < 1 or matrix.shape != (sum(sizes), sum(sizes)):
@@ -70,7 +73,7 @@ def gaussian_pid_of_symbols(joint: npt.ArrayLike) -> PID | None:
         joint: Probabilities, axes (first source, second source, target).
 
     Returns:
-        Atoms in bits; None if some symbols determine others, because Gaussian informations are infinite then.
+        The atoms in bits; None if some symbols determine others, because mutual informations are then infinite.
 
     Raises:
         UserError: If ``joint`` is not a distribution.

@@ -4,14 +4,14 @@ import numpy as np
 
 from kdlight.information.bracket import TINY, Bracket
 
-#: The silver ratio, from which the step lengths are made.
+#: The silver ratio, from which the step lengths are computed.
 _SILVER = 1 + 2**0.5
 #: The bounds are computed after at most 2 ** _DEEPEST - 1 steps; the longest step is 1 + _SILVER ** (_DEEPEST - 2).
 _DEEPEST = 8
-#: No entry of the kernel changes by more than a factor of e in one step.
+#: No entry of the kernel w changes by more than a factor of e in one step.
 _LARGEST_CHANGE = 1.0
-#: Smallest entry of the kernel. Without it, entries that vanish at the optimum would become denormal numbers, which are
-#: slow to compute with.
+#: Smallest entry of the kernel w. Without this limit, entries that vanish at the optimum would become denormal numbers,
+#: which are slow to compute with.
 _SMALLEST = 1e-100
 
 
@@ -24,12 +24,12 @@ def run_mirror_descent(bracket: Bracket, *, steps: int = 20_000) -> None:
     descent on w with unit steps, whose error falls like 1/k. The silver schedule of step lengths 1 + r^(i - 1),
     r = 1 + sqrt 2, with 2^i the largest power of two that divides the step's number (Altschuler and Parrilo, 2023,
     arXiv:2309.16530), improves this to 1/k^1.27. That rate is proven for Euclidean gradient descent only. Therefore the
-    bounds are checked after each schedule, and a schedule that moved them apart is undone and repeated with shorter
-    steps.
+    bounds are computed after each schedule; if they are further apart than before, the schedule is undone and repeated
+    with shorter steps.
 
     Args:
         bracket: The problem; its bounds are updated.
-        steps: Largest number of steps.
+        steps: After this many steps, no further schedule begins.
     """
     first, second = bracket.first, bracket.second
     v, w = second, first @ np.diag(1 / second.sum(axis=0)) @ second.T

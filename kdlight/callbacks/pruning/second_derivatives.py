@@ -1,17 +1,19 @@
 """Second-order back-propagation of the Hessian's diagonal: LeCun, Denker, Solla, "Optimal Brain Damage", NIPS 1989.
 
-h is the second derivative of the mean cross-entropy with respect to a value, propagated backwards like a gradient. For
-a linear layer a = w x + …
+Below, h(v) is the second derivative of the mean cross-entropy L with respect to a value v. Like a gradient, it is
+propagated backwards. For a linear layer a = w x + b,
 
     h(w) = sum over samples and positions of h(a) x^2,    h(x) = sum over outputs of w^2 h(a),
 
-and for y = f(a): ``h(a) = f'(a)^2 h(y) + f''(a) dL/dy``. The second term, which is often dropped, is kept: without it
-hidden layers are approximated worse. At the logits ``h = p (1 - p)``, so the output layer is exact.
+and for y = f(a), ``h(a) = f'(a)^2 h(y) + f''(a) dL/dy``. The second term is often dropped. It is kept here, because
+without it the results for hidden layers are less accurate. At the logits, ``h = p (1 - p)`` holds exactly, so the
+results for the output layer are exact.
 
-The other layers are approximated, because the mixed derivatives (cross terms) of two values that depend on the same
-value are dropped. Such values are the outputs of a shortcut and its block, two uses of one feature map, two positions
-of a convolution's weight, and two units of a layer that lead to one logit. A batch norm is taken in evaluation mode, as
-a fixed linear map, although its statistics depend on earlier weights during training.
+The results for the other layers are approximations. When two values depend on a common value, the mixed derivative with
+respect to the two (the cross term) is dropped. Such values are the outputs of a shortcut and its block, two uses of one
+feature map, two positions of a convolution's weight, and two units of a layer that lead to one logit. A batch norm is
+treated as the fixed linear map that it is in evaluation mode, although its statistics depend on earlier weights during
+training.
 """
 
 import math
@@ -26,8 +28,8 @@ from torch.overrides import TorchFunctionMode
 from kdlight.errors import UserError
 from kdlight.models.evaluating import evaluating
 
-# Functions whose outputs are inputs, sums of inputs, or 0. Their derivatives are 0 or 1, which squaring does not
-# change, so their ordinary backward pass also propagates h.
+# Functions that return elements of their inputs, sums of such elements, or 0. Their derivatives are 0 or 1. Squaring
+# does not change these two numbers, so the ordinary backward pass of such a function also propagates h.
 SELECTING = {
     *("relu", "relu_", "relu6", "max_pool2d", "dropout"),
     *("add", "add_", "__add__", "__radd__", "__iadd__"),
@@ -41,11 +43,11 @@ def estimate_hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, 
     """Approximate the second derivative of the mean cross-entropy with respect to each parameter.
 
     Args:
-        model: A classifier; it is run in evaluation mode and left as it was.
+        model: A classifier. It is run in evaluation mode; afterwards it is in the same mode as before.
         batches: Images (batch, …) and target (batch,); unlabelled samples have target -1 and are left out.
 
     Returns:
-        The second derivatives by the parameter's name, in its shape.
+        For each parameter, by its name, a tensor of the parameter's shape with the second derivatives.
 
     Raises:
         UserError: If the model calls a function for which no rule of second-order back-propagation is known.
@@ -115,8 +117,8 @@ class _SecondOrderMode(TorchFunctionMode):
         outputs = value if isinstance(value, tuple | list) else (value,)
         if name not in SELECTING and any(isinstance(output, Tensor) and output.requires_grad for output in outputs):
             raise UserError(
-                f"second derivatives: expected layers with a rule ({', '.join(sorted(SQUARED))}, activations, sums, "
-                f"selections), got {name}; prune a network without it"
+                f"second derivatives are known for {', '.join(sorted(SQUARED))}, activations, sums, and functions that "
+                f"select or rearrange values, but the network calls {name}; prune another network"
             )
         return value
 
@@ -131,7 +133,7 @@ class _SecondOrderMode(TorchFunctionMode):
 
 
 def _replace_gradient(value: Tensor, gradient_of: Tensor) -> Tensor:
-    """Return the value of the first tensor with the gradient of the second."""
+    """Return a tensor that has the value of the first argument and passes its gradient on to the second."""
     return value.detach() + (gradient_of - gradient_of.detach())
 
 
@@ -160,7 +162,7 @@ def _square_batch_norm(
 ) -> Tensor:
     if training or mean is None or variance is None:
         raise UserError(
-            "second derivatives: expected batch norms with running statistics, got one without; set track_running_stats"
+            "second derivatives: expected running statistics in every batch norm; set track_running_stats=True"
         )
     shape = (1, -1, *[1] * (x.ndim - 2))
     scale = (variance + eps).rsqrt().view(shape)
@@ -179,8 +181,8 @@ def _square_adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
     pooled = F.adaptive_avg_pool2d(x, output_size)
     if any(size % fewer for size, fewer in zip(x.shape[2:], pooled.shape[2:], strict=True)):
         raise UserError(
-            f"second derivatives: expected pooling windows of one size, but {tuple(x.shape[2:])} cannot be divided "
-            f"evenly into {tuple(pooled.shape[2:])}"
+            f"second derivatives: expected adaptive pooling with windows of equal size, but {tuple(x.shape[2:])} "
+            f"pixels cannot be divided evenly into {tuple(pooled.shape[2:])} windows; choose another image size"
         )
     return pooled * (pooled.numel() / x.numel())
 
@@ -195,7 +197,10 @@ def _square_avg_pool2d(
     divisor_override: int | None = None,
 ) -> Tensor:
     if ceil_mode or not count_include_pad or divisor_override:
-        raise UserError("second derivatives: expected an average pooling whose windows all divide by their size")
+        raise UserError(
+            "second derivatives: expected average pooling that divides the sum of each window by the window's size; "
+            "leave out ceil_mode, count_include_pad and divisor_override"
+        )
     window = kernel_size**2 if isinstance(kernel_size, int) else math.prod(kernel_size)
     return F.avg_pool2d(x, kernel_size, stride, padding) / window
 

@@ -11,10 +11,10 @@ class Batch(NamedTuple):
     """Images with their targets and places in the split.
 
     Attributes:
-        images: (batch, channels, height, width); uint8 as loaded, float32 and normalised once on the device. Two views
-            of the same samples are stacked along the batch, first view first.
+        images: (batch, channels, height, width). They are uint8 when they are loaded, and float32 and normalised when
+            the batch is on the device. Two views of the same samples are stacked along the batch, first view first.
         target: (batch,) int64 class; -1 for an unlabelled sample.
-        index: (batch,) int64 place of the sample in its split, for memories and caches.
+        index: (batch,) int64 place of the sample in its split, by which memories and teacher caches find its row.
         targets: Further (batch,) targets by name, e.g. CIFAR-100's ``coarse``.
     """
 

@@ -1,4 +1,4 @@
-"""The samples of a split: the interface of all splits, and splits whose images are tensors in memory."""
+"""`Split`, the interface to the samples of a split, and `Samples`, a split whose images are tensors in memory."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ class Split(ABC):
         """Return the split with other targets (n,)."""
 
     def without_labels(self) -> Self:
-        """Return the split without its targets."""
+        """Return the split with every target set to -1, which means unlabelled."""
         return self.with_target(torch.full_like(self.target, -1))
 
     @abstractmethod
@@ -53,7 +53,9 @@ class Split(ABC):
             yield pin_batch(self.fetch_batch(index)) if pin_memory else self.fetch_batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return a split that crops its images by these views when it decodes them. A split in memory stays the same.
+        """Return a split that crops each image for its view when it decodes the image.
+
+        A split in memory is returned unchanged.
 
         Args:
             parameters: The views' random choices by name, with one row per sample.
@@ -61,7 +63,7 @@ class Split(ABC):
         return self
 
     def check_images(self) -> None:  # noqa: B027  # images in memory need no check
-        """Check that every image can be fetched. Images in memory have been decoded already.
+        """Check that every image can be decoded. Images in memory are not checked, because they have been decoded.
 
         Raises:
             UserError: If an image file is damaged.
@@ -108,7 +110,7 @@ class Samples(Split):
         return digest.hexdigest()
 
     def move_if_it_fits(self, device: torch.device, *, free: Callable[[torch.device], int]) -> Self:
-        """Move the split to `device` if it needs at most a quarter of the memory that is `free` there."""
+        """Move the split to `device` if its images need at most a quarter of the memory that `free` reports there."""
         if self.images.nbytes * 4 > free(device):
             return self
         moved = {name: values.to(device) for name, values in self.targets.items()}
@@ -116,7 +118,7 @@ class Samples(Split):
 
 
 def pin_batch(batch: Batch) -> Batch:
-    """Move a batch to page-locked memory, because a copy from other memory would wait for the device."""
+    """Copy a batch to page-locked memory, from which it is copied to a GPU without making the program wait."""
     parts = batch._asdict()
     for name, part in parts.items():
         parts[name] = (

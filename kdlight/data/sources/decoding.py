@@ -13,8 +13,9 @@ from kdlight.errors import UserError
 def decode(path: Path, *, coarse: bool = False) -> Tensor:
     """Decode an image file to (3, height, width) uint8, turned upright as its EXIF orientation says.
 
-    Grey becomes three equal colours, and palettes, CMYK and the like are converted. Transparency is dropped, as in
-    torchvision. Of pixels with 16 bits, the higher 8 bits are kept, as Pillow does for colours of 16 bits.
+    A grey image gets three equal colours, and palettes, CMYK and other modes are converted to RGB. Transparency is
+    dropped, as in torchvision. Of grey values with 16 bits, the higher 8 bits are kept; Pillow does the same with
+    colours of 16 bits.
 
     Args:
         path: The file.
@@ -41,10 +42,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     # An MPO, which phones write, is a JPEG followed by a preview or by the picture of a second lens.
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
-        raise UserError(f"expected one picture, got {frames} frames or pages: save the one you mean")
+        raise UserError(f"expected one picture, got {frames} frames or pages: save only the one you need")
     if image.mode in ("I", "F"):
         kind = "32-bit integers" if image.mode == "I" else "floating point numbers"
-        raise UserError(f"expected 8 or 16 bits a colour, got {kind}, whose range is not known: convert it")
+        raise UserError(f"expected 8 or 16 bits a colour, got {kind}, whose range is not known: convert the image")
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):  # Pillow would clip at 255 instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

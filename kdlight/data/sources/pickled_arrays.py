@@ -1,7 +1,7 @@
 """Read CIFAR's pickles without running code from them.
 
-A pickle can import and call anything. Here it can import nothing: the few names that a pickled array needs are replaced
-by small classes that store its bytes.
+A pickle can import and call anything. Here it can import nothing: the few names that a pickled array needs stand for
+small classes and functions of this file, which store the array's bytes.
 """
 
 import io
@@ -15,7 +15,7 @@ from kdlight.errors import UserError
 
 
 class _DtypeStandIn:
-    """Stands for ``numpy.dtype``; the reader checks the size of the bytes instead."""
+    """Stands for ``numpy.dtype``. It only remembers whether the type is uint8, the only one that is accepted."""
 
     def __init__(self, *args: object) -> None:
         self.is_byte = args[:1] in (("u1",), (b"u1",))
@@ -45,7 +45,7 @@ def _reconstruct(*args: object) -> _ArrayStandIn:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    return text.encode("latin1")  # in the pickle protocols of Python 2, Python 3 writes bytes this way
+    return text.encode("latin1")  # Python 3 writes bytes as such a call if it uses a pickle protocol of Python 2
 
 
 _STANDINS = {
@@ -60,7 +60,7 @@ _STANDINS = {
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
         if (module, name) not in _STANDINS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise pickle.UnpicklingError(f"the pickle asks for {module}.{name}")
         return _STANDINS[module, name]
 
 
@@ -74,12 +74,12 @@ def load_pickled_arrays(data: bytes) -> dict[str, Any]:
         The dictionary, its keys as str.
 
     Raises:
-        UserError: If it contains anything else; the message says what.
+        UserError: If the file is broken or contains anything else; the message says what.
     """
     try:
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
         if not isinstance(content, dict):
-            raise UserError(f"it holds a {type(content).__name__}, not a dictionary")
+            raise UserError(f"the pickle holds a {type(content).__name__}, not a dictionary")
         return {
             key.decode() if isinstance(key, bytes) else key: value.to_numpy()
             if isinstance(value, _ArrayStandIn)

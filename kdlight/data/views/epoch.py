@@ -1,4 +1,4 @@
-"""The random views of the training images in each epoch: drawn, or replayed from stored choices."""
+"""The random views of the training images in each epoch, whose choices are drawn, or replayed from stored ones."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ class EpochViews:
     Args:
         kind: The kind of view; None if nothing is random.
         count: Number of training images.
-        fill: Value of each channel, in [0, 255], with which the strong view's square is filled.
+        fill: Value of each channel, in [0, 255], that fills the square which the strong view cuts out.
         seed: The seed of the choices.
     """
 
@@ -59,7 +59,7 @@ class EpochViews:
         return self.apply(batch, self.get_choices(epoch, views=views, strong=strong, device=batch.index.device), views)
 
     def apply(self, batch: Batch, choices: Mapping[str, Tensor], views: int) -> Batch:
-        """Replace the images of a raw training batch by the views that these choices make, first view first."""
+        """Replace the images of a raw training batch by the views that `choices` determine, first view first."""
         if not choices:
             return batch._replace(images=batch.images.repeat(views, 1, 1, 1)) if views > 1 else batch
         assert self.kind is not None
@@ -70,13 +70,13 @@ class EpochViews:
         """Use the choices ``kept[e % len(kept)]`` in epoch e from now on; the shuffle of epoch e stays the same.
 
         Args:
-            kept: The choices of `draw`, one mapping for each epoch.
+            kept: What `draw` returned for each epoch.
 
         Raises:
             UserError: If there are no choices, or they are for other views or another number of images.
         """
         if not kept:
-            raise UserError("replay needs the views of at least one epoch, but was given none")
+            raise UserError("replay needs the choices of at least one epoch, but was given none")
         for choices in kept:
             strong = any(name.partition(".")[0] == STRONG for name in choices)
             self.check_choices(choices, views=max(1, count_views(choices)), strong=strong)
@@ -97,13 +97,13 @@ class EpochViews:
         expected = draw_views(self.kind, 0, seed=0, epoch=0, views=views, strong=strong) if self.kind else {}
         if choices.keys() != expected.keys():
             raise UserError(
-                f"these views need {', '.join(expected) or 'no choices'}, but were given "
-                f"{', '.join(choices) or 'none'}: make them with this data module for views={views}, strong={strong}"
+                f"choices for views: expected {', '.join(expected) or 'no choices'}, "
+                f"got {', '.join(choices) or 'none'}; draw them with this module for views={views}, strong={strong}"
             )
         for name, choice in choices.items():
             shape = (self.count, *expected[name].shape[1:])
             if choice.shape != shape:
                 raise UserError(
-                    f"these views need {name} of the shape {shape}, but were given {tuple(choice.shape)}: make them "
+                    f"choices for views: expected {name} of the shape {shape}, got {tuple(choice.shape)}; draw them "
                     "for this training split"
                 )

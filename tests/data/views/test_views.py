@@ -90,10 +90,10 @@ def test_views_of_something_else_are_refused() -> None:
     data = module()
     good = data.views.draw(0)
     for wrong, message in [
-        ([], "needs the views of at least one epoch"),
-        ([good, {}], r"need 0\.shifts, but were given none"),
-        ([{**good, "0.flipped": torch.zeros(1137)}], r"were given 0\.shifts, 0\.flipped"),
-        ([{"0.shifts": good["0.shifts"][:-1]}], r"0\.shifts of the shape \(1137, 2\), but were given \(1136, 2\)"),
+        ([], "needs the choices of at least one epoch"),
+        ([good, {}], r"expected 0\.shifts, got none"),
+        ([{**good, "0.flipped": torch.zeros(1137)}], r"got 0\.shifts, 0\.flipped"),
+        ([{"0.shifts": good["0.shifts"][:-1]}], r"0\.shifts of the shape \(1137, 2\), got \(1136, 2\)"),
     ]:
         with pytest.raises(ValueError, match=message) as caught:
             data.views.replay(wrong)  # type: ignore[arg-type]
