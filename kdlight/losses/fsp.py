@@ -15,9 +15,10 @@ from kdlight.losses.parts.shapes import require_same_batch, require_same_shape
 
 @widen_half_precision
 def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
-    """Compute the flow from one stage to the next: mean over positions of the products of their channels, equation 1.
+    """Compute the flow from one stage to the next (equation 1).
 
-    The larger map is average-pooled to the smaller (the paper max-pools).
+    Each entry is the product of a channel of one stage and a channel of the other, averaged over the positions. Before
+    that, the larger map is average-pooled to the size of the smaller (the paper max-pools).
 
     Args:
         bottom: (batch, bottom channels, height, width).
@@ -27,7 +28,7 @@ def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
         (batch, bottom channels, top channels).
 
     Raises:
-        UserError: If the batches differ or a tensor is not a map.
+        UserError: If the batch sizes differ, or a tensor does not have these four dimensions.
     """
     require_same_batch(bottom, top)
     bottom, top = (feature.flatten(2) for feature in pool_to_smaller(bottom, top))
@@ -36,11 +37,12 @@ def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
 
 @widen_half_precision
 def fsp_loss(student_matrix: Tensor, teacher_matrix: Tensor) -> Tensor:
-    """Mean squared difference of two matrices of `fsp_matrix`. The paper takes the squared norm (equation 2).
+    """Compute the mean squared difference of two matrices of `fsp_matrix`. The paper has the squared norm (equation 2).
 
     Args:
         student_matrix: (batch, bottom channels, top channels).
-        teacher_matrix: The same shape, so both networks need the same widths; no gradient reaches it.
+        teacher_matrix: A tensor of the same shape, so both networks need the same numbers of channels; no gradient
+            reaches it.
 
     Raises:
         UserError: If the shapes differ.

@@ -10,11 +10,11 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 @widen_half_precision
 def logit_mse_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """1/2 of the mean over classes of (z_s - z_t)^2, each row's mean difference removed first; batch mean.
+    """Compute half of the mean squared difference of the logits, z_s - z_t, after subtracting each row's mean from it.
 
-    This is the limit of `kd_loss` for T to infinity (Hinton et al. 2015, equation 4, with the factor T^2). The mean is
-    removed because it says nothing about the classes: with it, the loss would not be this limit, and would change if a
-    constant is added to all logits.
+    This is the limit of `kd_loss` for T to infinity (Hinton et al. 2015, equation 4, with the factor T^2). The mean of
+    a row says nothing about the classes. If it were not subtracted, the loss would not be this limit, and would change
+    if a constant is added to all logits.
 
     Args:
         student_logits: (batch, classes).

@@ -17,18 +17,18 @@ from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 
 @widen_half_precision
 def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margin: Tensor) -> Tensor:
-    """Squared distance to the teacher's map clipped at the margin; sum over a sample, mean over the batch.
+    """Compute the squared distance to the teacher's map, clipped at the margin: a sum over each sample, batch mean.
 
     The target is max(t, margin). Where t is not positive, the loss is 0 if the student's value is at or below the
-    target. The teacher's map is average-pooled to the student's size, as in the reference code.
+    target. The teacher's map is average-pooled to the student's size, as in mdistiller.
 
     Args:
-        student_preactivation: (batch, channels, height, width), before the ReLU and after its connector.
+        student_preactivation: (batch, channels, height, width), the map before the ReLU, passed through the connector.
         teacher_preactivation: (batch, channels, height, width), before the ReLU; no gradient reaches it.
-        margin: (channels,), not positive; `ofd_margin` of the teacher's last batch norm.
+        margin: (channels,), not positive: `ofd_margin` of the teacher's batch norm before this ReLU.
 
     Raises:
-        UserError: If batches or channels differ or the margin is not one number a channel.
+        UserError: If batch sizes or channels differ, or the margin is not one number per channel.
     """
     height, width = student_preactivation.shape[2:]
     teacher = F.adaptive_avg_pool2d(teacher_preactivation.detach(), (height, width))
@@ -40,10 +40,10 @@ def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margi
 
 @torch.no_grad()
 def ofd_margin(scale: Tensor, shift: Tensor) -> Tensor:
-    """Compute the expected value of a channel's negative values, which the ReLU discards, for a normal distribution.
+    """Compute the mean of each channel's negative values, which the ReLU discards, if its values are normal.
 
     If the values are negative with a probability of at most 0.001, the margin is minus three standard deviations, as in
-    the reference code.
+    mdistiller.
 
     Args:
         scale: (channels,), weight of the batch norm before the ReLU; its absolute value is the standard deviation.

@@ -3,13 +3,13 @@
 Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information
 Decomposition", AISTATS 2025 (arXiv 2411.07483), equations 10 to 12. Authors' code: github.com/pasandissanayake/kd-rid.
 
-Each channel c has a variance sigma_c, by which the squared mismatch V = f_t(T) - f_s(S) of the filtered maps is
-divided. Phase 1 (the teacher's filters) minimises `rid_mismatch` beside the cross-entropies of the filters' heads;
-phase 2 (the student, its filters, sigma) minimises `rid_variance_penalty` + `rid_mismatch`. Where VID has log sigma,
-RID has sigma^2, and it has no factor 1/2 in either term.
+V = f_t(T) - f_s(S) is the mismatch of the filtered maps. Each channel c has a variance sigma_c, by which V^2 is
+divided. Phase 1 trains the teacher's filters: it minimises `rid_mismatch` together with the cross-entropies of the
+filters' heads. Phase 2 trains the student, its filters and sigma: it minimises `rid_variance_penalty` + `rid_mismatch`.
+Where VID has log sigma, RID has sigma^2, and RID has no factor 1/2 in either term.
 
-With reduction "sum" both terms are the paper's; with "mean" they are the authors' code. The two differ by more than one
-common factor: in the code, the ratio of penalty to mismatch is height * width times that of the paper.
+With the reduction "sum" both terms are those of the paper, with "mean" those of the authors' code. This changes more
+than a common factor: in the code, the ratio of penalty to mismatch is height * width times that of the paper.
 """
 
 __all__ = ["rid_mismatch", "rid_variance_penalty"]
@@ -25,10 +25,10 @@ from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 def rid_mismatch(
     filtered_student: Tensor, filtered_teacher: Tensor, variance: Tensor, *, reduction: Reduction = "mean"
 ) -> Tensor:
-    """Sum over channels and positions of E[V^2 / sigma_c] (equation 10), or its mean over all elements (the code).
+    """Compute the sum over channels and positions of E[V^2 / sigma_c] (equation 10), or the mean over all elements.
 
-    0 where the filtered maps agree. Gradients reach all three arguments: phase 1 needs that of the teacher's map, phase
-    2 those of the student's map and the variance.
+    The mean is that of the authors' code. The mismatch is 0 if the filtered maps are equal. Gradients reach all three
+    arguments: phase 1 needs the gradient of the teacher's map, phase 2 those of the student's map and the variance.
 
     Args:
         filtered_student: f_s(S), (batch, channels, height, width).
@@ -46,10 +46,10 @@ def rid_mismatch(
 
 @widen_half_precision
 def rid_variance_penalty(variance: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """Sum of sigma_c^2 over the channels (equation 11), or their mean (the authors' code).
+    """Compute the sum of sigma_c^2 over the channels (equation 11), or the mean over them (the authors' code).
 
     Args:
         variance: sigma, (channels,).
-        reduction: "mean" over the channels or "sum" over them; the same as that of `rid_mismatch`.
+        reduction: "mean" or "sum" over the channels. Choose the same as for `rid_mismatch`.
     """
     return reduce_elements(variance.square()[None], reduction)

@@ -35,10 +35,10 @@ class Comparison:
     Args:
         teacher: The teacher, on the device where it should run.
         probe: The images.
-        discretizer: Turns features into symbols. Students get the number of clusters that is chosen for the teacher.
+        discretizer: Turns features into symbols. For students it makes at most as many clusters as for the teacher.
         pairs: The pairs of teacher and student features that are compared.
         tolerance: Gap in bits to aim for in each decomposition.
-        details: Add what `kdlight.measuring.details` computes.
+        details: Whether to add the values that `compute_details` computes.
         keep_in: Folder in which the teacher's symbols are stored; None: do not store them.
 
     Raises:
@@ -70,11 +70,11 @@ class Comparison:
 
     @property
     def clusters(self) -> dict[str, int]:
-        """The number of symbols of each pair, by its name."""
+        """The number of the teacher's symbols in each pair, by the name of the pair."""
         return {pair.name: self._clusters[str(pair.teacher)] for pair in self.pairs}
 
     def measure(self, student: Classifier | Frozen) -> Report:
-        """Decompose the information of each pair whose features are finite."""
+        """Decompose the information of each pair in which the student's features are finite."""
         pairs = {str(pair.student): pair for pair in self.pairs}
         sides: dict[str, int] = {}
         for pair in self.pairs:
@@ -137,7 +137,7 @@ class Comparison:
         return {**symbols, **clusters, _LOSS: np.array(loss.mean)}
 
 
-#: Keys in the file that stores the teacher's symbols.
+#: Keys in the file of the teacher's symbols; the name of the features follows the first.
 _CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
 
 
@@ -152,7 +152,7 @@ def measure_stage(
         target: Classes, (samples,).
         tolerance: Gap in bits to aim for in each decomposition.
         seed: Seed of the resampling.
-        details: Add what `kdlight.measuring.details` computes.
+        details: Whether to add the values that `compute_details` computes.
     """
     pid = estimate_pid(of_teacher, of_student, target, tolerance=tolerance, seed=seed)
     return StageReport(pid, compute_details(of_teacher, of_student, target, tolerance=tolerance) if details else {})
@@ -164,7 +164,7 @@ def compute_label_entropy(probe: Probe) -> float:
 
 
 class _CrossEntropyMean:
-    """The mean cross-entropy of a network's logits over batches."""
+    """The mean cross-entropy of a network's logits over all samples counted so far."""
 
     def __init__(self) -> None:
         self._sum, self._samples = 0.0, 0
@@ -185,7 +185,7 @@ class _CrossEntropyMean:
 
 @contextmanager
 def disable_tf32() -> Iterator[None]:
-    """Turn TensorFloat-32 off, because it changes features by about 1e-3 and so some of the symbols."""
+    """Turn off TensorFloat-32, because it changes features by about 1e-3 and therefore changes some of the symbols."""
     matmul = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

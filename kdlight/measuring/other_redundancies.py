@@ -1,4 +1,4 @@
-"""Other definitions of redundant information than BROJA's, computed from the same symbols for comparison."""
+"""Compute redundant information by other definitions than BROJA's from the same symbols, for comparison."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ from kdlight.information.gaussian import gaussian_pid_of_symbols
 from kdlight.information.intersection import intersection_information
 from kdlight.information.redundancies import i_min, i_mmi
 
-#: The intersection information is computed for tables with up to this many positive cells; 100 take about a second.
+#: The intersection information is computed for tables with up to this many positive cells, which take about a second.
 MOST_CELLS = 100
 
 #: Row names in tables, by key of `compute_other_redundancies`.
@@ -22,10 +22,10 @@ LABELS = {
 def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, float]:
     """Compute the redundant information by four other definitions, in bits by key, without bias correction.
 
-    - ``redundant_i_min``: Williams and Beer, 2010.
-    - ``redundant_mmi``: the smaller information of the two sources; Barrett, 2015.
+    - ``redundant_i_min``: I_min (Williams and Beer, 2010).
+    - ``redundant_mmi``: the smaller one of the two sources' informations about the target (Barrett, 2015).
     - ``redundant_gaussian``: BROJA's redundancy of Gaussian variables that have the covariance of the symbols'
-      indicators; left out if an information is infinite.
+      indicators (variables that are 1 for one symbol and otherwise 0); left out if an information is infinite.
     - ``redundant_intersection``: a lower bound of the intersection information, which RID maximises (definition 4.1 of
       its paper) and which is at most BROJA's redundancy (theorem 4.1). Because it is slow to compute, it is left out if
       more than 100 cells are positive.
@@ -43,6 +43,6 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
 
 def average(found: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean over symbolisations of each key that all of them have."""
+    """Average the values of several symbolisations by key; keys that one of them lacks are left out."""
     names = [name for name in found[0] if all(name in values for values in found)]
     return {name: float(np.mean([values[name] for values in found])) for name in names}

@@ -25,14 +25,14 @@ class AB(TwoPhaseDistiller):
 
     The first phase minimises ``ab_weight * sum over stages of 2^-(stages after it) * ab_loss(c(s), t)`` on the maps
     before the ReLU, where the connector c is a convolution with batch norm if the shapes differ, and otherwise the
-    identity. The second phase minimises ``CE``. The factors of the stages and the weight 3/1000 are those of the
-    reference code.
+    identity. The second phase minimises ``CE``. The factors of the stages and the weight 3/1000 are those of
+    RepDistiller.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         ab_weight: Weight of the distances.
-        margin: How far from 0, on the teacher's side, the student's values are pushed.
+        margin: The student's values are pushed at least this far from 0, to the side on which the teacher's values lie.
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
     Raises:

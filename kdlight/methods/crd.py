@@ -27,17 +27,17 @@ from kdlight.unpack import Unpack
 
 
 class CRD(FeatureDistiller):
-    """Make the embeddings of one sample by student and teacher more alike than those of samples of different classes.
+    """Make student and teacher embed one sample more similarly than they embed samples of different classes.
 
     The loss is ``CE + crd_weight * (L_s + L_t)`` with the noise-contrastive losses of equation 18. L_s compares the
     student's embedding with a memory of the teacher's embeddings, L_t the teacher's embedding with a memory of the
     student's. Each embedding is the normalised output of a trained linear layer.
 
-    As in the authors' code, the negatives of a sample are of other classes ("exact"), and all are equally likely. The
-    authors' data loader draws them for each sample, without replacement. This method draws them for the whole batch on
-    the device, independently of one another, as the paper's derivation assumes. The expected gradient is the same; the
-    part of its variance that comes from choosing K negatives among N is (N - 1) / (N - K) times as large. K may exceed
-    N.
+    As in the authors' code (mode "exact"), the K negatives of a sample are drawn from the N samples of other classes,
+    all of which are equally likely. The authors' data loader draws negatives for each sample, without replacement. This
+    method draws them for the whole batch on the device, independently of one another, as the paper's derivation
+    assumes. The expected gradient is the same; the part of its variance that comes from choosing K negatives among N is
+    (N - 1) / (N - K) times as large. K may exceed N.
 
     Args:
         student: The network that is trained.
@@ -77,7 +77,7 @@ class CRD(FeatureDistiller):
         """Make the memory of the training set if the method is going to be trained.
 
         Raises:
-            UserError: If the data are not a kdlight data module, or have one class only.
+            UserError: If the data are not a kdlight data module, or have only one class.
         """
         super().setup(stage)
         if stage != "fit":
@@ -100,7 +100,7 @@ class CRD(FeatureDistiller):
         if self.memory.samples not in (0, samples):
             raise UserError(
                 f"the checkpoint remembers {samples} training samples, but the data have {self.memory.samples}; give "
-                "the val_size and train_per_class of that run"
+                "the val_size and train_per_class of the checkpoint's run"
             )
         self.memory.allocate(samples)
 

@@ -22,15 +22,15 @@ from kdlight.unpack import Unpack
 class FitNet(FeatureDistiller):
     """Regress one of the teacher's stages, the hint, from the student's: ``CE + fitnet_weight * mean (r(s) - t)^2``.
 
-    In the paper, the layers up to the hint are trained first, then the whole network on labels and soft targets. The
-    field's reference code, with which the published tables were made, adds the term of the hint to the cross-entropy in
-    every epoch. This class does the same.
+    In the paper, the layers up to the hint are trained first, then the whole network on labels and soft targets.
+    RepDistiller and mdistiller, with which the published tables were made, add the term of the hint to the
+    cross-entropy in every epoch. This class does the same.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         fitnet_weight: Weight of the squared error.
-        stage: The hint, among the stages that both have: 0 the shallowest, -1 the deepest.
+        stage: The stage of the hint, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

@@ -21,13 +21,14 @@ class NST(FeatureDistiller):
     """Match how the maps of a stage's channels are distributed: ``CE + nst_weight * sum over stages of MMD^2(s, t)``.
 
     MMD^2 is the squared maximum mean discrepancy under the polynomial kernel (a.b)^2. The weight 50 and the sum over
-    all stages follow the field's reference code.
+    all stages are those of mdistiller.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         nst_weight: Weight of the discrepancies.
-        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
+        stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
+            null: all of them.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

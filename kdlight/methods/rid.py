@@ -31,8 +31,8 @@ class FurtherTarget(NamedTuple):
     """A target that RID distils in addition to the label.
 
     Attributes:
-        classes: Number of its classes.
-        weight: Its weight w in the sum; the label's is 1.
+        classes: The number of classes of the target.
+        weight: The weight w of the target in the sum over targets; the label has the weight 1.
     """
 
     classes: int
@@ -47,15 +47,15 @@ class RID(FilteredDistiller):
     sigma_c. Training (Algorithm 1) has three parts:
 
     - The warm-up trains f_t and g_t with ``sum over stages of CE(g_t(f_t(T)))``.
-    - Cycles of `cycle_epochs` follow. Each begins with phase 1, for the fraction `filter_ratio` of its epochs, which
-      trains f_t and g_t with ``sum over stages of CE(g_t(f_t(T))) + filter_mismatch_weight * mismatch`` (equation 10).
-    - Phase 2, the rest of the cycle, trains student, f_s and sigma with
+    - Cycles of `cycle_epochs` follow. The fraction `filter_ratio` of a cycle's epochs is phase 1. It trains f_t and g_t
+      with ``sum over stages of CE(g_t(f_t(T))) + filter_mismatch_weight * mismatch`` (equation 10).
+    - The rest of a cycle is phase 2. It trains the student, f_s and sigma with
       ``lambda1 * CE + lambda2 * sum over stages of (||sigma||^2 + mismatch)`` (equations 11 and 12).
 
     The mismatch is the sum over channels and positions of E[(f_t(T) - f_s(S))^2 / sigma_c]. Modules that a phase does
     not train are in evaluation mode, so that the statistics of their batch norms do not change either.
 
-    Paper and authors' code differ. The defaults follow the paper:
+    The paper and the authors' code differ in the following points. The defaults follow the paper:
 
     - The paper sums over channels and positions, the code takes means (``reduction: mean``). With means, the weight of
       the variance penalty relative to the mismatch is height * width times larger, and the weight of both relative to
@@ -74,12 +74,13 @@ class RID(FilteredDistiller):
 
     There may be several targets (`further_targets`; the paper has one). Each stage then has one filter, and a head for
     each target; phase 1 and the warm-up minimise ``sum over targets of w_i CE(Y_i, g_i(f_t(T)))``, which bounds the sum
-    of w_i Red(Y_i : T, S). `PIDMonitor` measures each of them by its ``target``.
+    of w_i Red(Y_i : T, S). A `PIDMonitor` measures one of these redundancies, that of its argument ``target``.
 
     There may be several teachers (an `Ensemble`; the paper only mentions this as future work, so the form is our
     choice). T is the concatenation of the members' maps of a stage, T = (T_1, …, T_K), so that f_t sees what all
-    members know about the label, and Red(Y : T, S) is the redundancy with the joint teacher. `PIDMonitor` measures the
-    same; its clusters depend mostly on the member whose maps have the largest values, because maps are not rescaled.
+    members know about the label, and Red(Y : T, S) is the redundancy with the joint teacher. `PIDMonitor` measures this
+    redundancy, too; its clusters depend mostly on the member whose maps have the largest values, because maps are not
+    rescaled.
 
     Args:
         student: The network that is trained.
@@ -89,12 +90,13 @@ class RID(FilteredDistiller):
         filter_rate: Learning rate of teacher filters and heads, as a multiple of the optimizer's.
         filter_ratio: r, the fraction of a cycle that is phase 1: the epochs with ``epoch % q < r * q``.
         lambda1: Weight of the student's cross-entropy in phase 2.
-        lambda2: Weight of variance penalty and mismatch in phase 2; the paper does not state it.
+        lambda2: Weight of variance penalty and mismatch in phase 2; the paper does not state its value.
         filter_mismatch_weight: Weight of the mismatch in phase 1; 1 in paper and code.
         further_targets: Further targets of the data by name, for CIFAR-100 ``{coarse: {classes: 20}}``.
-        reduction: "sum" over a sample's elements and mean over the batch (paper), or "mean" over all (code).
-        moving_statistics: Keep the modules that a phase does not train in training mode, as the code does: the running
-            statistics of their batch norms then change in every phase.
+        reduction: "sum" over a sample's elements and mean over the batch (the paper), or "mean" over all elements (the
+            authors' code).
+        moving_statistics: Keep the modules that a phase does not train in training mode, as the authors' code does: the
+            running statistics of their batch norms then change in every phase.
         base: Passed on to `FilteredDistiller`: stages, initialisation, kd_weight, teacher_weights, optimizer, …
     """
 
@@ -133,7 +135,7 @@ class RID(FilteredDistiller):
         )
 
     def find_phase(self, epoch: int) -> Phase:
-        """Return the phase of an epoch, counted from 0."""
+        """Return the phase of an epoch. The first epoch is 0."""
         warmup = self.warmup_epochs or 0
         if epoch < warmup:
             return "warmup"
@@ -143,24 +145,24 @@ class RID(FilteredDistiller):
         return "warmup" if self.warmup_epochs is None and cycle == 0 else "filters"
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return student, student filters and variances in phase 2, otherwise teacher filters and heads."""
+        """Return the student, its filters and the variances in phase 2; otherwise the teacher's filters and heads."""
         if self.find_phase(epoch) == "student":
             return self.student, self.student_filters, self.raw_variances
         return self.teacher_filters, self.teacher_heads, self.further_heads
 
     def begin_phase(self) -> None:
-        """Begin the phase. With `moving_statistics`, modules that are not trained are in training mode, too."""
+        """Begin the phase. With `moving_statistics`, modules that are not trained are set to training mode, too."""
         super().begin_phase()
         if self.moving_statistics:
             for child in self.children():
                 child.train()
 
     def get_rate_factors(self) -> dict[str, float]:
-        """Return the factor for the modules of phase 1, which have another optimizer and rate in the authors' code."""
+        """Return `filter_rate` for the modules of phase 1; in the authors' code they have their own learning rate."""
         return dict.fromkeys(("teacher_filters", "teacher_heads", "further_heads"), self.filter_rate)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of the epoch's phase, one for each stage and kind."""
+        """Return the terms of the epoch's phase, for each stage one term of each kind."""
         phase = self.find_phase(self.current_epoch)
         terms = self.task_terms(student, teacher, batch) if phase == "student" else {}
         for place, pair in enumerate(self.pairs):

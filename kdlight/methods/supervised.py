@@ -1,4 +1,4 @@
-"""Training on labels only: for a teacher, or for the baseline (BAS) that distillation is compared with."""
+"""Train on labels only: a teacher, or the baseline (BAS) that distillation is compared with."""
 
 __all__ = ["Supervised"]
 
@@ -24,11 +24,11 @@ class Supervised(Learner):
         teacher: A network that `PIDMonitor` compares the student with; the student does not learn from it. An untrained
             teacher gets the same weights as with a distillation method that has the same student and seed.
         teacher_weights: Path of the teacher's weights.
-        untrained_teacher: Compare with the teacher as it was initialised.
+        untrained_teacher: Compare the student with a teacher that keeps its random initial weights.
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
-        UserError: If the teacher has no weights.
+        UserError: If there is a teacher, and its weights are given in no way or in more than one.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a classifier computes on its way from images to logits."""
+"""The values that a classifier computes on its way from images to logits."""
 
 __all__ = ["Activations"]
 
@@ -11,16 +11,16 @@ from kdlight.errors import UserError
 
 
 class Activations(NamedTuple):
-    """One forward pass of a classifier.
+    """The values of one forward pass of a classifier.
 
     Attributes:
         logits: (batch, classes).
         embedding: (batch, dim), the input of the classifier head.
         stages: The feature maps at the end of each stage, in order, (batch, channels, height, width).
-        preactivations: The same maps before the ReLU that follows them, or None where the network has no such ReLU.
-            For pre-activation networks: after the next batch norm, before its ReLU.
-        stem: The feature map that enters the first stage, or None where it is not known.
-        member_logits: Each member's logits where the classifier is an `Ensemble`; empty for a single network.
+        preactivations: The maps at the end of each stage before its last ReLU, or None if a stage does not end with a
+            ReLU. In pre-activation networks: the maps after the next batch norm, before the ReLU that follows it.
+        stem: The feature map that enters the first stage, or None if it is not known.
+        member_logits: The logits of each member if the classifier is an `Ensemble`; empty for a single network.
     """
 
     logits: Tensor
@@ -31,7 +31,7 @@ class Activations(NamedTuple):
     member_logits: tuple[Tensor, ...] = ()
 
     def keep_only(self, fields: Collection[str]) -> "Activations":
-        """Drop all other fields, which frees their memory; reading a dropped field raises an error."""
+        """Drop all fields but the given ones to free memory. Reading a dropped field raises an error."""
         dropped: dict[str, Any] = {name: DroppedField(name) for name in self._fields if name not in fields}
         return self._replace(**dropped)
 
@@ -48,10 +48,10 @@ class Activations(NamedTuple):
 
 
 class DroppedField:
-    """Stands in the place of a field that was dropped.
+    """Stands in the place of a field that was dropped, and raises an error when it is used.
 
     Args:
-        field: Its name.
+        field: The name of the dropped field.
     """
 
     def __init__(self, field: str) -> None:
@@ -59,8 +59,8 @@ class DroppedField:
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise UserError(
-            f"the teacher's {self.field} was not kept: expected a method whose class attribute `reads` names what it "
-            f"reads of the teacher; add {self.field!r} to it"
+            f"the teacher's {self.field} was not kept: expected a method whose class attribute `reads` names all that "
+            f"the method reads of the teacher; add {self.field!r} to `reads`"
         )
 
     __getattr__ = __iter__ = __len__ = __bool__ = __getitem__ = _refuse

@@ -1,4 +1,4 @@
-"""The networks of torchvision and timm by their names."""
+"""The networks of torchvision and timm, built from their names."""
 
 __all__ = ["Timm", "Torchvision"]
 
@@ -12,7 +12,7 @@ from kdlight.models.classifier import PHOTOGRAPH_SHAPE, ImageShape
 from kdlight.models.tapped import Tapped
 from kdlight.ranges import Fraction
 
-NAMES_SHOWN = 5
+NAMES_SHOWN = 5  # how many similar names a message shows
 
 
 class Preprocessing(NamedTuple):
@@ -20,9 +20,9 @@ class Preprocessing(NamedTuple):
 
     Attributes:
         image_size: Height and width that the network sees.
-        resize_size: What the shorter side is resized to before the middle is cut out.
-        mean: Per channel, for pixels in [0, 1].
-        std: Per channel, for pixels in [0, 1].
+        resize_size: The length to which the shorter side is resized before the middle of the image is cut out.
+        mean: The mean of each channel, for pixels in [0, 1].
+        std: The standard deviation of each channel, for pixels in [0, 1].
     """
 
     image_size: int
@@ -32,16 +32,16 @@ class Preprocessing(NamedTuple):
 
 
 class Torchvision(Tapped):
-    """A classifier of torchvision, by the name that `torchvision.models.list_models` has.
+    """A classifier of torchvision, chosen by one of the names that `torchvision.models.list_models` returns.
 
     Args:
-        name: Such as ``resnet18`` or ``mobilenet_v3_small``.
+        name: The name, such as ``resnet18`` or ``mobilenet_v3_small``.
         num_classes: The number of logits.
         image_shape: (channels, height, width). torchvision's networks take three channels.
         pretrained: Start from torchvision's weights: true for its default, or a name such as ``IMAGENET1K_V2``. If
-            `num_classes` differs from the weights' number of classes, the head is new.
+            `num_classes` differs from the weights' number of classes, the head starts from random weights.
         norm_momentum: Momentum of the batch norms' running statistics; None for the network's own. torchvision's
-            MobileNetV3 has 0.01, with which these statistics need a thousand steps to reach those of training.
+            MobileNetV3 has 0.01. With 0.01, these statistics need a thousand steps to come close to those in training.
         options: Further arguments of torchvision's builder, such as ``{dropout: 0.1}``.
         taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, to replace those found automatically.
 
@@ -92,7 +92,7 @@ class Torchvision(Tapped):
 
     @staticmethod
     def find_preprocessing(name: str, pretrained: bool | str = False) -> Preprocessing | None:
-        """Find how torchvision prepares images for the weights; None for a network without published weights."""
+        """Find how torchvision prepares images for a network's weights; None if no weights are published."""
         try:
             weights = _find_torchvision_weights(name, pretrained or True)
         except UserError:
@@ -104,14 +104,16 @@ class Torchvision(Tapped):
 
 
 class Timm(Tapped):
-    """A classifier of timm, by the name that `timm.list_models` has. timm is an extra: ``pip install kdlight[timm]``.
+    """A classifier of timm, chosen by one of the names that `timm.list_models` returns.
+
+    timm is not installed with kdlight; install it with ``pip install kdlight[timm]``.
 
     Args:
-        name: Such as ``resnet10t``, with a tag where one of several weights is meant (``resnet18.a1_in1k``).
+        name: The name, such as ``resnet10t``. A tag selects one of several weights, such as ``resnet18.a1_in1k``.
         num_classes: The number of logits.
         image_shape: (channels, height, width).
-        pretrained: Start from timm's weights. If `num_classes` differs from the weights' number of classes, the head is
-            new.
+        pretrained: Start from timm's weights. If `num_classes` differs from the weights' number of classes, the head
+            starts from random weights.
         options: Further arguments of `timm.create_model`, such as ``{drop_path_rate: 0.1}``.
         taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, to replace those found automatically.
 
@@ -143,15 +145,15 @@ class Timm(Tapped):
             address = f"https://huggingface.co/{published.hf_hub_id}" if published.hf_hub_id else published.url
             raise UserError(
                 f"the weights of timm's {name} could not be loaded from {address} "
-                f"({' '.join(str(error).split())[:200]}): fetch its file model.safetensors, and give that as weights "
-                "(teacher_weights, student_weights) without `pretrained`"
+                f"({' '.join(str(error).split())[:200]}): download the file model.safetensors from there, and give its "
+                "path as teacher_weights or student_weights, without `pretrained`"
             ) from error
         super().__init__(model, image_shape=image_shape, **_check_taps(taps))
         self.has_weights = pretrained and published.num_classes == num_classes
 
     @staticmethod
     def find_preprocessing(name: str, pretrained: bool = False) -> Preprocessing | None:
-        """Find how timm prepares images for the weights; None for a network without published weights."""
+        """Find how timm prepares images for a network's weights; None if no weights are published."""
         published = _find_timm_config(name)
         if not published.has_weights:
             return None
@@ -205,7 +207,7 @@ def _find_timm_config(name: str) -> Any:
         raise UserError(_describe_unknown_network("timm", name, timm.list_models()))
     try:
         return timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
-    except RuntimeError:  # an unknown tag
+    except RuntimeError:  # timm does not know the tag
         tags = timm.list_pretrained(f"{name.partition('.')[0]}.*")
         known = f"expected one of {', '.join(tags)}" if tags else "timm publishes none"
         raise UserError(f"timm has no weights {name}: {known}; or leave the tag out") from None

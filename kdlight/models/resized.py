@@ -1,4 +1,4 @@
-"""A network that sees images in another size than the data give them."""
+"""A network that sees its images in another size than that of the data."""
 
 __all__ = ["Resized"]
 
@@ -12,12 +12,12 @@ from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 class Resized(Classifier):
     """Resizes images before a network sees them, so that teacher and student may have different resolutions.
 
-    The data have the larger of the two as their image size, and the other network is wrapped.
+    Give the data the larger resolution as their image size, and wrap the network with the smaller one.
 
     Args:
         model: The network.
-        size: Height and width of the images that it sees.
-        image_shape: (channels, height, width) of the images that the data give.
+        size: Height and width of the images that the network sees.
+        image_shape: (channels, height, width) of the images of the data.
     """
 
     def __init__(self, model: Classifier, size: int, image_shape: ImageShape = CIFAR_SHAPE) -> None:

@@ -35,5 +35,5 @@ def test_members_are_filled_and_loaded(config, tmp_path):
 
 
 def test_members_with_weights_need_no_others(config):
-    with pytest.raises(ValueError, match="got both"):
+    with pytest.raises(ValueError, match="got more than one of these"):
         build_experiment("fit", [*config, "--model.untrained_teacher", "true"])

@@ -66,5 +66,5 @@ def test_gradient() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match=r"\(8, 3, 4, 4\) and \(8, 1, 4, 4\)"):
         ofd_loss(torch.ones(8, 3, 4, 4), torch.ones(8, 1, 4, 4), torch.zeros(3))
-    with pytest.raises(ValueError, match=r"one value a channel of \(8, 3, 4, 4\), got \(1,\)"):
+    with pytest.raises(ValueError, match=r"one value per channel of \(8, 3, 4, 4\), got \(1,\)"):
         ofd_loss(torch.ones(8, 3, 4, 4), torch.ones(8, 3, 4, 4), torch.zeros(1))

@@ -61,7 +61,7 @@ def test_errors(inputs: SimpleNamespace) -> None:
     student, teacher = inputs.student_feats[1], inputs.teacher_feats_same_width[1]
     with pytest.raises(ValueError, match=r"\(8, 12, 8, 8\) and \(1, 12, 8, 8\)"):
         vid_loss(student, teacher[:1], torch.ones(12))
-    with pytest.raises(ValueError, match=r"one value a channel of \(8, 12, 8, 8\), got \(1,\)"):
+    with pytest.raises(ValueError, match=r"one value per channel of \(8, 12, 8, 8\), got \(1,\)"):
         vid_loss(student, teacher, torch.ones(1))
     with pytest.raises(ValueError, match="'mean' or 'sum', got 'none'"):
         vid_loss(student, teacher, torch.ones(12), reduction="none")

@@ -1,4 +1,4 @@
-"""Bring feature maps of different sizes to one: the larger is average-pooled, as in most reference code."""
+"""Bring two feature maps to the same size by average-pooling the larger, as RepDistiller and mdistiller do."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,10 +11,10 @@ def pool_to_smaller(student_feature: Tensor, teacher_feature: Tensor) -> tuple[T
 
     Args:
         student_feature: (batch, channels, height, width).
-        teacher_feature: The same; the channels may differ.
+        teacher_feature: (batch, channels, height, width); the number of channels may be another than the student's.
 
     Returns:
-        Student and teacher map of one size; unchanged if they had it already.
+        The student's and the teacher's map, now of the same height and width. A map that has them already is unchanged.
 
     Raises:
         UserError: If a tensor has no height and width, or one map is higher and the other wider.
@@ -28,7 +28,7 @@ def pool_to_smaller(student_feature: Tensor, teacher_feature: Tensor) -> tuple[T
     size = min(student_size[0], teacher_size[0]), min(student_size[1], teacher_size[1])
     if size not in (student_size, teacher_size):
         raise UserError(
-            "expected one map to be no larger than the other, got "
+            "expected one map to be at least as high and as wide as the other, got "
             f"{tuple(student_feature.shape)} and {tuple(teacher_feature.shape)}; choose stages of one aspect ratio"
         )
     return _pool(student_feature, size), _pool(teacher_feature, size)

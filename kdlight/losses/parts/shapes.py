@@ -1,4 +1,4 @@
-"""Shape checks: student and teacher are compared element by element, never broadcast to one another."""
+"""Check shapes, because tensors of student and teacher are compared element by element and must not be broadcast."""
 
 from torch import Tensor
 
@@ -13,8 +13,8 @@ def require_same_shape(student: Tensor, teacher: Tensor) -> None:
     """
     if student.shape != teacher.shape:
         raise UserError(
-            f"expected student and teacher of one shape, got {tuple(student.shape)} and {tuple(teacher.shape)}; "
-            "project or resize one of them first"
+            f"expected tensors of student and teacher of the same shape, got {tuple(student.shape)} and "
+            f"{tuple(teacher.shape)}; project or resize one of them first"
         )
 
 
@@ -26,24 +26,25 @@ def require_same_batch(student: Tensor, teacher: Tensor, *, at_least: int = 1) -
     """
     if len(student) != len(teacher) or len(student) < at_least:
         raise UserError(
-            f"expected student and teacher of one batch of at least {at_least}, got {tuple(student.shape)} and "
-            f"{tuple(teacher.shape)}; pass the same samples to both (drop_last=True drops a short last batch)"
+            f"expected tensors of student and teacher for the same samples, at least {at_least}, got "
+            f"{tuple(student.shape)} and {tuple(teacher.shape)}; pass the same samples to both networks (the loader's "
+            "drop_last=True leaves out a short last batch)"
         )
 
 
 def expand_per_channel(values: Tensor, feature: Tensor) -> Tensor:
-    """View one value a channel so that it broadcasts over a map (batch, channels, height, width).
+    """Reshape a vector of one value per channel so that it broadcasts over a map (batch, channels, height, width).
 
     Args:
         values: (channels,).
         feature: (batch, channels, height, width); only its shape is used.
 
     Raises:
-        UserError: If there is not one value a channel.
+        UserError: If there is not exactly one value per channel.
     """
     if values.shape != feature.shape[1:2]:
         raise UserError(
-            f"expected one value a channel of {tuple(feature.shape)}, got {tuple(values.shape)}; "
+            f"expected one value per channel of {tuple(feature.shape)}, got {tuple(values.shape)}; "
             f"pass a tensor of shape ({feature.shape[1]},)"
         )
     return values.view(-1, *(1,) * (feature.dim() - 2))

@@ -1,4 +1,4 @@
-"""The means of the loss's terms over an epoch, whose sums are on the device."""
+"""The means of the loss's terms over an epoch, summed on the device."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from kdlight.errors import UserError
 
 
 class EpochMeans:
-    """Means over an epoch, in which a step is weighted by its number of samples.
+    """The means of named scalars over an epoch. Each step counts in proportion to its number of samples.
 
-    The sums stay on the device, so that no step waits for it. `self.log` is not used, because a checkpoint inside an
-    epoch loses its state.
+    The sums stay on the device, so that no step has to wait for it. Lightning's `self.log` is not used, because a
+    checkpoint that is written inside an epoch does not contain the state of `self.log`.
 
     Attributes:
-        samples: The number of samples so far.
+        samples: The number of samples that were added so far.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class EpochMeans:
         """
         names = self._names or tuple(values)
         if values.keys() != set(names):
-            raise UserError(f"expected terms of the same names in all steps of an epoch, {names}, got {tuple(values)}")
+            raise UserError(f"expected every step of this epoch to have the terms {names}, got {tuple(values)}")
         weighted = torch.stack([values[name] for name in names]).float() * samples
         self._sums = weighted if self._sums is None else self._sums.add_(weighted)
         self._names = names

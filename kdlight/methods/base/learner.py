@@ -40,19 +40,19 @@ class LearnerArguments(TypedDict, total=False):
 
 
 class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
-    """A student that learns: optimizer, schedule, phases, and the metrics of validation and test.
+    """A LightningModule that trains a student and logs its accuracy and loss in validation and test.
 
     Args:
         student: The network that is trained.
         student_weights: Path of weights that the student starts from; null: it starts as it was initialised.
-        optimizer: Makes the optimizer from the parameters. The default is the recipe of the field's CIFAR-100 table.
+        optimizer: Makes the optimizer from the parameters. The default is that of RepDistiller's CIFAR-100 table.
         scheduler: Makes the learning rate schedule from the optimizer. It takes one step per epoch.
         channels_last: Keep the networks' weights, and so their feature maps, in the memory layout in which convolutions
             are fastest on CPUs and on tensor cores. Results change only in their last digits.
-        compile: Compile the networks with `torch.compile`, on CUDA into graphs. The first steps then take minutes.
+        compile: Compile the networks with `torch.compile`, on CUDA with CUDA graphs. The first steps then take minutes.
 
     Attributes:
-        terms: The weighted terms of the latest training step by name, without a graph.
+        terms: The weighted terms of the latest training step by name, detached from the graph.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         if not compile:  # Lightning's summary counts the operations on this input
             self.example_input_array = torch.zeros(1, *student.image_shape)
         self.val_accuracy, self.test_accuracy = self._make_accuracy(), self._make_accuracy()
-        # Lightning's own mean over processes divides a sum of batch sizes as an integer, which is wrong for unequal
-        # shares. A diverged student's loss is NaN, and is logged as such.
+        # Lightning's own mean over processes divides the sum of the batch sizes as an integer, which is wrong if the
+        # processes have different numbers of samples. The loss of a diverged student is NaN, and is logged as NaN.
         self.val_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
 
     def _make_accuracy(self) -> MulticlassAccuracy:
@@ -99,14 +99,15 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         """Return the weighted terms of the training loss by name; their sum is minimised."""
 
     def trainable_children(self, epoch: int) -> tuple[torch.nn.Module, ...] | None:
-        """Return the children that learn in this epoch. All others keep weights and buffers. None: all learn."""
+        """Return the children that learn in an epoch; all others keep their weights and buffers. None: all learn."""
         return None
 
     def setup(self, stage: str) -> None:
         """Set the networks' memory layout, compile them, and tell DDP if parameters have no gradients in some phases.
 
         Raises:
-            UserError: If the run ends before the student learns, all weights are 0, or the data have more classes.
+            UserError: If the run ends before the student learns, the loss has only weights of 0, or the data have more
+                classes than a network.
         """
         require_matching_classes(self)
         if stage == "fit":
@@ -127,8 +128,8 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
     def on_train_epoch_start(self) -> None:
         """Begin the phase of this epoch.
 
-        Parameters are frozen here because DDP has wrapped the module by now: it would never synchronise a parameter
-        that was frozen before.
+        Parameters are frozen only now, after DDP has wrapped the module: DDP would never synchronise a parameter that
+        was frozen before.
         """
         self.epoch_means.reset()
         self.begin_phase()
@@ -158,12 +159,12 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
             torch.compiler.cudagraph_mark_step_begin()
 
     def to_network_format(self, batch: Batch) -> Batch:
-        """Convert a batch to the dtype and memory layout of the networks, once for both."""
+        """Convert a batch's images, once for student and teacher, to the dtype and memory layout of the networks."""
         layout = torch.channels_last if self.channels_last else torch.preserve_format
         return batch._replace(images=batch.images.to(self.dtype, memory_format=layout))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Sum the terms. Their means over the epoch are logged as ``train/<term>``, with the weights of the loss."""
+        """Sum the weighted terms. The mean of each over the epoch is logged as ``train/<term>``, weight included."""
         batch = self.to_network_format(batch)
         terms = self.batch_terms(batch)
         stacked = torch.stack(tuple(terms.values()))
@@ -191,7 +192,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
     def on_train_end(self) -> None:
         """Undo the requires_grad of the last phase, and remove the compiled forward.
 
-        With it, a deepcopy of the student would call code that is bound to the weights of the original.
+        A deepcopy of a student with a compiled forward would call code that is bound to the original's weights.
         """
         self.requires_grad_(True)
         vars(self.student).pop("activations", None)
@@ -219,13 +220,13 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         return logits
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return index, target, and the student's class probabilities (batch, classes)."""
+        """Return the images' indices and targets (batch,), and the student's class probabilities (batch, classes)."""
         logits = self(self.to_network_format(replace_empty_batch(batch)).images)[: len(batch.images)]
         probabilities = logits.float().softmax(1)
         return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 
     def get_rate_factors(self) -> dict[str, float]:
-        """Return factors on the learning rate by name of a child. Children without an entry have the factor 1."""
+        """Return, by name, factors for the learning rates of children. Children without an entry have the factor 1."""
         return {}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -12,10 +12,10 @@ def get_preactivations(computed: Activations, owner: str) -> tuple[Tensor, ...]:
 
     Args:
         computed: The activations of a network.
-        owner: "student" or "teacher", for the message.
+        owner: "student" or "teacher", for the error message.
 
     Raises:
-        UserError: If the network has none.
+        UserError: If the network does not return such maps.
     """
     if computed.preactivations is None:
         raise UserError(
@@ -26,9 +26,9 @@ def get_preactivations(computed: Activations, owner: str) -> tuple[Tensor, ...]:
 
 
 def get_student_preactivations(computed: Activations, student: Classifier) -> tuple[Tensor, ...]:
-    """Return the student's maps before their ReLU. Linear bottlenecks have no ReLU; their maps are returned unchanged.
+    """Return the student's maps before their ReLU.
 
-    RepDistiller does the same.
+    If the stages end without a ReLU (linear bottlenecks), their maps are returned unchanged, as in RepDistiller.
 
     Raises:
         UserError: If the network does not return such maps.

@@ -14,20 +14,21 @@ else:
 
 
 def freeze_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teacher: bool = False) -> Frozen:
-    """Freeze a teacher with its weights loaded.
+    """Load a teacher's weights and freeze it. A teacher that is frozen already is returned unchanged.
 
     Raises:
-        UserError: If no weights are given and the teacher is not meant to be untrained, or both are.
+        UserError: If there is not exactly one source of weights: a file, the teacher's own weights, or its random
+            initial weights (`untrained_teacher`).
     """
     if isinstance(teacher, Frozen):
         return teacher
     ways = (teacher_weights is not None) + untrained_teacher + teacher.has_weights
     if ways != 1:
-        given = "neither" if ways == 0 else "both"
+        given = "none of these" if ways == 0 else "more than one of these"
         raise UserError(
-            "expected teacher_weights (a checkpoint's path), untrained_teacher: true, or a teacher that brings its own "
-            f"weights (pretrained, an ensemble's), got {given}; in Python, a teacher whose weights are loaded already "
-            "is passed as Frozen(model)"
+            "expected teacher_weights (a checkpoint's path), untrained_teacher: true, or a teacher that has its own "
+            f"weights (pretrained, or an ensemble's), got {given}; in Python, pass a teacher whose weights are loaded "
+            "already as Frozen(model)"
         )
     if teacher_weights is not None:
         load_weights(teacher, teacher_weights)

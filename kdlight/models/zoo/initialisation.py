@@ -1,16 +1,17 @@
-"""How the weights of a new network are drawn.
+"""Draw the initial weights of a network.
 
-Batch norms start at weight 1 and bias 0, torch's default. Layers that neither this file nor a network's docstring
-mentions are drawn by torch's own rule (convolutions and linear layers: uniform, Kaiming with a = sqrt(5)).
+Batch norms start at weight 1 and bias 0, torch's default. All layers that neither this file nor a network's docstring
+mentions are initialised as torch does it by default (convolutions and linear layers: `kaiming_uniform_` with a =
+sqrt(5)).
 """
 
 from torch import nn
 
 
 def draw_kaiming_convolutions(network: nn.Module) -> None:
-    """Draw every convolution from He et al.'s normal distribution over the fan out; biases are 0.
+    """Draw the weights of every convolution from He's normal distribution with ``mode="fan_out"``; biases are 0.
 
-    He, Zhang, Ren and Sun 2015, https://arxiv.org/abs/1502.01852, equation 14.
+    He, Zhang, Ren and Sun 2015, https://arxiv.org/abs/1502.01852, equation 14 (`torch.nn.init.kaiming_normal_`).
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -20,7 +21,10 @@ def draw_kaiming_convolutions(network: nn.Module) -> None:
 
 
 def draw_kaiming_uniform(network: nn.Module) -> None:
-    """Draw convolutions and linear layers from He et al.'s uniform distribution over the fan out; biases are 0."""
+    """Draw the weights of convolutions and linear layers from He's uniform distribution; biases are 0.
+
+    This is `torch.nn.init.kaiming_uniform_` with ``mode="fan_out"``.
+    """
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_uniform_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -29,6 +33,6 @@ def draw_kaiming_uniform(network: nn.Module) -> None:
 
 
 def draw_small_head(head: nn.Linear) -> None:
-    """Draw a classifier head from a normal distribution with deviation 0.01; the bias is 0."""
+    """Draw the weights of a classifier head from a normal distribution with standard deviation 0.01; the bias is 0."""
     nn.init.normal_(head.weight, std=0.01)
     nn.init.zeros_(head.bias)

@@ -2,8 +2,9 @@
 
 He, Zhang, Ren and Sun 2016, "Deep Residual Learning for Image Recognition", https://arxiv.org/abs/1512.03385, section
 4.2. Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/resnet.py),
-so that its weights load unchanged; the head starts by torch's own rule. The paper has the parameter-free shortcut
-("padding", its option A); RepDistiller, and so most published tables, a 1x1 convolution ("projection", option B).
+so that RepDistiller's weights can be loaded unchanged; the head has torch's default initialisation. The paper uses a
+shortcut without parameters ("padding", the paper's option A). RepDistiller, and therefore most published tables, use a
+1x1 convolution ("projection", option B).
 """
 
 __all__ = [
@@ -35,7 +36,7 @@ Shortcut = Literal["projection", "padding"]
 
 
 class PaddingShortcut(nn.Module):
-    """He et al.'s option A: take every stride-th pixel and put zero channels on both sides."""
+    """He et al.'s option A: it takes every stride-th pixel, and adds channels of zeros before and after the others."""
 
     def __init__(self, added_channels: int, stride: int) -> None:
         super().__init__()
@@ -48,7 +49,7 @@ class PaddingShortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; returns the sum, before its ReLU."""
+    """Two 3x3 convolutions and a shortcut. It returns their sum; `Stage` applies the ReLU that follows."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, shortcut: Shortcut) -> None:
         super().__init__()
@@ -71,15 +72,17 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(Classifier):
-    """A 3x3 stem and three stages of basic blocks; the second and third halve the image.
+    """A network of a 3x3 convolution (the stem) and three stages of basic blocks, for small images.
+
+    The second and the third stage each halve height and width.
 
     Args:
-        blocks: Blocks in each stage.
-        widths: Channels of the stem and of the three stages.
-        num_classes: Number of classes.
+        blocks: The number of blocks in each stage.
+        widths: The numbers of channels of the stem and of the three stages.
+        num_classes: The number of classes.
         image_shape: (channels, height, width).
-        shortcut: What stands where a block changes the shape: a 1x1 convolution with batch norm ("projection") or
-            zeros for the new channels ("padding").
+        shortcut: The shortcut of blocks that change the shape: a 1x1 convolution with batch norm ("projection"), or the
+            input with zeros for the new channels ("padding").
     """
 
     head_name = "fc"
@@ -127,53 +130,53 @@ class ResNet(Classifier):
 
 @record_arguments
 def resnet8(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """ResNet-8, widths 16, 32, 64."""
+    """Build a ResNet-8 whose stages have 16, 32 and 64 channels."""
     return ResNet(1, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
 @record_arguments
 def resnet14(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """ResNet-14, widths 16, 32, 64."""
+    """Build a ResNet-14 whose stages have 16, 32 and 64 channels."""
     return ResNet(2, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
 @record_arguments
 def resnet20(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """ResNet-20, widths 16, 32, 64."""
+    """Build a ResNet-20 whose stages have 16, 32 and 64 channels."""
     return ResNet(3, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
 @record_arguments
 def resnet32(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """ResNet-32, widths 16, 32, 64."""
+    """Build a ResNet-32 whose stages have 16, 32 and 64 channels."""
     return ResNet(5, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
 @record_arguments
 def resnet44(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """ResNet-44, widths 16, 32, 64."""
+    """Build a ResNet-44 whose stages have 16, 32 and 64 channels."""
     return ResNet(7, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
 @record_arguments
 def resnet56(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """ResNet-56, widths 16, 32, 64."""
+    """Build a ResNet-56 whose stages have 16, 32 and 64 channels."""
     return ResNet(9, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
 @record_arguments
 def resnet110(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """ResNet-110, widths 16, 32, 64."""
+    """Build a ResNet-110 whose stages have 16, 32 and 64 channels."""
     return ResNet(18, (16, 16, 32, 64), num_classes, image_shape, shortcut)
 
 
 @record_arguments
 def resnet8x4(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """ResNet-8, four times as wide: 64, 128, 256 after a stem of 32."""
+    """Build a ResNet-8 four times as wide: its stages have 64, 128 and 256 channels, its stem 32."""
     return ResNet(1, (32, 64, 128, 256), num_classes, image_shape, shortcut)
 
 
 @record_arguments
 def resnet32x4(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """ResNet-32, four times as wide: 64, 128, 256 after a stem of 32."""
+    """Build a ResNet-32 four times as wide: its stages have 64, 128 and 256 channels, its stem 32."""
     return ResNet(5, (32, 64, 128, 256), num_classes, image_shape, shortcut)

@@ -5,10 +5,10 @@ from torch.nn import functional as F
 
 
 class Stage(nn.Sequential):
-    """Runs its blocks, which return values before their ReLU, with a ReLU after each."""
+    """Applies its blocks in order, and a ReLU after each block. The blocks return their values before this ReLU."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the stage's feature map and the same before its last ReLU."""
+        """Return the stage's feature map, and this map before the last ReLU."""
         preactivation = x
         for block in self:
             preactivation = block(x)
