@@ -1,7 +1,7 @@
 """CC: Peng, Jin, Liu, Zhou, Wu, Liu, Zhou, Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019.
 
-arXiv 1904.01802. Code followed: github.com/HobbitLong/RepDistiller, shared by the authors, with which the published
-tables were made.
+arXiv 1904.01802. The formula is that of RepDistiller (github.com/HobbitLong/RepDistiller), with which the published
+tables were made. Its authors got the code of CC from the authors of the paper.
 """
 
 __all__ = ["cc_loss"]
@@ -14,9 +14,9 @@ from kdlight.losses.parts.shapes import require_same_batch, require_same_shape
 
 @widen_half_precision
 def cc_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """Mean over neighbouring samples i, i + 1 of the batch of sum_k D_ik D_i+1,k, with D = |e_s - e_t|.
+    """Compute the mean over i of sum_k D_ik D_(i+1)k, with D = |e_s - e_t|; samples i and i + 1 are neighbours.
 
-    The paper's loss is another one, the squared difference of the batch's correlation matrices. The loss here compares
+    The paper defines another loss, the squared difference of the batch's correlation matrices. The loss here multiplies
     only neighbours, so it depends on the order of the batch. Gradients reach both arguments, because both embeddings
     are trained.
 
@@ -25,7 +25,7 @@ def cc_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
         teacher_embedding: (batch, dim).
 
     Raises:
-        UserError: If the shapes differ or there is one sample only.
+        UserError: If the shapes differ or there is only one sample.
     """
     require_same_batch(student_embedding, teacher_embedding, at_least=2)
     require_same_shape(student_embedding, teacher_embedding)

@@ -14,11 +14,12 @@ from kdlight.losses.parts.reduction import average_labelled
 def dkd_loss(
     student_logits: Tensor, teacher_logits: Tensor, target: Tensor, *, alpha: float, beta: float, temperature: float
 ) -> Tensor:
-    """T^2 (alpha TCKD + beta NCKD), equation 7, mean over the labelled samples.
+    """Compute T^2 (alpha TCKD + beta NCKD), equation 7 of the paper, as the mean over the labelled samples.
 
     TCKD is the divergence of the two probabilities (target, not target), NCKD the divergence within the other classes.
-    They are CAKD's divergences for S = {target}. The reference code excludes the target by subtracting 1000 from its
-    logit; here it is excluded exactly. With two classes NCKD is always 0.
+    They are the terms ``binary`` and ``weak`` of `cakd_divergences`, where the strong set is only the target. The
+    authors' code (mdistiller) excludes the target by subtracting 1000 from its logit; here the target is excluded
+    exactly. With two classes NCKD is always 0.
 
     Args:
         student_logits: (batch, classes).

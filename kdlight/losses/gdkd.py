@@ -24,18 +24,19 @@ def gdkd_loss(
     other_weight: float,
     temperature: float,
 ) -> Tensor:
-    """T^2 (w0 KL(top, other) + w1 KL within the top + w2 KL within the others), batch mean.
+    """Compute the batch mean of T^2 (w0 KL(top, other) + w1 KL within the top + w2 KL within the others).
 
-    This is CAKD's decomposition, where S are the teacher's top classes. With two classes and ``top`` 1, only the first
-    term can differ from 0.
+    KL(top, other) is the divergence of the total probabilities (masses) of the teacher's top classes and of the other
+    classes. The terms are those of `cakd_divergences`, where the strong set S consists of the top classes. With two
+    classes and ``top`` 1, only the first term can differ from 0.
 
     Args:
         student_logits: (batch, classes).
         teacher_logits: (batch, classes); no gradient reaches it.
-        top: How many of the teacher's highest logits make S; k in the code.
+        top: How many classes S has, those with the teacher's highest logits; k in the authors' code.
         binary_weight: w0, weight of the divergence of the two sets' masses.
         top_weight: w1, weight of the divergence within the top classes.
-        other_weight: w2, weight of the divergence within the others.
+        other_weight: w2, weight of the divergence within the other classes.
         temperature: T, positive.
 
     Raises:

@@ -19,11 +19,12 @@ from kdlight.losses.parts.reduction import average_labelled
 def nkd_loss(
     student_logits: Tensor, teacher_logits: Tensor, target: Tensor, *, gamma: float, temperature: float
 ) -> Tensor:
-    """-p_t(y) log p_s(y) - gamma T^2 sum over i != y of q_t,i log q_s,i, mean over the labelled samples.
+    """Average -p_t(y) log p_s(y) - gamma T^2 sum over i != y of q_t,i log q_s,i over the labelled samples.
 
-    p has temperature 1; q is the softmax at T over the classes other than the target. The terms are cross-entropies,
-    not divergences: if the student equals the teacher, the value is not 0 but the teacher's entropies. With two classes
-    the second term is always 0.
+    y is the target; the index t stands for the teacher and s for the student. p is the softmax at temperature 1, and q
+    the softmax at temperature T over the classes other than the target. The terms are cross-entropies, not divergences:
+    if the student equals the teacher, they are not 0 but entropies of the teacher. With two classes the second term is
+    always 0.
 
     Args:
         student_logits: (batch, classes).

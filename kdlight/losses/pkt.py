@@ -16,12 +16,14 @@ EPSILON = 1e-7
 
 @widen_half_precision
 def pkt_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """KL of the conditional probabilities of neighbours, from cosine similarities moved to [0, 1].
+    """Compare the conditional probabilities p(j|i) that sample j is a neighbour of sample i, by their KL divergence.
 
-    The mean over all pairs, and the 1e-7 added to norms and probabilities, are those of the authors' code.
+    p(j|i) is proportional to the cosine similarity of the embeddings of i and j, moved from [-1, 1] to [0, 1]. As in
+    the authors' code, the terms of the divergence are averaged over all pairs, and 1e-7 is added to norms and
+    probabilities.
 
     Args:
-        student_embedding: (batch, ...), flattened to one vector a sample.
+        student_embedding: (batch, ...), flattened to one vector per sample.
         teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
 
     Raises:

@@ -14,10 +14,10 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 @widen_half_precision
 def simkd_loss(projected: Tensor, teacher_feature: Tensor) -> Tensor:
-    """Mean squared error over all elements of the projected student map and the teacher's last map.
+    """Compute the mean squared error between the projected student map and the teacher's last map.
 
-    The paper writes a squared norm; the authors' code takes the mean, as here. The code average-pools the larger map
-    before the projector (`pool_to_smaller`).
+    The paper writes a squared norm; the authors' code takes the mean over all elements, as here. Their code
+    average-pools the larger map before the projector; use `pool_to_smaller` for this.
 
     Args:
         projected: (batch, channels, height, width), the student's last map after the projector.

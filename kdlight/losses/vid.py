@@ -11,22 +11,23 @@ from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 
 @widen_half_precision
 def vid_loss(regressed: Tensor, teacher_feature: Tensor, variance: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """Negative log-likelihood of the teacher's map under a Gaussian around the regressed student map.
+    """Compute the negative log-likelihood of the teacher's map under a Gaussian around the regressed student map.
 
-    The loss is 1/2 [(mu - t)^2 / v_c + log v_c], without the constant log 2 pi. The reference code takes the mean over
-    all elements; the papers (also RID, equation 42) take the sum over channels and positions. The loss has no lower
-    bound: it is 1/2 log v if mu equals the teacher's map, and the best v is the mean squared error of the channel.
+    The loss is 1/2 [(mu - t)^2 / v_c + log v_c], without the constant log 2 pi. Here mu is the regressed map, t the
+    teacher's map, and v_c the variance of channel c. RepDistiller takes the mean over all elements; the papers of VID
+    and RID (equation 42) take the sum over channels and positions. The loss has no lower bound: it is 1/2 log v if mu
+    equals the teacher's map, and the best v is the mean squared error of the channel.
 
     Args:
         regressed: mu(student map), (batch, channels, height, width). If the student's map is the larger one, pool it
-            before the regressor (`pool_to_smaller`), as the reference code does; afterwards is not the same, because
-            the regressor is not linear.
+            before the regressor (`pool_to_smaller`), as RepDistiller does. Pooling after the regressor gives another
+            result, because the regressor is not linear.
         teacher_feature: (batch, channels, height, width); no gradient reaches it.
         variance: v, (channels,), positive.
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
 
     Raises:
-        UserError: If the shapes differ or the variance is not one number a channel.
+        UserError: If the shapes differ or the variance is not one number per channel.
     """
     require_same_shape(regressed, teacher_feature)
     variance = expand_per_channel(variance, regressed)

@@ -10,7 +10,13 @@ from kdlight.models.activations import Activations
 
 
 class FeaturePair(NamedTuple):
-    """A name for the log, and where each network has the features: a stage's index or a field of `Activations`."""
+    """A feature of the student and the feature of the teacher that it is compared with.
+
+    Attributes:
+        name: The name of the pair in logs.
+        student: The index of a stage of the student, or the name of a field of its `Activations`.
+        teacher: The index of a stage of the teacher, or the name of a field of its `Activations`.
+    """
 
     name: str
     student: int | str
@@ -23,8 +29,8 @@ def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None)
     Args:
         of_student: Number of the student's stages.
         of_teacher: Number of the teacher's stages.
-        names: Names asked for; "deepest" stands for the deepest stage, "all" for every stage that has a counterpart
-            and the logits. None: the deepest stage and the logits.
+        names: The requested names; "deepest" stands for the deepest stage, "all" for the logits and every stage that
+            both networks have. None: the deepest stage and the logits.
 
     Raises:
         UserError: If one of the networks lacks the features of a name.

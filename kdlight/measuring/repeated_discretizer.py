@@ -16,15 +16,15 @@ from kdlight.information.discretizer import Discretizer, Method, Symbols
 from kdlight.information.histogram import joint_histogram
 from kdlight.streams import Stream, derive_seed
 
-#: A function that computes features of a batch, by name, (batch, …) each.
+#: A function that computes the features of a batch: a tensor (batch, …) for each name.
 Features = Callable[[Batch], Mapping[str, Tensor]]
 Rows = npt.NDArray[np.float32]
-#: The methods that have a number of clusters.
+#: The methods for which a number of clusters is given or chosen.
 CLUSTERED = ("kmeans", "quantile")
 #: Largest number of clusters that "auto" chooses. It keeps a measurement fast: with 50 clusters each of its many
 #: decompositions would take a tenth of a second.
 MOST_CLUSTERS = 20
-#: A symbolisation is fitted on at least this many images per cluster, if there are enough images.
+#: Each discretizer is fitted on at least this many images per cluster, if there are enough images.
 PER_CLUSTER = 10
 
 
@@ -56,7 +56,7 @@ class RepeatedDiscretizer:
         Args:
             features: Computes the features.
             batches: The images to fit on.
-            counted: How many images will be counted. A number of clusters that is not given is chosen to suit it.
+            counted: How many images will be counted. Numbers of clusters that are not given are chosen for so many.
             clusters: Numbers of clusters that were chosen before, by name.
         """
         collected: dict[str, list[Tensor]] = {}
@@ -89,8 +89,9 @@ class RepeatedDiscretizer:
         return {name: np.concatenate(parts, axis=1) for name, parts in collected.items()}
 
     def choose_clusters(self, rows: Rows, target: Symbols, counted: int) -> int:
-        """Choose the number of clusters: the largest of 2, 1, 1/2, 1/4 … times the classes whose bias is small enough.
+        """Choose the largest number of clusters whose bias is small enough.
 
+        The candidates are 2, 1, 1/2, 1/4 … times the number of classes, but at least 2 and at most `MOST_CLUSTERS`.
         Clusters are fitted on half of the rows. On the other half, the pairs of cluster and class that occur are
         counted. Their number determines the bias to expect of I(class; cluster) when ``counted`` images are counted;
         this bias may be at most `LARGEST_CHOSEN_BIAS` bits.
@@ -127,7 +128,7 @@ class RepeatedDiscretizer:
 
 
 def load_or_compute_symbols(file: Path, compute: Callable[[], dict[str, Symbols]]) -> dict[str, Symbols]:
-    """Read symbols from the file; if it does not exist, compute them and write it."""
+    """Read symbols from the file; if the file does not exist, compute the symbols and write the file."""
     if file.is_file():
         with np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

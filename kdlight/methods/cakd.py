@@ -33,7 +33,7 @@ WarmsUp = Literal["weight", "learning_rate"]
 
 
 class CAKD(LogitDistiller):
-    """Split logits and features in a strong and a weak set: ``ce_weight * CE + w(epoch) * sum over levels of D``.
+    """Split logits and features into a strong and a weak set: ``ce_weight * CE + w(epoch) * sum over levels of D``.
 
     ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``. BCD is the divergence of
     the total probabilities (masses) of both sets, SCD that of the probabilities within the strong set, WCD that within
@@ -45,30 +45,32 @@ class CAKD(LogitDistiller):
     The levels are the logits and any number of stages. At a stage, the globally pooled channels take the place of the
     classes, after a linear (1x1) adapter has brought the student's channels to the teacher's number.
 
-    The accessible text states the decomposition, that logits and features are distilled together, CE with weight 1,
-    T = 4, a 20-epoch warm-up (of the distillation's weight or of the learning rate), that alpha strengthens SCD, and
-    that beta strengthens WCD. We chose everything else, and each choice is an argument. The defaults of `strong`,
-    `beta` and `multiply_masses` are those of DKD: without stages and with alpha 1 the loss is that of `DKD`. The linear
-    warm-up is that of mdistiller. The strong set of a stage is the fraction `strong_channels` of its channels with the
-    largest ``|F dz/dF|``, where F is the teacher's map and z the teacher's highest logit; the product is averaged over
-    positions before the absolute value is taken.
+    The text that we could read states the following: the decomposition; logits and features are distilled together; CE
+    has weight 1; T is 4; there is a warm-up of 20 epochs (of the distillation's weight or of the learning rate); alpha
+    strengthens SCD, and beta strengthens WCD. We chose everything else, and each choice is an argument. The defaults of
+    `strong`, `beta` and `multiply_masses` are those of DKD: without stages and with alpha 1 the loss is that of `DKD`.
+    The linear warm-up is that of mdistiller. The strong set of a stage is the fraction `strong_channels` of its
+    channels with the largest ``|F dz/dF|``, where F is the teacher's map and z the teacher's highest logit; the product
+    is averaged over positions before the absolute value is taken.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         strong: The strong set of the logits: the target class, the teacher's `top` classes, or both together. If it is
             only the target, SCD is 0 and unlabelled samples are left out.
-        top: Number of classes among the teacher's highest.
+        top: How many of the classes with the teacher's highest logits are in the strong set.
         strong_channels: Fraction of a stage's channels in its strong set.
-        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all, []: only the logits.
+        stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
+            null: all of them. []: none, only the logits.
         bcd_weight: Weight of the divergence of the sets' masses.
         alpha: Weight of the divergence within the strong set: a number, or numbers by epoch, such as {0: 1, 100: 4},
             between which it changes linearly.
         beta: Weight of the divergence within the weak set, in the same form.
         multiply_masses: Multiply alpha and beta by the teacher's masses of each sample. With alpha and beta 1 this is
             `KD`.
-        sample_weights: Multiply each sample's alpha and beta by "confidence", the teacher's highest probability, or by
-            "progress", the overlap ``sum of min(p_student, p_teacher)``, which is 1 if both networks agree.
+        sample_weights: What each sample's alpha and beta are multiplied by: "equal", by 1; "confidence", by the
+            teacher's highest probability; "progress", by the overlap ``sum of min(p_student, p_teacher)``, which is 1
+            if both networks agree.
         logit_weight: Weight of the logits' level; 0 leaves it out.
         feature_weight: Weight of each stage's level.
         temperature: T, which softens the distributions over classes and channels.
@@ -82,7 +84,7 @@ class CAKD(LogitDistiller):
     """
 
     saves_teacher = False
-    compares_logits = False  # not if only features are compared; the constructor checks the classes otherwise
+    compares_logits = False  # it may compare only features; if it compares logits, the constructor checks the classes
     distils = "logits, features"
 
     def __init__(
@@ -126,8 +128,8 @@ class CAKD(LogitDistiller):
         self.pairs = [] if logits_alone else pair_stages(self, stages)
         if self.pairs and self.teacher_cache is not None:
             raise UserError(
-                "CAKD with stages needs the teacher's gradient, which no cache holds: expected stages: [] beside "
-                "teacher_cache, got stages; leave one of them out"
+                "CAKD with stages needs the teacher's gradient, which no teacher cache holds: expected stages or "
+                "teacher_cache, got both; set stages: [] or leave teacher_cache out"
             )
         self.adapters = nn.ModuleList(nn.Linear(pair.student_shape[0], pair.teacher_shape[0]) for pair in self.pairs)
 
@@ -180,7 +182,7 @@ class CAKD(LogitDistiller):
     def _weigh_divergences(
         self, name: str, weight: float, divergences: CAKDDivergences, sample_weights: Tensor | float, counted: Tensor
     ) -> dict[str, Tensor]:
-        """Return the three terms of a level. Samples whose `counted` is negative are left out."""
+        """Return the three terms of a level. Samples for which `counted` is negative are left out."""
         weight = weight * ramp_up(self.current_epoch, self.warmup_epochs) * self.temperature**2
         alpha = interpolate_weight(self.alpha, self.current_epoch) * sample_weights
         beta = interpolate_weight(self.beta, self.current_epoch) * sample_weights

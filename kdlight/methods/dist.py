@@ -24,7 +24,7 @@ class DIST(LogitDistiller):
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        dist_weight: Weight of both terms; `kd_loss_weight` in the authors' code.
+        dist_weight: Weight of the sum of both terms; `kd_loss_weight` in the authors' code.
         beta: Weight of the inter-class term.
         gamma: Weight of the intra-class term.
         temperature: T, which softens both distributions.
@@ -51,7 +51,7 @@ class DIST(LogitDistiller):
         self.temperature = temperature
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the weighted sum of both relations."""
+        """Return the cross-entropy and the weighted sum of the inter-class and intra-class terms."""
         logits = self.prepare_logits(student, teacher, self.temperature)
         loss = dist_loss(*logits, beta=self.beta, gamma=self.gamma, temperature=self.temperature)
         return {**self.task_terms(student, batch), "dist": self.dist_weight * loss}

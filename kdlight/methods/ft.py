@@ -1,6 +1,6 @@
 """FT: Kim, Park, Kwak, "Paraphrasing Complex Network: Network Compression via Factor Transfer", NeurIPS 2018.
 
-arXiv 1802.04977. Code followed: github.com/HobbitLong/RepDistiller.
+arXiv 1802.04977. This file follows the code of RepDistiller (github.com/HobbitLong/RepDistiller).
 """
 
 __all__ = ["FT"]
@@ -31,9 +31,9 @@ class FT(FeatureDistiller):
     ``CE + ft_weight * ft_loss(translator(s), encoder(t))``. The paraphraser's encoder and the translator both have
     three 3x3 convolutions with leaky ReLU; only the translator has batch norms.
 
-    The reference code trains the paraphraser before its 240 epochs, with a learning rate of 0.01 for ResNet and wrn
-    students and with the student's learning rate for others. Here it is always the student's learning rate. Add the
-    epochs of the first phase to the trainer's epochs and to the schedule's milestones.
+    RepDistiller trains the paraphraser before the 240 epochs of the student. The paraphraser's learning rate is 0.01
+    there for ResNet and wrn students, and the student's learning rate for others. Here it is always the student's
+    learning rate. Add the epochs of the first phase to the trainer's epochs and to the schedule's milestones.
 
     Args:
         student: The network that is trained.

@@ -28,8 +28,8 @@ class MLKD(LogitDistiller):
     """Compare logits by instance, class and batch, at several temperatures, on a weak and a strong view of each image.
 
     ``ce_weight * (CE(weak) + CE(strong)) + kd_weight * sum over T of (f_s T^2 KL(weak) + T^2 KL(strong) +
-    f_c class(weak) + f_s batch(weak))``. The weak view is the standard augmentation, the strong one has RandAugment and
-    cutout on top of its own crop and flip.
+    f_c class(weak) + f_s batch(weak))``, where class and batch are `mlkd_class_loss` and `mlkd_batch_loss`. The weak
+    view is the standard augmentation. The strong view has a crop and a flip of its own, then RandAugment and cutout.
 
     Paper and authors' code differ. The published tables were made with the code, and this class follows the code except
     for a mistake:
@@ -37,12 +37,12 @@ class MLKD(LogitDistiller):
     - In the paper, masks remove samples and classes for which the teacher is certain. In the code, and here, the terms
       are only multiplied by the fractions f_s and f_c that the masks would keep (`mlkd_kept_fractions`).
     - In the code, and here, the class and batch levels use only the weak view, unlike in the paper.
-    - The mistake is that at T 2 and 6 the code computes the KL of the strong view from the weak view. It is corrected
+    - The mistake: at T = 2 and T = 6, the code computes the KL of the strong view from the weak view. This is corrected
       here.
 
     Both views pass through the networks as one batch, so that the student's batch norms see them together; the authors
-    run them one after the other. With `standardize_logits`, only the KL terms use standardised logits, as in the code
-    of the authors of logit standardisation. If augmentation is off, both views are the image itself.
+    run them one after the other. With `standardize_logits`, only the KL terms use standardised logits, as in the
+    code of the authors of logit standardisation. If augmentation is off, both views are the image itself.
 
     Args:
         student: The network that is trained.

@@ -18,7 +18,9 @@ from kdlight.unpack import Unpack
 
 
 class PKT(FeatureDistiller):
-    """Match the probabilities of being neighbours in the embedding: ``CE + pkt_weight * mean over pairs of KL``.
+    """Match the probabilities that two samples are neighbours: ``CE + pkt_weight * mean over pairs of KL``.
+
+    The probabilities come from the cosine similarities of the embeddings.
 
     Args:
         student: The network that is trained.

@@ -81,10 +81,11 @@ class ReusedClassifier(Classifier):
 
 
 class SimKD(FeatureDistiller):
-    """Give the student the teacher's classifier and match its input to the teacher's: ``mean (projector(s) - t)^2``.
+    """Give the student the teacher's classifier and match the classifier's input: ``mean (projector(s) - t)^2``.
 
-    s and t are the last maps, after their ReLU; the larger is average-pooled to the smaller. The student becomes a
-    `ReusedClassifier`: validation, test, prediction and export use backbone, projector and the teacher's classifier.
+    s and t are the last maps of student and teacher, after their ReLU; the larger map is average-pooled to the size of
+    the smaller one. The student becomes a `ReusedClassifier`: validation, test, prediction and export use backbone,
+    projector and the teacher's classifier.
 
     Labels are not used by default. In the authors' code, cross-entropy and Hinton's term (both with weight 0 in the
     recipe) are computed from the student's own head, whose accuracy is never measured. Here the student has no head of
@@ -99,7 +100,7 @@ class SimKD(FeatureDistiller):
         base: Passed on to `FeatureDistiller`: kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If the teacher has layers between its last map and the mean on which its classifier is applied.
+        UserError: If the teacher's classifier is applied to something else than the mean of its last map.
     """
 
     reads = ("logits", "stages", "preactivations")
@@ -125,7 +126,7 @@ class SimKD(FeatureDistiller):
         mean = teacher_map.mean(dim=(2, 3))
         if mean.shape != of_teacher.embedding.shape or not torch.allclose(mean, of_teacher.embedding, rtol=1e-3):
             raise UserError(
-                "SimKD reuses a classifier of the last map's mean: expected a teacher with nothing between them, got "
+                "SimKD: expected a teacher whose classifier is applied to the mean of its last map, got "
                 f"{type(self.teacher.model).__name__}; choose a ResNet, a wrn or a vgg"
             )
         student_map = get_last_map(_run_in_evaluation_mode(student, noise))
@@ -144,7 +145,7 @@ class SimKD(FeatureDistiller):
 
 
 def get_last_map(computed: Activations) -> Tensor:
-    """Return the last feature map after its ReLU, even of networks whose last stage ends before norm and ReLU."""
+    """Return the last feature map after its ReLU, even if the network's last stage ends before batch norm and ReLU."""
     return computed.stages[-1] if computed.preactivations is None else F.relu(computed.preactivations[-1])
 
 
@@ -154,7 +155,7 @@ def _run_in_evaluation_mode(model: Classifier, images: Tensor) -> Activations:
 
 
 def _copy_with_buffers(module: nn.Module) -> nn.Module:
-    """Make a copy that computes the same but has buffers in place of parameters."""
+    """Make a copy that computes the same function but has buffers in place of parameters."""
     copied = copy.deepcopy(module)
     for part in copied.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):

@@ -27,12 +27,12 @@ INITIAL_VARIANCE = 5.0
 
 
 class VIDRegressor(nn.Module):
-    """Regresses the teacher's map from the student's: the mean mu, and one variance per teacher channel.
+    """Predicts the teacher's map from the student's: the mean mu, and one variance per teacher channel.
 
-    mu consists of three 1x1 convolutions without bias, with ReLU between them, as in the field's reference code. In the
-    VID of the RID authors (`norm`), the inner layers are twice as wide as the teacher's map, and batch norms follow the
-    first two convolutions. The variance is softplus(a_c) + 1e-5, where a_c is initialised so that the variance is 5. It
-    is trained, as in RepDistiller; the optimizer of mdistiller leaves it out.
+    The mean is computed by three 1x1 convolutions without bias, with ReLU between them, as in RepDistiller. In the VID
+    of the RID authors (`norm`), the inner layers are twice as wide as the teacher's map, and batch norms follow the
+    first two convolutions. The variance of channel c is softplus(a_c) + 1e-5, where a_c is initialised so that the
+    variance is 5. a_c is trained, as in RepDistiller; the optimizer of mdistiller leaves it out.
 
     Args:
         student_channels: Channels of the student's map.
@@ -65,21 +65,23 @@ class VIDRegressor(nn.Module):
 class VID(FeatureDistiller):
     """Regress the teacher's stages from the student's, with a learned variance per channel.
 
-    The loss is ``CE + vid_weight * sum over stages of 1/2 mean[(mu(s) - t)^2 / v + log v]``. The reference code takes
-    the mean over all elements, with weight 1; the papers write a sum over channels and positions. The baseline of the
-    RID paper has the weight 100 and the regressor with batch norms.
+    The loss is ``CE + vid_weight * sum over stages of 1/2 mean[(mu(s) - t)^2 / v + log v]``. RepDistiller takes the
+    mean over all elements, with weight 1; the papers of VID and RID write a sum over channels and positions. The
+    baseline of the RID paper has the weight 100 and the regressor with batch norms.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         vid_weight: Weight of the regression's negative log-likelihood.
-        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
+        stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
+            null: all of them.
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
-        regressor_norm: Batch norms inside the regressors, as in the RID authors' baseline.
-        initialisation: How the regressors' weights are drawn: "torch", by torch's own rule; or "authors", uniformly
-            over the fan out, as in the RID authors' baseline. With six labelled digits a class, three seeds and 120
-            epochs (``kdlight ablate digits_initialisation.yaml``) "authors" minus "torch" in test accuracy is +1.30
-            points (95 % interval -3.30 to +5.89).
+        regressor_norm: Whether the regressors have batch norms, as in the RID authors' baseline.
+        initialisation: How the regressors' weights are drawn: "torch", by torch's own rule; or "authors", from He's
+            uniform distribution with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`), as in the RID authors'
+            baseline. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate
+            digits_initialisation.yaml``), the test accuracy with "authors" minus that with "torch" is +1.30 points
+            (95 % interval -3.30 to +5.89).
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

@@ -1,6 +1,8 @@
-"""KL(teacher || student) in parts: between a strong set of classes and the rest, and within each. For CAKD, DKD, GDKD.
+"""Split KL(teacher || student) into three divergences, for CAKD, DKD and GDKD.
 
-A mask splits the elements in a strong set S and a weak set W. With b = (p_S, p_W) and the probabilities within S and W,
+A mask splits the classes (or channels) into a strong set S and a weak set W. Their total probabilities p_S and p_W are
+called masses. Three divergences compare the teacher with the student: binary compares (p_S, p_W), strong compares the
+probabilities within S, and weak those within W. Then
 
     KL(teacher || student) = binary + p_S(teacher) * strong + p_W(teacher) * weak.
 """
@@ -21,14 +23,14 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 
 class CAKDDivergences(NamedTuple):
-    """The terms of the decomposition, each (batch,), at the temperature but without T^2."""
+    """The terms of the decomposition at temperature T, each (batch,). They are not multiplied by T^2."""
 
     binary: Tensor
     """KL of (p_S, p_W): BCD."""
     strong: Tensor
     """KL of the probabilities within S: SCD. 0 where S has fewer than two elements."""
     weak: Tensor
-    """KL of the probabilities within W: WCD. 0 where W has fewer than two elements: two classes, one of them in S."""
+    """KL of the probabilities within W: WCD. 0 where W has fewer than two elements, such as one of two classes."""
     strong_mass: Tensor
     """The teacher's p_S."""
     weak_mass: Tensor
@@ -41,8 +43,9 @@ def cakd_divergences(
 ) -> CAKDDivergences:
     """Split KL(teacher || student) of every sample at the temperature into its three divergences.
 
-    Everything is a difference of logarithms: no mass is divided by, so one that underflows is no special case. Where S
-    or W is empty, its divergence and the binary one are 0 and the other is the whole.
+    Everything is computed from differences of logarithms. Nothing is divided by a mass, so a mass that underflows to 0
+    needs no special treatment. Where S or W is empty, its divergence and the binary one are 0, and the divergence of
+    the other set is KL(teacher || student).
 
     Args:
         student_logits: (batch, classes), or any vectors to be compared as distributions.

@@ -33,7 +33,7 @@ def to_log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
 def to_log_probability_pair(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Compute `to_log_probabilities` of both at one temperature; no gradient reaches the teacher's logits.
+    """Compute `to_log_probabilities` of student and teacher; no gradient reaches the teacher's logits.
 
     Raises:
         UserError: If the shapes differ or the temperature is not positive.

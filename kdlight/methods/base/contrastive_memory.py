@@ -15,13 +15,13 @@ from kdlight.losses.crd import crd_log_normalizer, crd_memory_rows, crd_similari
 from kdlight.processes import gather_tensor
 from kdlight.streams import Stream, make_generator
 
-# torch.randint has one bound for all rows, so numbers are drawn below this bound and taken modulo n. The result is
-# uniform up to a factor of 1 + n / 2**62.
+# torch.randint takes the same bound for all rows, but here each row has its own bound n. So numbers below LARGE are
+# drawn and taken modulo n. The result is uniform up to a factor of 1 + n / 2**62.
 LARGE = 2**62
 
 
 class ContrastiveMemory(nn.Module):
-    """Stores one embedding of every training sample by each network, as a row.
+    """Stores for each network the embeddings of all training samples, one per row.
 
     `allocate` makes the rows and `group_by_class` stores the classes, both before training. A training step computes
     everything on the device. Every process of a distributed run has all rows. The rows of all processes are equal
@@ -35,7 +35,7 @@ class ContrastiveMemory(nn.Module):
     Args:
         dim: Size of an embedding.
         negatives: K, the number of negatives drawn for each sample of a batch.
-        temperature: tau, which divides inner products.
+        temperature: tau, by which inner products are divided.
         momentum: Fraction of the old row that remains in an update.
     """
 
@@ -63,7 +63,7 @@ class ContrastiveMemory(nn.Module):
         return len(self.student)
 
     def allocate(self, samples: int, *, seed: int = 0) -> None:
-        """Make random rows, uniform in a cube in which their mean squared norm is 1, unless they exist already."""
+        """Make random rows unless they exist. They are uniform in a cube of such a size that E|row|^2 is 1."""
         if self.samples == samples:
             return
         bound, generator = math.sqrt(3 / self.student.shape[1]), make_generator(Stream.CONTRASTIVE_MEMORY, seed)
@@ -83,7 +83,7 @@ class ContrastiveMemory(nn.Module):
         classes, place, sizes = target.unique(return_inverse=True, return_counts=True)
         if len(classes) < 2:
             raise UserError(
-                "negatives are of other classes: expected training samples of at least two classes, got one"
+                "negatives are samples of other classes: expected training samples of at least two classes, got one"
             )
         starts = sizes.cumsum(0) - sizes
         device = self.student.device

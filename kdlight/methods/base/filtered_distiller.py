@@ -36,19 +36,22 @@ class FilteredDistillerArguments(FeatureDistillerArguments, FilteredDistillerArg
 class FilteredDistiller(FeatureDistiller):
     """A method that compares filtered maps at each stage: f_s(S) of the student and f_t(T) of the teacher.
 
-    The layers are those of the RID authors' code: f_t is 1x1 convolution t -> t, BN, ReLU, 1x1 convolution t -> s, for
-    t channels of the teacher and s of the student; f_s is the same with s -> 2s -> s; a head is the ReLU of the flat
-    filtered map and one linear layer.
+    The layers are those of the RID authors' code. If the teacher's map has t channels and the student's map has s, then
+    f_t is a 1x1 convolution from t to t channels, batch norm, ReLU, and a 1x1 convolution from t to s channels. f_s has
+    the same layers with s, 2s and s channels. A head flattens the filtered map and applies ReLU and one linear layer.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
+        stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
+            null: all of them.
         initialisation: How the weights of filters and heads are drawn: "torch", by torch's own rule for such layers; or
-            "authors", as in the RID authors' code, uniformly over the fan out and with zero biases, which makes the
-            weights of a head some 50 times as large. With six labelled digits a class, three seeds and 120 epochs
-            (``kdlight ablate digits_initialisation.yaml``) "authors" minus "torch" in test accuracy is +1.57 points for
-            RID (95 % interval +0.14 to +3.01) and -0.46 for TED (-2.89 to +1.96): too little to give up torch's rule.
+            "authors", from He's uniform distribution with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`) and
+            with zero biases, as in the RID authors' code. "authors" makes the weights of a head about 50 times as
+            large. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate
+            digits_initialisation.yaml``), the test accuracy with "authors" minus that with "torch" is +1.57 points for
+            RID (95 % interval +0.14 to +3.01) and -0.46 points for TED (-2.89 to +1.96). This is too little to give up
+            torch's rule.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

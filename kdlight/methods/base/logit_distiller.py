@@ -38,7 +38,7 @@ class LogitDistiller(Distiller):
         student: The network that is trained.
         teacher: The network it learns from, which must have the student's classes.
         ce_weight: Weight of the cross-entropy with the labels.
-        standardize_logits: Standardise every row of both logits before they are compared (Sun, Ren, Li, Wang, Cao,
+        standardize_logits: Standardise the logits of each sample before they are compared (Sun, Ren, Li, Wang, Cao,
             "Logit Standardization in Knowledge Distillation", CVPR 2024, arXiv 2403.01427); the cross-entropy uses the
             raw logits. The paper then sets KD's ``temperature`` to 2, ``ce_weight`` to 0.1 and ``kd_weight`` to 9.
         base: Passed on to `Distiller`: teacher_weights, teacher_cache, student_weights, optimizer, …

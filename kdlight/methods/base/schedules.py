@@ -1,4 +1,4 @@
-"""Weights of terms that change with the epoch, and learning rates with a warm-up."""
+"""Weights of loss terms that change from epoch to epoch, and learning rates with a warm-up."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ CHAINABLE = (
 def ramp_up(epoch: int, epochs: int) -> float:
     """Return a factor that grows linearly from 1 / epochs in the first epoch to 1 in the last of these epochs.
 
-    As in the field's reference code (mdistiller), which counts epochs from 1, the factor is never 0.
+    As in mdistiller, which counts epochs from 1, the factor is never 0.
 
     Args:
         epoch: Counted from 0.
@@ -71,7 +71,8 @@ def interpolate_weight(weight: float | Mapping[int, float], epoch: int) -> float
     """Return the value of a weight in an epoch.
 
     Args:
-        weight: A number, or numbers by epoch: linear between them, constant before the first and after the last.
+        weight: A number, or a number for each of some epochs. Between these epochs the weight changes linearly; before
+            the first and after the last it is constant.
         epoch: Counted from 0.
     """
     if not isinstance(weight, Mapping):
