@@ -1,12 +1,12 @@
-"""Delay modules that torchmetrics imports and most runs never use, until something in them is first used.
+"""Delay the execution of modules that torchmetrics imports and most runs never use, until they are used.
 
 Lightning imports torchmetrics, which imports scipy.signal to add one old name to it, matplotlib for the type
-annotations of its `plot` methods, and torchvision with all its networks for two metrics of image quality. Together they
-take a quarter of the time that `kdlight fit` needs to start.
+annotations of its `plot` methods, and torchvision with all its networks for two metrics of image quality. Together
+these imports take a quarter of the time that `kdlight fit` needs to start.
 
 `install`, which `import kdlight` calls, hooks the import of the modules in `LATE`. Such a module at first contains only
-the names that torchmetrics reads from it while it is imported. Asking for any other name, or importing a module below
-it, executes the module's true code in the same module object, so that users of these libraries see no difference. A
+the names that torchmetrics reads from it while it is imported. Asking for any other name, or importing a submodule,
+executes the module's true code in the same module object, so that users of these libraries see no difference. A
 module that was imported before kdlight stays as it is. `importlib.util.LazyLoader` cannot be used, because it executes
 a module as soon as *any* name is read.
 """
@@ -51,7 +51,7 @@ def _make_callers(module: str, *names: str) -> dict[str, Callable[..., Any]]:
     return {name: make(name) for name in names}
 
 
-# What torchmetrics reads from each module while it is imported.
+# The names that torchmetrics reads from each module while torchmetrics is imported, and their values until then.
 LATE: dict[str, dict[str, Any]] = {
     "scipy.signal": {"hamming": _compute_hamming},
     _PLOT: {
@@ -67,7 +67,7 @@ class _LateModule(ModuleType):
     """A module that executes its code when it is asked for a name that it does not have yet."""
 
     def __getattr__(self, name: str) -> Any:
-        # `from module import name` looks for the path of every module; one that is no package never has a path.
+        # `from module import name` asks every module for `__path__`, which only packages have.
         assert self.__spec__ is not None
         if (name == "__path__" and self.__spec__.submodule_search_locations is None) or not self.execute():
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
@@ -77,7 +77,8 @@ class _LateModule(ModuleType):
         """Execute the true code.
 
         Returns:
-            Whether it is complete. It is not while it runs, and asks for one of its own names too early.
+            Whether the code has run to its end. False if the code, while it runs, asks its own module for a name that
+            the module does not have yet.
         """
         spec = self.__spec__
         assert spec is not None
@@ -106,8 +107,8 @@ class _LateLoader(Loader):
     """Makes a module without executing it.
 
     Args:
-        true_loader: The loader that executes it.
-        names: The names that the module has before it is executed.
+        true_loader: The loader that executes the module later.
+        names: The names that the module has before it is executed, with their values.
 
     Attributes:
         executing: Whether the true code is running now.
@@ -119,18 +120,18 @@ class _LateLoader(Loader):
         self.executing = False
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Make the module as the true loader makes it."""
+        """Create the module as the true loader does."""
         return self.true_loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         """Give the module its first names, and nothing else."""
         vars(module).update(self.names)
-        vars(module).pop("__path__", None)  # importing a module below this one asks for it, and so executes this one
+        vars(module).pop("__path__", None)  # so that importing a submodule executes this module
         module.__class__ = _LateModule
 
 
 class _LateFinder:
-    """Finds the modules of `LATE` where Python finds them, and gives them a loader that waits."""
+    """Finds the modules of `LATE` where Python finds them, and gives them a loader that does not execute them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /

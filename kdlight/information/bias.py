@@ -1,25 +1,33 @@
-"""The bias of plug-in informations, estimated from the counts."""
+"""The bias of plug-in informations, estimated from the counts.
+
+A plug-in information is the mutual information of observed frequencies, taken as if they were the probabilities.
+"""
 
 import numpy as np
 import numpy.typing as npt
 
-#: Largest expected bias of a plug-in information, in bits, for which the remaining bias is within the interval.
+#: Up to this bias of a plug-in information, in bits, the bias that remains after the correction of `estimate_pid` is
+#: smaller than the half-width of the interval.
 LARGEST_CORRECTED_BIAS = 0.45
-#: The same limit for choosing the number of clusters. It is lower, because the number is chosen from the teacher's
-#: features, and the student's symbols may occupy more cells than the teacher's.
+#: The largest bias, in bits, with which a number of clusters is chosen. This limit is lower, because the number is
+#: chosen from the teacher's features, and the student's symbols may occupy more cells than the teacher's.
 LARGEST_CHOSEN_BIAS = 0.2
 
 
 def estimate_bias(table: npt.NDArray[np.int64]) -> float:
-    """Estimate the bias, in bits, of the plug-in information between both axes of a table of counts (Miller and Madow).
+    """Estimate the bias, in bits, of the plug-in information between the two axes of a table of counts.
 
-    The bias depends on the number of cells that can occur, which is estimated by the method of Chao, 1984.
+    This is the estimate of Miller and Madow. It depends on the number of cells that can occur, which `estimate_cells`
+    estimates.
     """
     degrees = estimate_cells(table) - estimate_cells(table.sum(axis=1)) - estimate_cells(table.sum(axis=0)) + 1
     return max(degrees, 0.0) / (2 * int(table.sum()) * float(np.log(2)))
 
 
 def estimate_cells(counts: npt.NDArray[np.int64]) -> float:
-    """Estimate how many cells can occur from the cells seen once and twice (Chao, 1984); at most the table's size."""
+    """Estimate how many cells can occur, at most all of the table.
+
+    The estimate uses how many cells were seen at all, exactly once and exactly twice (Chao, 1984).
+    """
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
     return min(np.count_nonzero(counts) + once * (once - 1) / (2 * (twice + 1)), float(counts.size))

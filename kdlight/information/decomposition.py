@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from kdlight.information.entropies import Array, check_probabilities, mutual_information
 
-#: A float, or an array with one entry for each joint of a batch.
+#: A float, or an array with one entry for each joint distribution of a batch.
 Atom = Any
 
 
 class PID(NamedTuple):
     """A partial information decomposition of I(target; first, second), in bits.
 
-    Each field is a float, or an array with one entry for each joint of a batch.
+    Each field is a float, or an array with one entry for each joint distribution of a batch.
     """
 
     redundant: Atom
@@ -29,7 +29,7 @@ class PID(NamedTuple):
     synergistic: Atom
     """Information that only both sources together provide."""
     gap: Atom
-    """Certified bound on the error of each atom."""
+    """Certified bound on the error of each atom, in bits."""
 
     @property
     def information_first(self) -> Atom:
@@ -56,7 +56,7 @@ class Informations(NamedTuple):
 
     @classmethod
     def from_values(cls, first: float, second: float, both: float) -> "Informations":
-        """Correct rounding errors: both sources together tell at least as much as each alone."""
+        """Make informations from values with rounding errors: raise ``both`` to at least ``first`` and ``second``."""
         return cls(first, second, max(both, first, second))
 
     @classmethod
@@ -70,15 +70,15 @@ class Informations(NamedTuple):
 
     @property
     def largest_excess(self) -> float:
-        """The largest ``excess`` for which no atom is negative."""
+        """The largest ``excess`` (see `decompose`) for which no atom is negative."""
         return min(self.first, self.second, self.both - max(self.first, self.second))
 
     def decompose(self, excess: float, *, gap: float = 0.0) -> PID:
         """Return the atoms that add up to the informations.
 
         Args:
-            excess: The information of both sources without synergy, minus the information of the more informative
-                source; in bits, from 0 to ``largest_excess``.
+            excess: How much more both sources tell without their synergy than the more informative source alone; in
+                bits, from 0 to ``largest_excess``.
             gap: Largest possible error of ``excess``, in bits.
         """
         return PID(
@@ -94,8 +94,8 @@ def decompose_joints(joint: npt.ArrayLike, decompose: Callable[[Array], PID]) ->
     """Apply a decomposition to one joint distribution, or to each of a batch.
 
     Args:
-        joint: Probabilities, axes (first source, second source, target), with or without a leading batch axis.
-        decompose: Maps one valid joint to floats.
+        joint: Probabilities with the axes (first source, second source, target), with or without a leading batch axis.
+        decompose: A function that decomposes one valid joint distribution into floats.
 
     Raises:
         UserError: If ``joint`` is not a distribution or a batch of them.

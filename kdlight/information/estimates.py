@@ -18,16 +18,16 @@ from kdlight.streams import Stream, derive_seed
 
 Symbols = npt.NDArray[np.int64]
 
-#: Samples needed to estimate the synergistic atom: for each cell of the joint histogram that can occur (their number is
-#: estimated from the cells seen), and for each combination of symbols that occur. The second requirement matters if
-#: there are few samples, because the estimated number of cells is too low then.
+#: How many samples are needed to estimate the synergistic atom: so many for each cell of the joint histogram that can
+#: occur (the number of these cells is estimated), and so many for each combination of symbols that occur. The second
+#: requirement matters if there are few samples, because then the estimated number of cells is too low.
 SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
-#: An event that none of N samples shows occurs in at most 3 of N samples, with 95 % confidence.
+#: If none of N samples shows an event, it occurs in at most 3 of N samples, with 95 % confidence.
 RULE_OF_THREE = 3
 #: How many random orders of the samples are cut into halves and quarters: in total over the symbolisations, and at
 #: least for each symbolisation.
 _ORDERS, _LEAST_ORDERS = 10, 2
-#: Solver tolerance in bits for halves and quarters: a hundredth of the difference between two of them.
+#: Solver tolerance in bits for halves and quarters: about a hundredth of the difference between two halves.
 _TOLERANCE_OF_PARTS = 1e-4
 
 
@@ -36,13 +36,14 @@ def estimate_pid(
 ) -> EstimatedPID:
     """Estimate the BROJA atoms from samples of symbols: bias-corrected, with intervals.
 
-    **Several symbolisations.** The result depends on how features were mapped to symbols. Given several symbolisations
-    of the same samples, each fitted on other images, the value is the mean over them, and their spread widens the
-    interval.
+    **Several symbolisations.** The result depends on how features were mapped to symbols. If several symbolisations of
+    the same samples are given, each fitted on other images, the value is the mean over the symbolisations, and their
+    spread widens the interval.
 
     **Bias.** Plug-in informations are biased upwards by about 1/N. Each quantity A is extrapolated as in Strong et al.,
-    1998 (Phys. Rev. Lett. 80, 197): (8 A(N) - 6 A(N/2) + A(N/4)) / 3, over random halves and quarters of the samples.
-    The correction is linear, so the corrected atoms add up to the corrected informations.
+    1998 (Phys. Rev. Lett. 80, 197): (8 A(N) - 6 A(N/2) + A(N/4)) / 3, where A(N/2) and A(N/4) are means over random
+    halves and quarters of the samples. The correction is linear, so the corrected atoms add up to the corrected
+    informations.
 
     **Intervals.** If the measurement is repeated with other samples and other symbolisations, the new value lies in the
     interval in 95 of 100 cases (ISO 5725 calls the half-width the reproducibility limit). So two values that are
@@ -51,7 +52,7 @@ def estimate_pid(
     the variance of the symbolisations' values, divided by the number of symbolisations. The half-width is the square
     root of twice that variance, times Student's t for the degrees of freedom of both parts, plus a bound on the
     numerical error. It is at least 3 H(target) / N, because an event that no sample shows may still occur in 3 of N
-    samples (the rule of three), and each of these would change an information by about H(target) / N.
+    samples (the rule of three), and each such sample would change an information by about H(target) / N.
 
     **Estimable.** If the bias is too large, the bias that remains after the extrapolation exceeds the interval. The
     bias of an information is about (cells that can occur - their rows - their columns + 1) / (2 N ln 2) bits (Miller
@@ -74,7 +75,7 @@ def estimate_pid(
     labels = np.asarray(target)
     if len(sources[0]) != len(sources[1]):
         raise UserError(
-            f"expected as many symbolisations of both sources, got {len(sources[0])} of the first and "
+            f"expected equally many symbolisations of both sources, got {len(sources[0])} of the first and "
             f"{len(sources[1])} of the second"
         )
     if labels.size < 8:
@@ -108,7 +109,7 @@ def estimate_pid(
 
 
 class _ResampledQuantity(NamedTuple):
-    """One quantity of one symbolisation."""
+    """One quantity of one symbolisation: as counted, as corrected for bias, and the variance of the corrected value."""
 
     counted: float
     corrected: float
@@ -116,7 +117,7 @@ class _ResampledQuantity(NamedTuple):
 
 
 class _Symbolisation(NamedTuple):
-    """Samples as cells of a histogram."""
+    """One symbolisation of the samples: the cell of the joint histogram into which each sample falls."""
 
     shape: tuple[int, ...]
     cells: Symbols

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from kdlight.information.entropies import Array, check_probabilities
 
-#: Gain in bits below which a start has converged.
+#: The search from one start ends when a step gains less than this, in bits.
 _CONVERGED = 1e-9
 #: Smallest argument of a logarithm.
 _TINY = 1e-12
@@ -18,25 +18,26 @@ def intersection_information(
 ) -> float:
     """Compute a lower bound of the intersection information I_alpha of Griffith and Ho, in bits.
 
-    By definition 4.1 of the RID paper (arXiv 2411.07483), it is the maximum of I(Y;Q) over all Q with I(Y;Q|T) =
-    I(Y;Q|S) = 0, where Q is drawn given T, S and Y. It is at most BROJA's redundant information (theorem 4.1 there).
+    By definition 4.1 of the RID paper (arXiv 2411.07483), I_alpha is the maximum of I(Y;Q) over all Q with I(Y;Q|T) =
+    I(Y;Q|S) = 0. Y is the target, T and S are the sources, and Q is drawn given T, S and Y. I_alpha is at most BROJA's
+    redundant information (theorem 4.1 of that paper).
 
-    With m_q(t,s,y) = P(q,t,s,y) both constraints are linear, the sum of m_q over q is P, and I(Y;Q) is convex and
-    homogeneous in m. So each step solves a linear program whose objective is the tangent at the last point, and I(Y;Q)
-    never decreases. A convex function has several local maxima, so the method starts at several random points and
-    returns the best result. Every result is a lower bound, because its Q is feasible. The linear program has
+    In terms of m_q(t,s,y) = P(q,t,s,y), both constraints are linear, the sum of m_q over q is P(t,s,y), and I(Y;Q) is
+    convex and homogeneous. So each step solves a linear program whose objective is the tangent at the last point, and
+    I(Y;Q) never decreases. A convex function has several local maxima, so the method starts at several random points
+    and returns the best result. Every result is a lower bound, because its Q is feasible. The linear program has
     ``symbols`` times as many unknowns as the joint has cells, so use this function for small tables.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
-        symbols: Number of symbols of Q; by default that of the target.
+        symbols: Number of symbols of Q; by default as many as the target has.
         starts: Number of random starts.
         seed: Seed of the starts.
 
     Raises:
         UserError: If ``joint`` is not a distribution.
     """
-    from scipy.optimize import linprog  # imported here because most runs do not use them, and they take long
+    from scipy.optimize import linprog  # imported here: slow to import, and rarely used
     from scipy.sparse import block_diag, csr_array, hstack, identity, vstack
 
     table = check_probabilities(joint, dims=(3,), name="joint")
@@ -70,7 +71,7 @@ def intersection_information(
 
 
 def _build_posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side: int) -> Array:
-    """Return the constraints m(x, y) - P(y|x) m(x) = 0, a row for each symbol x of a source and each class y.
+    """Return the constraints m(x, y) - P(y|x) m(x) = 0: one row for each symbol x of a source and each class y.
 
     Args:
         pair: P(x, y).

@@ -1,11 +1,11 @@
 """CAKD: correlation-aware knowledge distillation.
 
 Zhang, Chen, Ning, Yang, Yuan, "CAKD: A Correlation-Aware Knowledge Distillation Framework Based on Decoupling
-Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Only its abstract and summaries were accessible, and no code is
-public. The decomposition of the divergence is exact. As in DKD, alpha and beta then replace the teacher's masses, and
-T^2 multiplies the sum.
+Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). This file follows the paper's abstract and summaries of it,
+because the full text was not accessible and no code is public. The KL divergence is decomposed exactly. Then, as in
+DKD, alpha and beta replace the teacher's masses, and the sum is multiplied by T^2.
 
-DKD and GDKD decouple the divergence in the same way; the decomposition itself is in ``parts/decoupling.py``.
+DKD and GDKD decompose the divergence in the same way, with the function in ``parts/decoupling.py``.
 """
 
 __all__ = ["cakd_loss"]
@@ -27,11 +27,13 @@ def cakd_loss(
     beta: float | Tensor,
     temperature: float,
 ) -> Tensor:
-    """T^2 (BCD + alpha SCD + beta WCD), batch mean.
+    """Compute the batch mean of T^2 (BCD + alpha SCD + beta WCD).
 
-    S is the set of strong classes, W that of the others. BCD is the divergence of the two masses of S and W, SCD that
-    within S and WCD that within W. If alpha and beta are the teacher's masses of S and W, this is `kd_loss`. If S is
-    only the target, it is `dkd_loss` with alpha 1 and the same beta, because alpha in DKD is the weight of BCD.
+    S is the set of strong classes, and W is the set of all other classes. The mass of a set is the sum of its
+    probabilities. BCD is the divergence of the two masses, SCD is the divergence of the probabilities within S, and WCD
+    is the divergence of the probabilities within W. If alpha and beta are the teacher's masses of S and W, this loss is
+    `kd_loss`. If S is only the target, the loss is `dkd_loss` with alpha 1 and the same beta, because alpha in DKD is
+    the weight of BCD.
 
     Args:
         student_logits: (batch, classes).
@@ -48,8 +50,8 @@ def cakd_loss(
     for weight in (alpha, beta):
         if isinstance(weight, Tensor) and weight.shape not in ((), student_logits.shape[:1]):
             raise UserError(
-                f"expected one weight or one a sample of {tuple(student_logits.shape)}, got {tuple(weight.shape)}; "
-                "pass shape (batch,)"
+                f"expected one weight, or one per sample of {tuple(student_logits.shape)}, got {tuple(weight.shape)}; "
+                "pass weights of the shape (batch,)"
             )
     terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)
     return (terms.binary + alpha * terms.strong + beta * terms.weak).mean() * temperature**2

@@ -9,7 +9,7 @@ from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.probabilities import to_log_probability_pair
 
 EPSILON = 1e-8
-#: Probabilities whose deviation is this part of their size or less count as constant.
+#: A row of probabilities is constant if its deviation from its mean is at most this fraction of its norm.
 CONSTANT = 1e-5
 
 
@@ -17,13 +17,14 @@ CONSTANT = 1e-5
 def dist_loss(
     student_logits: Tensor, teacher_logits: Tensor, *, beta: float, gamma: float, temperature: float
 ) -> Tensor:
-    """T^2 (beta (1 - mean correlation of rows) + gamma (1 - mean correlation of columns)).
+    """Compute T^2 (beta (1 - mean correlation of rows) + gamma (1 - mean correlation of columns)).
 
-    Pearson correlations of the softened probabilities: rows are samples (inter-class), columns are classes
-    (intra-class). The factor T^2 follows the authors' code, as does the 1e-8 that is added to the product of the norms.
-    Except for this 1e-8, the loss is 0 if the student equals the teacher. A constant row or column, such as a row of
-    equal logits, has correlation 0 and gets no gradient; near that case the gradient grows with 1 / deviation. With two
-    classes every row's correlation is 1 or -1, so the inter-class term has almost no gradient.
+    The correlations are Pearson correlations between the softened probabilities of student and teacher. Rows are
+    samples (inter-class), columns are classes (intra-class). The factor T^2 follows the authors' code, as does the 1e-8
+    that is added to the product of the norms. Except for this 1e-8, the loss is 0 if the student equals the teacher. A
+    constant row or column, such as a row of equal logits, has correlation 0 and gets no gradient; for an almost
+    constant one the gradient grows with 1 / deviation. With two classes every row's correlation is 1 or -1, so the
+    inter-class term has almost no gradient.
 
     Args:
         student_logits: (batch, classes).
@@ -47,7 +48,7 @@ def _correlate_rows(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _centre_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows without their mean, and whether nothing but rounding is left of them."""
+    """Subtract the mean of each row, and tell for which rows nothing but rounding errors is left."""
     centred = rows - rows.mean(dim=1, keepdim=True)
     left, whole = (torch.linalg.vector_norm(values.detach(), dim=1) for values in (centred, rows))
     return centred, left <= CONSTANT * whole

@@ -15,17 +15,19 @@ from kdlight.losses.parts.shapes import require_same_batch
 
 @widen_half_precision
 def ft_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
-    """Mean absolute difference of the normalised factors of translator and paraphraser (p = 1).
+    """Compute the mean absolute difference of the normalised factors of translator and paraphraser (p = 1).
 
-    The paper normalises the factors themselves. As in RepDistiller, the factors are first reduced to the mean over
-    channels of their squares, as in attention transfer. The larger map is average-pooled to the smaller.
+    The paper normalises the factors themselves. Here, as in RepDistiller, a factor is first reduced to its attention
+    map: the mean of its squares over the channels. Before that, the larger factor is average-pooled to the height and
+    width of the smaller one.
 
     Args:
         student_factor: (batch, channels, height, width).
-        teacher_factor: The same, channels may differ; no gradient reaches it: the paraphraser is trained before.
+        teacher_factor: (batch, any number of channels, height, width); no gradient reaches it, because the paraphraser
+            is trained beforehand.
 
     Raises:
-        UserError: If the batches differ or a tensor is not a map.
+        UserError: If the batch sizes differ, or a tensor does not have these four dimensions.
     """
     require_same_batch(student_factor, teacher_factor)
     student, teacher = pool_to_smaller(student_factor, teacher_factor.detach())

@@ -1,8 +1,8 @@
 """MLKD: Jin, Wang, Lin, "Multi-Level Logit Distillation", CVPR 2023.
 
 Authors' code: github.com/Jin-Ying/Multi-Level-Logit-Distillation. The instance level is `kd_loss`; each level is summed
-over the temperatures 4, 3, 5, 2, 6. By mistake, the code computes the instance level of the strong view at T 2 and 6
-from the weak view; the method here does not.
+over the temperatures 4, 3, 5, 2, 6. By mistake, the authors' code computes the instance level of the strong view at
+T = 2 and T = 6 from the weak view; `MLKD` corrects this.
 """
 
 __all__ = ["mlkd_batch_loss", "mlkd_class_loss", "mlkd_kept_fractions"]
@@ -16,12 +16,14 @@ from kdlight.losses.parts.probabilities import to_log_probabilities, to_log_prob
 
 @widen_half_precision
 def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """Compare how classes co-occur in the batch: ||P_t' P_t - P_s' P_s||^2 / classes, without T^2, as in the code.
+    """Compare how classes co-occur in the batch: ||P_t' P_t - P_s' P_s||^2 / classes.
+
+    The factor T^2 is left out, as in the authors' code.
 
     Args:
         student_logits: (batch, classes).
         teacher_logits: (batch, classes); no gradient reaches it.
-        temperature: T of the probabilities P, positive.
+        temperature: T of the softened probabilities P_s and P_t (batch, classes), positive.
 
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
@@ -32,12 +34,14 @@ def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 
 @widen_half_precision
 def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """Compare how similar the samples are: ||P_t P_t' - P_s P_s'||^2 / batch, without T^2, as in the code.
+    """Compare how similar the samples of the batch are: ||P_t P_t' - P_s P_s'||^2 / batch.
+
+    The factor T^2 is left out, as in the authors' code.
 
     Args:
         student_logits: (batch, classes).
         teacher_logits: (batch, classes); no gradient reaches it.
-        temperature: T of the probabilities P, positive.
+        temperature: T of the softened probabilities P_s and P_t (batch, classes), positive.
 
     Raises:
         UserError: If the shapes differ or the temperature is not positive.
@@ -50,9 +54,10 @@ def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the fractions of samples and of classes on which the teacher is no more confident than on the median one.
 
-    In the paper, a mask drops the others from the weak view's terms. In the authors' code, with which the tables were
-    made and which the method follows, the mask is applied to a value that is averaged already. So it only multiplies
-    the instance and batch levels by the first fraction and the class level by the second: about 1/2 each.
+    In the paper, a mask drops the other samples and classes from the weak view's terms. In the authors' code, with
+    which the tables were made and which `MLKD` follows, the mask is applied to a value that is averaged already. So the
+    mask only multiplies the instance and batch levels by the first fraction and the class level by the second: about
+    1/2 each.
 
     Args:
         teacher_logits: (batch, classes) of the weak view; no gradient reaches it.
@@ -62,5 +67,5 @@ def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _compute_fraction_up_to_median(confidence: Tensor) -> Tensor:
-    # The code interpolates the median, torch takes the lower of the two middle values: the same elements are below.
+    # The authors interpolate the median, torch takes the lower of the two middle values: both keep the same elements.
     return (confidence <= torch.median(confidence)).to(confidence.dtype).mean()

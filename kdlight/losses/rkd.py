@@ -18,13 +18,13 @@ def rkd_loss(
     """Compute the weighted sum of `rkd_distance_loss` and `rkd_angle_loss`.
 
     Args:
-        student_embedding: (batch, ...), flattened to one vector a sample; at least two samples.
+        student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
         teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
         distance_weight: Weight of the distances; 25 in the published tables.
         angle_weight: Weight of the angles; 50 in the published tables.
 
     Raises:
-        UserError: If the batches differ or there is one sample only.
+        UserError: If the batch sizes differ, or there is only one sample.
     """
     distance = rkd_distance_loss(student_embedding, teacher_embedding)
     return distance_weight * distance + angle_weight * rkd_angle_loss(student_embedding, teacher_embedding)
@@ -32,14 +32,16 @@ def rkd_loss(
 
 @widen_half_precision
 def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """Smooth L1 loss of the pairwise distances, which are divided by their mean for each network; mean over pairs.
+    """Compute the smooth L1 loss between the pairwise distances of student and teacher, averaged over pairs.
+
+    Each network's distances are first divided by their mean.
 
     Args:
-        student_embedding: (batch, ...), flattened to one vector a sample; at least two samples.
+        student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
         teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
 
     Raises:
-        UserError: If the batches differ or there is one sample only.
+        UserError: If the batch sizes differ, or there is only one sample.
     """
     require_same_batch(student_embedding, teacher_embedding, at_least=2)
     return F.smooth_l1_loss(_measure_distances(student_embedding), _measure_distances(teacher_embedding.detach()))
@@ -47,14 +49,14 @@ def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> T
 
 @widen_half_precision
 def rkd_angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """Smooth L1 loss of the cosines of the angles of all triplets, mean over triplets.
+    """Compute the smooth L1 loss between the cosines of all triplets' angles, averaged over triplets.
 
     Args:
-        student_embedding: (batch, ...), flattened to one vector a sample; at least two samples.
+        student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
         teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
 
     Raises:
-        UserError: If the batches differ or there is one sample only.
+        UserError: If the batch sizes differ, or there is only one sample.
     """
     require_same_batch(student_embedding, teacher_embedding, at_least=2)
     return F.smooth_l1_loss(_compute_cosines(student_embedding), _compute_cosines(teacher_embedding.detach()))

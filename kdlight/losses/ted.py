@@ -1,7 +1,7 @@
 """TED: task-aware layer-wise distillation.
 
 Liang, Zuo, Zhang, He, Chen, Zhao, "Less is More: Task-aware Layer-wise Distillation for Language Model Compression",
-ICML 2023 (arXiv 2210.01351), for feature maps as the RID paper (arXiv 2411.07483, appendix C) adapts it.
+ICML 2023 (arXiv 2210.01351), as the RID paper (arXiv 2411.07483, appendix C) adapts it to feature maps.
 """
 
 __all__ = ["ted_loss"]
@@ -15,12 +15,14 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 @widen_half_precision
 def ted_loss(filtered_student: Tensor, filtered_teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """Squared distance of the task-aware filtered maps of one stage.
+    """Compute the squared distance between the filtered maps of student and teacher at one stage.
 
     Args:
         filtered_student: (batch, channels, height, width).
-        filtered_teacher: (batch, channels, height, width); no gradient reaches it: its filter is trained before.
-        reduction: "mean" over all elements (both reference codes), or "sum" over a sample's and mean over the batch.
+        filtered_teacher: (batch, channels, height, width); no gradient reaches it, because its filter is trained
+            beforehand.
+        reduction: "mean" over all elements, as in the code of the TED and of the RID authors; or "sum" over the
+            elements of a sample and mean over the batch.
 
     Raises:
         UserError: If the shapes differ.

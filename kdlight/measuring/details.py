@@ -7,16 +7,16 @@ from kdlight.measuring.other_redundancies import average, compute_other_redundan
 
 
 def compute_details(of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float) -> dict[str, float]:
-    """Compute values of one stage by key, each without bias correction and averaged over the symbolisations.
+    """Compute the further values of one stage by key: averages over the symbolisations, not corrected for bias.
 
     - ``redundant_i_min``, …: what `compute_other_redundancies` returns.
-    - ``<atom>_of_class_<y>``: what class y contributes to the redundant or the teacher's unique information. All
-      classes add up to the plug-in atom; a single one can be negative.
+    - ``<atom>_of_class_<y>``: what class y contributes to the redundant or the teacher's unique information. The
+      contributions of all classes add up to the atom; a single contribution can be negative.
 
     Args:
         of_teacher: The teacher's symbols, (symbolisations, samples).
         of_student: The student's symbols, of the same shape.
-        target: Classes, (samples,).
+        target: The classes of the samples, (samples,).
         tolerance: Gap in bits to aim for in each decomposition.
     """
     found: list[dict[str, float]] = []

@@ -12,14 +12,14 @@ from kdlight.data.base.split_module import SplitName
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Symbols
 
-#: The fewest images that a PID can be estimated from, because their halves and quarters are counted, too.
+#: The fewest images from which a PID can be estimated, because their halves and quarters are counted, too.
 FEWEST = 8
-#: Batch size of the forward passes. It does not follow the data module's, because rounding depends on the batch size.
+#: Batch size of the forward passes. It is fixed, because rounding errors depend on the batch size.
 BATCH = 250
 
 
 class Probe(NamedTuple):
-    """The images of a measurement: clusters are fitted on some, and symbols are counted on others.
+    """The images of a measurement: clusters are fitted on some of them, and symbols are counted on the others.
 
     Counting the images that clusters were fitted on would overestimate the information, and fitting on half of the
     measured split would leave only the other half to count. So clusters are fitted on images of the training split, and
@@ -42,9 +42,11 @@ class Probe(NamedTuple):
 
         Args:
             data: The data module.
-            split: The split to measure. On "train", other images are counted than clusters are fitted on.
-            samples: How many images to count, at most all; None: all.
-            fit_samples: On how many training images to fit clusters; at most half of them if ``split`` is "train".
+            split: The split to measure. If it is "train", clusters are fitted on some of its images, and others are
+                counted.
+            samples: How many images to count, at most; None: all.
+            fit_samples: On how many training images to fit clusters, at most; if ``split`` is "train", at most half of
+                the training images.
             target: Name of a further target to use instead of the label; None: the label.
 
         Raises:
@@ -56,12 +58,12 @@ class Probe(NamedTuple):
         size = len(data.get_split(split)) - (fits if split == "train" else 0)
         if size < FEWEST:
             raise UserError(
-                f"a PID takes {FEWEST} images or more, and the {split} split has {size}: hold out more with "
+                f"a PID needs {FEWEST} images or more, but the {split} split has {size}: hold out more with "
                 "data.val_size, or switch the measurement off with trainer.callbacks: []"
             )
         count = size if samples is None else min(samples, size)
         if split == "train":
-            # Both calls take the first images of the same order, so `both` contains the images fitted on.
+            # Both calls take the first images of the same order, so `both` contains those on which clusters are fitted.
             both = _join(data.choose_probe_batches("train", fits + count))
             counted = _select(both, ~torch.isin(both.index, fitted.index))
         else:

@@ -21,14 +21,15 @@ class AT(FeatureDistiller):
     """Match the attention maps: ``CE + at_weight * sum over stages of mean (a(s) - a(t))^2``.
 
     The attention map a is the mean over channels of the squared feature map, scaled to a vector of length 1. The paper
-    writes the norm of the difference, with a weight of 1000 divided by the numbers of positions and samples. Here, as
-    in the authors' code, the mean of the squares is taken.
+    uses the norm of the difference, with a weight of 1000 divided by the numbers of positions and samples. This class
+    uses the mean of the squared differences, as the authors' code does.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         at_weight: Weight of the squared differences.
-        stages: Which shared stages, 0 the shallowest, -1 the deepest; null: all.
+        stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
+            null: all of them.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

@@ -21,7 +21,7 @@ INITIAL_PARAMETER = 1.0
 
 
 class GlobalTemperature(nn.Module):
-    """One temperature for all samples, start + span * sigmoid(parameter), whose gradient is scaled.
+    """One temperature for all samples, start + span * sigmoid(parameter), with a scaled gradient.
 
     Args:
         start: Lower end of the temperature's range.
@@ -43,10 +43,10 @@ class CTKD(LogitDistiller):
 
     T = start + span * sigmoid(theta), where theta starts at 1 (T = 15.62). The gradient of theta, through T^2 and both
     softmaxes, is multiplied by a factor that falls along a cosine from 0 to -1 over `curriculum_epochs` and then stays
-    -1. So the student minimises the loss while theta maximises it. As in the authors' code, theta is in the student's
-    optimizer, whose weight decay pulls it towards 0 (T = 11). This is the authors' global temperature; the paper's
-    temperature for each instance is not in the public code. The temperature after each epoch is logged as
-    ``temperature``.
+    -1. So the student minimises the loss while theta maximises it. As in the authors' code, the student's optimizer
+    also trains theta, and its weight decay pulls theta towards 0 (T = 11). This is the authors' global temperature. The
+    paper also has a temperature for each instance, which is not in the public code. The temperature after each epoch is
+    logged as ``temperature``.
 
     The defaults are those of the authors for CIFAR-100. For ImageNet, they set both weights to 1 and use 5 epochs of
     curriculum.
@@ -54,9 +54,9 @@ class CTKD(LogitDistiller):
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        start: Lower end of the temperature.
-        span: Distance between the lower and the upper end of the temperature.
-        curriculum_epochs: Length of the cosine; with 1 the factor is -1 from the first epoch on.
+        start: Lower end of the temperature's range.
+        span: Length of the temperature's range.
+        curriculum_epochs: Number of epochs over which the factor falls to -1; with 1, it is -1 from the first epoch on.
         ce_weight: Weight of the cross-entropy with the labels.
         kd_weight: Weight of the divergence from the teacher.
         base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …

@@ -238,7 +238,7 @@ def test_a_cap_that_binds_is_said_once(tmp_path, caplog):
 
 def test_too_few_images_are_refused_before_training_and_left_out_of_the_test(tmp_path, monkeypatch):
     run = trainer(tmp_path, 1, callbacks=[quick()])
-    with pytest.raises(UserError, match=r"a PID takes 8 images or more, and the val split has 7: hold out more"):
+    with pytest.raises(UserError, match=r"a PID needs 8 images or more, but the val split has 7: hold out more"):
         run.fit(build(KD), datamodule=digits(val_size=7))
     monkeypatch.setattr("kdlight.callbacks.pid_monitor.FEWEST", 10_000)
     monitor = quick(stages=["logits"])

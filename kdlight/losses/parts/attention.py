@@ -1,4 +1,4 @@
-"""The attention map of AT and FT: where a feature map is active."""
+"""The attention map of AT and FT, which shows where a feature map is active."""
 
 from torch import Tensor
 
@@ -6,5 +6,9 @@ from kdlight.losses.parts.unit_vectors import normalize_vectors
 
 
 def compute_attention_map(feature: Tensor) -> Tensor:
-    """Compute the unit vector (batch, height * width) of the mean over channels of the squared map."""
+    """Average the square of a map (batch, channels, height, width) over its channels; scale the result to length 1.
+
+    Returns:
+        (batch, height * width).
+    """
     return normalize_vectors(feature.square().mean(1).flatten(1))

@@ -1,4 +1,4 @@
-"""The precision losses are computed in, whatever precision the networks run in."""
+"""The precision in which losses are computed, whatever the precision of the networks."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,8 @@ def widen_half_precision(loss: Callable[P, R]) -> Callable[P, R]:
     """Run a loss outside autocast, with its half-precision tensors widened to float32.
 
     Products of features or probabilities would otherwise run in half precision under autocast: a Gram matrix overflows
-    float16, and bfloat16 keeps three digits of a difference of similar numbers. float32 and float64 pass unchanged.
+    float16, and bfloat16 has only three digits, which are lost in a difference of similar numbers. Tensors of float32
+    and float64 pass unchanged.
 
     Args:
         loss: A function with at least one tensor argument.
@@ -37,8 +38,8 @@ def to_float64(values: Tensor) -> Tensor:
     """Convert to float64, for a loss that is a small difference of large numbers.
 
     A divergence at a high temperature T is such a difference: it falls with 1/T^2, but the rounding errors of the
-    logarithms in it do not. In float32 it has no right digit at T = 1e4; in float64 it has six at 1e5. Apple's GPUs
-    have no float64, so values stay in float32 there.
+    logarithms in it do not. In float32 it has no correct digit at T = 1e4; in float64 it has six correct digits at
+    T = 1e5. Apple's GPUs have no float64, so values stay in float32 there.
     """
     return values if values.device.type == "mps" else values.double()
 

@@ -11,8 +11,8 @@ def normalize_vectors(vectors: Tensor, dim: int = 1) -> Tensor:
     or the difference of two equal embeddings, would get a gradient of 1e12.
 
     Args:
-        vectors: Any shape.
-        dim: The dimension the norm is taken over.
+        vectors: A tensor of any shape.
+        dim: The dimension along which the vectors lie.
     """
     norm: Tensor = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
     return vectors / norm.masked_fill(norm == 0, torch.inf)

@@ -34,18 +34,20 @@ class FeatureDistillerArguments(FeatureDistillerArgumentsWithoutCE, total=False)
 class FeatureDistiller(Distiller):
     """A method whose loss compares features, plus the cross-entropy and, if `kd_weight` is not 0, Hinton's term.
 
+    Hinton's term is T^2 times the KL divergence from the teacher's probabilities at the temperature T.
+
     Args:
         student: The network that is trained.
-        teacher: The network it learns from; it may have other classes than the student if `kd_weight` is 0.
+        teacher: The network that the student learns from. It may have other classes if `kd_weight` is 0.
         ce_weight: Weight of the cross-entropy with the labels.
-        kd_weight: Weight of Hinton's term T^2 KL, for combinations such as CRD+KD; 0 leaves it out.
+        kd_weight: Weight of Hinton's term, for combinations such as CRD+KD; 0 leaves the term out.
         temperature: T of Hinton's term.
         base: Passed on to `Distiller`: teacher_weights, teacher_cache, student_weights, optimizer, …
     """
 
     distils = "features"
-    #: Whether the teacher may be an `Ensemble`, whose stages are the members' maps side by side. Such a method lists
-    #: "member_logits" among what it `reads`, for Hinton's term.
+    #: Whether the teacher may be an `Ensemble`, whose stages are the members' maps side by side. A method that takes
+    #: ensembles lists "member_logits" in `reads`, because Hinton's term needs them.
     takes_ensembles: ClassVar[bool] = False
 
     def __init__(

@@ -17,13 +17,13 @@ def require_matching_classes(learner: "Learner") -> None:
         learner: A method with its trainer.
 
     Raises:
-        UserError: If the data have more classes.
+        UserError: If the data have more classes than the student.
     """
     classes = getattr(getattr(learner.trainer, "datamodule", None), "num_classes", 0)
     if classes > learner.student.num_classes:
         raise UserError(
-            f"model.student.num_classes: expected {classes}, as the data have, got {learner.student.num_classes}; "
-            "leave it out to take the number from the data"
+            f"model.student.num_classes: expected {classes} as in the data, got {learner.student.num_classes}; "
+            "leave the option out to take the number from the data"
         )
 
 

@@ -9,17 +9,17 @@ from kdlight.errors import UserError
 class ConvolutionalRegressor(nn.Sequential):
     """One convolution from the student's shape to the teacher's, a batch norm, and a ReLU if `relu` is true.
 
-    As in the field's reference code (`ConvReg`), a 3x3 convolution with stride 2 halves the size, and a transposed 4x4
+    As in RepDistiller's `ConvReg`, a 3x3 convolution with stride 2 halves the size, and a transposed 4x4
     convolution with stride 2 doubles it. For other sizes the convolution has no padding, and its kernel is as large as
     the reduction requires.
 
     Args:
         student_shape: (channels, height, width).
         teacher_shape: (channels, height, width).
-        relu: End with a ReLU. Set it if the teacher's map is the output of a ReLU.
+        relu: Whether to end with a ReLU. It should if the teacher's map is the output of a ReLU.
 
     Raises:
-        UserError: If the teacher's map is larger than the student's and not twice as large.
+        UserError: If the teacher's map is larger than the student's, but not twice as large.
     """
 
     def __init__(self, student_shape: torch.Size, teacher_shape: torch.Size, *, relu: bool) -> None:

@@ -29,14 +29,14 @@ class TwoPhaseDistiller(FeatureDistiller):
     """A student that learns the teacher's features first and the labels afterwards.
 
     For `init_epochs` epochs, only the term of the features is minimised, so the student's classifier gets no gradient.
-    After that, the cross-entropy is minimised (and Hinton's term, if `kd_weight` is not 0). The reference code runs the
-    first phase before its 240 epochs, at the full learning rate. To do the same, add `init_epochs` to the trainer's
-    epochs and to the schedule's milestones. The reference code also begins the second phase with a new optimizer; here
-    the optimizer keeps its momentum.
+    After that, the cross-entropy is minimised (and Hinton's term, if `kd_weight` is not 0). RepDistiller, with which
+    the published tables were made, runs the first phase before its 240 epochs, at the full learning rate. To do the
+    same, add `init_epochs` to the trainer's epochs and to the schedule's milestones. RepDistiller also begins the
+    second phase with a new optimizer; here the optimizer keeps its momentum.
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         init_epochs: Number of epochs of the first phase.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
@@ -53,7 +53,7 @@ class TwoPhaseDistiller(FeatureDistiller):
         self.init_epochs = init_epochs
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make optimizer and schedule as every learner does.
+        """Make the optimizer and the schedule as every learner does, but refuse a fused optimizer.
 
         Raises:
             UserError: If the optimizer is fused. A fused optimizer of PyTorch cannot train parameters that get their
@@ -81,7 +81,7 @@ class TwoPhaseDistiller(FeatureDistiller):
         return (self.student, *self.get_init_children()) if epoch < self.init_epochs else (self.student,)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Compute the terms. The teacher runs only if the phase compares the student with it."""
+        """Compute the terms. The teacher runs only if this phase compares the student with the teacher."""
         if self.current_epoch < self.init_epochs or self.kd_weight:
             return super().batch_terms(batch)
         return {"cross_entropy": self.ce_weight * cross_entropy(self(batch.images), batch.target)}
