@@ -72,7 +72,7 @@ def test_an_archive_is_fetched_checked_and_unpacked(
 def test_a_download_goes_on_where_it_was_cut_off(server: Server, tmp_path: Path) -> None:
     server.files["set.tar.gz"] = GOOD
     server.cut = [1000]
-    with pytest.raises(ConnectionError, match=rf"cut off after 1000 of {len(GOOD)} bytes\): run again, which goes on"):
+    with pytest.raises(ConnectionError, match=rf"cut off after 1000 of {len(GOOD)} bytes\): run again \(a download"):
         fetch(server, tmp_path, archive())
     assert contents(tmp_path) == ["set.tar.gz.part"]
     fetch(server, tmp_path, archive())
@@ -138,7 +138,9 @@ def test_another_archive_is_refused(server: Server, tmp_path: Path) -> None:
 
 def test_where_nothing_answers_every_mirror_is_named(server: Server, tmp_path: Path) -> None:
     mirrors = [server.url(f"{folder}/set.tar.gz") for folder in "ab"]
-    message = rf"{mirrors[0]}: HTTP Error 404: Not Found; {mirrors[1]}: HTTP.*or unpack it into {tmp_path} by hand"
+    message = (
+        rf"{mirrors[0]}: HTTP Error 404: Not Found; {mirrors[1]}: HTTP.*unpack the archive into {tmp_path} by hand"
+    )
     with pytest.raises(ConnectionError, match=message):
         fetch(server, tmp_path, archive(), *mirrors)
     assert contents(tmp_path) == []
