@@ -26,25 +26,27 @@ _ROUNDING = 1e-12
 def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     """Compute the BROJA decomposition, with a certified bound on its error.
 
-    It is defined in Bertschinger et al., 2014, "Quantifying unique information" (arXiv:1311.2852), and in definition
-    3.3 of the RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Among all joints Q with P's marginals of (first,
-    target) and (second, target), the smallest I_Q(target; first, second) is the information without synergy. It
-    determines all four atoms, so its error is the error of each atom.
+    The decomposition is defined in Bertschinger et al., 2014, "Quantifying unique information" (arXiv:1311.2852), and
+    in definition 3.3 of the RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Let Q be any joint distribution
+    that has the same marginals of (first, target) and of (second, target) as ``joint``. The smallest
+    I_Q(target; first, second) of all such Q is the information without synergy. This minimum determines all four atoms,
+    so its error is the error of each atom.
 
     The solver keeps an upper and a lower bound on this minimum and reports the upper one; their difference is ``gap``.
     Therefore, except for rounding, the redundant and synergistic atoms are never too large and the unique atoms never
-    too small. The minimum is also known to lie where no atom is negative, so no reported atom is negative.
+    too small. At the minimum no atom is negative; the solver uses this, so no reported atom is negative.
 
-    Two solvers improve the same bounds. The size of a table is the number of the target's symbols times the smaller
-    number of the sources' symbols. Tables of size up to 600 are solved by an interior-point method, followed by mirror
-    descent if rounding stops it early. Larger tables are solved by mirror descent; if the gap stays too wide, tables
-    with up to 2000 positive entries are passed on to the interior-point method. Tables with up to 600 positive entries,
-    which were counted from few samples, are passed on after about 240 steps. Symbols that never occur are removed. The
-    result is deterministic.
+    Two solvers improve the same bounds. Which of them runs depends on the table of the target and the source with fewer
+    symbols. If this table has up to 600 entries, an interior-point method runs, followed by mirror descent if rounding
+    stops it early. If the table has more entries, mirror descent runs; if the gap stays too wide and up to 2000 entries
+    are positive, the interior-point method runs afterwards. If only up to 600 entries are positive, because the table
+    was counted from few samples, the interior-point method takes over after about 240 steps. Symbols that never occur
+    are removed. The result is deterministic.
 
     Args:
-        joint: Probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
-        tolerance: The gap in bits to aim for. If it is not reached, nothing is raised: look at the result's ``gap``.
+        joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
+        tolerance: The solver stops when ``gap`` is at most this many bits. If it cannot get there, it raises no error:
+            look at the result's ``gap``.
 
     Returns:
         Atoms and gap in bits: floats for one joint, arrays for a batch.
@@ -60,18 +62,18 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
 def _decompose(joint: Array, tolerance: float) -> PID:
     informations = Informations.from_joint(joint)
     bracket = bracket_optimum(joint, tolerance)
-    # The bracket bounds -H_Q(Y|T,S) in nats; adding H(Y) gives I_Q(Y;T,S).
+    # With target Y and sources T and S: the bracket bounds -H_Q(Y|T,S) in nats; adding H(Y) gives I_Q(Y;T,S).
     offset = entropy(joint.sum(axis=(0, 1))) - max(informations.first, informations.second)
     excess = min(max(bracket.upper / np.log(2) + offset, 0.0), informations.largest_excess)
     return informations.decompose(excess, gap=max(bracket.upper - bracket.lower, 0.0) / np.log(2) + _ROUNDING)
 
 
 def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
-    """Bound the optimum of BROJA for one joint distribution.
+    """Compute an upper and a lower bound on the optimum of BROJA for one joint distribution.
 
     Args:
-        joint: Probabilities, axes (first source, second source, target).
-        tolerance: The gap in bits to aim for.
+        joint: Probabilities with axes (first source, second source, target).
+        tolerance: The solvers stop when the bounds differ by at most this many bits.
 
     Returns:
         The bounds on -H_Q(target | first, second), in nats; ``by_class`` has an entry for each class that occurs.
@@ -82,8 +84,8 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
     first, second = joint.sum(axis=1), joint.sum(axis=0)
-    # The posterior of the more informative source is a feasible point of the dual; its value is that source's
-    # information.
+    # The posterior of the more informative source is a feasible point of the dual problem. The value of the dual at
+    # this point is that source's information.
     better = max((first, second), key=mutual_information)
     of_better = xlogy(better, better / better.sum(axis=1, keepdims=True)).sum(axis=0)
     largest = float(of_better.sum()) + informations.largest_excess * np.log(2)

@@ -20,13 +20,14 @@ def joint_histogram(
         first: Symbols of the first source, integers from 0, shape (samples,).
         second: Symbols of the second source, of the same shape.
         target: Symbols of the target, of the same shape.
-        sizes: Numbers of symbols of first, second and target; by default each one's largest symbol plus one.
+        sizes: How many symbols first, second and target have; by default the largest symbol that occurs plus one.
 
     Returns:
-        Counts, axes (first source, second source, target).
+        Counts with axes (first source, second source, target).
 
     Raises:
-        UserError: If there is no sample, or symbols are not one-dimensional, of one length, integer, or in range.
+        UserError: If there is no sample, if the three arrays are not one-dimensional or differ in length, or if symbols
+            are not integers or out of range.
     """
     symbols = [np.asarray(values) for values in (first, second, target)]
     names = ("first", "second", "target")
@@ -35,7 +36,7 @@ def joint_histogram(
             raise UserError(f"{name}: expected integers of shape (samples,), got {values.dtype} of {values.shape}")
     if len({len(values) for values in symbols}) > 1:
         lengths = ", ".join(f"{len(values)} of {name}" for name, values in zip(names, symbols, strict=True))
-        raise UserError(f"expected as many symbols of each variable, got {lengths}")
+        raise UserError(f"expected the same number of symbols of each variable, got {lengths}")
     shape = tuple(int(values.max()) + 1 for values in symbols) if sizes is None else tuple(sizes)
     for name, values, size in zip(names, symbols, shape, strict=True):
         if values.min() < 0 or values.max() >= size:
@@ -48,7 +49,7 @@ def expand_histogram(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int6
     """Return samples with this histogram, for ``estimate_pid``: an array of symbols, shape (samples,), for each axis.
 
     Args:
-        counts: From ``joint_histogram``, or the ``counts`` of ``PartialInformationDecomposition``.
+        counts: What ``joint_histogram`` returned, or the ``counts`` of ``PartialInformationDecomposition``.
     """
     cells = np.repeat(np.arange(counts.size), counts.ravel())
     return tuple(np.unravel_index(cells, counts.shape))

@@ -12,14 +12,15 @@ from kdlight.information.entropies import Array, split_information
 def i_min(joint: npt.ArrayLike) -> PID:
     """Decompose with the redundancy I_min of Williams and Beer, 2010 (arXiv:1004.2515).
 
-    I_min is the mean over the target's symbols of the smaller one of both sources' specific informations. So two
-    independent sources that provide different information of equal amount count as redundant. With BROJA they do not.
+    For each symbol of the target, the specific informations of both sources are compared; I_min is the mean of the
+    smaller ones. Therefore two independent sources that provide different information of equal amount count as
+    redundant, which they do not in BROJA.
 
     Args:
-        joint: Probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
+        joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
 
     Returns:
-        Atoms in bits, ``gap`` 0: floats for one joint, arrays for a batch.
+        Atoms in bits, with a ``gap`` of 0: floats for one joint, arrays for a batch.
 
     Raises:
         UserError: If ``joint`` is not a distribution or a batch of them.
@@ -30,13 +31,14 @@ def i_min(joint: npt.ArrayLike) -> PID:
 def i_mmi(joint: npt.ArrayLike) -> PID:
     """Decompose with the minimal mutual information as redundancy (Barrett, 2015, arXiv:1411.2832).
 
-    This is the largest redundancy that any decomposition can have. For a scalar Gaussian target it equals BROJA's.
+    This is the largest redundancy that any decomposition can have. For a scalar Gaussian target it equals the
+    redundancy of BROJA.
 
     Args:
-        joint: Probabilities, axes (first source, second source, target), or a batch of them along a leading axis.
+        joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
 
     Returns:
-        Atoms in bits, ``gap`` 0: floats for one joint, arrays for a batch.
+        Atoms in bits, with a ``gap`` of 0: floats for one joint, arrays for a batch.
 
     Raises:
         UserError: If ``joint`` is not a distribution or a batch of them.

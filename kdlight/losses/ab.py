@@ -14,16 +14,18 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 @widen_half_precision
 def ab_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, *, margin: float) -> Tensor:
-    """Squared hinge loss that puts each of the student's neurons on the teacher's side of the ReLU's threshold.
+    """Compute a squared hinge loss that pushes the student's neurons to the teacher's side of the ReLU's threshold.
 
-    (s + m)^2 where s > -m and the teacher's neuron is off (t <= 0); (s - m)^2 where s <= m and it is on. Sum over a
-    sample's elements, mean over the batch. The reference code multiplies a stage by 3/1000 and by 1/2 for every later
-    stage; those are weights of the method. The loss is 0 if every neuron of the student is on the teacher's side by at
-    least the margin; so it need not be 0 if the student equals the teacher.
+    Let s and t be the values of a neuron in student and teacher, and m the margin. If the teacher's neuron is off
+    (t <= 0), the loss is (s + m)^2 for s > -m and otherwise 0. If it is on, the loss is (s - m)^2 for s <= m and
+    otherwise 0. The losses are summed over the elements of a sample and averaged over the batch. RepDistiller also
+    multiplies the loss of a stage by 3/1000 and by 1/2 for every later stage; here these factors belong to the method.
+    The loss is 0 if every neuron of the student is on the teacher's side by at least the margin, so it need not be 0 if
+    the student equals the teacher.
 
     Args:
         student_preactivation: (batch, channels, height, width), before the ReLU and mapped to the teacher's shape.
-        teacher_preactivation: The same shape; no gradient reaches it.
+        teacher_preactivation: A tensor of the same shape; no gradient reaches it.
         margin: m, at least 0; 1 in the published tables.
 
     Raises:

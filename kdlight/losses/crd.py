@@ -1,7 +1,7 @@
 """CRD: Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020 (arXiv 1910.10699).
 
-The formulas are those of the authors' code (github.com/HobbitLong/RepDistiller), computed in log space. The method
-itself has the memories, draws the negatives and computes the embeddings.
+The formulas are those of the authors' code (github.com/HobbitLong/RepDistiller), computed in log space. The class
+`kdlight.methods.CRD` stores the memories, draws the negatives and computes the embeddings.
 """
 
 __all__ = ["crd_log_normalizer", "crd_loss", "crd_memory_rows", "crd_similarities"]
@@ -21,13 +21,13 @@ EPSILON = 1e-7
 
 @widen_half_precision
 def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: float) -> Tensor:
-    """Inner products of every sample's embedding with its candidates, divided by the temperature.
+    """Compute the inner products of every sample's embedding with its candidates, divided by the temperature.
 
     Args:
         embedding: (batch, dim), unit norm.
         candidates: (batch, 1 + negatives, dim), rows of the *other* network's memory, the positive first; or (samples,
             dim), the same rows for the whole batch.
-        temperature: tau of the paper, positive; 0.07 in the code.
+        temperature: tau of the paper, positive; 0.07 in the authors' code.
 
     Returns:
         (batch, 1 + negatives), or (batch, samples).
@@ -38,9 +38,9 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 
 @widen_half_precision
 def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
-    """Compute log Z, where Z is the mean exponential in the first batch times the size of the training set.
+    """Compute log Z, where Z is the mean of exp(similarity) in the first batch times the size of the training set.
 
-    It stays constant afterwards.
+    The method computes log Z once; it stays constant afterwards.
 
     Args:
         similarities: (batch, 1 + negatives) of the first batch; no gradient reaches it.
@@ -52,16 +52,17 @@ def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
 
 @widen_half_precision
 def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) -> Tensor:
-    """Noise-contrastive estimation in both directions, mean over the batch.
+    """Compute the loss of noise-contrastive estimation in both directions, averaged over the batch.
 
-    With P = exp(score) and K negatives among n samples, each direction is -log[P/(P + K/n + eps)] for the positive plus
-    the sum of -log[(K/n)/(P + K/n + eps)] over the negatives. One direction compares the student's embedding with the
-    teacher's memory, the other the reverse. Gradients reach both arguments, because both embeddings are trained.
+    With P = exp(score), K negatives among n samples and eps = 1e-7, the loss of one direction is
+    -log[P/(P + K/n + eps)] for the positive plus the sum of -log[(K/n)/(P + K/n + eps)] over the negatives. One
+    direction compares the student's embedding with the teacher's memory, the other compares the teacher's embedding
+    with the student's memory. Gradients reach both arguments, because both embeddings are trained.
 
     Args:
         student_scores: (batch, 1 + negatives), `crd_similarities` minus `crd_log_normalizer`, the positive first.
-        teacher_scores: The same of the teacher's embedding against the student's memory.
-        samples: n, size of the training set.
+        teacher_scores: The same for the teacher's embedding and the student's memory.
+        samples: n, the size of the training set.
 
     Raises:
         UserError: If the shapes differ or there is no negative.
@@ -69,8 +70,8 @@ def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) ->
     require_same_shape(student_scores, teacher_scores)
     if student_scores.shape[1] < 2:
         raise UserError(
-            f"expected scores of a positive and at least one negative a sample, got {tuple(student_scores.shape)}; "
-            "draw at least one negative"
+            "expected scores of a positive and at least one negative for each sample, got shape "
+            f"{tuple(student_scores.shape)}; draw at least one negative"
         )
     return _compute_noise_contrastive(student_scores, samples) + _compute_noise_contrastive(teacher_scores, samples)
 
@@ -80,9 +81,9 @@ def crd_memory_rows(rows: Tensor, embedding: Tensor, *, momentum: float) -> Tens
     """Compute the memory's new rows: momentum * row + (1 - momentum) * embedding, normalised to length 1.
 
     Args:
-        rows: (batch, dim), the rows before.
+        rows: (batch, dim), the old rows.
         embedding: (batch, dim), unit norm.
-        momentum: Between 0 and 1; 0.5 in the code.
+        momentum: Between 0 and 1; 0.5 in the authors' code.
 
     Returns:
         (batch, dim), unit norm.

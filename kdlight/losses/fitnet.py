@@ -14,14 +14,14 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 @widen_half_precision
 def fitnet_loss(regressed: Tensor, teacher_feature: Tensor) -> Tensor:
-    """Mean squared error over all elements of the regressed student map and the teacher's hint, equation 3.
+    """Compute the mean squared error between the regressed student map and the teacher's hint (equation 3).
 
-    The paper writes half a squared norm. The mean without the factor 1/2 is that of the field's reference code, with
-    whose weight of 100 the published tables were made.
+    The paper takes half of the squared norm. The mean over all elements, without the factor 1/2, is the form of
+    RepDistiller and mdistiller; their published tables were made with it and a weight of 100.
 
     Args:
         regressed: (batch, channels, height, width), the student's map after its regressor.
-        teacher_feature: The same shape; no gradient reaches it.
+        teacher_feature: A tensor of the same shape; no gradient reaches it.
 
     Raises:
         UserError: If the shapes differ.

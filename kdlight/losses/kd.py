@@ -11,10 +11,11 @@ from kdlight.losses.parts.probabilities import to_log_probability_pair
 
 @widen_half_precision
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float | Tensor) -> Tensor:
-    """T^2 KL(teacher || student) of the class probabilities at the temperature, batch mean.
+    """Compute T^2 KL(teacher || student) of the class probabilities at temperature T, averaged over the batch.
 
-    This is the form of the field's reference code. The paper writes a cross-entropy (`soft_cross_entropy_loss`), which
-    differs by T^2 times the teacher's entropy and has the same gradient. It is 0 where both distributions agree.
+    This is the form of RepDistiller and mdistiller. The paper has a cross-entropy instead (`soft_cross_entropy_loss`),
+    which differs by T^2 times the teacher's entropy and has the same gradient. The KL divergence is 0 if both
+    distributions are equal.
 
     Args:
         student_logits: (batch, classes).
@@ -32,9 +33,10 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
 
 @widen_half_precision
 def soft_cross_entropy_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """-T^2 sum_i y_i(teacher, T) log y_i(student, T), batch mean: the soft targets' term as the paper writes it.
+    """Compute the paper's cross-entropy with soft targets, -T^2 sum_i y_i(teacher, T) log y_i(student, T).
 
-    Equal to `kd_loss` plus T^2 times the entropy of the teacher's softened probabilities: not 0 at student = teacher.
+    It is averaged over the batch and equals `kd_loss` plus T^2 times the entropy of the teacher's softened
+    probabilities. Therefore it is not 0 if the student equals the teacher.
 
     Args:
         student_logits: (batch, classes).

@@ -12,10 +12,11 @@ from kdlight.losses.parts.unit_vectors import normalize_vectors
 
 @widen_half_precision
 def nst_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
-    """Squared maximum mean discrepancy of the channels of one stage under the kernel (a.b)^2, mean over the batch.
+    """Compute the squared maximum mean discrepancy between the channels of student and teacher at one stage.
 
-    This is the paper's polynomial kernel with d = 2 and c = 0. Its vectors are the channels' maps, normalised over the
-    positions. The larger map is average-pooled to the smaller.
+    The kernel is the paper's polynomial kernel with d = 2 and c = 0, (a.b)^2. Its vectors are the channels' maps,
+    normalised over the positions. The larger map is average-pooled to the size of the smaller. The loss is averaged
+    over the batch.
 
     Args:
         student_feature: (batch, channels, height, width).

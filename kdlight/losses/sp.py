@@ -11,11 +11,11 @@ from kdlight.losses.parts.unit_vectors import normalize_vectors
 
 @widen_half_precision
 def sp_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
-    """Mean squared difference of the row-normalised Gram matrices of the batch, equation 4.
+    """Compute the mean squared difference of the row-normalised Gram matrices of the batch (equation 4).
 
     Args:
-        student_feature: (batch, ...), one sample a row when flattened.
-        teacher_feature: (batch, ...) of any other size; no gradient reaches it.
+        student_feature: (batch, ...); the values of each sample are flattened to one row.
+        teacher_feature: (batch, ...); its samples may have another size. No gradient reaches it.
 
     Raises:
         UserError: If the batches differ.

@@ -13,7 +13,7 @@ from kdlight.information.discretizer import Symbols
 from kdlight.information.estimates import estimate_pid
 
 Rows = npt.NDArray[np.floating]
-#: Principal components of each side that the probe sees.
+#: How many principal components of f_s(S), and how many of e, the linear probe sees.
 COMPONENTS = 20
 
 
@@ -28,7 +28,7 @@ class ProbeSamples(NamedTuple):
 def estimate_residual_information(
     residual: Symbols, student: Symbols, target: Symbols, seed: int = 0
 ) -> dict[str, float]:
-    """Estimate I(e; Y | f_s(S)) from symbols, in bits and with its interval. If it is not estimable, return {}.
+    """Estimate I(e; Y | f_s(S)) in bits, with its interval, from symbols. If there are too few samples, return {}.
 
     Args:
         residual: Symbols of e, (symbolisations, samples).
@@ -46,10 +46,10 @@ def estimate_residual_information(
 def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[str, float]:
     """Measure by how many bits e lowers the cross-entropy of a linear probe that already sees f_s(S).
 
-    The function compares two multinomial logistic regressions on principal components, one of (f_s(S), e) and one of
-    f_s(S) alone, on images that neither was fitted on. If a linear probe cannot read anything new from e, the expected
-    difference is 0, or negative because the larger probe overfits. The interval means the same as in `estimate_pid`:
-    if other images are counted, the new value lies in the interval in 95 of 100 cases.
+    The function fits two multinomial logistic regressions on principal components, one of (f_s(S), e) and one of f_s(S)
+    alone, and compares them on images on which neither was fitted. If a linear probe cannot read anything new from e,
+    the expected difference is 0, or negative because the larger probe overfits. The interval means the same as in
+    `estimate_pid`: if the measurement is repeated on other images, its value lies in the interval in 95 of 100 cases.
 
     Args:
         fitted: Images on which components and probes are fitted.
@@ -79,7 +79,10 @@ def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[s
 
 
 def _compute_cross_entropies(rows: Rows, target: Symbols, counted: Rows, classes: Symbols) -> npt.NDArray[np.float64]:
-    """Return the cross-entropy of each counted sample, in bits. Probabilities below 1 / (samples + 1) count as that."""
+    """Return the cross-entropy of each counted sample, in bits.
+
+    No probability counts as less than 1 / (number of fitted samples + 1).
+    """
     from sklearn.linear_model import LogisticRegression
 
     known = np.unique(target)

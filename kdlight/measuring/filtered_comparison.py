@@ -1,8 +1,8 @@
 """Measure the filtered features f_t(T) and f_s(S) of methods such as RID, and the bounds that their heads certify.
 
 Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID bounds the redundant information from below by the
-intersection information of Griffith and Ho, max I(Y;Q) over Q that both sources determine, with Q = f_t(T) and the
-constraint I(Y; Q | f_s(S)) = 0 relaxed to a distance between f_t(T) and f_s(S).
+intersection information of Griffith and Ho. This is the largest I(Y;Q) of all variables Q that both sources determine.
+RID takes Q = f_t(T), and replaces the constraint I(Y; Q | f_s(S)) = 0 by a small distance between f_t(T) and f_s(S).
 """
 
 import math
@@ -34,7 +34,9 @@ def list_filtered_stages(method: FilteredDistiller) -> list[str]:
 
 
 class FilteredComparison:
-    """Measures f_t(T) and f_s(S) of a method with filters. Both filters learn, so both are discretised anew each time.
+    """Measures f_t(T) and f_s(S) of a method with filters.
+
+    Both filters learn, so the features of both networks are turned into symbols anew in every measurement.
 
     Args:
         teacher: The teacher, on the device where it should run.
@@ -42,7 +44,7 @@ class FilteredComparison:
         discretizer: Turns features into symbols.
         method: The method that has the filters.
         stages: Names of the stages to measure; None: all that have filters.
-        tolerance: Gap in bits to aim for in each decomposition.
+        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         details: Add what `kdlight.measuring.details` computes.
 
     Raises:
@@ -90,11 +92,11 @@ class FilteredComparison:
     def certify(self, method: Learner) -> dict[str, dict[str, float]]:
         """Compute by stage what the filters and heads certify about the information; only finite values are returned.
 
-        ``certified_information``: H(Y) - CE(g_t(f_t(T))) in bits, at most I(Y; f_t(T)) (Barber and Agakov, 2003).
-        ``constraint_slack``: E||f_t(T) - f_s(S)||^2 as a fraction of the variance of f_t(T), summed over its elements:
-        0 if the constraint is met, 1 if f_s(S) is no better than the mean of f_t(T). The certified information is
-        redundant only if the slack is near 0 and RID's assumption holds; `kdlight.measuring.assumption` measures the
-        latter under further keys.
+        ``certified_information`` is H(Y) - CE(g_t(f_t(T))) in bits, with the teacher's head g_t; it is at most
+        I(Y; f_t(T)) (Barber and Agakov, 2003). ``constraint_slack`` is E||f_t(T) - f_s(S)||^2 divided by the variance
+        of f_t(T), both summed over the elements: 0 if the constraint is met, 1 if f_s(S) is no better than the mean of
+        f_t(T). The certified information is redundant only if the slack is near 0 and RID's assumption holds. Further
+        keys tell whether it holds (`kdlight.measuring.assumption`).
         """
         assert isinstance(method, FilteredDistiller)
         sums = {name: _CertificateSums() for name in self.stages}
@@ -159,7 +161,7 @@ class _CertificateSums:
         self._sums = [old + new.cpu().double() for old, new in zip(self._sums, batch, strict=True)]
 
     def compute_certificates(self, of_label: float) -> dict[str, float]:
-        """Return the certified information and the slack, see `FilteredComparison.certify`."""
+        """Return the certified information and the slack, which `FilteredComparison.certify` explains."""
         loss, distance, square, total = self._sums
         variance = square - total.square().sum() / self._samples
         found = {

@@ -8,7 +8,8 @@ from kdlight.information.estimated_pid import EstimatedPID
 
 #: The names that the first source, the second source and the target of `EstimatedPID` have in keys.
 NAMES = ("teacher", "student", "label")
-#: Ends of the keys that are logged only with details: plug-in values, and values that follow from other keys.
+#: Keys that end like this are logged only with details: values without bias correction, and values that follow from
+#: other keys.
 _DETAILS = ("_counted", "_both_lower", "_both_upper", "_between_lower", "_between_upper", "/gap", "/samples")
 
 
@@ -18,7 +19,7 @@ class StageReport:
 
     pid: EstimatedPID
     further: Mapping[str, float] = field(default_factory=dict)
-    """By key: bounds certified by the method's filters and heads, and the details if they were asked for."""
+    """Further numbers by key: bounds certified by the method's filters and heads, and the details if asked for."""
 
     @property
     def capped(self) -> dict[str, float]:
@@ -34,7 +35,7 @@ class StageReport:
 
         Args:
             prefix: Prefix of every key.
-            details: Include the plug-in values and everything else that `EstimatedPID.to_dict` returns.
+            details: Include the values without bias correction and everything else that `EstimatedPID.to_dict` returns.
         """
         values = {**self.pid.to_dict(NAMES), **self.further}
         return {prefix + key: value for key, value in values.items() if details or not f"/{key}".endswith(_DETAILS)}
@@ -65,14 +66,14 @@ class Report:
 def bound_informations(label_entropy: float, teacher_loss: float, student_loss: float) -> dict[str, float]:
     """Bound the informations of every stage by the cross-entropies (CE) of the logits, independently of any symbols.
 
-    A network's logits tell at least H(Y) - CE bits about the label (Barber and Agakov, 2003), and the stages that they
-    are computed from tell at least as much. Since the unique information of the teacher is at most H(Y) - I(Y;S), the
+    A network's logits tell at least H(Y) - CE bits about the label (Barber and Agakov, 2003). The stages from which the
+    logits are computed tell at least as much. Since the unique information of the teacher is at most H(Y) - I(Y;S), the
     redundant information is at least I(Y;T) + I(Y;S) - H(Y).
 
     Args:
         label_entropy: H(Y) of the counted images, in bits.
-        teacher_loss: The teacher's cross-entropy on them, in bits.
-        student_loss: The student's cross-entropy on them, in bits.
+        teacher_loss: The teacher's cross-entropy on these images, in bits.
+        student_loss: The student's cross-entropy on these images, in bits.
     """
     teacher, student = (max(label_entropy - loss, 0.0) for loss in (teacher_loss, student_loss))
     return {

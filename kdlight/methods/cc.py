@@ -19,11 +19,11 @@ from kdlight.unpack import Unpack
 
 
 class CC(FeatureDistiller):
-    """Correlate how student and teacher differ on neighbouring samples: ``CE + cc_weight * mean_i sum_k D_ik D_i+1,k``.
+    """Reduce differences that neighbouring samples have in common: ``CE + cc_weight * mean_i sum_k D_ik D_i+1,k``.
 
-    D = |e_s(s) - e_t(t)|, where e_s and e_t are trained linear layers. The paper compares the correlation matrices of
-    whole batches. This class uses the form of the reference code, with which the published tables were made
-    (`kdlight.losses.cc`).
+    D = |e_s(s) - e_t(t)| is the difference between student and teacher, i counts samples and k elements; e_s and e_t
+    are trained linear layers. The paper compares the correlation matrices of whole batches. This class uses the form of
+    RepDistiller, with which the published tables were made (`kdlight.losses.cc`).
 
     Args:
         student: The network that is trained.

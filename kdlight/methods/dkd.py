@@ -20,16 +20,16 @@ class DKD(LogitDistiller):
 
     w grows linearly to 1 over `warmup_epochs`. The defaults are those of the authors for CIFAR-100 (resnet32x4 ->
     resnet8x4). The authors choose beta by pair: 2 for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. For ImageNet
-    they use beta 0.5, T = 1 and one epoch of warm-up. The authors of logit standardisation multiply alpha and beta by
-    KD's weight.
+    they use beta 0.5, T = 1 and one epoch of warm-up. The authors of logit standardisation (`standardize_logits`)
+    multiply alpha and beta by their weight of KD.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        alpha: Weight of the divergence of (target, not target), TCKD.
-        beta: Weight of the divergence within the other classes, NCKD.
-        temperature: T, which softens both distributions.
-        warmup_epochs: Number of epochs over which the weight of both grows to 1; 0: it is 1 from the start.
+        alpha: Weight of TCKD, the divergence of the two probabilities (target, not target).
+        beta: Weight of NCKD, the divergence of the probabilities within the other classes.
+        temperature: T, which softens the probabilities of both networks.
+        warmup_epochs: Number of epochs over which the common weight w grows to 1; 0: it is 1 from the start.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -30,12 +30,12 @@ class GDKD(LogitDistiller):
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
-        top: How many classes with the teacher's highest logits form the first set; k in the code.
+        top: How many classes with the teacher's highest logits form the first set; k in the authors' code.
         binary_weight: w0, weight of the divergence of the two sets' masses.
         top_weight: w1, weight of the divergence within the top classes.
         other_weight: w2, weight of the divergence within the other classes.
-        temperature: T, which softens both distributions.
-        warmup_epochs: Number of epochs over which the weight of all three grows to 1; 0: it is 1 from the start.
+        temperature: T, which softens the probabilities of both networks.
+        warmup_epochs: Number of epochs over which the common weight w grows to 1; 0: it is 1 from the start.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

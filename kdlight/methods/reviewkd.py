@@ -24,7 +24,7 @@ MAXIMAL_WIDTH = 512
 
 
 class AttentionFusion(nn.Module):
-    """Attention-based fusion (ABF) of one level with the deeper ones.
+    """Attention-based fusion (ABF) of one level with the deeper levels. A level is a stage or the embedding.
 
     Args:
         inputs: Channels of the student's level.
@@ -43,7 +43,7 @@ class AttentionFusion(nn.Module):
         self.att_conv = nn.Sequential(nn.Conv2d(2 * width, 2, 1), nn.Sigmoid()) if fuse else None
 
     def forward(self, level: Tensor, deeper: Tensor | None, size: torch.Size) -> tuple[Tensor, Tensor]:
-        """Fuse a level with the deeper ones, and resize the result.
+        """Fuse a level with the deeper levels, and resize the result.
 
         Args:
             level: (batch, inputs, height, width) of the student.
@@ -92,16 +92,17 @@ class KnowledgeReview(nn.Module):
 class ReviewKD(FeatureDistiller):
     """Compare each level of the teacher with the fusion of the student's same and deeper levels.
 
-    ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper), t)``. Levels
-    are the stages, and the embedding as a map with one position. As in the CIFAR-100 code, the student's maps are taken
-    after their ReLU and the teacher's before it. Epochs count from 0. The warm-up is that of mdistiller, in which the
-    first epoch already has a part of the weight; in the authors' code the first epoch has weight 0.
+    ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper), t)``. The
+    levels are the stages, and the embedding as a map with one position. As in the authors' code for CIFAR-100, the
+    student's maps are taken after their ReLU and the teacher's maps before it. Epochs are counted from 0. The warm-up
+    is that of mdistiller, in which the first epoch already has a part of the weight; in the authors' code the first
+    epoch has weight 0.
 
     Args:
         student: The network that is trained.
         teacher: The network it learns from.
         reviewkd_weight: Weight of the levels' losses. It depends on the pair: 0.6 to 8 in the authors' scripts.
-        warmup_epochs: Number of epochs over which this weight rises; 0: it is full from the start.
+        warmup_epochs: Number of epochs over which the weight rises; 0: it has its full value from the start.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:

@@ -18,8 +18,8 @@ from kdlight.unpack import Unpack
 class SP(FeatureDistiller):
     """Preserve which samples of a batch are similar: ``CE + sp_weight * mean (G_s - G_t)^2``.
 
-    G holds the inner products of all pairs of last feature maps in the batch. Each row is normalised, as in the
-    reference code.
+    G_s and G_t hold the inner products of the last feature maps of the student and of the teacher, for all pairs of
+    samples in the batch. Each row is normalised, as in RepDistiller.
 
     Args:
         student: The network that is trained.

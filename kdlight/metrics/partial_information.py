@@ -19,8 +19,8 @@ Source = int | Discretizer
 class PartialInformationDecomposition(Metric):
     """Computes the BROJA atoms of the information that two sources provide about a target, in bits.
 
-    ``update`` adds to a joint histogram, which sums exactly over batches and processes; ``compute`` decomposes it with
-    ``kdlight.information.broja``. Symbols are counted on the metric's device, without synchronising; features are
+    ``update`` adds a batch to a joint histogram, which can be summed exactly over batches and processes; ``compute``
+    decomposes it with ``kdlight.information.broja``. Symbols are counted on the metric's device; features are
     copied to the CPU, where the discretizer runs. For estimates with intervals, use the counts:
     ``kdlight.information.estimate_pid(*expand_histogram(metric.counts.cpu().numpy()))``.
 
@@ -37,7 +37,7 @@ class PartialInformationDecomposition(Metric):
         first: The number of symbols of the first source, or the fitted discretizer of its features.
         second: The same for the second source.
         target: The number of classes.
-        tolerance: Gap in bits to aim for in the decomposition.
+        tolerance: The bound on the error of the decomposition, in bits, at which the solver stops.
         options: Passed on to `torchmetrics.Metric`.
 
     Raises:
@@ -108,7 +108,7 @@ class PartialInformationDecomposition(Metric):
             )
         counts = self.counts.cpu().numpy()
         if not counts.any():
-            raise UserError("no sample was counted: expected update with labelled samples before compute")
+            raise UserError("no sample was counted: call update with labelled samples before compute")
         pid = broja(counts / counts.sum(), tolerance=self.tolerance)
         return {name: torch.tensor(value, device=self.counts.device) for name, value in pid._asdict().items()}
 

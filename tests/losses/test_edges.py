@@ -144,5 +144,5 @@ def test_opposite_samples_of_pkt():
 
 
 def test_crd_needs_a_negative():
-    with pytest.raises(ValueError, match=r"at least one negative a sample, got \(4, 1\)"):
+    with pytest.raises(ValueError, match=r"at least one negative for each sample, got shape \(4, 1\)"):
         crd_loss(torch.ones(4, 1), torch.ones(4, 1), samples=50)

@@ -1,4 +1,4 @@
-"""Boolean masks (batch, classes) that split the classes of every sample in two sets."""
+"""Boolean masks (batch, classes) that split the classes of every sample into two sets."""
 
 import torch
 from torch import Tensor
@@ -7,19 +7,21 @@ from kdlight.errors import UserError
 
 
 def mask_target(logits: Tensor, target: Tensor) -> Tensor:
-    """Mark the target class. An unlabelled sample (-1) gets class 0: leave it out of the mean (`average_labelled`).
+    """Mark the target class of every sample.
+
+    In an unlabelled sample (-1) class 0 is marked, so the caller has to leave the sample out (`average_labelled`).
 
     Args:
         logits: (batch, classes); only its shape is used.
         target: (batch,) class numbers.
 
     Raises:
-        UserError: If ``target`` is not one number a sample.
+        UserError: If ``target`` does not have the shape (batch,).
     """
     if target.shape != logits.shape[:1]:
         raise UserError(
-            f"expected one class number a sample of logits {tuple(logits.shape)}, got a target {tuple(target.shape)}; "
-            "pass shape (batch,)"
+            f"expected one class number for each row of logits {tuple(logits.shape)}, got a target of shape "
+            f"{tuple(target.shape)}; pass shape (batch,)"
         )
     return torch.zeros_like(logits, dtype=torch.bool).scatter(1, target.clamp(min=0)[:, None], True)
 
@@ -37,14 +39,14 @@ def fill_outside(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def mask_top(logits: Tensor, size: int) -> Tensor:
-    """Mark the ``size`` classes of highest logit.
+    """Mark the ``size`` classes with the highest logits.
 
     Args:
         logits: (batch, classes).
         size: From 1 to the number of classes.
 
     Raises:
-        UserError: If there are fewer classes than that.
+        UserError: If ``size`` is below 1 or above the number of classes.
     """
     if not 1 <= size <= logits.shape[1]:
         raise UserError(f"expected a set of 1 to {logits.shape[1]} classes, got {size}; choose a size in this range")

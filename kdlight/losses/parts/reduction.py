@@ -1,4 +1,4 @@
-"""How per-element and per-sample values become one scalar."""
+"""Reduce the values of elements or of samples to one scalar."""
 
 from typing import Literal, TypeAlias
 
@@ -13,7 +13,7 @@ def reduce_elements(elements: Tensor, reduction: Reduction) -> Tensor:
     """Reduce (batch, ...) to a scalar: "mean" over all elements, or "sum" within a sample and mean over the batch.
 
     Raises:
-        UserError: If the reduction is neither.
+        UserError: If ``reduction`` is neither "mean" nor "sum".
     """
     if reduction == "mean":
         return elements.mean()
@@ -23,9 +23,9 @@ def reduce_elements(elements: Tensor, reduction: Reduction) -> Tensor:
 
 
 def average_labelled(values: Tensor, target: Tensor) -> Tensor:
-    """Mean of per-sample values (batch,) over the samples with a label; a target of -1 marks one without.
+    """Average per-sample values (batch,) over the samples with a label; a target of -1 marks a sample without one.
 
-    0 if no sample has a label, with zero gradients.
+    If no sample has a label, the result and its gradients are 0.
     """
     labelled = target >= 0
     return (values * labelled).sum() / labelled.sum().clamp(min=1)

@@ -40,16 +40,16 @@ class DistillerArguments(LearnerArguments, total=False):
 class Distiller(Learner):
     """A student that learns from a frozen teacher.
 
-    A method implements `loss_terms`. The teacher is not a submodule: the method has none of its parameters, and
-    checkpoints have no entries for it. The teacher stays in evaluation mode and takes one forward pass per step,
+    A method implements `loss_terms`. The teacher is not a submodule: its parameters do not belong to the method, and
+    checkpoints have no entries for it. The teacher stays in evaluation mode and computes one forward pass in each step,
     without an autograd graph.
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         teacher_weights: Path of the teacher's weights: a run's checkpoint, a safetensors file, or a file in the layout
             of RepDistiller, mdistiller, torchvision or timm.
-        untrained_teacher: Distil from a teacher that was never trained, as the RID paper does on purpose.
+        untrained_teacher: Allow a teacher that was never trained; the RID paper distils from one on purpose.
         teacher_precision: A lower precision for the teacher only, on devices that compute faster in it.
         teacher_cache: Compute the teacher's outputs once, on a number of views of every image, and train on these
             views.
@@ -87,7 +87,7 @@ class Distiller(Learner):
         self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
         if not isinstance(teacher_cache, TeacherCache | None):
             raise UserError(
-                f"teacher_cache: expected kdlight.caching.TeacherCache(path), got {teacher_cache!r}; wrap it"
+                f"teacher_cache: expected kdlight.caching.TeacherCache(path), got {teacher_cache!r}; give that object"
             )
         self.teacher_precision = teacher_precision
         self.teacher_cache = teacher_cache
@@ -166,7 +166,7 @@ class Distiller(Learner):
         return TeacherOutputs(self.reads, views=getattr(self, "views", 1), strong=getattr(self, "strong_view", False))
 
     def on_fit_start(self) -> None:
-        """Open the teacher cache. If there is none, fill it first.
+        """Open the teacher cache. If it does not exist yet, create and fill it first.
 
         Raises:
             UserError: If the cache was made for another run, or the data are not a kdlight data module.
@@ -203,8 +203,8 @@ class Distiller(Learner):
         seen = batch.images.unflatten(0, (outputs.views, -1))[:, : len(few)].flatten(0, 1)
         if (seen.float().cpu() - expected.images).abs().mean() > SAME_IMAGES:
             raise UserError(
-                "the images of this step are not the views that the teacher cache holds: something changes batches "
-                "after the data module's own views (mixed images?); leave teacher_cache out"
+                "the images of this step are not the views that the teacher cache holds: something changes the views "
+                "of the data module, for example MixUp or CutMix; leave teacher_cache out"
             )
         self._cache_fits = True
 
@@ -229,7 +229,7 @@ class Distiller(Learner):
         expected, given = checkpoint.get("teacher_sha256"), self.teacher.sha256()
         if expected not in (None, given):
             raise UserError(
-                f"the checkpoint's student learned from a teacher with sha256 {expected[:12]}…, this one has "
-                f"{given[:12]}…; set teacher_weights to those of that run (its folder holds those of an "
-                "untrained teacher)"
+                f"the checkpoint's student learned from a teacher with sha256 {expected[:12]}…, but the given teacher "
+                f"has {given[:12]}…; set teacher_weights to those of that run (for an untrained teacher, the run's "
+                "folder holds the weights)"
             )

@@ -20,7 +20,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def replace_empty_batch(batch: Batch) -> Batch:
-    """Put an unlabelled image of zeros, which no metric counts, into an empty batch; return any other unchanged.
+    """Put an unlabelled image of zeros, which no metric counts, into an empty batch; return other batches unchanged.
 
     If there are fewer images than processes, some process gets an empty batch. It has to run the network nevertheless,
     because under FSDP all processes take part in a forward pass.

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from kdlight.errors import UserError
 
 Make = Callable[[Any], Any]
-MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # arguments of schedules: -1 means none, and a threshold may be below 0
+MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # arguments of schedules: last_epoch is -1 if there was no epoch yet
 
 
 def configure_optimization(
@@ -26,17 +26,19 @@ def configure_optimization(
     *,
     channels_last: bool,
 ) -> Any:
-    """Make the optimizer and the schedule of a method's children, as Lightning's ``configure_optimizers`` returns them.
+    """Make the optimizer and the schedule for a method's child modules, in the form that Lightning expects.
+
+    Lightning's hook ``configure_optimizers`` returns them.
 
     Args:
         make: Makes the optimizer from groups of parameters.
         schedule: Makes the schedule from the optimizer; None: a constant learning rate.
-        children: The children by name.
-        factors: Factors on the learning rate by name of a child; 1 for children without an entry.
+        children: The child modules by name.
+        factors: The factor on the learning rate of a child, by its name; 1 for children without an entry.
         channels_last: Whether gradients may lie in memory in the order of ``torch.channels_last``.
 
     Raises:
-        UserError: If optimizer or schedule cannot be made.
+        UserError: If the optimizer or the schedule cannot be made.
     """
     groups = [{"params": list(child.parameters()), "rate": factors.get(name, 1.0)} for name, child in children.items()]
     optimizer = make_optimizer(make, [group for group in groups if group["params"]], channels_last=channels_last)
@@ -56,11 +58,12 @@ def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_
 
     Args:
         make: Makes the optimizer from groups of parameters.
-        groups: The groups.
+        groups: The groups of parameters.
         channels_last: Whether gradients may lie in memory in the order of ``torch.channels_last``.
 
     Raises:
-        UserError: If the optimizer refuses its arguments, one of them is not finite, or it cannot train networks.
+        UserError: If the optimizer refuses its arguments, if one of these is not finite, or if an optimizer of this
+            class cannot train the networks.
     """
     try:
         optimizer: Optimizer = make(groups)
@@ -116,10 +119,10 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
 
 
 def _check_arguments(scheduler: Any) -> None:
-    """Check the arguments of a schedule that it stores under their names.
+    """Check the arguments that a schedule stores as attributes of the same name.
 
     Raises:
-        ValueError: If one is NaN, or an argument is negative; the message has its name.
+        ValueError: If an attribute is NaN, or an argument is negative; the message names it.
     """
     kinds = [kind for kind in type(scheduler).__mro__ if "__init__" in vars(kind) and kind is not object]
     arguments = {name for kind in kinds for name in inspect.signature(kind).parameters} - MAY_BE_NEGATIVE
@@ -139,7 +142,7 @@ def require_rates(optimizer: Optimizer, when: str) -> None:
         when: When the learning rates are checked, for the message.
 
     Raises:
-        UserError: If one is negative or not finite.
+        UserError: If a learning rate is negative or not finite.
     """
     for group in optimizer.param_groups:
         if not 0 <= float(group["lr"]) < math.inf:
@@ -150,7 +153,7 @@ def require_rates(optimizer: Optimizer, when: str) -> None:
 
 
 def _find_numbers(value: Any) -> Iterator[float]:
-    """Yield the real numbers in a value, in lists and mappings too."""
+    """Yield the real numbers in a value, including those in lists and mappings."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple):

@@ -33,11 +33,12 @@ class StagePair(NamedTuple):
 
 
 def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[StagePair]:
-    """Pair the networks' stages from the deepest backwards. Their shapes come from one forward pass of each network.
+    """Pair the stages of student and teacher, beginning with the deepest; one forward pass finds their shapes.
 
     Args:
         method: Holds student and teacher.
-        stages: Which pairs to keep: 0 is the shallowest stage that both networks have, -1 the deepest. None: all.
+        stages: The pairs to return, counted among the stages that both networks have: 0 is the shallowest, -1 the
+            deepest. None: all pairs.
 
     Raises:
         UserError: If a requested stage does not exist in both networks.
@@ -46,8 +47,8 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
     shared = min(len(student.stages), len(teacher.stages))
     if shared == 0:
         raise UserError(
-            f"expected networks with stages, the student has {len(student.stages)} and the teacher "
-            f"{len(teacher.stages)}; choose others, or name the stages of a `Tapped` model"
+            f"expected networks with stages, but the student has {len(student.stages)} and the teacher "
+            f"{len(teacher.stages)}; choose other networks, or name the stages of a `Tapped` model"
         )
     wrong = [stage for stage in stages or () if not -shared <= stage < shared]
     if wrong:
@@ -71,7 +72,7 @@ def run_both_on_blank_images(method: Distiller) -> tuple[Activations, Activation
 
 
 def run_blank_images(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
-    """Run a model on two blank images, from whose activations a method learns the sizes of its own modules."""
+    """Run a model on two blank images; from the activations a method learns which sizes its own modules need."""
     parameter = next(model.parameters())
     with evaluating(model):
         return model.activations(parameter.new_zeros(2, *image_shape))
