@@ -10,11 +10,11 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-STREAMS_VERSION = 2  # Raise it when a stream changes: teacher caches and resumed epochs of other streams are refused.
+STREAMS_VERSION = 2  # Raise it when a stream changes: teacher caches and checkpoints of another version are refused.
 
 
 class Stream(IntEnum):
-    """What random numbers are for. A purpose keeps its number for good, and no number is used for another purpose."""
+    """The purposes of random numbers. The number of a purpose never changes, and is never given to another purpose."""
 
     VALIDATION_SPLIT = 1
     TRAIN_PER_CLASS = 2
@@ -40,13 +40,14 @@ class Stream(IntEnum):
 def derive_seed(stream: Stream, *numbers: int) -> int:
     """Return the 64-bit seed of a purpose, e.g. ``derive_seed(Stream.SHUFFLE, seed, epoch)``.
 
-    The numbers are hashed. With their sum, as in ``torch.utils.data.DistributedSampler``, seed 1 would begin with the
-    second epoch of seed 0, and runs that are meant to differ by chance alone would share their shuffles.
+    The numbers are hashed. If they were added, as in ``torch.utils.data.DistributedSampler``, the first epoch of seed 1
+    would have the shuffle of seed 0's second epoch, and runs that are meant to differ by chance alone would share their
+    shuffles.
 
     Args:
         stream: What the random numbers are for.
-        numbers: What else they depend on, each in [0, 2^64); as many in every call for this purpose, because zeros at
-            the end make no difference.
+        numbers: What else the random numbers depend on, each in [0, 2^64). Every call for one purpose must pass equally
+            many, because zeros at the end make no difference.
     """
     # SeedSequence takes as few 32-bit words as a number needs, so two lists of numbers could give the same words. With
     # two words for each number they cannot.
@@ -55,7 +56,7 @@ def derive_seed(stream: Stream, *numbers: int) -> int:
 
 
 def make_generator(stream: Stream, *numbers: int) -> torch.Generator:
-    """Return a CPU generator that starts at `derive_seed`."""
+    """Return a CPU generator with the seed that `derive_seed` returns."""
     import torch  # `kdlight.information` needs the seeds and does without torch.
 
     return torch.Generator().manual_seed(derive_seed(stream, *numbers))

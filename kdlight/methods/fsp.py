@@ -25,12 +25,12 @@ class FSP(TwoPhaseDistiller):
     """Imitate how the teacher's features change from stage to stage, then learn the labels.
 
     The first phase minimises ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``. G holds the products
-    of every channel of a stage with every channel of the next, and the stem counts as the first stage. The second phase
-    minimises ``CE``.
+    of every channel of a stage with every channel of the next stage, and the stem counts as the first stage. The second
+    phase minimises ``CE``.
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from, whose stages have as many channels as the student's.
+        teacher: The network that the student learns from. Its stages have as many channels as the student's.
         fsp_weight: Weight of the squared differences.
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
@@ -57,7 +57,7 @@ class FSP(TwoPhaseDistiller):
         )
         if of_student != of_teacher:
             raise UserError(
-                f"FSP needs networks of the same widths: the student's are {of_student}, the teacher's {of_teacher}; "
+                f"FSP needs stages of equal widths: the student's are {of_student}, the teacher's are {of_teacher}; "
                 "choose a pair of one family and width, such as resnet56 and resnet20"
             )
 
@@ -73,6 +73,6 @@ class FSP(TwoPhaseDistiller):
 def _collect_maps(computed: Activations) -> tuple[Tensor, ...]:
     if computed.stem is None:
         raise UserError(
-            "FSP begins with the stem's feature map: expected networks that return it; of a Tapped model, name the stem"
+            "FSP begins with the stem's feature map: expected networks that return it; set stem for a Tapped model"
         )
     return computed.stem, *computed.stages

@@ -24,14 +24,15 @@ from kdlight.unpack import Unpack
 class OFD(FeatureDistiller):
     """Regress the teacher's maps before the ReLU, whose negative values are clipped at a margin.
 
-    ``CE + ofd_weight * sum over stages of 2^-(stages after it) * ofd_loss(r(s), t, m)`` on the maps before the ReLU,
-    where r is a 1x1 convolution with batch norm. The margin m of a channel is the mean of its negative values, computed
-    from the teacher's batch norm. The weight 1e-3 is that of the reference code for CIFAR-100.
+    The loss is ``CE + ofd_weight * sum over stages of 2^-(number of deeper stages) * ofd_loss(r(s), t, m)``. The maps s
+    of the student and t of the teacher are those before the ReLU, and r is a 1x1 convolution with batch norm. The
+    margin m of a channel is the mean of its negative values, computed from the teacher's batch norm. The weight 1e-3 is
+    that of mdistiller for CIFAR-100.
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
-        ofd_weight: Weight of the distances.
+        teacher: The network that the student learns from.
+        ofd_weight: Weight of the sum of distances.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:

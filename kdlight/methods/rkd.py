@@ -17,13 +17,15 @@ from kdlight.unpack import Unpack
 class RKD(FeatureDistiller):
     """Match distances of pairs and angles of triplets: ``CE + distance_weight * L_D + angle_weight * L_A``.
 
+    L_D is `rkd_distance_loss` and L_A is `rkd_angle_loss`, both on the embeddings.
+
     The angles of all triplets take memory for batch^3 numbers, and for batch^2 differences of embeddings.
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
-        distance_weight: Weight of the smooth L1 distance of the pairs' relative distances.
-        angle_weight: Weight of the smooth L1 distance of the triplets' cosines.
+        teacher: The network that the student learns from.
+        distance_weight: Weight of the smooth L1 loss between the relative distances of the pairs.
+        angle_weight: Weight of the smooth L1 loss between the cosines of the triplets' angles.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

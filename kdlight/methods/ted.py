@@ -1,5 +1,5 @@
 """TED: Liang, Zuo, Zhang, He, Chen, Zhao, "Less is More: Task-aware Layer-wise Distillation for Language Model
-Compression", ICML 2023 (arXiv 2210.01351), for feature maps as the RID paper (arXiv 2411.07483, appendix C) adapts it.
+Compression", ICML 2023 (arXiv 2210.01351), as the RID paper (arXiv 2411.07483, appendix C) adapts it to feature maps.
 """
 
 __all__ = ["TED"]
@@ -22,25 +22,25 @@ class TED(FilteredDistiller):
     """Train task-aware filters first, then the student to match the teacher's filtered maps.
 
     In stage 1 (`filter_epochs`), each layer of teacher and student has a filter and a head, which learn the labels
-    while both networks are frozen. In stage 2 the heads are not used; student and student filters minimise ``CE +
+    while both networks are frozen. In stage 2 the heads are not used; the student and its filters minimise ``CE +
     ted_weight * sum over layers of mean (f_s(S) - f_t(T))^2``.
 
-    The paper starts from a student that was trained without a teacher; for that, give `student_weights`. By default the
-    student is untrained, because the RID authors' code initialises the given student (and the teacher, too) again, and
-    the curves of their Figure 4 begin at chance.
+    The paper starts from a student that was trained without a teacher; to do the same, give `student_weights`. By
+    default the student is untrained, because the RID authors' code initialises the given student (and the teacher, too)
+    again, and the curves of their Figure 4 begin at chance.
 
     This class is TED as the RID paper describes it. The CIFAR-10 script of the RID authors, however, runs their RID
-    class under the name TED, with one cycle, an eighth of which trains the filters. Their Figure 4 may show that, which
-    is `RID` with ``warmup_epochs: null``, ``cycle_epochs`` as long as the run and ``filter_ratio: 0.125``
-    (configs/cifar10/ted_authors.yaml).
+    class under the name TED, with one cycle, an eighth of which trains the filters. Figure 4 of the RID paper may show
+    the results of this script. The same runs with kdlight are those of `RID` with ``warmup_epochs: null``,
+    ``cycle_epochs`` as long as the run and ``filter_ratio: 0.125`` (configs/cifar10/ted_authors.yaml).
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         filter_epochs: Epochs of stage 1.
-        ted_weight: Weight of the distance; the RID authors' code has 10.
-        reduction: "mean" over all elements, as in the reference, or "sum" over the elements of a sample and mean over
-            the batch.
+        ted_weight: Weight of the distance; the RID authors' code uses 10.
+        reduction: "mean" over all elements, as in the RID authors' code; or "sum" over the elements of a sample and
+            mean over the batch.
         base: Passed on to `FilteredDistiller`: stages, initialisation, ce_weight, teacher_weights, optimizer, …
     """
 
@@ -68,7 +68,7 @@ class TED(FilteredDistiller):
         return self.student, self.student_filters
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the heads' cross-entropies in stage 1, the student's and the distance of each layer in stage 2."""
+        """Return the heads' cross-entropies in stage 1; the student's, and the distance of each layer, in stage 2."""
         first_stage = self.current_epoch < self.filter_epochs
         terms = {} if first_stage else self.task_terms(student, teacher, batch)
         for place, pair in enumerate(self.pairs):

@@ -1,4 +1,4 @@
-"""The interface that all networks have, those of the zoo and foreign ones."""
+"""The interface of all networks, those of the zoo and those of other libraries."""
 
 __all__ = ["Classifier"]
 
@@ -21,11 +21,13 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
 
     Attributes:
         num_classes: The number of logits.
-        image_shape: (channels, height, width) of the images it is meant for. It takes other heights and widths, too.
+        image_shape: (channels, height, width) of the images for which it is made. It also takes other heights and
+            widths.
         head_name: The name of the submodule that turns the embedding into logits.
         stage_names: The names of the submodules that compute the stages, in order.
         linear_stages: Whether no ReLU follows the stages, so that a stage's map equals its preactivation.
-        has_weights: Whether it was built with trained weights, those of its head included, so that it can teach.
+        has_weights: Whether it was built with trained weights, including those of its head, so that it can be a
+            teacher.
     """
 
     head_name: str
@@ -35,9 +37,9 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
 
     def __init__(self, num_classes: int, image_shape: ImageShape) -> None:
         super().__init__()
-        if num_classes is None:  # the data tell it, where they are there
+        if num_classes is None:  # the command line takes it from the data, if their files exist
             raise UserError(
-                f"{type(self).__name__}: expected num_classes, got None; give it, or name data whose files are there"
+                f"{type(self).__name__}: expected num_classes, got None; set it, or choose data whose files exist"
             )
         if num_classes < 1 or min(image_shape) < 1:
             raise UserError(
@@ -49,7 +51,7 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
 
     @abstractmethod
     def activations(self, images: Tensor) -> Activations:
-        """Return the logits of a batch of images with all that led to them."""
+        """Return the logits of a batch of images, and the values computed on the way to the logits."""
 
     def forward(self, images: Tensor) -> Tensor:
         return self.activations(images).logits

@@ -16,18 +16,19 @@ from kdlight.models.classifier import Classifier
 class Frozen:
     """A classifier in eval mode whose parameters get no gradient.
 
-    It is not an `nn.Module`, so a module that has one as attribute does not count it among its children: no parameters,
-    nothing in the `state_dict`, no broadcast by DDP, and `train()` does not reach it. So that it moves to a device
-    together with its holder, the holder passes on what it applies to its own tensors::
+    A `Frozen` is not an `nn.Module`, so the module that holds it as an attribute does not count it among its children:
+    the holder's parameters and `state_dict` do not contain the classifier's, DDP does not broadcast it, and `train()`
+    does not reach it. To move the classifier to a device together with its holder, the holder passes on every function
+    that is applied to its own tensors::
 
         def _apply(self, fn, recurse=True):
             self.teacher.convert(fn)
             return super()._apply(fn, recurse)
 
-    `deepcopy` and `pickle` treat it like the model in it.
+    `deepcopy` and `pickle` copy the classifier, too.
 
     Args:
-        model: The classifier. It is taken over, not copied.
+        model: The classifier. It is not copied: this object itself is put into eval mode.
 
     Attributes:
         lowered: The floating point type that `lower` chose.
@@ -65,18 +66,18 @@ class Frozen:
         self.model.to(dtype)
 
     def activations(self, images: Tensor, *, inference: bool = False, gradient_from: int | None = None) -> Activations:
-        """Run the model, without a graph.
+        """Run the model, without recording a graph unless `gradient_from` is given.
 
         Args:
             images: (batch, channels, height, width).
-            inference: Run in `inference_mode`, which is faster than `no_grad`. No backward pass can use its tensors:
-                neither that of a module that is trained on them, such as RID's teacher filter, nor that of a product
-                with what the student computed.
-            gradient_from: The index of a stage. From there on the graph is kept, so that
-                `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works; what
-                comes before keeps none, and nothing is converted to float32.
+            inference: Run in `inference_mode`, which is faster than `no_grad`. No backward pass can use the tensors
+                that it returns: no module can be trained on them (as RID trains its teacher filter), and they cannot
+                be multiplied by what the student computed.
+            gradient_from: The index of a stage from which on the graph is recorded, so that
+                `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works. No graph
+                is recorded before this stage, and nothing is converted to float32.
         """
-        # Whoever else holds the model may have called `train()`.
+        # Other code that holds the model may have called `train()`.
         if self.model.training:
             self.model.eval()
         if self.lowered is not None:
@@ -98,7 +99,7 @@ class Frozen:
         return {**vars(self), "_compiled": None}
 
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
-        """Apply to every tensor what a holder's `_apply` was given: a move to a device or a change of type.
+        """Apply the function that a holder's `_apply` was given to every tensor, such as a move to a device.
 
         `sha256` stays that of the weights before a change of type.
         """

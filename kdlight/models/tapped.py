@@ -1,4 +1,4 @@
-"""Foreign models with the interface of the zoo's networks."""
+"""Models of other libraries with the interface of the zoo's networks."""
 
 __all__ = ["Tapped"]
 
@@ -18,21 +18,23 @@ HEAD_INPUT = "the input of the head"
 
 
 class Tapped(Classifier):
-    """A model of torchvision, timm or one's own, with its inner values read by forward hooks.
+    """A model of torchvision, of timm or of your own, whose inner values are read by forward hooks.
 
     The hooks exist only during `activations`, so copies, DDP and `forward` are not affected. If a module runs more than
-    once, its last run counts. There are no preactivations.
+    once, the output of its last run is read. The activations have no preactivations.
 
     Args:
         model: A module from images to logits.
-        stages: Names of the modules whose outputs are the stages, as `model.named_modules()` has them.
+        stages: Names of the modules whose outputs are the stages, as `model.named_modules()` has them. Default:
+            `find_taps` runs the model once to find them.
         embedding: Name of the module whose output, flattened, is the embedding. Default: the input of the head.
-        stem: Name of the module whose output enters the first stage.
+        stem: Name of the module whose output enters the first stage. By default it is found together with the stages;
+            if these are given, there is no stem.
         head: Name of the linear layer that computes the logits. Default: the last linear layer.
         image_shape: (channels, height, width).
 
     Raises:
-        UserError: If the model has no module of such a name, or no linear layer.
+        UserError: If the model has no module of a given name, or no linear layer as its head.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Tapped(Classifier):
         head = head or next(reversed(linears), "")
         layer = modules[head]
         if not isinstance(layer, nn.Linear):
-            raise UserError(f"the head of {type(model).__name__} must be a linear layer; it has {linears[-3:]}")
+            raise UserError(f"the head of {type(model).__name__} must be a linear layer; the model has {linears[-3:]}")
         super().__init__(layer.out_features, image_shape)
         self.model = model
         self.head_name = f"model.{head}"
@@ -94,7 +96,7 @@ class Tapped(Classifier):
             if not isinstance(output, Tensor):
                 raise UserError(f"{name} gave {type(output).__name__} where one tensor is needed: tap another module")
             if _count_changes(output) != version:
-                raise UserError(f"{name} is overwritten by the layer after it: tap that one or make it not in-place")
+                raise UserError(f"{name} is overwritten by the layer after it: tap that layer or make it not in-place")
             return output
 
         return Activations(
@@ -106,13 +108,13 @@ class Tapped(Classifier):
 
 
 def _take_logits(output: Any) -> Tensor:
-    """Take the logits out of a model's output, to which inception and googlenet add others in training."""
+    """Take the logits out of a model's output, to which Inception and GoogLeNet add further logits in training."""
     logits: Tensor = output if isinstance(output, Tensor) else output.logits
     return logits
 
 
 def _count_changes(output: Any) -> int:
-    """Count the in-place changes of a tensor; those of `inference_mode` have no count."""
+    """Count the in-place changes of a tensor; return 0 for tensors of `inference_mode`, which do not count them."""
     return read_version(output) if isinstance(output, Tensor) and not output.is_inference() else 0
 
 

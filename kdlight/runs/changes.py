@@ -1,4 +1,4 @@
-"""Check which options changed when a run is continued, and refuse those that may not change."""
+"""Find the options that changed when a run is continued, and refuse changes that are not allowed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,9 +8,9 @@ from torch.optim import Optimizer
 
 from kdlight.errors import UserError
 
-# Options that do not change the results of a run, but where and how long it computes and what it shows. A name stands
-# for all names below it, too. Paths of weights may change, because the checkpoint holds the sha256 of the teacher's
-# weights. The precision may not change, because accuracies of runs are compared at equal precision.
+# Options that do not change a run's results, but determine where and how long it computes and what it shows. A name
+# stands for all names below it, too. Paths of weights may change, because the checkpoint holds the sha256 of the
+# teacher's weights. The precision may not change, because accuracies of runs are compared at equal precision.
 MAY_CHANGE = (
     *("ckpt_path", "weights_only", "resume_changed", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")),
@@ -39,7 +39,8 @@ def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> N
         before: The resolved configuration of the run, as YAML.
         now: The resolved configuration of this start, as YAML.
         run: The run's folder, for the message.
-        on_purpose: Accept differences, except in options that are restored from the checkpoint.
+        on_purpose: Whether to accept differences (``--resume_changed true``), except in options that are restored from
+            the checkpoint.
 
     Raises:
         UserError: If options differ that are not in `MAY_CHANGE`; the message has their names and both values.
@@ -75,7 +76,7 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
     if shapes == expected and not any(missing):
         return
     names = ", ".join(type(optimizer).__name__ for optimizer in optimizers)
-    lacks = [f"knows no {', '.join(keys)}" for keys in missing if keys]
+    lacks = [f"lacks the options {', '.join(keys)}" for keys in missing if keys]
     differs = lacks[0] if lacks else f"has groups of {shapes} parameters, not {expected}"
     raise UserError(
         f"the checkpoint's optimizer is another one than {names}: it {differs}; go on with the optimizer and the "
@@ -96,7 +97,7 @@ def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
 
 
 def has_same_limits(before: str, now: str) -> bool:
-    """Return whether two configurations train for the same time."""
+    """Return whether two configurations have the same limits of epochs, steps and time."""
     old, new = (yaml.safe_load(text)["trainer"] for text in (before, now))
     return all(old.get(name) == new.get(name) for name in LIMITS)
 

@@ -59,7 +59,7 @@ def add_run_options(
     loggers = _select_objects(options.get("logger"), Logger)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a repository there
+            folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a git repository in it
             read_wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 passes on a setting that W&B warns about
     callbacks = [*_select_objects(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:
@@ -82,7 +82,7 @@ def add_run_options(
 
 
 def _select_objects(value: Any, kind: type) -> list[Any]:
-    """Return the objects of a kind in an argument of Lightning that may be one, a list, true, false or None."""
+    """Return the objects of a class in an argument of Lightning: one object, a list, true, false or None."""
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, kind)]
 
 

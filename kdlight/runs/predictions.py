@@ -14,12 +14,12 @@ KEYS = ("index", "target", "probabilities")
 
 
 def write_predictions(batches: Sequence[dict[str, Any]], class_names: Sequence[str], folder: RunFolder) -> None:
-    """Write one row per image: its index in the test set, target, predicted class, and each class's probability.
+    """Write one row per image: its index in the test set, its true and predicted class, and each class's probability.
 
     Args:
-        batches: The results of `Learner.predict_step`; of several processes, each passes its own.
+        batches: The results of `Learner.predict_step`. Each of several processes passes its own.
         class_names: Names of the classes, which become the names of the columns.
-        folder: The run.
+        folder: The run's folder.
     """
     shares = gather_object(batches)
     if is_distributed() and torch.distributed.get_rank() > 0:

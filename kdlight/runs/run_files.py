@@ -30,7 +30,7 @@ class RunFiles(Callback):
         self.config = config
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the configuration, and the weights of an untrained teacher, because no other file has them.
+        """Write the run's files. They include the weights of an untrained teacher, because no other file has these.
 
         Raises:
             UserError: If there are too few images to train on, or batch norms are to be synchronised on a CPU.

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Throughput(Callback):
-    """Logs ``seconds`` and ``images_per_second`` of each training epoch. Validation and PID are not timed."""
+    """Logs ``seconds`` and ``images_per_second`` of each training epoch, without validation and the PID."""
 
     def __init__(self) -> None:
         self._started = 0.0
@@ -39,7 +39,7 @@ class Throughput(Callback):
         self._ended = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log seconds and images per second, of all processes of a distributed run together."""
+        """Log the seconds, and the images per second of all processes together."""
         seconds = self._ended - self._started
         if self._images:
             pl_module.log("seconds", seconds, sync_dist=True)

@@ -198,7 +198,10 @@ def diverging(folder):
         (weights_alone, ["weights.pt is no checkpoint of a run", "got a ", "--model.student_weights PATH"]),
         (weights_tested, ["weights.pt is no checkpoint of a run", "--model.student_weights PATH"]),
         (another_student, ["kd/checkpoints/last.ckpt does not fit the networks", "Missing key(s)"]),
-        (another_optimizer, ["another one than Adam: it knows no amsgrad, betas", "--model.student_weights PATH"]),
+        (
+            another_optimizer,
+            ["another one than Adam: it lacks the options amsgrad, betas", "--model.student_weights PATH"],
+        ),
         (corrupt_data, ["data_batch_1"]),
         (another_teacher, ["sha256", "set teacher_weights to those of that run"]),
         (cache_of_another_teacher, ["teacher cache cache was made for another teacher (sha256)", "another path"]),

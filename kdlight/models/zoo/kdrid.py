@@ -2,13 +2,14 @@
 
 Dissanayake et al. 2024, "Quantifying Knowledge Distillation Using Partial Information Decomposition",
 https://arxiv.org/abs/2411.07483. Their code (https://github.com/pasandissanayake/kd-rid, systems/wrncifar.py) calls
-them WRN-40-2 and WRN-16-1 and gives them that depth rule and those widths, but they are not the wide residual networks
-of Zagoruyko and Komodakis (`wrn.py`): their blocks end with the ReLU, as a ResNet's do, and a shortcut that changes the
-shape has a batch norm. So they are `ResNet`s with (depth - 4) / 6 blocks a stage. Use `wrn_40_2` and `wrn_16_1` to
-follow the paper's text, these networks to follow its code.
+the networks WRN-40-2 and WRN-16-1, and they have the depths and widths of these. But they are not the wide residual
+networks of Zagoruyko and Komodakis (`wrn.py`): their blocks end with the ReLU, as the blocks of a ResNet do, and a
+shortcut that changes the shape has a batch norm. So they are `ResNet`s with (depth - 4) / 6 blocks per stage. Use
+`wrn_40_2` and `wrn_16_1` to follow the paper's text, and the networks in this file to follow the authors' code.
 
-As in their code, convolutions and the head are drawn from He et al.'s uniform distribution over the fan out and biases
-are 0. Their shortcut is called `shortcut`, here it is `downsample`; they published no weights.
+As in the authors' code, the weights of the convolutions and of the head are drawn from He et al.'s uniform distribution
+with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`), and biases are 0. The submodule that is called `downsample`
+here is called `shortcut` in the authors' code. They published no weights.
 """
 
 __all__ = ["kdrid_wrn_16_1", "kdrid_wrn_40_2"]
@@ -21,13 +22,13 @@ from kdlight.models.zoo.resnet import ResNet
 
 @record_arguments
 def kdrid_wrn_40_2(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
-    """Build the RID authors' CIFAR-10 teacher: six blocks a stage, widths 32, 64, 128."""
+    """Build the RID authors' CIFAR-10 teacher: six blocks per stage, widths 32, 64, 128."""
     return _build_kdrid_network(6, (16, 32, 64, 128), num_classes, image_shape)
 
 
 @record_arguments
 def kdrid_wrn_16_1(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> ResNet:
-    """Build the RID authors' CIFAR-10 student: two blocks a stage, widths 16, 32, 64."""
+    """Build the RID authors' CIFAR-10 student: two blocks per stage, widths 16, 32, 64."""
     return _build_kdrid_network(2, (16, 16, 32, 64), num_classes, image_shape)
 
 

@@ -1,8 +1,8 @@
-"""ResNet-18 and ResNet-50, as wide as for photographs, for small images.
+"""ResNet-18 and ResNet-50 for small images, with the same widths as for photographs.
 
 He, Zhang, Ren and Sun 2016, "Deep Residual Learning for Image Recognition", https://arxiv.org/abs/1512.03385, table 1,
 with a 3x3 stem that keeps the image's size. Names, parameters and initialisation are those of
-https://github.com/HobbitLong/RepDistiller (models/resnetv2.py); the stride stands in the 3x3 convolution.
+https://github.com/HobbitLong/RepDistiller (models/resnetv2.py). In a bottleneck, the 3x3 convolution has the stride.
 """
 
 __all__ = ["ResNet18", "ResNet50"]
@@ -20,7 +20,7 @@ from kdlight.models.zoo.stage import Stage
 
 
 class BasicUnit(nn.Module):
-    """Two 3x3 convolutions and a shortcut; returns the sum, before its ReLU."""
+    """Two 3x3 convolutions and a shortcut; returns their sum, to which no ReLU has been applied."""
 
     expansion = 1
 
@@ -43,7 +43,10 @@ class BasicUnit(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolution, four times as wide at its end, and a shortcut; returns the sum, before its ReLU."""
+    """Convolutions of 1x1, 3x3 and 1x1, the last one four times as wide, and a shortcut.
+
+    It returns their sum, to which no ReLU has been applied.
+    """
 
     expansion = 4
 
@@ -77,7 +80,10 @@ def _build_shortcut(in_channels: int, channels: int, stride: int) -> nn.Module:
 
 
 class FourStageResNet(Classifier):
-    """A 3x3 stem and four stages of 64, 128, 256 and 512 channels, times the block's expansion; all but one halve."""
+    """A 3x3 stem and four stages of 64, 128, 256 and 512 channels, multiplied by the block's expansion.
+
+    Each stage but the first halves the image.
+    """
 
     head_name = "linear"
     stage_names = ("layer1", "layer2", "layer3", "layer4")
@@ -125,7 +131,7 @@ class FourStageResNet(Classifier):
 
 
 class ResNet18(FourStageResNet):
-    """Four stages of 2 basic blocks each, widths 64, 128, 256, 512; all but the first halve the image.
+    """Four stages of 2 basic blocks each, with widths 64, 128, 256, 512. Each but the first halves the image.
 
     Args:
         num_classes: Number of classes.
@@ -137,7 +143,7 @@ class ResNet18(FourStageResNet):
 
 
 class ResNet50(FourStageResNet):
-    """Four stages of 3, 4, 6 and 3 bottlenecks, widths 256, 512, 1024, 2048; all but the first halve the image.
+    """Four stages of 3, 4, 6 and 3 bottlenecks, with widths 256, 512, 1024, 2048. Each but the first halves the image.
 
     Args:
         num_classes: Number of classes.

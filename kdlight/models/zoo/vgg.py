@@ -4,9 +4,9 @@ Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale I
 https://arxiv.org/abs/1409.1556, table 1, with one linear layer after global average pooling. Names, parameters and
 initialisation are those of https://github.com/HobbitLong/RepDistiller (models/vgg.py, its `_bn` variants).
 
-The image is halved before the second, third and fourth block, and before the fifth where it has 64 rows or more
-(RepDistiller: exactly 64). Halving rounds up, which changes nothing at 32 and 64 pixels and keeps small images from
-vanishing.
+The image is halved before the second, third and fourth block, and before the fifth if the input has 64 rows or more (in
+RepDistiller: exactly 64). Halved sizes are rounded up. This changes nothing at 32 and 64 pixels, and it keeps smaller
+images from vanishing.
 """
 
 __all__ = ["VGG", "vgg8", "vgg11", "vgg13", "vgg16", "vgg19"]
@@ -68,7 +68,7 @@ class VGG(Classifier):
 
 
 def _build_block(convolutions: int, in_channels: int, channels: int) -> nn.Sequential:
-    """Convolutions with batch norm and ReLU, without the last ReLU."""
+    """Build convolutions with batch norm and ReLU, but without the last ReLU."""
     layers: list[nn.Module] = []
     for _ in range(convolutions):
         layers += [nn.Conv2d(in_channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
@@ -82,29 +82,29 @@ def _halve(x: Tensor) -> Tensor:
 
 @record_arguments
 def vgg8(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
-    """VGG-8: one convolution a block."""
+    """Build VGG-8, with one convolution per block."""
     return VGG((1, 1, 1, 1, 1), num_classes, image_shape)
 
 
 @record_arguments
 def vgg11(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
-    """VGG-11, configuration A."""
+    """Build VGG-11, configuration A of the paper."""
     return VGG((1, 1, 2, 2, 2), num_classes, image_shape)
 
 
 @record_arguments
 def vgg13(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
-    """VGG-13, configuration B."""
+    """Build VGG-13, configuration B of the paper."""
     return VGG((2, 2, 2, 2, 2), num_classes, image_shape)
 
 
 @record_arguments
 def vgg16(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
-    """VGG-16, configuration D."""
+    """Build VGG-16, configuration D of the paper."""
     return VGG((2, 2, 3, 3, 3), num_classes, image_shape)
 
 
 @record_arguments
 def vgg19(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> VGG:
-    """VGG-19, configuration E."""
+    """Build VGG-19, configuration E of the paper."""
     return VGG((2, 2, 4, 4, 4), num_classes, image_shape)
