@@ -1,7 +1,7 @@
-"""Allowed ranges of numeric arguments, written in their annotations.
+"""Allowed ranges of numeric arguments, which are written as annotations of the arguments.
 
-The command line checks the annotations by itself; `RangeCheck` and `check_ranges` apply the same check to calls from
-Python.
+On the command line, jsonargparse checks these annotations. `RangeCheck` and `check_ranges` apply the same check to
+calls from Python.
 """
 
 __all__ = [
@@ -36,18 +36,18 @@ MOST = 2**31 - 1  # the largest whole number allowed: the product of two of them
 
 PositiveInt = Annotated[int, Field(ge=1, le=MOST)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # numpy takes no others
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # numpy accepts no other seeds
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, title="weight")]  # of a term that the student learns from
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, title="weight")]  # the weight of a term of a student's loss
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-Probes = Annotated[int, Field(ge=8, le=MOST)]  # images that a PID is estimated from
+Probes = Annotated[int, Field(ge=8, le=MOST)]  # the number of images from which a PID is estimated
 
 
 def read_weights(learner: object) -> dict[str, float]:
-    """Return the values of the arguments annotated as `Weight`, by name, as far as the object has such attributes."""
+    """Return, by name, the values of an object's attributes that are named as its arguments annotated as `Weight`."""
     constructors = [vars(kind)["__init__"] for kind in type(learner).__mro__ if "__init__" in vars(kind)]
     names = (
         name for made in constructors for name, kind in getattr(made, "__annotations__", {}).items() if kind == Weight
@@ -74,7 +74,7 @@ def check_ranges(function: Function) -> Function:
     def call(*arguments: Any, **options: Any) -> Any:
         try:
             given = signature.bind_partial(*arguments, **options).arguments
-        except TypeError:  # the call below says what is wrong
+        except TypeError:  # the call of the function below raises the same error
             given = {}
         for name in ranges.keys() & given.keys():
             value = given[name].item() if isinstance(given[name], np.generic) else given[name]
@@ -88,7 +88,7 @@ def check_ranges(function: Function) -> Function:
 
 
 def _describe(error: ValidationError, name: str) -> str:
-    """Describe what was expected of an argument, and what was given."""
+    """Describe what was expected of the argument `name`, and what was given."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
     return f"expected {name}{place} {first['msg'].replace('Input should', 'to', 1)}, got {first['input']!r}"

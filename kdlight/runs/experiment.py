@@ -1,4 +1,4 @@
-"""An experiment: a method, data, the trainer's options and a folder. It can be trained, tested or timed."""
+"""An experiment: a method, data, the trainer's options and a folder. The method can be trained, tested or timed."""
 
 import signal
 import sys
@@ -22,7 +22,7 @@ from kdlight.runs.signals import SignalHandler
 from kdlight.runs.trainer import make_trainer
 
 TERMINATED = 128 + signal.SIGTERM
-BARE = {
+BARE = {  # the trainer's options for a fit without steps
     **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
     "callbacks": [],
     "limit_train_batches": 0,
@@ -43,8 +43,8 @@ class Experiment:
         config: The resolved configuration as YAML, which is saved as ``config.yaml``.
         checkpoint: Path of the checkpoint to continue from or to measure; None: start with new weights.
         command: The command that the user called, which is saved in ``result.json``.
-        claim: The right to write into the folder, which a fit releases when it ends.
-        resume: How the user can continue the run, for the message that is printed when it is stopped.
+        claim: The right to write into the folder. A fit releases this right when the fit ends.
+        resume: How the user can continue the run, for the message that is printed when the run is stopped.
     """
 
     method: Learner
@@ -58,7 +58,7 @@ class Experiment:
     resume: str = "the same command and --ckpt_path last"
 
     def make_trainer(self, **changed: Any) -> Trainer:
-        """Create the trainer of a fit: the options, with the loggers, callbacks and checkpoints of every run added.
+        """Create the trainer of a fit from the options, and add the loggers, callbacks and checkpoints of every run.
 
         Args:
             changed: Arguments of the trainer that replace those of the experiment.
@@ -99,7 +99,7 @@ class Experiment:
                 print(f"kdlight: stopped; {where}, go on with {self.resume}", file=sys.stderr)
             if stops is None or stops.received is None:
                 raise
-            # `SignalHandler` raises Lightning's exception for SIGTERM after either signal.
+            # After either signal, `SignalHandler` lets Lightning raise the exception that it has for SIGTERM.
             raise KeyboardInterrupt if stops.received == signal.SIGINT else SystemExit(TERMINATED) from None
         if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
             print(format_closing_lines(self.folder))
@@ -138,8 +138,8 @@ class Experiment:
         cache = self.method.teacher_cache if isinstance(self.method, Distiller) else None
         if cache is None:
             raise UserError(
-                f"expected a method with a teacher and a teacher_cache, which {type(self.method).__name__} lacks; add "
-                "--model.teacher_cache.path FOLDER"
+                f"expected a method with a teacher and a teacher_cache, got {type(self.method).__name__} without them; "
+                "add --model.teacher_cache.path FOLDER"
             )
         return cache
 
@@ -161,7 +161,7 @@ class Experiment:
 
 
 def describe_test(measured: Mapping[str, float]) -> str:
-    """Describe the result of a test in a line."""
+    """Describe the result of a test in one line."""
     percent = {"accuracy": "test accuracy", "calibration_error": "calibration error", "agreement": "agreement"}
     first, *others = [f"{said} {100 * measured[name]:.2f} %" for name, said in percent.items() if name in measured]
     return ", ".join([first, f"loss {measured['loss']:.4f}", *others])

@@ -18,7 +18,7 @@ from kdlight.models.weights import check_records
 from kdlight.runs.folder import RunFolder
 
 LARGEST = torch.finfo(torch.float32).max
-STEPS_BEHIND = 4  # this many steps may be unchecked; with more, the check waits for the device
+STEPS_BEHIND = 4  # the largest number of steps not yet checked; beyond it, the check waits for the device
 
 
 class NonFiniteLossError(UserError):
@@ -40,16 +40,16 @@ class CopiedTerms(NamedTuple):
 class NonFiniteStop(Callback):
     """Checks the terms of the loss in every step.
 
-    On a CPU they are checked at once, before the backward pass, so the saved weights are those that gave the loss. On
-    CUDA the terms are copied asynchronously and checked at most `STEPS_BEHIND` steps later, so that no step waits; by
-    then the optimizer may have carried the NaN into the saved weights.
+    On a CPU the terms are checked at once, before the backward pass, so the saved weights are those that gave the loss.
+    On CUDA the terms are copied asynchronously and checked at most `STEPS_BEHIND` steps later, so that no step waits.
+    By then the optimizer may have carried the NaN into the weights, which are then saved with the NaN.
 
-    ``nonfinite.pt`` in the run's folder (``nonfinite-1.pt`` of process 1) holds epoch, step, terms by name, the batch
+    ``nonfinite.pt`` in the run's folder (``nonfinite-1.pt`` from process 1) holds epoch, step, terms by name, the batch
     as the model saw it, the seed of the step's random numbers, and the method's ``state_dict`` (empty under FSDP, where
-    no process has it), all readable with ``weights_only=True``. `replay` computes the terms again.
+    no process has all weights). It can be read with ``weights_only=True``. `replay` computes the terms again.
 
     Args:
-        folder: The run.
+        folder: The folder of the run.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -62,14 +62,14 @@ class NonFiniteStop(Callback):
         self.folder = trainer.strategy.broadcast(self.folder)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Keep the batch for the step."""
+        """Keep the batch until the terms of its step have been checked."""
         self._batch = batch
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Check the terms of this step, or on CUDA those of an earlier one.
+        """Check the terms of this step, or on CUDA those of an earlier step.
 
         Raises:
-            NonFiniteLossError: If a term or the sum of all is NaN or infinite.
+            NonFiniteLossError: If a term or the sum of all terms is NaN or infinite.
         """
         assert isinstance(pl_module, Learner)
         assert self._batch is not None
@@ -133,19 +133,19 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
         method = KD(student, teacher, teacher_weights="runs/digits/teacher/checkpoints/best.ckpt")
         terms = replay("runs/digits/kd/nonfinite.pt", method)
 
-    The terms equal those of the run if the file holds the weights before the step (see `NonFiniteStop`). CRD's differ,
-    because its memory already contains the batch.
+    The terms equal those of the run if the file holds the weights before the step (see `NonFiniteStop`). The terms of
+    `CRD` differ, because its memory in the file already contains the batch.
 
     Args:
-        path: The file.
-        method: The run's method with its teacher; it gets the weights and the training phase of the file.
+        path: The path of the file ``nonfinite.pt``.
+        method: The run's method with its teacher. The weights are loaded into it, and its training phase is set.
 
     Returns:
         The weighted terms by name.
 
     Raises:
         MissingFileError: If there is no such file.
-        UserError: If its bytes do not match their checksums.
+        UserError: If the file's bytes do not match its checksums.
     """
     if not Path(path).is_file():
         raise MissingFileError(f"no file {path}: expected the nonfinite.pt of a run whose loss was NaN or infinite")

@@ -18,8 +18,9 @@ SAVED = "epoch_so_far"
 class ResumedEpoch(Callback):
     """Saves state that Lightning's checkpoints lack, and restores it when a run is continued.
 
-    The state is the row of ``metrics.csv`` for the checkpoint's epoch, because the file gets this row only after the
-    checkpoint is written. Inside an epoch it is also the sums over the epoch's steps so far, of each process.
+    The state contains the row of ``metrics.csv`` for the checkpoint's epoch, because this row is added to the file only
+    after the checkpoint is written. A checkpoint that is written inside an epoch also has, for each process, the sums
+    over the epoch's steps so far.
 
     Args:
         metrics: The run's log, which continues where a resumed checkpoint ends.
@@ -33,7 +34,7 @@ class ResumedEpoch(Callback):
         self._optimizers: list[dict[str, Any]] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Save the row of the epoch, and, inside an epoch, the sums of each process."""
+        """Save the row of the epoch and, if the epoch has not ended, the sums of each process."""
         assert isinstance(pl_module, Learner)
         row = dict(self.metrics.rows.get(trainer.current_epoch, {}))
         processes = []
@@ -48,14 +49,15 @@ class ResumedEpoch(Callback):
         """Restore the log up to the checkpoint's epoch.
 
         Raises:
-            UserError: If the checkpoint is not of a run, or was written inside an epoch by another number of processes.
+            UserError: If the checkpoint is not from a run of kdlight, or was written inside an epoch by another number
+                of processes.
         """
         if trainer.state.fn != "fit":
             return
         if SAVED not in checkpoint:
             raise UserError(
-                f"the checkpoint has no '{SAVED}': expected one that kdlight fit of this version wrote; start from its "
-                "weights instead: --model.student_weights PATH"
+                f"the checkpoint has no '{SAVED}': expected a checkpoint that kdlight fit of this version wrote; "
+                "begin a new run with its weights instead: --model.student_weights PATH"
             )
         self._resumed = checkpoint[SAVED]
         self._optimizers = checkpoint.get("optimizer_states", [])
@@ -63,22 +65,23 @@ class ResumedEpoch(Callback):
         processes = len(self._resumed["processes"])
         if processes not in (0, trainer.world_size):
             raise UserError(
-                f"the checkpoint was written inside epoch {checkpoint['epoch']} by {processes} processes: expected as "
-                f"many, got {trainer.world_size}; go on with --trainer.devices {processes}, or from --ckpt_path best"
+                f"the checkpoint was written inside epoch {checkpoint['epoch']} by {processes} processes: expected the "
+                f"same number, got {trainer.world_size}; go on with --trainer.devices {processes}, or from --ckpt_path "
+                "best"
             )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare the optimizers with those of the checkpoint, before anything is written.
 
         Raises:
-            UserError: If they differ.
+            UserError: If the optimizers differ.
         """
         if self._optimizers is not None:
             require_same_optimizers(self._optimizers, trainer.optimizers)
             self._optimizers = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Restore the sums of the epoch if the checkpoint was written inside it.
+        """Restore the sums of the epoch if the checkpoint was written inside an epoch.
 
         Raises:
             UserError: If the epoch now has another number of steps.
@@ -103,7 +106,7 @@ class ResumedEpoch(Callback):
 
 
 def _step_plateaus(trainer: Trainer, row: dict[str, float]) -> None:
-    """Step the schedulers that follow a metric, because Lightning steps them only after the epoch's checkpoint."""
+    """Step schedulers that follow a metric: when the checkpoint was written, Lightning had not stepped them yet."""
     for config in trainer.lr_scheduler_configs:
         if config.reduce_on_plateau and config.interval == "epoch":
             scheduler: Any = config.scheduler

@@ -1,4 +1,4 @@
-"""End a process that received a signal to stop but waits for another process that does not answer."""
+"""End a process that was told to stop by a signal, but waits for another process that does not answer."""
 
 import math
 import os
@@ -48,7 +48,7 @@ class StopDeadline:
             self.note_progress()
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching for signals."""
         signal.set_wakeup_fd(self._before)
         self._writer.close()
 

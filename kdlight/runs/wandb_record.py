@@ -25,13 +25,13 @@ class WandbRecord(Callback):
 
     - Every metric is drawn over ``epoch``; the summary holds the best validation values.
     - ``method``, ``pair``, ``seed`` and ``grid`` are flat keys of the configuration.
-    - Each stage's four PID atoms get a panel. All other PID values are logged without one.
-    - At the end ``result.json``, without its lists, is added to the summary, and pictures of the PID and of the
-      confusion matrix to the media. If the logger was given ``log_model``, the student's weights become an artifact.
+    - Each stage's four PID atoms have a panel. All other PID values are logged without a panel.
+    - At the end ``result.json``, without its lists, is added to the summary. Pictures of the PID and of the confusion
+      matrix are added to the media. If the logger was given ``log_model``, the student's weights become an artifact.
 
     Args:
-        folder: The run.
-        logger: The logger. If it has no group, it gets one that runs with other seeds get, too.
+        folder: The folder of the run.
+        logger: The logger. If no group was given to it, its group is set by `name_group`.
         config: The resolved configuration as YAML.
     """
 
@@ -64,7 +64,7 @@ class WandbRecord(Callback):
 
     def _find_flat_keys(self, method: Learner) -> dict[str, Any]:
         described = (yaml.safe_load(self.config).get("model") or {}).get("init_args") or {}
-        networks = [described.get(role) for role in ("teacher", "student")]  # or text, if built in Python
+        networks = [described.get(role) for role in ("teacher", "student")]  # mappings; texts if built in Python
         classes = [network["class_path"] for network in networks if isinstance(network, dict)]
         pair = " → ".join(path.rpartition(".")[2] for path in classes)
         grid = self.folder.path.parent.parent.name if _is_in_grid(self.folder.path) else None
@@ -76,10 +76,10 @@ class WandbRecord(Callback):
         Args:
             result: The content of ``result.json``.
         """
-        import matplotlib.pyplot  # noqa: F401  # W&B expects it to be imported when it gets a figure
+        import matplotlib.pyplot  # noqa: F401  # W&B expects that pyplot is imported when it is given a figure
         import wandb
 
-        from kdlight.runs.wandb_pictures import draw_confusion, draw_pid  # matplotlib, which most runs do not need
+        from kdlight.runs.wandb_pictures import draw_confusion, draw_pid  # this imports matplotlib
 
         run: Any = self.logger.experiment
         rows = self.folder.read_metrics()
@@ -92,7 +92,7 @@ class WandbRecord(Callback):
             pictures["confusion"] = draw_confusion(result["confusion"]["last"], result["class_names"])
         run.log({f"pictures/{name}": wandb.Image(figure) for name, figure in pictures.items()})
         checkpoint = self.folder.locate_checkpoint("last")
-        if self._sends_student and checkpoint.is_file():  # FSDP saves folders
+        if self._sends_student and checkpoint.is_file():  # FSDP's checkpoints are folders
             named = {name: tensor.contiguous() for name, tensor in read_state_dict(checkpoint).items()}
             artifact = wandb.Artifact(f"student-{run.id}", type="model", metadata=result["test"]["last"])
             with artifact.new_file("student.safetensors", mode="wb") as stream:
@@ -108,7 +108,10 @@ def finish_wandb(loggers: Iterable[Logger]) -> None:
 
 
 def name_group(folder: Path) -> str:
-    """Name the group of runs that differ in their seed: the folder above ``seed=0``, or the run's, unnumbered."""
+    """Return the name of the group of runs that differ only in their seed.
+
+    It comes from the folder above ``seed=0`` or, outside a grid, from the run's folder without the number at its end.
+    """
     if _is_in_grid(folder):
         return "/".join(folder.parts[-3:-1])
     name, dash, number = folder.name.rpartition("-")

@@ -1,4 +1,4 @@
-"""The costs of a network: parameters, operations, bytes of its file, memory and time of a forward pass."""
+"""Measure the costs of a network: parameters, operations, bytes of its file, memory and time of a forward pass."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def count_operations(model: nn.Module, image_shape: Sequence[int]) -> int:
 
 
 def count_bytes(model: nn.Module) -> int:
-    """Return the bytes of all tensors, which is the size of a file of weights without its header."""
+    """Return the number of bytes of all tensors, which is the size of a weights file without its header."""
     return sum(tensor.nbytes for tensor in model.state_dict().values())
 
 
@@ -39,9 +39,9 @@ def measure_memory(model: nn.Module, image_shape: Sequence[int], batch: int) -> 
     """Return the peak memory of a forward pass in bytes, without the weights and the images.
 
     Args:
-        model: In evaluation mode.
+        model: A network in evaluation mode.
         image_shape: (channels, height, width).
-        batch: Images at once.
+        batch: The number of images in the batch.
     """
     device = next(model.parameters()).device
     images = torch.zeros(batch, *image_shape, device=device)
@@ -58,7 +58,11 @@ def measure_memory(model: nn.Module, image_shape: Sequence[int], batch: int) -> 
 
 
 class _PeakMemory(TorchDispatchMode):
-    """Adds up the tensors that are alive after each operation; memory used inside an operation is not counted."""
+    """Adds up the sizes of all tensors that exist after an operation. Memory used inside an operation is not counted.
+
+    Attributes:
+        peak: The largest sum so far, in bytes.
+    """
 
     def __init__(self, known: set[StorageWeakRef]) -> None:
         super().__init__()
@@ -78,14 +82,14 @@ class _PeakMemory(TorchDispatchMode):
 
 
 def measure_latency(model: nn.Module, image_shape: Sequence[int], batch: int, *, threads: int, seconds: float) -> float:
-    """Return the median seconds of a forward pass, measured with `torch.utils.benchmark`.
+    """Return the median time of a forward pass in seconds, measured with `torch.utils.benchmark`.
 
     Args:
-        model: In evaluation mode.
+        model: A network in evaluation mode.
         image_shape: (channels, height, width).
-        batch: Images at once.
-        threads: Number of CPU threads.
-        seconds: Shortest duration of the measurement.
+        batch: The number of images in the batch.
+        threads: The number of CPU threads.
+        seconds: The shortest duration of the measurement.
     """
     images = torch.zeros(batch, *image_shape, device=next(model.parameters()).device)
     with torch.inference_mode():

@@ -1,6 +1,6 @@
 """``kdlight methods [METHOD]``: list every method with its paper, what it distils and its arguments.
 
-The files are parsed, not imported: importing torch and Lightning would take longer than reading the answer.
+The methods' files are parsed and not imported, because importing torch and Lightning would take seconds.
 """
 
 import ast
@@ -26,12 +26,12 @@ ROOT = "Learner"
 SHARED = ("LogitDistiller", "FeatureDistiller", "Distiller", ROOT)
 UNSHOWN = ("self", "student", "teacher")
 CITATION = re.compile(r'([^":.]+), "([^"]+)"[^"]*?\b((?:19|20)\d\d)\b')
-LINE_END = re.compile(r"(?<!\n)\n(?=[^\s-])")  # within a paragraph
+LINE_END = re.compile(r"(?<!\n)\n(?=[^\s-])")  # the end of a line within a paragraph
 MEANING = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
 class Paper(NamedTuple):
-    """The first paper that a method's file names."""
+    """The first paper that is cited in the file of a method."""
 
     authors: str
     title: str
@@ -50,12 +50,12 @@ class Method(NamedTuple):
     """A class of the methods' folder, as parsed from its file.
 
     Attributes:
-        name: Name of the class.
-        stem: Stem of its file, which is also that of its configuration.
-        text: Docstring of the class.
-        opening: Docstring of the file.
-        node: Syntax tree of the class.
-        constants: Values assigned to names at the file's top level.
+        name: The name of the class.
+        stem: The name of the class's file without ".py". The method's configuration has the same name.
+        text: The docstring of the class.
+        opening: The docstring of the file.
+        node: The syntax tree of the class.
+        constants: The values that are assigned to names at the file's top level.
         bases: The classes that it derives from, the nearest first, up to `ROOT`.
     """
 
@@ -69,7 +69,7 @@ class Method(NamedTuple):
 
     @property
     def distils(self) -> str:
-        """What the method compares: its class attribute ``distils``, own or inherited."""
+        """What the method compares: the value of its class attribute ``distils``, which may be inherited."""
         for owner in (self, *self.bases):
             for line in owner.node.body:
                 if isinstance(line, ast.AnnAssign | ast.Assign) and line.value is not None:
@@ -96,12 +96,12 @@ def main(arguments: Sequence[str]) -> None:
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight methods", description=__doc__)
-    parser.add_argument("method", nargs="?", help="show this one in full, named by its file or its class")
+    parser.add_argument("method", nargs="?", help="the method to show in full, by the name of its file or its class")
     return parser
 
 
 def list_methods() -> dict[str, Method]:
-    """Return every method by the stem of its file, which is also that of its configuration."""
+    """Return every method by the name of its file without ".py"."""
     found = read_classes()
     names = find_public_names("kdlight.methods", FOLDER)
     methods = [found[name] for name, module in names.items() if "." not in module and name in found]
@@ -113,7 +113,7 @@ def list_methods() -> dict[str, Method]:
 
 
 def read_classes() -> dict[str, Method]:
-    """Parse every class of the methods' folder and of the folders in it."""
+    """Parse every class in the methods' folder and in its subfolders."""
     nodes, files = {}, {}
     for file in sorted(FOLDER.rglob("[!_]*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def read_classes() -> dict[str, Method]:
 
 def build_overview(methods: dict[str, Method]) -> Table:
     """Build a table with a row per method, without the arguments that all methods of its kind share."""
-    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="kdlight methods METHOD shows all arguments of one")
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="kdlight methods METHOD shows all arguments of a method")
     for heading in ("method", "year", "distils", "paper, arguments"):
         rows.add_column(heading, no_wrap=heading in ("method", "year"))
     for stem, method in methods.items():
@@ -153,7 +153,7 @@ def build_overview(methods: dict[str, Method]) -> Table:
 
 
 def describe(method: Method, console: Console) -> None:
-    """Print a method's paper, formula and arguments, inherited ones included."""
+    """Print a method's paper, formula and arguments, including the inherited arguments."""
     for doc in (method.opening, method.text):
         text = doc.partition("\nArgs:")[0].strip()
         console.print(LINE_END.sub(" ", text), end="\n\n", markup=False, highlight=False)
@@ -167,13 +167,16 @@ def describe(method: Method, console: Console) -> None:
 
 
 def find_paper(method: Method) -> Paper | None:
-    """Read authors, title and year of the first paper that a method's file names; None if it names none."""
+    """Read authors, title and year of the first paper that is cited in a method's file; None if there is none."""
     found = CITATION.search(" ".join(method.opening.split()))
     return Paper(_shorten(found[1].strip()), found[2].rstrip(",?"), found[3]) if found else None
 
 
 def list_arguments(method: Method) -> list[tuple[Method, list[Argument]]]:
-    """Return the arguments of a method by the class that takes them, its own first; networks are left out."""
+    """Return a method's arguments, grouped by the class that takes them, without the two networks.
+
+    The method's own class comes first.
+    """
     by_owner, seen = [], set(UNSHOWN)
     for owner in (method, *method.bases):
         made = next((line for line in owner.node.body if getattr(line, "name", "") == "__init__"), None)
@@ -192,7 +195,7 @@ def list_arguments(method: Method) -> list[tuple[Method, list[Argument]]]:
 
 
 def _format_default(default: ast.expr | None, owner: Method) -> str:
-    """Write a default as in YAML."""
+    """Return a default as it is written in YAML."""
     if default is None:
         return "(required)"
     if isinstance(default, ast.Name):
@@ -206,6 +209,6 @@ def _format_default(default: ast.expr | None, owner: Method) -> str:
 
 
 def _shorten(authors: str) -> str:
-    """Shorten the authors as in a citation."""
+    """Shorten a list of more than two authors to the first and "et al."."""
     first, *others = authors.split(", ")
     return f"{first} et al." if len(others) > 1 else authors

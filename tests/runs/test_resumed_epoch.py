@@ -40,7 +40,7 @@ def test_an_epoch_is_not_gone_on_with_by_another_number_of_processes(tmp_path):
     checkpoint = ended.checkpoint
     checkpoint[SAVED]["processes"] *= 2
     torch.save(checkpoint, ended.folder.locate_checkpoint("last"))
-    with pytest.raises(ValueError, match=r"2 processes: expected as many, got 1; go on with --trainer.devices 2"):
+    with pytest.raises(ValueError, match=r"expected the same number, got 1; go on with --trainer.devices 2"):
         run(tmp_path, KD, resume="last")
 
 
@@ -48,7 +48,7 @@ def test_a_checkpoint_of_something_else_is_not_gone_on_with(tmp_path):
     ended = run(tmp_path, KD, epochs=1)
     foreign = {key: value for key, value in ended.checkpoint.items() if key != SAVED}
     torch.save(foreign, ended.folder.locate_checkpoint("last"))
-    with pytest.raises(ValueError, match="start from its weights instead"):
+    with pytest.raises(ValueError, match="begin a new run with its weights instead"):
         run(tmp_path, KD, resume="last")
 
 

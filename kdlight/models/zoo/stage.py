@@ -1,4 +1,4 @@
-"""Residual blocks in a row, where the ReLU after each block belongs to the stage."""
+"""A sequence of residual blocks that also applies the ReLU after each block."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -32,8 +32,8 @@ class AblationResult:
 
     Attributes:
         grid: The grid.
-        cells: Those of its cells that were asked for.
-        jobs: A job for each of these cells, in their order.
+        cells: The cells of the grid that were asked for.
+        jobs: The jobs of these cells, one for each, in the order of the cells.
         complete: Whether every run was tried; False if a signal stopped the grid.
     """
 
@@ -49,12 +49,12 @@ class AblationResult:
 
     @property
     def failed(self) -> dict[str, str]:
-        """The reasons of the runs that failed, by name."""
+        """The reasons why runs failed, by the names of these runs."""
         return {job.name: job.reason for job in self.jobs if job.state is State.FAILED}
 
     @property
     def stopped(self) -> dict[str, str]:
-        """The reasons of the runs that were stopped before their end, by name; the same call continues them."""
+        """The reasons why runs were stopped before their end, by name. Calling `ablate` again continues these runs."""
         return {job.name: job.reason for job in self.jobs if job.state is State.STOPPED}
 
     def table(self, stage: str | None = None) -> "pd.DataFrame":
@@ -94,16 +94,17 @@ def ablate(
 ) -> AblationResult:
     """Train every combination of a grid that is not finished, as ``kdlight ablate`` does.
 
-    The same call again continues: what is finished is skipped, what was stopped goes on from its position, what failed
-    is tried again. Folders are ``runs/<grid>/<axis>=<label>,…/seed=<seed>``. Teachers that are missing and whose
+    Call it again to continue: finished runs are skipped, stopped runs go on from their position, and failed runs are
+    tried again. The runs' folders are ``runs/<grid>/<axis>=<label>,…/seed=<seed>``. Teachers that are missing and whose
     configuration comes with kdlight are trained first, once for all runs.
 
     Args:
         grid: A grid file, or its content as a mapping.
-        jobs: How many runs at a time.
-        only: Groups such as ``method=rid,labels=6``; those of which every part is named. Empty: all.
-        seed: Only this seed; None: all.
-        runs: The folder above the grid's.
+        jobs: The number of runs that are trained at the same time.
+        only: Groups such as ``method=rid,labels=6``: train only the runs that have all parts of one of them. Empty: all
+            runs.
+        seed: Train only the runs with this seed; None: with all seeds.
+        runs: The folder in which the folder of the grid lies.
         console: Where progress is shown; None: the terminal.
 
     Raises:
@@ -122,10 +123,10 @@ def ablate(
 
 
 def select_cells(grid: Grid, only: Sequence[str], seed: int | None) -> list[Cell]:
-    """Return the cells of some groups and of a seed.
+    """Return the cells of some groups and of a seed, see `ablate`.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is no such cell.
     """
     wanted = [set(group.split(",")) for group in only]
     cells = [
@@ -179,12 +180,12 @@ def _make_job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder
         changed = find_differences(before, parsed.to_yaml()) if before is not None else {}
         if changed:
             key, (was, now) = next(iter(changed.items()))
-            job.reason = f"differs: {key} was {was!r}, the grid says {now!r}; remove the folder to train it anew"
+            job.reason = f"differs: {key} was {was!r}, the grid says {now!r}; to train it again, remove its folder"
     return job
 
 
 def _find_missing_teachers(parsed: ParsedConfig) -> list[str]:
-    """Return the paths of teachers that do not exist and that a shipped configuration trains."""
+    """Return the paths of teachers' weights that do not exist and that a shipped configuration would write."""
     paths = dict.fromkeys(holder.get("teacher_weights") for holder in list_teacher_holders(parsed.config))
     missing = [path for path in paths if path is not None and not Path(path).is_file()]
     return [path for path in missing if find_config(path) in list_shipped()]
@@ -198,7 +199,7 @@ def _make_teacher_job(grid: Grid, path: str) -> Job:
 
 
 def _parse(arguments: Sequence[str]) -> ParsedConfig:
-    """Parse the options of a run, without a line for each file that comes from the shipped ones."""
+    """Parse the options of a run, without printing a line for each shipped file that is used."""
     logging.disable(logging.INFO)
     try:
         with suppress_noise():

@@ -1,4 +1,4 @@
-"""The live table of a grid: what runs, what is done, what failed and why, and the time left."""
+"""The live table of a grid: which runs are running, finished or failed (and why), and the time left."""
 
 import time
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ EVERY_SECONDS = 1.0
 
 
 class Progress:
-    """Shows the jobs: on a terminal as a table that is redrawn in place, elsewhere as a line for each change.
+    """Shows the jobs. On a terminal it redraws a table in place; elsewhere it prints a line for each change.
 
     Args:
         jobs: The jobs.
@@ -36,7 +36,7 @@ class Progress:
         self._said = {id(job): job.state for job in jobs}
         self._shown = 0.0
         self._began = time.monotonic()
-        self._before = sum(job.trained for job in jobs)  # by an earlier start of the grid
+        self._before = sum(job.trained for job in jobs)  # epochs that an earlier call of the command trained
 
     def __enter__(self) -> "Progress":
         if self._live is not None:
@@ -49,7 +49,7 @@ class Progress:
             self._live.stop()
 
     def show(self) -> None:
-        """Redraw the table, once a second at most; or print what has changed."""
+        """Redraw the table, at most once a second; or print what has changed."""
         if self._live is None:
             for job in self.jobs:
                 if job.state is not self._said[id(job)]:

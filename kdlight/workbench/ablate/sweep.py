@@ -9,14 +9,14 @@ from kdlight.workbench.ablate.grid import Grid
 
 
 def write_sweep(grid: Grid, file: str, target: Path) -> None:
-    """Write the sweep. An agent calls ``kdlight ablate GRID --only=GROUP --seed=N``, so no run collides with another.
+    """Write the sweep. An agent calls ``kdlight ablate GRID --only=GROUP --seed=N``, so no run is trained twice.
 
     The agents' runs appear in the sweep if ``loggers/wandb.yaml`` is in the grid's ``base``, with ``offline: false``.
 
     Args:
         grid: The grid.
-        file: Its file, as the agents will find it.
-        target: Where the sweep is written.
+        file: The path of the grid's file on the machines of the agents.
+        target: The file into which the sweep is written.
     """
     groups = list(dict.fromkeys(cell.group for cell in grid.cells))
     seeds = sorted({cell.seed for cell in grid.cells})
@@ -25,7 +25,7 @@ def write_sweep(grid: Grid, file: str, target: Path) -> None:
         "method": "grid",
         "metric": {"name": "val/accuracy", "goal": "maximize"},
         "parameters": {"only": {"values": groups}, "seed": {"values": seeds}},
-        # Dotted options are no parameters of the sweep: W&B reads their dots as nested dictionaries.
+        # The parameters are not dotted options, because W&B would take their dots for nested dictionaries.
         "command": ["${env}", "kdlight", "ablate", file, "${args}"],
     }
     with replace_file(target) as draft:

@@ -1,4 +1,4 @@
-"""Time the data path from images to batches, in comparison with torchvision's on PIL images, which others use."""
+"""Time the path from images to batches, and compare it with torchvision's transforms of PIL images."""
 
 from collections.abc import Callable
 from operator import truediv
@@ -16,17 +16,17 @@ from kdlight.data.base.samples import Samples
 from kdlight.workbench.bench.timed_fit import Times
 
 CPU = torch.device("cpu")
-PIL_IMAGES = 512  # per turn
+PIL_IMAGES = 512  # the least number of PIL images per turn
 
 
 class DataPath(NamedTuple):
-    """Images per CPU-second on one thread that are fetched, cropped, mirrored, normalised and batched.
+    """Rates, in images per CPU-second on one thread, of fetching, cropping, mirroring, normalising and batching images.
 
     Attributes:
         kdlight: kdlight's rate, the median over the turns.
         torchvision: The rate of RandomCrop, RandomHorizontalFlip, ToTensor and Normalize in a DataLoader without
-            workers.
-        ratio: The median of the turns' ratios.
+            workers, the median over the turns.
+        ratio: kdlight's rate divided by torchvision's in the same turn, the median over the turns.
     """
 
     kdlight: float
@@ -35,11 +35,11 @@ class DataPath(NamedTuple):
 
 
 def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
-    """Time both data paths in alternation in this thread.
+    """Time both data paths in alternation, in this thread.
 
     Args:
-        data: A data module with its images in memory and with `augment`.
-        turns: Number of turns of each.
+        data: A data module that has its images in memory and augments them.
+        turns: The number of turns of each data path.
     """
     data.setup("fit")
     samples = data.get_split("train")

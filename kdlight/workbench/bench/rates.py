@@ -25,9 +25,9 @@ class Timing(NamedTuple):
     """The measurements of a configuration.
 
     Attributes:
-        name: Name in the table.
-        stopwatch: Its turns, and those of the bare loops between them.
-        parts: Time of each part of a step.
+        name: The configuration's name in the table.
+        stopwatch: The times of the configuration's turns, and of the bare loops' turns between them.
+        parts: The time of each part of a step.
         peak_memory: Peak memory on the GPU in bytes; None on a CPU.
     """
 
@@ -42,7 +42,7 @@ class Timing(NamedTuple):
 
 
 def describe_circumstances(fit: TimedFit) -> dict[str, Any]:
-    """Describe the machine and the versions with which was measured."""
+    """Describe what was measured, on which machine and with which versions of the packages."""
     on_gpu = fit.device.type == "cuda"
     return {
         "method": type(fit.model).__name__,
@@ -57,18 +57,20 @@ def describe_circumstances(fit: TimedFit) -> dict[str, Any]:
 
 
 def compute_rates(measured: Sequence[Timing], *, clock: Clock) -> dict[str, Any]:
-    """Compute rates, as medians over the turns, and ratios, as medians of the ratios to the bare loop's next turn.
+    """Compute rates and ratios of rates, which are medians over the turns.
+
+    For a ratio, the rate of each turn is divided by the rate of the bare loop's turn that follows.
 
     Args:
-        measured: The others are compared with the first, whose bare loops are shown.
+        measured: The measured configurations. All are compared with the first, whose bare loops get rows of their own.
         clock: The clock from which ratios are computed.
 
     Returns:
         ``clock``; ``peak_memory`` of the whole process in bytes, on the GPU if there is one; and ``rows``. Each row has
-        ``images_per_second`` and ``images_per_cpu_second`` (all turns are in ``turns``), ``of_bare`` and ``of_first``.
-        Rows of configurations also have ``start_seconds`` (including the time to build a teacher cache),
-        ``warmup_seconds`` (including compilation), ``peak_memory`` on a GPU, and ``parts`` with ``ms``, ``cpu_ms`` and
-        ``share`` by name.
+        ``images_per_second`` and ``images_per_cpu_second`` (all turns are in ``turns``), and the ratios to the bare
+        loop, ``of_bare``, and to the first configuration, ``of_first``. Rows of configurations also have
+        ``start_seconds`` (including the time to build a teacher cache), ``warmup_seconds`` (including compilation),
+        ``peak_memory`` on a GPU, and ``parts`` with ``ms``, ``cpu_ms`` and ``share`` by name.
     """
     first = measured[0]
     reference = _compare_bare(first, FIT, clock)
@@ -93,7 +95,7 @@ def print_report(content: dict[str, Any], console: Console) -> None:
 
 
 def build_tables(content: dict[str, Any]) -> list[Table]:
-    """Build the table of rates with their ratios, and that of a step's time by part."""
+    """Build a table of rates and ratios, and a table of the time that each part of a step takes."""
     on_gpu = content["clock"] == "wall"
     clocks = "images per second" if on_gpu else "images per CPU-second"
     memory = f"{content['peak_memory'] / 2**20:,.0f} MiB at most in use"
@@ -115,7 +117,7 @@ def build_tables(content: dict[str, Any]) -> list[Table]:
         rates.add_row(escape(row["name"]), *cells)
     kind = "ms" if on_gpu else "cpu_ms"
     timed = [row for row in content["rows"] if "parts" in row]
-    parts = Table(title=f"One step in {'ms' if on_gpu else 'CPU-ms'}, each part waited for", **LOOK)
+    parts = Table(title=f"Time of a step's parts in {'ms' if on_gpu else 'CPU-ms'}, one after the other", **LOOK)
     parts.add_column("")
     for row in timed:
         parts.add_column(escape(row["name"]), justify="right", overflow="fold")

@@ -1,4 +1,4 @@
-"""``kdlight compare RUNS``: runs as a table with means over seeds, and as pictures."""
+"""``kdlight compare RUNS``: show runs in a table with means over seeds, and in pictures."""
 
 from collections.abc import Sequence
 
@@ -64,15 +64,15 @@ def make_parser() -> CommandParser:
     parser.add_runs()
     parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest by default")
     parser.add_argument(
-        "--columns", default="", metavar="A,B", help="measures to show; an unknown name gets a list of all of them"
+        "--columns", default="", metavar="A,B", help="measures to show; give a wrong name to see a list of all"
     )
-    parser.add_argument("--sort", default="", metavar="NAME", help="by a setting, or by a measure, the largest first")
+    parser.add_argument("--sort", default="", metavar="NAME", help="sort by a setting, or by a measure, largest first")
     parser.add_argument("--format", default="table", help="table, markdown, latex, csv or json")
     parser.add_argument(
         "--keep", type=parse_path, metavar="DIR", help="write the results and curves of a grid as two small CSV files"
     )
     parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save accuracy and PID over the epochs")
-    parser.add_argument("--panels", type=parse_path, metavar="FILE", help="save the PID over the epochs, a panel a run")
-    parser.add_argument("--bars", type=parse_path, metavar="FILE", help="save each measure at the end as bars")
-    parser.add_argument("--scatter", type=parse_path, metavar="FILE", help="save redundancy against accuracy")
+    parser.add_argument("--panels", type=parse_path, metavar="FILE", help="save each run's PID over the epochs")
+    parser.add_argument("--bars", type=parse_path, metavar="FILE", help="save the measures after training as bars")
+    parser.add_argument("--scatter", type=parse_path, metavar="FILE", help="save a plot of redundancy against accuracy")
     return parser

@@ -15,8 +15,9 @@ class Measure(NamedTuple):
     Attributes:
         heading: The column's heading.
         digits: Digits after the decimal point.
-        read: Returns the value, given a result and the stage of the PID; NaN if the run does not have it.
-        interval: Returns the interval in which a repeated measurement lies, given the same; None: there is none.
+        read: A function that returns the value, given a result and the stage of the PID; NaN if the run lacks it.
+        interval: Two functions of the same arguments, which return the lower and the upper end of the interval in which
+            a repeated measurement would lie; None: the measure has no interval.
     """
 
     heading: str

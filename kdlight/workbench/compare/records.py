@@ -25,10 +25,13 @@ from kdlight.yaml_files import read_yaml
 
 
 def read_records(places: Iterable[str | Path]) -> list[Record]:
-    """Read runs: folders, patterns such as ``runs/digits/*``, or folders of many runs such as that of a grid.
+    """Read the runs in some places.
+
+    Args:
+        places: Runs' folders, patterns such as ``runs/digits/*``, or folders with many runs, such as a grid's folder.
 
     Raises:
-        MissingFileError: If a place holds no run.
+        MissingFileError: If there is no run in a place.
     """
     found: dict[Path, Record] = {}
     for place in places:
@@ -74,7 +77,7 @@ def _read_record(path: Path) -> Record:
 
 
 def _find_without_folder(folder: Path) -> dict[Path, Record]:
-    """Return the runs of a grid of which there is only a log: their configuration was refused, or they just begin."""
+    """Return a grid's runs that have only a log, because their configuration was refused or they have just begun."""
     found = {}
     for log in sorted((folder / LOGS).glob("*=*.log")):
         group, _, seed = log.stem.rpartition(",")
@@ -124,13 +127,13 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Find the fewest settings that tell the groups apart, with each run's value.
+    """Find the settings that are needed to tell the groups of runs apart, and the value that each run has.
 
-    For runs of a grid, these are its axes. For other runs, a setting is left out if the settings before it already
-    determine it: if the methods differ, arguments that only one of them has say nothing new.
+    For runs of a grid, these are the grid's axes. For other runs, a setting is left out if the settings before it
+    already determine its value: if the methods differ, arguments that only one of the methods has say nothing new.
 
     Returns:
-        The values by the setting's name, one per run.
+        For the name of each setting, its values, one per run.
     """
     axes = list(dict.fromkeys(axis for record in records for axis in record.axes))
     if axes and all(record.axes for record in records):
@@ -150,7 +153,7 @@ def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def find_differing_settings(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Return all settings that differ between runs, by name, with each run's value; seeds and folders are left out."""
+    """Return the values of each setting that differs between runs, one per run; seeds and folders are left out."""
     names = sorted({name for record in records for name in record.settings if not is_ignored(name)})
     shown = {name: [_format_value(record.settings.get(name)) for record in records] for name in names}
     return {name: values for name, values in shown.items() if len(set(values)) > 1}
@@ -164,7 +167,7 @@ def select_records(records: Sequence[Record], conditions: Sequence[str]) -> list
     """Return the runs that fulfil conditions such as ``method=rid``: an axis, or a setting by its dotted name.
 
     Raises:
-        UserError: If a condition does not have this form, or no run fulfils all.
+        UserError: If a condition does not have this form, or no run fulfils all conditions.
     """
     kept = list(records)
     for condition in conditions:
@@ -176,7 +179,7 @@ def select_records(records: Sequence[Record], conditions: Sequence[str]) -> list
             raise UserError(f"--where {condition}: the runs have no setting '{name}'")
         kept = [record for record in kept if _find_value(record, name) == value]
     if not kept:
-        raise UserError(f"--where {' '.join(conditions)}: no run is left of {len(records)}")
+        raise UserError(f"--where {' '.join(conditions)}: expected at least one such run, got none of {len(records)}")
     return kept
 
 

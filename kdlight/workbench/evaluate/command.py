@@ -1,8 +1,9 @@
 """``kdlight evaluate RUN``: accuracy, calibration and robustness of a student on the test set, and its costs.
 
-Calibration is the expected calibration error in 15 bins, as it is and with a temperature fitted on the validation
-split. Robustness is the accuracy under seven fixed corruptions. Costs of student and teacher are parameters,
-operations, file size, memory, and latency for batches of 1 and 64. All is saved as evaluation.json in the run's folder.
+Calibration is the expected calibration error in 15 bins, without a temperature and with one that is fitted on the
+validation split. Robustness is the accuracy under seven fixed corruptions. Costs of student and teacher are parameters,
+operations, file size, memory, and latency for batches of 1 and 64. The values are saved in the run's folder, as
+evaluation.json.
 """
 
 import json
@@ -29,7 +30,7 @@ from kdlight.workbench.finished_runs import Run
 
 BATCHES = (1, 64)
 NOISE_SEED = 0
-LONGEST = 3600  # seconds of one latency
+LONGEST = 3600  # the largest --seconds
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -54,8 +55,10 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight evaluate", description=__doc__)
     parser.add_run()
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N", help="of the latency")
-    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="that each latency is measured for")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), metavar="N", help="number of CPU threads"
+    )
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="time for measuring each latency")
     return parser
 
 
@@ -64,9 +67,9 @@ def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float)
 
     Args:
         run: The run.
-        changes: Arguments of its data that have changed since.
-        threads: Number of CPU threads for measuring latency.
-        seconds: Shortest duration of measuring a latency.
+        changes: Arguments of the run's data module that have other values now, such as the folder of the images.
+        threads: The number of CPU threads for measuring latency.
+        seconds: The shortest duration of measuring a latency.
 
     Returns:
         ``checkpoint``, ``threads``, ``device``, ``agreement`` (the fraction of test images for which student and
@@ -148,16 +151,16 @@ def show(measured: dict[str, Any], console: Console) -> None:
     row("accuracy, %", "test", "accuracy", 0.01, "{:.2f}")
     row("calibration error, %", "test", "calibration_error", 0.01, "{:.2f}")
     row("temperature, fitted on validation", "test", "temperature", 1, "{:.3f}")
-    row("calibration error at it, %", "test", "calibration_error_scaled", 0.01, "{:.2f}")
+    row("calibration error with temperature, %", "test", "calibration_error_scaled", 0.01, "{:.2f}")
     for corruption in CORRUPTIONS:
         row(f"accuracy, {corruption}, %", "corrupted", corruption, 0.01, "{:.2f}")
     row("parameters, millions", "costs", "parameters", 1e6, "{:.3f}")
-    row("operations an image, millions", "costs", "operations", 1e6, "{:.1f}")
+    row("operations per image, millions", "costs", "operations", 1e6, "{:.1f}")
     row("file, MB", "costs", "file_bytes", 1e6, "{:.2f}")
     for batch in BATCHES:
         row(f"memory, batch of {batch}, MB", "costs", f"memory_bytes_{batch}", 1e6, "{:.2f}")
         row(f"latency, batch of {batch}, ms", "costs", f"seconds_{batch}", 1e-3, "{:.2f}")
     console.print(rows)
     if "agreement" in measured:
-        console.print(f"student and teacher name the same class for {100 * measured['agreement']:.2f} % of the images")
-    console.print(f"latency: {measured['device']}, {measured['threads']} threads")
+        console.print(f"student and teacher predict the same class for {100 * measured['agreement']:.2f} % of images")
+    console.print(f"latency was measured on: {measured['device']}, {measured['threads']} threads")

@@ -1,4 +1,4 @@
-"""A student with its normalisation, and the formats in which it can be written."""
+"""A student with its normalisation, and the formats in which the student can be written."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from kdlight.errors import UserError
 from kdlight.runs.preparation import Preparation
 
-Program = Callable[[Tensor], Tensor]  # pixels to logits
+Program = Callable[[Tensor], Tensor]  # a function from pixels to logits
 NEEDS_ONNX = "needs onnx, onnxruntime and onnxscript, and {} is not installed: pip install kdlight[onnx]"
 
 
 class DeployedStudent(nn.Module):
-    """A student with its normalisation: uint8 pixels (batch, channels, height, width) to logits (batch, classes).
+    """A student with its normalisation, so that it takes uint8 pixels (batch, channels, height, width).
 
     Args:
         student: The network.
-        prepared: Its mean and std.
+        prepared: The mean and std with which the student's images are normalised.
     """
 
     mean: Tensor
@@ -37,7 +37,7 @@ class DeployedStudent(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(prepared.std).reshape(1, -1, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Compute the logits."""
+        """Compute the logits (batch, classes)."""
         logits: Tensor = self.student((pixels.float() - self.mean) / self.std)
         return logits
 
@@ -88,12 +88,12 @@ def write_torch_export(model: DeployedStudent, image_shape: Sequence[int], file:
 
 
 def write_safetensors(model: DeployedStudent, again: nn.Module, prepared: Preparation, file: Path) -> Program:
-    """Write the student's weights, and load them into another network of its kind.
+    """Write the student's weights, and load them into another network of the same kind.
 
     Args:
         model: The student.
         again: A network of the same kind with other weights, into which the file is loaded.
-        prepared: The student's mean and std.
+        prepared: The mean and std with which the student's images are normalised.
         file: The file to write.
     """
     weights = {name: tensor.contiguous().clone() for name, tensor in model.student.state_dict().items()}
@@ -116,7 +116,7 @@ def require_onnx() -> None:
 
 
 def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) -> Program:
-    """Quantise an ONNX file to int8 statically: weights per channel, activations by their range on images.
+    """Quantise an ONNX file to int8: weights with a scale per channel, activations with ranges measured on images.
 
     Args:
         file: The float32 file.
@@ -135,7 +135,7 @@ def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) ->
     try:
         with _silence():
             quant_pre_process(str(file), str(ready))
-            # Weights get seven bits, because processors without VNNI add pairs of products in sixteen bits.
+            # Weights get seven bits, because processors without VNNI add two products in 16 bits, which could overflow.
             quantize_static(
                 str(ready),
                 str(target),
@@ -157,7 +157,7 @@ def _make_example(image_shape: Sequence[int]) -> Tensor:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Hide messages of the exporters that are meant for their own developers."""
+    """Hide messages of the exporters that are meant for the developers of the exporters."""
     import logging
 
     disabled = logging.root.manager.disable

@@ -22,7 +22,7 @@ MOST_CELLS = 1_000_000
 
 @dataclass(frozen=True)
 class ArrayReport:
-    """A decomposition and, for comparison, what `compute_other_redundancies` returns."""
+    """A decomposition and, for comparison, the values that `compute_other_redundancies` returns."""
 
     pid: EstimatedPID
     others: dict[str, float]
@@ -41,14 +41,15 @@ def compare_arrays(
         first: Symbols (samples,), integers from 0, or features (samples, …).
         second: Symbols or features of the second source, in the same form.
         target: Classes (samples,), integers from 0.
-        settings: ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and ``tolerance``.
+        settings: The command's options ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and
+            ``tolerance``.
 
     Raises:
-        UserError: If shapes, types or lengths do not fit.
+        UserError: If the arrays' shapes, types or lengths do not fit together.
     """
     if len({len(values) for values in (first, second, target)}) > 1 or target.ndim != 1:
         shapes = ", ".join(str(values.shape) for values in (first, second, target))
-        raise UserError(f"expected first, second and a one-dimensional target of one length, got shapes {shapes}")
+        raise UserError(f"expected first, second and a one-dimensional target of equal length, got shapes {shapes}")
     if settings.seed < 0:
         raise UserError(f"--seed: expected a whole number of at least 0, got {settings.seed}")
     # An array (samples,) of floats holds one feature per sample.
@@ -81,7 +82,7 @@ def _require_cells(*symbols: Symbols) -> None:
     """Refuse a joint distribution that is too large to be decomposed.
 
     Raises:
-        UserError: If it has more than `MOST_CELLS` cells.
+        UserError: If the distribution has more than `MOST_CELLS` cells.
     """
     states = [max(1, int(values.max(initial=0)) + 1) for values in symbols]
     cells = math.prod(states)
@@ -94,14 +95,14 @@ def _require_cells(*symbols: Symbols) -> None:
 
 
 def _discretize(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
-    """Return the symbols, (repeats, counted), of ``repeats`` discretizers, each fitted on its part of ``fitted``.
+    """Fit ``repeats`` discretizers, each on another part of ``fitted``; return their symbols (repeats, counted).
 
     Args:
         values: Features (samples, …).
         target: Classes, (samples,).
         fitted: Indices of the samples on which discretizers are fitted.
         counted: Indices of the samples whose symbols are returned.
-        settings: ``symbols``, ``clusters``, ``components``, ``repeats`` and ``seed``.
+        settings: The command's options ``symbols``, ``clusters``, ``components``, ``repeats`` and ``seed``.
     """
     clusters = settings.clusters or min(2 * len(np.unique(target)), 20)
     parts = np.array_split(fitted, settings.repeats)

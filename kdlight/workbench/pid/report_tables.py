@@ -42,15 +42,15 @@ def describe_circumstances(report: Mapping[str, Any]) -> str:
 
 
 def format_value(estimate: Estimate, digits: int = 2) -> str:
-    """Format the value, or say that it is not estimable."""
+    """Return the value as text, or "not estimable" if the samples are too few."""
     return f"{estimate.value:.{digits}f}" if estimate.estimable else NOT_ESTIMABLE
 
 
 def format_half_width(estimate: Estimate) -> str:
-    """Format the value ± the half-width of its interval, or say that it is not estimable."""
+    """Return the value ± the half-width of its interval as text, or "not estimable" if the samples are too few."""
     if not estimate.estimable:
         return NOT_ESTIMABLE
-    return f"{estimate.value:.2f} ±{estimate.upper - estimate.value:.2f}"  # a narrow column breaks at the space
+    return f"{estimate.value:.2f} ±{estimate.upper - estimate.value:.2f}"  # narrow columns break at the space
 
 
 def _make_table(title: str) -> Table:

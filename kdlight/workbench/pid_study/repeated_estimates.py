@@ -54,7 +54,7 @@ class RepeatedEstimate(NamedTuple):
         return (float(np.sum(inside)) - times) / (times * (times - 1))
 
     def format_cells(self) -> list[str]:
-        """Return the entries of a table's row, see `HEADINGS`."""
+        """Return the cells of a row in a table whose columns are `HEADINGS`."""
         bias = (self.counted.mean() - self.truth, self.values.mean() - self.truth)
         return [
             f"{self.truth:.3f}",
@@ -75,8 +75,8 @@ def repeat_estimate(joint: Array, samples: int, repetitions: int) -> dict[str, R
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
-        samples: Size of a sample.
-        repetitions: Number of samples.
+        samples: The number of draws in each sample.
+        repetitions: The number of samples.
     """
     rng = np.random.default_rng(samples)
     truth = broja(joint, tolerance=1e-8)

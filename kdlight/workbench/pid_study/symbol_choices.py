@@ -1,8 +1,8 @@
 """Does the choice of symbols change which method transfers more?
 
 The last weights of finished runs of one teacher are measured on the test images with several kinds of symbols: 4, 10
-and 30 clusters by k-means (the RID authors have 4), as many as the images bear (kdlight's default), and the classes
-that a linear probe predicts. The file gets a row per run, kind and stage::
+and 30 clusters by k-means (the RID authors have 4), as many clusters as can be estimated from the number of images
+(kdlight's default), and the classes that a linear probe predicts. The file has a row per run, kind and stage::
 
     python -m kdlight.workbench.pid_study.symbol_choices runs/cifar10_trained --keep FILE.csv
 """
@@ -42,7 +42,7 @@ VALUES = (*ATOMS, "information_teacher", "information_student")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and write the file."""
+    """Measure the runs, and write the file."""
     parser = argparse.ArgumentParser("symbol_choices", description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders or patterns of finished runs of one teacher")
     parser.add_argument("--keep", type=parse_path, required=True, metavar="FILE.csv", help="where the rows are written")
@@ -68,7 +68,9 @@ def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
     teachers = {run.result["teacher_sha256"]: run.folder.path for run in runs}
     if len(teachers) > 1:
         one, other, *_ = teachers.values()
-        raise UserError(f"expected runs of one teacher, got different ones in {one} and {other}; measure these apart")
+        raise UserError(
+            f"expected runs of one teacher, got different teachers in {one} and {other}; measure them apart"
+        )
     data = first.data({})
     data.setup("fit")
     data.setup("test")
@@ -87,7 +89,7 @@ def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
 
 
 def write(rows: Sequence[Sequence[dict[str, Any]]], file: Path) -> None:
-    """Write the rows; a value that the images do not tell is empty."""
+    """Write the rows as CSV. A value that cannot be estimated from the number of images is left empty."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(file) as draft:
         pd.DataFrame([row for each in rows for row in each]).to_csv(draft, index=False, float_format="%.6g")

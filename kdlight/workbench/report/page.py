@@ -35,8 +35,8 @@ class Picture(NamedTuple):
     """A figure of the page.
 
     Attributes:
-        title: What stands above it.
-        html: The element that draws it.
+        title: The title above the figure.
+        html: The HTML element that draws the figure.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Picture(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of the page; the first cell of a row is its heading."""
+    """A table of the page. The first cell of a row is the heading of the row."""
 
     headings: list[str]
     rows: list[list[str]]
@@ -55,8 +55,8 @@ def write_page(comparison: RunGroups, file: Path, title: str = "") -> None:
 
     Args:
         comparison: The groups of runs.
-        file: Where.
-        title: Of the page; empty: the name of the folder that all runs share.
+        file: The HTML file that is written.
+        title: The title of the page; empty: the name of the deepest folder that all runs share.
     """
     records = [record for runs in comparison.groups.values() for record in runs]
     content = {
@@ -96,7 +96,7 @@ def _find_shared_folder(records: Sequence[Record]) -> str:
 
 
 def _list_stages(records: Sequence[Record]) -> list[str]:
-    """Return the stages whose PID some run logged over its epochs, in the order of the log."""
+    """Return the names of the stages whose PID at least one run logged over its epochs, sorted."""
     found: dict[str, None] = {}
     for record in records:
         rows = record.folder.read_metrics() if record.folder.metrics.is_file() else {}
@@ -149,7 +149,7 @@ MEASURES = {  # heading: (path in result.json, factor, digits)
 
 
 def build_measure_table(comparison: RunGroups) -> Table:
-    """Build the table of accuracy, calibration, agreement and size, with a row per measure and a column per group."""
+    """Build a table of accuracy, calibration, agreement and size, with a row per measure and a column per group."""
     rows = []
     for heading, (path, factor, digits) in MEASURES.items():
         cells_of_row = []
@@ -191,7 +191,7 @@ def _draw_confusions(comparison: RunGroups) -> list[Picture]:
 
 
 def read_class_accuracy(runs: Sequence[Record]) -> dict[int, np.ndarray]:
-    """Return the accuracy of each class in percent by seed; NaN for a class without test images."""
+    """Return, for each seed, the accuracies of all classes in percent; NaN for a class without test images."""
     found = {}
     for run in select_finished(runs):
         values = (run.result.get("class_accuracy") or {}).get("last")
@@ -201,7 +201,10 @@ def read_class_accuracy(runs: Sequence[Record]) -> dict[int, np.ndarray]:
 
 
 def _draw_gains(comparison: RunGroups) -> list[Picture]:
-    """Draw each group's gain per class over the baseline with otherwise equal settings, paired by seed."""
+    """Draw how much each class gains over the baseline in groups whose other settings equal those of the baseline.
+
+    Runs are compared with the baseline's run of the same seed; the gain is the mean over the seeds.
+    """
     gains, places, names = {}, {}, []
     for place, (group, runs) in enumerate(comparison.groups.items()):
         other = comparison.find_opposite(group)
@@ -228,7 +231,7 @@ def _build_difference_table(comparison: RunGroups) -> Table:
 
 
 def _list_commands(record: Record) -> list[str]:
-    """Return the command that the user called, and one that runs the saved configuration again."""
+    """Return the command that the user called, and a command that runs the saved configuration again."""
     config, place = record.folder.config, Path("runs/repeated", *record.folder.path.parts[-2:])
     again = shlex.join(["kdlight", "fit", "--config", str(config), "--trainer.default_root_dir", str(place)])
     called = str(record.result.get("command") or "")

@@ -59,7 +59,8 @@ def show_arguments(
 ) -> tuple[str | None, str | None]:
     """Show the constructor's arguments in a class's signature, and replace each range's type by its name.
 
-    Sphinx takes the arguments of Lightning's and kdlight's classes from their metaclasses, where they are ``*args``.
+    Sphinx takes the arguments of Lightning's and kdlight's classes from the metaclasses, where they are ``*args,
+    **kwargs``.
     """
     shown = app.env.current_document.autodoc_annotations.get(name, {})
     for parameter, text in shown.items():
@@ -72,12 +73,12 @@ def show_arguments(
 
 
 def skip_fields(app: Any, what: str, name: str, value: object, skip: bool, options: Any) -> bool | None:
-    """Leave the fields of named tuples out: the docstring of the class describes them."""
+    """Leave out the fields of named tuples, because the docstring of the class describes them."""
     return True if (getattr(value, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
 def setup(app: Any) -> None:
-    """Connect to Sphinx's events."""
+    """Connect the functions above to the events of Sphinx."""
     app.connect("autodoc-process-docstring", write_rst)
     app.connect("autodoc-process-signature", show_arguments, priority=600)  # after Sphinx has read the annotations
     app.connect("autodoc-skip-member", skip_fields)

@@ -238,7 +238,7 @@ def test_mistakes_are_named(runs, options, message):
 
 def test_conditions_and_places_that_fit_nothing(runs):
     records = read_records([runs])
-    for condition, message in (("model", "NAME=VALUE"), ("size=3", "no setting 'size'"), ("model=X", "no run is left")):
+    for condition, message in (("model", "NAME=VALUE"), ("size=3", "no setting 'size'"), ("model=X", "got none of")):
         with pytest.raises(UserError, match=message):
             select_records(records, [condition])
     with pytest.raises(MissingFileError, match="found no run"):

@@ -169,8 +169,8 @@ def test_errors_are_one_line(runs, options, message, capsys):
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("target", np.zeros((2000, 2), int), "one-dimensional target of one length"),
-        ("first", np.zeros(5, int), "one length, got shapes"),
+        ("target", np.zeros((2000, 2), int), "one-dimensional target of equal length"),
+        ("first", np.zeros(5, int), "equal length, got shapes"),
         ("first", np.full((2000, 3), np.nan), "expected finite numbers"),
         ("second", np.array(["a"] * 2000), "expected numbers, got an array of <U1"),
     ],
