@@ -25,7 +25,7 @@ import kdlight.callbacks.pid_monitor
 import kdlight.cli.build
 from kdlight.data import DigitsDataModule
 DigitsDataModule().setup('fit')
-heavy = ["matplotlib", "torchvision", "scipy.stats", "scipy.signal.windows", "scipy.interpolate", "sklearn", "pandas"]
+heavy = ["matplotlib", "torchvision", "scipy.special", "scipy.linalg", "scipy.stats", "sklearn", "pandas"]
 print([name for name in [*heavy, "wandb"] if name in sys.modules])
 """
     assert run(code) == "[]"

@@ -10,12 +10,11 @@ __all__ = ["PIDMonitor"]
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kdlight.arguments import ArgumentRecord
-from kdlight.callbacks.network_measurement import NetworkMeasurement
 from kdlight.callbacks.pid_warnings import PIDWarnings
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.split_module import SplitName
@@ -27,6 +26,9 @@ from kdlight.measuring.report import Report
 from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import PositiveFloat, PositiveInt, Probes, RangeCheck, Seed
+
+if TYPE_CHECKING:  # it imports scipy, for which an error in the arguments need not wait
+    from kdlight.callbacks.network_measurement import NetworkMeasurement
 
 #: How many training images are measured if there is no validation split and `samples` is null.
 TRAINING_SAMPLES = 5_000
@@ -216,7 +218,9 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             return epoch % (self.every_n_epochs or 1) == 0
         return epoch * self.times // epochs > (epoch - 1) * self.times // epochs
 
-    def _make_measurement(self, trainer: Trainer, method: LightningModule, split: SplitName) -> NetworkMeasurement:
+    def _make_measurement(self, trainer: Trainer, method: LightningModule, split: SplitName) -> "NetworkMeasurement":
+        from kdlight.callbacks.network_measurement import NetworkMeasurement
+
         assert isinstance(method, Learner)
         data: Any = getattr(trainer, "datamodule", None)
         samples = TRAINING_SAMPLES if split == "train" and self.samples is None else self.samples
@@ -234,7 +238,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             details=self.details,
         )
 
-    def _measure(self, measurement: NetworkMeasurement, trainer: Trainer, method: LightningModule) -> Report:
+    def _measure(self, measurement: "NetworkMeasurement", trainer: Trainer, method: LightningModule) -> Report:
         assert isinstance(method, Learner)
         report = measurement.measure(method)
         self._warnings.warn_of_infinite_stages(measurement.stages, report, trainer.current_epoch)
