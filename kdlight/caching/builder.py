@@ -69,7 +69,8 @@ class CacheBuilder:
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         if self.folder.is_file() or (names and DESCRIPTION not in names):
             raise UserError(
-                f"{self.folder} is not empty and no teacher cache: expected a new or empty folder; choose another path"
+                f"{self.folder} is not empty and is no teacher cache: expected a new or empty folder; "
+                "choose another path"
             )
         lock = self._lock()
         try:

@@ -1,4 +1,4 @@
-"""``kdlight dashboard PROJECT``: the Weights & Biases workspace for the runs of a project, written or saved there."""
+"""``kdlight dashboard PROJECT``: write a Weights & Biases workspace for a project's runs; --save saves it there."""
 
 import json
 from collections.abc import Sequence
@@ -52,17 +52,17 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight dashboard", description=__doc__)
     parser.add_argument("project", metavar="PROJECT", help="W&B project of the runs")
-    parser.add_argument("--entity", default="", help="W&B user or team; needed to save")
+    parser.add_argument("--entity", default="", help="W&B user or team; needed for --save")
     parser.add_argument("--stage", action="append", metavar="NAME", help="stage whose PID is drawn; repeatable")
     parser.add_argument(
-        "-o", "--output", type=parse_path, default=Path("dashboard.json"), metavar="FILE", help="the specification"
+        "-o", "--output", type=parse_path, default=Path("dashboard.json"), metavar="FILE", help="the file to write"
     )
-    parser.add_argument("--save", action="store_true", help="save it as a view of the project, too; needs an account")
+    parser.add_argument("--save", action="store_true", help="also save it as a view of the W&B project")
     return parser
 
 
 def build_workspace(project: str, entity: str, stages: Sequence[str]) -> Any:
-    """Build the workspace: runs grouped by method and pair; curves, PID, the numbers of the test, pictures.
+    """Build the workspace: runs grouped by method and pair, with curves, PID, test results and pictures.
 
     Args:
         project: The W&B project.

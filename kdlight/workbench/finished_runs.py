@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run by its folder, or by a checkpoint in it.
+    """A run on the disk, given by its folder or by one of its checkpoints.
 
     Args:
         path: The run's folder, or one of its checkpoints, from which the networks get their weights.
-        weights: Which checkpoint to take if a folder is given: "last", the weights of the last epoch, whose accuracy is
-            compared; or "best", those selected on the validation split.
+        weights: Which checkpoint to take if a folder is given: "last", the weights of the last epoch; or
+            "best", the weights of the epoch with the best validation accuracy.
 
     Attributes:
         folder: The folder.
-        files: The paths of the files in it.
+        files: The paths of the files in the folder.
 
     Raises:
         MissingFileError: If there is no such run.
@@ -69,9 +69,9 @@ class Run:
             return file
         if self.files.locate_checkpoint("last").is_file():
             raise MissingFileError(
-                f"{file} does not exist: expected a run that selected weights on a validation split; take the last ones"
+                f"{file} does not exist: expected a run that selected weights by validation; take the last epoch's"
             )
-        raise MissingFileError(f"{self.folder} has no checkpoint; go on with kdlight fit --ckpt_path auto")
+        raise MissingFileError(f"{self.folder} has no checkpoint; continue the run with kdlight fit --ckpt_path auto")
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Run:
 
         Args:
             weights: A file of other weights for this network; None: the weights that the run used.
-            network: As in `student`.
+            network: The network to load the weights into, needed in the same case as for `student`.
 
         Raises:
             UserError: If the run has no teacher, or ``network`` is needed and not given.
@@ -138,8 +138,8 @@ class Run:
         found = self._network("teacher", holder["teacher"], weights, network)
         if weights is None and network is None and not found.has_weights:
             raise UserError(
-                f"{self.folder} does not say where the teacher's weights lie, as it was given to a callback in Python; "
-                "give a file of them: run.teacher(weights=…), or --teacher FILE"
+                f"{self.folder} does not say where the teacher's weights lie, because a callback in Python had them; "
+                "give a file of the weights: run.teacher(weights=…), or --teacher FILE"
             )
         return found
 
@@ -166,7 +166,7 @@ class Run:
         """Return the data of the run.
 
         Args:
-            changed: Arguments that have changed since, such as ``data_dir``.
+            changed: Arguments of the data module that have changed since the run, such as ``data_dir``.
 
         Raises:
             UserError: If the data are not images, or the data module has no such argument.
@@ -182,7 +182,7 @@ def load_runs(pattern: str | Path) -> list[Run]:
     Runs that have not ended are included as soon as their ``config.yaml`` is written; see `Run.finished`.
 
     Raises:
-        MissingFileError: If there is none.
+        MissingFileError: If there is no such run.
     """
     folders = [Path(found) for found in sorted(glob.glob(str(pattern), recursive=True))]
     runs = [Run(folder) for folder in folders if folder.is_dir() and RunFolder(folder).config.is_file()]

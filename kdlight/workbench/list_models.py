@@ -17,9 +17,9 @@ from kdlight.workbench.costs import count_operations, count_parameters
 
 PACKAGE = "kdlight.models"
 SHAPE, CLASSES = (3, 32, 32), 100
-FOREIGN = """Of other libraries, by name: {class_path: kdlight.models.Torchvision, init_args: {name: resnet18}}, and
-likewise kdlight.models.Timm (timm.list_models() has the names); pretrained: true starts from their weights.
-Weights of others: --model.teacher_weights published:cifar100/resnet56, fetched once into data/weights."""
+FOREIGN = """Networks of torchvision by name: {class_path: kdlight.models.Torchvision, init_args: {name: resnet18}}.
+Networks of timm: kdlight.models.Timm (timm.list_models() returns the names). pretrained: true loads their weights.
+Published weights: --model.teacher_weights published:cifar100/resnet56 downloads them once into data/weights."""
 
 
 class Network(NamedTuple):
@@ -30,7 +30,7 @@ class Network(NamedTuple):
         parameters: Number of parameters.
         operations: Floating point operations for one image.
         stages: (channels, height, width) of each stage.
-        published: Names of published weights.
+        published: Names of the network's published weights.
     """
 
     name: str
@@ -63,7 +63,7 @@ def make_parser() -> CommandParser:
 
 
 def list_networks() -> list[Network]:
-    """Build every network of the zoo on the meta device, which allocates no memory, and count."""
+    """Build every network of the zoo on the meta device, and count its parameters and operations."""
     package = importlib.import_module(PACKAGE)
     found = []
     for name in dir(package):

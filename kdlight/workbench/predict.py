@@ -28,9 +28,9 @@ class Prediction(NamedTuple):
     """The prediction of a student for an image.
 
     Attributes:
-        file: The image's path; for data in memory, the split's name and the index in it.
-        probabilities: (classes,).
-        target: The class if it is known, else -1.
+        file: The image's path; for data in memory, the name of the split and the image's index in the split.
+        probabilities: The probability of each class, (classes,).
+        target: The true class if it is known, else -1.
     """
 
     file: str
@@ -39,7 +39,7 @@ class Prediction(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the command, in the old form if a configuration is given instead of a run."""
+    """Run the command. If options are given instead of a run, predict as ``kdlight predict --config`` does."""
     if arguments[1:2] and arguments[1].startswith("-") and arguments[1] not in ("-h", "--help"):
         from kdlight.cli.run import main as run
 
@@ -78,7 +78,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser("kdlight predict", description=__doc__)
     parser.add_run()
     parser.add_argument(
-        "images", nargs="*", type=parse_path, metavar="IMAGES", help="files and folders; the test set if none"
+        "images", nargs="*", type=parse_path, metavar="IMAGES", help="image files and folders; default: the test set"
     )
     parser.add_argument(
         "--output",
@@ -88,9 +88,9 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--all", action="store_true", help="write the probabilities of all classes, too")
     parser.add_argument(
-        "--broken", choices=("refuse", "skip"), default="refuse", help="what becomes of files that cannot be decoded"
+        "--broken", choices=("refuse", "skip"), default="refuse", help="whether to stop at files that cannot be decoded"
     )
-    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="images at once")
+    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="images per forward pass")
     return parser
 
 
@@ -102,10 +102,10 @@ def find_preparation(run: Any, changes: Mapping[str, Any] | None = None) -> Prep
 
 
 def list_files(given: Iterable[Path]) -> list[Path]:
-    """List the image files that were named, and those below the folders that were named, in the order of their names.
+    """List the given files, and the images below the given folders, sorted by their paths within each folder.
 
     Raises:
-        MissingFileError: If one does not exist, or a folder has no images.
+        MissingFileError: If a file or folder does not exist, or a folder has no images.
     """
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -165,7 +165,7 @@ def predict_files(
     said += ", …" if len(bad) > NAMED else ""
     if broken == "refuse":
         raise UserError(f"{said}; nothing was written: remove them, or leave them out with --broken skip")
-    print(f"kdlight: warning: {said}; left out", file=sys.stderr)
+    print(f"kdlight: warning: {said}; they are left out", file=sys.stderr)
 
 
 def predict_test_set(student: torch.nn.Module, data: Any) -> Iterator[Prediction]:
@@ -198,7 +198,7 @@ def write_rows(
         predictions: The predictions; either all of their targets are known or none.
         class_names: Class names in the order of the probabilities.
         stream: The stream to write to.
-        every_class: Add the probabilities of all classes, a column each.
+        every_class: Add the probabilities of all classes, each in a column.
         lines: Write JSON lines instead of CSV.
 
     Returns:

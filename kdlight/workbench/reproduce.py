@@ -1,9 +1,10 @@
-"""Repeat the runs whose results are kept, and compare with what is kept: ``make reproduce DATA=DIR``.
+"""Repeat the runs whose results are kept, and compare the new results with the kept ones: ``make reproduce DATA=DIR``.
 
-Everything runs below ``runs/``, and a stopped repetition goes on. Each measure of each group is compared with its mean
-over the kept runs: the mean over m new runs lies within ``t(0.975, n - 1) s sqrt(1/n + 1/m)`` of it with 95 %
-probability, where s is the standard deviation over the n kept runs. So of twenty values one is expected outside even
-if nothing differs. A group of which one run is kept has no interval; its difference is printed without a verdict.
+The runs are written below ``runs/``. If they are stopped, the same command continues them. Each measure of each group
+is compared with its mean over the kept runs: the mean over m new runs lies within ``t(0.975, n - 1) s sqrt(1/n + 1/m)``
+of the kept mean with 95 % probability, where s is the standard deviation over the n kept runs. So one of twenty values
+is expected to lie outside of its interval even if nothing has changed. If only one run of a group is kept, there is no
+interval, and the values are printed without a verdict.
 """
 
 import argparse
@@ -38,7 +39,7 @@ class Part(NamedTuple):
     seed: int | None = None
 
 
-# In this order, because the weights of a comparison were chosen by the grid before it.
+# The order matters, because each comparison uses weights that the grid before it has chosen.
 FULL = (Part("demo"), Part("demo_again"), Part("cifar10_protocol"))
 QUICK = (Part("demo"), Part("cifar10_protocol", ("task=noisy,method=none", "task=noisy,method=kd"), seed=0))
 
@@ -49,9 +50,9 @@ class Repetition(NamedTuple):
     Attributes:
         group: The labels of the group's axes.
         column: The measure.
-        kept: Its mean and deviation over the kept runs.
-        repeated: The same over the new runs.
-        margin: How far the new mean may lie from the kept one; NaN where one run is kept.
+        kept: The measure's mean and deviation over the kept runs.
+        repeated: The measure's mean and deviation over the new runs.
+        margin: How far the new mean may lie from the kept one; NaN if only one run is kept.
     """
 
     group: str
@@ -72,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Repeat and compare; return 1 if a value lies outside its interval or a run failed."""
     parser = argparse.ArgumentParser("make reproduce", description=__doc__, allow_abbrev=False)
     parser.add_argument("data", type=Path, help="folder with CIFAR-10 and CIFAR-100 as published")
-    parser.add_argument("--quick", action="store_true", help="the demo and two arms of CIFAR-10: a quarter of an hour")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time (2)")
+    parser.add_argument("--quick", action="store_true", help="the demo and two arms of CIFAR-10: 15 minutes")
+    parser.add_argument("--jobs", type=int, default=2, help="how many runs to train at a time (2)")
     options = parser.parse_args(arguments)
     silence_libraries()
     console = Console()
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def require_kept_results() -> None:
-    """Check that this is a clone's folder.
+    """Check that the current folder is a clone of the repository.
 
     Raises:
         MissingFileError: If it is not.
@@ -108,10 +109,10 @@ def require_kept_results() -> None:
 
 
 def link_data(folder: Path) -> None:
-    """Make the folder of the data known to the configurations, as ``./data``.
+    """Link the folder of the data as ``./data``, where the configurations look for it.
 
     Raises:
-        UserError: If the folder does not exist, or ``./data`` is another one.
+        UserError: If the folder does not exist, or ``./data`` is another folder.
     """
     if not folder.is_dir():
         raise MissingFileError(f"expected a folder with the images of CIFAR-10, got '{folder}', which does not exist")
@@ -125,7 +126,7 @@ def describe_unfinished(result: AblationResult) -> str:
     """Say which run did not finish, and why."""
     stopped = {**result.stopped, **result.failed}
     first, reason = next(iter(stopped.items()), ("", "stopped by a signal"))
-    return f"{len(stopped)} did not, among them {first}: {reason}. The same command continues"
+    return f"{len(stopped)} did not, among them {first}: {reason}. The same command continues them"
 
 
 def compare_with_kept(kept: Sequence[Record], new: Sequence[Record]) -> list[Repetition]:
@@ -145,7 +146,7 @@ def compare_with_kept(kept: Sequence[Record], new: Sequence[Record]) -> list[Rep
 
 
 def collect_groups(runs: Sequence[Record]) -> dict[str, list[Record]]:
-    """Put runs that differ in their seed only under the labels of their axes."""
+    """Collect the runs that differ only in their seed, by the labels of their axes."""
     groups: dict[str, list[Record]] = {}
     for run in runs:
         groups.setdefault(", ".join(f"{axis}={label}" for axis, label in run.axes.items()), []).append(run)
@@ -153,7 +154,7 @@ def collect_groups(runs: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def compute_margin(kept: Summary, repeated: int) -> float:
-    """Compute how far the mean of so many new runs may lie from the kept mean, with 95 % probability."""
+    """Compute how far the mean of `repeated` new runs may lie from the kept mean, with 95 % probability."""
     if kept.n < 2:
         return math.nan
     quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, kept.n - 1))

@@ -1,4 +1,4 @@
-"""``kdlight ablate GRID``: train every combination of a grid, several at a time; the same command continues."""
+"""``kdlight ablate GRID``: train every combination of a grid, several at a time; run it again to continue."""
 
 import shlex
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str]) -> None:
 
     Raises:
         UserError: If the grid is wrong, or a run failed.
-        KeyboardInterrupt: If a signal stopped the grid; every run keeps its position.
+        KeyboardInterrupt: If a signal stopped the grid. The same command then continues each run at its position.
     """
     options = make_parser().parse_args(arguments[1:])
     if options.jobs < 1:
@@ -59,14 +59,14 @@ def main(arguments: Sequence[str]) -> None:
         options.grid, jobs=options.jobs, only=options.only, seed=options.seed, runs=options.runs, console=console
     )
     if not result.complete:
-        print("kdlight: stopped; every run keeps its position, and the same command continues")
+        print("kdlight: stopped; the same command continues every run at its position")
         raise KeyboardInterrupt
     if result.failed or result.stopped:
         counted = {"failed": len(result.failed), "were stopped": len(result.stopped)}
         said = " and ".join(f"{number} {what}" for what, number in counted.items() if number)
         raise UserError(
-            f"of {len(result.jobs)} runs {said}; what they printed is in {result.grid.root}/logs, and the same command "
-            "tries again what failed and continues what was stopped"
+            f"of {len(result.jobs)} runs, {said}; the logs are in {result.grid.root}/logs; the same command "
+            "repeats the failed runs and continues the stopped ones"
         )
     print(f"{len(result.runs)} runs are finished; next: kdlight compare {result.grid.root}")
 
@@ -75,17 +75,17 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight ablate", description=__doc__)
     parser.add_argument(
-        "grid", type=parse_path, metavar="GRID.yaml", help="axes, seeds, and what is left out; see configs/grids"
+        "grid", type=parse_path, metavar="GRID.yaml", help="axes, seeds, combinations to leave out; see configs/grids"
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many runs to train at a time (1)")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="GROUP", help="only these, such as method=rid; repeatable"
+        "--only", action="append", default=[], metavar="GROUP", help="only these runs, such as method=rid; repeatable"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="only this seed")
+    parser.add_argument("--seed", type=int, metavar="N", help="train only the runs with this seed")
     parser.add_argument(
-        "--runs", type=parse_path, default="runs", metavar="DIR", help="the folder above the grid's (runs)"
+        "--runs", type=parse_path, default="runs", metavar="DIR", help="where the grid's folder is created (runs)"
     )
-    parser.add_argument("--dry", action="store_true", help="print every command and the total of steps; train nothing")
+    parser.add_argument("--dry", action="store_true", help="print the commands and the number of steps; train nothing")
     parser.add_argument(
         "--wandb", type=parse_path, metavar="FILE", help="write a W&B sweep whose agents train the grid"
     )
@@ -93,6 +93,6 @@ def make_parser() -> CommandParser:
         "--slurm", type=parse_path, metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR"
     )
     parser.add_argument(
-        "--slurm_option", action="append", default=[], metavar="K=V", help="of submitit, such as slurm_partition=gpu"
+        "--slurm_option", action="append", default=[], metavar="K=V", help="for submitit, such as slurm_partition=gpu"
     )
     return parser

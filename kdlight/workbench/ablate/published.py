@@ -1,4 +1,4 @@
-"""The test accuracies that others report for a grid's cells: read from the grid, kept beside its runs."""
+"""Read the test accuracies that others report for a grid's runs from the grid, and write them beside its runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from kdlight.workbench.compare.record import PUBLISHED
 
 
 def read_published(where: str, given: Any, axes: Mapping[str, Sequence[str]], above: str = "") -> dict[str, float]:
-    """Read the key ``published``: mappings from the first axis's labels to those of the next, and so on to numbers.
+    """Read the key ``published``: nested mappings by the labels of each axis, with accuracies as the innermost values.
 
     Args:
-        where: The grid, for messages.
-        given: The key's value.
+        where: The name of the grid, for messages.
+        given: The value of the key.
         axes: The labels of each axis.
-        above: The labels that led here, for messages.
+        above: The labels on the axes that have been read, for messages.
 
     Returns:
         The accuracies by `Cell.group`.
@@ -34,7 +34,7 @@ def read_published(where: str, given: Any, axes: Mapping[str, Sequence[str]], ab
         place = f"{above}.{label}"
         if str(label) not in labels:
             right = ", ".join(labels)
-            raise UserError(f"{where}: published{above}: expected labels of {axis}, {right}, got {label!r}")
+            raise UserError(f"{where}: published{above}: expected labels of {axis} ({right}), got {label!r}")
         if rest:
             inner = read_published(where, below, rest, place)
             found |= {f"{axis}={label},{group}": value for group, value in inner.items()}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-# What a fit imports. The server that the processes are forked from imports these once, so a run starts at once.
+# Modules that a fit imports. The server from which processes are forked imports them once, so that a run starts soon.
 PRELOADED = (
     "kdlight.cli.build",
     "kdlight.workbench.ablate.worker",
@@ -22,8 +22,8 @@ def run_fit(arguments: Sequence[str], threads: int, log: Path) -> None:
 
     Args:
         arguments: The arguments of ``kdlight fit``.
-        threads: CPU threads.
-        log: Gets all that the run prints.
+        threads: Number of CPU threads.
+        log: The file to which all that the run prints is appended.
     """
     os.setpgrp()  # Ctrl-C now reaches only the parent, which passes it on; two signals would kill the run
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
@@ -39,7 +39,7 @@ def run_fit(arguments: Sequence[str], threads: int, log: Path) -> None:
     code = main(["fit", *arguments])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # at once: handlers at exit belong to the server that the process was forked from
+    os._exit(code)  # without the exit handlers, which belong to the server
 
 
 def _end_with(parent: int) -> None:

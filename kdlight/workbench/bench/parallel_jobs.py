@@ -15,7 +15,7 @@ RUNS, EPOCHS = 4, 40  # each run takes some seconds, much longer than the start 
 
 
 class ParallelJobs(NamedTuple):
-    """Seconds for the same runs, one and two at a time."""
+    """The seconds that the same runs take if they are trained one at a time, and two at a time."""
 
     one: float
     two: float
@@ -27,14 +27,14 @@ class ParallelJobs(NamedTuple):
 
 
 def time_jobs(*, runs: int = RUNS, epochs: int = EPOCHS) -> ParallelJobs | None:
-    """Train a grid of ResNet-8 on digits twice, on one thread a run.
+    """Train a grid of ResNet-8 on digits with one job and with two. Each run has one thread.
 
     Args:
         runs: How many runs the grid has.
-        epochs: Of each.
+        epochs: How many epochs each run has.
 
     Returns:
-        None on a machine with a single core, where there is nothing to gain.
+        The times; None on a machine with a single core, where two jobs gain nothing.
 
     Raises:
         UserError: If a run fails.
@@ -42,7 +42,7 @@ def time_jobs(*, runs: int = RUNS, epochs: int = EPOCHS) -> ParallelJobs | None:
     if (os.cpu_count() or 1) < 2:
         return None
     with make_workplace() as folder:
-        _time_grid(folder / "start", jobs=1, runs=1, epochs=1)  # the server of the processes imports everything
+        _time_grid(folder / "start", jobs=1, runs=1, epochs=1)  # starts the server of the processes, with all imports
         return ParallelJobs(
             one=_time_grid(folder / "one", jobs=1, runs=runs, epochs=epochs),
             two=_time_grid(folder / "two", jobs=2, runs=runs, epochs=epochs),

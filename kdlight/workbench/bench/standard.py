@@ -1,9 +1,9 @@
 """Measure the speed that kdlight promises: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
 
-For two pairs, KD is timed on images of CIFAR's shape in batches of 64: `kdlight fit` without and with a teacher cache
-of four views, a bare loop that computes the teacher's logits and one that is given them, and how fast the cache is
-filled. The data path alone, and a grid with one job and with two, are timed too. Images are random unless a folder with
-CIFAR-100 is given, and teachers are untrained; this does not change the times.
+For two pairs of teacher and student, KD is timed on images of CIFAR's shape in batches of 64: `kdlight fit` without and
+with a teacher cache of four views, a bare loop that computes the teacher's logits, a bare loop that is given these
+logits, and the filling of the cache. The data path alone is timed, too, and a grid with one job and with two. Images
+are random unless a folder with CIFAR-100 is given, and teachers are untrained; neither changes the times.
 """
 
 import argparse
@@ -30,7 +30,16 @@ DATA_PATH_IMAGES = 10_000
 
 
 class Pair(NamedTuple):
-    """A pair, how it is timed, and the ratios that are expected."""
+    """Two networks, how they are timed, and the ratios that are expected.
+
+    Attributes:
+        teacher: Name of the teacher in `kdlight.models`.
+        student: Name of the student in `kdlight.models`.
+        pace: How many steps are timed.
+        of_bare: The speed of `kdlight fit`, divided by that of the bare loop.
+        cached: The speed of `kdlight fit` with a filled cache, divided by its speed without one.
+        given: The speed of the bare loop that is given the teacher's logits, divided by that of the other bare loop.
+    """
 
     teacher: str
     student: str
@@ -49,7 +58,7 @@ OF_ONE_JOB = 1 / 0.6  # with two jobs the same grid takes at most 60 % of the ti
 
 
 class Line(NamedTuple):
-    """A measured ratio or rate, and the expected one; 0 if there is no expectation."""
+    """A line of the summary: a measured ratio or rate, and the expected one (0 if none is expected)."""
 
     what: str
     measured: float
@@ -60,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print everything."""
     parser = argparse.ArgumentParser("make bench", description=__doc__, allow_abbrev=False)
     parser.add_argument("--data_dir", metavar="DIR", help="folder with CIFAR-100; random images by default")
-    parser.add_argument("--json", type=parse_path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--json", type=parse_path, metavar="FILE", help="write all measurements to this file")
     options = parser.parse_args(arguments)
     silence_libraries()
     console = Console()
@@ -78,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_data_options(data_dir: str | None) -> list[str]:
-    """Return the data's options: few images, to fill caches quickly; the time of a step does not depend on them."""
+    """Return the options of the data. The images are few, to fill caches quickly; a step takes as long as with many."""
     if data_dir is None:
         return ["--data", "kdlight.workbench.bench.random_images.RandomImages", f"--data.train_images={IMAGES}"]
     per_class = f"--data.train_per_class={-(-IMAGES // 100)}"
@@ -86,7 +95,7 @@ def make_data_options(data_dir: str | None) -> list[str]:
 
 
 def measure_pair(pair: Pair, data: Sequence[str]) -> dict[str, Any]:
-    """Time the fit without and with a cache, and the bare loops."""
+    """Time `kdlight fit` without and with a cache, and the bare loops."""
     common = [
         *data,
         "--data.batch_size=64",
@@ -110,7 +119,7 @@ def measure_pair(pair: Pair, data: Sequence[str]) -> dict[str, Any]:
 
 
 def list_pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
-    """Return the ratios of a pair."""
+    """Return the lines of a pair."""
     rows, name = {row["name"]: row for row in content["rows"]}, f"{pair.teacher} -> {pair.student}"
     filling = content["filling"]
     return [
@@ -122,7 +131,7 @@ def list_pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
 
 
 def measure_data_path() -> list[Line]:
-    """Return the rates of the data path."""
+    """Return the lines of the data path."""
     timed = time_data_path(RandomImages(train_images=DATA_PATH_IMAGES))
     return [
         Line("data path, images per CPU-second on one thread", timed.kdlight, DATA_PATH),
@@ -132,7 +141,7 @@ def measure_data_path() -> list[Line]:
 
 
 def measure_parallel_jobs() -> list[Line]:
-    """Return the times of a grid with one job and with two, and their ratio; an empty list on a single core."""
+    """Return the lines of a grid with one job and with two; no lines on a single core."""
     timed = time_jobs()
     if timed is None:
         return []

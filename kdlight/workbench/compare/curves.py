@@ -1,4 +1,4 @@
-"""Pictures of groups of runs: curves with a band over seeds, bars at the end, redundancy against accuracy."""
+"""Draw groups of runs: curves with a band over seeds, bars of the final values, and redundancy against accuracy."""
 
 import math
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ LABELS = dict(zip(ATOMS, ("redundant", "unique to the teacher", "unique to the s
 
 
 def save_curves(comparison: RunGroups, file: Path) -> None:
-    """Save validation accuracy and each atom over the epochs: the mean of each group, a band of one standard deviation.
+    """Save validation accuracy and atoms over the epochs: means of the groups, with bands of one standard deviation.
 
     Args:
         comparison: The groups.
-        file: The picture; its suffix is the format.
+        file: The picture. Its suffix determines the format.
 
     Raises:
         UserError: If no run logged anything to draw, or the format is unknown.
@@ -106,7 +106,7 @@ def save_scatter(comparison: RunGroups, file: Path) -> None:
 
 
 def _draw_curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> None:
-    """Draw the mean over the runs, and a band of one standard deviation where there are two or more."""
+    """Draw the mean over the runs, and a band of one standard deviation where there are two or more runs."""
     averaged = average_runs(runs)
     if not averaged:
         return

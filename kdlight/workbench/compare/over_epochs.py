@@ -1,4 +1,4 @@
-"""What runs logged over their epochs, and the mean of several runs at each epoch, for every picture of curves."""
+"""Read what runs logged over their epochs, and average runs at each epoch, for every picture of curves."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from kdlight.workbench.compare.record import Record
 from kdlight.workbench.compare.statistics import Summary, summarise
 
-SPLITS = ("pid", "pid_train")  # prefixes of the PID's keys: on the validation split, or without one on training images
+SPLITS = ("pid", "pid_train")  # prefixes of the PID's keys; the second one if there is no validation split
 
 
 def pid_keys(stage: str | None, name: str) -> list[str]:
-    """Return the names that a number of the PID may have in a log, of which a run has one."""
+    """Return the keys that a number of the PID may have in a log. The log of one run has only one of them."""
     return [f"{split}/{stage}/{name}" for split in SPLITS]
 
 
@@ -27,7 +27,7 @@ def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[i
 def average_runs(runs: Sequence[dict[int, float]]) -> dict[int, Summary]:
     """Summarise runs at each epoch that at least half of them have; runs without any value do not count.
 
-    An atom that could be estimated for one of ten seeds alone would look like the mean of ten.
+    Otherwise an atom that could be estimated for only one of ten seeds would look like the mean of ten.
 
     Args:
         runs: The values of each run by epoch.

@@ -16,7 +16,7 @@ class Summary(NamedTuple):
 
     Attributes:
         mean: The mean; NaN if no run has the measure.
-        deviation: The standard deviation over runs, with n - 1; NaN for one run.
+        deviation: The standard deviation over runs, with the denominator n - 1; NaN for fewer than two runs.
         n: Number of runs that have the measure.
     """
 
@@ -26,11 +26,11 @@ class Summary(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How much a group's measure lies above that of the baseline, paired by seed.
+    """How much a group's measure lies above the baseline's, as a mean over pairs of runs with equal seeds.
 
     Attributes:
         mean: The mean difference.
-        lower: Lower end of its 95 % interval by Student's t; NaN for one pair.
+        lower: Lower end of the 95 % interval of the mean, by Student's t; NaN for one pair.
         upper: Upper end of the interval.
         n: Number of pairs.
         detectable: The smallest true difference that a test at the 5 % level would detect with a power of 80 %, given

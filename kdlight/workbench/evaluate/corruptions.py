@@ -1,7 +1,8 @@
-"""A fixed set of corruptions of one strength each, taken from those of ImageNet-C that need no further library.
+"""A fixed set of image corruptions of one strength each, similar to those of ImageNet-C.
 
 D. Hendrycks and T. Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", 2019,
-https://arxiv.org/abs/1903.12261. The strengths are kdlight's own, so numbers cannot be compared with ImageNet-C's.
+https://arxiv.org/abs/1903.12261. The kinds and strengths are kdlight's own, so results cannot be compared with those
+on ImageNet-C.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-NOISE, MASKED = 0.1, 0.25  # standard deviation for pixels in [0, 1]; side of the square as a fraction of the image's
+NOISE, MASKED = 0.1, 0.25  # deviation for pixels in [0, 1]; side of the square, divided by that of the image
 
 
 def corrupt(pixels: Tensor, name: str, generator: torch.Generator) -> Tensor:

@@ -1,9 +1,9 @@
 """``kdlight pid``: the partial information decomposition of finished networks, or of arrays, about a label.
 
 Arrays: integers of shape (samples,) are symbols. All other arrays are features (samples, …), whose clusters are fitted
-on one random half of the samples and counted on the other. Networks: clusters are fitted on training images and counted
-on the split, and each stage of the teacher is compared with each stage of the student. Several teachers are ranked by
-the information that they could still give the student.
+on one random half of the samples and counted on the other half. Networks: clusters are fitted on training images and
+counted on the images of --split, and each stage of the teacher is compared with each stage of the student. Several
+teachers are ranked by the information that they could still give the student.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     if not 0 <= options.seed < SEEDS:
         raise UserError(f"--seed: expected a whole number from 0 to {SEEDS - 1}, got {options.seed}")
     if not 0 < options.tolerance < 1:
-        raise UserError(f"--tolerance: expected bits above 0 and below 1, got {options.tolerance}")
+        raise UserError(f"--tolerance: expected a number of bits above 0 and below 1, got {options.tolerance}")
     if options.stage != "deepest" and len(options.teacher or ()) < 2:
         raise UserError(
             f"--stage {options.stage}: expected several RUNs after --teacher; with one teacher every stage is measured"
@@ -185,7 +185,7 @@ def _parse_clusters(text: str) -> int | None:
 def _read_array(file: Path) -> npt.NDArray[Any]:
     if not file.is_file():
         what = "is no file" if file.exists() else "does not exist"
-        raise MissingFileError(f"{file} {what}; expected an array of numpy.save")
+        raise MissingFileError(f"{file} {what}; expected an array that numpy.save has written")
     try:
         array = np.load(file, allow_pickle=False)
     except (ValueError, EOFError):

@@ -1,9 +1,9 @@
 """Compare the time of kdlight's BROJA solver with others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
 
-The table gives CPU seconds of one core. Two other solvers are timed if they are installed
-(``pip install -e '.[bench]'``): dit's cone program, and the optimisation problem of the RID authors. The
-latter is rewritten in cvxpy from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the
-authors use. The error is the difference in redundant information from kdlight's result at a gap of 1e-9 bits.
+The table gives CPU seconds of one core. Two other solvers are timed if they are installed (``pip install -e
+'.[bench]'``): dit's cone program, and the optimisation problem of the RID authors. The latter is rewritten in cvxpy
+from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the authors use. The error is the
+difference in redundant information from kdlight's result at a gap of 1e-9 bits.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array, mutual_information
 from kdlight.workbench.pid_study.joints import make_peaked, make_sparse
 
-#: (target, first source, second source), the tolerance in bits.
+#: Numbers of symbols of (target, first source, second source), and the tolerance in bits.
 SIZES = (
     ((2, 2, 2), 1e-6),
     ((4, 4, 4), 1e-6),
@@ -108,8 +108,8 @@ def time_solvers(largest_rival: int) -> Iterator[str]:
     """Yield the rows of the table, in Markdown.
 
     Args:
-        largest_rival: Number of cells of the largest joint that the other solvers are timed on; larger ones take them
-            minutes and gigabytes.
+        largest_rival: The other solvers are timed on joints of up to this many cells. Larger joints take them minutes
+            and gigabytes.
     """
     yield "| target x first x second | joint | solver | seconds | gap | error | times kdlight |"
     yield "|---|---|---|---|---|---|---|"
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         default=4_000,
         metavar="CELLS",
-        help="cells of the largest joint that other solvers are timed on; 25,000 (10 x 50 x 50) take them minutes",
+        help="other solvers are timed on joints of up to this many cells; 25,000 (10 x 50 x 50) take minutes",
     )
     parser.add_argument("--stage", action="store_true", help="time PIDMonitor on one stage instead of the solvers")
     options = parser.parse_args(arguments)

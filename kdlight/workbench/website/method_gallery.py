@@ -1,4 +1,4 @@
-"""The gallery of the methods: a card for each, from the data that ``kdlight methods`` prints."""
+"""The gallery of the methods: a card for each method, from the data that ``kdlight methods`` prints."""
 
 from itertools import groupby
 
@@ -6,15 +6,15 @@ from kdlight.workbench.list_methods import SHARED, Method, find_paper, list_argu
 
 OPENING = """# Methods at a glance
 
-`kdlight methods` prints this list, `kdlight methods dkd` one method in full. Any of them runs on digits by its name,
-`kdlight fit --config dkd.yaml`, and on any pair: `kdlight fit --config PAIR.yaml --config dkd.yaml`.
-[What combines, and where the defaults come from](kdlight/methods/README.md).
+`kdlight methods` prints this list, and `kdlight methods dkd` prints one method in full. `kdlight fit --config dkd.yaml`
+trains a student on digits with a method, and `kdlight fit --config PAIR.yaml --config dkd.yaml` any pair of networks.
+[Which methods combine, and where the defaults come from](kdlight/methods/README.md).
 """
 GRID = "`````{grid} 1 1 2 2\n:gutter: 3\n"
 
 
 def write_page() -> str:
-    """Write the page, by what the methods distil."""
+    """Write the page, with the methods grouped by what they distil."""
     methods = sorted(list_methods().values(), key=lambda method: (method.distils, method.stem))
     parts = [OPENING]
     for distils, group in groupby(methods, key=lambda method: method.distils):
@@ -23,7 +23,7 @@ def write_page() -> str:
 
 
 def write_card(method: Method) -> str:
-    """Write a method's card: name, paper, what its loss is, its own arguments."""
+    """Write a method's card: its name, its paper, what its loss is, and its own arguments."""
     paper = find_paper(method)
     source = f"{paper.authors} ({paper.year})<br>*{paper.title}*\n\n" if paper else ""
     own = [argument for owner, given in list_arguments(method) if owner.name not in SHARED for argument in given]

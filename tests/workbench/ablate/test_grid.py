@@ -87,7 +87,7 @@ def test_files_beside_the_grid_come_first_and_its_name_is_the_folder(tmp_path):
         ({"leave_out": [{"method": "kd"}, {"method": "none"}]}, "leaves no run"),
         ({"name": "../elsewhere"}, "names a folder"),
         ({"published": [70]}, "published: expected a mapping from the labels of method"),
-        ({"published": {"rid": {}}}, "published: expected labels of method, kd, none, got 'rid'"),
+        ({"published": {"rid": {}}}, "published: expected labels of method (kd, none), got 'rid'"),
         ({"published": {"kd": 70}}, "published.kd: expected a mapping from the labels of labels, got 70"),
         (
             {"axes": {"method": AXES["method"]}, "published": {"kd": 701}},
