@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def is_distributed() -> bool:
-    """Whether this process is one of a group that can exchange values."""
+    """Return whether this process belongs to a group of processes that can exchange values."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def gather_tensor(values: Tensor) -> Tensor:
-    """Concatenate the values (batch, ...) of all processes, whose batches are of one size, in the order of ranks."""
+    """Concatenate the values (batch, ...) of all processes in the order of ranks. All batches have the same size."""
     if not is_distributed():
         return values
     parts = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]
@@ -22,7 +22,7 @@ def gather_tensor(values: Tensor) -> Tensor:
 
 
 def gather_object(value: Any) -> list[Any]:
-    """List the values of all processes in the order of ranks; they are pickled on the way."""
+    """List the values of all processes in the order of ranks. They are pickled to send them."""
     if not is_distributed():
         return [value]
     values: list[Any] = [None] * torch.distributed.get_world_size()

@@ -1,8 +1,8 @@
-"""``**base: Unpack[LearnerArguments]``: types of the arguments that a constructor passes on to its base class.
+"""``**base: Unpack[LearnerArguments]`` declares the arguments that a constructor passes on to its base class.
 
-Type checkers and editors see `typing.Unpack`, so they complete and check these arguments. At run time it stands for
-``Any``: jsonargparse would take the names from an unpacked dictionary, which has no defaults; without one it follows
-``**base`` to the base class, where every default is written, once.
+Type checkers and editors see `typing.Unpack`, so they complete and check these arguments. At run time
+``Unpack[LearnerArguments]`` is ``Any``. Otherwise jsonargparse would take the arguments from `LearnerArguments`, which
+has no defaults; with ``Any`` it looks for them in the base class, which has every default.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
 
     class Unpack:
-        """Stands for `typing.Unpack` at run time."""
+        """Replaces `typing.Unpack` at run time."""
 
         def __class_getitem__(cls, arguments: type) -> Any:
             return Any

@@ -1,4 +1,4 @@
-"""Read YAML files that may come from anyone: a file that is damaged, or too large, is refused by name."""
+"""Read YAML files that may come from anyone: for a file that is damaged or too large, the error names the file."""
 
 import re
 import stat
@@ -19,13 +19,13 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, except that ``1e-4`` is a number, as in YAML 1.2, and a repeated key is an error."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Expand ``<<``, and refuse a mapping that becomes too large by it."""
+        """Expand ``<<``, and refuse a mapping that becomes too large by the expansion."""
         super().flatten_mapping(node)
         if len(node.value) > MOST_VALUES:
             raise yaml.constructor.ConstructorError(None, None, "'<<' stands for too many values", node.start_mark)
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Read a mapping, and refuse a repeated key, of which PyYAML would silently take the last."""
+        """Read a mapping, and refuse a repeated key; PyYAML would silently take the last of its values."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
@@ -42,11 +42,11 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(file: Path) -> Any:
-    """Read one YAML file; an empty one is an empty mapping.
+    """Read one YAML file. An empty file gives an empty mapping.
 
     Raises:
-        MissingFileError: If it does not exist.
-        UserError: If it is no YAML text of a configuration's size and depth.
+        MissingFileError: If the file does not exist.
+        UserError: If the file is not YAML, or is larger or more deeply nested than a configuration may be.
     """
     try:
         kind = file.stat()
@@ -66,7 +66,7 @@ def read_yaml(file: Path) -> Any:
         raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
     except (_TooMuchError, RecursionError):
         raise UserError(
-            f"{file}: nested too deeply, or anchors that stand for too much; {EXPECTED} of at most {MOST_VALUES} "
+            f"{file}: nested too deeply, or its anchors stand for too many values; {EXPECTED} of at most {MOST_VALUES} "
             f"values in {DEEPEST} levels"
         ) from None
     except UserError:
@@ -78,11 +78,11 @@ def read_yaml(file: Path) -> Any:
 
 
 class _TooMuchError(Exception):
-    """A file stands for more than a configuration can be."""
+    """A file has more values, or more levels, than a configuration may have."""
 
 
 def _count(content: Any) -> None:
-    """Count the values that a file stands for, level by level, up to the limits."""
+    """Count the values of a file level by level, with anchors expanded, up to the limits."""
     level, seen = [content], 0
     for _ in range(DEEPEST):
         inner: list[Any] = []

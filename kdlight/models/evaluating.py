@@ -1,4 +1,4 @@
-"""Evaluation mode for a moment."""
+"""Switch a module to evaluation mode for the time of a ``with`` block."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Switch to evaluation mode without gradients; afterwards every submodule is in the mode it was in."""
+    """Switch a module to evaluation mode without gradients; afterwards restore the mode of every submodule."""
     modes = {inner: inner.training for inner in module.modules()}
     module.eval()
     try:

@@ -1,4 +1,4 @@
-"""Weights that others have published: ``published:cifar100/resnet56`` instead of a path."""
+"""Weights that others have published, which are given as ``published:cifar100/resnet56`` instead of a path."""
 
 import http.client
 import os
@@ -24,9 +24,10 @@ class PublishedWeights(NamedTuple):
 
     Attributes:
         network: The name of the network in `kdlight.models`, with its arguments if they differ from the defaults.
-        num_classes: The number of its classes.
-        file: Where it is kept below ``data/weights``; the path of the reference's own scripts.
-        addresses: Tried in this order. One that ends with ``.tar`` is an archive that has the file as ``member``.
+        num_classes: The number of the network's classes.
+        file: The path at which the file is stored below ``data/weights``.
+        addresses: The addresses of the file, tried in this order. An address that ends with ``.tar`` is that of an
+            archive, which contains the file as ``member``.
         member: The name of the file in an archive.
         sha256: The first digits of the published sha256; empty if none is published.
     """
@@ -40,7 +41,7 @@ class PublishedWeights(NamedTuple):
 
 
 def _describe_cifar100(name: str) -> PublishedWeights:
-    """Describe a teacher of RepDistiller's table, which mdistiller publishes again."""
+    """Describe a teacher of RepDistiller, which mdistiller also publishes."""
     own = f"{name}_vanilla/ckpt_epoch_240.pth"
     return PublishedWeights(
         name, 100, f"cifar100/{own}", (f"{REPDISTILLER}/{own}", MDISTILLER), f"cifar_teachers/{own}"
@@ -48,7 +49,7 @@ def _describe_cifar100(name: str) -> PublishedWeights:
 
 
 def _describe_cifar10(name: str, digits: str) -> PublishedWeights:
-    """Describe a network of akamaster/pytorch_resnet_cifar10; the file's name has the first digits of its sum."""
+    """Describe a network of akamaster/pytorch_resnet_cifar10, whose file name has the first digits of its checksum."""
     file = f"{name}-{digits}.th"
     return PublishedWeights(f"{name}, shortcut: padding", 10, file, (f"{AKAMASTER}/{file}",), sha256=digits)
 
@@ -76,18 +77,18 @@ def find_published(name: str) -> PublishedWeights:
 
 
 def is_published(path: str | Path) -> bool:
-    """Whether a path of weights is an address of this kind."""
+    """Return whether a path of weights has the form ``published:NAME``."""
     return str(path).startswith(PREFIX)
 
 
 def fetch_published(path: str | Path) -> Path:
-    """Return the file that ``published:NAME`` stands for, fetched if it is not at hand.
+    """Return the file that ``published:NAME`` stands for. If it is missing, download it first.
 
-    A download that was cut off continues where it stopped. If no checksum is published, that of the file when it is
-    first seen is recorded beside it, and printed; a file that has changed since is refused.
+    A download that was cut off continues where it stopped. If no checksum is published, the checksum that the file has
+    at its first use is printed and stored in a second file; if the file changes later, it is refused.
 
     Raises:
-        DownloadError: If no address gives the file; the message says where it can be put by hand.
+        DownloadError: If the file could not be downloaded; the message says where the user can put it by hand.
         UserError: If nothing is published under that name, or the file has another checksum.
     """
     weights = find_published(str(path))
@@ -122,8 +123,8 @@ def _fetch(weights: PublishedWeights, file: Path) -> None:
             os.replace(part, file)
         return
     raise DownloadError(
-        f"{file} is not there and could not be fetched ({'; '.join(failures)}); run again, which goes on where it "
-        f"stopped, or fetch {weights.addresses[0]} by other means and save it as {file.absolute()}"
+        f"{file} is missing and could not be downloaded ({'; '.join(failures)}); run again (a download that was cut "
+        f"off continues), or download {weights.addresses[0]} by other means and save it as {file.absolute()}"
     )
 
 
@@ -148,11 +149,11 @@ def _check(weights: PublishedWeights, file: Path) -> None:
     record = file.with_name(f"{file.name}.sha256")
     if not weights.sha256 and not record.is_file():
         record.write_text(f"{found}  {file.name}\n", encoding="utf-8")
-        print(f"no checksum is published for {file}; recorded that of this file, {found}", file=sys.stderr)
+        print(f"no checksum is published for {file}; stored the checksum of this file, {found}", file=sys.stderr)
     expected = weights.sha256 or record.read_text(encoding="utf-8").split()[0]
     if not found.startswith(expected):
         expected += "…" if len(expected) < len(found) else ""
         raise UserError(
             f"{file} has changed: expected sha256 {expected}, found {found}; "
-            f"remove it (and {record.name}) and run again, which fetches it"
+            f"remove the file (and {record.name}), and run again to download it"
         )

@@ -1,4 +1,4 @@
-"""Weights from files, in the layouts that people have."""
+"""Load weights from files in the layouts that are in common use."""
 
 __all__ = ["load_weights"]
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdlight.errors import MissingFileError, UserError
 from kdlight.models.published import fetch_published, is_published
 
-LARGEST = 1e10  # Neither weights nor running variances come near it; a flipped exponent bit mostly goes far beyond.
+LARGEST = 1e10  # Weights and running variances are far smaller. A flipped bit of an exponent mostly exceeds it.
 ZIP_MAGIC = b"PK\x03\x04"  # how every file of `torch.save` begins since torch 1.6
 
 
@@ -55,14 +55,14 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the weights of one network from a file, on the CPU.
 
-    Layouts: a bare `state_dict`; one below the key `model` or `state_dict`; names that all begin with `module.`
-    (`DataParallel`) or `model.` (a wrapper); the checkpoint of a kdlight run, of which the student is taken;
-    safetensors; `published:NAME` (`kdlight.models.published`). Files are read with `weights_only=True`, so that none
-    can run code.
+    The file may hold a bare `state_dict`, or a `state_dict` below the key `model` or `state_dict`. All names may begin
+    with `module.` (`DataParallel`) or `model.` (a wrapper). From the checkpoint of a kdlight run the student is taken.
+    Safetensors files and `published:NAME` (`kdlight.models.published`) are read, too. Files are read with
+    `weights_only=True`, so that none of them can run code.
 
-    Files of `torch.save` carry checksums, which are compared (`check_records`). Every file with a value that is not
-    finite or beyond `LARGEST` is refused as damaged. Safetensors and files from before torch 1.6 carry no checksums, so
-    flipped bits that leave a value of usual size go unnoticed in them.
+    Files of `torch.save` contain checksums, which are compared (`check_records`). Every file with a value that is not
+    finite, or larger than `LARGEST`, is refused as damaged. Safetensors files and files from before torch 1.6 contain
+    no checksums, so in these files a flipped bit is not noticed if the value keeps a usual size.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -83,12 +83,12 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def check_records(path: str | Path) -> None:
-    """Compare the records of a file of `torch.save` with their CRC32 checksums, which `torch.load` does not.
+    """Compare the records of a file of `torch.save` with their CRC32 checksums, which `torch.load` does not do.
 
-    It reads the file once more, at 1.5 GB/s or so. A file without checksums (a pickle from before torch 1.6) passes.
+    The check reads the whole file, at about 1.5 GB/s. A file without checksums (a pickle from before torch 1.6) passes.
 
     Raises:
-        UserError: If a record was changed, or the archive is damaged otherwise.
+        UserError: If a record was changed, or the archive is damaged in another way.
     """
     with open(path, "rb") as file:
         if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
@@ -130,7 +130,7 @@ def count_classes(state_dict: Mapping[str, Tensor]) -> int:
     """
     matrices = [tensor for tensor in state_dict.values() if tensor.ndim == 2]
     if not matrices:
-        raise UserError("the weights have no matrix, so they have no classifier head, whose rows would be the classes")
+        raise UserError("expected weights with a classifier head, whose rows are the classes; got none with two axes")
     return matrices[-1].shape[0]
 
 

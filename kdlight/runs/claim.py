@@ -25,8 +25,8 @@ class Claim:
     """The right to write into a run's folder. Use it as a context manager, or call `release`.
 
     The first process of a run holds a lock on a file in the folder. The operating system releases the lock when the
-    process ends, even if it is killed. The other processes of the run write nothing; the first one tells them the
-    folder, at the latest when training starts.
+    process ends, even if it is killed. The other processes of the run write nothing; the first process tells them which
+    folder it claimed, at the latest when training starts.
 
     Attributes:
         folder: The run's folder.
@@ -69,19 +69,19 @@ class Claim:
         lock = _lock_folder(folder.path)
         if lock is None:
             raise FolderInUseError(
-                f"another process is training in {folder.path}: expected a run that has ended; let it end, or leave "
-                "--ckpt_path out to start another run"
+                f"another process is training in {folder.path}: expected a run that has ended; wait for the end of "
+                "that run, or leave --ckpt_path out to start another run"
             )
         os.environ[CLAIMED] = str(folder.path)
         return cls(folder, lock)
 
     @classmethod
     def take_named(cls, folder: RunFolder) -> Self:
-        """Claim exactly this folder: create it, or reuse it if a run in it was killed before its first step.
+        """Claim exactly this folder: create it, or take it if it holds a run, even one that has made no step yet.
 
         Raises:
-            FolderInUseError: If another process trains in it.
-            UserError: If it cannot be created, or holds something else than a run.
+            FolderInUseError: If another process trains in the folder.
+            UserError: If the folder cannot be created, or holds something that is not a run.
         """
         if not is_first_process():
             return cls(folder)
@@ -118,7 +118,7 @@ def is_first_process() -> bool:
 
 
 def _make_folder(path: Path) -> list[Path]:
-    """Create a folder and its parents; return those created, the innermost first, or none if the folder exists."""
+    """Create a folder and its parents. Return the created ones, the innermost first; none if the folder exists."""
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file: expected a folder for the run; name another path")
     missing = [path, *(parent for parent in path.parents if not parent.exists())]
@@ -137,7 +137,7 @@ def _make_folder(path: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{path}: a run's folder cannot be made there ({reason}); name another with --trainer.default_root_dir"
+            f"{path}: a run's folder cannot be made there ({reason}); name another one: --trainer.default_root_dir"
         ) from error
 
 
@@ -151,7 +151,7 @@ def _lock_folder(path: Path) -> FileLock | None:
     except OSError as error:
         raise UserError(
             f"{path / LOCK} cannot be locked ({error.strerror}): expected a run's folder that can be written to; "
-            "copy the run to another folder and name that one: --trainer.default_root_dir FOLDER"
+            "copy the run to another folder, and name that folder: --trainer.default_root_dir FOLDER"
         ) from error
     return lock
 
@@ -168,7 +168,7 @@ def _list_first_files(folder: RunFolder) -> tuple[Path, ...]:
 
 
 def _remove_folder(folder: RunFolder, made: Sequence[Path]) -> None:
-    with suppress(OSError):  # a folder that another run has put something into stays
+    with suppress(OSError):  # a folder into which another run has put something is not removed
         if folder.checkpoints.is_dir():
             folder.checkpoints.rmdir()
         for file in (*_list_first_files(folder), folder.path / LOCK):

@@ -9,16 +9,16 @@ from lightning.pytorch.utilities import rank_zero_only
 from kdlight.files import replace_file
 from kdlight.runs.folder import RunFolder
 
-#: Every key measured on the test set has this word in its first part, such as test, test_last and pid_test.
+#: Keys of values measured on the test set begin with test, test_last, pid_test or another name with this word in it.
 OF_THE_RESULT = "test"
 
 
 class MetricsCSV(Logger):
     """Writes ``metrics.csv``.
 
-    Lightning's `CSVLogger` writes a row per call (one for validation, another for training), and when a run is resumed,
-    it deletes the file. This logger writes one row per epoch, and a resumed run continues its file. Values measured on
-    the test set are left out, because they are in ``result.json``.
+    Lightning's `CSVLogger` writes a row for each call (one for validation, another for training), and deletes the file
+    when a run is resumed. This logger writes one row for each epoch, and a resumed run continues the file. Values
+    measured on the test set are left out, because they are in ``result.json``.
     """
 
     def __init__(self, folder: RunFolder) -> None:

@@ -34,7 +34,7 @@ class Result:
 
     @classmethod
     def begin(cls, command: str) -> Self:
-        """Start the clock.
+        """Make an empty result and begin to measure the time.
 
         Args:
             command: The command that the user called.
@@ -46,7 +46,7 @@ class Result:
         self.test[checkpoint] = {name.removeprefix("test/"): value for name, value in measured.items()}
 
     def write(self, trainer: Trainer, model: Learner, folder: RunFolder) -> None:
-        """Write the file.
+        """Write ``result.json``.
 
         ``seconds`` is the wall time of this process from the first epoch to the last test. ``train_seconds`` is the
         training time of all epochs, including those before the run was resumed, without validation and callbacks such
@@ -87,8 +87,8 @@ def write_test(measured: Mapping[str, float], trainer: Trainer, checkpoint: str 
     """Write ``test.json``, the results of `kdlight test`.
 
     Args:
-        measured: Numbers by name.
-        trainer: The trainer that tested; results of its callbacks are included.
+        measured: The measured numbers by name.
+        trainer: The trainer that ran the test; results of its callbacks are included.
         checkpoint: Path of the checkpoint; None if the weights come from elsewhere.
         folder: The run's folder.
     """

@@ -20,7 +20,7 @@ from kdlight.runs.stop_deadline import SIGNALS, StopDeadline
 
 
 class SignalHandler(Callback):
-    """Stops the run after SIGTERM or Ctrl-C at the end of a step, which is the same step in all processes.
+    """After SIGTERM or Ctrl-C, stops the run at the end of a step; this is the same step in all processes.
 
     A second signal kills the process at once. Before the first step, after the last one and during the final tests, the
     first signal stops the run at once, because nothing would be lost: either nothing has been computed yet, or the last
@@ -74,11 +74,11 @@ class SignalHandler(Callback):
             threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From now on stop at once if a signal comes. Lightning's handler, which is replaced, only sets a flag."""
+        """From now on, stop at once if a signal comes. This replaces Lightning's handler, which only sets a flag."""
         _install_handler(self._stop_now)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From now on only note signals. Receive the run's folder from the first process."""
+        """From now on, only note a signal, so that the step is completed. Get the folder from the first process."""
         self.folder = trainer.strategy.broadcast(self.folder)
         self._saved = time.monotonic()
         if trainer.world_size > 1:
@@ -124,7 +124,7 @@ class SignalHandler(Callback):
             self._save(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Note that the processes make progress, because they communicate during validation."""
+        """Note that the processes make progress: they communicate during validation, too."""
         self._note_progress()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -141,7 +141,7 @@ class SignalHandler(Callback):
         self._training = False
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here if a signal came after the last epoch. From now on a signal stops the run at once.
+        """Stop here if a signal came after the last epoch. From now on, a signal stops the run at once.
 
         Raises:
             SIGTERMException: If a signal came.
@@ -152,7 +152,7 @@ class SignalHandler(Callback):
         self._require_no_stop()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From now on stop at once if a signal comes. Lightning's handler, which is replaced, only sets a flag."""
+        """From now on, stop at once if a signal comes. This replaces Lightning's handler, which only sets a flag."""
         _install_handler(self._stop_now)
         self._require_no_stop()
 
@@ -161,7 +161,7 @@ class SignalHandler(Callback):
             raise SIGTERMException
 
     def _agree(self) -> bool:
-        """Return whether one of the processes has received a signal, and tell all of them which."""
+        """Return whether one of the processes has received a signal, and tell all processes which signal it was."""
         if self._group is not None:
             ballot = torch.tensor([self.received or 0])
             torch.distributed.all_reduce(ballot, torch.distributed.ReduceOp.MAX, self._group)
@@ -182,7 +182,7 @@ class SignalHandler(Callback):
 
 
 def _install_handler(handler: Callable[[int, FrameType | None], Any] | int | None, *numbers: int) -> None:
-    """Install a handler for both signals, or for one of them. In other threads than the main one do nothing."""
+    """Install a handler for both signals, or for one of them. Do nothing in a thread that is not the main thread."""
     if threading.current_thread() is threading.main_thread() and handler is not None:
         for number in numbers or SIGNALS:
             signal.signal(number, handler)

@@ -15,8 +15,8 @@ def draw_confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Fig
     """Draw the confusion matrix: numbers of images by true class (row) and predicted class (column).
 
     Args:
-        counts: (classes, classes).
-        names: Names of the classes; not drawn if there are more than 30.
+        counts: Numbers of images, (classes, classes).
+        names: Names of the classes; they are not drawn if there are more than 30.
     """
     figure = Figure(figsize=(7, 6), layout="constrained")
     axis = figure.subplots()

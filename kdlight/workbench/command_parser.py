@@ -1,4 +1,4 @@
-"""The parser of a command's options: argparse, whose complaints are printed as those of kdlight."""
+"""The parser of a command's options: argparse, but its errors are printed like all errors of kdlight."""
 
 import argparse
 import re
@@ -14,8 +14,8 @@ class CommandParser(argparse.ArgumentParser):
 
     Args:
         prog: The command.
-        usage: How it is called; None: argparse writes it.
-        description: What it does: the docstring of its file, whose beginning, the command itself, is left out.
+        usage: How the command is called; None: argparse writes the usage.
+        description: What the command does: the docstring of its file. The command's name at the beginning is left out.
         options: Passed on to ``argparse.ArgumentParser``.
     """
 

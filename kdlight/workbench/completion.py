@@ -1,7 +1,7 @@
 """``kdlight completion SHELL``: print a script that completes commands, options and their values in a shell.
 
-shtab writes the script from a parser that knows every command. The script completes without starting Python, so it is
-printed again after an update of kdlight.
+shtab writes the script from a parser that knows every command. The script completes without starting Python, so print
+it again after each update of kdlight.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from kdlight.workbench.command_parser import CommandParser
 SHELLS = ("bash", "zsh", "fish")
 TAKE_FIT_OPTIONS = ("bench", "cache", "predict")
 TAKE_DATA_OPTIONS = ("evaluate", "export", "pid")
-PACKAGES = {"model": "methods", "data": "data"}  # of the classes that --model and --data name
+PACKAGES = {"model": "methods", "data": "data"}  # the packages of the classes that --model and --data take
 COMPLETED = {
     "--trainer.default_root_dir": shtab.DIRECTORY,
     "--data.data_dir": shtab.DIRECTORY,
@@ -51,7 +51,7 @@ def make_parser() -> CommandParser:
 
 
 def describe_commands() -> argparse.ArgumentParser:
-    """Build a parser with a subparser for each command, which shtab reads; nothing is parsed with it."""
+    """Build a parser with a subparser for each command. Only shtab reads it; it parses nothing."""
     whole = argparse.ArgumentParser("kdlight")
     commands = whole.add_subparsers()
     every_option, data_options = describe_fit("--"), describe_fit("--data.")
@@ -74,10 +74,10 @@ def describe_commands() -> argparse.ArgumentParser:
 
 
 def describe_fit(beginning: str) -> argparse.ArgumentParser:
-    """Build a parser with the options of ``kdlight fit``, those of all methods and data modules included.
+    """Build a parser with the options of ``kdlight fit``, including those of all methods and data modules.
 
     Args:
-        beginning: What the names of the options begin with; others are left out.
+        beginning: Only options whose names begin with this text are included.
     """
     from lightning.pytorch import Trainer
 
@@ -116,7 +116,7 @@ def describe_fit(beginning: str) -> argparse.ArgumentParser:
 
 
 def find_arguments(made: type) -> dict[str, Any]:
-    """Return the types of a class's arguments by name, those included that it passes on to kdlight's base classes."""
+    """Return the types of a class's arguments by name, including those that it passes on to kdlight's base classes."""
     found: dict[str, Any] = {}
     for owner in made.__mro__:
         if "__init__" in vars(owner) and (owner is made or owner.__module__.startswith("kdlight.")):
@@ -129,7 +129,7 @@ def find_arguments(made: type) -> dict[str, Any]:
 
 
 def list_values(kind: Any) -> list[str]:
-    """List the values of an argument that its type names one by one, as they are written on the command line."""
+    """Return the values that a type such as a Literal names, as they are written on the command line; else nothing."""
     if kind is bool:
         return ["true", "false"]
     origin = typing.get_origin(kind)
@@ -141,13 +141,13 @@ def list_values(kind: Any) -> list[str]:
 
 
 def complete_file_or(values: Iterable[str], name: str) -> dict[str, Any]:
-    """Describe to shtab how an argument is completed that takes the path of a file, or one of some values.
+    """Describe for shtab how to complete an argument that takes the path of a file or one of the given values.
 
     Args:
         values: The values.
-        name: Tells the functions of the script apart.
+        name: A part of the name of the shell function; it has to differ from argument to argument.
     """
-    # bash: shtab takes a function for one that completes paths if `_file` is in its name.
+    # In bash, shtab assumes that a function completes paths if `_file` is in its name.
     function = f"_kdlight_{name}_file"
     words = shlex.join(values)
     bash = f'{function}() {{ compgen -f -- "$1"; compgen -W {shlex.quote(words)} -- "$1"; }}'

@@ -21,10 +21,10 @@ class Data(NamedTuple):
     """A row of the table of data modules.
 
     Attributes:
-        name: Name in `kdlight.data`.
-        summary: First line of its docstring.
+        name: The data module's name in `kdlight.data`.
+        summary: The first line of its docstring.
         fetched: Whether `download: true` downloads the data.
-        arguments: Its own arguments, with their defaults as they are written in a configuration.
+        arguments: Its own arguments with their defaults, as they are written in a configuration.
     """
 
     name: str
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     console = Console()
     console.print(rows)
     console.print(
-        "a configuration: data: {class_path: kdlight.data.NAME, init_args: {…}}", markup=False, highlight=False
+        "in a configuration: data: {class_path: kdlight.data.NAME, init_args: {…}}", markup=False, highlight=False
     )
 
 

@@ -1,4 +1,4 @@
-"""Check the format of a picture's file, draw the picture's frame, write the file."""
+"""Check the format of a picture's file, draw the picture's frame, and write the file."""
 
 import textwrap
 from pathlib import Path
@@ -11,7 +11,7 @@ from kdlight.files import replace_file
 
 __all__ = ["draw_frame", "require_format", "save_picture"]
 
-#: As many characters of size 8 as certainly fit side by side.
+#: So many characters of font size 8 certainly fit into an inch.
 CHARACTERS_PER_INCH = 14
 
 
@@ -19,7 +19,7 @@ def require_format(file: Path) -> None:
     """Check that the suffix of a file is a picture format.
 
     Raises:
-        UserError: If it is not.
+        UserError: If the suffix is not a picture format.
     """
     known = Figure().canvas.get_supported_filetypes()
     if file.suffix.removeprefix(".") not in known:
@@ -38,7 +38,7 @@ def save_picture(figure: Figure, file: Path, caption: str = "") -> None:
     Args:
         figure: The picture, in constrained layout.
         file: The picture's file; its suffix is the format.
-        caption: How the values were measured: data set, split, number of images, symbols. Long ones are wrapped.
+        caption: How the values were measured: data set, split, number of images, symbols. A long caption is wrapped.
 
     Raises:
         UserError: If the suffix is not a picture format.

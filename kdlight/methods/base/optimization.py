@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from kdlight.errors import UserError
 
 Make = Callable[[Any], Any]
-MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # arguments of schedules: last_epoch is -1 if there was no epoch yet
+MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # the arguments of schedules that may be below 0
 
 
 def configure_optimization(

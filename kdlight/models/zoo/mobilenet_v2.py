@@ -16,7 +16,10 @@ from kdlight.models.zoo.initialisation import draw_kaiming_convolutions, draw_sm
 
 
 class InvertedResidual(nn.Module):
-    """Widen by a 1x1 convolution, filter each channel 3x3, narrow again; a shortcut where the shape stays."""
+    """Widens a map by a 1x1 convolution, filters each channel by a 3x3 convolution, and narrows the map again.
+
+    If the shape stays the same, there is a shortcut.
+    """
 
     def __init__(self, in_channels: int, channels: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -39,7 +42,9 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(Classifier):
-    """The stem halves the image, as do the groups of blocks 2, 3 and 5; the stages end with groups 1, 2, 4 and 6.
+    """MobileNetV2 with a stem and seven groups of blocks, counted from 0.
+
+    The stem and the groups 2, 3 and 5 halve the image. The stages end with the groups 1, 2, 4 and 6.
 
     Args:
         num_classes: Number of classes.

@@ -2,7 +2,7 @@
 
 Ma, Zhang, Zheng and Sun 2018, "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design",
 https://arxiv.org/abs/1807.11164, table 5 (width 1), with a 1x1 stem that keeps the image's size and no max pooling.
-Names, parameters and initialisation (torch's own rule) are those of https://github.com/HobbitLong/RepDistiller
+Names, parameters and initialisation (the default of torch) are those of https://github.com/HobbitLong/RepDistiller
 (models/ShuffleNetv2.py).
 """
 
@@ -17,7 +17,7 @@ from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 
 
 class SplitUnit(nn.Module):
-    """Figure 3c: half of the channels pass unchanged; returns the value before ReLU and shuffle."""
+    """The unit of figure 3c: half of the channels pass unchanged. It returns its map before ReLU and shuffle."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class SplitUnit(nn.Module):
 
 
 class DownUnit(nn.Module):
-    """Figure 3d: both branches halve the image; returns the value before ReLU and shuffle."""
+    """The unit of figure 3d: both branches halve the image. It returns its map before ReLU and shuffle."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -61,16 +61,16 @@ class DownUnit(nn.Module):
 
 
 class SplitStage(nn.Sequential):
-    """Units in a row, with ReLU and channel shuffle after each.
+    """A sequence of units, each followed by ReLU and channel shuffle.
 
-    The ReLU changes nothing in the half that a unit passes: it comes out of an earlier ReLU.
+    The ReLU does not change the half of the channels that a unit passes, because they come out of an earlier ReLU.
     """
 
     def __init__(self, in_channels: int, channels: int, units: int) -> None:
         super().__init__(DownUnit(in_channels, channels), *(SplitUnit(channels) for _ in range(units - 1)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the stage's feature map and the same before its last ReLU and shuffle."""
+        """Return the stage's feature map, and the map before the last ReLU and shuffle."""
         preactivation = x
         for unit in self:
             preactivation = unit(x)
@@ -79,9 +79,10 @@ class SplitStage(nn.Sequential):
 
 
 class ShuffleV2(Classifier):
-    """Three stages of 4, 8 and 4 units, widths 116, 232, 464, each halving the image.
+    """ShuffleNet V2 with three stages of 4, 8 and 4 units and 116, 232 and 464 channels.
 
-    The channels of a preactivation are in the order before the shuffle, as in RepDistiller.
+    Each stage halves the image. The channels of a preactivation are in the order before the shuffle, as in
+    RepDistiller.
 
     Args:
         num_classes: Number of classes.

@@ -18,12 +18,12 @@ from kdlight.runs.folder import RunFolder
 from kdlight.workbench.ablate.worker import PRELOADED, run_fit
 
 POLL_SECONDS = 0.5
-LAST_BYTES = 2_000  # the end of a log, which holds the reason of a failure
+LAST_BYTES = 2_000  # this many bytes at the end of a log hold the reason of a failure
 STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)  # exit codes of a run that a signal stopped
 
 
 class State(StrEnum):
-    """Where a run stands."""
+    """How far a job has come, or how it ended."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -37,14 +37,15 @@ class Job:
     """A run that is to be trained.
 
     Attributes:
-        name: Its name in the table.
+        name: The run's name in the table.
         arguments: The arguments of ``kdlight fit``.
         folder: The run's folder.
-        log: Gets what the run prints.
-        parsed: Its configuration.
-        epochs: How many it trains.
-        needs: Jobs that have to be finished before: those of its teachers.
-        reason: Why it failed, or another note about it.
+        log: The file into which the run's output is written.
+        parsed: The run's configuration.
+        epochs: How many epochs the run trains.
+        needs: The jobs that train the run's teachers; they have to be finished first.
+        state: How far the job has come, or how it ended.
+        reason: Why the job failed, or another remark about its end.
     """
 
     name: str
@@ -59,12 +60,12 @@ class Job:
 
     @property
     def trained(self) -> int:
-        """Epochs that the run has logged."""
+        """The number of epochs that the run has logged."""
         if self.state is State.FINISHED:
             return self.epochs
         try:
             return min(self.epochs, len(self.folder.read_metrics()))
-        except (OSError, ValueError, KeyError):  # not there yet
+        except (OSError, ValueError, KeyError):  # the run has not logged an epoch yet
             return 0
 
 
@@ -76,12 +77,12 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
 
     Args:
         jobs: The jobs; each ends as finished, stopped or failed.
-        at_once: How many run at the same time.
-        threads: CPU threads of each.
-        show: Called a few times per second while the jobs run.
+        at_once: How many jobs run at the same time.
+        threads: The number of CPU threads of each job.
+        show: A function that is called a few times per second while the jobs run.
 
     Returns:
-        Whether every job was tried; False if a signal stopped them.
+        True if every job was tried; False if a signal stopped them.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
@@ -107,7 +108,7 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
 
 
 def _list_startable(jobs: Sequence[Job]) -> Iterator[Job]:
-    """Return the waiting jobs whose teachers exist; mark those whose teacher failed as failed."""
+    """Yield the waiting jobs whose teachers are trained. A job whose teacher failed or was stopped becomes failed."""
     for job in jobs:
         if job.state is not State.WAITING:
             continue
@@ -141,7 +142,7 @@ def _find_reason(log: Path) -> str:
 
 @contextmanager
 def _set_threads(threads: int) -> Iterator[None]:
-    """Let the processes' libraries start with so many threads: some read the environment when they are imported."""
+    """Set ``OMP_NUM_THREADS`` for the processes, because some libraries read it when they are imported."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(threads)
     try:
@@ -155,7 +156,7 @@ def _set_threads(threads: int) -> Iterator[None]:
 
 @contextmanager
 def _hand_on(running: Callable[[], list[ForkServerProcess]]) -> Iterator[list[int]]:
-    """Hand SIGINT and SIGTERM on to the running processes, and yield the list of the signals received."""
+    """Pass SIGINT and SIGTERM on to the running processes, and yield the list of the signals received."""
     received: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:

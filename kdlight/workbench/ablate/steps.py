@@ -1,4 +1,4 @@
-"""How many optimizer steps a run of a grid takes, found from its configuration and its data without training."""
+"""Count the optimizer steps that the runs of a grid will take, from their configurations and data."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from kdlight.workbench.ablate.jobs import Job
 
 
 def describe_total(due: Sequence[Job], finished: int) -> str:
-    """Describe how much there is to train; where data cannot be read, say why the number of steps is unknown."""
+    """Describe how much there is to train. If data cannot be read, say why the number of steps is unknown."""
     said = f"{len(due)} runs of {sum(job.epochs for job in due)} epochs in all"
     try:
         return f"{said}, {sum(count_steps(job.parsed) for job in due):,} steps; {finished} are finished"
@@ -45,7 +45,7 @@ def count_steps(parsed: ParsedConfig) -> int:
 
 
 def _count_processes(trainer: Any) -> int:
-    """Count the processes that share the batches of an epoch; ``devices: auto`` counts as one per node."""
+    """Count the processes that share the batches of an epoch; ``devices: auto`` counts as one device per node."""
     devices = trainer.devices
     named = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 1
     return max(1, named) * int(trainer.num_nodes)
@@ -53,7 +53,7 @@ def _count_processes(trainer: Any) -> int:
 
 @lru_cache(maxsize=64)
 def _count_batches(described: str) -> int:
-    """Return the number of training batches per epoch; ``described`` is the data's part of a configuration as YAML."""
+    """Return the number of training batches per epoch; ``described`` is the section ``data`` of a configuration."""
     data: LightningDataModule = build_object(LightningDataModule, yaml.safe_load(described))
     try:
         data.setup("fit")

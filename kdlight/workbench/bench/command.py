@@ -1,8 +1,8 @@
-"""``kdlight bench --config FILE``: how fast a configuration trains, where the time goes, and how fast it could.
+"""``kdlight bench --config FILE``: how fast a configuration trains, where the time goes, and how fast it could train.
 
-The steps of `kdlight fit` are timed in alternation with those of a bare loop (plain torch, the same networks, KD on
-resident images), so that a busy machine slows both. Ratios compare images per CPU-second on a CPU, because other
-programs change these little, and images per second on a GPU. If a method has phases, the first one is timed.
+The steps of `kdlight fit` are timed in alternation with those of a bare loop (plain torch that trains the same networks
+by KD on images in memory), so that a busy machine slows both. Ratios compare images per second on a GPU, and images per
+CPU-second on a CPU, because other programs hardly change these. If a method has phases, the first phase is timed.
 """
 
 import json
@@ -31,7 +31,8 @@ from kdlight.workbench.command_parser import CommandParser
 USAGE = """kdlight bench --config FILE [OPTIONS] [OPTIONS OF kdlight fit]
        kdlight bench --config FILE --against "--model.compile=true" --against "--trainer.precision=bf16-mixed" """
 GIVEN = "bare loop with the teacher's logits given"
-STEPS = {False: 5, True: 50}  # per turn, by whether on a GPU, whose queue runs empty at the end of a turn
+# Steps of a turn without and with a GPU. A GPU needs more, because its queue runs empty at the end of a turn.
+STEPS = {False: 5, True: 50}
 AUTOCAST = {"16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -66,10 +67,10 @@ def make_parser() -> CommandParser:
         description=__doc__,
         epilog="Every other option is one of `kdlight fit`.",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="of a turn; 5 on a CPU, 50 on a GPU")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of a turn; 5 on a CPU, 50 on a GPU")
     parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
-    parser.add_argument("--repeat", type=int, default=20, metavar="N", help="turns; their median is shown")
-    parser.add_argument("--json", type=parse_path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--repeat", type=int, default=20, metavar="N", help="number of turns; their median is shown")
+    parser.add_argument("--json", type=parse_path, metavar="FILE", help="write all measurements to this file")
     parser.add_argument(
         "--against", metavar="OPTIONS", help="also time the configuration with these options of fit; repeatable"
     )
@@ -95,14 +96,14 @@ def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
         except ValueError as error:
             raise UserError(f"--against {text}: {error}") from None
         if not change:
-            raise UserError("--against: expected options of kdlight fit in quotes behind it, got nothing")
+            raise UserError("--against: expected options of kdlight fit in quotes after it, got nothing")
         against.append(change)
     return against, others
 
 
 @contextmanager
 def make_workplace() -> Iterator[Path]:
-    """Yield a temporary folder for the timed runs, with their log silenced and W&B offline."""
+    """Yield a temporary folder for the timed runs. Meanwhile Lightning logs only warnings, and W&B is offline."""
     os.environ.setdefault("WANDB_MODE", "offline")
     lightning = logging.getLogger("lightning.pytorch")
     level = lightning.level
@@ -115,11 +116,11 @@ def make_workplace() -> Iterator[Path]:
 
 
 def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
-    """Time configurations, each in alternation with the bare loop of the first one's networks.
+    """Time configurations, each in alternation with a bare loop that trains the networks of the first configuration.
 
     Args:
-        fits: Configurations by name; the others are compared with the first.
-        pace: Steps, warm-up and turns.
+        fits: The configurations by name; the others are compared with the first one.
+        pace: The numbers of steps, warm-up steps and turns.
 
     Returns:
         The report, see `kdlight.workbench.bench.rates.compute_rates`.
@@ -141,14 +142,14 @@ def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
             progress.update(task, description=f"{name}, part by part")
             measured.append(Timing(name, stopwatch, *fit.measure_parts(pace._replace(turns=-(-pace.turns // 3)))))
             progress.advance(task)
-            loops = {BARE: loops[BARE]}  # the other only once
+            loops = {BARE: loops[BARE]}  # the loop with given logits is timed only once
     loss = "KD" if isinstance(first.model, Distiller) else "cross-entropy"
     content = {**pace._asdict(), "bare_loss": loss, **describe_circumstances(first)}
     return content | compute_rates(measured, clock="cpu" if first.device.type == "cpu" else "wall")
 
 
 def build_bare_loops(fit: TimedFit) -> dict[str, Loop]:
-    """Build the bare loop of a configuration's networks, and one that is given the teacher's logits."""
+    """Build a bare loop that trains a configuration's networks, and a second one that is given the teacher's logits."""
     model, data = fit.model, fit.data
     augments = getattr(data, "augment", True)
     recipe = Recipe(
@@ -173,7 +174,7 @@ def build_bare_loops(fit: TimedFit) -> dict[str, Loop]:
 
 
 def write_json(content: dict[str, Any], file: Path) -> None:
-    """Write what was measured."""
+    """Write the measurements to a JSON file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(file) as draft:
         draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

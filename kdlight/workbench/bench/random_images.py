@@ -1,4 +1,4 @@
-"""Random images of CIFAR's shape, for timing without data."""
+"""Random images of CIFAR's shape, with which training can be timed without a data set."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -16,9 +16,9 @@ class RandomImages(ImageDataModule):
     Args:
         train_images: Number of training images.
         val_size: How many of them are held out for validation.
-        augment: Crop and flip.
-        mean: Mean per channel for pixels in [0, 1].
-        std: Standard deviation per channel for pixels in [0, 1].
+        augment: Crop and flip the training images at random.
+        mean: The mean of each channel, for pixels in [0, 1].
+        std: The standard deviation of each channel, for pixels in [0, 1].
         options: Passed on to `ImageDataModule`.
     """
 

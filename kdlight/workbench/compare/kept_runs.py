@@ -1,8 +1,8 @@
 """The results of a grid in two small files for version control.
 
-``runs.csv`` has one row per run, ``curves.csv`` one row per run and epoch. `kdlight compare RUNS --keep FOLDER` writes
-them, `kdlight compare FOLDER` reads them like the runs themselves, so a table that was published can be printed again
-without the runs.
+``runs.csv`` has one row per run, and ``curves.csv`` has one row per run and epoch. `kdlight compare RUNS --keep FOLDER`
+writes both files; `kdlight compare FOLDER` reads them in place of the runs. In this way a published table can be
+printed again without the runs.
 """
 
 import hashlib
@@ -18,20 +18,20 @@ from kdlight.runs.folder import RunFolder
 from kdlight.workbench.compare.record import FINISHED, Record, is_ignored
 
 RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
-DIGITS = 9  # significant ones; more than a table shows, so that the table is the same as from the runs
+DIGITS = 9  # significant digits; a table shows fewer, so it is the same as a table made from the runs
 # Parts of a result that no table shows, or that are private to a machine.
 LEFT_OUT = ("confusion", "class_accuracy", "class_names", "command", "seed")
-FINAL = ("val/accuracy",)  # what a table shows of the last epoch's values
+FINAL = ("val/accuracy",)  # the values of the last epoch that a table shows
 SETTINGS = ("configuration", "data")  # a hash of all settings, and the class of the data
 CURVES = ("train/loss", "val/accuracy", "val/loss")  # names that begin with pid are kept, too
 
 
 def keep_runs(records: Sequence[Record], folder: Path) -> None:
-    """Write the finished runs of a grid; files that are there are replaced.
+    """Write the finished runs of a grid. Existing files are replaced.
 
     Args:
-        records: Runs with axes.
-        folder: Where the files are written.
+        records: The runs of a grid.
+        folder: The folder in which the files are written.
 
     Raises:
         UserError: If a run belongs to no grid, or has not finished and would be missing in the table.

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 from kdlight.runs.folder import RunFolder
 
 FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
-LOGS = "logs"  # beside the runs of a grid: what each printed
-PUBLISHED = "published.json"  # beside the runs of a grid: test accuracies in % that others report, by group
+LOGS = "logs"  # the folder beside the runs of a grid with the output of each run
+PUBLISHED = "published.json"  # the file beside the runs of a grid with test accuracies that others report, in %
 # Settings that do not change what a run computes, such as folders and loggers; a name includes all names below it.
 IGNORED = (
     *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
@@ -20,14 +20,15 @@ class Record(NamedTuple):
     """A run as a row of a table.
 
     Attributes:
-        folder: Its folder.
+        folder: The run's folder.
         state: "finished", "unfinished", "failed" or "unreadable".
-        reason: Why it is not finished.
-        seed: Its seed; None where the run does not say.
-        axes: Its values on the axes of a grid; empty if it belongs to no grid.
-        settings: Its configuration by dotted names, as `flatten` returns it.
-        result: The content of ``result.json``, and the grid's ``published`` accuracy; empty if it is not finished.
-        curves: What it logged, by epoch counted from 0, where ``curves.csv`` says it; None: ``metrics.csv`` says it.
+        reason: Why the run is not finished.
+        seed: The run's seed; None if it is unknown.
+        axes: The run's values on the axes of a grid; empty if it belongs to no grid.
+        settings: The run's configuration by dotted names, as `flatten` returns it.
+        result: The content of ``result.json``, and the grid's ``published`` accuracy; empty if the run is not finished.
+        curves: What the run logged, by epoch counted from 0, if it was read from ``curves.csv``. None: it is read from
+            ``metrics.csv`` when needed.
     """
 
     folder: RunFolder
@@ -40,12 +41,12 @@ class Record(NamedTuple):
     curves: dict[int, dict[str, float]] | None = None
 
     def read_metrics(self) -> dict[int, dict[str, float]]:
-        """Return what the run logged, by epoch counted from 0; nothing if it logged nothing."""
+        """Return what the run logged, by epoch counted from 0; an empty dict if it logged nothing."""
         if self.curves is not None:
             return self.curves
         return self.folder.read_metrics() if self.folder.metrics.is_file() else {}
 
 
 def is_ignored(name: str) -> bool:
-    """Tell whether a setting changes nothing that a run computes."""
+    """Return whether a setting has no influence on what a run computes."""
     return any(name == ignored or name.startswith(f"{ignored}.") for ignored in IGNORED)

@@ -16,7 +16,7 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
 
     Args:
         logits: (n, classes).
-        target: (n,).
+        target: (n,) class numbers.
     """
     logarithm = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([logarithm], max_iter=100, line_search_fn="strong_wolfe")
@@ -37,8 +37,8 @@ def measure_calibration(logits: Tensor, target: Tensor, temperature: float = 1.0
 
     Args:
         logits: (n, classes).
-        target: (n,).
-        temperature: The logits are divided by it.
+        target: (n,) class numbers.
+        temperature: The number by which the logits are divided.
     """
     scaled, classes = logits / temperature, logits.shape[1]
     return {

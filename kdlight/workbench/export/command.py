@@ -1,9 +1,9 @@
-"""``kdlight export RUN``: write the student alone, checked on test images, with its preparation and a model card.
+"""``kdlight export RUN``: write the student alone, with the preparation of its images and a model card.
 
-onnx and torch-export are programs that include the normalisation: they take uint8 pixels in batches of any size, return
-logits and run without kdlight. safetensors holds weights only. preparation.json holds resizing, class names, mean and
-std; README.md is the model card and contains a script that uses all files. A file whose logits differ from the
-checkpoint's is refused.
+The formats onnx and torch-export are programs that include the normalisation: they take uint8 pixels in batches of any
+size, return logits and run without kdlight. The format safetensors holds weights only. preparation.json holds resizing,
+class names, mean and std; README.md is the model card and contains a script that uses all files. The exported file is
+checked on test images: if its logits differ from the checkpoint's, nothing is written.
 """
 
 import os
@@ -35,7 +35,7 @@ from kdlight.workbench.export.deployed import (
 
 FILES = {"safetensors": "model.safetensors", "onnx": "model.onnx", "torch-export": "model.pt2"}
 INT8 = "model-int8.onnx"
-TOLERANCE = 1e-4  # of logits
+TOLERANCE = 1e-4  # largest difference of logits, as a fraction of the largest logit
 BATCH, CALIBRATION = 50, 200
 
 
@@ -46,8 +46,8 @@ class ExportCheck(NamedTuple):
         images: Number of test images compared.
         difference: Largest absolute difference of a logit.
         accuracy: Accuracy of the checkpoint on these images.
-        int8_accuracy: Accuracy of the quantised file on them; None if there is none.
-        int8_agreement: Fraction of them for which both predict the same class.
+        int8_accuracy: Accuracy of the quantised file on these images; None if there is no quantised file.
+        int8_agreement: Fraction of these images for which quantised file and checkpoint predict the same class.
     """
 
     images: int
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
     options, others = make_parser().parse_known_args(arguments[1:])
     changes = read_data_options(others, "kdlight export")
     if options.quantize and options.format != "onnx":
-        raise UserError(f"--quantize int8 is for ONNX alone, got --format {options.format}")
+        raise UserError(f"--quantize int8 needs --format onnx, got --format {options.format}")
     if options.images < 1:
         raise UserError(f"--images: expected at least 1, got {options.images}")
     if options.format == "onnx":
@@ -87,26 +87,26 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight export", description=__doc__)
     parser.add_run()
-    parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="what is written; onnx by default")
-    parser.add_argument("--quantize", choices=("int8",), help="write an int8 file, too (ONNX alone)")
+    parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="format of the file; onnx by default")
+    parser.add_argument("--quantize", choices=("int8",), help="also write an int8 file (needs onnx)")
     parser.add_argument("--output", type=parse_path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
-    parser.add_argument("--images", type=int, default=500, metavar="N", help="test images that the file is checked on")
-    parser.add_argument("--license", default="other", metavar="ID", help="of the student, for the card (apache-2.0, …)")
+    parser.add_argument("--images", type=int, default=500, metavar="N", help="check the file on so many test images")
+    parser.add_argument("--license", default="other", metavar="ID", help="licence for the card, such as apache-2.0")
     return parser
 
 
 def export(
     run: Any, kind: str, output: Path, quantize: str | None, images: int, changes: dict[str, Any], license_id: str
 ) -> ExportCheck:
-    """Write a folder with the student, or nothing.
+    """Write a folder with the student. If anything fails, write nothing.
 
     Args:
-        run: A `Run`.
+        run: The finished run, a `Run`.
         kind: A key of `FILES`.
-        output: The folder; it does not exist.
+        output: The folder to create.
         quantize: "int8" or None.
         images: Largest number of test images on which the file is checked.
-        changes: Arguments of the run's data that have changed since.
+        changes: Arguments of the run's data that have changed since the run.
         license_id: The licence's identifier on the Hugging Face Hub, for the card.
 
     Raises:
@@ -191,7 +191,7 @@ def _compute_fraction(true: Tensor) -> float:
 
 
 def _take_images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, list[str]]:
-    """Return fixed images of a split as pixels, their classes, and their files if they are read from files."""
+    """Return fixed images of a split as pixels, their classes, and, if they are files, the path of the first one."""
     from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
     from kdlight.data.sources.image_files import ImageFiles
 

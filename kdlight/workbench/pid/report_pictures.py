@@ -25,7 +25,7 @@ BARS = {
 }
 MAPS = {name: ATOM_LABELS[name] for name in ("redundant", "unique_first", "unique_second")}
 RANKED = {
-    "unique_first": "unique to the teacher: could still be given",
+    "unique_first": "unique to the teacher: the student could still learn it",
     "redundant": "redundant: both have it",
     "unique_second": ATOM_LABELS["unique_second"],
 }
@@ -43,7 +43,7 @@ def save_report_picture(report: Matrix | Ranking | ArrayReport, file: Path) -> N
 
 
 def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:
-    """Draw lines at the two upper bounds of any information: the target's entropy and the cap of the symbols."""
+    """Draw lines at two upper bounds of every information: the target's entropy, and the cap of the symbols."""
     axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")
     if cap < entropy - 0.01:
         axis.axhline(cap, color=LIMIT, lw=1, ls=":", label=f"cap of the symbols = {cap:.2f}")

@@ -30,7 +30,7 @@ from kdlight.models.zoo.resnet import resnet20, resnet56
 from kdlight.workbench.pid_study.repeated_estimates import ATOMS, HEADINGS, RepeatedEstimate
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-#: Principal components of a stage's features that are stored; clusters are fitted on ten of them.
+#: How many principal components of a stage's features are stored; clusters are fitted on ten of these.
 KEPT = 256
 FITTED, POOL, REPEATS = 400, 30, 5
 #: Batch size of forward passes: on one core, batches of 50 take half as long per image as batches of 250.
@@ -46,7 +46,7 @@ class Case(NamedTuple):
     clusters: int
     repeats: int = REPEATS
     fitted_on: str = "others"
-    """The images on which clusters are fitted: "counted", those that are counted, or "others"."""
+    """The images on which clusters are fitted: "counted" (the images from which the PID is estimated) or "others"."""
 
     def __str__(self) -> str:
         count = f" {self.clusters}" if self.symbols in ("kmeans", "quantile") else ""
@@ -57,7 +57,7 @@ class Case(NamedTuple):
 
 
 def list_cases() -> Iterator[tuple[Case, tuple[int, ...], int]]:
-    """Yield (setting, numbers of images, n): the setting is measured in every n-th round."""
+    """Yield (setting, numbers of images, n): the setting is measured in every n-th repetition."""
     everything, few = (300, 1_000, 3_000, 10_000), (300, 10_000)
     for student in ("trained", "untrained"):
         for clusters in (4, 10, 20):
@@ -78,9 +78,9 @@ class Population:
     """The networks' features of all images, and their symbols.
 
     Args:
-        data: Folder with CIFAR-10's binary files.
-        weights: Files of the weights of "trained" and "teacher".
-        kept: Folder in which results are stored.
+        data: The folder with CIFAR-10's binary files.
+        weights: The files with the weights of the networks "teacher" and "trained" (the trained student).
+        kept: The folder in which results are stored.
     """
 
     def __init__(self, data: Path, weights: dict[str, Path], kept: Path) -> None:
@@ -95,7 +95,7 @@ class Population:
         self._symbols: dict[tuple[str, Case], np.ndarray[Any, Any]] = {}
 
     def compute_features(self, network: str) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the features of all images by place."""
+        """Return a network's features of all images at "stage" and "logits". They are computed only once."""
         file = self.kept / f"{network}.npz"
         if not file.is_file():
             computed = _compute_features(network, self._weights.get(network), self._images)
@@ -105,7 +105,7 @@ class Population:
             return {place: stored[place] for place in ("stage", "logits")}
 
     def compute_symbols(self, network: str, case: Case) -> np.ndarray[Any, Any]:
-        """Turn the features of all images into symbols many times, (symbolisations, images)."""
+        """Turn the features of all images into symbols many times; return them as (symbolisations, images)."""
         key = (network, case._replace(student="", repeats=0))
         if key not in self._symbols:
             rows = self.compute_features(network)[case.place]
@@ -116,14 +116,17 @@ class Population:
     def fit(
         self, rows: np.ndarray[Any, Any], case: Case, seed: int, chosen: np.ndarray[Any, Any] | None = None
     ) -> tuple[Discretizer, np.ndarray[Any, Any]]:
-        """Fit a discretizer on random images or on the given ones; return it with the symbols of all images."""
+        """Fit a discretizer on random images and return it with the symbols of all images.
+
+        If images are given as `chosen`, fit it on these and return it with their symbols.
+        """
         own = np.random.default_rng((1, seed)).permutation(len(rows))[:FITTED] if chosen is None else chosen
         discretizer = Discretizer(cast(Method, case.symbols), clusters=case.clusters, seed=seed)
         discretizer.fit(rows[own], self.target[own])
         return discretizer, discretizer.transform(rows if chosen is None else rows[own])
 
     def compute_truth(self, case: Case) -> list[float]:
-        """Return the atoms and informations of all images, averaged over the symbolisations."""
+        """Return the atoms and the informations of all images, averaged over the symbolisations."""
         first, second = self.compute_symbols("teacher", case), self.compute_symbols(case.student, case)
         found = []
         for place in range(len(first)):
@@ -179,7 +182,7 @@ def _compute_features(
 
 
 def format_table(kept: list[dict[str, Any]], truths: dict[str, list[float]]) -> Iterator[str]:
-    """Yield the lines of the table in Markdown."""
+    """Yield the lines of the table in Markdown. Settings with fewer than four repetitions are left out."""
     headings = ("student, place, symbols", "N", "atom", *HEADINGS, "seconds")
     yield f"| {' | '.join(headings)} |"
     yield "|" + "---|" * len(headings)

@@ -1,4 +1,4 @@
-"""The picture of the study: bias and standard deviation of the atoms by numbers of samples and bins."""
+"""Draw the picture of the study: bias and standard deviation of the atoms over the number of samples and of bins."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ CLASSES, USUAL_BINS, USUAL_SIZE = 10, 10, 5_000
 
 
 def save_study_picture(file: Path, repetitions: int) -> None:
-    """Estimate over ranges of samples and bins, and save the picture; its suffix is the format."""
+    """Repeat estimates for several numbers of samples and bins, and save the picture in the format of the suffix."""
     by_size = [repeat_estimate(_make_joint(USUAL_BINS), size, repetitions) for size in SIZES]
     by_bins = [repeat_estimate(_make_joint(bins), USUAL_SIZE, repetitions) for bins in BINS]
     figure = Figure(figsize=(9, 6), layout="constrained")
@@ -29,8 +29,8 @@ def save_study_picture(file: Path, repetitions: int) -> None:
         axes[1, column].set_xscale("log")
         axes[1, column].set_xticks(places, [f"{place:,}" for place in places])
         axes[1, column].minorticks_off()
-    axes[1, 0].set_xlabel(f"samples ({USUAL_BINS} bins a source, {CLASSES} classes)")
-    axes[1, 1].set_xlabel(f"bins a source ({USUAL_SIZE:,} samples, {CLASSES} classes)")
+    axes[1, 0].set_xlabel(f"samples ({USUAL_BINS} bins per source, {CLASSES} classes)")
+    axes[1, 1].set_xlabel(f"bins per source ({USUAL_SIZE:,} samples, {CLASSES} classes)")
     axes[0, 0].set_ylabel("bias, bits")
     axes[1, 0].set_ylabel("standard deviation, bits")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)

@@ -1,4 +1,4 @@
-"""Interactive pictures of groups of runs, each a figure of plotly: curves with bands, points, confusion, classes."""
+"""Draw groups of runs as interactive figures of plotly: curves with bands, points, confusion matrices, class gains."""
 
 import html
 import math
@@ -17,7 +17,7 @@ from kdlight.workbench.pid_captions import ATOM_LABELS
 
 ATOM_TITLES = dict(zip(ATOMS, ATOM_LABELS.values(), strict=True))
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
-COLOURS = tuple("#7a7a7a" if colour == "#000000" else colour for colour in ARM_COLOURS)  # black is lost in the dark
+COLOURS = tuple("#7a7a7a" if colour == "#000000" else colour for colour in ARM_COLOURS)  # no black on dark pages
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 HEIGHT = 300
 Series = Callable[[Record], dict[int, float]]
@@ -27,10 +27,10 @@ class Band(NamedTuple):
     """A line with a band.
 
     Attributes:
-        mean: Over the runs of a group, by epoch counted from 1.
+        mean: The mean over the runs of a group, by epoch counted from 1.
         band: The epochs at which there is a band.
-        lower: Its lower end at these epochs.
-        upper: Its upper end.
+        lower: The lower ends of the band at these epochs.
+        upper: The upper ends of the band at these epochs.
     """
 
     mean: dict[int, float]
@@ -45,11 +45,11 @@ def name_group(comparison: RunGroups, group: tuple[str, ...]) -> str:
 
 
 def average_curves(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, float], dict[int, float]]]) -> Band:
-    """Average runs by `average_runs`; the band is one standard deviation, or a single run's interval.
+    """Average runs by `average_runs`. The band is one standard deviation or, if there is one run, its interval.
 
     Args:
-        runs: A value by epoch for each run.
-        ends: The lower and the upper end of each run's interval by epoch; empty where it has none.
+        runs: For each run, its values by epoch.
+        ends: For each run, the lower and the upper ends of its intervals by epoch; empty if it has no intervals.
     """
     averaged = average_runs(runs)
     mean = {epoch: summary.mean for epoch, summary in averaged.items()}
@@ -69,8 +69,8 @@ def draw_curves(comparison: RunGroups, keys: Sequence[str], label: str, factor: 
     Args:
         comparison: The groups.
         keys: Names in the log; for each run, the first one that it logged is drawn.
-        label: Of the vertical axis.
-        factor: The values are multiplied by it.
+        label: The label of the vertical axis.
+        factor: The number by which the values are multiplied.
     """
     figure = go.Figure()
     for place, (group, runs) in enumerate(comparison.groups.items()):
@@ -113,9 +113,9 @@ def draw_points(
 
     Args:
         comparison: The groups.
-        read: The number of a run; NaN where it has none.
-        label: Of the vertical axis.
-        reference: The teacher's number, drawn as an open diamond.
+        read: Returns the number of a run; NaN if the run has none.
+        label: The label of the vertical axis.
+        reference: Returns the number of a run's teacher, which is drawn as an open diamond; None: none is drawn.
     """
     figure = go.Figure()
     for place, (group, runs) in enumerate(comparison.groups.items()):
@@ -142,7 +142,7 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
 
     Args:
         counts: (classes, classes), summed over runs.
-        names: Of the classes.
+        names: The names of the classes.
     """
     rows = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     labels = _escape_names(names)
@@ -158,12 +158,12 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
 
 
 def draw_class_gains(gains: dict[str, list[float]], names: Sequence[str], places: dict[str, int]) -> go.Figure:
-    """Draw how much more of each class a group gets right than the baseline.
+    """Draw by how many percentage points a group's accuracy on each class exceeds that of the baseline.
 
     Args:
-        gains: By group, for each class the difference in percentage points.
-        names: Of the classes.
-        places: By group, its place among all groups, which gives it its colour.
+        gains: For each group, the differences of all classes.
+        names: The names of the classes.
+        places: The place of each group among all groups, which determines its colour.
     """
     figure = go.Figure()
     for group, values in gains.items():
@@ -173,7 +173,7 @@ def draw_class_gains(gains: dict[str, list[float]], names: Sequence[str], places
 
 
 def _frame(figure: go.Figure, across: str, upwards: str) -> go.Figure:
-    """Give a picture the frame of all: no background, so that the page's shows, and a legend above."""
+    """Give a picture what all pictures have: a transparent background, so that the page shows, and a legend above."""
     clear = "rgba(0,0,0,0)"
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(

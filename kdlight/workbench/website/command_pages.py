@@ -1,4 +1,4 @@
-"""The page of the commands: what each one is for, and its own help."""
+"""Write the page of the commands: what each command is for, and the help that it prints."""
 
 import contextlib
 import io
@@ -7,12 +7,12 @@ from unittest import mock
 
 from kdlight.__main__ import COMMANDS, main
 
-WIDTH = "100"  # columns of the help; argparse reads them from the environment
+WIDTH = "100"  # columns of the help; argparse reads this number from the environment
 
 
 def write_page() -> str:
-    """Write the page."""
-    parts = ["# Commands", "", "`kdlight COMMAND --help` prints what stands here.", ""]
+    """Return the page in Markdown."""
+    parts = ["# Commands", "", "`kdlight COMMAND --help` prints the same help.", ""]
     for name, (_, text) in COMMANDS.items():
         parts += [f"## kdlight {name}", "", f"{text[0].upper()}{text[1:]}.", "", "```text", read_help(name), "```", ""]
     return "\n".join(parts)

@@ -150,7 +150,7 @@ def test_what_a_run_of_another_length_says(capsys):
     ("options", "answer"),
     [
         (["--steps", "0"], "--steps: expected 1 or more, got 0"),
-        (["--against"], "--against: expected options of kdlight fit in quotes behind it, got nothing"),
+        (["--against"], "--against: expected options of kdlight fit in quotes after it, got nothing"),
         (["--against", "--trainer.precision '"], "No closing quotation"),
         (["--against=--model.channel_last=false"], "did you mean 'channels_last'"),
         (["--trainer.devices", "2"], "add --trainer.devices 1"),

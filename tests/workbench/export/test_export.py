@@ -95,7 +95,7 @@ def test_nothing_stays_of_an_export_that_is_refused(photographs_run, tmp_path, m
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--format=safetensors", "--quantize=int8"], "--quantize int8 is for ONNX alone"),
+        (["--format=safetensors", "--quantize=int8"], "--quantize int8 needs --format onnx"),
         (["--format=safetensors", "--images=0"], "--images: expected at least 1"),
         (["--format=safetensors", "--output={run}"], "exists already; remove it, or name a new folder"),
     ],
