@@ -1,14 +1,15 @@
 """Lets torchvision be imported beside a CPU-only torch.
 
-The torchvision of the package registry is linked against CUDA. Beside a CPU-only torch its operators cannot be loaded,
-and `torchvision/_meta_registrations.py`, which describes them to torch whether they were loaded or not, raises
-`operator torchvision::nms does not exist` (pytorch/vision issues 8985, 9077 and 9085). `import lightning` and
+The torchvision of the Python package index is linked against CUDA. Beside a CPU-only torch its operators cannot be
+loaded. `torchvision/_meta_registrations.py`, which describes the operators to torch even if they were not loaded, then
+raises `operator torchvision::nms does not exist` (pytorch/vision issues 8985, 9077 and 9085). `import lightning` and
 `import torchmetrics` then fail as well, because they import torchvision wherever it is installed.
 
-`install`, which `import kdlight` calls, hooks the import of that one module and declares the missing operators first.
-Declared operators have a schema and no kernel: models, transforms and data sets work, calling `nms` still raises.
-Nothing happens where torchvision loaded its operators, nor where torch has CUDA (a broken pair must stay visible
-there), and torch is not imported before torchvision imports it.
+`import kdlight` calls `install`. It hooks the import of that one module, so that the missing operators are declared
+before. Declared operators have a schema and no kernel: models, transforms and data sets work, but calling `nms` still
+raises an error. Nothing is declared if torchvision has loaded its operators. Nothing is declared either if torch has
+CUDA: if the operators are missing then, the two packages do not fit together, and the user must see the error.
+`install` does not import torch.
 """
 
 import sys
@@ -17,13 +18,13 @@ from types import ModuleType
 
 
 def install() -> None:
-    """Put the import hook in place, once."""
+    """Install the import hook, unless it is installed already."""
     if not any(isinstance(finder, _OperatorFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OperatorFinder())
 
 
 class _OperatorFinder:
-    """Finds no module itself; it only learns that one is about to be imported."""
+    """Finds no module itself; it is only told which module is about to be imported."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /) -> None:
         # By now torchvision's own `extension` module has tried to load the operators.

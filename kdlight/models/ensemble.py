@@ -1,4 +1,7 @@
-"""Several teachers as one: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015 (1503.02531)."""
+"""Use several teachers as one.
+
+Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv 1503.02531).
+"""
 
 __all__ = ["Ensemble"]
 
@@ -18,17 +21,18 @@ from kdlight.models.weights import load_weights
 class Ensemble(Classifier):
     """Classifiers of the same classes whose predictions are averaged.
 
-    Its logits are the logarithms of the mean of the members' probabilities. Its embedding is theirs side by side, and
-    so are its stages, of which it has as many as the member with the fewest. `member_logits` has each member's logits,
-    because the mean of softened outputs at one temperature does not give the mean at another.
+    The logits of the ensemble are the logarithms of the mean of the members' probabilities. Its embedding consists of
+    the members' embeddings side by side, and each of its stages of the members' maps. There are as many stages as the
+    member with the fewest has. `member_logits` has each member's logits, because the mean of the members' softmaxes at
+    one temperature does not determine their mean at another.
 
     Args:
-        members: Any number of them, as memory allows; they run one after the other.
-        weights: A path for each member, of a file that `load_weights` reads. None: the members are trained already, or
-            one file has the weights of the whole ensemble.
+        members: The classifiers, as many as memory allows; they run one after the other.
+        weights: For each member, the path of a file that `load_weights` reads. None: the members are trained already,
+            or one file has the weights of the whole ensemble.
 
     Raises:
-        UserError: If there are no members, their classes differ, or there is not one path for each.
+        UserError: If there are no members, their numbers of classes differ, or there is not one path for each member.
     """
 
     stage_names = ()  # no single submodule computes a stage
@@ -36,10 +40,10 @@ class Ensemble(Classifier):
     def __init__(self, members: Sequence[Classifier], weights: Sequence[str] | None = None) -> None:
         classes = [member.num_classes for member in members]
         if len(set(classes)) != 1:
-            raise UserError(f"expected members of the same number of classes, got {classes}; name at least one member")
+            raise UserError(f"expected members with the same number of classes, got {classes}; give one or more")
         if weights is not None and len(weights) != len(members):
             raise UserError(
-                f"expected a path of weights for each of {len(members)} members, got {len(weights)}; name one each"
+                f"expected a path of weights for each of {len(members)} members, got {len(weights)}; give one each"
             )
         super().__init__(classes[0], members[0].image_shape)
         for member, path in zip(members, weights or (), strict=False):
@@ -56,15 +60,17 @@ class Ensemble(Classifier):
 
     @property
     def head(self) -> nn.Module:
-        raise UserError(f"an ensemble has no head, each of its {len(self.members)} members has: choose one of them")
+        raise UserError(f"an ensemble has no head, but each of its {len(self.members)} members has one: choose one")
 
 
 def join_stages(member_stages: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Concatenate the members' maps of each stage over their channels, the deepest stages together and so on backwards.
+    """Concatenate the members' maps of each stage over their channels.
+
+    The members' deepest stages belong together, then their second deepest stages, and so on.
 
     Args:
-        member_stages: For each member its maps (batch, channels, height, width), the shallowest first; channels may
-            differ. Where heights or widths differ, the maps are average-pooled to the smallest.
+        member_stages: For each member its maps (batch, channels, height, width), the shallowest first. The members'
+            channels may differ. If their heights or widths differ, the maps are average-pooled to the smallest.
 
     Returns:
         (batch, sum of channels, height, width) for as many stages as every member has.
@@ -79,13 +85,13 @@ def join_stages(member_stages: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ..
 
 
 def average_softened_logits(member_logits: Sequence[Tensor], temperature: float | Tensor) -> Tensor:
-    """Logits (batch, classes) whose softmax at the temperature is the mean of the members' softmaxes at it.
+    """Return logits (batch, classes) whose softmax at the temperature is the mean of the members' softmaxes.
 
     The softmax of the mean logits is another distribution: the normalised geometric mean of the softmaxes. The two
     agree as the temperature goes to infinity.
 
     Args:
-        member_logits: (batch, classes) of each member; those of a single one are returned as they are.
+        member_logits: (batch, classes) of each member; the logits of a single member are returned unchanged.
         temperature: T, positive; infinity gives the mean of the logits.
     """
     if len(member_logits) == 1:

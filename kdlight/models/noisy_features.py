@@ -15,18 +15,20 @@ class NoisyFeatures(RangeCheck, Classifier):
     """Disturbs the lower rows of a network's stages with normal noise, drawn anew in every forward pass.
 
     Dissanayake et al. (arXiv 2411.07483), theorem 3.1: of a teacher T = (Z, G) whose part G says nothing about the
-    label, Red(Y : T, S) is largest for a student that takes over Z, whereas I(T; S) can be largest for one that takes
-    over G. This is `corrupt_output` of the authors' code (kd-rid, systems/system_utils.py), whose scripts all set the
-    fraction to 0 and the standard deviation to 10, so no noise enters the paper's results. Here as there, the logits
-    are computed from the undisturbed maps; embedding, preactivations and stem stay undisturbed too.
+    label, Red(Y : T, S) is largest for a student that reproduces Z, whereas I(T; S) can be largest for one that
+    reproduces G. This class does what `corrupt_output` of the authors' code does (kd-rid, systems/system_utils.py). The
+    authors' scripts all set the fraction to 0 and the standard deviation to 10, so no noise enters the paper's results.
+    As in their code, the logits are computed from the undisturbed maps; embedding, preactivations and stem stay
+    undisturbed too.
 
-    Weights of the bare network can be loaded into it. No teacher cache can hold it, because the noise changes.
+    Weights of the network without noise can be loaded. The outputs cannot be stored in a teacher cache, because the
+    noise is different in every forward pass.
 
     Args:
         model: The network.
         noise_fraction: Fraction of each stage's rows, counted from the bottom.
         noise_std: Standard deviation of the noise.
-        replace: Put the noise in the place of these rows, instead of adding it to them.
+        replace: Replace these rows by the noise, instead of adding the noise to them.
 
     Raises:
         UserError: If a number is out of its range.
@@ -47,8 +49,8 @@ class NoisyFeatures(RangeCheck, Classifier):
         computed = self.model.activations(images)
         if any(stage.requires_grad for stage in computed.stages):
             raise UserError(
-                "NoisyFeatures gives a frozen teacher's maps: expected a method that needs no gradient of them, got "
-                "CAKD with stages, or a student; choose another method, or take NoisyFeatures for the teacher alone"
+                "NoisyFeatures: expected a frozen teacher and a method that needs no gradient of its maps, got CAKD "
+                "with stages, or a student; choose another method, or use NoisyFeatures only for the teacher"
             )
         return computed._replace(stages=tuple(map(self._disturb, computed.stages)))
 

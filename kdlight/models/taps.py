@@ -1,4 +1,4 @@
-"""Where the stages of a foreign model end, found by running it once and looking at the shapes of what it computes."""
+"""Find where the stages of a foreign model end, from the shapes of its modules' outputs in one run."""
 
 import copy
 import math
@@ -13,16 +13,16 @@ from kdlight.internals import read_version
 from kdlight.models.classifier import ImageShape
 
 MOST_STAGES = 4  # The deepest four resolutions are stages; what comes before is the stem.
-PROBE_SIZE = 224  # Of small images the deepest maps would all have one pixel, so resolutions could not be told apart.
-LARGEST_PREFIX = 8  # Tokens before those of the image: class token, distillation token, registers.
+PROBE_SIZE = 224  # With small images, several deep maps would have one pixel, and their stages could not be told apart.
+LARGEST_PREFIX = 8  # The most tokens before those of the image, such as class token, distillation token, registers.
 
 
 class Taps(NamedTuple):
-    """Names of modules, as `model.named_modules()` has them.
+    """The modules whose outputs are the ends of a model's stages, by their names in `model.named_modules()`.
 
     Attributes:
-        stages: Whose outputs end the stages.
-        stem: Whose output enters the first stage; None where no module ends right before it.
+        stages: The last module of each stage.
+        stem: The module whose output enters the first stage; None if no module ends right before the stage.
     """
 
     stages: tuple[str, ...]
@@ -30,7 +30,7 @@ class Taps(NamedTuple):
 
 
 class _ModuleOutput(NamedTuple):
-    """A feature map that a module returned; ``entered`` and ``left`` count the starts and ends of modules' calls."""
+    """A feature map that a module returned; ``entered`` and ``left`` say when its call began and ended."""
 
     name: str
     shape: tuple[int, ...]  # channels, height, width
@@ -46,23 +46,25 @@ class _ModuleOutput(NamedTuple):
 def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
     """Find the stages of a model by the resolutions of its feature maps.
 
-    A stage ends with the last module whose output has its resolution, modules inside of residual blocks left out. Of
-    more than four resolutions the last four count. A network that keeps one resolution, such as a vision transformer,
-    is cut into four parts of as many blocks. A network whose modules put out no maps has no stages; methods that
-    compare features say so.
+    The maps of one stage have the same resolution, and the stage ends with the last module that returns such a map.
+    Modules inside of residual blocks do not count. If there are more than four resolutions, only the last four are
+    stages. If all maps have one resolution, as in a vision transformer, the network is cut into four parts with equal
+    numbers of blocks. If no module returns a map, the network has no stages, and methods that compare features say so.
 
     Args:
-        model: From images to logits. It is run in evaluation mode, on the "meta" device where it can be.
-        image_shape: Of the images it is meant for; tried where it does not take images of 224x224.
+        model: The model, which computes logits from images. A copy of it is run in evaluation mode, on the "meta"
+            device if possible.
+        image_shape: The shape of the images that the model is meant for. It is used if the model does not accept images
+            of 224x224 pixels.
     """
-    channels, height, width = image_shape  # a configuration gives a list
+    channels, height, width = image_shape  # in a configuration it is a list
     outputs = _run_trial(model, (channels, height, width))
     if len({output.size for output in outputs}) == 1:
         quarters = _find_quarters(outputs)
         before = [output.name for output in outputs if output.left < quarters[0].entered]
         return Taps(tuple(output.name for output in quarters), before[-1] if before else None)
     trunk = [output for output in outputs if _is_in_chain(model, output.name)]
-    if len({output.size for output in trunk}) < 2:  # the layers are wrapped in a module of another kind
+    if len({output.size for output in trunk}) < 2:  # the layers are inside of a module that is no container
         depths = {output.size: output.name.count(".") for output in sorted(outputs, key=lambda o: -o.name.count("."))}
         trunk = [output for output in outputs if output.name.count(".") == depths[output.size]]
     stages: list[_ModuleOutput] = []
@@ -74,10 +76,10 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
 
 
 def to_feature_map(output: Tensor) -> Tensor:
-    """Lay a module's output out as a feature map (batch, channels, height, width).
+    """Rearrange a module's output into a feature map (batch, channels, height, width).
 
-    Transformers give (batch, height, width, channels), or (batch, tokens, channels), whose tokens are a square grid
-    behind the class token and its like. What is neither is returned as it is.
+    Transformers return (batch, height, width, channels) or (batch, tokens, channels). The tokens are a square grid,
+    which follows the class token and similar ones. Other outputs are returned unchanged.
     """
     if output.ndim == 4 and output.shape[1] == output.shape[2] != output.shape[3]:
         return output.permute(0, 3, 1, 2)
@@ -91,7 +93,7 @@ def to_feature_map(output: Tensor) -> Tensor:
 
 
 def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]:
-    """Run a copy of the model, and list its modules' outputs in the order in which they end, without the head's."""
+    """Run a copy of the model, and list its modules' outputs, without the head's, in the order of their computation."""
     shapes = dict.fromkeys([(image_shape[0], PROBE_SIZE, PROBE_SIZE), image_shape])
     attempts: list[tuple[str, ImageShape]] = [(device, shape) for device in ("meta", "cpu") for shape in shapes]
     for place, (device, shape) in enumerate(attempts):
@@ -106,11 +108,12 @@ def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]
         try:
             with torch.no_grad():
                 trial(torch.zeros(2, *shape, device=device))
-        except Exception:  # another size is refused, or a module reads values: whatever a foreign model may raise
+        except Exception:  # it may refuse the size, or need values, which "meta" lacks, and raise any error
             if place + 1 == len(attempts):
                 raise
             continue
-        # What the next layer overwrites cannot be tapped; a square image has square maps, attention may have others.
+        # An output that the next layer overwrites cannot be tapped. Maps of a square image are square; other outputs,
+        # such as attention weights, may not be.
         square = shape[1] == shape[2]
         outputs = [output for output, tensor, version in kept if read_version(tensor) == version]
         return _keep_trunk(trial, [output for output in outputs if not square or output.size[0] == output.size[1]])
@@ -136,7 +139,7 @@ def _make_exit_hook(
 
 
 def _keep_trunk(model: nn.Module, outputs: list[_ModuleOutput]) -> list[_ModuleOutput]:
-    """Leave out what follows the last layer with weights and is no activation: pooling, permutations, dropout."""
+    """Leave out poolings, permutations, dropout and the like behind the last layer that has weights."""
     weighted = [bool(list(model.get_submodule(output.name).parameters())) for output in outputs]
     last = max((place for place, has in enumerate(weighted) if has), default=-1)
     behind = re.compile("Pool|Permute|Drop|Identity|Flatten")
@@ -145,19 +148,19 @@ def _keep_trunk(model: nn.Module, outputs: list[_ModuleOutput]) -> list[_ModuleO
         for place, output in enumerate(outputs)
         if place <= last or not behind.search(type(model.get_submodule(output.name)).__name__)
     ]
-    # A module that is run twice counts with its last run, as when it is tapped.
+    # If a module runs twice, its last output counts, as it does when the module is tapped.
     return list({output.name: output for output in kept}.values())
 
 
 def _is_in_chain(model: nn.Module, name: str) -> bool:
-    """Tell whether a module and all around it are links of a chain, so that everything passes through it."""
+    """Return whether only containers surround a module, so that everything that is computed passes through it."""
     parents = name.split(".")[:-1]
     around = [model.get_submodule(".".join(parents[: depth + 1])) for depth in range(len(parents))]
     return all(type(parent) in (nn.Sequential, nn.ModuleList, nn.ModuleDict) for parent in around)
 
 
 def _find_stem(trunk: list[_ModuleOutput], stage: _ModuleOutput) -> str | None:
-    """Find what enters the first stage: a pooling at its resolution, else the end of what comes before."""
+    """Find the module whose output enters the first stage: a pooling of the same resolution, or the last one before."""
     own = [output for output in trunk if output.size == stage.size]
     earlier = [output for output in trunk if output.left < own[0].entered]
     if own[0].pools and own[0].name != stage.name:
@@ -168,7 +171,7 @@ def _find_stem(trunk: list[_ModuleOutput], stage: _ModuleOutput) -> str | None:
 
 
 def _find_quarters(outputs: list[_ModuleOutput]) -> list[_ModuleOutput]:
-    """Find the end of each quarter of the longest row of like modules, such as the blocks of a transformer."""
+    """Find the end of each quarter of the longest row of similar modules, such as the blocks of a transformer."""
     rows: dict[str, list[_ModuleOutput]] = {}
     for output in outputs:
         rows.setdefault(re.sub(r"\d+$", "", output.name), []).append(output)

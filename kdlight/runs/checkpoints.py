@@ -21,16 +21,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Lightning 2.6 serialises a checkpoint in memory, which needs a second copy of the model, writes it into the system's
     temporary folder and moves the file. If the run's folder is on another file system, as is usual on a cluster, the
-    move overwrites the last checkpoint by copying: if the process is killed or the disk is full meanwhile, both are
-    lost. Lightning does not wait until the data are on the disk either. This class writes a draft beside the
-    checkpoint, waits for the disk, and then renames the draft.
+    move overwrites the last checkpoint by copying: if the process is killed or the disk is full meanwhile, both
+    checkpoints are lost. Lightning does not wait until the data are on the disk either. This class writes a draft
+    beside the checkpoint, waits for the disk, and then renames the draft.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write a checkpoint.
 
         Raises:
-            DiskFullError: If there is no space; the last complete checkpoint stays.
+            DiskFullError: If there is no space on the disk; the last complete checkpoint stays.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            UserError: If it is not a complete checkpoint of a run, or its bytes do not match their checksums.
+            UserError: If the file is not a complete checkpoint of a run, or its bytes do not match their checksums.
         """
         if Path(path).is_file():  # FSDP saves folders
             try:
@@ -57,7 +57,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except Exception as error:  # a file of another kind, or a damaged one, can raise any error
             raise UserError(
                 f"{path} cannot be read: expected a whole checkpoint of kdlight, got a file of "
-                f"{Path(path).stat().st_size} bytes that is truncated or something else; {OTHERWISE}"
+                f"{Path(path).stat().st_size} bytes that is truncated or of another kind; {OTHERWISE}"
             ) from error
         if not isinstance(content, dict) or not {"state_dict", "pytorch-lightning_version"} <= content.keys():
             raise _refuse_checkpoint(path, f"a file with a {type(content).__name__}")

@@ -12,7 +12,7 @@ from kdlight.yaml_files import read_yaml
 SHOWN = ("test", "seconds")  # the entries of a result that comparisons read
 WEIGHTS = ("last", "best")  # the checkpoints that a run keeps
 CONFIGS, RUNS = "configs", "runs"
-LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # configurations that name no run
+LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # not part of a run's name
 
 
 class RunFolder(NamedTuple):
@@ -26,7 +26,7 @@ class RunFolder(NamedTuple):
         return self.path / "config.yaml"
 
     def locate_earlier_config(self, number: int) -> Path:
-        """Return the path of the configuration before the number-th change with which the run was continued."""
+        """Return the path of the configuration that was replaced when the run was continued with its change ``number``."""
         return self.path / f"config.{number}.yaml"
 
     @property
@@ -41,7 +41,7 @@ class RunFolder(NamedTuple):
 
     @property
     def test(self) -> Path:
-        """The file that `kdlight test` writes."""
+        """The file that `kdlight test` writes: the measurements of a checkpoint on the test set."""
         return self.path / "test.json"
 
     @property
@@ -118,7 +118,7 @@ class RunFolder(NamedTuple):
         if lacking:
             raise UserError(
                 f"{self.result}: expected a run's result, got a file without {', '.join(lacking)}; go on with "
-                "--ckpt_path last, which writes it again"
+                "--ckpt_path last, which writes the file again"
             )
         return dict(content)
 
@@ -126,8 +126,9 @@ class RunFolder(NamedTuple):
 def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
     """Return the folder of a run by its configuration: ``configs/digits/rid.yaml`` runs in ``runs/digits/rid``.
 
-    The names of several files are joined in their order: ``runs/pairs/resnet56-resnet20+dkd``. Files that configure
-    loggers or held-out data do not become part of the name, so that the folder is the same with and without them.
+    The names of several files are joined in their order: ``runs/pairs/resnet56-resnet20+dkd``. Files of ``loggers/``
+    and ``published_protocol.yaml`` do not become part of the name, so that the folder is the same with and without
+    them.
     """
     if not configs:
         return root / "unnamed"
@@ -143,7 +144,7 @@ def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
 
 
 def find_config(checkpoint: str) -> str | None:
-    """Return the configuration whose run writes a checkpoint in a default folder; None for other paths.
+    """Return the configuration whose run writes a checkpoint into the run's default folder; None for other paths.
 
     ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``digits/teacher.yaml``.
     """

@@ -1,4 +1,4 @@
-"""How images are prepared for a student. The run saves it, so that the student can be used without the data module."""
+"""How images are prepared for a student. A run saves this, so that the student can be used without the data module."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ class Preparation(NamedTuple):
     """How images are prepared for a network, and the classes that its logits stand for.
 
     Attributes:
-        class_names: Names in the order of the logits.
+        class_names: The names of the classes, in the order of the logits.
         image_shape: (channels, height, width) of the network's input.
         resize_size: Length to which the shorter side is resized before the centre crop.
         mean: Mean per channel, for pixels in [0, 1].

@@ -21,8 +21,8 @@ class EpochFilter(Protocol):
 class RunCheckpoint(ModelCheckpoint):
     """Saves the last or the best epoch of a run under a fixed name, even after the run's folder was moved.
 
-    Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name; then the
-    next epoch replaces the best one even if it is worse.
+    Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name; the next
+    epoch then replaces the best one even if the next one is worse.
 
     The best epoch is chosen among those that every `EpochFilter` callback permits. `OptimalBrainDamage` permits only
     epochs whose network is fully pruned, although networks before pruning may be more accurate.
@@ -42,7 +42,7 @@ class RunCheckpoint(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the epoch, as above. If validation does not run once per epoch, Lightning saves in this hook."""
+        """Save the epoch, unless a callback forbids it. Lightning saves here if validation is not once per epoch."""
         if self.monitor is None or not _list_refusing(trainer):
             super().on_validation_end(trainer, pl_module)
 

@@ -12,7 +12,7 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.ranges import MOST, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-UNLIMITED = Annotated[int, Field(ge=-1, le=MOST)]  # -1: without a limit
+UNLIMITED = Annotated[int, Field(ge=-1, le=MOST)]  # -1 stands for no limit
 # Ranges that Lightning does not check. With other values it divides by zero, waits for ever or trains nothing.
 RANGES: dict[str, Any] = {
     **dict.fromkeys(("num_nodes", "accumulate_grad_batches", "check_val_every_n_epoch"), PositiveInt),
@@ -32,7 +32,7 @@ def make_trainer(options: dict[str, Any]) -> Trainer:
     """Create the trainer that a configuration describes.
 
     Args:
-        options: The arguments of Lightning's `Trainer`, callbacks and loggers as objects.
+        options: The arguments of Lightning's `Trainer`; callbacks and loggers are objects.
 
     Raises:
         UserError: If a value is out of range, or Lightning refuses it, such as an unknown strategy or device.
@@ -96,7 +96,7 @@ def require_trained(trainer: Trainer) -> None:
     """
     if trainer.global_step == 0:
         raise UserError(
-            "training ended before its first step: expected time for one; raise trainer.max_time, and look for a "
+            "training ended before its first step: expected time for one step; raise trainer.max_time, and look for a "
             "callback that stops the run"
         )
 

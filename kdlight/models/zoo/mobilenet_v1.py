@@ -2,8 +2,8 @@
 
 Howard et al. 2017, "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
 https://arxiv.org/abs/1704.04861, table 1. Names and parameters are those of
-https://github.com/megvii-research/mdistiller (models/imagenet/mobilenetv1.py), whose average pooling takes images of
-224 pixels only; here images of any size are pooled. Weights are drawn by torch's own rule, as there.
+https://github.com/megvii-research/mdistiller (models/imagenet/mobilenetv1.py). There the average pooling accepts only
+images of 224 pixels; here it accepts images of any size. As in mdistiller, weights are drawn by torch's own rule.
 """
 
 __all__ = ["MobileNetV1"]
@@ -18,7 +18,7 @@ from kdlight.models.classifier import PHOTOGRAPH_SHAPE, Classifier, ImageShape
 
 #: Output channels and stride of the 13 depthwise separable blocks (table 1 of the paper).
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
-STAGE_ENDS = (3, 5, 11, 13)  # the last blocks of 1/4, 1/8, 1/16 and 1/32 of the image's side; `model.0` is the stem
+STAGE_ENDS = (3, 5, 11, 13)  # the last blocks at 1/4, 1/8, 1/16 and 1/32 of the image's side; `model.0` is the stem
 
 
 class MobileNetV1(Classifier):
@@ -67,7 +67,7 @@ class MobileNetV1(Classifier):
 
 
 def _build_separable(in_channels: int, channels: int, stride: int) -> nn.Sequential:
-    """Filter each channel 3x3, then mix the channels by a 1x1 convolution; batch norm and ReLU after both."""
+    """Build a 3x3 convolution of each channel and a 1x1 convolution of all; batch norm and ReLU follow each."""
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False),
         nn.BatchNorm2d(in_channels),

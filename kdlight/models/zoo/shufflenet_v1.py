@@ -1,9 +1,9 @@
 """ShuffleNet with three groups for small images.
 
 Zhang, Zhou, Lin and Sun 2018, "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices",
-https://arxiv.org/abs/1707.01083, table 1 (3 groups), with a 1x1 stem that keeps the image's size, no max pooling and a
-ReLU after the depthwise convolution, which the paper leaves out. Names, parameters and initialisation (torch's own
-rule) are those of https://github.com/HobbitLong/RepDistiller (models/ShuffleNetv1.py).
+https://arxiv.org/abs/1707.01083, table 1 (3 groups). Unlike in the paper, the stem is a 1x1 convolution that keeps the
+image's size, there is no max pooling, and a ReLU follows the depthwise convolution. Names, parameters and
+initialisation (torch's own rule) are those of https://github.com/HobbitLong/RepDistiller (models/ShuffleNetv1.py).
 """
 
 __all__ = ["ShuffleV1"]
@@ -20,7 +20,7 @@ GROUPS = 3
 
 
 class GroupUnit(nn.Module):
-    """Figure 2b and, with `stride` 2, figure 2c; returns the value before the last ReLU."""
+    """The unit of figure 2b or, with `stride` 2, of figure 2c. It returns the value before the last ReLU."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, first_groups: int = GROUPS) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class GroupUnit(nn.Module):
 
 
 class ShuffleV1(Classifier):
-    """Three stages of 4, 8 and 4 units, widths 240, 480, 960, each halving the image.
+    """Three stages of 4, 8 and 4 units with 240, 480 and 960 channels. Each stage halves the image's sides.
 
     Args:
         num_classes: Number of classes.

@@ -2,8 +2,8 @@
 
 Zagoruyko and Komodakis 2016, "Wide Residual Networks", https://arxiv.org/abs/1605.07146, table 1, without dropout.
 Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/wrn.py); the head's
-bias starts at 0. A block begins with its batch norm and ReLU, so a stage ends without them: the map before the ReLU
-that follows a stage is computed at the start of the next stage.
+bias starts at 0. A block begins with a batch norm and a ReLU. The batch norm and the ReLU that follow a stage are
+therefore the first layers of the next stage, which computes the map before this ReLU.
 """
 
 __all__ = ["WideResNet", "wrn_16_1", "wrn_16_2", "wrn_16_8", "wrn_28_10", "wrn_40_1", "wrn_40_2"]
@@ -20,7 +20,7 @@ from kdlight.models.zoo.initialisation import draw_kaiming_convolutions
 
 
 class PreActivationBlock(nn.Module):
-    """Batch norm, ReLU and 3x3 convolution, twice, and a shortcut."""
+    """Twice a batch norm, a ReLU and a 3x3 convolution, with a shortcut around them."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class PreActivationBlock(nn.Module):
 
 
 class PreActivationStage(nn.Module):
-    """Blocks in a row."""
+    """A stage, which consists of blocks in a row."""
 
     def __init__(self, blocks: int, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -63,11 +63,11 @@ class PreActivationStage(nn.Module):
 
 
 class WideResNet(Classifier):
-    """A 3x3 stem and three stages; the second and third halve the image.
+    """A 3x3 stem and three stages; the second and the third halve the image's sides.
 
     Args:
         depth: Number of layers, 4 plus a multiple of 6.
-        width: How many times as wide as 16, 32, 64 the stages are.
+        width: The three stages have 16, 32 and 64 times this number of channels.
         num_classes: Number of classes.
         image_shape: (channels, height, width).
     """
