@@ -26,7 +26,7 @@ class RunFolder(NamedTuple):
         return self.path / "config.yaml"
 
     def locate_earlier_config(self, number: int) -> Path:
-        """Return the path of the configuration that was replaced when the run was continued with its change ``number``."""
+        """Return the path of an earlier configuration; ``number`` counts the changes, and 1 is the oldest."""
         return self.path / f"config.{number}.yaml"
 
     @property

@@ -1,4 +1,4 @@
-"""Options ``--data.KEY VALUE`` of commands on finished runs: changed arguments of the data, such as its folder."""
+"""Read options ``--data.KEY VALUE``, which change arguments of a finished run's data module, such as its folder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,9 +26,9 @@ def read_data_options(options: Sequence[str], command: str) -> dict[str, Any]:
     for option in remaining:
         flag, equals, value = option.partition("=")
         if not flag.startswith("--data."):
-            raise UserError(f"no option {flag}; see {command} --help")
+            raise UserError(f"there is no option {flag}; see {command} --help")
         text = value if equals else next(remaining, None)
         if text is None:
-            raise UserError(f"{flag}: expected a value behind it, got nothing")
+            raise UserError(f"{flag}: expected a value after the option, got nothing")
         changes[flag.removeprefix("--data.")] = yaml.safe_load(text)
     return changes

@@ -31,10 +31,10 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser(
         "kdlight configs",
-        description=f"{(__doc__ or '').partition(': ')[2]} `kdlight fit --config NAME` takes one by its name.",
+        description=f"{(__doc__ or '').partition(': ')[2]} `kdlight fit --config NAME` runs one.",
     )
     parser.add_argument(
-        "--copy", type=parse_path, metavar="DIR", help="write all of them into this folder, which is made"
+        "--copy", type=parse_path, metavar="DIR", help="copy all configurations into this folder, which is created"
     )
     return parser
 
@@ -48,7 +48,7 @@ def copy_to(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--copy {folder}: expected a folder that is empty or does not exist; name another one")
     shutil.copytree(find_shipped_folder(), folder, dirs_exist_ok=True)
-    print(f"copied {len(list_shipped())} configurations to {folder}; kdlight fit --config {folder}/digits/rid.yaml")
+    print(f"copied {len(list_shipped())} configurations to {folder}; try kdlight fit --config {folder}/digits/rid.yaml")
 
 
 def read_description(file: Path) -> str:

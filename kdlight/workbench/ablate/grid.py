@@ -2,8 +2,8 @@
 
 ::
 
-    base: [pairs/resnet56-resnet20.yaml]      # files that every run has; left out where an axis names whole experiments
-    options: {trainer.max_epochs: 40}         # options that every run has, over all files
+    base: [pairs/resnet56-resnet20.yaml]      # files of every run; not needed if an axis names whole experiments
+    options: {trainer.max_epochs: 40}         # options of every run, which override all files
     axes:
       method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # a label and its file, or several files
       labels: {"6": {data.train_per_class: 6}, all: {}}                        # a label and its options
@@ -13,7 +13,7 @@
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
     threads: 1                                # of each run, so that its numbers do not depend on how many run at once
 
-In the text of an option's value, ``{seed}`` stands for the run's seed, and ``{method}`` for its label on that axis.
+In the text of an option's value, ``{seed}`` stands for the run's seed, and ``{method}`` for its label on the axis.
 """
 
 import itertools
@@ -31,14 +31,14 @@ from kdlight.runs.folder import RUNS, RunFolder
 from kdlight.workbench.ablate.published import read_published
 from kdlight.yaml_files import read_yaml
 
-GRIDS = "grids"  # below the shipped configurations
+GRIDS = "grids"  # a folder below the shipped configurations
 KEYS = ("base", "options", "axes", "seeds", "leave_out", "published", "threads", "name")
 SUFFIXES = (".yaml", ".yml")
-LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # what may stand in ``axis=label,axis=label``, the name of a folder
+LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # fits into ``axis=label,axis=label``, the name of a folder
 
 
 class AxisValue(NamedTuple):
-    """One value of an axis: what it adds to a configuration."""
+    """One value of an axis: the files and options that it adds to a configuration."""
 
     label: str
     files: tuple[str, ...]
@@ -52,7 +52,7 @@ class Cell(NamedTuple):
         axes: The label of each axis.
         seed: The seed.
         files: The configuration files, in the order in which they are merged.
-        options: Values by their dotted names, which override the files.
+        options: Values by the dotted names of the options, which override the files.
         folder: The run's folder.
     """
 
@@ -80,12 +80,12 @@ class Cell(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """A grid file, read.
+    """The runs that a grid file asks for.
 
     Attributes:
-        name: The file's stem; its runs lie in ``runs/<name>``.
-        root: The folder of its runs.
-        cells: Its runs, seeds innermost.
+        name: The name in the file, or the file's stem; the runs are in ``runs/<name>``.
+        root: The folder of the runs.
+        cells: The runs, those that differ only in the seed one after the other.
         threads: CPU threads of each run.
         published: Test accuracies in % that others report, by `Cell.group`.
     """
@@ -98,10 +98,10 @@ class Grid(NamedTuple):
 
 
 def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) -> Grid:
-    """Read a grid file, or take a mapping of the same form, which then has a ``name`` too.
+    """Read a grid from a file, or from a mapping of the same form, which should also have a ``name``.
 
     Raises:
-        UserError: If something in it is wrong; the message names the place.
+        UserError: If something in the grid is wrong; the message names the place.
     """
     if isinstance(grid, Mapping):
         content, where, beside, name = dict(grid), "grid", Path(), str(grid.get("name") or "grid")
@@ -140,7 +140,7 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
 
 
 def _find(file: Path) -> Path:
-    """Find the file, or the shipped grid of this name, as it is or below ``grids/`` or ``configs/grids/``."""
+    """Return the file or, if it does not exist, the shipped grid that is called so (also with its folder)."""
     shipped = find_shipped_folder() / GRIDS / file.name
     return (
         shipped
@@ -157,7 +157,7 @@ def _read_axes(where: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _read_values(where: str, axis: str, given: Any, beside: Path) -> list[AxisValue]:
-    """Return the values of an axis, in whichever form they are written."""
+    """Return the values of an axis, which are written as a mapping or as a list."""
     _require_label(where, "axes", axis)
     if isinstance(given, Mapping):
         values = [_read_value(f"{where}: axes.{axis}", str(label), value, beside) for label, value in given.items()]
@@ -170,7 +170,7 @@ def _read_values(where: str, axis: str, given: Any, beside: Path) -> list[AxisVa
     for value in values:
         _require_label(where, f"axes.{axis}", value.label)
     if len({value.label for value in values}) < len(values):
-        raise UserError(f"{where}: axes.{axis} has one value twice; expected different ones")
+        raise UserError(f"{where}: axes.{axis} has the same value twice; expected different values")
     return values
 
 
@@ -182,11 +182,11 @@ def _read_value(where: str, label: str, value: Any, beside: Path) -> AxisValue:
 
 
 def _find_files(where: str, key: str, given: Any, beside: Path) -> tuple[str, ...]:
-    """Find configuration files beside the grid; otherwise in the same way as `kdlight fit --config`."""
+    """Return configuration files beside the grid by their paths; `kdlight fit --config` finds the others by name."""
     files = given if isinstance(given, list) else [given]
     for file in files:
         if not isinstance(file, str) or not file.endswith(SUFFIXES):
-            raise UserError(f"{where}: {key}: expected a YAML file, several, or a mapping of options, got {file!r}")
+            raise UserError(f"{where}: {key}: expected one YAML file or a list, or a mapping of options, got {file!r}")
     return tuple(str(beside / file) if (beside / file).is_file() else file for file in files)
 
 
@@ -194,7 +194,7 @@ def _read_seeds(where: str, given: Any) -> list[int]:
     seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
     whole = isinstance(seeds, list) and all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"{where}: expected 'seeds' to be a number of seeds above 0, or a list of them, got {given!r}")
+        raise UserError(f"{where}: expected 'seeds' to be a number of seeds above 0, or a list of seeds, got {given!r}")
     return seeds
 
 
@@ -228,7 +228,7 @@ def _make_cell(
 
 
 def _insert_labels(value: Any, labels: Mapping[str, str]) -> Any:
-    """Put the labels of a run where a text names their axes in braces."""
+    """Replace each axis that a text names in braces, such as ``{method}``, by the run's label on this axis."""
     if isinstance(value, str):
         for axis, label in labels.items():
             value = value.replace(f"{{{axis}}}", label)
@@ -238,11 +238,11 @@ def _insert_labels(value: Any, labels: Mapping[str, str]) -> Any:
 def _require_label(where: str, key: str, label: str) -> None:
     if not LABEL.fullmatch(label) or label in (".", ".."):
         raise UserError(
-            f"{where}: {key}: {label!r} names a folder: expected letters without '/', ',' or '='; give the value a "
-            "label of its own: {label: value}"
+            f"{where}: {key}: {label!r} becomes part of a folder's name: expected text without '/', ',' or '='; "
+            "give the value a label of its own: {label: value}"
         )
 
 
 def _write_value(value: Any) -> str:
-    """Write a value as the command line takes it."""
+    """Write a value as it is written on the command line."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""The runs of a grid as jobs of a cluster, through submitit."""
+"""Submit the runs of a grid as jobs of a cluster, with submitit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from kdlight.workbench.ablate.jobs import Job
 def submit(
     jobs: Sequence[Job], threads: int, folder: Path, *, cluster: str = "slurm", options: Mapping[str, Any] | None = None
 ) -> list[Any]:
-    """Submit every job, in one array. A run claims its folder, so jobs that are submitted twice do not collide.
+    """Submit all jobs as one job array. A run claims its folder, so jobs that are submitted twice do not collide.
 
     Args:
-        jobs: The runs; their teachers exist.
-        threads: CPU cores of each.
-        folder: Gets submitit's files, the logs among them.
+        jobs: The runs, whose teachers must be trained already.
+        threads: Number of CPU cores of each job.
+        folder: The folder for submitit's files, among them the logs.
         cluster: submitit's name of the cluster; "local" runs the jobs on this machine.
         options: Arguments of submitit's ``update_parameters``, such as ``slurm_partition`` or ``timeout_min``.
 
     Returns:
-        submitit's jobs.
+        The jobs as objects of submitit.
 
     Raises:
         UserError: If submitit is not installed, a teacher is missing, or the cluster refuses the jobs.
@@ -50,7 +50,7 @@ def fit(arguments: Sequence[str], threads: int) -> None:
     """Run ``kdlight fit`` inside a job of the cluster.
 
     Raises:
-        RuntimeError: If it did not end well; the cluster then counts the job as failed.
+        RuntimeError: If the fit did not end with exit code 0; the cluster then counts the job as failed.
     """
     import torch
 

@@ -1,8 +1,8 @@
 """The baseline that a fit's speed is compared with: a plain torch loop that does nothing but the computation.
 
 It trains the same networks in channels_last on uint8 images that are resident on the device. Whole batches are cropped,
-flipped and normalised, the teacher runs under `inference_mode`, the loss is KD's, the optimizer fused SGD. There is no
-framework, log, validation, checkpoint or resume.
+flipped and normalised. The teacher runs under `inference_mode`, the loss is that of `KD`, and the optimizer is fused
+SGD. There is no framework, log, validation, checkpoint or resume.
 """
 
 import copy
@@ -41,8 +41,8 @@ class BareLoop:
 
     Args:
         student: The student, which is copied.
-        teacher: The teacher, which is copied; None for supervised training. If it has other classes than the student,
-            it runs, but KD's term is left out.
+        teacher: The teacher, which is copied; None for supervised training. If its number of classes is not
+            the student's, it runs, but KD's term is left out of the loss.
         images: (n, channels, height, width) uint8, on the device.
         target: (n,) int64, on the device.
         recipe: The hyper-parameters.
@@ -75,7 +75,7 @@ class BareLoop:
         self._order = torch.empty(0, dtype=torch.int64, device=images.device)
 
     def run(self, steps: int) -> int:
-        """Train for some steps and return the number of images; they are shuffled anew when all have been used."""
+        """Train for some steps and return how many images they used. After each epoch the images are shuffled anew."""
         size, padding = self.recipe.batch_size, self.recipe.padding
         for _ in range(steps):
             if len(self._order) < size:
@@ -149,7 +149,7 @@ def draw_random_images(
 ) -> tuple[Tensor, Tensor]:
     """Draw images (n, *shape) uint8 and targets (n,) at random; their content makes no difference to the time.
 
-    There are as many as fit into 32 MiB, but at least four batches.
+    The number of images is such that they fill 32 MiB, but is at least that of four batches.
     """
     count = max(4 * batch_size, 2**25 // math.prod(shape))
     images = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, device=device)

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, part by part: the parts are disjoint, and their sum is the whole."""
+"""Measure how long each part of a training step takes. The parts do not overlap and add up to the whole step."""
 
 import time
 from collections.abc import Callable
@@ -12,11 +12,11 @@ DATA, TEACHER, STUDENT, LOSS = "data", "teacher forward", "student forward", "lo
 BACKWARD, OPTIMIZER, OTHER = "backward", "optimizer", "logging, loop"
 PARTS = (DATA, TEACHER, STUDENT, LOSS, BACKWARD, OPTIMIZER, OTHER)
 
-# Parts by the last word of Lightning's name of an action. Other actions count for the part in which they happen.
+# The part of each action, by the last word of Lightning's name for it. Other actions count for the part around them.
 ACTIONS = {
     "train_dataloader_next": DATA,
     "batch_to_device": DATA,
-    "training_step": LOSS,  # the forward passes of both networks in it count for themselves
+    "training_step": LOSS,  # without the forward passes of both networks, which have parts of their own
     "backward": BACKWARD,
     "optimizer_step": OPTIMIZER,
     "optimizer_zero_grad": OPTIMIZER,
@@ -24,7 +24,7 @@ ACTIONS = {
 
 
 class PartTime(NamedTuple):
-    """Seconds of one step, on the wall and on the CPU, the mean over the timed steps."""
+    """How many seconds a part of a step takes in wall time and in CPU time, on average over the timed steps."""
 
     wall: float
     cpu: float
@@ -34,7 +34,9 @@ Parts = dict[str, PartTime]
 
 
 class PartsProfiler(Profiler):
-    """A Lightning profiler that adds the time between actions to the innermost part that is running.
+    """A Lightning profiler that measures how long each part of a step takes.
+
+    If parts are nested, the time counts only for the innermost one.
 
     Args:
         device: The device; a GPU is synchronised at the beginning and end of every part.
@@ -72,7 +74,7 @@ class PartsProfiler(Profiler):
         return {part: PartTime(wall / self._steps, cpu / self._steps) for part, (wall, cpu) in self._sums.items()}
 
     def watch(self, model: LightningModule) -> None:
-        """Count the networks' forward passes, or reading a cache, as parts of their own instead of the loss."""
+        """Count the networks' forward passes, or the reading of a teacher cache, as parts of their own, not as loss."""
         teacher, taught = getattr(model, "teacher", None), "taught" if hasattr(model, "taught") else None
         for owner, name, part in (
             (getattr(model, "student", None), "activations", STUDENT),

@@ -1,4 +1,4 @@
-"""Time the training steps of a configuration: `kdlight fit` with a clock, in alternation with loops to compare with.
+"""Time the training steps of a configuration: `kdlight fit` takes turns with loops that it is compared with.
 
 The trainer has the loggers and callbacks of every run, including the progress bar, which writes to /dev/null. Only
 steps are timed: validation, checkpoints and the PID are left out, but the end of an epoch inside a turn is included.
@@ -28,12 +28,12 @@ from kdlight.workbench.bench.parts import Parts, PartsProfiler
 OUTSIDE_THE_STEPS = (Checkpoint, PIDMonitor)
 FIT = "fit"
 
-# A function that runs some steps and returns the number of images.
+# A function that trains for a number of steps and returns the number of images that it used.
 Loop = Callable[[int], int]
 
 
 class Times(NamedTuple):
-    """Two clocks: wall time, and the seconds that all threads of this process were on a CPU."""
+    """Seconds by two clocks: wall time, and the time that all threads of this process spent on a CPU."""
 
     wall: float
     cpu: float
@@ -54,7 +54,7 @@ class Turn(NamedTuple):
     """A number of consecutive steps that are timed together.
 
     Attributes:
-        images: Number of images in them; further views of an image do not count.
+        images: Number of images in these steps; several views of an image count once.
         times: Seconds by both clocks.
     """
 
@@ -81,7 +81,7 @@ class Stopwatch(Callback):
 
     Attributes:
         turns: Turns of the fit and of each loop, in their order.
-        start: Time from the call of `fit` to the first step, including that to build a teacher cache.
+        start: Time from the call of `fit` to the first step, including the time in which a teacher cache is built.
         warmup: Time of the steps before the first turn, including compilation.
     """
 
@@ -104,7 +104,7 @@ class Stopwatch(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the step; it ends when the next batch is fetched."""
+        """Count the step. At the end of a turn, read the clocks and give each loop its turn."""
         self._done += 1
         self._images += len(batch.target)
         in_turn = self._done - self.pace.warmup
@@ -129,7 +129,7 @@ class Stopwatch(Callback):
         """Check that all turns were timed, and undo changes to the networks.
 
         Raises:
-            UserError: If the run ended before its turns.
+            UserError: If the run ended before all turns were timed.
         """
         if self.profiler is not None:
             self.profiler.unwatch()
@@ -137,7 +137,7 @@ class Stopwatch(Callback):
             needed = self.pace.warmup + self.pace.steps * self.pace.turns
             raise UserError(
                 f"the run ended after {self._done} steps: expected {needed} (--warmup and --repeat times --steps); "
-                "lower them, or raise trainer.max_epochs"
+                "lower these options, or raise trainer.max_epochs"
             )
 
     def _end_lap(self) -> Times:
@@ -147,7 +147,7 @@ class Stopwatch(Callback):
 
 
 class TimedFit:
-    """A configuration that is built once; each of its runs starts with the weights at the end of the last one.
+    """A configuration that is built once; each of its runs starts with the weights that the last one ended with.
 
     Args:
         experiment: The configuration, built.
@@ -161,8 +161,8 @@ class TimedFit:
         trainer = experiment.make_trainer()
         if trainer.world_size > 1:
             raise UserError(
-                f"kdlight bench times one process, got {trainer.world_size}: add --trainer.devices 1; `kdlight fit` "
-                "logs images_per_second of any number"
+                f"kdlight bench: expected one process, got {trainer.world_size}; add --trainer.devices 1 (`kdlight "
+                "fit` logs images_per_second for any number of processes)"
             )
         self.device = trainer.strategy.root_device
         self.precision = str(trainer.precision)
@@ -170,8 +170,8 @@ class TimedFit:
         data = experiment.data
         if not isinstance(data, ImageDataModule):
             raise UserError(
-                f"kdlight bench makes images like those of kdlight's data modules, got {type(data).__name__}; "
-                "subclass kdlight.data.ImageDataModule, or time a configuration with one of its modules"
+                f"kdlight bench: expected a data module of kdlight, got {type(data).__name__}; subclass "
+                "kdlight.data.ImageDataModule, or time a configuration with a data module of kdlight"
             )
         self.data = data
 
@@ -203,8 +203,8 @@ class TimedFit:
     def measure_parts(self, pace: Pace) -> tuple[Parts, int | None]:
         """Measure the time of each part of a step, and the peak memory on the GPU in bytes.
 
-        A GPU is synchronised at every part's end, so the whole is slower. On a CPU the memory is None, because the
-        fit's part in that of the process is unknown.
+        A GPU is synchronised at every part's end, so the steps are slower than in a fit. On a CPU the memory is None,
+        because it is not known how much of the process's memory the fit takes.
         """
         steps = pace.steps * pace.turns
         profiler = PartsProfiler(self.device, steps)
@@ -215,10 +215,10 @@ class TimedFit:
         return profiler.average_parts(), torch.cuda.max_memory_allocated(self.device) if on_gpu else None
 
     def _run(self, stopwatch: Stopwatch) -> None:
-        # The trainer sets this for the whole process: reset it, lest it affect the other configurations.
+        # The trainer sets these for the whole process: reset them, so that they do not affect other configurations.
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(False)
-        self.model.train()  # a phase of the last run may have left parts of it in eval mode
+        self.model.train()  # a phase of the last run may have left parts of the model in eval mode
         trainer = self.experiment.make_trainer(
             profiler=stopwatch.profiler,
             limit_val_batches=0,

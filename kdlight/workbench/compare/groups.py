@@ -19,7 +19,7 @@ class RunGroups(NamedTuple):
         columns: The measures that are shown.
         groups: The runs of each group, by the values of the settings.
         stage: The stage of the PID.
-        baseline: The setting and value of the groups that others are compared with; empty for none.
+        baseline: Settings with the values of the groups that other groups are compared with; empty: no comparison.
     """
 
     settings: tuple[str, ...]
@@ -68,7 +68,7 @@ def group_runs(
     Args:
         records: The runs.
         stage: The stage of the PID; None: the deepest that a run measured.
-        columns: Names of `MEASURES`; none: those of `DEFAULT` that a run has.
+        columns: Names of `MEASURES`; if empty, those of `DEFAULT` that a run has.
         baseline: The groups to compare with: a setting's value such as ``method=none``, or several with commas.
         sort: The setting or measure to sort by; for a measure, the largest value comes first.
 
@@ -118,10 +118,10 @@ def _sort(comparison: RunGroups, sort: str) -> dict[tuple[str, ...], list[Record
 
 
 def find_stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
-    """Return the wanted stage of the PID, or the deepest that some run measured; None if none measured a PID.
+    """Return the wanted stage, or else the deepest stage of the PID of any run; None if no run measured a PID.
 
     Raises:
-        UserError: If no run measured the wanted one.
+        UserError: If no run measured the PID of the wanted stage.
     """
     measured = dict.fromkeys(stage for result in results for stage in result.get("pid_test") or {})
     if wanted is not None and wanted not in measured:

@@ -1,4 +1,4 @@
-"""The picture of the PID atoms over the epochs, one panel per run."""
+"""Draw the PID atoms over the epochs, in a panel for each run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,12 +30,12 @@ class PidCurve(NamedTuple):
 
 
 def save_pid_picture(runs: Sequence[Record], stage: str, file: Path) -> None:
-    """Save a picture of the atoms, corrected for bias, with a mark and a band for its interval at each measurement.
+    """Save a picture of the bias-corrected atoms: a mark for each measurement, and a band for its interval.
 
     Args:
         runs: Finished runs; those that logged neither ``pid/<stage>/…`` nor ``pid_train/<stage>/…`` are left out.
         stage: The stage.
-        file: The picture; its suffix is the format.
+        file: The path of the picture; its suffix determines the format.
 
     Raises:
         UserError: If no run logged the stage, or the format is unknown.

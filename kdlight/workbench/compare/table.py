@@ -1,4 +1,4 @@
-"""The table of runs as text: mean ± standard deviation over the seeds, and differences to a baseline."""
+"""Write the table of runs as text: mean ± standard deviation over the seeds, and differences to a baseline."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  
 MISSING = "–"
 IN_LATEX = {"±": r"$\pm$", "−": "$-$", "–": "--"}  # pdflatex does not know the minus sign of Unicode
 NOT_ESTIMABLE = "not estimable"
-COMPARED = ("last", "redundant", "unique_teacher")  # the columns of which differences are shown
+COMPARED = ("last", "redundant", "unique_teacher")  # the columns for which differences are shown
 MARK = " *"  # follows a difference whose interval does not contain 0
 
 
 def name_columns(axes: Iterable[str], measures: Iterable[str]) -> dict[str, str]:
-    """Return the column of each measure: its name, with ``measured_`` before it where an axis has the same name."""
+    """Return the column of each measure: the measure's name, or ``measured_NAME`` if an axis has the same name."""
     taken = set(axes)
     return {name: f"measured_{name}" if name in taken else name for name in measures}
 
@@ -116,7 +116,7 @@ def format_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
 
 
 def format_difference_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and the rows of the differences to the baseline: accuracy and what was transferred."""
+    """Return the headings and the rows of the differences to the baseline, in accuracy and in some atoms of the PID."""
     columns = [column for column in comparison.columns if column in COMPARED] or list(comparison.columns)
     headings = [*(comparison.settings or ("run",)), *(f"{MEASURES[column].heading} − baseline" for column in columns)]
     rows = [
@@ -162,7 +162,7 @@ def _format_cell(comparison: RunGroups, group: tuple[str, ...], column: str) -> 
 
 
 def _was_measured(comparison: RunGroups, group: tuple[str, ...], column: str) -> bool:
-    """Tell whether a run measured the PID and this atom is missing because there were too few images."""
+    """Return whether a run measured the PID, so that this atom is missing because there were too few images."""
     stages = [run.result.get("pid_test") or {} for run in select_finished(comparison.groups[group])]
     return MEASURES[column].interval is not None and any(comparison.stage in measured for measured in stages)
 

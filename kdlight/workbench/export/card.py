@@ -42,12 +42,12 @@ def write_card(run: Any, prepared: Preparation, kind: str, check: Any, license_i
     """Write the card.
 
     Args:
-        run: A `Run`.
+        run: The run, a `kdlight.workbench.finished_runs.Run`.
         prepared: How images are prepared, and the classes.
-        kind: The format.
-        check: The result of comparing the file with the checkpoint.
+        kind: The format of the exported student.
+        check: The result of comparing the exported file with the checkpoint.
         license_id: The licence's identifier on the Hub.
-        file: The card.
+        file: The path of the card.
     """
     config = run.config
     result = run.result if run.files.result.is_file() else {}
@@ -87,13 +87,13 @@ def _write_body(run: Any, config: Any, result: Any, prepared: Preparation, kind:
         "method": _name_class(config["model"]),
         "data": f"{_name_class(data)} ({folder}), classes: {', '.join(prepared.class_names)}",
         "images": f"{' x '.join(map(str, prepared.image_shape))}, shorter side resized to {prepared.resize_size}, "
-        f"middle cut out; mean {_list_numbers(prepared.mean)}, std {_list_numbers(prepared.std)} of pixels in [0, 1]",
+        f"centre cropped; mean {_list_numbers(prepared.mean)}, std {_list_numbers(prepared.std)} of pixels in [0, 1]",
         **{
             f"test accuracy, {name} epoch": f"{100 * values['accuracy']:.2f} %"
             for name, values in (result.get("test") or {}).items()
         },
         "check": f"on {check.images} test images no logit differs from the checkpoint's by more than "
-        f"{check.difference:.1e}; accuracy on them {100 * check.accuracy:.2f} %",
+        f"{check.difference:.1e}; accuracy on these images {100 * check.accuracy:.2f} %",
     }
     if check.int8_accuracy is not None:
         rows["int8"] = (
@@ -130,8 +130,9 @@ def _describe_usage(student: Any, prepared: Preparation, kind: str) -> str:
     mode = "L" if prepared.image_shape[0] == 1 else "RGB"
     script = SCRIPT.format(library=LIBRARY[kind], mode=mode, opened=opened, logits=logits)
     intro = (
-        "The program takes uint8 pixels (batch, channels, height, width) of any batch size and gives logits; "
-        "normalisation is inside, resizing is not. This script needs no kdlight: `python predict.py IMAGE`"
+        "The exported program expects uint8 pixels (batch, channels, height, width) of any batch size and returns "
+        "logits. It normalises images but does not resize them. This script does both, without kdlight: "
+        "`python predict.py IMAGE`"
     )
     return f"{intro}\n\n```python\n{script}```\n"
 
@@ -146,7 +147,7 @@ def _describe_information(result: Any) -> str:
     names = [name for name in ATOMS if name in atoms]
     rows = "".join(f"| {name.replace('_', ' ')} | {atoms[name]:.3f} |\n" for name in names)
     return (
-        "## What was transferred\n\nPartial information decomposition of what teacher and student tell about the "
+        "## What was transferred\n\nPartial information decomposition of what teacher and student know about the "
         f"label, at the {place}, on the test set, in bits:\n\n| atom | bits |\n|---|---|\n{rows}\n"
     )
 

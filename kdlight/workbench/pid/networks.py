@@ -1,4 +1,4 @@
-"""Measure the PID of finished runs: every stage of one teacher, or one stage of several teachers, with a student's."""
+"""Measure the PID of a finished run's student with one teacher at all stages, or with several at one stage."""
 
 import argparse
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The PID of several teachers with one student, at one stage of each; the most useful teacher comes first."""
+    """The PID of several teachers with one student at one stage; the most unique information comes first."""
 
     circumstances: Mapping[str, Any]
     place: str
@@ -60,7 +60,7 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
     Args:
         options: ``student``, ``teacher``, ``split``, ``samples``, ``fit_samples`` and ``details`` of the command.
         settings: ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and ``tolerance``.
-        changed: Arguments of the data that differ from those of the student's run.
+        changed: Arguments of the data module that differ from those of the student's run.
 
     Raises:
         MissingFileError: If there is no such run.
@@ -90,16 +90,16 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
 def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> Ranking:
     """Measure the information that each of several teachers could still give a student.
 
-    All teachers get the same number of symbols: with "auto", the smallest of the numbers chosen for each.
+    All teachers get the same number of symbols: with "auto", the smallest of the numbers chosen for the teachers.
 
     Args:
-        options: As for `compare_networks`; ``stage`` says where the networks are compared.
+        options: As for `compare_networks`; also ``stage``, at which the networks are compared.
         settings: As for `compare_networks`.
         changed: As for `compare_networks`.
 
     Raises:
         MissingFileError: If there is no such run.
-        UserError: As `compare_networks`; also if a stage does not exist, or two teachers are the same run.
+        UserError: As in `compare_networks`; also if a stage does not exist, or two teachers are the same run.
     """
     run = Run(options.student, options.weights)
     student, probe = _move_to_device(run.student()), _take_probe(run, options, changed)

@@ -16,9 +16,9 @@ def make_classifiers(classes: int, *, first: float, second: float, copied: float
 
     Args:
         classes: Number of the label's classes, even; each source has as many symbols.
-        first: Accuracy of the first, before 2 % of its symbols are replaced by random ones.
-        second: Accuracy of the second where it does not repeat the first, before the same replacement.
-        copied: Probability that the second repeats the first.
+        first: Accuracy of the first classifier, before 2 % of its symbols are replaced by random ones.
+        second: Accuracy of the second classifier where it does not repeat the first, before the same replacement.
+        copied: Probability that the second classifier repeats the symbol of the first.
     """
     labels = np.arange(classes)
     of_first, own = (

@@ -1,7 +1,7 @@
 """Measure how far estimated PID atoms are from the true ones: ``python -m kdlight.workbench.pid_study.study``.
 
-The study samples joint distributions whose PID is known many times, and estimates the atoms from each sample. Its table
-shows the bias of the plug-in atoms and of the corrected atoms, the standard deviation of the corrected atoms, the
+The study draws many samples from joint distributions whose PID is known, and estimates the atoms from each sample. Its
+table shows the bias of the plug-in atoms and of the corrected atoms, the standard deviation of the corrected atoms, the
 half-width of the intervals, how often an interval contains the true value (coverage) or the value from another sample
 (kept), and how often the atom is estimable. ``--plot`` draws bias and standard deviation against the numbers of samples
 and bins.
@@ -50,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument(
-        "--repetitions", type=int, default=200, help="number of samples drawn from each joint; the plot uses a quarter"
+        "--repetitions", type=int, default=200, help="number of samples from each distribution; the plot has a quarter"
     )
     parser.add_argument(
-        "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="numbers of draws in a sample"
+        "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="sizes of the samples"
     )
     parser.add_argument(
         "--plot",
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.repetitions < 8 or min(options.samples) < 8:
-        print("pid_study: expected at least 8 repetitions and 8 samples", file=sys.stderr)
+        print("pid_study: expected at least 8 repetitions, and samples of at least 8", file=sys.stderr)
         return 2
     started = time.process_time()
     for line in format_table(options.samples, options.repetitions):

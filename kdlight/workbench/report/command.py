@@ -1,4 +1,4 @@
-"""``kdlight report RUNS -o FILE``: the runs of a study as one page, with everything needed to repeat them."""
+"""``kdlight report RUNS -o FILE``: write one page about the runs of a study, with how to repeat them."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        UserError: If there is no run, an option is wrong, or the libraries of the page are missing.
+        UserError: If there is no run, an option is wrong, or a library that the page needs is missing.
     """
     options = make_parser().parse_args(arguments[1:])
     missing = [package for package in ("plotly", "jinja2") if find_spec(package) is None]
@@ -37,6 +37,6 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "-o", "--output", type=parse_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
     )
-    parser.add_argument("--title", default="", help="of the page; the folder that all runs share by default")
+    parser.add_argument("--title", default="", help="title of the page; by default the folder that all runs share")
     parser.add_argument("--stage", help="stage of the PID in the table; the deepest by default")
     return parser

@@ -1,7 +1,7 @@
 """``make docs``: build the documentation site from the READMEs, the notebooks and the docstrings.
 
-Sphinx reads one folder of pages. This folder is put together anew below the output: the READMEs and notebooks of the
-repository under their own paths, so that their relative links keep working, and generated pages beside them.
+Sphinx reads one folder of pages, which each build puts together anew below the output folder. It contains the READMEs
+and notebooks of the repository under their own paths, so that their relative links keep working, and generated pages.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def write_listing(file: Path, name: Path, page: Path) -> None:
 
 
 def copy_file(file: Path, target: Path) -> None:
-    """Copy a file, making the folders it lies in."""
+    """Copy a file, and create the folders above the copy."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, target)
 

@@ -25,7 +25,7 @@ def write_pages(folder: Path) -> None:
     """Write the pages of all packages.
 
     Args:
-        folder: Where a folder is made for each package.
+        folder: The folder in which a folder is created for each package.
     """
     for package in PACKAGES:
         place = folder / package
@@ -45,7 +45,7 @@ def list_names(package: str) -> list[tuple[str, str]]:
 
 
 def write_package_page(package: str, pages: list[tuple[str, list[str]]]) -> str:
-    """Write the page of a package: what it is, and its names with their first sentences."""
+    """Write the page of a package: its docstring, and each public name with the first line of its docstring."""
     module = importlib.import_module(package)
     rows = [
         f"   * - :py:obj:`{name} <{package}.{name}>`\n     - {convert_to_rst(read_first_line(getattr(module, name)))}"
@@ -62,7 +62,7 @@ def write_package_page(package: str, pages: list[tuple[str, list[str]]]) -> str:
 
 
 def write_module_page(package: str, stem: str, names: list[str]) -> str:
-    """Write the page of a file: its docstring, and that of each of its public names, under the name users import."""
+    """Write the page of a file: its docstring, and those of its public names, as users import them."""
     module = importlib.import_module(stem if package == "kdlight" else f"{package}.{stem}")
     title = ", ".join(names)
     opening = convert_to_rst(inspect.getdoc(module) or "")
@@ -84,7 +84,7 @@ def convert_to_rst(text: str, besides: str = "") -> str:
 
     Args:
         text: The docstring, or a line of it.
-        besides: The name it describes, which is not linked to itself.
+        besides: The full name of what the docstring describes, which is not linked to itself.
     """
 
     def write_link(found: re.Match[str]) -> str:
