@@ -20,7 +20,7 @@ USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 # Warnings of Lightning and other libraries, each with the reason why it does not concern the user.
 IGNORED_WARNINGS = (
     r"\s*(By default only one Jsonargparse|``instantiate_classes`` was deprecated)",  # Lightning uses deprecated names
-    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 beside torch 2.13; fixed upstream
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 with torch 2.13; fixed upstream
     r".*does not have many workers.*",  # images in memory are fetched faster without workers
     r".*number of training batches .* smaller than the logging interval.*",  # kdlight logs epochs, not steps
     r".*exists and is not empty.*",  # a run's folder holds its configuration and log before the first checkpoint
@@ -124,7 +124,7 @@ def _describe_mistake(error: BaseException) -> str | None:
     if type(error).__module__.startswith("wandb"):
         return f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true"
     if re.search(r"gloo.*(reset|closed) by peer", str(error)):
-        return "another process of this run has ended, and may have said why; go on with --ckpt_path last"
+        return "another process of this run has ended, and its own message may say why; go on with --ckpt_path last"
     if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
         return f"{error.filename}: {error.strerror}; expected a path that kdlight may read and write, choose another"
     return None

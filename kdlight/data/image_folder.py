@@ -21,7 +21,7 @@ from kdlight.errors import UserError
 from kdlight.ranges import FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 IMAGE_SIZE = 224  # the size for which most networks for photographs are made
-SMALLEST = 64  # networks for photographs halve the size five times, to 2 here
+SMALLEST = 64  # networks for photographs halve the size five times, so 2 pixels remain
 STRIDE = 32
 HELD_OUT = 0.15  # the fraction held out for validation, and for the test if the folder has no test set
 
@@ -155,8 +155,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
         if not inside or train.resolve().is_relative_to(named.resolve()):
             raise UserError(
                 f"test_folder: expected the name of a folder inside {self.data_dir.absolute()}, with other images than "
-                f"{self.train_folder}, got {self.test_folder!r}; leave it out for test, val or a part of the "
-                "training images"
+                f"{self.train_folder}, got {self.test_folder!r}; leave the option out to use test, val or a part of "
+                "the training images"
             )
         return self.test_folder
 

@@ -31,7 +31,7 @@ class Frozen:
         model: The classifier. It is not copied: this object itself is put into eval mode.
 
     Attributes:
-        lowered: The floating point type that `lower` chose.
+        lowered: The floating point type that `lower` was given; None if it was not called.
     """
 
     def __init__(self, model: Classifier) -> None:

@@ -1,4 +1,4 @@
-"""Write files before a run's first step: its configuration, how images are prepared, and an untrained teacher."""
+"""Write files before a run's first step: its configuration, the preparation of images, and an untrained teacher."""
 
 import itertools
 

@@ -95,7 +95,7 @@ def make_parser() -> CommandParser:
 
 
 def find_preparation(run: Any, changes: Mapping[str, Any] | None = None) -> Preparation:
-    """Return how images are prepared for a run's student: as stored with the run, or else as its data module does."""
+    """Return how images are prepared for a run's student: as the run stored it, or else as its data module does it."""
     if run.files.preparation.is_file():
         return Preparation.read(run.files.preparation)
     return Preparation.of(run.data(changes or {}))
@@ -134,7 +134,7 @@ def predict_files(
 
     Args:
         student: A network that returns logits (batch, classes).
-        prepared: How images are prepared for it.
+        prepared: How images are prepared for the student.
         files: Images of any size and colour mode; they are rotated as their EXIF data say.
         batch_size: Number of images per batch.
         broken: "skip" leaves files out that cannot be decoded, and prints their number and names.

@@ -63,7 +63,7 @@ class Repetition(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether the new mean lies within the interval."""
+        """Whether the new mean lies within the interval around the kept one, in words."""
         if math.isnan(self.margin):
             return "one kept run: no interval"
         return "within" if abs(self.repeated.mean - self.kept.mean) <= self.margin else "outside"

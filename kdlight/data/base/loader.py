@@ -153,8 +153,8 @@ class TrainingLoader(BatchLoader):
         if state.get("streams") != STREAMS_VERSION:
             raise UserError(
                 f"expected a checkpoint with random streams of version {STREAMS_VERSION}, got version "
-                f"{state.get('streams', 1)}: another version of kdlight shuffled its images; start a new run "
-                "(model.student_weights takes the checkpoint's weights)"
+                f"{state.get('streams', 1)}: another version of kdlight shuffled the images; start a new run from the "
+                "checkpoint's weights: --model.student_weights PATH"
             )
         self._resumed = state
 

@@ -58,6 +58,6 @@ def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     """Map uint8 pixels to float32, ``(pixel / 255 - mean) / std`` per channel."""
     result = images.to(torch.float32)
     for channel, (centre, spread) in enumerate(zip(mean, std, strict=True)):
-        # As Python numbers, unlike as tensors, mean and deviation need no copy to the device.
+        # The means and deviations are Python numbers, because tensors would have to be copied to the device.
         result[:, channel].mul_(1 / (255 * spread)).sub_(centre / spread)
     return result

@@ -82,7 +82,7 @@ def save_scatter(comparison: RunGroups, file: Path) -> None:
     """Save redundancy against test accuracy, one mark per run.
 
     Raises:
-        UserError: If no run has both, or the format is unknown.
+        UserError: If no run has both numbers, or the format is unknown.
     """
     require_format(file)
     figure = Figure(figsize=(5.5, 4.8), layout="constrained")

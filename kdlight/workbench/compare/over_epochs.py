@@ -25,7 +25,7 @@ def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[i
 
 
 def average_runs(runs: Sequence[dict[int, float]]) -> dict[int, Summary]:
-    """Summarise runs at each epoch that at least half of them have; runs without any value do not count.
+    """Summarise runs at each epoch for which at least half of them have a value; runs without values do not count.
 
     Otherwise an atom that could be estimated for only one of ten seeds would look like the mean of ten.
 

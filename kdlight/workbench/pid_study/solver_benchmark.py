@@ -168,7 +168,7 @@ def time_stage(samples: int = 10_000, width: int = 16_384, fitted: int = 2_000) 
     symbols, of_teacher = np.concatenate(parts, axis=1), np.stack([mistaken(target)] * REPEATS)
     atoms = time_call(functools.partial(estimate_pid, of_teacher, symbols, target), least=0.0)
     total = fit.seconds + applying + atoms.seconds
-    yield f"one stage, {samples:,} samples of {width:,} numbers, 10 clusters, {fitted:,} others to fit them:"
+    yield f"one stage, {samples:,} samples of {width:,} numbers, 10 clusters fitted on {fitted:,} other samples:"
     yield f"clusters {fit.seconds:.2f}, symbols {applying:.2f}, atoms with intervals {atoms.seconds:.2f}, "
     yield f"together {total:.2f} seconds of one CPU core"
 
