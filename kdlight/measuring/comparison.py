@@ -35,7 +35,8 @@ class Comparison:
     Args:
         teacher: The teacher, on the device where it should run.
         probe: The images.
-        discretizer: Turns features into symbols. For students it makes at most as many clusters as for the teacher.
+        discretizer: Turns features into symbols. A student's features get as many clusters as the teacher's features
+            that they are paired with; if these are several, the smallest of their numbers.
         pairs: The pairs of teacher and student features that are compared.
         tolerance: Gap in bits to aim for in each decomposition.
         details: Whether to add the values that `compute_details` computes.
