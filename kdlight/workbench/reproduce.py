@@ -22,7 +22,7 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.workbench.ablate.ablation import AblationResult, ablate
 from kdlight.workbench.compare.groups import find_stage
 from kdlight.workbench.compare.measures import MEASURES
-from kdlight.workbench.compare.record import Record
+from kdlight.workbench.compare.record import FAILED, Record
 from kdlight.workbench.compare.records import read_records
 from kdlight.workbench.compare.statistics import CONFIDENCE, Summary, summarise
 
@@ -84,10 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         link_data(options.data)
         for part in QUICK if options.quick else FULL:
             result = ablate(part.grid + ".yaml", jobs=options.jobs, only=part.only, seed=part.seed, console=console)
-            if result.failed or not result.complete:
-                raise UserError(f"{part.grid}: expected every run to finish; {describe_unfinished(result)}")
-            new = read_records([run.folder for run in result.runs])
-            repetitions = compare_with_kept(read_records([KEPT / part.grid]), new)
+            kept = read_records([KEPT / part.grid])
+            require_end(part.grid, result, kept)
+            repetitions = compare_with_kept(kept, read_records([run.folder for run in result.runs]))
             console.print(tabulate(part.grid, repetitions))
             within &= all(each.verdict != "outside" for each in repetitions)
         console.print(
@@ -122,11 +121,22 @@ def link_data(folder: Path) -> None:
         raise UserError(f"expected ./{DATA} to be missing or '{folder}', found another folder; give {DATA}, or move it")
 
 
-def describe_unfinished(result: AblationResult) -> str:
-    """Say which run did not finish, and why."""
-    stopped = {**result.stopped, **result.failed}
-    first, reason = next(iter(stopped.items()), ("", "stopped by a signal"))
-    return f"{len(stopped)} did not, among them {first}: {reason}. The same command continues them"
+def require_end(grid: str, result: AblationResult, kept: Sequence[Record]) -> None:
+    """Check that every run has finished, but for those of which the kept run failed, too.
+
+    Raises:
+        UserError: If another run failed or was stopped.
+    """
+    failed = {f"{describe_group(run)}/seed={run.seed}" for run in kept if run.state == FAILED}
+    others = {name: why for name, why in {**result.stopped, **result.failed}.items() if name not in failed}
+    if others or not result.complete:
+        name, reason = next(iter(others.items()), ("some runs", "stopped by a signal"))
+        raise UserError(f"{grid}: expected every run to finish, got {name}: {reason}; the same command continues")
+
+
+def describe_group(run: Record) -> str:
+    """Write the labels of a run's axes: ``method=kd,teacher=trained``."""
+    return ",".join(f"{axis}={label}" for axis, label in run.axes.items())
 
 
 def compare_with_kept(kept: Sequence[Record], new: Sequence[Record]) -> list[Repetition]:
@@ -149,7 +159,7 @@ def collect_groups(runs: Sequence[Record]) -> dict[str, list[Record]]:
     """Collect the runs that differ only in their seed, by the labels of their axes."""
     groups: dict[str, list[Record]] = {}
     for run in runs:
-        groups.setdefault(", ".join(f"{axis}={label}" for axis, label in run.axes.items()), []).append(run)
+        groups.setdefault(describe_group(run), []).append(run)
     return groups
 
 

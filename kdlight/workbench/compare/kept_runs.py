@@ -15,31 +15,34 @@ import pandas as pd
 from kdlight.errors import UserError
 from kdlight.files import replace_file
 from kdlight.runs.folder import RunFolder
-from kdlight.workbench.compare.record import FINISHED, Record, is_ignored
+from kdlight.workbench.compare.record import FAILED, FINISHED, Record, is_ignored
 
 RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
 DIGITS = 9  # significant digits; a table shows fewer, so it is the same as a table made from the runs
 # Parts of a result that no table shows, or that are private to a machine.
 LEFT_OUT = ("confusion", "class_accuracy", "class_names", "command", "seed")
 FINAL = ("val/accuracy",)  # the values of the last epoch that a table shows
+FAILURE = "failed"  # why a run failed; empty for a finished one
 SETTINGS = ("configuration", "data")  # a hash of all settings, and the class of the data
 CURVES = ("train/loss", "val/accuracy", "val/loss")  # names that begin with pid are kept, too
 
 
 def keep_runs(records: Sequence[Record], folder: Path) -> None:
-    """Write the finished runs of a grid. Existing files are replaced.
+    """Write the finished and the failed runs of a grid. Existing files are replaced.
 
     Args:
         records: The runs of a grid.
         folder: The folder in which the files are written.
 
     Raises:
-        UserError: If a run belongs to no grid, or has not finished and would be missing in the table.
+        UserError: If a run belongs to no grid, or has not ended and would be missing in the table.
     """
     for record in records:
-        if not record.axes or record.state != FINISHED:
+        if not record.axes or record.state not in (FINISHED, FAILED):
             what = "belongs to no grid" if not record.axes else f"is {record.state}"
-            raise UserError(f"--keep: expected finished runs of a grid, got {record.folder.path}, which {what}")
+            raise UserError(
+                f"--keep: expected finished or failed runs of a grid, got {record.folder.path}, which {what}"
+            )
     rows, curves = [], []
     for record in records:
         place = {**record.axes, "seed": record.seed}
@@ -49,7 +52,8 @@ def keep_runs(records: Sequence[Record], folder: Path) -> None:
         config = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
         (flat,) = pd.json_normalize(result).to_dict("records")
         numbers = {str(name): value for name, value in flat.items() if isinstance(value, int | float | str)}
-        rows.append({**place, "configuration": config, "data": record.settings.get("data"), **numbers})
+        failure = {FAILURE: record.reason} if record.state == FAILED else {}
+        rows.append({**place, "configuration": config, "data": record.settings.get("data"), **numbers, **failure})
         for epoch, values in record.read_metrics().items():
             kept = {name: value for name, value in values.items() if name in CURVES or name.startswith("pid")}
             if kept:
@@ -84,7 +88,7 @@ def _read_row(folder: Path, axes: Sequence[str], row: Mapping[Any, Any], curves:
     labels, seed = {axis: str(row[axis]) for axis in axes}, int(row["seed"])
     result: dict[str, Any] = {}
     for name, value in row.items():
-        if name not in (*axes, *SETTINGS) and not pd.isna(value):
+        if name not in (*axes, *SETTINGS, FAILURE) and not pd.isna(value):
             *above, last = str(name).split(".")
             inner = result
             for key in above:
@@ -102,4 +106,6 @@ def _read_row(folder: Path, axes: Sequence[str], row: Mapping[Any, Any], curves:
     }
     path = folder / ",".join(f"{axis}={label}" for axis, label in labels.items()) / f"seed={seed}"
     settings = {name: row[name] for name in SETTINGS if name in row}
-    return Record(RunFolder(path), FINISHED, "", seed, labels, settings, result, logged)
+    failure = row.get(FAILURE)
+    state, reason = (FINISHED, "") if failure is None or pd.isna(failure) else (FAILED, str(failure))
+    return Record(RunFolder(path), state, reason, seed, labels, settings, result, logged)

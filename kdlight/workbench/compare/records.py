@@ -68,6 +68,8 @@ def _read_record(path: Path) -> Record:
             settings = flatten(read_yaml(folder.config))
         if folder.result.is_file():
             result = {**folder.read_result(), **_read_published(path)}
+        elif folder.locate_nonfinite(0).is_file():
+            state, reason = FAILED, "the loss became NaN or infinite"
         else:
             state, reason = UNFINISHED, "not ended; --ckpt_path auto continues it"
     except (OSError, ValueError, KeyError) as error:

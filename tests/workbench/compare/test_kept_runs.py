@@ -76,10 +76,23 @@ def test_pictures_are_those_of_the_runs(grid, tmp_path):
 def test_unfinished_runs_and_runs_of_no_grid_are_refused(grid, tmp_path, capsys):
     write_run(grid / "method=kd,labels=7" / "seed=0", finished=False)
     assert main(["compare", str(grid), f"--keep={tmp_path / 'kept'}"]) == 2
-    assert "expected finished runs of a grid, got" in capsys.readouterr().err
+    assert "expected finished or failed runs of a grid, got" in capsys.readouterr().err
     write_run(tmp_path / "single")
     assert main(["compare", str(tmp_path / "single"), f"--keep={tmp_path / 'kept'}"]) == 2
     assert "which belongs to no grid" in capsys.readouterr().err
+
+
+def test_a_run_whose_loss_was_not_finite_is_kept_as_failed(grid, tmp_path, capsys):
+    write_run(grid / "method=kd,labels=7" / "seed=0", finished=False)
+    (grid / "method=kd,labels=7" / "seed=0" / "nonfinite.pt").touch()
+    tables = {}
+    for place in (grid, tmp_path / "kept"):
+        assert main(["compare", str(place), f"--keep={tmp_path / 'kept'}"]) == 0
+        tables[place] = capsys.readouterr().out
+    assert "is failed: the loss became NaN or infinite" in tables[grid]
+    assert "0 of 1" in tables[grid]
+    (kept,) = [record for record in read_records([tmp_path / "kept"]) if record.axes["labels"] == "7"]
+    assert (kept.state, kept.reason) == ("failed", "the loss became NaN or infinite")
 
 
 def test_other_files_of_that_name_are_refused(tmp_path, capsys):
