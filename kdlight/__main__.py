@@ -32,7 +32,7 @@ COMMANDS = {
     "methods": ("kdlight.workbench.list_methods", "list the methods, or show one with its arguments"),
     "configs": ("kdlight.workbench.list_configs", "list the configurations that come with kdlight, or copy them"),
     "ablate": ("kdlight.workbench.ablate.command", "train every combination of a grid, several at a time"),
-    "report": ("kdlight.workbench.report.command", "write one page about finished runs, with how to repeat them"),
+    "report": ("kdlight.workbench.report.command", "write one page about finished runs, and how to repeat them"),
     "dashboard": (
         "kdlight.workbench.dashboard",
         "write a workspace of W&B for a project's runs, or save it there",

@@ -1,4 +1,4 @@
-"""Make a package import each public name when it is first asked for; its files list their names in ``__all__``.
+"""Make a package import each public name when it is first asked for; its files list the names in ``__all__``.
 
 Python offers this for packages since PEP 562. Type checkers and editors do not run this code. For them, `write_stubs`
 writes the same names into an ``__init__.pyi`` for each package. The build puts these stubs into the wheel, and

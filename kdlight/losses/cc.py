@@ -1,7 +1,7 @@
 """CC: Peng, Jin, Liu, Zhou, Wu, Liu, Zhou, Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019.
 
 arXiv 1904.01802. The formula is that of RepDistiller (github.com/HobbitLong/RepDistiller), with which the published
-tables were made. Its authors got the code of CC from the authors of the paper.
+tables were made. The authors of the paper shared their code with RepDistiller.
 """
 
 __all__ = ["cc_loss"]

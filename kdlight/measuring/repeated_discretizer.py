@@ -56,7 +56,7 @@ class RepeatedDiscretizer:
         Args:
             features: Computes the features.
             batches: The images to fit on.
-            counted: How many images will be counted. Numbers of clusters that are not given are chosen for so many.
+            counted: How many images will be counted. A number of clusters that is not given is chosen for so many.
             clusters: Numbers of clusters that were chosen before, by name.
         """
         collected: dict[str, list[Tensor]] = {}
@@ -91,7 +91,8 @@ class RepeatedDiscretizer:
     def choose_clusters(self, rows: Rows, target: Symbols, counted: int) -> int:
         """Choose the largest number of clusters whose bias is small enough.
 
-        The candidates are 2, 1, 1/2, 1/4 … times the number of classes, but at least 2 and at most `MOST_CLUSTERS`.
+        The first candidate is twice the number of classes, but at most `MOST_CLUSTERS`. Each further candidate is half
+        the one before. If the bias of none is small enough, 2 is chosen.
         Clusters are fitted on half of the rows. On the other half, the pairs of cluster and class that occur are
         counted. Their number determines the bias to expect of I(class; cluster) when ``counted`` images are counted;
         this bias may be at most `LARGEST_CHOSEN_BIAS` bits.

@@ -12,7 +12,7 @@ from kdlight.yaml_files import read_yaml
 SHOWN = ("test", "seconds")  # the entries of a result that comparisons read
 WEIGHTS = ("last", "best")  # the checkpoints that a run keeps
 CONFIGS, RUNS = "configs", "runs"
-LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # not part of a run's name
+LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # not in a run's name
 
 
 class RunFolder(NamedTuple):
@@ -26,7 +26,7 @@ class RunFolder(NamedTuple):
         return self.path / "config.yaml"
 
     def locate_earlier_config(self, number: int) -> Path:
-        """Return the path of an earlier configuration; ``number`` counts the changes, and 1 is the oldest."""
+        """Return the path of a configuration that a later change has replaced; number 1 is the oldest one."""
         return self.path / f"config.{number}.yaml"
 
     @property

@@ -63,7 +63,7 @@ class ContrastiveMemory(nn.Module):
         return len(self.student)
 
     def allocate(self, samples: int, *, seed: int = 0) -> None:
-        """Make random rows unless they exist. They are uniform in a cube of such a size that E|row|^2 is 1."""
+        """Make random rows unless they exist. They are uniform in a cube in which their mean squared norm is 1."""
         if self.samples == samples:
             return
         bound, generator = math.sqrt(3 / self.student.shape[1]), make_generator(Stream.CONTRASTIVE_MEMORY, seed)

@@ -67,7 +67,7 @@ class MobileNetV1(Classifier):
 
 
 def _build_separable(in_channels: int, channels: int, stride: int) -> nn.Sequential:
-    """Build a 3x3 convolution of each channel and a 1x1 convolution of all; batch norm and ReLU follow each."""
+    """Build a 3x3 convolution of each channel, then a 1x1 convolution of all; batch norm and ReLU follow both."""
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False),
         nn.BatchNorm2d(in_channels),

@@ -34,7 +34,7 @@ from kdlight.yaml_files import read_yaml
 GRIDS = "grids"  # a folder below the shipped configurations
 KEYS = ("base", "options", "axes", "seeds", "leave_out", "published", "threads", "name")
 SUFFIXES = (".yaml", ".yml")
-LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # fits into ``axis=label,axis=label``, the name of a folder
+LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # a folder is named ``axis=label,axis=label``
 
 
 class AxisValue(NamedTuple):
@@ -140,7 +140,7 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
 
 
 def _find(file: Path) -> Path:
-    """Return the file or, if it does not exist, the shipped grid that is called so (also with its folder)."""
+    """Return the file if it exists, or else the shipped grid, such as ``demo.yaml`` or ``grids/demo.yaml``."""
     shipped = find_shipped_folder() / GRIDS / file.name
     return (
         shipped

@@ -149,7 +149,7 @@ def draw_random_images(
 ) -> tuple[Tensor, Tensor]:
     """Draw images (n, *shape) uint8 and targets (n,) at random; their content makes no difference to the time.
 
-    The number of images is such that they fill 32 MiB, but is at least that of four batches.
+    As many images are drawn as fit into 32 MiB, but at least four batches.
     """
     count = max(4 * batch_size, 2**25 // math.prod(shape))
     images = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, device=device)

@@ -19,7 +19,7 @@ class RunGroups(NamedTuple):
         columns: The measures that are shown.
         groups: The runs of each group, by the values of the settings.
         stage: The stage of the PID.
-        baseline: Settings with the values of the groups that other groups are compared with; empty: no comparison.
+        baseline: Settings and their values; a group is compared with the group that has these values. Empty: none is.
     """
 
     settings: tuple[str, ...]

@@ -131,7 +131,7 @@ def _describe_usage(student: Any, prepared: Preparation, kind: str) -> str:
     script = SCRIPT.format(library=LIBRARY[kind], mode=mode, opened=opened, logits=logits)
     intro = (
         "The exported program expects uint8 pixels (batch, channels, height, width) of any batch size and returns "
-        "logits. It normalises images but does not resize them. This script does both, without kdlight: "
+        "logits. It normalises images but does not resize them. This script does everything without kdlight: "
         "`python predict.py IMAGE`"
     )
     return f"{intro}\n\n```python\n{script}```\n"

@@ -42,7 +42,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The PID of several teachers with one student at one stage; the most unique information comes first."""
+    """The PID of several teachers with one student at one stage, sorted by the teachers' unique information."""
 
     circumstances: Mapping[str, Any]
     place: str

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument(
-        "--repetitions", type=int, default=200, help="number of samples from each distribution; the plot has a quarter"
+        "--repetitions", type=int, default=200, help="number of samples per distribution; the plot uses a quarter"
     )
     parser.add_argument(
         "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="sizes of the samples"

@@ -1,4 +1,4 @@
-"""``kdlight report RUNS -o FILE``: write one page about the runs of a study, with how to repeat them."""
+"""``kdlight report RUNS -o FILE``: write one page about the runs of a study, and how to repeat them."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
