@@ -39,7 +39,7 @@ class ArgumentRecord:
 
 
 def record_arguments(make: Callable[Given, Made]) -> Callable[Given, Made]:
-    """Decorate a function, such as `resnet20`: its objects remember it instead of their class, such as `ResNet`."""
+    """Decorate a function such as `resnet20`: the objects that it builds remember it instead of their class."""
 
     @functools.wraps(make)
     def made(*args: Given.args, **kwargs: Given.kwargs) -> Made:

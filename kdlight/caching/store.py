@@ -74,8 +74,8 @@ class Store:
         if needed > free:
             shutil.rmtree(folder)
             raise DiskFullError(
-                f"the teacher cache {folder.with_suffix('')} needs {needed / 1e6:,.1f} MB and {free / 1e6:,.1f} MB "
-                "are free: choose another path, fewer views, `top` classes, or a method that reads less of the teacher"
+                f"the teacher cache {folder.with_suffix('')} needs {needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB "
+                "are free: choose another path, fewer views, a value of `top`, or a method that reads less"
             )
         named = {f"{view}/{name}": value for view, of_view in enumerate(parameters) for name, value in of_view.items()}
         save_file({name: value.contiguous() for name, value in named.items()}, folder / VIEWS)

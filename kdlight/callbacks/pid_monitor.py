@@ -27,7 +27,7 @@ from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import PositiveFloat, PositiveInt, Probes, RangeCheck, Seed
 
-if TYPE_CHECKING:  # it imports scipy, for which an error in the arguments need not wait
+if TYPE_CHECKING:  # imported later, because it imports scipy, and wrong arguments are to be reported at once
     from kdlight.callbacks.network_measurement import NetworkMeasurement
 
 #: How many training images are measured if there is no validation split and `samples` is null.
@@ -63,8 +63,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
         every_n_epochs: Measure after every n-th epoch and after the last one, instead of `times`.
         stages: Any of "stage1", "stage2", …, "embedding", "logits", "deepest" and "all"; null: the deepest stage and
-            the logits. The student's stages are numbered. Its deepest stage is compared with the teacher's deepest
-            stage, its second deepest with the teacher's second deepest, and so on.
+            the logits. The numbers are those of the student's stages. The student's deepest stage is compared with the
+            teacher's deepest stage, its second deepest with the teacher's second deepest, and so on.
         filtered: Measure the method's filtered features f_t(T) and f_s(S) instead of the networks' features. The keys
             are ``pid/filtered_<stage>/…``. Because the teacher's filters learn, too, the teacher's symbols are computed
             anew for every measurement.
@@ -84,7 +84,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
 
     Raises:
-        UserError: If a number is too small, or ``symbols`` is "predictions" and ``stages`` is not [logits].
+        UserError: If a number is too small, or if ``symbols`` is "predictions" but not only plain logits are measured.
     """
 
     def __init__(

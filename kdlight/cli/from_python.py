@@ -199,9 +199,9 @@ def _find_place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> Run
 
 
 def _resolve(described: dict[str, Any]) -> str:
-    """Write the configuration of objects with all defaults, so that the run can be repeated from it.
+    """Return the configuration of objects as YAML, with all defaults, so that the run can be repeated from it.
 
-    If a configuration cannot describe one of the objects, write the configuration without the defaults.
+    If a configuration cannot describe one of the objects, the defaults are left out.
     """
     if not has_unknown(described):
         parser = make_run_parser("fit")

@@ -19,7 +19,8 @@ class ConfigChoice(NamedTuple):
 
     Attributes:
         files: Paths, in the order of the names.
-        names: Names from which that of the run's folder is made: the user's names, or those of the shipped files found.
+        names: The names from which the name of the run's folder is made: those that the user gave, or those of the
+            shipped files that were found.
         said: Lines to print, one for each name for which a shipped file was taken.
     """
 
@@ -79,7 +80,7 @@ def choose_configs(given: Sequence[str]) -> ConfigChoice:
         found, title = _find_shipped(name, alone=len(given) == 1)
         files += [str(find_shipped_folder() / part) for part in found]
         names.append(title)
-        said.append(f"{name}: taking {', '.join(found)} of kdlight's configurations")
+        said.append(f"{name}: using {', '.join(found)} from kdlight's configurations")
     return ConfigChoice(files, names, said)
 
 

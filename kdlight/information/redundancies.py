@@ -1,4 +1,4 @@
-"""Two definitions of redundant information with a closed form, for comparison with BROJA's."""
+"""Two definitions of redundant information with a closed form, for comparison with the definition of BROJA."""
 
 __all__ = ["i_min", "i_mmi"]
 
@@ -12,9 +12,9 @@ from kdlight.information.entropies import Array, split_information
 def i_min(joint: npt.ArrayLike) -> PID:
     """Decompose with the redundancy I_min of Williams and Beer, 2010 (arXiv:1004.2515).
 
-    For each symbol of the target, the specific informations of both sources are compared; I_min is the mean of the
-    smaller ones. Therefore two independent sources that provide different information of equal amount count as
-    redundant, which they do not in BROJA.
+    For each symbol of the target, I_min takes the smaller one of the specific informations of both sources; then it
+    averages over the target. Therefore two independent sources that provide different information of equal amount
+    count as redundant, which they do not in BROJA.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.

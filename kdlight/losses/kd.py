@@ -20,8 +20,8 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
     Args:
         student_logits: (batch, classes).
         teacher_logits: (batch, classes); no gradient reaches it.
-        temperature: T, positive; a scalar tensor may be learned (CTKD): its gradient passes through T^2 and both
-            softmaxes.
+        temperature: T, positive. It may be a scalar tensor that is learned (CTKD); then its gradient passes through
+            T^2 and both softmaxes.
 
     Raises:
         UserError: If the shapes differ or the temperature is not positive.

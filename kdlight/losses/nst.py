@@ -23,7 +23,7 @@ def nst_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
         teacher_feature: (batch, any channels, height, width); no gradient reaches it.
 
     Raises:
-        UserError: If the batches differ or a tensor is not a map.
+        UserError: If the batch sizes differ, or a tensor does not have these four dimensions.
     """
     require_same_batch(student_feature, teacher_feature)
     student, teacher = (

@@ -18,7 +18,7 @@ def sp_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
         teacher_feature: (batch, ...); its samples may have another size. No gradient reaches it.
 
     Raises:
-        UserError: If the batches differ.
+        UserError: If the batch sizes differ.
     """
     require_same_batch(student_feature, teacher_feature)
     return (_compute_similarity(teacher_feature.detach()) - _compute_similarity(student_feature)).square().mean()

@@ -38,7 +38,7 @@ class Comparison:
         discretizer: Turns features into symbols. A student's features get as many clusters as the teacher's features
             that they are paired with; if these are several, the smallest of their numbers.
         pairs: The pairs of teacher and student features that are compared.
-        tolerance: Gap in bits to aim for in each decomposition.
+        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         details: Whether to add the values that `compute_details` computes.
         keep_in: Folder in which the teacher's symbols are stored; None: do not store them.
 
@@ -151,7 +151,7 @@ def measure_stage(
         of_teacher: The teacher's symbols, (symbolisations, samples).
         of_student: The student's symbols, of the same shape.
         target: Classes, (samples,).
-        tolerance: Gap in bits to aim for in each decomposition.
+        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         seed: Seed of the resampling.
         details: Whether to add the values that `compute_details` computes.
     """

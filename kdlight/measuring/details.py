@@ -17,7 +17,7 @@ def compute_details(of_teacher: Symbols, of_student: Symbols, target: Symbols, *
         of_teacher: The teacher's symbols, (symbolisations, samples).
         of_student: The student's symbols, of the same shape.
         target: The classes of the samples, (samples,).
-        tolerance: Gap in bits to aim for in each decomposition.
+        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
     """
     found: list[dict[str, float]] = []
     for first, second in zip(of_teacher, of_student, strict=True):

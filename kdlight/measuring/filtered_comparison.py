@@ -40,7 +40,7 @@ class FilteredComparison:
 
     Args:
         teacher: The teacher, on the device where it should run.
-        probe: The images.
+        probe: The images on which the features are computed.
         discretizer: Turns features into symbols.
         method: The method that has the filters.
         stages: Names of the stages to measure; None: all that have filters.
@@ -172,6 +172,6 @@ class _CertificateSums:
 
 
 def _pool(features: Features, batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.float32]]:
-    """Average each feature map over its positions: (samples, channels) by name."""
+    """Average each feature map over its positions, and return the means (samples, channels) by name."""
     parts = [{name: maps.flatten(2).mean(dim=2) for name, maps in features(batch).items()} for batch in batches]
     return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}

@@ -23,7 +23,7 @@ class StageReport:
 
     @property
     def capped(self) -> dict[str, float]:
-        """Log2 of the number of symbols, for each network whose information this number limits."""
+        """The cap log2(number of symbols) in bits, for each network whose information comes close to its cap."""
         pid = self.pid
         caps = ("teacher", pid.information_first, pid.cap_first), ("student", pid.information_second, pid.cap_second)
         # A cap of 0 bits means a single symbol, because the features do not vary. More clusters would change nothing.

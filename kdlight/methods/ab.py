@@ -30,7 +30,7 @@ class AB(TwoPhaseDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         ab_weight: Weight of the distances.
         margin: The student's values are pushed at least this far from 0, to the side on which the teacher's values lie.
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …

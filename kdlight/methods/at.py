@@ -26,7 +26,7 @@ class AT(FeatureDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         at_weight: Weight of the squared differences.
         stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
             null: all of them.

@@ -55,7 +55,7 @@ class CAKD(LogitDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         strong: The strong set of the logits: the target class, the teacher's `top` classes, or both together. If it is
             only the target, SCD is 0 and unlabelled samples are left out.
         top: How many of the classes with the teacher's highest logits are in the strong set.

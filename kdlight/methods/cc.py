@@ -1,6 +1,6 @@
 """CC: Peng, Jin, Liu, Zhou, Wu, Liu, Zhou, Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019.
 
-arXiv 1904.01802. Code followed: github.com/HobbitLong/RepDistiller, shared by the authors.
+arXiv 1904.01802. The code followed is github.com/HobbitLong/RepDistiller, whose author had it from the paper's authors.
 """
 
 __all__ = ["CC"]
@@ -27,7 +27,7 @@ class CC(FeatureDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         cc_weight: Weight of the term.
         dim: Size of the linear embeddings.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …

@@ -41,7 +41,7 @@ class CRD(FeatureDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         crd_weight: Weight of both losses.
         dim: Size of the embeddings.
         negatives: K, the number of negatives of each sample.

@@ -53,7 +53,7 @@ class CTKD(LogitDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         start: Lower end of the temperature's range.
         span: Length of the temperature's range.
         curriculum_epochs: Number of epochs over which the factor falls to -1; with 1, it is -1 from the first epoch on.

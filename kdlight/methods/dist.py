@@ -23,7 +23,7 @@ class DIST(LogitDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         dist_weight: Weight of the sum of both terms; `kd_loss_weight` in the authors' code.
         beta: Weight of the inter-class term.
         gamma: Weight of the intra-class term.

@@ -25,7 +25,7 @@ class DKD(LogitDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         alpha: Weight of TCKD, the divergence of the two probabilities (target, not target).
         beta: Weight of NCKD, the divergence of the probabilities within the other classes.
         temperature: T, which softens the probabilities of both networks.

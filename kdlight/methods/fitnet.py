@@ -28,7 +28,7 @@ class FitNet(FeatureDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         fitnet_weight: Weight of the squared error.
         stage: The stage of the hint, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …

@@ -37,7 +37,7 @@ class FT(FeatureDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         ft_weight: Weight of the factors' distance.
         paraphraser_epochs: Epochs of the first phase.
         rate: k of the paper: the factor's number of channels divided by the teacher's.

@@ -29,7 +29,7 @@ class GDKD(LogitDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         top: How many classes with the teacher's highest logits form the first set; k in the authors' code.
         binary_weight: w0, weight of the divergence of the two sets' masses.
         top_weight: w1, weight of the divergence within the top classes.

@@ -46,7 +46,7 @@ class MLKD(LogitDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         temperatures: The temperatures T. The loss is the sum over them.
         ce_weight: Weight of the cross-entropies with the labels.
         kd_weight: Weight of the three levels.

@@ -29,7 +29,7 @@ class NKD(LogitDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         gamma: Weight of the term of the other classes.
         temperature: T of the term of the other classes; the term of the target is computed at temperature 1.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …

@@ -25,7 +25,7 @@ class NST(FeatureDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         nst_weight: Weight of the discrepancies.
         stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
             null: all of them.

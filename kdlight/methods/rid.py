@@ -84,7 +84,7 @@ class RID(FilteredDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         warmup_epochs: n_w, epochs of warm-up before the first cycle; null: phase 1 of the first cycle is the warm-up.
         cycle_epochs: q, number of epochs of a cycle.
         filter_rate: Learning rate of teacher filters and heads, as a multiple of the optimizer's.

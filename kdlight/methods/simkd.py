@@ -93,7 +93,7 @@ class SimKD(FeatureDistiller):
 
     Args:
         student: The network that is trained. Layers between its last map and its head, if there are any, are not used.
-        teacher: The network it learns from; its embedding must be the mean over positions of its last map.
+        teacher: The network that the student learns from; its embedding must be its last map's mean over positions.
         simkd_weight: Weight of the squared error.
         ce_weight: Weight of the cross-entropy with the labels.
         factor: The projector's inner layers have this many times fewer channels than the teacher's map.

@@ -71,7 +71,7 @@ class VID(FeatureDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         vid_weight: Weight of the regression's negative log-likelihood.
         stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
             null: all of them.

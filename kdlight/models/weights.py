@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdlight.errors import MissingFileError, UserError
 from kdlight.models.published import fetch_published, is_published
 
-LARGEST = 1e10  # Weights and running variances are far smaller. A flipped bit of an exponent mostly exceeds it.
+LARGEST = 1e10  # Weights and running variances are far smaller; a flipped exponent bit mostly leads far beyond.
 ZIP_MAGIC = b"PK\x03\x04"  # how every file of `torch.save` begins since torch 1.6
 
 
@@ -130,7 +130,7 @@ def count_classes(state_dict: Mapping[str, Tensor]) -> int:
     """
     matrices = [tensor for tensor in state_dict.values() if tensor.ndim == 2]
     if not matrices:
-        raise UserError("expected weights with a classifier head, whose rows are the classes; got none with two axes")
+        raise UserError("expected weights with a classifier head, whose rows are the classes; got no matrix")
     return matrices[-1].shape[0]
 
 

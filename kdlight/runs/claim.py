@@ -137,7 +137,8 @@ def _make_folder(path: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{path}: a run's folder cannot be made there ({reason}); name another one: --trainer.default_root_dir"
+            f"{path}: a run's folder cannot be made there ({reason}); name another folder with "
+            "--trainer.default_root_dir"
         ) from error
 
 

@@ -33,7 +33,7 @@ class MetricsCSV(Logger):
 
     @property
     def version(self) -> str:
-        """Empty: the folder's name is enough."""
+        """An empty version, because the folder's name is enough."""
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:

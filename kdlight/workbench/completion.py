@@ -129,7 +129,7 @@ def find_arguments(made: type) -> dict[str, Any]:
 
 
 def list_values(kind: Any) -> list[str]:
-    """Return the values that a type such as a Literal names, as they are written on the command line; else nothing."""
+    """Return the values that a type names (bool, Literal), as the command line takes them; none for other types."""
     if kind is bool:
         return ["true", "false"]
     origin = typing.get_origin(kind)

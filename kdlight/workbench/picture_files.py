@@ -11,7 +11,7 @@ from kdlight.files import replace_file
 
 __all__ = ["draw_frame", "require_format", "save_picture"]
 
-#: So many characters of font size 8 certainly fit into an inch.
+#: At least this many characters of font size 8 fit into an inch.
 CHARACTERS_PER_INCH = 14
 
 

@@ -277,7 +277,7 @@ def test_a_lock_that_cannot_be_created_is_refused_at_once(folder, tmp_path):
 
 def test_no_room_on_the_disk_is_said_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 1000))
-    with pytest.raises(OSError, match=r"needs \d\S* MB and 0\.0 MB are free"):
+    with pytest.raises(OSError, match=r"needs \d\S* MB, but 0\.0 MB are free"):
         fit(tmp_path, cached(tmp_path), digits(augment=True), epochs=1)
     assert not (tmp_path / "cache.part").exists()
 

@@ -108,7 +108,7 @@ def _unpack(path: Path, archive: Archive, data_dir: Path) -> None:
                     packed.extractall(scratch)
             else:
                 with tarfile.open(path) as tar:
-                    tar.extractall(scratch, filter="data")  # refuses paths that lead outside, and devices
+                    tar.extractall(scratch, filter="data")  # refuses devices, and paths outside of the folder
         except (tarfile.TarError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{archive.name} was not unpacked: {' '.join(str(error).split())}; set other mirrors"

@@ -87,7 +87,8 @@ class Distiller(Learner):
         self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
         if not isinstance(teacher_cache, TeacherCache | None):
             raise UserError(
-                f"teacher_cache: expected kdlight.caching.TeacherCache(path), got {teacher_cache!r}; give that object"
+                f"teacher_cache: expected kdlight.caching.TeacherCache(path), got {teacher_cache!r}; "
+                "pass such an object"
             )
         self.teacher_precision = teacher_precision
         self.teacher_cache = teacher_cache
@@ -191,8 +192,8 @@ class Distiller(Learner):
         if self.trainer.ckpt_path is not None and self._resumed_cache != ours:
             began = "without a teacher cache" if self._resumed_cache is None else "with another teacher cache"
             raise UserError(
-                f"this run began {began}: expected the same teacher_cache, got {self.teacher_cache}; restore it, "
-                "or begin a new run"
+                f"this run began {began}: expected the same teacher_cache, got {self.teacher_cache}; restore the "
+                "setting and the files of that run, or begin a new run"
             )
 
     def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:

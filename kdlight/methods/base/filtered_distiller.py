@@ -42,7 +42,7 @@ class FilteredDistiller(FeatureDistiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from.
+        teacher: The network that the student learns from.
         stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
             null: all of them.
         initialisation: How the weights of filters and heads are drawn: "torch", by torch's own rule for such layers; or

@@ -36,7 +36,7 @@ class LogitDistiller(Distiller):
 
     Args:
         student: The network that is trained.
-        teacher: The network it learns from, which must have the student's classes.
+        teacher: The network that the student learns from, which must have the student's classes.
         ce_weight: Weight of the cross-entropy with the labels.
         standardize_logits: Standardise the logits of each sample before they are compared (Sun, Ren, Li, Wang, Cao,
             "Logit Standardization in Knowledge Distillation", CVPR 2024, arXiv 2403.01427); the cross-entropy uses the

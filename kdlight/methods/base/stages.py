@@ -24,7 +24,7 @@ class StagePair(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The student's stage as logs name it, counted from 1."""
+        """The name of the student's stage in logs, where stages are counted from 1."""
         return f"stage{self.student + 1}"
 
     def pool_maps(self, student: Activations, teacher: Activations) -> tuple[Tensor, Tensor]:
@@ -33,7 +33,7 @@ class StagePair(NamedTuple):
 
 
 def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[StagePair]:
-    """Pair the stages of student and teacher, beginning with the deepest; one forward pass finds their shapes.
+    """Pair the deepest stages of student and teacher, the second deepest, and so on; find their shapes.
 
     Args:
         method: Holds student and teacher.

@@ -72,8 +72,8 @@ class Job:
 def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[[], None]) -> bool:
     """Train the jobs that are not finished, each in a process of its own.
 
-    A job that fails does not stop the others. Ctrl-C and SIGTERM are passed on to the running processes; each saves the
-    step it has reached, if it has begun to train, and ends. Then this function returns.
+    A job that fails does not stop the others. Ctrl-C and SIGTERM are passed on to the running processes. Each process
+    saves its position, if it has begun to train, and ends. Then this function returns.
 
     Args:
         jobs: The jobs; each ends as finished, stopped or failed.

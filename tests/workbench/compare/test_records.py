@@ -14,7 +14,7 @@ from kdlight.workbench.compare.records import read_records
             "failed",
             "division by zero",
         ),
-        ("digits/kd.yaml: taking digits/kd.yaml of kdlight's configurations", "unfinished", "no step yet"),
+        ("digits/kd.yaml: using digits/kd.yaml from kdlight's configurations", "unfinished", "no step yet"),
         ("", "unfinished", "no step yet"),
     ],
 )
