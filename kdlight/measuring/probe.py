@@ -58,7 +58,7 @@ class Probe(NamedTuple):
         size = len(data.get_split(split)) - (fits if split == "train" else 0)
         if size < FEWEST:
             raise UserError(
-                f"a PID needs {FEWEST} images or more, but the {split} split has {size}: hold out more with "
+                f"a PID needs at least {FEWEST} images, but the {split} split has {size}: hold out more with "
                 "data.val_size, or switch the measurement off with trainer.callbacks: []"
             )
         count = size if samples is None else min(samples, size)

@@ -238,11 +238,11 @@ def test_a_cap_that_binds_is_said_once(tmp_path, caplog):
 
 def test_too_few_images_are_refused_before_training_and_left_out_of_the_test(tmp_path, monkeypatch):
     run = trainer(tmp_path, 1, callbacks=[quick()])
-    with pytest.raises(UserError, match=r"a PID needs 8 images or more, but the val split has 7: hold out more"):
+    with pytest.raises(UserError, match=r"a PID needs at least 8 images, but the val split has 7: hold out more"):
         run.fit(build(KD), datamodule=digits(val_size=7))
     monkeypatch.setattr("kdlight.callbacks.pid_monitor.FEWEST", 10_000)
     monitor = quick(stages=["logits"])
-    with pytest.warns(UserWarning, match=r"pid_test is left out, because the test set has \d+ images") as said:
+    with pytest.warns(UserWarning, match=r"pid_test is left out, because a PID needs at least 8 images") as said:
         fit(tmp_path, build(KD), monitor, epochs=1)
     assert sum("pid_test" in str(warning.message) for warning in said) == 1
     assert monitor.collect_result() == {}

@@ -50,7 +50,7 @@ def test_networks_that_do_not_fit_are_refused():
     teacher = {"teacher": resnet8(10, SHAPE), "untrained_teacher": True}
     with pytest.raises(ValueError, match="expected a student that shows its feature maps before the ReLU"):
         AB(Tapped(MobileNetV2(10, SHAPE), ["blocks.1", "blocks.2", "blocks.6"], image_shape=SHAPE), **teacher)
-    with pytest.raises(ValueError, match=r"the student's are \[32, 64, 128, 256\], the teacher's \[16, 16, 32, 64\]"):
+    with pytest.raises(ValueError, match=r"are \[32, 64, 128, 256\], the teacher's are \[16, 16, 32, 64\]"):
         FSP(resnet8x4(10, SHAPE), **teacher)
     without_stem = Tapped(resnet8(10, SHAPE), ["layer1", "layer2", "layer3"], image_shape=SHAPE)
     without_stem.activations = lambda images: without_stem.model.activations(images)._replace(stem=None)
