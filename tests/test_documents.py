@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from kdlight.__main__ import COMMANDS, main
+from kdlight.workbench.ablate.grid import read_grid
 from tests.data.image_sets import write_folder, write_image
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,7 @@ STAND_INS = {
     "RUNS": "runs/digits",
     "FILE": "rid.yaml",
     "runs/photographs/kd": RUN,
+    "runs/cifar10_weights": "runs/digits",
     "DIR": "photographs",
     "IMAGES": "new",
     "NEW_IMAGES": "new",
@@ -161,7 +163,7 @@ def small(words: list[str]) -> list[str]:
     if name == "fit" and any("photographs/" in option for option in options):
         return [*words, "--print_config"]  # test_own_images_walk.py runs it
     if name == "ablate" and "GRID.yaml" not in options:
-        return [*words, "--dry", "--seed=0"]
+        return [*words, "--dry", f"--seed={read_grid(options[0]).cells[0].seed}"]
     if name == "export":
         return [*words, "--images=32", f"--output=exported-{len(list(Path().glob('exported-*')))}"]
     if "--copy" in options:
@@ -170,7 +172,7 @@ def small(words: list[str]) -> list[str]:
 
 
 def short_fit(words: list[str]) -> list[str]:
-    epochs = EPOCHS if re.search(r"\b(rid|ted)\.yaml", " ".join(words)) else 1
+    epochs = EPOCHS if re.search(r"\b(rid|ted)\w*\.yaml", " ".join(words)) else 1
     return [*words, f"--trainer.max_epochs={epochs}", "--trainer.limit_train_batches=2", *QUIET]
 
 
