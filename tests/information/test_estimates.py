@@ -193,7 +193,7 @@ def test_a_bias_of_nearly_half_a_bit_is_the_limit(symbols, estimable, quantity):
         (([0, 1, 0], [0, 1, 0], [0, 1, 0]), "at least 8 samples, got 3"),
         (([[0] * 9] * 2, [0] * 9, [0] * 9), "2 of the first and 1 of the second"),
         (([0.5] * 9, [0] * 9, [0] * 9), "expected integers"),
-        (([0] * 8, [0] * 9, [0] * 9), "as many symbols"),
+        (([0] * 8, [0] * 9, [0] * 9), "same number of symbols"),
     ],
 )
 def test_errors(arguments, message):

@@ -53,7 +53,7 @@ def test_weights_are_fetched_once_recorded_and_loaded(
     assert compute_sha256(FILE) in said
     assert Path(f"{FILE}.sha256").read_text() == f"{compute_sha256(FILE)}  {FILE.name}\n"
     FILE.write_bytes(content[:-1] + b"x")
-    with pytest.raises(ValueError, match=r"has changed: expected sha256 \w+, found \w+; remove it"):
+    with pytest.raises(ValueError, match=r"has changed: expected sha256 \w+, found \w+; remove the file"):
         fetch_published(NAME)
 
 

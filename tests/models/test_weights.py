@@ -195,5 +195,5 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_no_classifier_head() -> None:
-    with pytest.raises(ValueError, match="no classifier head"):
+    with pytest.raises(ValueError, match="expected weights with a classifier head"):
         count_classes({"weight": torch.ones(3)})
