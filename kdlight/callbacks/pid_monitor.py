@@ -75,7 +75,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             allows, at most twice the classes. k symbols carry at most log2 k bits; this cap is logged as well.
         repeats: How many times features are turned into symbols, each time with clusters fitted on other training
             images; every value is the mean over these repetitions.
-        components: Number of principal components that are clustered; smaller features keep all of theirs.
+        components: Number of principal components that are clustered; features with fewer keep all.
         samples: Number of probe images of the measured split, at least 8; null: the whole split.
         fit_samples: Number of training images on which clusters are fitted; their features have to fit in memory.
         details: Also log values without the correction for bias (plug-in values), redundancies by other definitions,

@@ -128,7 +128,7 @@ def _count_classes(path: str | None) -> dict[str, Any]:
 
 
 def _fill_network(network: Namespace, known: dict[str, Any]) -> None:
-    """Write known values into arguments of a network, and of networks inside it, that are absent or have the default.
+    """Set the arguments of a network and of the networks inside it to known values, unless a user has chosen others.
 
     Arguments that a network does not accept are left out.
     """
@@ -152,7 +152,7 @@ def _fill_network(network: Namespace, known: dict[str, Any]) -> None:
 
 
 def _find_inherited(made: Any, name: str) -> list[Any]:
-    """Return an argument's defaults in a network's class and its bases; torchvision's functions pass it as a kwarg."""
+    """Return the defaults that an argument has in a network's class and in the bases of this class."""
     made = inspect.signature(made).return_annotation if inspect.isfunction(made) else made
     if not inspect.isclass(made):
         return []

@@ -12,8 +12,9 @@ TINY = 1e-300
 class Bracket:
     """The interval in which the optimum of BROJA is known to lie.
 
-    The problem is to minimise -H_Q(Y|T,S) over the joints Q with Q(t,y) = P(t,y) and Q(s,y) = P(s,y) (Bertschinger et
-    al., 2014, arXiv:1311.2852). The objective is homogeneous of degree one, so the dual problem needs only one variable
+    P is the joint distribution of two sources T and S and a target Y. The problem is to minimise -H_Q(Y|T,S) over all
+    joint distributions Q of the three with Q(t,y) = P(t,y) and Q(s,y) = P(s,y) (Bertschinger et al., 2014,
+    arXiv:1311.2852). The objective is homogeneous of degree one, so the dual problem needs only one variable
     for each entry of the two tables P(t,y) and P(s,y):
 
         maximise  sum P(t,y) a(t,y) + sum P(s,y) b(s,y)  subject to  log sum_y exp(a(t,y) + b(s,y)) <= 0  for all t, s.
@@ -78,8 +79,8 @@ class Bracket:
         v = v * np.minimum(1, self.second / np.maximum(v * (w.T @ u), TINY))
         first, second, mixture = u * (w @ v), v * (w.T @ u), u @ v.T
         scaled = xlogy(first, u).sum() + xlogy(second, v).sum() - (w * xlogy(mixture, mixture)).sum()
-        # The probability that the scaled point lacks is added as a product distribution within each class. The
-        # objective is convex and homogeneous, so its value at a sum is at most the sum of its values at the summands.
+        # The scaled point's marginals are at most those that are prescribed. What is missing from them is added as a
+        # product distribution of t and s within each class. The objective is convex and homogeneous, so its value at a sum is at most the sum of its values at the summands.
         first, second = np.maximum(self.first - first, 0), np.maximum(self.second - second, 0)
         mass = second.sum(axis=0)
         pairs = (first / np.maximum(mass, TINY)) @ second.T

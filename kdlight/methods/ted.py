@@ -30,9 +30,9 @@ class TED(FilteredDistiller):
     again, and the curves of their Figure 4 begin at chance.
 
     This class is TED as the RID paper describes it. The CIFAR-10 script of the RID authors, however, runs their RID
-    class under the name TED, with one cycle, an eighth of which trains the filters. Figure 4 of the RID paper may show
-    the results of this script. The same runs with kdlight are those of `RID` with ``warmup_epochs: null``,
-    ``cycle_epochs`` as long as the run and ``filter_ratio: 0.125`` (configs/cifar10/ted_authors.yaml).
+    class under the name TED: the first eighth of the run trains the filters, the rest the student. Figure 4 of the RID
+    paper may show the results of this script. To repeat it with kdlight, use `RID` with ``warmup_epochs: null``,
+    ``cycle_epochs`` equal to the epochs of the run, and ``filter_ratio: 0.125`` (configs/cifar10/ted_authors.yaml).
 
     Args:
         student: The network that is trained.

@@ -1,4 +1,7 @@
-"""The random views of the training images in each epoch, whose choices are drawn, or replayed from stored ones."""
+"""The random views of the training images in each epoch.
+
+The random choices that determine a view are either drawn, or replayed from choices that were stored earlier.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -67,7 +70,7 @@ class EpochViews:
         return batch._replace(images=apply_views(self.kind, batch.images, chosen, self.fill))
 
     def replay(self, kept: Sequence[Mapping[str, Tensor]]) -> None:
-        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on; the shuffle of epoch e stays the same.
+        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on; images are shuffled as without them.
 
         Args:
             kept: What `draw` returned for each epoch.
