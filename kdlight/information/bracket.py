@@ -80,7 +80,8 @@ class Bracket:
         first, second, mixture = u * (w @ v), v * (w.T @ u), u @ v.T
         scaled = xlogy(first, u).sum() + xlogy(second, v).sum() - (w * xlogy(mixture, mixture)).sum()
         # The scaled point's marginals are at most those that are prescribed. What is missing from them is added as a
-        # product distribution of t and s within each class. The objective is convex and homogeneous, so its value at a sum is at most the sum of its values at the summands.
+        # product distribution of t and s within each class. The objective is convex and homogeneous, so its value at a
+        # sum is at most the sum of its values at the summands.
         first, second = np.maximum(self.first - first, 0), np.maximum(self.second - second, 0)
         mass = second.sum(axis=0)
         pairs = (first / np.maximum(mass, TINY)) @ second.T

@@ -28,20 +28,20 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
 
     The decomposition is defined in Bertschinger et al., 2014, "Quantifying unique information" (arXiv:1311.2852), and
     in definition 3.3 of the RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Let Q be any joint distribution
-    that has the same marginals of (first, target) and of (second, target) as ``joint``. The smallest
-    I_Q(target; first, second) of all such Q is the information without synergy: the sum of the redundant atom and the two
-    unique ones. This minimum determines all four atoms, so its error is the error of each atom.
+    that has the same marginals of (first, target) and of (second, target) as ``joint``. The smallest I_Q(target; first,
+    second) of all such Q is the information without synergy: the sum of the redundant atom and the two unique ones.
+    This minimum determines all four atoms, so its error is the error of each atom.
 
     The solver keeps an upper and a lower bound on this minimum and reports the upper one; their difference is ``gap``.
     Therefore, except for rounding, the redundant and synergistic atoms are never too large and the unique atoms never
     too small. At the minimum no atom is negative; the solver uses this, so no reported atom is negative.
 
     Two solvers improve the same bounds. Which of them runs depends on the size of one table: the joint probabilities of
-    the target and of the source that has fewer symbols. If this table has up to 600 entries, an interior-point method runs, followed by mirror descent if rounding
-    stops it early. If the table has more entries, mirror descent runs; if the gap stays too wide and up to 2000 entries
-    are positive, the interior-point method runs afterwards. If only up to 600 entries are positive, because the table
-    was counted from few samples, the interior-point method takes over after about 240 steps. Symbols that never occur
-    are removed. The result is deterministic.
+    the target and of the source that has fewer symbols. If this table has up to 600 entries, an interior-point method
+    runs, followed by mirror descent if rounding stops it early. If the table has more entries, mirror descent runs; if
+    the gap stays too wide and up to 2000 entries are positive, the interior-point method runs afterwards. If only up to
+    600 entries are positive, because the table was counted from few samples, the interior-point method takes over after
+    about 240 steps. Symbols that never occur are removed. The result is deterministic.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.

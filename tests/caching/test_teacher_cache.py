@@ -152,7 +152,10 @@ def other_weights(model):
         (lambda folder: (cached(folder, top=3), digits(augment=True)), "another `top`"),
         (lambda folder: (cached(folder, precision="float32"), digits(augment=True)), "another precision"),
         (lambda folder: (cached(folder, AT), digits(augment=True)), "does not hold the teacher's stages"),
-        (lambda folder: (other_network(cached(folder)), digits(augment=True)), "differ from those that this teacher computes"),
+        (
+            lambda folder: (other_network(cached(folder)), digits(augment=True)),
+            "differ from those that this teacher computes",
+        ),
         (
             lambda folder: (cached(folder), MixedDigits(augment=True, train_per_class=20, batch_size=50)),
             "not the views",
