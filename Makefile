@@ -25,12 +25,13 @@ demo: setup ## train a teacher on digits, distil from it in four ways, compare; 
 	$(BIN)/kdlight compare runs/demo --baseline method=none --plot runs/demo/curves.png \
 		--columns last,agreement,redundant,unique_teacher,unique_student,information_teacher
 
-# The folder of the data holds CIFAR-10 (batches 1, 2 and the test set suffice) and CIFAR-100, as published.
-reproduce: setup ## repeat all runs of notebooks/results on CPU cores (hours; goes on where it was): make reproduce DATA=DIR
-	$(BIN)/python -m kdlight.workbench.reproduce $(DATA) --jobs $(WORKERS)
+# The folder of the data holds CIFAR-10 as published (batches 1, 2 and the test set suffice), and gets the teacher's weights
+# below weights/ unless they are there.
+reproduce: setup ## repeat all runs of notebooks/results on CPU cores (a stopped one continues): make reproduce DATA=DIR
+	$(BIN)/python -m kdlight.workbench.reproduce "$(DATA)" --jobs $(WORKERS)
 
 reproduce-quick: setup ## repeat some of these runs in a quarter of an hour: make reproduce-quick DATA=DIR
-	$(BIN)/python -m kdlight.workbench.reproduce $(DATA) --quick --jobs $(WORKERS)
+	$(BIN)/python -m kdlight.workbench.reproduce "$(DATA)" --quick --jobs $(WORKERS)
 
 test: setup ## every formula, and each mechanism at least once
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow'

@@ -55,9 +55,9 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     several seeded clusterings, whose spread widens the interval. The teacher's symbols are computed once and stored in
     the run's folder.
 
-    For a method with filters (RID, TED), further keys report which information the filters certify and how far the
-    method's assumption is violated: see `kdlight.measuring.filtered_comparison` and `kdlight.measuring.assumption`. A
-    stage whose features are not finite is left out with a warning.
+    For a method with filters (RID, TED), further keys are bounds on the information, computed from the cross-entropies
+    of the method's heads, and I(e; Y | f_s(S)) of the residual e = f_t(T) - f_s(S), which RID assumes to be 0. A stage
+    with features that are not finite is left out with a warning.
 
     Args:
         times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
@@ -65,18 +65,18 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         stages: Any of "stage1", "stage2", …, "embedding", "logits", "deepest" and "all"; null: the deepest stage and
             the logits. The numbers are those of the student's stages. The student's deepest stage is compared with the
             teacher's deepest stage, its second deepest with the teacher's second deepest, and so on.
-        filtered: Measure the method's filtered features f_t(T) and f_s(S) instead of the networks' features. The keys
-            are ``pid/filtered_<stage>/…``. Because the teacher's filters learn, too, the teacher's symbols are computed
-            anew for every measurement.
-        target: Name of a further target of the data, such as CIFAR-100's "coarse", to use instead of the label. The
-            keys are ``pid/<target>_<stage>/…``; a run may have several monitors with different targets.
-        symbols: How features become symbols: "kmeans", "quantile", "probe", or, for logits only, "predictions".
+        filtered: Measure the method's filtered features f_t(T) and f_s(S) instead of the networks' features; keys are
+            ``pid/filtered_<stage>/…``. The teacher's filters learn, so its symbols are computed anew every time.
+        target: Further target of the data, such as CIFAR-100's "coarse", to use instead of the label; keys are
+            ``pid/<target>_<stage>/…``.
+        symbols: How features become symbols: "kmeans", "quantile", "probe" (the predictions of a linear
+            classifier on the features) or, for logits only, "predictions". See `kdlight.information.Discretizer`.
         clusters: Number of symbols per network, for kmeans and quantile. "auto": as many as the number of probe images
             allows, at most twice the classes. k symbols carry at most log2 k bits; this cap is logged as well.
         repeats: How many times features are turned into symbols, each time with clusters fitted on other training
             images; every value is the mean over these repetitions.
         components: Number of principal components that are clustered; features with fewer keep all.
-        samples: Number of probe images of the measured split, at least 8; null: the whole split.
+        samples: Number of probe images, at least 8; null: the whole split.
         fit_samples: Number of training images on which clusters are fitted; their features have to fit in memory.
         details: Also log values without the correction for bias (plug-in values), redundancies by other definitions,
             and what each class contributes to the atoms.
@@ -106,7 +106,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         tolerance: PositiveFloat = 1e-5,
     ) -> None:
         if symbols == "predictions" and (filtered or stages is None or list(stages) != ["logits"]):
-            raise UserError(f"PIDMonitor: predictions need stages [logits] without filtered, got stages {stages}")
+            given = f"stages: {stages} and filtered: {filtered}"
+            raise UserError(f"PIDMonitor: symbols: predictions need stages: [logits] and filtered: false, got {given}")
         self.times, self.every_n_epochs = times, every_n_epochs
         self.stages, self.filtered, self.target = stages, filtered, target
         self.discretizer = RepeatedDiscretizer(
@@ -125,7 +126,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
 
     @property
     def _prefix(self) -> str:
-        """The prefix of stage names, by which keys differ from those of an unfiltered monitor of the label."""
+        """What stands before the stage's name in each key: ``filtered_``, ``coarse_``, or nothing."""
         return ("filtered_" if self.filtered else "") + (f"{self.target}_" if self.target else "")
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -145,8 +146,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             )
         if self.filtered and not isinstance(pl_module, FilteredDistiller):
             raise UserError(
-                f"PIDMonitor: filtered needs a method with filters and heads, such as RID, but "
-                f"{type(pl_module).__name__} has none; leave filtered out"
+                "PIDMonitor: filtered: true needs a method with filters and heads, such as RID, but "
+                f"{type(pl_module).__name__} has none; set filtered: false"
             )
         self._split = "val" if data.val_size > 0 else "train"
         self._during, self.test = None, None

@@ -1,4 +1,4 @@
-"""Certified upper and lower bounds on the optimum of BROJA, computed from any point that a solver visits."""
+"""Certified upper and lower bounds on the optimum of the BROJA problem, which defines the PID of Bertschinger et al."""
 
 import numpy as np
 from scipy.special import xlogy
@@ -10,7 +10,7 @@ TINY = 1e-300
 
 
 class Bracket:
-    """The interval in which the optimum of BROJA is known to lie.
+    """The interval in which the optimum of the BROJA problem is known to lie.
 
     P is the joint distribution of two sources T and S and a target Y. The problem is to minimise -H_Q(Y|T,S) over all
     joint distributions Q of the three with Q(t,y) = P(t,y) and Q(s,y) = P(s,y) (Bertschinger et al., 2014,

@@ -13,7 +13,8 @@ from kdlight.information.entropies import Array, entropy, mutual_information
 from kdlight.information.interior_point import run_interior_point
 from kdlight.information.mirror_descent import run_mirror_descent
 
-#: Up to this many rows of the Newton matrix (one for each positive entry), the interior-point method runs first.
+#: Two solvers are used: mirror descent, and an interior-point method, whose Newton matrix has one row for each positive
+#: entry of P(s,y). Up to this many rows, the interior-point method runs first.
 _SMALL = 600
 #: Up to this many rows, the interior-point method runs if mirror descent has not reached the tolerance.
 _LARGE = 2000

@@ -22,7 +22,7 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.workbench.ablate.ablation import AblationResult, ablate
 from kdlight.workbench.compare.groups import find_stage
 from kdlight.workbench.compare.measures import MEASURES
-from kdlight.workbench.compare.record import FAILED, Record
+from kdlight.workbench.compare.record import FAILED, Record, write_labels
 from kdlight.workbench.compare.records import read_records
 from kdlight.workbench.compare.statistics import CONFIDENCE, Summary, summarise
 
@@ -39,7 +39,6 @@ class Part(NamedTuple):
     seed: int | None = None
 
 
-# The order matters, because each comparison uses weights that the grid before it has chosen.
 FULL = (Part("demo"), Part("demo_again"), Part("cifar10_protocol"))
 QUICK = (Part("demo"), Part("cifar10_protocol", ("task=noisy,method=none", "task=noisy,method=kd"), seed=0))
 
@@ -70,9 +69,9 @@ class Repetition(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Repeat and compare; return 1 if a value lies outside its interval or a run failed."""
+    """Repeat and compare; return 1 if a value lies outside its interval, 2 if a run does not finish."""
     parser = argparse.ArgumentParser("make reproduce", description=__doc__, allow_abbrev=False)
-    parser.add_argument("data", type=Path, help="folder with CIFAR-10 and CIFAR-100 as published")
+    parser.add_argument("data", type=Path, help="folder with CIFAR-10 as published; batches 1, 2 and test suffice")
     parser.add_argument("--quick", action="store_true", help="the demo and two arms of CIFAR-10: 15 minutes")
     parser.add_argument("--jobs", type=int, default=2, help="how many runs to train at a time (2)")
     options = parser.parse_args(arguments)
@@ -127,16 +126,11 @@ def require_end(grid: str, result: AblationResult, kept: Sequence[Record]) -> No
     Raises:
         UserError: If another run failed or was stopped.
     """
-    failed = {f"{describe_group(run)}/seed={run.seed}" for run in kept if run.state == FAILED}
+    failed = {f"{write_labels(run.axes)}/seed={run.seed}" for run in kept if run.state == FAILED}
     others = {name: why for name, why in {**result.stopped, **result.failed}.items() if name not in failed}
     if others or not result.complete:
         name, reason = next(iter(others.items()), ("some runs", "stopped by a signal"))
         raise UserError(f"{grid}: expected every run to finish, got {name}: {reason}; the same command continues")
-
-
-def describe_group(run: Record) -> str:
-    """Write the labels of a run's axes: ``method=kd,teacher=trained``."""
-    return ",".join(f"{axis}={label}" for axis, label in run.axes.items())
 
 
 def compare_with_kept(kept: Sequence[Record], new: Sequence[Record]) -> list[Repetition]:
@@ -159,7 +153,7 @@ def collect_groups(runs: Sequence[Record]) -> dict[str, list[Record]]:
     """Collect the runs that differ only in their seed, by the labels of their axes."""
     groups: dict[str, list[Record]] = {}
     for run in runs:
-        groups.setdefault(describe_group(run), []).append(run)
+        groups.setdefault(write_labels(run.axes), []).append(run)
     return groups
 
 

@@ -13,7 +13,7 @@
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
     threads: 1                                # of each run, so that its numbers do not depend on how many run at once
 
-In the text of an option's value, ``{seed}`` stands for the run's seed, and ``{method}`` for its label on the axis.
+In an option's value, ``{seed}`` is replaced by the run's seed, ``{method}`` by its label on the axis ``method``.
 """
 
 import itertools
@@ -29,6 +29,7 @@ from kdlight.cli.shipped import find_shipped_folder
 from kdlight.errors import UserError
 from kdlight.runs.folder import RUNS, RunFolder
 from kdlight.workbench.ablate.published import read_published
+from kdlight.workbench.compare.record import write_labels
 from kdlight.yaml_files import read_yaml
 
 GRIDS = "grids"  # a folder below the shipped configurations
@@ -65,7 +66,7 @@ class Cell(NamedTuple):
     @property
     def group(self) -> str:
         """The cell's name without the seed: ``method=rid,labels=6``."""
-        return ",".join(f"{axis}={label}" for axis, label in self.axes.items()) or "run"
+        return write_labels(self.axes) or "run"
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from kdlight.errors import UserError
 from kdlight.files import replace_file
 from kdlight.runs.folder import RunFolder
-from kdlight.workbench.compare.record import FAILED, FINISHED, Record, is_ignored
+from kdlight.workbench.compare.record import FAILED, FINISHED, Record, is_ignored, write_labels
 
 RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
 DIGITS = 9  # significant digits; a table shows fewer, so it is the same as a table made from the runs
@@ -104,7 +104,7 @@ def _read_row(folder: Path, axes: Sequence[str], row: Mapping[Any, Any], curves:
         }
         for line in chosen.to_dict("records")
     }
-    path = folder / ",".join(f"{axis}={label}" for axis, label in labels.items()) / f"seed={seed}"
+    path = folder / write_labels(labels) / f"seed={seed}"
     settings = {name: row[name] for name in SETTINGS if name in row}
     failure = row.get(FAILURE)
     state, reason = (FINISHED, "") if failure is None or pd.isna(failure) else (FAILED, str(failure))

@@ -1,5 +1,6 @@
 """A run as a row of a table, and the settings that do not count when rows are compared."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kdlight.runs.folder import RunFolder
@@ -14,6 +15,11 @@ IGNORED = (
     *(f"trainer.{name}" for name in ("enable_model_summary", "log_every_n_steps", "enable_checkpointing")),
     *("data.data_dir", "data.num_workers", "data.download", "model.teacher_cache.path"),
 )
+
+
+def write_labels(axes: Mapping[str, str]) -> str:
+    """Write the labels of a run on the axes of its grid, as in the name of its folder: ``method=rid,labels=6``."""
+    return ",".join(f"{axis}={label}" for axis, label in axes.items())
 
 
 class Record(NamedTuple):
