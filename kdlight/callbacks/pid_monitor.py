@@ -27,7 +27,7 @@ from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import PositiveFloat, PositiveInt, Probes, RangeCheck, Seed
 
-if TYPE_CHECKING:  # imported later, because it imports scipy, and wrong arguments are to be reported at once
+if TYPE_CHECKING:  # imported when it is used: it imports scipy, which is slow, and wrong arguments are reported before
     from kdlight.callbacks.network_measurement import NetworkMeasurement
 
 #: How many training images are measured if there is no validation split and `samples` is null.
@@ -37,8 +37,8 @@ TRAINING_SAMPLES = 5_000
 class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     """Logs how much information teacher and student share about the label, in bits.
 
-    Both networks compute features of fixed probe images. The features of a stage are turned into symbols. By default
-    this follows the RID authors' code: features are flattened, L2-normalised, reduced by PCA and clustered by k-means.
+    Both networks compute features of fixed probe images. The features of a stage are turned into symbols; by default as
+    in the code of that paper's authors: flattened, L2-normalised, reduced by PCA and clustered by k-means.
     Then the joint distribution of teacher symbol, student symbol and label is decomposed. For each stage, as
     ``pid/<stage>/…``, the callback logs four atoms: redundant (transferred knowledge), unique_teacher (knowledge left
     to distil), unique_student and synergistic. It also logs the mutual informations, which are sums of atoms. All
@@ -55,9 +55,9 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     several seeded clusterings, whose spread widens the interval. The teacher's symbols are computed once and stored in
     the run's folder.
 
-    For a method with filters (RID, TED), further keys are bounds on the information, computed from the cross-entropies
-    of the method's heads, and I(e; Y | f_s(S)) of the residual e = f_t(T) - f_s(S), which RID assumes to be 0. A stage
-    with features that are not finite is left out with a warning.
+    RID and TED learn filters, f_t of the teacher's features T and f_s of the student's features S. For them, further
+    keys are logged, which ``kdlight/measuring/README.md`` explains: bounds on the information, and how far RID's
+    assumption about f_t(T) - f_s(S) is violated. A stage whose features are not finite is left out with a warning.
 
     Args:
         times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
@@ -84,7 +84,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
 
     Raises:
-        UserError: If a number is too small, or if ``symbols`` is "predictions" but not only plain logits are measured.
+        UserError: If a number is too small, or if ``symbols`` is "predictions" for more than unfiltered logits.
     """
 
     def __init__(

@@ -6,8 +6,8 @@ its place. If the content has a single key that is also the key of the value (``
 merges whole files into the file that includes them, whose own values override theirs.
 
 Mappings are merged key by key, and later files override earlier ones. If files name different classes, the last class
-wins, and arguments that other files give for another class are dropped. Arguments in a file without ``class_path``
-(such as a teacher-student pair) apply to any class, so such a file may come before or after the one that names it.
+wins, and arguments that other files give for another class are dropped. A file without ``class_path``, such as one
+that describes a teacher-student pair, gives arguments to whichever class another file names, before or after it.
 
 Values for a combination of two files, such as DKD's beta for one teacher-student pair, are in ``pair+dkd.yaml`` beside
 ``pair.yaml``. If ``pair.yaml`` and a ``dkd.yaml`` of any folder are given or included, ``pair+dkd.yaml`` is added
@@ -180,7 +180,7 @@ def _read(file: Path, trail: Trail) -> Any:
     """
     try:
         circular = file.resolve() in trail.pointing
-    except (OSError, RuntimeError, ValueError):  # reading the file below reports what is wrong with its name
+    except (OSError, RuntimeError, ValueError):  # an invalid path; `read_yaml` below says what is wrong with it
         circular = False
     if circular:
         raise UserError(

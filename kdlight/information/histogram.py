@@ -13,8 +13,9 @@ def joint_histogram(
 ) -> npt.NDArray[np.int64]:
     """Count how often each combination of symbols occurs.
 
-    The result holds counts, not probabilities, because bias and intervals depend on the number of samples. Counts of
-    several batches of equal ``sizes`` may be added. ``broja`` takes the counts divided by their sum.
+    The result holds counts, not probabilities, because the bias and the interval of an information that is estimated
+    from it depend on the number of samples. Counts of several batches of equal ``sizes`` may be added.
+    `kdlight.information.broja`, which decomposes the information, takes probabilities: the counts divided by their sum.
 
     Args:
         first: Symbols of the first source, integers from 0, shape (samples,).

@@ -133,7 +133,7 @@ class SimKD(FeatureDistiller):
         self.student = ReusedClassifier(student, self.teacher.model, student_map, teacher_map, factor=factor)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return the student. This method is overridden so that DDP accepts layers of the student without gradients."""
+        """Return the student. Overriding this makes `Learner.setup` tell DDP that layers may lack gradients."""
         return (self.student,)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

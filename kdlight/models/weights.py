@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdlight.errors import MissingFileError, UserError
 from kdlight.models.published import fetch_published, is_published
 
-LARGEST = 1e10  # Weights and running variances are far smaller; a flipped exponent bit mostly leads far beyond.
+LARGEST = 1e10  # Weights and running variances are far smaller, unless damage flips the highest bit of an exponent.
 ZIP_MAGIC = b"PK\x03\x04"  # how every file of `torch.save` begins since torch 1.6
 
 
@@ -23,8 +23,8 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load a file of weights into a model; if they do not fit, the model is left unchanged.
 
     `read_state_dict` lists the layouts that can be read. Values are cast to the model's types. A head `linear` in the
-    file is loaded into the model's head `fc`, and the other way round. Weights of a foreign model can be loaded into
-    the `Tapped` that wraps this model.
+    file is loaded into the model's head `fc`, and the other way round. If the model is a `Tapped`, kdlight's wrapper of
+    other libraries' models, the file may also hold the weights of the wrapped model alone.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -34,7 +34,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     file = read_state_dict(path)
     free = expected.keys() - file.keys()
     given = {_find_alias(name, free): tensor for name, tensor in file.items()}
-    # Weights from before torch 0.4.1 have no such counters; they only matter to norms without momentum.
+    # Files from before torch 0.4.1 lack num_batches_tracked, which only norms with momentum=None use.
     missing = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in given if name not in expected]
     reshaped = [

@@ -14,7 +14,7 @@ from kdlight.runs.folder import RunFolder, add_number
 
 LOCK = ".lock"
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-CLAIMED = "KDLIGHT_RUN_FOLDER"  # tells the processes that Lightning starts which folder the first process claimed
+CLAIMED = "KDLIGHT_RUN_FOLDER"  # the folder that the first process claimed; processes that Lightning starts inherit it
 
 
 class FolderInUseError(UserError):
@@ -25,8 +25,8 @@ class Claim:
     """The right to write into a run's folder. Use it as a context manager, or call `release`.
 
     The first process of a run holds a lock on a file in the folder. The operating system releases the lock when the
-    process ends, even if it is killed. The other processes of the run write nothing; the first process tells them which
-    folder it claimed, at the latest when training starts.
+    process ends, even if it is killed. The other processes of the run take no lock. Those that Lightning starts read
+    the folder from the environment; others, such as torchrun's, receive it from the first process when training starts.
 
     Attributes:
         folder: The run's folder.

@@ -12,7 +12,7 @@ from kdlight.yaml_files import read_yaml
 SHOWN = ("test", "seconds")  # the entries of a result that comparisons read
 WEIGHTS = ("last", "best")  # the checkpoints that a run keeps
 CONFIGS, RUNS = "configs", "runs"
-LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # not in a run's name
+LOGGERS, PROTOCOLS = "loggers/*", ("published_protocol.yaml",)  # configurations that do not change a folder's name
 
 
 class RunFolder(NamedTuple):
@@ -144,7 +144,7 @@ def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
 
 
 def find_config(checkpoint: str) -> str | None:
-    """Return the configuration whose run writes a checkpoint into the run's default folder; None for other paths.
+    """Return the configuration to which a checkpoint in a default folder belongs; None if the path is of another form.
 
     ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``digits/teacher.yaml``.
     """

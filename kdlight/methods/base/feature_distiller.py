@@ -46,8 +46,8 @@ class FeatureDistiller(Distiller):
     """
 
     distils = "features"
-    #: Whether the teacher may be an `Ensemble`, whose stages are the members' maps side by side. A method that takes
-    #: ensembles lists "member_logits" in `reads`, because Hinton's term needs them.
+    #: Whether the teacher may be an `Ensemble`, whose stages are its members' maps joined along the channels. A method
+    #: that takes ensembles lists "member_logits" in `reads`, because Hinton's term needs them.
     takes_ensembles: ClassVar[bool] = False
 
     def __init__(
