@@ -39,7 +39,7 @@ class Part(NamedTuple):
     seed: int | None = None
 
 
-FULL = (Part("demo"), Part("demo_again"), Part("cifar10_protocol"))
+FULL = (Part("demo"), Part("demo_again"), Part("cifar10_protocol"), Part("cifar10_weights"))
 QUICK = (Part("demo"), Part("cifar10_protocol", ("task=noisy,method=none", "task=noisy,method=kd"), seed=0))
 
 
