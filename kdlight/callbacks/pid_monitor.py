@@ -52,8 +52,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     Two things differ from the paper and its authors' code. The authors fit the clusters on the same images from which
     they then estimate the information, and thereby overestimate it; here the clusters are fitted on other images, those
     of the training split. The authors cluster once per measurement, without a seed; here every value is the mean over
-    several seeded clusterings, whose spread widens the interval. The teacher's symbols are computed once and stored in
-    the run's folder.
+    several seeded clusterings, whose spread widens the interval. The teacher's symbols are computed once and stored.
 
     RID and TED learn filters, f_t of the teacher's features T and f_s of the student's features S. For them, further
     keys are logged, which ``kdlight/measuring/README.md`` explains: bounds on the information, and how far RID's
@@ -78,6 +77,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         components: Number of principal components that are clustered; features with fewer keep all.
         samples: Number of probe images, at least 8; null: the whole split.
         fit_samples: Number of training images on which clusters are fitted; their features have to fit in memory.
+        cache: Folder in which the teacher's symbols are stored, so that other runs with the same teacher and images can
+            read them; null: the run's folder.
         details: Also log values without the correction for bias (plug-in values), redundancies by other definitions,
             and what each class contributes to the atoms.
         seed: Seed of the clustering and the resampling.
@@ -101,6 +102,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         components: PositiveInt = 10,
         samples: Probes | None = None,
         fit_samples: Probes = 2_000,
+        cache: str | None = None,
         details: bool = False,
         seed: Seed = 0,
         tolerance: PositiveFloat = 1e-5,
@@ -114,7 +116,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             symbols, None if clusters == "auto" else clusters, components, seed, repeats
         )
         self.samples, self.fit_samples = samples, fit_samples
-        self.details, self.tolerance = details, tolerance
+        self.cache, self.details, self.tolerance = cache, details, tolerance
         self.test: Report | None = None
         self._split: SplitName = "val"
         self._during: NetworkMeasurement | None = None
@@ -204,12 +206,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         clusters = "auto" if discretizer.clusters is None else discretizer.clusters
         of_stage = {} if self._during is None else self._during.clusters
         images = {} if self._during is None else {"split": self._split, "samples": self._during.probe.samples}
-        return {
-            "symbols": discretizer.method,
-            "clusters": of_stage or clusters,
-            "repeats": discretizer.repeats,
-            **images,
-        }
+        counts = {"clusters": of_stage or clusters, "repeats": discretizer.repeats}
+        return {"symbols": discretizer.method, **counts, **images}
 
     def _is_due(self, trainer: Trainer) -> bool:
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
@@ -226,7 +224,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         data: Any = getattr(trainer, "datamodule", None)
         samples = TRAINING_SAMPLES if split == "train" and self.samples is None else self.samples
         probe = Probe.take(data, split, samples, self.fit_samples, self.target)
-        keep_in = None if getattr(trainer, "fast_dev_run", False) else Path(trainer.default_root_dir)
+        keep_in = None if getattr(trainer, "fast_dev_run", False) else Path(self.cache or trainer.default_root_dir)
         return NetworkMeasurement(
             method,
             probe,

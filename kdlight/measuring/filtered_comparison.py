@@ -20,7 +20,7 @@ from kdlight.measuring.assumption import ProbeSamples, estimate_residual_informa
 from kdlight.measuring.comparison import compute_label_entropy, disable_tf32, measure_stage
 from kdlight.measuring.feature_pairs import require_known_names
 from kdlight.measuring.probe import Probe, move_images
-from kdlight.measuring.repeated_discretizer import Features, RepeatedDiscretizer
+from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.measuring.report import Report
 from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
@@ -102,22 +102,26 @@ class FilteredComparison:
         sums = {name: _CertificateSums() for name in self.stages}
         heads = dict(zip(list_filtered_stages(method), method.teacher_heads, strict=True))
 
+        pooled = _PooledMaps(), _PooledMaps()
+
         def compute_residuals(batch: Batch) -> dict[str, Tensor]:
             maps = self._compute_maps(method, batch)
             rest = {f"rest {name}": maps[name][0] - maps[name][1] for name in self.stages}
             return rest | {name: maps[name][1] for name in self.stages}
 
-        def compute_and_add(batch: Batch) -> dict[str, Tensor]:
-            features = compute_residuals(batch)
+        def compute_fitted(batch: Batch) -> dict[str, Tensor]:
+            return pooled[0].add(compute_residuals(batch))
+
+        def compute_counted(batch: Batch) -> dict[str, Tensor]:
+            features = pooled[1].add(compute_residuals(batch))
             for name in self.stages:
                 of_student = features[name]
                 sums[name].count(heads[name], of_student + features[f"rest {name}"], of_student, batch.target)
             return features
 
         with evaluating(method), disable_tf32():
-            fitted = self.discretizer.fit(compute_residuals, self.probe.fitted, self.probe.samples)
-            symbols = self.discretizer.transform(compute_and_add, self.probe.counted, fitted)
-            pooled = [_pool(compute_residuals, batches) for batches in (self.probe.fitted, self.probe.counted)]
+            fitted = self.discretizer.fit(compute_fitted, self.probe.fitted, self.probe.samples)
+            symbols = self.discretizer.transform(compute_counted, self.probe.counted, fitted)
         found = {name: sums[name].compute_certificates(compute_label_entropy(self.probe)) for name in self.stages}
         targets = torch.cat([batch.target for batch in self.probe.fitted]).numpy(), self.probe.target
         for name in self.stages:
@@ -125,8 +129,8 @@ class FilteredComparison:
                 residual, filtered = symbols[f"rest {name}"], symbols[name]
                 found[name] |= estimate_residual_information(residual, filtered, targets[1], self.discretizer.seed)
                 sides = (
-                    ProbeSamples(rows[f"rest {name}"], rows[name], target)
-                    for rows, target in zip(pooled, targets, strict=True)
+                    ProbeSamples(means.join(f"rest {name}"), means.join(name), target)
+                    for means, target in zip(pooled, targets, strict=True)
                 )
                 found[name] |= measure_residual_gain(*sides)
         return found
@@ -171,7 +175,18 @@ class _CertificateSums:
         return {key: value for key, value in found.items() if math.isfinite(value)}
 
 
-def _pool(features: Features, batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.float32]]:
-    """Average each feature map over its positions, and return the means (samples, channels) by name."""
-    parts = [{name: maps.flatten(2).mean(dim=2) for name, maps in features(batch).items()} for batch in batches]
-    return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
+class _PooledMaps:
+    """The mean of each feature map over its positions, by name."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Tensor]] = {}
+
+    def add(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Add the maps of a batch, and return them unchanged."""
+        for name, maps in features.items():
+            self._parts.setdefault(name, []).append(maps.flatten(2).mean(dim=2).cpu())
+        return features
+
+    def join(self, name: str) -> npt.NDArray[np.float32]:
+        """Return the means of all batches, (samples, channels)."""
+        return torch.cat(self._parts[name]).numpy()

@@ -135,6 +135,10 @@ def test_a_resumed_run_takes_the_kept_teacher(tmp_path):
     assert fit(tmp_path, build(KD), quick(stages=["stage3"]), epochs=1).measured()[0][
         "pid/stage3/information_teacher"
     ] == pytest.approx(0)
+    monitor = quick(stages=["stage3"], cache=str(tmp_path))
+    elsewhere = fit(tmp_path / "other", build(KD), monitor, epochs=1)
+    assert elsewhere.measured()[0]["pid/stage3/information_teacher"] == pytest.approx(0), "another run, the same cache"
+    assert not list((tmp_path / "other").glob("pid_teacher_*.npz"))
     log = fit(tmp_path, build(KD), quick(stages=["stage3"], seed=1), epochs=1)
     assert log.measured()[0]["pid/stage3/information_teacher"] > 0.1
     assert len(list(tmp_path.glob("pid_teacher_*.npz"))) == 4
