@@ -96,7 +96,7 @@ def _find_shared_folder(records: Sequence[Record]) -> str:
 
 
 def _list_stages(records: Sequence[Record]) -> list[str]:
-    """Return the names of the stages whose PID at least one run logged over its epochs, sorted."""
+    """Return the names of the stages whose PID at least one run logged over its epochs, logits and embedding last."""
     found: dict[str, None] = {}
     for record in records:
         rows = record.folder.read_metrics() if record.folder.metrics.is_file() else {}
@@ -105,7 +105,7 @@ def _list_stages(records: Sequence[Record]) -> list[str]:
             stage, _, atom = rest.rpartition("/")
             if split in SPLITS and atom in ATOM_TITLES:
                 found[stage] = None
-    return sorted(found)
+    return sorted(found, key=lambda stage: ("stage" not in stage, stage))
 
 
 def _make_picture(title: str, figure: go.Figure) -> Picture:

@@ -19,6 +19,7 @@ from kdlight.workbench.pid_captions import ATOM_LABELS
 NAMES = ["cat", "</script><b>dog", "owl"]
 ATOMS = ("redundant", "unique_teacher", "unique_student", "synergistic")
 EPOCHS, SEEDS, METHODS = 4, (0, 1), ("none", "kd")
+STAGES = "stage1", "stage2", "logits"  # in the order of the page
 NOT_ESTIMABLE = {1: (0, 2), 2: (1,)}  # seeds of kd whose synergistic atom is missing, by epoch from 0
 
 
@@ -30,7 +31,7 @@ def write_run(folder, method, seed, *, finished=True):
     arguments = {"temperature": 4.0} if method == "kd" else {}
     model = {"class_path": f"kdlight.methods.{method}", "init_args": arguments}
     folder.config.write_text(yaml.safe_dump({"seed_everything": seed, "model": model, "trainer": {"max_epochs": 4}}))
-    keys = ["val/accuracy", "train/loss", *(f"pid/stage{stage}/{atom}" for stage in (1, 2) for atom in ATOMS)]
+    keys = ["val/accuracy", "train/loss", *(f"pid/{stage}/{atom}" for stage in STAGES for atom in ATOMS)]
     with folder.metrics.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, ["epoch", "step", *keys])
         writer.writeheader()
@@ -196,7 +197,7 @@ def test_the_curves_are_means_and_deviations_of_the_logs(study):
     wanted = {"validation accuracy": [("val/accuracy", 100)], "training loss": [("train/loss", 1)]}
     titles = ATOM_LABELS.values()
     for title, atom in zip(titles, ATOMS, strict=True):
-        wanted[title] = [(f"pid/stage{stage}/{atom}", 1) for stage in (1, 2)]
+        wanted[title] = [(f"pid/{stage}/{atom}", 1) for stage in STAGES]
     for title, keys in wanted.items():
         assert len(page.pictures[title]) == len(keys)
         for (key, factor), traces in zip(keys, page.pictures[title], strict=True):
