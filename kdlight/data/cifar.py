@@ -41,12 +41,13 @@ class CIFARDataModule(ImageDataModule):
     """The base of CIFAR-10 and CIFAR-100.
 
     Args:
-        data_dir: The folder that contains one of the two published folders, with pickles or with binary files.
+        data_dir: The folder that contains the data set's folder, either the one with pickles or the one with binary
+            files.
         mean: Mean of each channel, for pixels in [0, 1].
         std: Standard deviation of each channel, for pixels in [0, 1].
         val_size: How many of the 50,000 training images are held out for validation.
         augment: Pad by four black pixels, crop at random, and flip horizontally at random.
-        download: Download a published archive if neither of its folders is in `data_dir`.
+        download: Download a published archive if `data_dir` has neither of these two folders.
         mirrors: Addresses of the published archives, tried in this order.
         accept_modified: Accept that training files are missing, and that the checksum of a file is not the published
             one. A warning names these files.
@@ -120,7 +121,8 @@ class CIFAR10DataModule(CIFARDataModule):
 
     Args:
         data_dir: The folder that holds ``cifar-10-batches-py/`` or ``cifar-10-batches-bin/``.
-        mean: Mean of each channel, for pixels in [0, 1]. Published weights may need the mean and std of ImageNet.
+        mean: Mean of each channel, for pixels in [0, 1]. Weights that others published may have been trained with the
+            mean and std of ImageNet instead.
         std: Standard deviation of each channel, for pixels in [0, 1].
         mirrors: Addresses of a published archive, tried in this order.
         train_batches: How many of the five training files to read, starting with the first; each has 10,000 images.
@@ -175,8 +177,9 @@ class CIFAR100DataModule(CIFARDataModule):
 
     Args:
         data_dir: The folder that holds ``cifar-100-python/`` or ``cifar-100-binary/``.
-        mean: Mean of each channel, for pixels in [0, 1]; the default is that of RepDistiller.
-        std: Standard deviation of each channel, for pixels in [0, 1]; the default is that of RepDistiller.
+        mean: Mean of each channel, for pixels in [0, 1]. The default is that of RepDistiller, the code of CRD (Tian et
+            al. 2020).
+        std: Standard deviation of each channel, for pixels in [0, 1]. The default is that of RepDistiller, too.
         mirrors: Addresses of a published archive, tried in this order.
         options: Passed on to `CIFARDataModule`: val_size, augment, download, batch_size, …
     """

@@ -1,4 +1,4 @@
-"""Handwritten digits: a data set that needs no download and trains in seconds."""
+"""Handwritten digits: a data set that needs no download, and on which a network is trained in seconds."""
 
 __all__ = ["DigitsDataModule"]
 
@@ -22,9 +22,10 @@ TEST_SIZE = 360  # a fifth of the images; scikit-learn does not divide them into
 class DigitsDataModule(ImageDataModule):
     """The 1,797 images of digits, 8x8 pixels, that are installed with scikit-learn.
 
-    They are the test images of E. Alpaydin, C. Kaynak 1998, https://archive.ics.uci.edu/dataset/80. Their 17 grey
-    levels are spread over 0 to 255. Here 360 of them are the test set, the same in every run. `augment` moves an image
-    by up to one pixel; digits are not mirrored. The default mean and std are those of the other 1,437 images.
+    They are the test part of a data set by E. Alpaydin, C. Kaynak 1998, https://archive.ics.uci.edu/dataset/80. This
+    class divides them anew: 360 images are its test set, the same in every run, and the other 1,437 are for training
+    and validation. Grey levels from 0 to 16 become pixels from 0 to 255. `augment` moves an image by up to one pixel;
+    digits are not mirrored. The default mean and std are those of the 1,437 images.
 
     Args:
         val_size: Number of images held out for validation.

@@ -21,17 +21,18 @@ from kdlight.errors import UserError
 from kdlight.ranges import FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 IMAGE_SIZE = 224  # the size for which most networks for photographs are made
-SMALLEST = 64  # networks for photographs halve the size five times, so 2 pixels remain
+SMALLEST = 64  # networks for photographs halve the size five times, so 64 pixels become 2
 STRIDE = 32
-HELD_OUT = 0.15  # the fraction held out for validation, and for the test if the folder has no test set
+HELD_OUT = 0.15  # the fraction of images held out for validation, and for the test if the folder has no test set
 
 
 class ImageFolderDataModule(ImageFilesDataModule):
     """Images in class folders: ``train/<class>/…`` and ``test/<class>/…`` (or ``val/``), or only ``<class>/…``.
 
-    Only the folder has to be given. If it has no test set, 15 percent of the images of each class form one, the same in
-    every run. If it has both ``test/`` and ``val/``, ``val/`` is the validation split. Classes are numbered in the
-    order of their names. With `labels` false, the labels of the training images are not used (a transfer set).
+    Only `data_dir` has to be given. If there is neither ``test/`` nor ``val/``, 15 percent of the images of each class
+    form the test set, the same in every run. If there is only one of the two, it is the test set; if there are both,
+    ``val/`` is the validation split. Classes are numbered in the order of their names. With `labels` false, the labels
+    of the training images are not used: they are a transfer set, on which the student only imitates the teacher.
 
     On the command line, image size and normalisation default to those that belong to the teacher's weights, or to the
     student's weights if there is no teacher. They come from the run that trained the weights, or from timm or
@@ -42,12 +43,12 @@ class ImageFolderDataModule(ImageFilesDataModule):
         image_size: Height and width of the images that a network gets. None: the size that belongs to the weights, or
             else the size of `choose_image_size`.
         mean: Mean of each channel, for pixels in [0, 1]. None: the mean that belongs to the weights, or ImageNet's.
-        std: Standard deviation of each channel, in the same way.
+        std: Standard deviation of each channel, for pixels in [0, 1]. None: that of the weights, or ImageNet's.
         augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` also has RandAugment
             and colour jitter (`kdlight.data.views.photographs`).
-        broken: ``refuse`` stops if a file cannot be decoded; the message counts and names all such files. ``skip``
-            leaves such files out, with a warning that counts and names them. To find them, every file is decoded once
-            whenever a split is read.
+        broken: ``refuse`` stops at the first file that cannot be decoded. ``skip`` leaves out all such files, with a
+            warning; to find them, every file is decoded once when its split is read. Both messages count the broken
+            files and name the first five (the error does so only in splits of up to 20,000 images).
         num_classes: The networks' number of classes; None: the number of class folders.
         test_folder: The folder of the test set; None: ``test`` if there is one, else ``val``, else a part of the
             training images.
@@ -111,7 +112,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return list_classes(self.data_dir / self.train_folder)
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe, for JSON, everything that determines a model's input images except the random choices."""
+        """Return, as values for JSON, all that determines a model's input images, except the random choices."""
         return {**super().describe_transform(views=views, strong=strong), "augmentation": self.augmentation}
 
     def read_train(self) -> ImageFiles:
@@ -180,5 +181,5 @@ def _find_train_folder(root: Path) -> str:
 
 
 def _count_held_out(images: Split, num_classes: int) -> int:
-    """Count the images to hold out: 15 percent of them, and at least one for each class."""
+    """Return how many images to hold out: 15 percent, but at least as many as there are classes, and never all."""
     return min(max(num_classes, round(HELD_OUT * len(images))), len(images) - 1)

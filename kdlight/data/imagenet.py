@@ -16,7 +16,7 @@ from kdlight.ranges import NonNegativeInt, PositiveInt
 
 TRAIN_IMAGES, TEST_IMAGES = 1_281_167, 50_000
 REMEDY = (
-    "unpack the missing part of ILSVRC2012_img_train.tar or ILSVRC2012_img_val.tar of image-net.org again "
+    "unpack the missing part of ILSVRC2012_img_train.tar or ILSVRC2012_img_val.tar from image-net.org again "
     "(torchvision.datasets.ImageNet sorts both into class folders)"
 )
 
@@ -29,9 +29,9 @@ class ImageNetDataModule(ImageFilesDataModule):
     Args:
         data_dir: The folder that holds ``train/<wnid>/`` and ``val/<wnid>/``.
         val_size: Number of training images held out for validation.
-        num_classes: 1,000, or the number of classes of a subset such as ImageNet-100, which also needs
-            `accept_modified`.
-        download: If this is true and ImageNet is missing, an error says where to get it, because it cannot be
+        num_classes: 1,000, or the number of classes of a subset such as ImageNet-100. A subset also needs
+            `accept_modified`, because it has fewer images than were published.
+        download: If this is true and ImageNet is missing, an error says where to get ImageNet, because it cannot be
             downloaded without an account.
         accept_modified: If there are more or fewer images than were published, warn instead of raising an error.
         options: Passed on to `ImageFilesDataModule`: image_size, num_workers, batch_size, seed, …

@@ -48,12 +48,14 @@ class TinyImageNetDataModule(ImageDataModule):
 
     Args:
         data_dir: The folder that holds ``tiny-imagenet-200/``.
-        mean: The mean of each channel, for pixels in [0, 1]; the default is that of mdistiller.
-        std: The standard deviation of each channel, for pixels in [0, 1]; the default is that of mdistiller.
+        mean: The mean of each channel, for pixels in [0, 1]. The default is that of mdistiller, the code of DKD (Zhao
+            et al. 2022).
+        std: The standard deviation of each channel, for pixels in [0, 1]. The default is that of mdistiller, too.
         val_size: Number of training images held out for validation.
         augment: Pad the images by eight black pixels, crop them at random, and flip them horizontally at random.
             (mdistiller rotates the images by up to 20 degrees instead of cropping them.)
-        num_classes: 200, or the number of classes of a subset, which also needs `accept_modified`.
+        num_classes: 200, or the number of classes in ``wnids.txt`` if the data set was reduced to some of its classes.
+            `accept_modified` is needed only if a class does not have all of its images.
         download: Download the published archive if the folder is missing.
         mirrors: Addresses of the archive, tried in this order.
         accept_modified: If there are more or fewer images than were published, warn instead of raising an error.
@@ -104,8 +106,7 @@ class TinyImageNetDataModule(ImageDataModule):
 
     def read_train(self) -> Samples:
         """Decode the training set."""
-        wnids = self._wnids  # read first, so that the error for a missing data set names wnids.txt
-        return self._decode(list_images(self.root, "train", wnids), "train", TRAIN_PER_CLASS)
+        return self._decode(list_images(self.root, "train", self._wnids), "train", TRAIN_PER_CLASS)
 
     def read_test(self) -> Samples:
         """Decode the official validation set, whose classes are in ``val/val_annotations.txt``."""

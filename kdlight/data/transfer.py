@@ -1,4 +1,4 @@
-"""The data module for distillation on images of another data set, which may have other classes than the teacher."""
+"""The data module for distillation on one data set and evaluation on another; the two may have different classes."""
 
 __all__ = ["TransferDataModule"]
 
@@ -70,7 +70,7 @@ class TransferDataModule(ImageDataModule):
         return {**identity, "mean": list(self.mean), "std": list(self.std)}
 
     def prepare_data(self) -> None:
-        """Download either data set if it is missing and its `download` is true."""
+        """Download each of the two data sets that is missing and whose `download` is true."""
         self.train.prepare_data()
         self.evaluation.prepare_data()
 

@@ -12,9 +12,11 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (batch, channels, height, width). They are uint8 when they are loaded, and float32 and normalised when
-            the batch is on the device. Two views of the same samples are stacked along the batch, first view first.
+            the batch is on the device. If a method trains on several views (augmented versions) of each sample, these
+            are stacked along the batch: all first views, then all second views.
         target: (batch,) int64 class; -1 for an unlabelled sample.
-        index: (batch,) int64 place of the sample in its split, by which memories and teacher caches find its row.
+        index: (batch,) int64 place of the sample in its split. By it, CRD's memory and the teacher cache (the teacher's
+            stored outputs) find the sample's row.
         targets: Further (batch,) targets by name, e.g. CIFAR-100's ``coarse``.
     """
 

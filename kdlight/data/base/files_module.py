@@ -19,7 +19,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class ImageFilesDataModule(ImageDataModule):
-    """Images of any size: workers decode, crop and resize them; the device flips and normalises.
+    """Images of any size: worker processes decode, crop and resize them; the device flips and normalises batches.
 
     For training, images are cropped at random to 8 to 100 % of their area with an aspect ratio between 3:4 and 4:3, and
     half of them are mirrored. For evaluation, the middle of the image is cropped.
@@ -30,7 +30,7 @@ class ImageFilesDataModule(ImageDataModule):
         resize_size: Length to which the shorter side is resized in evaluation, before the middle is cropped; None:
             256/224 of `image_size`, the usual ratio.
         num_workers: Number of processes that decode, for each loader that is running; 0: the training process decodes;
-            None: one less than the number of CPU cores for each device.
+            None: the number of CPU cores divided by the number of devices, minus one, but at least 1.
         mean: The mean of each channel, for pixels in [0, 1].
         std: The standard deviation of each channel, for pixels in [0, 1].
         augment: Train on random crops and mirror images.
@@ -78,7 +78,7 @@ class ImageFilesDataModule(ImageDataModule):
         return ResizedCrops()
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Describe, for JSON, everything that determines a model's input images except the random choices."""
+        """Return, as values for JSON, all that determines a model's input images, except the random choices."""
         return {**super().describe_transform(views=views, strong=strong), "resize_size": self.resize_size}
 
     def make_split(self, root: Path, listing: Listing) -> ImageFiles:

@@ -46,8 +46,8 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         augment: Train on random crops, and on mirror images if mirroring does not change the class.
         mean: The mean of each channel, for pixels in [0, 1].
         std: The standard deviation of each channel, for pixels in [0, 1].
-        labels: False for a transfer set: training images get the target -1, and supervised terms of the loss leave them
-            out.
+        labels: False for a transfer set, on which the student only imitates the teacher: training images get the target
+            -1, and supervised terms of the loss leave them out.
         train_per_class: The number of images of each class to train on, among those not held out; None: all of them.
         label_noise: Fraction of the training labels that are replaced by another class, drawn uniformly and in the same
             way in every run. Other targets, such as the coarse classes of CIFAR-100, do not change.
@@ -95,7 +95,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
 
     @property
     def view_kind(self) -> ViewKind:
-        """The kind of random view that `augment` makes."""
+        """The kind of random views (crops and mirror images) that `augment` makes."""
         return PaddedCrops(self.crop_padding, self.mirror)
 
     def choose_probe_batches(
@@ -145,7 +145,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         return make_evaluation_loader(self._place_split(name), self.trainer, batch_size=self.eval_batch_size)
 
     def _place_split(self, name: SplitName) -> Split:
-        """Return a split on the device that makes its batches: the GPU if the split is in memory and fits there."""
+        """Return a split on the device that makes its batches: a GPU if images in memory fit there, else the CPU."""
         samples = self.get_split(name)
         device = self.trainer.strategy.root_device if self.trainer is not None else CPU
         if device.type != "cuda" or not isinstance(samples, Samples):
@@ -157,7 +157,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
 
     @property
     def views(self) -> EpochViews:
-        """The random views of the training images."""
+        """The random views (augmented versions) of the training images."""
         # The seed is read at every access, because a later run in this process may have another one.
         seed = self.seed if self.seed is not None else read_run_seed()
         if self._views is None:
@@ -198,7 +198,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
             indices: (batch,) places in the training split, for each batch.
             choices: The random choices that `EpochViews.draw` returned.
             views: The number of views; they are stacked along the batch, first view first.
-            strong: Whether the last view is strong.
+            strong: Whether the last view is a strong one.
 
         Raises:
             UserError: If `choices` are for other views or another number of samples.
@@ -208,7 +208,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
             yield self.normalize_batch(self.views.apply(batch, choices, views))
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return everything that determines a model's input images, except the random choices, as values for JSON."""
+        """Return, as values for JSON, all that determines a model's input images, except the random choices."""
         return {
             "augment": self.view_kind.describe() if self.augment else False,
             "views": views,
@@ -219,10 +219,10 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         }
 
     def teardown(self, stage: str) -> None:
-        """Stop replaying stored views after a fit, because a replay is meant for one fit."""
+        """Stop replaying stored views (`EpochViews.replay`) after a fit, because the next fit may need others."""
         if stage == "fit" and self._views is not None:
             self._views.forget_replay()
 
     def on_exception(self, exception: BaseException) -> None:
-        """Stop replaying stored views."""
+        """Stop replaying stored views after an error, as after a fit."""
         self.teardown("fit")

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 class BatchIndices(Iterable[Tensor], Sized, Protocol):
-    """The batches of one pass over a split, for one process: the indices of each batch, (batch,)."""
+    """The batches of one pass over a split that one process gets; each is a tensor of its samples' places, (batch,)."""
 
 
 class TrainingIndices:
@@ -32,7 +32,7 @@ class TrainingIndices:
     Each of n processes gets every n-th image of the shuffle. Images that would make the shares unequal are left out of
     the epoch (at most n - 1, different ones in each epoch). Together, the batches of n processes are the batch that one
     process with n times the batch size would get. If the last batch has a single image, it is dropped, because batch
-    normalisation needs a variance.
+    norm cannot compute a variance from one image.
     """
 
     def __init__(
@@ -103,13 +103,13 @@ class BatchLoader:
 
 
 class TrainingLoader(BatchLoader):
-    """A loader whose order changes in each epoch, and which can continue from a checkpoint inside an epoch.
+    """A loader whose order changes in each epoch. After a checkpoint inside an epoch, it continues there.
 
     Args:
         samples: The training split.
         indices: The indices of each batch, on the samples' device.
-        parameters: A function that returns the random choices of all samples' views in an epoch. Images from files are
-            cropped by these choices when they are decoded.
+        parameters: A function that returns the random choices for the views (augmented versions) of all samples in an
+            epoch. Images from files are cropped by these choices when they are decoded.
         pin_memory: Put batches into page-locked memory, from which they are copied to a GPU without waiting.
 
     Attributes:
@@ -131,7 +131,7 @@ class TrainingLoader(BatchLoader):
         self._resumed = {"epoch": -1, "fetched": 0}
 
     def __iter__(self) -> Iterator[Batch]:
-        # A state that was saved after an epoch's last batch is restored, too. The next epoch then begins at batch 0.
+        # If the restored state is of another epoch, such as the end of the one before, this epoch begins at batch 0.
         self._fetched = self._resumed["fetched"] if self._resumed["epoch"] == self.sampler.epoch else 0
         samples = self.samples.with_views(self._parameters(self.sampler.epoch))
         rest = list(islice(self._indices, self._fetched, None))
@@ -174,7 +174,7 @@ def make_training_loader(
         trainer: The trainer, which knows how many processes share the data; None for one process.
         batch_size: Images per step and process.
         seed: Seed of the shuffles.
-        parameters: A function that returns the random choices of all samples' views in an epoch.
+        parameters: A function that returns the random choices for the views of all samples in an epoch.
     """
     processes, rank = _find_share(trainer)
     indices = TrainingIndices(

@@ -36,7 +36,7 @@ class Split(ABC):
         """Return the split with other targets (n,)."""
 
     def without_labels(self) -> Self:
-        """Return the split with every target set to -1, which means unlabelled."""
+        """Return the split with the class of every sample set to -1, which means unlabelled."""
         return self.with_target(torch.full_like(self.target, -1))
 
     @abstractmethod
@@ -53,12 +53,12 @@ class Split(ABC):
             yield pin_batch(self.fetch_batch(index)) if pin_memory else self.fetch_batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return a split that crops each image for its view when it decodes the image.
+        """Return a split that crops each image as its views (augmented versions) need when it decodes the image.
 
-        A split in memory is returned unchanged.
+        A split in memory is returned unchanged, because its images are cropped later, as whole batches.
 
         Args:
-            parameters: The views' random choices by name, with one row per sample.
+            parameters: The random choices that determine the views, by name, with one row per sample.
         """
         return self
 
@@ -110,7 +110,7 @@ class Samples(Split):
         return digest.hexdigest()
 
     def move_if_it_fits(self, device: torch.device, *, free: Callable[[torch.device], int]) -> Self:
-        """Move the split to `device` if its images need at most a quarter of the memory that `free` reports there."""
+        """Move the split to `device` if its images fill at most a quarter of the free memory that `free` reports."""
         if self.images.nbytes * 4 > free(device):
             return self
         moved = {name: values.to(device) for name, values in self.targets.items()}

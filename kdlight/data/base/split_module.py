@@ -35,7 +35,10 @@ class SplitDataModule(LightningDataModule):
 
     @cached_property
     def num_classes(self) -> int:
-        """The number of classes of `target`. In a subclass it may differ from the number of class names."""
+        """The number of classes of `target`.
+
+        A subclass that takes the number as an argument compares it with the class names when it reads the images.
+        """
         return len(self.class_names)
 
     @abstractmethod

@@ -12,7 +12,7 @@ SPLIT_SEED = 0  # the same in every run, so that runs with different seeds are c
 
 
 def _rank_within_class(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Shuffle each class, and return each sample's place within its class, (n,), and its class's size, (n,)."""
+    """Shuffle each class; return each sample's place in its shuffled class, (n,), and the size of its class, (n,)."""
     _, label, counts = torch.unique(target, return_inverse=True, return_counts=True)
     shuffled = torch.randperm(len(target), generator=generator)
     by_class = shuffled[label[shuffled].argsort(stable=True)]
@@ -23,9 +23,9 @@ def _rank_within_class(target: Tensor, generator: torch.Generator) -> tuple[Tens
 
 
 def draw_stratified_order(target: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a random permutation (n,) of which every prefix has the class proportions of `target` (n,).
+    """Return a random permutation (n,) of which every prefix has nearly the class proportions of `target` (n,).
 
-    In a prefix, the number of samples of a class differs by at most one from its exact share.
+    If all classes have the same size, a prefix has at most one sample more of one class than of another.
     """
     rank, count = _rank_within_class(target, generator)
     quantile = (rank + 0.5) / count.double()
@@ -46,7 +46,7 @@ def hold_out(
 
     Args:
         target: (n,) class of each sample.
-        val_size: The number of samples to hold out. They have the class proportions of the whole training set.
+        val_size: The number of samples to hold out. They have nearly the class proportions of the whole training set.
         train_per_class: The number of samples of each class to keep, among those not held out; None: all of them.
         class_names: The names of the classes, for the error message.
 
@@ -54,7 +54,7 @@ def hold_out(
         The places of the samples that are kept, and of those held out, each ascending.
 
     Raises:
-        UserError: If no samples are left, or fewer of a class than `train_per_class`.
+        UserError: If no samples are left to train on, or fewer of a class than `train_per_class`.
     """
     if val_size >= len(target):
         raise UserError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")
