@@ -24,15 +24,15 @@ PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Layout:
-    """One published form of a data set.
+    """One published form of a data set: Python pickles or binary records.
 
     Attributes:
         folder: The folder in the archive.
         algorithm: The algorithm of the checksums, the strongest one for which checksums are published.
         train: The checksums of the training files: file name -> checksum, in the order in which the files are read.
         test: The checksum of the test file, in the same form.
-        labels: The keys of the labels in the pickles: name of the label in `Samples` -> key. In binary records there
-            are no keys, and the values are None: each label is one byte before the pixels, in the order of this dict.
+        labels: For pickles: name of the label in `Samples` -> its key in the pickle. Binary records have no keys: there
+            the values are None, and each label is one byte before the pixels, in the order of this dict.
     """
 
     folder: str
@@ -45,7 +45,7 @@ class Layout:
         """Read one file's pixels (n, 3072), red plane first, and its labels, each (n,).
 
         Raises:
-            UserError: If the content has another form; the message says which.
+            UserError: If the content does not have this form; the message says what is wrong.
         """
         if None in self.labels.values():
             record = len(self.labels) + PIXELS
@@ -113,7 +113,7 @@ CIFAR100 = (
 
 
 def find_layout(data_dir: Path, layouts: Sequence[Layout]) -> Layout | None:
-    """Return the first layout whose folder lies below `data_dir`."""
+    """Return the first layout whose folder lies in `data_dir`; None if there is none."""
     return next((layout for layout in layouts if (data_dir / layout.folder).is_dir()), None)
 
 

@@ -29,7 +29,7 @@ from kdlight.errors import UserError
 
 AREA = (0.08, 1.0)  # fractions of the image's area, from Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
 RATIO = (3 / 4, 4 / 3)
-COUNTED = 20_000  # if one image is broken in a split of at most this size, every other image is checked, too
+COUNTED = 20_000  # if an image is broken and its split is at most this large, all images of the split are checked
 
 
 class Box(NamedTuple):
@@ -152,10 +152,10 @@ class ImageFiles(Split):
             except UserError as error:
                 raise self.name_all_broken(error) from error
             finally:
-                pool.shutdown(cancel_futures=True)  # after an error the other images need not be decoded
+                pool.shutdown(cancel_futures=True)  # after an error, this pool need not decode the rest
 
     def name_all_broken(self, error: UserError) -> UserError:
-        """Add to an error about one broken file how many files of the split are broken, and the first five names.
+        """Add to an error about one broken file how many files of the split are broken, and name the first five.
 
         In a split of more than `COUNTED` images the error stays as it is, because checking all would take too long.
         """
@@ -199,8 +199,8 @@ class ImageFiles(Split):
 def encode_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
     """Pack paths into one array.
 
-    With a list of strings, every worker process would copy their memory, because Python writes into each string that it
-    uses (the count of its references).
+    If the paths were a list of strings, every worker process would in time copy the memory of all of them: Python keeps
+    a count of references in each string, and to write this count makes the process copy the memory around it.
     """
     return np.array([os.fsencode(path) for path in paths], np.bytes_)
 
@@ -209,7 +209,7 @@ class _BatchDecoder(Dataset[Any]):
     """Decodes a whole batch in one process.
 
     It returns only the images, because every tensor from another process keeps a file open while it exists. It returns
-    an error instead of raising it, because the main process gets only the traceback's text of an error that was raised.
+    an error instead of raising it, because the main process would get a raised error only as the text of a traceback.
     """
 
     def __init__(self, files: ImageFiles) -> None:

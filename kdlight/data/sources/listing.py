@@ -16,7 +16,7 @@ class Listing(NamedTuple):
     """Image files and their classes.
 
     Attributes:
-        paths: The paths of the n files relative to the listed root, sorted by class and then by name.
+        paths: The paths of the n files relative to the listed root; `list_images` sorts them by class, then by name.
         target: The class of each file, (n,) int64.
     """
 
@@ -87,7 +87,7 @@ def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
 
 
 def _list_class(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """List the images of a class. A folder that cannot be read is an error; torchvision would skip it."""
+    """List the images of a class. A folder that exists but cannot be read is an error; torchvision would skip it."""
 
     def refuse(error: OSError) -> None:
         if folder.exists():
@@ -115,7 +115,7 @@ def _make_access_error(error: OSError, folder: Path) -> UserError:
 
 
 def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> None:
-    """Check that there are as many class folders as the networks have classes.
+    """Check that a data set has as many classes as the networks.
 
     Raises:
         UserError: If the two numbers differ.

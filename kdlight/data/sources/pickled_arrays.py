@@ -1,7 +1,7 @@
 """Read CIFAR's pickles without running code from them.
 
 A pickle can import and call anything. Here it can import nothing: the few names that a pickled array needs stand for
-small classes and functions of this file, which store the array's bytes.
+small classes and functions of this file, which do no more than store the array's bytes.
 """
 
 import io
@@ -45,7 +45,7 @@ def _reconstruct(*args: object) -> _ArrayStandIn:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    return text.encode("latin1")  # Python 3 writes bytes as such a call if it uses a pickle protocol of Python 2
+    return text.encode("latin1")  # in the pickle protocols of Python 2, Python 3 writes bytes as a call of this name
 
 
 _STANDINS = {
@@ -74,7 +74,7 @@ def load_pickled_arrays(data: bytes) -> dict[str, Any]:
         The dictionary, its keys as str.
 
     Raises:
-        UserError: If the file is broken or contains anything else; the message says what.
+        UserError: If the file is broken or contains anything but these types; the message says what.
     """
     try:
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()

@@ -1,6 +1,6 @@
-"""The random views of the training images in each epoch.
+"""The random views (augmented versions) of the training images in each epoch.
 
-The random choices that determine a view are either drawn, or replayed from choices that were stored earlier.
+The random choices that determine a view are either drawn, or replayed from choices that a teacher cache stored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class EpochViews:
     Args:
         kind: The kind of view; None if nothing is random.
         count: Number of training images.
-        fill: Value of each channel, in [0, 255], that fills the square which the strong view cuts out.
+        fill: Value of each channel, in [0, 255]. A strong view fills the square that it cuts out with these values.
         seed: The seed of the choices.
     """
 
@@ -37,8 +37,8 @@ class EpochViews:
             strong: Whether the last view is strong (`kdlight.data.views.strong`).
 
         Returns:
-            Tensors (count, …) on the CPU by name: ``"0.shifts"`` for the first view's shifts, ``"strong.…"`` for the
-            strong view; {} if nothing is random.
+            Tensors (count, …) on the CPU by name, such as ``"0.shifts"`` for the places of the first view's crops, and
+            ``"strong.operations"`` for the strong view; {} if nothing is random.
         """
         if self.kind is None:
             return {}
@@ -70,7 +70,7 @@ class EpochViews:
         return batch._replace(images=apply_views(self.kind, batch.images, chosen, self.fill))
 
     def replay(self, kept: Sequence[Mapping[str, Tensor]]) -> None:
-        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on; images are shuffled as without them.
+        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on. The order of the images does not change.
 
         Args:
             kept: What `draw` returned for each epoch.
@@ -101,7 +101,8 @@ class EpochViews:
         if choices.keys() != expected.keys():
             raise UserError(
                 f"choices for views: expected {', '.join(expected) or 'no choices'}, "
-                f"got {', '.join(choices) or 'none'}; draw them with this module for views={views}, strong={strong}"
+                f"got {', '.join(choices) or 'none'}; draw them with this data module for views={views}, "
+                f"strong={strong}"
             )
         for name, choice in choices.items():
             shape = (self.count, *expected[name].shape[1:])

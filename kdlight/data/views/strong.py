@@ -6,8 +6,9 @@ the number 10 has no effect, because every operation draws its strength uniforml
 those of Pillow's operations, up to rounding.
 
 Every image has its own operations and strengths, and no step makes the CPU wait for the GPU. A first gather moves
-pixels, a second one looks up new pixel values, and a blend does the rest. Each of these three steps is applied to the
-whole batch, but changes only the images for which one of the step's operations was drawn.
+pixels (rotation, shear, translation), a second one looks up new pixel values (brightness, contrast and similar
+operations), and a blend changes colour or sharpness. Each of these three steps is applied to the whole batch, but
+changes only the images for which one of the step's operations was drawn.
 """
 
 import math
@@ -161,7 +162,11 @@ def _smooth(pixels: Tensor) -> Tensor:
 
 
 def _cut_out(images: Tensor, cutout: Tensor, fill: Sequence[float]) -> Tensor:
-    """Fill a square whose side is at most half the image's width; parts outside the image are cut off."""
+    """Fill a square whose side is at most half the image's width.
+
+    A square that would begin above or left of the image begins at the image's border instead; what lies beyond the
+    lower or right border is cut off.
+    """
     height, width = images.shape[2:]
     side = cutout[:, 2:] * 0.5 * width
     inside = []

@@ -1,4 +1,6 @@
-"""The kinds of random views: which random choices determine a view, and how they are applied to whole batches.
+"""The kinds of random views (augmented versions) of images.
+
+A kind says which random choices determine a view, and how they are applied to whole batches.
 
 The choices for all samples of an epoch are tensors by name, such as ``"0.shifts"`` for the shifts of the first view.
 They can therefore be stored and replayed. A teacher cache does this, because it holds the teacher's outputs for certain
@@ -37,7 +39,7 @@ class PaddedCrops:
     """Random crops of the zero-padded image, and mirroring: the standard for small images.
 
     Attributes:
-        padding: Width of the black border, at most 127.
+        padding: Width of the black border, at most 127, because shifts (up to twice the width) are stored as uint8.
         mirror: Whether an image may be flipped.
     """
 
@@ -77,8 +79,8 @@ class ResizedCrops:
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw ``crop`` (count,) int64, the seed of each crop, and, if images are mirrored, ``flipped`` (count,) bool.
 
-        Only a seed is drawn here, because the crop also depends on the size of the image, which is not known before it
-        is decoded.
+        Only a seed is drawn here, because the crop also depends on the size of the image, which is not known before the
+        image is decoded.
         """
         seeds = torch.randint(2**62, (count,), generator=generator)
         if not self.mirror:
@@ -118,7 +120,7 @@ def apply_views(kind: ViewKind, images: Tensor, chosen: Mapping[str, Tensor], fi
         images: The uint8 batch that `kind.apply` expects: (n, …) for `PaddedCrops`; for `ResizedCrops` (views * n, …),
             already cropped, first view first.
         chosen: The choices of `draw_views` for these samples.
-        fill: Value of each channel, in [0, 255], that fills the square which is cut out of the strong view.
+        fill: Value of each channel, in [0, 255]. A strong view fills the square that it cuts out with these values.
 
     Returns:
         The views stacked along the batch, first view first. The last one is strong if `chosen` has choices for it.
