@@ -32,7 +32,7 @@ class ParsedConfig(NamedTuple):
 
     Attributes:
         parser: The parser that it was read with.
-        config: The given values, and the defaults of all others.
+        config: The values of all options, given ones and defaults.
         names: The configuration files after which the run is named; shipped ones as `kdlight configs` lists them.
     """
 
@@ -41,7 +41,7 @@ class ParsedConfig(NamedTuple):
     names: list[str]
 
     def to_yaml(self) -> str:
-        """Return the text of a file that would start the run from the beginning, even if this run is continued."""
+        """Return the text of a file that starts the run from its beginning, even if this command continues the run."""
         config = self.config.clone()
         config.ckpt_path, config.resume_changed = None, False
         config.pop("train_teacher", None)  # an option of this call of the command, not of the experiment

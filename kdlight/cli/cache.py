@@ -1,4 +1,4 @@
-"""``kdlight cache``: build the teacher cache of a configuration before the runs that use it."""
+"""``kdlight cache``: store the teacher's outputs (the teacher cache) before the runs of a configuration use them."""
 
 import time
 from collections.abc import Sequence

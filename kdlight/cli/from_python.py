@@ -79,7 +79,7 @@ def fit(
         changes: With a configuration: values to change, by their dotted names, as on the command line. With a method:
             the data module.
         seed: Seed of shuffling, augmentation and, with a configuration, of the initial weights (networks given as
-            objects already have theirs). None: the configuration's seed, or 0.
+            objects already have weights). None: the configuration's seed, or 0.
         folder: The run's folder. None: ``runs/`` and the configuration's or the method's name. An existing folder is
             never overwritten: if there is one, the new run's folder gets a number at the end of its name.
         ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. "auto": start the run if it does

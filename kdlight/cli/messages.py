@@ -26,7 +26,7 @@ IGNORED_WARNINGS = (
     r".*exists and is not empty.*",  # a run's folder holds its configuration and log before the first checkpoint
     r".*callbacks used to create the checkpoint need to be provided.*",  # a test uses only the weights
     r".*Total length of `list` across ranks is zero.*",  # val_size: 0 asks for no validation
-    r".*`self\.log\('pid/.*sync_dist=True.*",  # the first process measures the PID, on all samples
+    r".*`self\.log\('pid/.*sync_dist=True.*",  # the first process measures these values, on all samples
 )
 IGNORED_MESSAGES = (
     *("litlogger", "litmodels"),  # advertisements
@@ -111,7 +111,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _describe_mistake(error: BaseException) -> str | None:
-    """Return the message for the user if the error, or its cause, is a mistake that the user can correct."""
+    """Return the message for the user if the error, or its cause, is a mistake of the user; None if it is a bug."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UserError):

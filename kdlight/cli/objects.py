@@ -87,7 +87,7 @@ def _is_of(module: str, packages: Sequence[str]) -> bool:
 
 @lru_cache(maxsize=8)
 def find_data_facts(described: str) -> dict[str, Any] | None:
-    """Return the number of classes and the image shape of data, by building the data module but reading no file.
+    """Return the number of classes and the image shape of data, by building the data module but decoding no image.
 
     Args:
         described: The data's part of a configuration, as YAML.

@@ -52,7 +52,8 @@ def shorten_message(message: str, options: Iterable[str]) -> str:
 def _leave_out_bases(message: str) -> str:
     """Remove complaints about a base class of Lightning, unless there is no complaint about the given class.
 
-    If an option of a callback is wrong, jsonargparse also tries its base, such as ``lightning.Callback``.
+    If an option of a callback is wrong, jsonargparse also tries the callback's base class, such as
+    ``lightning.Callback``, and complains that this has no such option either.
     """
     shortened = BASE.sub("", message)
     return shortened if "given class_path" in shortened else message
@@ -122,7 +123,7 @@ def _explain_range(found: re.Match[str], message: str, options: list[str]) -> st
 
 
 def _explain_wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
-    """Report what the innermost attempts expected. They come first; the outer attempts only say that they failed."""
+    """Report what the innermost attempts to parse the value expected. Outer attempts only say that they failed."""
     attempts = found[1].rpartition("Errors:")[2]
     kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(?:[\w.]+\.)?(\w+)'>", attempts) if kind in PLAIN]
     takes_class = re.search(r"subclass of|dot import path|callable class|import path format", attempts) is not None
@@ -184,7 +185,7 @@ def _takes_others(path: str) -> bool:
 
 
 def _suggest_shipped(name: str) -> str:
-    """Return the nearest public name of kdlight with its import path."""
+    """Suggest, as `suggest` does, the most similar public name of kdlight, with its import path."""
     shipped = {public: package for package in PACKAGES for public in dir(importlib.import_module(package))}
     found = suggest(name.rpartition(".")[2], shipped)
     return re.sub(r"'(\w+)'", lambda match: f"'{shipped[match[1]]}.{match[1]}'", found)

@@ -17,15 +17,15 @@ from kdlight.models.weights import count_classes, read_state_dict
 from kdlight.runs.folder import find_folder
 
 FILLED = ("num_classes", "image_shape")  # arguments of networks that follow from the data and the teacher's weights
-PREPARED = ("image_size", "mean", "std")  # arguments of data that follow from published weights
+PREPARED = ("image_size", "mean", "std")  # arguments of data that follow from the weights of a network
 
 
 class Parser(LightningArgumentParser):
     """Fills ``num_classes`` and ``image_shape`` of the networks before a configuration is validated.
 
-    The student's number of classes and all image shapes come from the data, a teacher's number of classes from its
-    weights. jsonargparse's ``link_arguments`` cannot do this, because it does not reach networks inside other networks,
-    nor networks that a function builds.
+    The student's number of classes and all image shapes come from the data. A teacher's number of classes comes from
+    its weights. jsonargparse's ``link_arguments`` cannot do this, because it does not reach networks inside other
+    networks, nor networks that a function builds.
     """
 
     def validate(self, cfg: Namespace, *args: Any, **kwargs: Any) -> None:
@@ -59,7 +59,7 @@ def fill_networks(config: Namespace) -> None:
 
 
 def list_teacher_holders(config: Namespace) -> list[Namespace]:
-    """Return the ``init_args`` of the method and of the callbacks, as far as they have a teacher."""
+    """Return the ``init_args`` of the method if it has a teacher, and of those callbacks that have one."""
     callbacks = config.get("trainer.callbacks") or []
     holders = [config.model, *(callbacks if isinstance(callbacks, list) else [callbacks])]
     arguments = [holder.get("init_args") for holder in holders if isinstance(holder, Namespace)]
@@ -69,9 +69,9 @@ def list_teacher_holders(config: Namespace) -> list[Namespace]:
 def _prepare_like_the_weights(config: Namespace) -> None:
     """Set the data's image size, mean and std, where they are not given, to those that the weights were trained with.
 
-    If a run of kdlight wrote the teacher's weights, the values are those of this run's data. Otherwise they are those
-    that timm or torchvision publish for the teacher's weights, or else for the student's. If all weights are random,
-    the image size is not taken from a network: the data module chooses it for the images in its folder.
+    The teacher's weights decide, or else the student's. If a run of kdlight wrote the weights, the values are those of
+    that run's data; otherwise they are those that timm or torchvision publish for the network. If all weights are
+    random, the image size is not taken from a network: the data module chooses it for the images in its folder.
     """
     made = import_object(config.data.get("class_path", ""))
     parameters = inspect.signature(made).parameters if callable(made) else {}
@@ -104,7 +104,7 @@ def _find_in_run(weights: str | None) -> dict[str, Any]:
 
 
 def _find_published(network: Any, weights: str | None) -> dict[str, Any]:
-    """Return how timm or torchvision prepare images for a network; without the sizes if its weights are random."""
+    """Return how timm or torchvision prepare images for a network: only mean and std if its weights are random."""
     if not isinstance(network, Namespace):
         return {}
     of_weights = getattr(import_object(network.get("class_path", "")), "find_preprocessing", None)
@@ -121,7 +121,7 @@ def _to_list(value: Any) -> Any:
 
 
 def _count_classes(path: str | None) -> dict[str, Any]:
-    """Return the number of classes of the teacher in a file; {} if there is no file (loading it reports the error)."""
+    """Return the number of classes of the teacher in a file; {} if there is no file, which is reported later."""
     if path and is_published(path):
         return {"num_classes": find_published(path).num_classes}
     return {"num_classes": count_classes(read_state_dict(path))} if path and Path(path).is_file() else {}
@@ -152,7 +152,10 @@ def _fill_network(network: Namespace, known: dict[str, Any]) -> None:
 
 
 def _find_inherited(made: Any, name: str) -> list[Any]:
-    """Return the defaults that an argument has in a network's class and in the bases of this class."""
+    """Return the defaults that an argument has in a network's class and in the bases of this class.
+
+    A value that equals one of them does not count as chosen by the user.
+    """
     made = inspect.signature(made).return_annotation if inspect.isfunction(made) else made
     if not inspect.isclass(made):
         return []

@@ -62,7 +62,7 @@ def find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
         folder = RunFolder(base) if root else find_latest(base, "last")
         checkpoint = str(folder.locate_checkpoint("last")) if folder.locate_checkpoint("last").is_file() else None
     elif checkpoint in NAMED_CHECKPOINTS or not (fitting or checkpoint):
-        # If the user named a folder, take it; otherwise take the newest of the numbered folders.
+        # If the user named a folder, take it; otherwise take the newest of the folders base, base-2, base-3 and so on.
         folder = RunFolder(base) if root else find_latest(base, checkpoint or "last")
         checkpoint = checkpoint and str(folder.locate_checkpoint(checkpoint))
     if checkpoint is not None:

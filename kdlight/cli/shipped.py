@@ -10,7 +10,7 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.files import expand_home
 
 FOLDER = "configs"
-DATA_SET = "digits"  # the data set if the user names only a method: it needs no download and is trained on in seconds
+DATA_SET = "digits"  # the data set if the user names only a method: it needs no download, and a run takes seconds
 CONFIG_FLAGS = ("-c", "--config")
 
 
@@ -30,7 +30,7 @@ class ConfigChoice(NamedTuple):
 
 
 def find_shipped_folder() -> Path:
-    """Return the folder of the shipped configurations, which lies in the installed package or in the clone."""
+    """Return the folder of the shipped configurations: in the installed package, or beside it in a git clone."""
     package = Path(kdlight.__file__).parent
     installed = package / FOLDER
     return installed if installed.is_dir() else package.parent / FOLDER
@@ -63,10 +63,10 @@ def split_configs(options: Sequence[str]) -> tuple[list[str], list[str]]:
 def choose_configs(given: Sequence[str]) -> ConfigChoice:
     """Find the configuration files that the user named.
 
-    If a name is the path of an existing file, that file is taken. Otherwise the shipped configurations are searched;
-    ``digits/rid.yaml`` and ``configs/digits/rid.yaml`` mean the same file there. A name without a folder, such as
-    ``dkd.yaml``, has two meanings. If the user gave no other name, it is this method on the digits data; if the user
-    gave others, it is ``methods/dkd.yaml``.
+    If a name is the path of an existing file, that file is taken. Otherwise the name, such as ``digits/rid.yaml`` or
+    ``configs/digits/rid.yaml``, is looked up in the shipped configurations. A name without a folder, such as
+    ``dkd.yaml``, has two meanings: if it is the only name that the user gave, it means a run of DKD on the digits data;
+    if it is one of several names, it means the file ``methods/dkd.yaml``.
 
     Raises:
         MissingFileError: If there is no such file.

@@ -73,7 +73,7 @@ def _train_missing(path: str, train: Train | None, options: Sequence[str], *, as
         raise MissingFileError(f"no checkpoint at {path}; make it: {command}{hint}")
     rank_zero_info(f"no teacher at {path} yet: training it first ({command})")
     train(name, options)
-    require_file(path, f"{name} writes another checkpoint")
+    require_file(path, f"the training by {name} did not write this file; expected its last.ckpt or best.ckpt")
 
 
 def _find_place_of_images(config: Namespace) -> list[str]:
