@@ -23,7 +23,7 @@ MAY_CHANGE = (
     *(f"model.init_args.{name}" for name in ("teacher_weights", "student_weights", "teacher_cache.path")),
     *(f"model.init_args.{name}" for name in ("compile", "channels_last")),
 )
-# These come from the checkpoint when a run is resumed, so a changed value would be saved but have no effect.
+# These come from the checkpoint when a run is resumed, so a changed value would be in config.yaml but have no effect.
 RESTORED = ("model.init_args.optimizer", "model.init_args.scheduler")
 LIMITS = ("max_epochs", "max_steps", "max_time")
 # Parts of the names of Lightning's callbacks that influence training. All its other callbacks, and PIDMonitor, only
@@ -67,7 +67,8 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
         optimizers: The optimizers of the run.
 
     Raises:
-        UserError: If their classes or parameters differ.
+        UserError: If the numbers of their parameters differ, or if the checkpoint lacks options of an optimizer, which
+            shows that it was of another class.
     """
     shapes = [[len(group["params"]) for group in state["param_groups"]] for state in saved]
     expected = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]
@@ -85,7 +86,7 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
 
 
 def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
-    """Return both values of the options that differ and may not change. If a class differs, leave out its options."""
+    """Return both values of each forbidden change, by option. If a class differs, leave out the class's options."""
     old, new = (_flatten(yaml.safe_load(text)) for text in (before, now))
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*old, *new}, key=lambda key: (key.count("."), key)):

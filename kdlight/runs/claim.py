@@ -14,7 +14,8 @@ from kdlight.runs.folder import RunFolder, add_number
 
 LOCK = ".lock"
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-CLAIMED = "KDLIGHT_RUN_FOLDER"  # the folder that the first process claimed; processes that Lightning starts inherit it
+# The variable with the folder that the first process claimed. Processes that Lightning starts inherit it.
+CLAIMED = "KDLIGHT_RUN_FOLDER"
 
 
 class FolderInUseError(UserError):

@@ -1,4 +1,4 @@
-"""Train a method on data, test the last and the selected weights, and write the result."""
+"""Train a method on data, test the weights of the last epoch and of the best validated one, and write the result."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ TESTED = {"best": "test_selected/", "last": "test_last/"}  # prefixes of logged 
 
 
 def make_run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, validated: bool) -> list[Callback]:
-    """Return the callbacks of every run, such as those that stop it and save the last and the selected epoch.
+    """Return the callbacks of every run, such as those that stop it and save the last and the best epoch.
 
     Without validation there is no ``best.ckpt``, because nothing tells which epoch is best.
     """
@@ -82,7 +82,7 @@ def add_run_options(
 
 
 def _select_objects(value: Any, kind: type) -> list[Any]:
-    """Return the objects of a class in an argument of Lightning: one object, a list, true, false or None."""
+    """Return the objects of a class from an argument of Lightning: an object, a list of objects, a bool or None."""
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, kind)]
 
 
@@ -95,7 +95,7 @@ def fit_and_test(
     ckpt_path: str | None = None,
     command: str = "",
 ) -> None:
-    """Train, test the selected and the last weights once each, and write ``result.json``.
+    """Train, test the weights of the best validated and of the last epoch once each, and write ``result.json``.
 
     Args:
         trainer: The trainer, with the callbacks of `make_run_callbacks`.

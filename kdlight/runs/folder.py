@@ -65,7 +65,7 @@ class RunFolder(NamedTuple):
         return self.path / "teacher.safetensors"
 
     def locate_nonfinite(self, rank: int) -> Path:
-        """Return the path of the batch and weights that gave a NaN or infinite loss in a process."""
+        """Return the path of the file that a process writes when its loss is NaN or infinite."""
         return self.path / (f"nonfinite-{rank}.pt" if rank else "nonfinite.pt")
 
     def locate_checkpoint(self, name: str) -> Path:
@@ -126,9 +126,9 @@ class RunFolder(NamedTuple):
 def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
     """Return the folder of a run by its configuration: ``configs/digits/rid.yaml`` runs in ``runs/digits/rid``.
 
-    The names of several files are joined in their order: ``runs/pairs/resnet56-resnet20+dkd``. Files of ``loggers/``
-    and ``published_protocol.yaml`` do not become part of the name, so that the folder is the same with and without
-    them.
+    The names of several files are joined in their order: ``pairs/resnet56-resnet20.yaml`` and ``methods/dkd.yaml`` run
+    in ``runs/pairs/resnet56-resnet20+dkd``. Files of ``loggers/`` and ``published_protocol.yaml`` do not become part of
+    the name, so that the folder is the same with and without them.
     """
     if not configs:
         return root / "unnamed"
@@ -144,7 +144,7 @@ def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
 
 
 def find_config(checkpoint: str) -> str | None:
-    """Return the configuration to which a checkpoint in a default folder belongs; None if the path is of another form.
+    """Return the configuration of the run that writes a checkpoint; None if the path is not in a run's default folder.
 
     ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``digits/teacher.yaml``.
     """

@@ -9,7 +9,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from kdlight.files import replace_file
 from kdlight.runs.folder import RunFolder
 
-#: Keys of values measured on the test set begin with test, test_last, pid_test or another name with this word in it.
+#: A value was measured on the test set if this is one of the words before the first slash of its key, where words are
+#: separated by underscores: test/…, test_last/…, pid_test/….
 OF_THE_RESULT = "test"
 
 

@@ -1,4 +1,4 @@
-"""Stop a run whose loss is NaN or infinite, and save the batch and weights that caused it."""
+"""Stop a run whose loss is NaN or infinite, and save the batch that caused it and the weights."""
 
 from collections import deque
 from pathlib import Path
@@ -18,7 +18,7 @@ from kdlight.models.weights import check_records
 from kdlight.runs.folder import RunFolder
 
 LARGEST = torch.finfo(torch.float32).max
-STEPS_BEHIND = 4  # the largest number of steps not yet checked; beyond it, the check waits for the device
+STEPS_BEHIND = 4  # how many steps may be unchecked; if there are more, the check waits for the device
 
 
 class NonFiniteLossError(UserError):
@@ -138,7 +138,8 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
 
     Args:
         path: The path of the file ``nonfinite.pt``.
-        method: The run's method with its teacher. The weights are loaded into it, and its training phase is set.
+        method: The run's method with its teacher. The file's weights are loaded into it, and its modules are set to
+            training mode as in the epoch of the file.
 
     Returns:
         The weighted terms by name.

@@ -49,8 +49,8 @@ class Result:
         """Write ``result.json``.
 
         ``seconds`` is the wall time of this process from the first epoch to the last test. ``train_seconds`` is the
-        training time of all epochs, including those before the run was resumed, without validation and callbacks such
-        as PIDMonitor. Memory is in bytes.
+        training time of all epochs, including those before the run was resumed. It does not include validation, nor the
+        measurements of callbacks such as `PIDMonitor`. Memory is in bytes.
         """
         epochs = folder.read_metrics()
         train_seconds = sum(row.get("seconds", 0.0) for row in epochs.values())

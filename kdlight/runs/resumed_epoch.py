@@ -1,4 +1,4 @@
-"""Save the log and the sums of the current epoch in checkpoints, so that a run continues as if it had not stopped."""
+"""Save the log and the sums of the current epoch in checkpoints: a run then continues as if it had not stopped."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class ResumedEpoch(Callback):
 
     The state contains the row of ``metrics.csv`` for the checkpoint's epoch, because this row is added to the file only
     after the checkpoint is written. A checkpoint that is written inside an epoch also has, for each process, the sums
-    over the epoch's steps so far.
+    over the epoch's steps so far: of the loss's terms, the seconds and the images.
 
     Args:
         metrics: The run's log, which continues where a resumed checkpoint ends.

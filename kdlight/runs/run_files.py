@@ -1,4 +1,4 @@
-"""Write files before a run's first step: its configuration, the preparation of images, and an untrained teacher."""
+"""Write files before a run's first step: the configuration, the preparation of images, and some teachers' weights."""
 
 import itertools
 
@@ -30,7 +30,9 @@ class RunFiles(Callback):
         self.config = config
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the run's files. They include the weights of an untrained teacher, because no other file has these.
+        """Write the run's files.
+
+        They include the teacher's weights if the configuration names no file with these, as for an untrained teacher.
 
         Raises:
             UserError: If there are too few images to train on, or batch norms are to be synchronised on a CPU.

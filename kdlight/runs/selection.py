@@ -21,11 +21,11 @@ class EpochFilter(Protocol):
 class RunCheckpoint(ModelCheckpoint):
     """Saves the last or the best epoch of a run under a fixed name, even after the run's folder was moved.
 
-    Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name; the next
-    epoch then replaces the best one even if the next one is worse.
+    Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name, and then
+    saves the next epoch as the best one even if it is worse.
 
     The best epoch is chosen among those that every `EpochFilter` callback permits. `OptimalBrainDamage` permits only
-    epochs whose network is fully pruned, although networks before pruning may be more accurate.
+    epochs whose network is fully pruned; otherwise a more accurate network from before the pruning could be chosen.
 
     Args:
         folder: The run's folder.

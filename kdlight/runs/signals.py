@@ -26,9 +26,10 @@ class SignalHandler(Callback):
     first signal stops the run at once, because nothing would be lost: either nothing has been computed yet, or the last
     epoch is saved and only the tests have to be repeated.
 
-    The checkpoint holds everything that the rest of the epoch depends on and that does not follow from the seed, the
-    epoch and the step. So a run that was stopped between two steps sees every batch of the epoch exactly once. If the
-    signal comes during the last step of an epoch, the epoch is first completed with its validation and checkpoint.
+    All random choices follow from the seed, the epoch and the step. The checkpoint holds everything else on which the
+    rest of the epoch depends, so a run that was stopped between two steps sees every batch of the epoch exactly once.
+    If the signal comes during the last step of an epoch, the epoch is first completed with its validation and
+    checkpoint.
 
     Lightning stops after a step, too, but saves nothing. Under DDP, it broadcasts inside its signal handler: if the
     signal interrupts a gradient all-reduce, two collective operations interleave and the job hangs. Lightning also
@@ -98,7 +99,7 @@ class SignalHandler(Callback):
         raise SIGTERMException
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Ask the other processes whether one of them has received a signal."""
+        """Ask the other processes whether one of them has received a signal, or the position is to be saved."""
         if self._group is not None:
             self._ballot = torch.tensor([self.received or 0, trainer.is_global_zero and self._is_due()])
             operation = torch.distributed.ReduceOp.MAX
@@ -107,7 +108,10 @@ class SignalHandler(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop or save the position if all processes agree and no gradient is partly accumulated."""
+        """Stop if any process has received a signal, or save the position if this is due.
+
+        While gradients are accumulated, wait until the optimizer has used them.
+        """
         self._note_progress()
         number, due = self.received or 0, self._is_due()
         if self._agreement is not None:

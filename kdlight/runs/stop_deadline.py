@@ -17,8 +17,9 @@ class StopDeadline:
     """Ends this process if it makes no progress for some time after SIGTERM or Ctrl-C.
 
     A process that waits in a collective operation runs no Python code, and therefore no signal handler. If it waits for
-    a frozen process, gloo gives up only after half an hour. Therefore a thread waits for signals: Python writes the
-    number of each signal into a socket as soon as the signal arrives, and the thread reads the other end.
+    a frozen process, gloo (torch's communication over the CPU) gives up only after half an hour. Therefore a thread
+    waits for signals: Python writes the number of each signal into one end of a pair of sockets as soon as the signal
+    arrives, and the thread reads the other end.
 
     Args:
         seconds: How long the process may go without progress.

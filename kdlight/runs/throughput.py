@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Throughput(Callback):
-    """Logs ``seconds`` and ``images_per_second`` of each training epoch, without validation and the PID."""
+    """Logs ``seconds`` and ``images_per_second`` of each training epoch, not counting validation and `PIDMonitor`."""
 
     def __init__(self) -> None:
         self._started = 0.0
@@ -20,7 +20,7 @@ class Throughput(Callback):
         return {"seconds": self._ended - self._started, "images": self._images}
 
     def resume(self, so_far: dict[str, Any]) -> None:
-        """Continue an epoch with the seconds and images that it had so far."""
+        """Continue an interrupted epoch: count on from the seconds and images of its first part."""
         self._ended = time.perf_counter()
         self._images, self._started = so_far["images"], self._ended - so_far["seconds"]
 

@@ -69,7 +69,7 @@ def require_steps(trainer: Trainer) -> None:
 
 
 def require_batches(trainer: Trainer, data: ImageDataModule) -> None:
-    """Refuse a training set without a full batch, and a validation interval longer than an epoch.
+    """Refuse a training set that is too small for a single batch, and a validation interval longer than an epoch.
 
     Raises:
         UserError: If there are too few images, or the interval has more steps than an epoch.

@@ -1,4 +1,8 @@
-"""Pictures of a run for Weights & Biases: the confusion matrix, and the PID of each stage over the epochs."""
+"""Pictures of a run for Weights & Biases: the confusion matrix, and the PID of each stage over the epochs.
+
+The PID (partial information decomposition) divides the information about the class in the teacher's and the student's
+features into four atoms: redundant, unique to the teacher, unique to the student, and synergistic.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +34,7 @@ def draw_confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Fig
 
 
 def draw_pid(rows: Mapping[int, Mapping[str, float]]) -> dict[str, Figure]:
-    """Draw the atoms of each measured stage over the epochs, with the bands of their intervals.
+    """Draw the PID's atoms of each measured stage over the epochs, each with a band for its 95 % interval.
 
     Args:
         rows: The logged metrics by epoch.

@@ -1,4 +1,7 @@
-"""Send to Weights & Biases what Lightning's logger leaves out: axes, flat keys, result, pictures, the student."""
+"""Send to Weights & Biases what Lightning's logger leaves out.
+
+This is the epoch as the axis of all metrics, keys to group runs by, the result, pictures, and the student's weights.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,9 +26,11 @@ BEST = {"val/accuracy": "max", "val/loss": "min", "train/loss": "min"}
 class WandbRecord(Callback):
     """Adds to a run of W&B what is needed to group, filter and compare runs.
 
-    - Every metric is drawn over ``epoch``; the summary holds the best validation values.
-    - ``method``, ``pair``, ``seed`` and ``grid`` are flat keys of the configuration.
-    - Each stage's four PID atoms have a panel. All other PID values are logged without a panel.
+    - Every metric is drawn over ``epoch``; the summary holds the best values of accuracy and loss.
+    - The configuration gets the keys ``method``, ``pair`` (the classes of teacher and student), ``seed`` and ``grid``
+      (the name of the ``kdlight ablate`` grid that the run belongs to).
+    - The four atoms of the PID (partial information decomposition) of each stage have a panel. All other PID values are
+      logged without a panel.
     - At the end ``result.json``, without its lists, is added to the summary. Pictures of the PID and of the confusion
       matrix are added to the media. If the logger was given ``log_model``, the student's weights become an artifact.
 
@@ -45,7 +50,7 @@ class WandbRecord(Callback):
             read_wandb_options(logger).setdefault(name, value)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Define the axis, the best values and the flat keys."""
+        """Define the axis and the best values, and add the keys to the configuration."""
         if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, Learner)
@@ -110,7 +115,8 @@ def finish_wandb(loggers: Iterable[Logger]) -> None:
 def name_group(folder: Path) -> str:
     """Return the name of the group of runs that differ only in their seed.
 
-    It comes from the folder above ``seed=0`` or, outside a grid, from the run's folder without the number at its end.
+    In a grid of ``kdlight ablate``, runs have folders such as ``seed=0``, and the two folders above give the name.
+    Otherwise it comes from the run's folder and the one above it, without the number at the end.
     """
     if _is_in_grid(folder):
         return "/".join(folder.parts[-3:-1])
