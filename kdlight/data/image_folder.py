@@ -30,7 +30,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
     """Images in class folders: ``train/<class>/…`` and ``test/<class>/…`` (or ``val/``), or only ``<class>/…``.
 
     Only `data_dir` has to be given. If there is neither ``test/`` nor ``val/``, 15 percent of the images of each class
-    form the test set, the same in every run. If there is only one of the two, it is the test set; if there are both,
+    are the test set, the same in every run. If there is only one of the two, it is the test set; if there are both,
     ``val/`` is the validation split. Classes are numbered in the order of their names. With `labels` false, the labels
     of the training images are not used: they are a transfer set, on which the student only imitates the teacher.
 

@@ -9,8 +9,9 @@ from torch.optim import Optimizer
 from kdlight.errors import UserError
 
 # Options that do not change a run's results, but determine where and how long it computes and what it shows. A name
-# stands for all names below it, too. Paths of weights may change, because the checkpoint holds the sha256 of the
-# teacher's weights. The precision may not change, because accuracies of runs are compared at equal precision.
+# stands for all names below it, too. Paths of weights may change, because another teacher is refused by the sha256 of
+# its weights, which the checkpoint holds. The precision may not change, because accuracies of runs are compared at
+# equal precision.
 MAY_CHANGE = (
     *("ckpt_path", "weights_only", "resume_changed", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")),

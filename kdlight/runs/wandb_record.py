@@ -1,6 +1,7 @@
 """Send to Weights & Biases what Lightning's logger leaves out.
 
-This is the epoch as the axis of all metrics, keys to group runs by, the result, pictures, and the student's weights.
+The logger leaves out the epoch as the axis of all metrics, keys by which runs can be grouped, the result, pictures, and
+the student's weights.
 """
 
 from collections.abc import Iterable
@@ -27,7 +28,7 @@ class WandbRecord(Callback):
     """Adds to a run of W&B what is needed to group, filter and compare runs.
 
     - Every metric is drawn over ``epoch``; the summary holds the best values of accuracy and loss.
-    - The configuration gets the keys ``method``, ``pair`` (the classes of teacher and student), ``seed`` and ``grid``
+    - The configuration gets the keys ``method``, ``pair`` (teacher → student), ``seed`` and ``grid``
       (the name of the ``kdlight ablate`` grid that the run belongs to).
     - The four atoms of the PID (partial information decomposition) of each stage have a panel. All other PID values are
       logged without a panel.

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 class BatchIndices(Iterable[Tensor], Sized, Protocol):
-    """The batches of one pass over a split that one process gets; each is a tensor of its samples' places, (batch,)."""
+    """The batches that one process gets in one pass over a split; each is a tensor of places in the split, (batch,)."""
 
 
 class TrainingIndices:
@@ -103,7 +103,7 @@ class BatchLoader:
 
 
 class TrainingLoader(BatchLoader):
-    """A loader whose order changes in each epoch. After a checkpoint inside an epoch, it continues there.
+    """A loader whose order changes in each epoch. It can continue in the middle of an epoch, from a checkpoint.
 
     Args:
         samples: The training split.

@@ -53,7 +53,7 @@ class Split(ABC):
             yield pin_batch(self.fetch_batch(index)) if pin_memory else self.fetch_batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return a split that crops each image as its views (augmented versions) need when it decodes the image.
+        """Return a split that crops each image for its views (augmented versions) while decoding it.
 
         A split in memory is returned unchanged, because its images are cropped later, as whole batches.
 
