@@ -56,7 +56,7 @@ kdlight COMMAND … --debug                          show the traceback of an er
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, or 2 if the user made a mistake; `report_errors` has the others."""
+    """Run one command and return its exit code: 0; or 2 for a user's mistake, 130 after Ctrl-C, 143 after SIGTERM."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help"):
@@ -78,8 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(format_short_help(command))
         return 0
-    # Threads that spin while they wait take the cores from one another where several processes share them, and small
-    # networks then train many times slower. The variable has to be set before torch is imported.
+    # By default the threads of OpenMP spin while they wait. If several processes share the cores, spinning threads keep
+    # others from computing, and small networks train many times slower. Torch reads the variable when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "--debug" in arguments:
         arguments.remove("--debug")

@@ -30,7 +30,7 @@ class ArgumentRecord:
         made = super().__new__(cls)
         parameters = list(inspect.signature(cls.__init__).parameters)[1:]
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # if these are wrong, __init__ raises an error
-        # This avoids `setattr`, because the constructor of the object, which may be a torch module, has not run yet.
+        # Not by `setattr`: torch modules override it, and the object may be one whose constructor has not run yet.
         vars(made)["built_from"] = {
             "class_path": find_import_path(cls),
             "init_args": {name: describe(value) for name, value in given.items()},
@@ -39,7 +39,7 @@ class ArgumentRecord:
 
 
 def record_arguments(make: Callable[Given, Made]) -> Callable[Given, Made]:
-    """Decorate a function such as `resnet20`: the objects that it builds remember it instead of their class."""
+    """Decorate a function such as `resnet20`: what it returns remembers this function and the arguments of the call."""
 
     @functools.wraps(make)
     def made(*args: Given.args, **kwargs: Given.kwargs) -> Made:
@@ -91,7 +91,7 @@ def has_unknown(described: Any) -> bool:
 
 
 def find_import_path(made: type | Callable[..., Any]) -> str:
-    """Return the import path of a class or function; if it is public, the short one, such as ``kdlight.methods.KD``."""
+    """Return the import path of a class or function; the short path if a package exports it: ``kdlight.methods.KD``."""
     package = ".".join(made.__module__.split(".")[:2])
     if package.startswith("kdlight.") and getattr(sys.modules.get(package), made.__name__, None) is made:
         return f"{package}.{made.__name__}"

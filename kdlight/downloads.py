@@ -14,11 +14,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from kdlight.errors import UserError
 
 CHUNK = 1 << 18
-TIMEOUT = 30  # seconds without a byte
+TIMEOUT = 30  # after so many seconds without a byte, a download counts as cut off
 
 
 class DownloadError(UserError, ConnectionError):
-    """No address gives the whole file."""
+    """None of a file's addresses gave the whole file."""
 
 
 def download(url: str, part: Path) -> None:

@@ -83,7 +83,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove the drafts that killed processes left in a folder."""
+    """Remove the drafts that `replace_file` left in a folder because its process was killed."""
     for draft in folder.glob(f"*{PART}"):
         if draft.is_file():
             draft.unlink()
@@ -99,7 +99,7 @@ def _flush(path: Path) -> None:
 
 
 def _find_full_disk(error: BaseException | None) -> OSError | None:
-    """Find the error of a full or read-only disk in a chain of causes, since torch raises another error from it."""
+    """Return the error of a full or read-only disk from an error's chain of causes, in which torch may hide it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (*FULL, READ_ONLY):
             return error

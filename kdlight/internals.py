@@ -40,13 +40,13 @@ def _write(owner: Any, name: str, value: Any) -> None:
 
 
 def is_inside_epoch(trainer: Any) -> bool:
-    """Return whether the epoch that was begun last has not ended yet."""
+    """Return whether an epoch has begun and not ended yet."""
     progress = _read(trainer, "fit_loop", "epoch_progress", "current")
     return bool(_read(progress, "processed") < _read(progress, "started"))
 
 
 def validates_after(trainer: Any, batch_idx: int) -> bool:
-    """Return whether Lightning validates right after a training step, the one with the index `batch_idx`."""
+    """Return whether Lightning validates right after the training step whose index in the epoch is `batch_idx`."""
     whole = trainer.check_val_every_n_epoch is not None
     steps = batch_idx if whole else _read(trainer, "fit_loop", "total_batch_idx")
     every = _read(trainer, "val_check_batch")
@@ -64,7 +64,7 @@ def is_resumed_mid_epoch(trainer: Any) -> bool:
 
 
 def is_resumed_at_epoch_end(trainer: Any) -> bool:
-    """Return whether the fit continues from the checkpoint of an epoch's end."""
+    """Return whether the fit continues from a checkpoint that was written at the end of an epoch."""
     return bool(_read(trainer, "fit_loop", "resumed_on_epoch_end"))
 
 
@@ -74,11 +74,11 @@ def set_epoch(trainer: Any, epoch: int) -> None:
 
 
 def end_restart(trainer: Any) -> None:
-    """Let Lightning treat a resumed fit as any other, so that schedulers that follow a metric step after an epoch."""
+    """Let Lightning treat a resumed fit as any other: else it would not step `ReduceLROnPlateau` after the epoch."""
     _write(_read(trainer, "fit_loop"), "_restarting", False)
     steps = _read(trainer, "fit_loop", "epoch_loop")
     if _read(steps, "restarted_on_last") and validates_after(trainer, _read(steps, "batch_idx")):
-        # After that validation, Lightning counts the step before it a second time.
+        # After this validation, Lightning would count the training step that came before it a second time.
         _write(steps, "_batches_that_stepped", _read(steps, "_batches_that_stepped") - 1)
 
 
@@ -101,12 +101,12 @@ def draw_progress_into(progress_bar: Any, stream: Any) -> None:
 
 
 def stop_after_step(trainer: Any) -> None:
-    """Let Lightning raise its `SIGTERMException` after the step, or after the validation or epoch end that follows."""
+    """Let Lightning raise `SIGTERMException` after this step, or after the validation or epoch end that follows it."""
     _write(_read(trainer, "_signal_connector"), "received_sigterm", True)
 
 
 def share_no_signals(trainer: Any) -> None:
-    """Keep Lightning from asking the first process for a signal before every step."""
+    """Keep Lightning from sending to all processes, before every step, whether the first one received SIGTERM."""
     _write(_read(trainer, "fit_loop", "epoch_loop"), "_broadcast_sigterm_tensor", lambda: None)
 
 
@@ -120,7 +120,7 @@ def find_unused_parameters(strategy: Any) -> None:
 
 
 def ignore_under_ddp(module: Any, names: Sequence[str]) -> None:
-    """Keep DDP from comparing and sending these parameters and buffers of a module."""
+    """Keep DDP from comparing these parameters and buffers of a module between processes, and from sending them."""
     from torch.nn.parallel import DistributedDataParallel
 
     _read(DistributedDataParallel, "_set_params_and_buffers_to_ignore_for_model")(module, list(names))
@@ -151,7 +151,7 @@ def list_options(parser: Any) -> set[str]:
 
 
 def read_wandb_options(logger: Any) -> dict[str, Any]:
-    """Return the arguments that a `WandbLogger` will pass to ``wandb.init``. They can be changed until it does so."""
+    """Return the dict of arguments that a `WandbLogger` will pass to ``wandb.init``. Changing the dict changes them."""
     options: dict[str, Any] = _read(logger, "_wandb_init")
     return options
 

@@ -5,7 +5,7 @@ annotations of its `plot` methods, and torchvision with all its networks for two
 these imports take a quarter of the time that `kdlight fit` needs to start.
 
 `install`, which `import kdlight` calls, hooks the import of the modules in `LATE`. Such a module at first contains only
-the names that torchmetrics reads from it while it is imported. Asking for any other name, or importing a submodule,
+the names that torchmetrics reads while torchmetrics is imported. Asking for any other name, or importing a submodule,
 executes the module's true code in the same module object, so that users of these libraries see no difference. A
 module that was imported before kdlight stays as it is. `importlib.util.LazyLoader` cannot be used, because it executes
 a module as soon as *any* name is read.
@@ -26,7 +26,7 @@ _lock = threading.RLock()
 
 
 def install() -> None:
-    """Put the import hook in place, once."""
+    """Put the import hook in place, unless it is there already."""
     if not any(isinstance(finder, _LateFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _LateFinder())
 
@@ -51,7 +51,8 @@ def _make_callers(module: str, *names: str) -> dict[str, Callable[..., Any]]:
     return {name: make(name) for name in names}
 
 
-# The names that torchmetrics reads from each module while torchmetrics is imported, and their values until then.
+# The names that torchmetrics reads from each module while torchmetrics is imported. They have these values until the
+# module is executed.
 LATE: dict[str, dict[str, Any]] = {
     "scipy.signal": {"hamming": _compute_hamming},
     _PLOT: {
@@ -67,7 +68,7 @@ class _LateModule(ModuleType):
     """A module that executes its code when it is asked for a name that it does not have yet."""
 
     def __getattr__(self, name: str) -> Any:
-        # `from module import name` asks every module for `__path__`, which only packages have.
+        # `from module import name` asks every module for `__path__`, which only packages have: no reason to execute it.
         assert self.__spec__ is not None
         if (name == "__path__" and self.__spec__.submodule_search_locations is None) or not self.execute():
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")

@@ -60,7 +60,7 @@ def find_public_names(package: str, folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for file, path in zip(files, parts, strict=True):
         for name in _read_listed_names(file):
-            # Importing the file of this name would put its module in the place of the function or class in the package.
+            # Importing a file sets its module as an attribute of the package, in place of a function of the same name.
             if name in modules:
                 raise ImportError(
                     f"{package}: {file.name} lists {name} in __all__, the name of a file; rename the file"
@@ -77,7 +77,7 @@ def write_stubs(source: Path, target: Path) -> list[Path]:
 
     Args:
         source: The folder of the package kdlight.
-        target: The copy of this folder that the stubs are written into: the source itself, or the copy of a build.
+        target: The folder that the stubs are written into: `source` itself, or the copy of it in a build.
     """
     written = []
     for init in sorted(source.rglob("__init__.py")):

@@ -43,11 +43,14 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, title="weight")]  # the weight of a term of a student's loss
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-Probes = Annotated[int, Field(ge=8, le=MOST)]  # the number of images from which a PID is estimated
+Probes = Annotated[int, Field(ge=8, le=MOST)]  # how many images a partial information decomposition is estimated from
 
 
 def read_weights(learner: object) -> dict[str, float]:
-    """Return, by name, the values of an object's attributes that are named as its arguments annotated as `Weight`."""
+    """Return the weights of a learner's loss terms by name.
+
+    Their names are those of the constructors' arguments that are annotated as `Weight`.
+    """
     constructors = [vars(kind)["__init__"] for kind in type(learner).__mro__ if "__init__" in vars(kind)]
     names = (
         name for made in constructors for name, kind in getattr(made, "__annotations__", {}).items() if kind == Weight

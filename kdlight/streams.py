@@ -1,4 +1,4 @@
-"""Derive the seed of every random number from its purpose, so that it does not depend on what was drawn before."""
+"""Derive seeds from the purpose of the random numbers, so that they do not depend on what else was drawn before."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def derive_seed(stream: Stream, *numbers: int) -> int:
 
     Args:
         stream: What the random numbers are for.
-        numbers: What else the random numbers depend on, each in [0, 2^64). Every call for one purpose must pass equally
-            many, because zeros at the end make no difference.
+        numbers: What else the random numbers depend on, each in [0, 2^64). All calls for the same purpose must pass the
+            same count of numbers, because a zero more at the end can give the same seed.
     """
-    # SeedSequence takes as few 32-bit words as a number needs, so two lists of numbers could give the same words. With
-    # two words for each number they cannot.
+    # SeedSequence takes as few 32-bit words as a number needs, so two different lists of numbers could give the same
+    # words. With two words for each number they cannot.
     words = [word for number in (stream, *numbers) for word in (number & 0xFFFFFFFF, number >> 32)]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
 

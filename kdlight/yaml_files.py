@@ -1,4 +1,4 @@
-"""Read YAML files that may come from anyone: for a file that is damaged or too large, the error names the file."""
+"""Read YAML files that may come from anyone; if a file is damaged or too large, raise an error that names the file."""
 
 import re
 import stat
@@ -19,7 +19,7 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, except that ``1e-4`` is a number, as in YAML 1.2, and a repeated key is an error."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Expand ``<<``, and refuse a mapping that becomes too large by the expansion."""
+        """Expand YAML's merge key ``<<``, and refuse a mapping that becomes too large by the expansion."""
         super().flatten_mapping(node)
         if len(node.value) > MOST_VALUES:
             raise yaml.constructor.ConstructorError(None, None, "'<<' stands for too many values", node.start_mark)
@@ -71,7 +71,7 @@ def read_yaml(file: Path) -> Any:
         ) from None
     except UserError:
         raise
-    except (OSError, ValueError) as error:  # a name too long, links in a circle, a date that does not exist
+    except (OSError, ValueError) as error:  # such as a name too long, links in a circle, a date that does not exist
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{str(file)[:200]!r} cannot be read ({reason}); {EXPECTED}") from None
     return {} if content is None else content
@@ -82,7 +82,7 @@ class _TooMuchError(Exception):
 
 
 def _count(content: Any) -> None:
-    """Count the values of a file level by level, with anchors expanded, up to the limits."""
+    """Count the values of a file level by level, with anchors expanded, and raise an error if they exceed a limit."""
     level, seen = [content], 0
     for _ in range(DEEPEST):
         inner: list[Any] = []

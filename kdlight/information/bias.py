@@ -7,25 +7,26 @@ import numpy as np
 import numpy.typing as npt
 
 #: Up to this bias of a plug-in information, in bits, the bias that remains after the correction of `estimate_pid` is
-#: smaller than the half-width of the interval.
+#: smaller than the half-width of the interval that `estimate_pid` reports.
 LARGEST_CORRECTED_BIAS = 0.45
-#: The largest bias, in bits, with which a number of clusters is chosen. This limit is lower, because the number is
-#: chosen from the teacher's features, and the student's symbols may occupy more cells than the teacher's.
+#: If the number of clusters of features is chosen automatically, the expected bias of the information that the cluster
+#: indices have about the class may be at most this, in bits. The limit is lower than the one above, because the number
+#: is chosen for the teacher's features, and the student's indices may occupy more cells of the table of counts.
 LARGEST_CHOSEN_BIAS = 0.2
 
 
 def estimate_bias(table: npt.NDArray[np.int64]) -> float:
     """Estimate the bias, in bits, of the plug-in information between the two axes of a table of counts.
 
-    This is the estimate of Miller and Madow. It depends on the number of cells that can occur, which `estimate_cells`
-    estimates.
+    This is the estimate of Miller and Madow. It depends on how many cells, rows and columns of the table can occur,
+    which `estimate_cells` estimates.
     """
     degrees = estimate_cells(table) - estimate_cells(table.sum(axis=1)) - estimate_cells(table.sum(axis=0)) + 1
     return max(degrees, 0.0) / (2 * int(table.sum()) * float(np.log(2)))
 
 
 def estimate_cells(counts: npt.NDArray[np.int64]) -> float:
-    """Estimate how many cells can occur, at most all of the table.
+    """Estimate how many cells of a table can occur, including those in which nothing was counted.
 
     The estimate uses how many cells were seen at all, exactly once and exactly twice (Chao, 1984).
     """

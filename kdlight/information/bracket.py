@@ -1,4 +1,8 @@
-"""Certified upper and lower bounds on the optimum of the BROJA problem, which defines the PID of Bertschinger et al."""
+"""Certified upper and lower bounds on the optimum of the minimisation that defines BROJA.
+
+BROJA is the partial information decomposition (PID) of Bertschinger, Rauh, Olbrich, Jost and Ay. A PID splits what two
+sources tell about a target into redundant, unique and synergistic information.
+"""
 
 import numpy as np
 from scipy.special import xlogy
@@ -31,7 +35,7 @@ class Bracket:
         lower: Largest known lower bound, in nats.
         upper: Smallest known upper bound, in nats.
         tolerance: The bracket is closed when upper and lower bound differ by at most this, in nats.
-        by_class: Each class's part of the lower bound, shape (Y,).
+        by_class: The part that each symbol y of the target contributes to the lower bound, in nats, shape (Y,).
     """
 
     def __init__(self, first: Array, second: Array, *, by_class: Array, upper: float, tolerance: float) -> None:

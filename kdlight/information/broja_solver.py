@@ -14,28 +14,32 @@ from kdlight.information.interior_point import run_interior_point
 from kdlight.information.mirror_descent import run_mirror_descent
 
 #: Two solvers are used: mirror descent, and an interior-point method, whose Newton matrix has one row for each positive
-#: entry of P(s,y). Up to this many rows, the interior-point method runs first.
+#: probability in the table of the target and the source with fewer symbols. Up to this many rows, the interior-point
+#: method runs first.
 _SMALL = 600
 #: Up to this many rows, the interior-point method runs if mirror descent has not reached the tolerance.
 _LARGE = 2000
-#: Steps of mirror descent before a table with few positive entries is passed on to the interior-point method.
+#: Steps of mirror descent before the interior-point method takes over, if the table has more than _SMALL entries but at
+#: most _SMALL of them are positive.
 _FEW_STEPS = 240
-#: Rounding error of sums over 100 x 100 x 100 symbols, in bits; added to every gap.
+#: Rounding error of sums over 100 x 100 x 100 symbols, in bits; added to every certified error (``gap``).
 _ROUNDING = 1e-12
 
 
 def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     """Compute the BROJA decomposition, with a certified bound on its error.
 
-    The decomposition is defined in Bertschinger et al., 2014, "Quantifying unique information" (arXiv:1311.2852), and
-    in definition 3.3 of the RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Let Q be any joint distribution
-    that has the same marginals of (first, target) and of (second, target) as ``joint``. The smallest I_Q(target; first,
-    second) of all such Q is the information without synergy: the sum of the redundant atom and the two unique ones.
-    This minimum determines all four atoms, so its error is the error of each atom.
+    BROJA splits I(target; first, second) into four atoms: redundant, unique to either source, and synergistic. It is
+    defined in Bertschinger et al., 2014, "Quantifying unique information" (arXiv:1311.2852), and in definition 3.3 of
+    the RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Let Q be any joint distribution that has the same
+    marginals of (first, target) and of (second, target) as ``joint``. The smallest I_Q(target; first, second) of all
+    such Q is the information without synergy: the sum of the redundant atom and the two unique ones. This minimum
+    determines all four atoms, so its error is the error of each atom.
 
     The solver keeps an upper and a lower bound on this minimum and reports the upper one; their difference is ``gap``.
     Therefore, except for rounding, the redundant and synergistic atoms are never too large and the unique atoms never
-    too small. At the minimum no atom is negative; the solver uses this, so no reported atom is negative.
+    too small. At the minimum no atom is negative. The solver limits its result to the range for which this holds, so no
+    reported atom is negative.
 
     Two solvers improve the same bounds. Which of them runs depends on the size of one table: the joint probabilities of
     the target and of the source that has fewer symbols. If this table has up to 600 entries, an interior-point method
@@ -77,7 +81,8 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
         tolerance: The solvers stop when the bounds differ by at most this many bits.
 
     Returns:
-        The bounds on -H_Q(target | first, second), in nats; ``by_class`` has an entry for each class that occurs.
+        The bounds on -H_Q(target | first, second), in nats; ``by_class`` has an entry for each symbol of the target
+        that occurs.
     """
     for axis in range(3):
         joint = np.compress(joint.any(axis=tuple({0, 1, 2} - {axis})), joint, axis=axis)
@@ -85,14 +90,14 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
     first, second = joint.sum(axis=1), joint.sum(axis=0)
-    # The posterior of the more informative source is a feasible point of the dual problem. The value of the dual at
-    # this point is that source's information.
+    # The posterior of the target given the more informative source is a feasible point of the dual problem. There the
+    # value of the dual is -H(target | that source).
     better = max((first, second), key=mutual_information)
     of_better = xlogy(better, better / better.sum(axis=1, keepdims=True)).sum(axis=0)
     largest = float(of_better.sum()) + informations.largest_excess * np.log(2)
     bracket = Bracket(first, second, by_class=of_better, upper=largest, tolerance=tolerance * np.log(2))
     size, positive = second.size, np.count_nonzero(second)
-    # Probabilities far below 1e-16 may overflow; the bracket ignores bounds that are not finite.
+    # With probabilities far below 1e-16, the solvers may overflow; the bracket ignores bounds that are not finite.
     with np.errstate(over="ignore", invalid="ignore"):
         if size > _SMALL >= positive:
             run_mirror_descent(bracket, steps=_FEW_STEPS)

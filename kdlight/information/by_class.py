@@ -1,4 +1,8 @@
-"""Compute how much each class contributes to each atom of a partial information decomposition."""
+"""Compute how much each class, that is each symbol of the target, contributes to the atoms of BROJA.
+
+BROJA is the partial information decomposition of Bertschinger et al., 2014, that `kdlight.information.broja` computes.
+Its atoms are the redundant, the two unique and the synergistic information of two sources about a target.
+"""
 
 __all__ = ["ClassTerms", "broja_by_class"]
 
@@ -12,7 +16,10 @@ from kdlight.information.entropies import Array, check_probabilities, split_info
 
 
 class ClassTerms(NamedTuple):
-    """The contributions of each symbol of the target to the atoms, in bits, (target symbols,); they may be negative."""
+    """What each symbol of the target contributes to each atom, in bits: arrays (target symbols,).
+
+    A contribution may be negative.
+    """
 
     redundant: Array
     unique_first: Array
@@ -23,16 +30,21 @@ class ClassTerms(NamedTuple):
 def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTerms:
     """Divide the BROJA atoms among the target's symbols.
 
-    Every information is a mean over the target's symbols: I(Y;T) = sum_y P(y) KL(P(t|y) || P(t)). Let I_u be the least
-    information that both sources can have together; its terms are P(y) KL(Q(t,s|y) || Q(t,s)) with the optimal Q. Where
-    Q is positive, log Q(y|t,s) = a(t,y) + b(s,y) with the optimal point (a, b) of the dual, so the term is
-    sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y), which does not need Q. The atoms are sums and differences
-    of the informations, and so are their terms.
+    Let Y be the target, and T and S the sources. Every information is a sum of terms, one for each symbol y:
+    ``I(Y;T) = sum_y P(y) KL(P(t|y) || P(t))``. BROJA minimises I_Q(Y;T,S) over the joint distributions Q whose tables
+    Q(t,y) and Q(s,y) are those of P. The terms of this minimum are ``P(y) KL(Q(t,s|y) || Q(t,s))`` with the optimal Q.
+    Where Q is positive, ``log Q(y|t,s) = a(t,y) + b(s,y)``, where (a, b) is the optimal point of the dual problem (see
+    `kdlight.information.bracket`). So the term of y equals
+
+        sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y),
+
+    which can be computed without Q. The atoms are sums and differences of I(Y;T), I(Y;S), I(Y;T,S) and the minimum, so
+    their terms are the same sums and differences of the terms.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
-        tolerance: The gap in bits to aim for, as in `broja`. The terms of all symbols add up to the atoms up to this
-            gap.
+        tolerance: The bound on the error, in bits, at which the solver stops. The terms of all symbols add up to the
+            atoms with an error of at most this bound.
 
     Raises:
         UserError: If ``joint`` is not a distribution.

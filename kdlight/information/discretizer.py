@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 Method = Literal["kmeans", "quantile", "probe", "predictions"]
 Symbols = npt.NDArray[np.int64]
 
-#: Unit-length rows that differ by less than this count as equal, because rounding to float32 can differ by as much.
+#: If no element differs by more than this among all unit-length rows, the rows count as equal, because rounding to
+#: float32 alone can cause such differences.
 _CONSTANT = 1e-6
 #: Principal components (scaled so that the first has unit variance) are rounded to this many decimals, so that the
 #: symbol of a sample does not depend on the batch in which the sample comes.
@@ -29,16 +30,16 @@ class Discretizer:
     The methods, by name:
 
     - ``kmeans``: the features of each sample are flattened to a row, scaled to length one, projected by PCA, and
-      clustered by k-means. The authors of RID do the same (Dissanayake et al., 2025, arXiv:2411.07483, appendix D.3,
-      with 10 components and 10 clusters on CIFAR-10). The scaling is in their code but not in the paper, and their code
-      sets no seed.
+      clustered by k-means. The authors of the distillation method RID do the same (Dissanayake et al., 2025,
+      arXiv:2411.07483, appendix D.3, with 10 components and 10 clusters on CIFAR-10). The scaling is in their code but
+      not in the paper, and their code sets no seed.
     - ``quantile``: the first principal component of the scaled rows, cut into bins with equal numbers of samples.
     - ``probe``: the prediction of a multinomial logistic regression of the target on the principal components.
     - ``predictions``: the features are logits, and the symbol is their argmax; nothing is fitted.
 
     The information is overestimated if the discretizer is fitted on the same samples from which the information is then
-    estimated, so fit it on other samples if there are enough. The overestimate is largest with the probe; therefore its
-    ``fit_transform`` predicts each half of the samples with a probe that is fitted on the other half.
+    estimated, so fit it on other samples if there are enough. The overestimate is largest with ``probe``; therefore,
+    with this method, ``fit_transform`` predicts each half of the samples with a probe that is fitted on the other half.
 
     If there are too few samples or dimensions, or features are constant or all zero, there are fewer symbols than asked
     for, and no error is raised.
@@ -75,7 +76,10 @@ class Discretizer:
 
     @property
     def num_symbols(self) -> int:
-        """Number of possible symbols, for the ``sizes`` of `joint_histogram`. Probe and predictions must be fitted."""
+        """Number of possible symbols, for the ``sizes`` of `joint_histogram`.
+
+        With the methods ``probe`` and ``predictions`` it is known only after ``fit``.
+        """
         return self._num_symbols
 
     def fit(self, features: npt.ArrayLike, target: npt.ArrayLike | None = None) -> "Discretizer":
@@ -165,8 +169,8 @@ class Discretizer:
             # For float32 features, PCA in float32 is precise enough and takes a third of the time.
             pca = PCA(components, random_state=self._derive_random_state(Stream.PCA))
             self._pca = pca.fit(rows.astype(np.float32) if single else rows)
-            # The regularisation of logistic regression depends on the scale of its inputs. The results of k-means and
-            # quantiles do not.
+            # All components are divided by the standard deviation of the first, because the regularisation of logistic
+            # regression depends on the scale of its inputs. The results of k-means and quantiles do not.
             self._scale = 1 / float(np.sqrt(self._pca.explained_variance_[0]))
         return self._project(rows)
 

@@ -18,7 +18,7 @@ def check_probabilities(p: npt.ArrayLike, *, dims: tuple[int, ...], name: str = 
 
     Args:
         p: The table; with a leading batch axis, each entry of the batch is a distribution.
-        dims: Allowed numbers of axes, the smallest first: that of one distribution, then that of a batch.
+        dims: Allowed numbers of axes: that of one distribution first, then (if batches are allowed) that of a batch.
         name: What to call the table in an error.
 
     Returns:

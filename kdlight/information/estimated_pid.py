@@ -1,4 +1,7 @@
-"""The result of an estimate: values with intervals, and the keys under which they are stored."""
+"""A partial information decomposition (PID) estimated from samples: values, intervals, and their keys in files.
+
+A PID splits what two sources tell about a target into four atoms: redundant, unique to either source, and synergistic.
+"""
 
 __all__ = ["Estimate", "EstimatedPID"]
 
@@ -11,18 +14,21 @@ class Estimate(NamedTuple):
     """A quantity in bits, estimated from samples. The estimate can be negative if the true value is near zero."""
 
     value: float
-    """Corrected for bias; the mean over the symbolisations (the ways in which features were turned into symbols)."""
+    """Corrected for bias; the mean over the symbolisations (the several ways in which features became symbols)."""
     lower: float
     upper: float
     counted: float
-    """The biased plug-in value, computed from the histogram itself: the mean over the symbolisations."""
+    """The biased plug-in value, with observed frequencies as probabilities; the mean over the symbolisations."""
     estimable: bool
-    """Whether there are enough samples. ``kdlight/information/README.md`` says how often the interval then holds."""
+    """Whether there are enough samples. ``kdlight/information/README.md`` says how often the interval is right then."""
 
 
 @dataclass(frozen=True)
 class EstimatedPID:
-    """A decomposition of the information of two sources about a target, estimated from samples, in bits."""
+    """A decomposition of the information of two sources about a target, estimated from samples, in bits.
+
+    The first four attributes are the atoms. The informations about the target are sums of atoms.
+    """
 
     redundant: Estimate
     unique_first: Estimate
@@ -45,7 +51,7 @@ class EstimatedPID:
     cap_second: float
     """log2 of the second source's number of symbols."""
     gap: float
-    """Certified bound on the numerical error of the decomposition of each histogram."""
+    """Certified bound on the numerical error, in bits, of the atoms in the decomposition of all samples."""
     samples: int
 
     @property

@@ -1,4 +1,8 @@
-"""Estimates of a decomposition from samples: bias-corrected values with reproducibility intervals."""
+"""Estimate a partial information decomposition (PID) from samples, with bias correction and reproducibility intervals.
+
+A PID splits what two sources tell about a target into four atoms: redundant, unique to either source, and synergistic.
+The samples are integer symbols, into which continuous features are turned before (a symbolisation).
+"""
 
 __all__ = ["estimate_pid"]
 
@@ -18,54 +22,68 @@ from kdlight.streams import Stream, derive_seed
 
 Symbols = npt.NDArray[np.int64]
 
-#: How many samples are needed to estimate the synergistic atom: so many for each cell of the joint histogram that can
-#: occur (the number of these cells is estimated), and so many for each combination of symbols that occur. The second
-#: requirement matters if there are few samples, because then the estimated number of cells is too low.
+#: The synergistic atom needs at least 15 samples for each cell of the joint histogram that can occur; the number of
+#: these cells is estimated. It also needs at least 2 samples for each combination of a first-source symbol, a
+#: second-source symbol and a target symbol, where symbols that never occur do not count. The second requirement matters
+#: if there are few samples, because then the estimated number of cells is too low.
 SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
-#: If none of N samples shows an event, it occurs in at most 3 of N samples, with 95 % confidence.
+#: If none of N samples shows an event, its probability is at most 3 / N, with 95 % confidence.
 RULE_OF_THREE = 3
-#: How many random orders of the samples are cut into halves and quarters: in total over the symbolisations, and at
-#: least for each symbolisation.
+#: For each symbolisation, the samples are brought into several random orders, each of which is cut into halves and into
+#: quarters. There are about 10 orders for all symbolisations together, and at least 2 for each.
 _ORDERS, _LEAST_ORDERS = 10, 2
-#: Solver tolerance in bits for halves and quarters: about a hundredth of the difference between two halves.
+#: Solver tolerance in bits for halves and quarters: about a hundredth of what the values of two halves differ by.
 _TOLERANCE_OF_PARTS = 1e-4
 
 
 def estimate_pid(
     first: npt.ArrayLike, second: npt.ArrayLike, target: npt.ArrayLike, *, tolerance: float = 1e-5, seed: int = 0
 ) -> EstimatedPID:
-    """Estimate the BROJA atoms from samples of symbols: bias-corrected, with intervals.
+    """Estimate the atoms of BROJA, and mutual informations, from samples of symbols.
 
-    **Several symbolisations.** The result depends on how features were mapped to symbols. If several symbolisations of
-    the same samples are given, each fitted on other images, the value is the mean over the symbolisations, and their
-    spread widens the interval.
+    BROJA is the decomposition of Bertschinger et al., 2014 (arXiv:1311.2852), which `broja` computes.
 
-    **Bias.** Plug-in informations are biased upwards by about 1/N. Each quantity A is extrapolated as in Strong et al.,
-    1998 (Phys. Rev. Lett. 80, 197): (8 A(N) - 6 A(N/2) + A(N/4)) / 3, where A(N/2) and A(N/4) are means over random
-    halves and quarters of the samples. The correction is linear, so the corrected atoms add up to the corrected
-    informations.
+    **Several symbolisations.** A symbolisation is one way of turning the features of the samples into symbols, such as
+    a clustering; the result depends on it. If several are given, for example clusterings that were fitted on different
+    images, each value is the mean over the symbolisations, and their spread widens the interval.
+
+    **Bias.** A plug-in information is computed from observed frequencies as if they were the probabilities. On average
+    it is too large, by an amount that is roughly proportional to 1/N for N samples. Each quantity A is therefore
+    extrapolated to infinitely many samples as in Strong et al., 1998 (Phys. Rev. Lett. 80, 197):
+
+        (8 A(N) - 6 A(N/2) + A(N/4)) / 3,
+
+    where A(N) is the plug-in value of all samples, and A(N/2) and A(N/4) are its means over random halves and quarters.
+    This expression is linear, so the corrected atoms add up to the corrected informations.
 
     **Intervals.** If the measurement is repeated with other samples and other symbolisations, the new value lies in the
-    interval in 95 of 100 cases (ISO 5725 calls the half-width the reproducibility limit). So two values that are
-    further apart than one half-width differ, and the interval contains the true value even more often. The variance has
-    two parts: the variances of the halves' and the quarters' values, divided by 2 and 4 (a delete-half jackknife), and
-    the variance of the symbolisations' values, divided by the number of symbolisations. The half-width is the square
-    root of twice that variance, times Student's t for the degrees of freedom of both parts, plus a bound on the
-    numerical error. It is at least 3 H(target) / N, because an event that no sample shows may still occur in 3 of N
-    samples (the rule of three), and each such sample would change an information by about H(target) / N.
+    interval in 95 of 100 cases (ISO 5725 calls the half-width the reproducibility limit). So two measurements whose
+    values are further apart than one half-width differ by more than chance. If little bias remains, the interval
+    contains the true value in more than 95 of 100 cases, because the true value does not vary as a second value does.
 
-    **Estimable.** If the bias is too large, the bias that remains after the extrapolation exceeds the interval. The
-    bias of an information is about (cells that can occur - their rows - their columns + 1) / (2 N ln 2) bits (Miller
-    and Madow); the number of cells that can occur is estimated from the cells seen once and twice (Chao, 1984). If the
-    bias of I(source; target) exceeds 0.45 bits, this information and the redundant and unique atoms are not estimable.
-    Quantities that depend on both sources jointly (the synergistic atom, the information of both, that of the first
-    given the second) also need 15 samples per cell that can occur and two per combination of symbols.
+    The variance of a value has two parts. One is due to the samples: the mean of two estimates, the variance among the
+    halves divided by 2 and the variance among the quarters divided by 4 (a delete-half jackknife). The other is due to
+    the symbolisations: the variance among their values divided by their number. The half-width is the square root of
+    twice the sum of both parts, times the 97.5 % quantile of Student's t with the degrees of freedom of this sum. It is
+    at least 3 H(target) / N: an event that no sample shows may still have the probability 3 / N (the rule of three),
+    and each sample that showed it would change an information by about H(target) / N. Finally, a bound on the numerical
+    error is added.
+
+    **Estimable.** If the bias of a plug-in value is too large, the part of it that the extrapolation leaves exceeds the
+    half-width. The bias of the information between two variables is about (cells - rows - columns + 1) / (2 N ln 2)
+    bits (Miller and Madow), with the numbers of cells, rows and columns of the table of counts that can occur; these
+    numbers are estimated from those seen at all, once and twice (Chao, 1984). An information whose bias exceeds 0.45
+    bits is not estimable. If this holds for I(first; target) or I(second; target), none of the atoms is estimable.
+    Quantities that depend on both sources jointly (the synergistic atom, the information of both sources, that of the
+    first given the second) need, in addition, 15 samples per cell of the joint histogram that can occur, and two per
+    combination of symbols that occur.
 
     Args:
-        first: Symbols of the first source, integers from 0, (samples,) or (symbolisations, samples).
+        first: Symbols of the first source, integers from 0, shape (samples,) or (symbolisations, samples).
         second: Symbols of the second source, of the same shape.
-        target: Symbols of the target, (samples,).
-        tolerance: Gap in bits to aim for in each decomposition, see `broja`.
+        target: Symbols of the target, shape (samples,).
+        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops (see `broja`); for
+            halves and quarters at least 1e-4.
         seed: Seed of the random halves and quarters. The same seed selects the same samples, even for other symbols.
 
     Raises:
@@ -109,7 +127,7 @@ def estimate_pid(
 
 
 class _ResampledQuantity(NamedTuple):
-    """One quantity of one symbolisation: as counted, as corrected for bias, and the variance of the corrected value."""
+    """One quantity of one symbolisation: the plug-in value, the value corrected for bias, and the latter's variance."""
 
     counted: float
     corrected: float
@@ -163,13 +181,13 @@ class _ResampledPID(NamedTuple):
 
     quantities: list[_ResampledQuantity]
     gap: float
-    """The certified gap of the decomposition of all samples."""
+    """Certified bound on the error of the atoms that were computed from all samples, in bits."""
     numerical_error: float
-    """Certified bound on the numerical error of the corrected values."""
+    """Certified bound on the numerical error of the corrected values, in bits."""
 
 
 def _find_estimable(parts: list[_Symbolisation]) -> dict[str, bool]:
-    """Tell for which quantities there are enough samples, see `estimate_pid`."""
+    """Tell for each quantity whether it is estimable, as `estimate_pid` explains."""
     biases, needed = [], []
     for part in parts:
         table = part.count_cells(slice(None))

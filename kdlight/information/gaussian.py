@@ -1,4 +1,8 @@
-"""Closed form of BROJA for jointly Gaussian variables."""
+"""Closed form of BROJA for jointly Gaussian variables.
+
+BROJA is the partial information decomposition of Bertschinger et al., 2014 (arXiv:1311.2852). It splits what two
+sources tell about a target into redundant, unique and synergistic information.
+"""
 
 __all__ = ["gaussian_pid", "gaussian_pid_of_symbols"]
 
@@ -14,11 +18,13 @@ from kdlight.information.entropies import Array, check_probabilities
 def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
     """Compute the BROJA decomposition of jointly Gaussian sources and target.
 
-    BROJA minimises over distributions Q; here Q is restricted to Gaussian ones.
+    BROJA is a minimum over joint distributions Q (see `kdlight.information.broja`); here Q is restricted to Gaussian
+    ones. Let l run over the generalised eigenvalues of the matrices Cov(target|second) and Cov(target|first). Then
 
-    unique_first = 1/2 sum max(0, log2 l) over the generalised eigenvalues l of (Cov(target|second),
-    Cov(target|first)), and unique_second is the same sum with 1/l. With a scalar target, the redundant information is
-    then the smaller one of the two sources' mutual informations with the target, as in Barrett, 2015 (arXiv:1411.2832).
+        unique_first = 1/2 sum_l max(0, log2 l),    unique_second = 1/2 sum_l max(0, -log2 l).
+
+    With a scalar target, there is only one l, and the redundant information is the smaller one of the two sources'
+    mutual informations with the target, as in Barrett, 2015 (arXiv:1411.2832).
 
     Args:
         covariance: Joint covariance matrix. Its rows and columns are those of the first source, then those of the
@@ -66,8 +72,9 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
 def gaussian_pid_of_symbols(joint: npt.ArrayLike) -> PID | None:
     """Decompose Gaussian variables that have the covariance of the symbols' indicators.
 
-    A variable with k symbols becomes k - 1 indicators, one for each symbol but the last. The covariance describes only
-    linear relations between indicators, so the result differs from the decomposition of the symbols themselves.
+    A variable with k symbols becomes k - 1 indicators, one for each symbol but the last: it is 1 for this symbol and 0
+    for the others. The covariance describes only linear relations between indicators, so the result differs from the
+    decomposition of the symbols themselves.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).

@@ -1,4 +1,8 @@
-"""A primal-dual interior-point method for the dual of BROJA, which is very accurate for tables of moderate size."""
+"""A primal-dual interior-point method that computes BROJA very accurately for tables of moderate size.
+
+BROJA is the partial information decomposition of Bertschinger et al., 2014. It is defined by a minimum over joint
+distributions Q of two sources T and S and a target Y; `Bracket` states this problem and its dual, which is solved here.
+"""
 
 from typing import NamedTuple
 
@@ -8,14 +12,14 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from kdlight.information.bracket import TINY, Bracket
 from kdlight.information.entropies import Array
 
-#: Fraction of the way to the boundary of the positive orthant that a step may go.
+#: A step goes at most this fraction of the way to the point where a multiplier or a slack would become 0.
 _TO_BOUNDARY = 0.9
 #: A step may violate the constraints by this much, in nats, because a step is straight and the constraints are curved.
 _CURVATURE = 1.0
 #: No logarithm of a probability changes by more than this in one step, so that its exponential does not overflow.
 _LARGEST_MOVE = 50.0
-#: The complementarity that a step aims for is never below this fraction of the tolerance: closer to the boundary, the
-#: Newton matrix would only be worse conditioned.
+#: The complementarity (the sum of multiplier times slack) that a step aims for is never below this fraction of the
+#: tolerance: a smaller one would only make the Newton matrix worse conditioned.
 _LAST_TARGET = 0.1
 #: Fractions by which the diagonal of the Newton matrix is increased: the next is tried if rounding has made the matrix
 #: indefinite.
@@ -69,10 +73,10 @@ class _Support:
 class _Newton:
     """The equations for a step, linearised at an iterate and factorised.
 
-    The unknowns are the changes of a and b on their support. The constraint of a pair (t, s) adds the term
-    multiplier (diag q - q q') + multiplier / slack q q' to the matrix, in the rows and columns of a(t,:) and b(s,:),
-    where q = Q(y|t,s). The blocks of the first source, of size M, are eliminated, so that one matrix of size F remains
-    (see ``_Support``).
+    The unknowns are the changes of a and b on their support. With the vector q = Q(:|t,s), the constraint of a pair
+    (t, s) adds ``multiplier * (diag(q) - q q') + multiplier / slack * q q'`` to the matrix, in the rows and columns of
+    a(t,:) and b(s,:). The blocks of the first source, of size M, are eliminated, so that one matrix of size F remains
+    (``_Support`` defines M and F).
 
     Raises:
         numpy.linalg.LinAlgError: If the matrix is not positive definite within rounding.
@@ -154,13 +158,14 @@ def _find_longest_step(value: Array, change: Array) -> float:
 def run_interior_point(bracket: Bracket, *, steps: int = 60) -> None:
     """Tighten the bracket by Mehrotra's predictor-corrector method (1992), applied to the dual stated in ``Bracket``.
 
-    The multiplier of the constraint (t, s) is Q(t,s), so each iterate is also a point Q(t,s) exp(a + b) / sum_y exp(a +
-    b) of the primal. About ten steps usually reach 1e-6 and a few more reach 1e-9, for tables of any size. A step costs
-    O((S Y)^2 (T + S) Y) operations, where S Y and T Y count only the positive entries of P's tables: where P is zero, a
-    and b stay at minus infinity.
+    The multiplier of the constraint (t, s) is Q(t,s), so each iterate also gives a point of the primal problem:
+    ``Q(t,s,y) = Q(t,s) exp(a + b) / sum_y exp(a + b)``. About ten steps usually bring the bounds within 1e-6 of each
+    other, and a few more steps within 1e-9, for tables of any size. A step costs O((S Y)^2 (T + S) Y) operations. In
+    this count, S Y and T Y are the numbers of positive entries of P(s,y) and P(t,y): where P is zero, a and b stay at
+    minus infinity.
 
-    If the tables determine Q, there is nothing to do. If rounding errors leave no descent direction, the method stops
-    early and the bounds stay apart. That happens with probabilities far below 1e-16 or a tolerance near 1e-16.
+    If P(t,y) and P(s,y) determine Q, there is nothing to do. If rounding errors leave no descent direction, the method
+    stops early and the bounds stay apart. That happens with probabilities far below 1e-16 or a tolerance near 1e-16.
 
     Args:
         bracket: The problem; its bounds are updated.

@@ -1,4 +1,4 @@
-"""Intersection information, which RID maximises as a lower bound of the redundant information."""
+"""Intersection information, a lower bound of redundant information; the distillation method RID maximises it."""
 
 __all__ = ["intersection_information"]
 
@@ -18,15 +18,16 @@ def intersection_information(
 ) -> float:
     """Compute a lower bound of the intersection information I_alpha of Griffith and Ho, in bits.
 
-    By definition 4.1 of the RID paper (arXiv 2411.07483), I_alpha is the maximum of I(Y;Q) over all Q with I(Y;Q|T) =
-    I(Y;Q|S) = 0. Y is the target, T and S are the sources, and Q is drawn given T, S and Y. I_alpha is at most BROJA's
-    redundant information (theorem 4.1 of that paper).
+    Let Y be the target, T and S the sources, and Q a variable with any distribution given T, S and Y. By definition 4.1
+    of the RID paper (arXiv 2411.07483), I_alpha is the maximum of I(Y;Q) over all Q with I(Y;Q|T) = 0 and
+    I(Y;Q|S) = 0. It is at most the redundant information of the decomposition BROJA (theorem 4.1 of that paper).
 
-    In terms of m_q(t,s,y) = P(q,t,s,y), both constraints are linear, the sum of m_q over q is P(t,s,y), and I(Y;Q) is
-    convex and homogeneous. So each step solves a linear program whose objective is the tangent at the last point, and
-    I(Y;Q) never decreases. A convex function has several local maxima, so the method starts at several random points
-    and returns the best result. Every result is a lower bound, because its Q is feasible. The linear program has
-    ``symbols`` times as many unknowns as the joint has cells, so use this function for small tables.
+    Written with the unknowns m_q(t,s,y) = P(q,t,s,y), both constraints are linear, as is the condition that the sum of
+    m_q over q is P(t,s,y); I(Y;Q) is convex and homogeneous. So each step solves a linear program whose objective is
+    the tangent at the last point, and I(Y;Q) never decreases. A convex function can have several local maxima, so the
+    method starts at several random points and returns the best result. Every result is a lower bound, because its Q
+    satisfies the constraints. The linear program has ``symbols`` times as many unknowns as the joint has cells, so use
+    this function for small tables.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).

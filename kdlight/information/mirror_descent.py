@@ -1,4 +1,8 @@
-"""Mirror descent in factored form: solves BROJA for tables too large for Newton steps."""
+"""Mirror descent in factored form: computes BROJA for tables that are too large for Newton steps.
+
+BROJA is the partial information decomposition of Bertschinger et al., 2014. It is defined by a minimum over joint
+distributions Q of two sources T and S and a target Y; `Bracket` states this problem.
+"""
 
 import numpy as np
 
@@ -18,14 +22,16 @@ _SMALLEST = 1e-100
 def run_mirror_descent(bracket: Bracket, *, steps: int = 20_000) -> None:
     """Tighten the bracket by over-relaxed alternating minimisation.
 
-    Banerjee, Rauh and Montufar, 2018 (arXiv:1709.07487) minimise KL(Q || Q') in turn over Q with the given marginals
-    and over Q' with the sources' kernel w(t,s) shared by all classes. Q(t,s,y) = u(t,y) v(s,y) w(t,s) stays factored
-    (Sinkhorn), so a step is three matrix products and never forms Q. Without over-relaxation, the scheme is mirror
-    descent on w with unit steps, whose error falls like 1/k. The silver schedule of step lengths 1 + r^(i - 1),
-    r = 1 + sqrt 2, with 2^i the largest power of two that divides the step's number (Altschuler and Parrilo, 2023,
-    arXiv:2309.16530), improves this to 1/k^1.27. That rate is proven for Euclidean gradient descent only. Therefore the
-    bounds are computed after each schedule; if they are further apart than before, the schedule is undone and repeated
-    with shorter steps.
+    Banerjee, Rauh and Montufar, 2018 (arXiv:1709.07487) minimise KL(Q || Q') alternately over Q and Q'. Q has the given
+    marginals, and in Q' all symbols y of the target share one kernel w(t,s). Throughout, Q is a product
+    u(t,y) v(s,y) w(t,s) as in Sinkhorn's algorithm, so a step is three matrix products and never forms Q. Without
+    over-relaxation, the scheme is mirror descent on w with steps of length 1, whose error after k steps falls like 1/k.
+
+    The silver schedule (Altschuler and Parrilo, 2023, arXiv:2309.16530) gives step k the length ``1 + r^(i - 1)``,
+    where r = 1 + sqrt 2, and 2^i is the largest power of two that divides k. With it the error falls like 1/k^1.27, but
+    that is proven for Euclidean gradient descent only. Therefore the bounds are computed after each schedule, which has
+    at most 255 steps. If they are further apart than before, its steps are undone, and a schedule with fewer and
+    shorter steps follows.
 
     Args:
         bracket: The problem; its bounds are updated.

@@ -1,4 +1,7 @@
-"""Two definitions of redundant information with a closed form, for comparison with the definition of BROJA."""
+"""Two definitions of redundant information with a closed form, for comparison with BROJA.
+
+BROJA is the partial information decomposition of Bertschinger et al., 2014, which `kdlight.information.broja` computes.
+"""
 
 __all__ = ["i_min", "i_mmi"]
 
@@ -12,9 +15,9 @@ from kdlight.information.entropies import Array, split_information
 def i_min(joint: npt.ArrayLike) -> PID:
     """Decompose with the redundancy I_min of Williams and Beer, 2010 (arXiv:1004.2515).
 
-    For each symbol of the target, I_min takes the smaller one of the specific informations of both sources; then it
-    averages over the target. Therefore two independent sources that provide different information of equal amount
-    count as redundant, which they do not in BROJA.
+    The specific information of a source X about a symbol y of the target is KL(P(x|y) || P(x)). For each y, I_min takes
+    the smaller one of the two sources' specific informations; then it averages over y. Therefore two independent
+    sources that provide different information of equal amount count as redundant, which they do not in BROJA.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
@@ -31,8 +34,8 @@ def i_min(joint: npt.ArrayLike) -> PID:
 def i_mmi(joint: npt.ArrayLike) -> PID:
     """Decompose with the minimal mutual information as redundancy (Barrett, 2015, arXiv:1411.2832).
 
-    This is the largest redundancy that any decomposition can have. For a scalar Gaussian target it equals the
-    redundancy of BROJA.
+    The redundancy is the smaller one of the two sources' informations about the target, the largest that any
+    decomposition can have. If all variables are jointly Gaussian and the target is a scalar, it is also BROJA's.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
@@ -49,6 +52,6 @@ def i_mmi(joint: npt.ArrayLike) -> PID:
 def _decompose_by_i_min(joint: Array) -> PID:
     informations = Informations.from_joint(joint)
     redundant = float(np.minimum(split_information(joint.sum(axis=1)), split_information(joint.sum(axis=0))).sum())
-    # Except for rounding, the excess lies within [0, min(I(Y;T), I(Y;S))] anyway.
+    # `Informations.decompose` explains its argument, the excess. Only rounding can bring it outside of [0, least].
     least = min(informations.first, informations.second)
     return informations.decompose(min(max(least - redundant, 0.0), least))
