@@ -1,4 +1,7 @@
-"""Measure the PID of a method's networks, and the bounds that the method's filters certify."""
+"""Measure how much information about the label a method's student shares with its teacher.
+
+The measure is the partial information decomposition (PID) of their features and the label.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,16 +23,17 @@ from kdlight.models.frozen import Frozen
 class NetworkMeasurement:
     """Compares the features of a method's student with those of its teacher.
 
-    If the method has filters, the bounds that the filters certify are added to the report of the same stages.
+    The methods RID and TED have filters of the networks' feature maps, which certify bounds on the information. If the
+    method is one of them, these bounds are added to the reports of the stages that have filters.
 
     Args:
         method: The method with its teacher.
         probe: The images that both networks see.
-        discretizer: Turns features into symbols.
+        discretizer: Turns features into symbols (integers, such as cluster indices).
         stages: Names of the stages that are compared; None: the deepest stage and the logits.
         filtered: Compare the outputs of the method's filters instead of the networks' own features.
-        certifies: Report the bounds that the filters certify. It is false if the target of the PID is not the label,
-            because the filters' heads predict the label.
+        certifies: Report the bounds that the filters certify. It has to be false if the target of the PID is not the
+            label, because the filters are trained to predict the label.
         keep_in: The folder in which the teacher's symbols are stored; None: they are not stored.
         tolerance: Each decomposition stops when its upper and lower bound differ by at most this many bits.
         details: Also compute other measures of redundancy, and how much each class contributes.
@@ -37,7 +41,7 @@ class NetworkMeasurement:
     Attributes:
         probe: The images.
         stages: Names of the stages that are compared.
-        clusters: The number of symbols of each stage, by the name of the stage.
+        clusters: The number of symbols of each stage, by the name of the stage; empty if `filtered` is true.
     """
 
     def __init__(

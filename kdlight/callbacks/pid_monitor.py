@@ -27,7 +27,7 @@ from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import PositiveFloat, PositiveInt, Probes, RangeCheck, Seed
 
-if TYPE_CHECKING:  # imported when it is used: it imports scipy, which is slow, and wrong arguments are reported before
+if TYPE_CHECKING:  # Importing it is slow, so that waits until it is used; wrong arguments are reported before.
     from kdlight.callbacks.network_measurement import NetworkMeasurement
 
 #: How many training images are measured if there is no validation split and `samples` is null.
@@ -38,7 +38,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     """Logs how much information teacher and student share about the label, in bits.
 
     Both networks compute features of fixed probe images. The features of a stage are turned into symbols; by default as
-    in the code of that paper's authors: flattened, L2-normalised, reduced by PCA and clustered by k-means.
+    in the code of Dissanayake et al. (arXiv 2411.07483): flattened, L2-normalised, reduced by PCA, and clustered.
     Then the joint distribution of teacher symbol, student symbol and label is decomposed. For each stage, as
     ``pid/<stage>/…``, the callback logs four atoms: redundant (transferred knowledge), unique_teacher (knowledge left
     to distil), unique_student and synergistic. It also logs the mutual informations, which are sums of atoms. All
@@ -75,7 +75,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         repeats: How many times features are turned into symbols, each time with clusters fitted on other training
             images; every value is the mean over these repetitions.
         components: Number of principal components that are clustered; features with fewer keep all.
-        samples: Number of probe images, at least 8; null: the whole split.
+        samples: Number of probe images, at least 8; null: the whole split, or 5,000 images if it is the training split.
         fit_samples: Number of training images on which clusters are fitted; their features have to fit in memory.
         cache: Folder in which the teacher's symbols are stored, so that other runs with the same teacher and images can
             read them; null: the run's folder.

@@ -40,7 +40,7 @@ class PIDWarnings:
                 )
 
     def report_caps(self, report: Report) -> None:
-        """Print the stages of which a PID with more symbols would show more information."""
+        """Print each stage whose information is close to the most that its symbols can carry."""
         for stage, found in report.stages.items():
             if found.capped and self._is_new(f"cap of {stage}"):
                 network, cap = next(iter(found.capped.items()))

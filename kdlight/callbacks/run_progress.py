@@ -12,7 +12,7 @@ from rich.table import Column
 from kdlight.internals import count_batches
 from kdlight.methods.base.learner import Learner
 
-EVERY = 0.25  # seconds between two updates; more updates would slow training, because reading the loss blocks
+EVERY = 0.25  # seconds between two updates; more would slow training, because reading the loss waits for the device
 WINDOW = 600.0  # seconds over which the speed is averaged: long enough to include validations
 
 
@@ -37,7 +37,7 @@ class RunProgress(ProgressBar):
         self._loss = self._accuracy = ""
 
     def disable(self) -> None:
-        """Draw nothing, because this is not the first process."""
+        """Draw nothing from now on. Lightning calls this in all processes but the first."""
         self._enabled = False
 
     def enable(self) -> None:

@@ -32,7 +32,7 @@ RULE_OF_THREE = 3
 #: For each symbolisation, the samples are brought into several random orders, each of which is cut into halves and into
 #: quarters. There are about 10 orders for all symbolisations together, and at least 2 for each.
 _ORDERS, _LEAST_ORDERS = 10, 2
-#: Solver tolerance in bits for halves and quarters: about a hundredth of what the values of two halves differ by.
+#: Solver tolerance in bits for halves and quarters: about a hundredth of the usual difference of two halves' values.
 _TOLERANCE_OF_PARTS = 1e-4
 
 
@@ -61,22 +61,22 @@ def estimate_pid(
     values are further apart than one half-width differ by more than chance. If little bias remains, the interval
     contains the true value in more than 95 of 100 cases, because the true value does not vary as a second value does.
 
-    The variance of a value has two parts. One is due to the samples: the mean of two estimates, the variance among the
-    halves divided by 2 and the variance among the quarters divided by 4 (a delete-half jackknife). The other is due to
-    the symbolisations: the variance among their values divided by their number. The half-width is the square root of
-    twice the sum of both parts, times the 97.5 % quantile of Student's t with the degrees of freedom of this sum. It is
-    at least 3 H(target) / N: an event that no sample shows may still have the probability 3 / N (the rule of three),
-    and each sample that showed it would change an information by about H(target) / N. Finally, a bound on the numerical
-    error is added.
+    The variance of a value has two parts. The part of the samples is estimated twice, as the variance among the halves
+    divided by 2 and as the variance among the quarters divided by 4 (a delete-half jackknife); the mean of the two
+    estimates is taken. The part of the symbolisations is the variance among their values divided by their number. The
+    half-width is the square root of twice the sum of both parts, times the 97.5 % quantile of Student's t with the
+    degrees of freedom of this sum. It is at least 3 H(target) / N: an event that no sample shows may still have the
+    probability 3 / N (the rule of three), and each sample that showed it would change an information by about
+    H(target) / N. Finally, a bound on the numerical error is added.
 
     **Estimable.** If the bias of a plug-in value is too large, the part of it that the extrapolation leaves exceeds the
     half-width. The bias of the information between two variables is about (cells - rows - columns + 1) / (2 N ln 2)
     bits (Miller and Madow), with the numbers of cells, rows and columns of the table of counts that can occur; these
-    numbers are estimated from those seen at all, once and twice (Chao, 1984). An information whose bias exceeds 0.45
-    bits is not estimable. If this holds for I(first; target) or I(second; target), none of the atoms is estimable.
-    Quantities that depend on both sources jointly (the synergistic atom, the information of both sources, that of the
-    first given the second) need, in addition, 15 samples per cell of the joint histogram that can occur, and two per
-    combination of symbols that occur.
+    numbers are estimated from those seen at all, once and twice (Chao, 1984). I(first; target), I(second; target) and
+    I(first; second) are estimable if their own bias is at most 0.45 bits. All other quantities, such as the atoms, are
+    estimable only if I(first; target) and I(second; target) are. Those that depend on both sources jointly (the
+    synergistic atom, the information of both sources, that of the first given the second) need, in addition, 15 samples
+    per cell of the joint histogram that can occur, and two per combination of symbols that occur.
 
     Args:
         first: Symbols of the first source, integers from 0, shape (samples,) or (symbolisations, samples).

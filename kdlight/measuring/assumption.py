@@ -1,7 +1,9 @@
-"""Check RID's assumption that I(e; Y | f_s(S)) = 0, where e = f_t(T) - f_s(S) is the residual of the filters.
+"""Check the assumption of the distillation method RID that I(e; Y | f_s(S)) = 0, where e = f_t(T) - f_s(S).
 
-Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: only under this assumption can a small distance between
-the filtered features replace the constraint I(Y; f_t(T) | f_s(S)) = 0 of the intersection information.
+RID learns filters, f_t of the teacher's features T and f_s of the student's features S. Y is the label, and e is called
+the residual. Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID maximises a lower bound of the
+redundant information under the constraint I(Y; f_t(T) | f_s(S)) = 0. Only under the assumption can a small distance
+between the filtered features replace this constraint.
 """
 
 from typing import NamedTuple
@@ -30,11 +32,14 @@ def estimate_residual_information(
 ) -> dict[str, float]:
     """Estimate I(e; Y | f_s(S)) in bits, with its interval, from symbols. If there are too few samples, return {}.
 
+    Symbols are integers, such as cluster indices, that stand for features. Each symbolisation stands for another
+    clustering of the same samples.
+
     Args:
         residual: Symbols of e, (symbolisations, samples).
         student: Symbols of f_s(S), (symbolisations, samples).
         target: Classes, (samples,).
-        seed: Seed of the resampling.
+        seed: Seed of the random halves and quarters of the samples in `estimate_pid`.
     """
     found = estimate_pid(residual, student, target, seed=seed).information_first_given_second
     if not found.estimable:
@@ -48,8 +53,9 @@ def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[s
 
     The function fits two multinomial logistic regressions on principal components, one of (f_s(S), e) and one of f_s(S)
     alone, and compares them on images on which neither was fitted. If a linear probe cannot read anything new from e,
-    the expected difference is 0, or negative because the larger probe overfits. The interval means the same as in
-    `estimate_pid`: if the measurement is repeated on other images, its value lies in the interval in 95 of 100 cases.
+    the expected difference is 0, or negative because the probe that also sees e overfits more. The interval means the
+    same as in `estimate_pid`: if the measurement is repeated on other images, its value lies in the interval in 95 of
+    100 cases.
 
     Args:
         fitted: Images on which components and probes are fitted.
@@ -81,7 +87,7 @@ def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[s
 def _compute_cross_entropies(rows: Rows, target: Symbols, counted: Rows, classes: Symbols) -> npt.NDArray[np.float64]:
     """Return the cross-entropy of each counted sample, in bits.
 
-    No probability counts as less than 1 / (number of fitted samples + 1).
+    No probability counts as less than 1 / (number of fitted samples + 1), so that no cross-entropy is infinite.
     """
     from sklearn.linear_model import LogisticRegression
 

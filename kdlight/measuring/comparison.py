@@ -1,4 +1,4 @@
-"""Compare students with a teacher on the probe images."""
+"""Measure how much information about the label students share with a teacher, on a fixed set of images (the probe)."""
 
 import hashlib
 import json
@@ -30,13 +30,16 @@ from kdlight.models.frozen import Frozen
 
 
 class Comparison:
-    """Measures any number of students against one teacher, whose symbols are computed once.
+    """Measures any number of students against one teacher.
+
+    The features of both networks are turned into symbols (integers, such as cluster indices), and the information that
+    the symbols have about the label is decomposed (`estimate_pid`). The teacher's symbols are computed only once.
 
     Args:
         teacher: The teacher, on the device where it should run.
         probe: The images.
         discretizer: Turns features into symbols. A student's features get as many clusters as the teacher's features
-            that they are paired with; if these are several, the smallest of their numbers.
+            with which they are paired. If they are paired with several, they get the smallest of these numbers.
         pairs: The pairs of teacher and student features that are compared.
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         details: Whether to add the values that `compute_details` computes.
@@ -75,7 +78,7 @@ class Comparison:
         return {pair.name: self._clusters[str(pair.teacher)] for pair in self.pairs}
 
     def measure(self, student: Classifier | Frozen) -> Report:
-        """Decompose the information of each pair in which the student's features are finite."""
+        """Decompose the information of each pair of features, unless the student's features are not finite."""
         pairs = {str(pair.student): pair for pair in self.pairs}
         sides: dict[str, int] = {}
         for pair in self.pairs:
@@ -138,21 +141,21 @@ class Comparison:
         return {**symbols, **clusters, _LOSS: np.array(loss.mean)}
 
 
-#: Keys in the file of the teacher's symbols; the name of the features follows the first.
+#: Keys in the file of the teacher's symbols: `_CLUSTERS` and the name of the features; and `_LOSS`.
 _CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
 
 
 def measure_stage(
     of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float, seed: int, details: bool
 ) -> StageReport:
-    """Decompose the information of one stage.
+    """Decompose the information that teacher and student have about the target in one stage.
 
     Args:
-        of_teacher: The teacher's symbols, (symbolisations, samples).
+        of_teacher: The teacher's symbols, (symbolisations, samples); each row is from another clustering.
         of_student: The student's symbols, of the same shape.
         target: Classes, (samples,).
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
-        seed: Seed of the resampling.
+        seed: Seed of the random halves and quarters of the samples in `estimate_pid`.
         details: Whether to add the values that `compute_details` computes.
     """
     pid = estimate_pid(of_teacher, of_student, target, tolerance=tolerance, seed=seed)
@@ -160,7 +163,7 @@ def measure_stage(
 
 
 def compute_label_entropy(probe: Probe) -> float:
-    """Return H(Y) of the counted images, in bits."""
+    """Return the entropy H(Y) of the labels of the counted images, in bits."""
     return entropy(np.bincount(probe.target) / probe.samples)
 
 

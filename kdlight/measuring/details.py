@@ -1,4 +1,4 @@
-"""The values that ``details: true`` adds: other definitions of redundancy, and how much each class contributes."""
+"""What `PIDMonitor` logs only with ``details: true``: other definitions of redundancy, and the share of each class."""
 
 from kdlight.information.by_class import broja_by_class
 from kdlight.information.discretizer import Symbols
@@ -7,11 +7,14 @@ from kdlight.measuring.other_redundancies import average, compute_other_redundan
 
 
 def compute_details(of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float) -> dict[str, float]:
-    """Compute the further values of one stage by key: averages over the symbolisations, not corrected for bias.
+    """Compute the values of one stage by key: means over the symbolisations, not corrected for bias.
+
+    A symbolisation is one of several ways in which the features were turned into symbols (integers).
 
     - ``redundant_i_min``, …: what `compute_other_redundancies` returns.
-    - ``<atom>_of_class_<y>``: what class y contributes to the redundant or the teacher's unique information. The
-      contributions of all classes add up to the atom; a single contribution can be negative.
+    - ``redundant_of_class_<y>``, ``unique_teacher_of_class_<y>``: what class y contributes to the redundant information
+      and to the teacher's unique information. The contributions of all classes add up to this information; a single
+      contribution can be negative.
 
     Args:
         of_teacher: The teacher's symbols, (symbolisations, samples).

@@ -24,7 +24,7 @@ class FeaturePair(NamedTuple):
 
 
 def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None) -> list[FeaturePair]:
-    """Pair the requested features: the deepest stages of both networks, the second deepest of both, and so on.
+    """Pair the requested features. The deepest stages of both networks form a pair, then the second deepest, and so on.
 
     Args:
         of_student: Number of the student's stages.

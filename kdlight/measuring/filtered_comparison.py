@@ -1,8 +1,12 @@
-"""Measure the filtered features f_t(T) and f_s(S) of methods such as RID, and the bounds that their heads certify.
+"""Measure what the filters of the methods RID and TED extract, and the bounds on the information that they certify.
+
+These methods learn filters, f_t of the teacher's features T and f_s of the student's features S, and heads, which
+predict the label Y from filtered features.
 
 Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID bounds the redundant information from below by the
-intersection information of Griffith and Ho. This is the largest I(Y;Q) of all variables Q that both sources determine.
-RID takes Q = f_t(T), and replaces the constraint I(Y; Q | f_s(S)) = 0 by a small distance between f_t(T) and f_s(S).
+intersection information of Griffith and Ho. This is the largest I(Y;Q) of all variables Q that tell nothing about Y
+beyond what T alone and S alone tell: I(Y;Q|T) = 0 and I(Y;Q|S) = 0. RID takes Q = f_t(T), and replaces the constraint
+I(Y; Q | f_s(S)) = 0 by a small distance between f_t(T) and f_s(S).
 """
 
 import math
@@ -34,9 +38,10 @@ def list_filtered_stages(method: FilteredDistiller) -> list[str]:
 
 
 class FilteredComparison:
-    """Measures f_t(T) and f_s(S) of a method with filters.
+    """Measures the filtered features f_t(T) and f_s(S) of a method.
 
-    Both filters learn, so the features of both networks are turned into symbols anew in every measurement.
+    Both filters learn, so the features of both networks are turned into symbols (integers, such as cluster indices)
+    anew in every measurement.
 
     Args:
         teacher: The teacher, on the device where it should run.
@@ -45,10 +50,10 @@ class FilteredComparison:
         method: The method that has the filters.
         stages: Names of the stages to measure; None: all that have filters.
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
-        details: Add what `kdlight.measuring.details` computes.
+        details: Whether to add the values that `kdlight.measuring.details` computes.
 
     Raises:
-        UserError: If the method has no such stage.
+        UserError: If the method has no filters for one of the stages.
     """
 
     def __init__(
@@ -92,11 +97,12 @@ class FilteredComparison:
     def certify(self, method: Learner) -> dict[str, dict[str, float]]:
         """Compute by stage what the filters and heads certify about the information; only finite values are returned.
 
-        ``certified_information`` is H(Y) - CE(g_t(f_t(T))) in bits, with the teacher's head g_t; it is at most
-        I(Y; f_t(T)) (Barber and Agakov, 2003). ``constraint_slack`` is E||f_t(T) - f_s(S)||^2 divided by the variance
-        of f_t(T), both summed over the elements: 0 if the constraint is met, 1 if f_s(S) is no better than the mean of
-        f_t(T). The certified information is redundant only if the slack is near 0 and RID's assumption holds. Further
-        keys tell whether it holds (`kdlight.measuring.assumption`).
+        ``certified_information`` is H(Y) - CE(g_t(f_t(T))) in bits, where CE is the cross-entropy and g_t the head for
+        the teacher's filter. It is at most I(Y; f_t(T)) (Barber and Agakov, 2003). ``constraint_slack`` is
+        E||f_t(T) - f_s(S)||^2 divided by the variance of f_t(T), both summed over the elements. It is 0 if
+        f_s(S) = f_t(T), which meets RID's constraint, and 1 if f_s(S) is no better than the mean of f_t(T). The
+        certified information is redundant only if the slack is near 0 and an assumption of RID holds. The keys of
+        `kdlight.measuring.assumption` tell whether this assumption holds.
         """
         assert isinstance(method, FilteredDistiller)
         sums = {name: _CertificateSums() for name in self.stages}
@@ -149,7 +155,7 @@ class FilteredComparison:
 
 
 class _CertificateSums:
-    """Sums over the counted images of one stage."""
+    """Sums over images, from which the certified information and the constraint slack of one stage are computed."""
 
     def __init__(self) -> None:
         self._samples = 0

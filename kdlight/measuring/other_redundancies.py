@@ -1,4 +1,7 @@
-"""Compute redundant information by other definitions than BROJA's from the same symbols, for comparison."""
+"""Compute redundant information by other definitions than BROJA's from the same symbols, for comparison.
+
+BROJA is the partial information decomposition of Bertschinger et al., 2014, on which all other measurements are based.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +13,7 @@ from kdlight.information.redundancies import i_min, i_mmi
 #: The intersection information is computed for tables with up to this many positive cells, which take about a second.
 MOST_CELLS = 100
 
-#: Row names in tables, by key of `compute_other_redundancies`.
+#: The names of rows in printed tables, by the keys that `compute_other_redundancies` returns.
 LABELS = {
     "redundant_i_min": "redundant by I_min",
     "redundant_mmi": "redundant by MMI",
@@ -26,9 +29,9 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
     - ``redundant_mmi``: the smaller one of the two sources' informations about the target (Barrett, 2015).
     - ``redundant_gaussian``: BROJA's redundancy of Gaussian variables that have the covariance of the symbols'
       indicators (variables that are 1 for one symbol and otherwise 0); left out if an information is infinite.
-    - ``redundant_intersection``: a lower bound of the intersection information, which RID maximises (definition 4.1 of
-      its paper) and which is at most BROJA's redundancy (theorem 4.1). Because it is slow to compute, it is left out if
-      more than 100 cells are positive.
+    - ``redundant_intersection``: a lower bound of the intersection information, which the method RID maximises
+      (arXiv 2411.07483, definition 4.1) and which is at most BROJA's redundancy (theorem 4.1). Because it is slow to
+      compute, it is left out if more than 100 cells are positive.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
@@ -43,6 +46,6 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
 
 def average(found: list[dict[str, float]]) -> dict[str, float]:
-    """Average the values of several symbolisations by key; keys that one of them lacks are left out."""
+    """Average by key the values of several symbolisations of the same features; a key that one lacks is left out."""
     names = [name for name in found[0] if all(name in values for values in found)]
     return {name: float(np.mean([values[name] for values in found])) for name in names}

@@ -1,4 +1,4 @@
-"""The fixed images on which networks are compared."""
+"""The fixed images on which the information in the features of networks is measured."""
 
 import hashlib
 from typing import NamedTuple
@@ -12,14 +12,15 @@ from kdlight.data.base.split_module import SplitName
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Symbols
 
-#: The fewest images from which a PID can be estimated, because their halves and quarters are counted, too.
+#: The fewest images from which a partial information decomposition (PID) can be estimated: its bias is corrected by
+#: means of halves and quarters of the images.
 FEWEST = 8
 #: Batch size of the forward passes. It is fixed, because rounding errors depend on the batch size.
 BATCH = 250
 
 
 class Probe(NamedTuple):
-    """The images of a measurement: clusters are fitted on some of them, and symbols are counted on the others.
+    """The images of a measurement: clusters of features are fitted on some, and the others are counted by cluster.
 
     Counting the images that clusters were fitted on would overestimate the information, and fitting on half of the
     measured split would leave only the other half to count. So clusters are fitted on images of the training split, and
@@ -63,7 +64,7 @@ class Probe(NamedTuple):
             )
         count = size if samples is None else min(samples, size)
         if split == "train":
-            # Both calls take the first images of the same order, so `both` contains those on which clusters are fitted.
+            # Both calls of choose_probe_batches take the first images of the same order, so `both` contains `fitted`.
             both = _join(data.choose_probe_batches("train", fits + count))
             counted = _select(both, ~torch.isin(both.index, fitted.index))
         else:

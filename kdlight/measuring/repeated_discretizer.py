@@ -1,4 +1,4 @@
-"""Turn the features of the probe images into symbols, batch by batch."""
+"""Turn the features of images into symbols (integers, such as cluster indices), batch by batch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,13 +16,14 @@ from kdlight.information.discretizer import Discretizer, Method, Symbols
 from kdlight.information.histogram import joint_histogram
 from kdlight.streams import Stream, derive_seed
 
-#: A function that computes the features of a batch: a tensor (batch, …) for each name.
+#: A function that computes one or several kinds of features of a batch. It returns a tensor (batch, …) for each kind,
+#: by a name such as "logits".
 Features = Callable[[Batch], Mapping[str, Tensor]]
 Rows = npt.NDArray[np.float32]
 #: The methods for which a number of clusters is given or chosen.
 CLUSTERED = ("kmeans", "quantile")
-#: Largest number of clusters that "auto" chooses. It keeps a measurement fast: with 50 clusters each of its many
-#: decompositions would take a tenth of a second.
+#: Largest number of clusters that `RepeatedDiscretizer.choose_clusters` chooses. It keeps measurements fast: with 50
+#: clusters, each of the many decompositions in a measurement would take a tenth of a second.
 MOST_CLUSTERS = 20
 #: Each discretizer is fitted on at least this many images per cluster, if there are enough images.
 PER_CLUSTER = 10
@@ -30,14 +31,17 @@ PER_CLUSTER = 10
 
 @dataclass(frozen=True)
 class RepeatedDiscretizer:
-    """Turns features into symbols several times (symbolisations), each time with a discretizer fitted on other images.
+    """Turns features into symbols several times, each time with a discretizer that is fitted on other images.
+
+    If there are few images, the images of different discretizers overlap.
 
     Args:
-        method: A method of `kdlight.information.Discretizer`.
-        clusters: Number of symbols of kmeans and quantile. None: chosen by `choose_clusters`.
-        components: Number of principal components before clustering.
-        seed: Seed of everything random.
-        repeats: Number of symbolisations; "predictions" has one, because it is not fitted.
+        method: The ``method`` of `kdlight.information.Discretizer`.
+        clusters: Number of symbols for the methods "kmeans" and "quantile". None: chosen by `choose_clusters`.
+        components: Number of principal components of the features that are clustered.
+        seed: Seed of the choice of images, of PCA and of clustering.
+        repeats: How many times features are turned into symbols. The method "predictions" does it once, because nothing
+            is fitted.
     """
 
     method: Method = "kmeans"
@@ -49,15 +53,15 @@ class RepeatedDiscretizer:
     def fit(
         self, features: Features, batches: list[Batch], counted: int, clusters: Mapping[str, int] | None = None
     ) -> dict[str, list[Discretizer]]:
-        """Fit the discretizers for each name whose features are finite.
+        """Fit the discretizers of each kind of features, and return them by the features' name.
 
-        The features of all names and batches are held in memory at once.
+        Features that are not finite are left out. All features of all batches are held in memory at once.
 
         Args:
             features: Computes the features.
             batches: The images to fit on.
-            counted: How many images will be counted. A number of clusters that is not given is chosen for so many.
-            clusters: Numbers of clusters that were chosen before, by name.
+            counted: On how many other images the symbols will be counted. `choose_clusters` needs it.
+            clusters: Numbers of clusters by the features' name. They take precedence over `self.clusters`.
         """
         collected: dict[str, list[Tensor]] = {}
         for batch in batches:
@@ -77,7 +81,7 @@ class RepeatedDiscretizer:
     def transform(
         self, features: Features, batches: list[Batch], fitted: Mapping[str, list[Discretizer]]
     ) -> dict[str, Symbols]:
-        """Return symbols (repeats, samples) by name; names whose features are not finite are left out."""
+        """Return symbols (repeats, samples) by the features' name. Features that are not finite are left out."""
         collected: dict[str, list[Symbols]] = {name: [] for name in fitted}
         for batch in batches:
             for name, values in features(batch).items():
@@ -89,18 +93,20 @@ class RepeatedDiscretizer:
         return {name: np.concatenate(parts, axis=1) for name, parts in collected.items()}
 
     def choose_clusters(self, rows: Rows, target: Symbols, counted: int) -> int:
-        """Choose the largest number of clusters whose bias is small enough.
+        """Choose the largest number of clusters for which I(class; cluster) can be estimated with little bias.
 
         The first candidate is twice the number of classes, but at most `MOST_CLUSTERS`. Each further candidate is half
-        the one before. If the bias of none is small enough, 2 is chosen.
-        Clusters are fitted on half of the rows. On the other half, the pairs of cluster and class that occur are
-        counted. Their number determines the bias to expect of I(class; cluster) when ``counted`` images are counted;
-        this bias may be at most `LARGEST_CHOSEN_BIAS` bits.
+        the one before, but at least 2. The first candidate is chosen whose bias is at most `LARGEST_CHOSEN_BIAS` bits;
+        if there is none, 2.
+
+        The bias of a candidate is estimated as follows. Clusters are fitted on half of the rows, and the other half is
+        counted by cluster and class. From these counts, `estimate_bias` estimates the bias of an I(class; cluster) that
+        is computed from this half. The bias is proportional to 1 / samples, so it is rescaled to ``counted`` images.
 
         Args:
             rows: Features (samples, …).
             target: Classes, (samples,).
-            counted: How many images will be counted.
+            counted: From how many other images I(class; cluster) will be estimated.
         """
         order = np.random.default_rng(derive_seed(Stream.BEARABLE_CLUSTERS, self.seed)).permutation(len(rows))
         fitted, held_out = order[: len(order) // 2], order[len(order) // 2 :]
@@ -136,7 +142,8 @@ def load_or_compute_symbols(file: Path, compute: Callable[[], dict[str, Symbols]
     symbols = compute()
     file.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(file) as draft, draft.open("wb") as stream:
-        np.savez_compressed(stream, **symbols)  # type: ignore[arg-type]  # a name could be `allow_pickle`; none is
+        # mypy objects that a key of `symbols` could be the argument `allow_pickle`; no features have this name.
+        np.savez_compressed(stream, **symbols)  # type: ignore[arg-type]
     return symbols
 
 

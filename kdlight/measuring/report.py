@@ -8,8 +8,8 @@ from kdlight.information.estimated_pid import EstimatedPID
 
 #: The names that the first source, the second source and the target of `EstimatedPID` have in keys.
 NAMES = ("teacher", "student", "label")
-#: Keys that end like this are logged only with details: values without bias correction, and values that follow from
-#: other keys.
+#: Keys with these endings are logged only with ``details: true``: values without bias correction, intervals of two
+#: informations, the numerical error, and the number of images.
 _DETAILS = ("_counted", "_both_lower", "_both_upper", "_between_lower", "_between_upper", "/gap", "/samples")
 
 
@@ -66,9 +66,10 @@ class Report:
 def bound_informations(label_entropy: float, teacher_loss: float, student_loss: float) -> dict[str, float]:
     """Bound the informations of every stage by the cross-entropies (CE) of the logits, independently of any symbols.
 
-    A network's logits tell at least H(Y) - CE bits about the label (Barber and Agakov, 2003). The stages from which the
-    logits are computed tell at least as much. Since the unique information of the teacher is at most H(Y) - I(Y;S), the
-    redundant information is at least I(Y;T) + I(Y;S) - H(Y).
+    Y is the label, T and S are features of teacher and student. A network's logits tell at least H(Y) - CE bits about
+    the label (Barber and Agakov, 2003). The stages from which the logits are computed tell at least as much. Since the
+    unique information of the teacher is at most H(Y) - I(Y;S), the redundant information, I(Y;T) minus the unique one,
+    is at least I(Y;T) + I(Y;S) - H(Y).
 
     Args:
         label_entropy: H(Y) of the counted images, in bits.

@@ -17,11 +17,13 @@ Source = int | Discretizer
 
 
 class PartialInformationDecomposition(Metric):
-    """Computes the BROJA atoms of the information that two sources provide about a target, in bits.
+    """Splits the information that two sources provide about a target into the four atoms of BROJA, in bits.
 
-    ``update`` adds a batch to a joint histogram, which can be summed exactly over batches and processes; ``compute``
-    decomposes it with ``kdlight.information.broja``. Symbols are counted on the metric's device; features are
-    copied to the CPU, where the discretizer runs. For estimates with intervals, use the counts:
+    BROJA is the decomposition of Bertschinger et al., 2014 (arXiv:1311.2852), into redundant, unique (to either source)
+    and synergistic information. ``update`` adds a batch to the joint histogram of the sources' and the target's symbols
+    (integers), which can be summed exactly over batches and processes. ``compute`` decomposes the information in this
+    histogram with ``kdlight.information.broja``. Symbols are counted on the metric's device; features are copied to the
+    CPU, where the discretizer runs. For estimates with intervals, use the counts:
     ``kdlight.information.estimate_pid(*expand_histogram(metric.counts.cpu().numpy()))``.
 
     Samples with a negative target count as unlabelled and are left out.
@@ -96,7 +98,7 @@ class PartialInformationDecomposition(Metric):
         self.outside += (~inside & labelled).sum().to(self.outside)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``redundant``, ``unique_first``, ``unique_second``, ``synergistic``, and their certified ``gap``.
+        """Return ``redundant``, ``unique_first``, ``unique_second``, ``synergistic``, and ``gap``, their largest error.
 
         Raises:
             UserError: If nothing was counted, or symbols were out of range.

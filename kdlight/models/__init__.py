@@ -1,9 +1,10 @@
-"""The networks of the CIFAR tables, foreign models, and weights: ``from kdlight.models import wrn_40_2``.
+"""Networks, those of torchvision and timm among them, and their weights: ``from kdlight.models import wrn_40_2``.
 
-Every network is a `Classifier`: ``model(images)`` gives logits, ``model.activations(images)`` all that led to them. Its
-first argument is the number of classes, its second the (channels, height, width) of the images.
+Every network is a `Classifier`: ``model(images)`` gives logits, ``model.activations(images)`` gives the logits and the
+values that were computed on the way to them. The arguments of functions such as `wrn_40_2` are the number of classes,
+and the (channels, height, width) of the images.
 
-The names are those that the files of this folder list in ``__all__``: a new file needs no entry here.
+The package exports the names that the files of this folder list in ``__all__``, so a new file needs no entry here.
 """
 
 from kdlight.lazy import find_lazy_names

@@ -1,4 +1,4 @@
-"""The interface of all networks, those of the zoo and those of other libraries."""
+"""The interface of all networks, kdlight's own and those of other libraries."""
 
 __all__ = ["Classifier"]
 
@@ -21,8 +21,8 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
 
     Attributes:
         num_classes: The number of logits.
-        image_shape: (channels, height, width) of the images for which it is made. It also takes other heights and
-            widths.
+        image_shape: (channels, height, width) of the images for which it is made. Most networks also take other heights
+            and widths.
         head_name: The name of the submodule that turns the embedding into logits.
         stage_names: The names of the submodules that compute the stages, in order.
         linear_stages: Whether no ReLU follows the stages, so that a stage's map equals its preactivation.
@@ -62,10 +62,10 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
         return self.get_submodule(self.head_name)
 
     def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
-        """Return for each stage the batch norm right before the ReLU that ends it.
+        """Return for each stage the last batch norm before the ReLU that ends the stage (or that follows it).
 
         Raises:
-            UserError: If the network has none for every stage.
+            UserError: If the network has stages without such a batch norm, or its batch norms are not known.
         """
         raise UserError(
             f"{type(self).__name__} has no batch norm before the ReLU of each stage: take a ResNet, a wrn or a vgg"

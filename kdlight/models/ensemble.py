@@ -21,10 +21,10 @@ from kdlight.models.weights import load_weights
 class Ensemble(Classifier):
     """Classifiers of the same classes whose predictions are averaged.
 
-    The logits of the ensemble are the logarithms of the mean of the members' probabilities. Its embedding consists of
-    the members' embeddings side by side, and each of its stages of the members' maps. There are as many stages as the
-    member with the fewest has. `member_logits` has each member's logits, because the mean of the members' softmaxes at
-    one temperature does not determine their mean at another.
+    The logits of the ensemble are the logarithms of the mean of the members' probabilities. Its embedding is the
+    concatenation of the members' embeddings, and each of its stages is that of the members' maps over the channels. It
+    has as many stages as the member with the fewest. `Activations.member_logits` has each member's logits, because the
+    mean of the members' softmaxes at one temperature does not determine their mean at another.
 
     Args:
         members: The classifiers, as many as memory allows; they run one after the other.

@@ -41,7 +41,8 @@ class Torchvision(Tapped):
         pretrained: Start from torchvision's weights: true for its default, or a name such as ``IMAGENET1K_V2``. If
             `num_classes` differs from the weights' number of classes, the head starts from random weights.
         norm_momentum: Momentum of the batch norms' running statistics; None for the network's own. torchvision's
-            MobileNetV3 has 0.01. With 0.01, these statistics need a thousand steps to come close to those in training.
+            MobileNetV3 has 0.01. With 0.01, the statistics, which evaluation uses, need about a thousand steps to come
+            close to those of training batches.
         options: Further arguments of torchvision's builder, such as ``{dropout: 0.1}``.
         taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, to replace those found automatically.
 
@@ -109,7 +110,8 @@ class Timm(Tapped):
     timm is not installed with kdlight; install it with ``pip install kdlight[timm]``.
 
     Args:
-        name: The name, such as ``resnet10t``. A tag selects one of several weights, such as ``resnet18.a1_in1k``.
+        name: The name, such as ``resnet10t``. After a dot, a tag selects one of several weights, as in
+            ``resnet18.a1_in1k``.
         num_classes: The number of logits.
         image_shape: (channels, height, width).
         pretrained: Start from timm's weights. If `num_classes` differs from the weights' number of classes, the head

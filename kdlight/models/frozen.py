@@ -99,7 +99,7 @@ class Frozen:
         return {**vars(self), "_compiled": None}
 
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
-        """Apply the function that a holder's `_apply` was given to every tensor, such as a move to a device.
+        """Apply a function to every tensor, such as the move to a device that a holder's `_apply` was given.
 
         `sha256` stays that of the weights before a change of type.
         """
@@ -111,7 +111,7 @@ class Frozen:
             self.model.to(self.lowered)
 
     def sha256(self) -> str:
-        """Hash the `state_dict`: names, types, shapes and values in its order. The device makes no difference."""
+        """Hash names, types, shapes and values of the `state_dict` in its order. The device makes no difference."""
         if self._sha256 is not None:
             return self._sha256
         digest = hashlib.sha256()

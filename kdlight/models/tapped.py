@@ -1,4 +1,4 @@
-"""Models of other libraries with the interface of the zoo's networks."""
+"""Models of other libraries with the interface of kdlight's own networks."""
 
 __all__ = ["Tapped"]
 
@@ -21,7 +21,7 @@ class Tapped(Classifier):
     """A model of torchvision, of timm or of your own, whose inner values are read by forward hooks.
 
     The hooks exist only during `activations`, so copies, DDP and `forward` are not affected. If a module runs more than
-    once, the output of its last run is read. The activations have no preactivations.
+    once, the output of its last run is read. ``preactivations`` of the `Activations` is None.
 
     Args:
         model: A module from images to logits.
@@ -29,7 +29,7 @@ class Tapped(Classifier):
             `find_taps` runs the model once to find them.
         embedding: Name of the module whose output, flattened, is the embedding. Default: the input of the head.
         stem: Name of the module whose output enters the first stage. By default it is found together with the stages;
-            if these are given, there is no stem.
+            if `stages` is given and `stem` is not, there is no stem.
         head: Name of the linear layer that computes the logits. Default: the last linear layer.
         image_shape: (channels, height, width).
 

@@ -1,4 +1,4 @@
-"""Find where the stages of a foreign model end, from the shapes of its modules' outputs in one run."""
+"""Find where the stages of another library's model end, from the shapes of its modules' outputs in one run."""
 
 import copy
 import math
@@ -57,19 +57,19 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
         image_shape: The shape of the images that the model is meant for. It is used if the model does not accept images
             of 224x224 pixels.
     """
-    channels, height, width = image_shape  # in a configuration it is a list
+    channels, height, width = image_shape  # a list if it comes from a configuration
     outputs = _run_trial(model, (channels, height, width))
     if len({output.size for output in outputs}) == 1:
         quarters = _find_quarters(outputs)
         before = [output.name for output in outputs if output.left < quarters[0].entered]
         return Taps(tuple(output.name for output in quarters), before[-1] if before else None)
     trunk = [output for output in outputs if _is_in_chain(model, output.name)]
-    if len({output.size for output in trunk}) < 2:  # the layers are inside of a module that is no container
+    if len({output.size for output in trunk}) < 2:  # the layers are inside of a module that is no nn.Sequential or list
         depths = {output.size: output.name.count(".") for output in sorted(outputs, key=lambda o: -o.name.count("."))}
         trunk = [output for output in outputs if output.name.count(".") == depths[output.size]]
     stages: list[_ModuleOutput] = []
     for output in {output.size: output for output in trunk}.values():
-        if not stages or math.prod(output.size) < math.prod(stages[-1].size):  # attention maps are of other sizes
+        if not stages or math.prod(output.size) < math.prod(stages[-1].size):  # drops attention maps of other sizes
             stages.append(output)
     stages = stages[-MOST_STAGES:]
     return Taps(tuple(stage.name for stage in stages), _find_stem(trunk, stages[0]) if stages else None)
@@ -108,7 +108,7 @@ def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]
         try:
             with torch.no_grad():
                 trial(torch.zeros(2, *shape, device=device))
-        except Exception:  # it may refuse the size, or need values, which "meta" lacks, and raise any error
+        except Exception:  # The model may refuse the size, or need values, which "meta" lacks, and raise any error.
             if place + 1 == len(attempts):
                 raise
             continue
@@ -160,7 +160,7 @@ def _is_in_chain(model: nn.Module, name: str) -> bool:
 
 
 def _find_stem(trunk: list[_ModuleOutput], stage: _ModuleOutput) -> str | None:
-    """Find the module whose output enters the first stage: a pooling of the same resolution, or the last one before."""
+    """Find the module whose output enters the first stage: the pooling that it begins with, or the module before it."""
     own = [output for output in trunk if output.size == stage.size]
     earlier = [output for output in trunk if output.left < own[0].entered]
     if own[0].pools and own[0].name != stage.name:

@@ -60,9 +60,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     Safetensors files and `published:NAME` (`kdlight.models.published`) are read, too. Files are read with
     `weights_only=True`, so that none of them can run code.
 
-    Files of `torch.save` contain checksums, which are compared (`check_records`). Every file with a value that is not
-    finite, or larger than `LARGEST`, is refused as damaged. Safetensors files and files from before torch 1.6 contain
-    no checksums, so in these files a flipped bit is not noticed if the value keeps a usual size.
+    Files of `torch.save` contain checksums, which `check_records` compares with their content. Every file with a value
+    that is not finite, or larger than `LARGEST`, is refused as damaged. Safetensors files and files from before torch
+    1.6 contain no checksums, so in these files a flipped bit is not noticed if the value keeps a usual size.
 
     Raises:
         MissingFileError: If there is no such file.

@@ -39,7 +39,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
     all layers are ranked together. A deleted weight is set back to 0 after every step, so it is 0 in every checkpoint
     and export. The fraction of these weights that has been deleted is logged as ``sparsity``.
 
-    ``best.ckpt`` is the best of the epochs after the last deletion, because the student is not fully pruned before it.
+    ``best.ckpt`` is the best of the epochs after the last deletion, because until then the student is not fully pruned.
 
     Args:
         first_epoch: Weights are deleted for the first time before this epoch, counted from 0; at least 1.
@@ -104,7 +104,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         self.kept = {name: mask.to(pl_module.device) for name, mask in self.kept.items()}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Delete weights if it is time, before the epoch, so that the epoch trains the remaining weights."""
+        """Delete weights if a deletion is due. The epoch then trains the remaining weights."""
         if not self._is_due(trainer.current_epoch):
             return
         if self._has_fallen():

@@ -1,8 +1,8 @@
 """Draw the initial weights of a network.
 
-Batch norms start at weight 1 and bias 0, torch's default. All layers that neither this file nor a network's docstring
-mentions are initialised as torch does it by default (convolutions and linear layers: `kaiming_uniform_` with a =
-sqrt(5)).
+Batch norms start at weight 1 and bias 0, torch's default. A layer that neither the functions of this file nor a
+network's docstring mentions has torch's default, too. For convolutions and linear layers, this is `kaiming_uniform_`
+with a = sqrt(5).
 """
 
 from torch import nn

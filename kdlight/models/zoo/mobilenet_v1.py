@@ -3,7 +3,7 @@
 Howard et al. 2017, "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
 https://arxiv.org/abs/1704.04861, table 1. Names and parameters are those of
 https://github.com/megvii-research/mdistiller (models/imagenet/mobilenetv1.py). There the average pooling accepts only
-images of 224 pixels; here it accepts images of any size. As in mdistiller, weights are drawn by torch's own rule.
+images of 224 pixels; here it accepts images of any size. As in mdistiller, the initial weights are torch's default.
 """
 
 __all__ = ["MobileNetV1"]

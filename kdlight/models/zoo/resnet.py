@@ -36,7 +36,7 @@ Shortcut = Literal["projection", "padding"]
 
 
 class PaddingShortcut(nn.Module):
-    """He et al.'s option A: it takes every stride-th pixel, and adds channels of zeros before and after the others."""
+    """He et al.'s option A: takes every stride-th pixel, and adds channels of zeros before and after the input's."""
 
     def __init__(self, added_channels: int, stride: int) -> None:
         super().__init__()

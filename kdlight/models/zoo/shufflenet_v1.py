@@ -3,7 +3,7 @@
 Zhang, Zhou, Lin and Sun 2018, "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices",
 https://arxiv.org/abs/1707.01083, table 1 (3 groups). Unlike in the paper, the stem is a 1x1 convolution that keeps the
 image's size, there is no max pooling, and a ReLU follows the depthwise convolution. Names, parameters and
-initialisation (torch's own rule) are those of https://github.com/HobbitLong/RepDistiller (models/ShuffleNetv1.py).
+initialisation (torch's default) are those of https://github.com/HobbitLong/RepDistiller (models/ShuffleNetv1.py).
 """
 
 __all__ = ["ShuffleV1"]
@@ -20,7 +20,7 @@ GROUPS = 3
 
 
 class GroupUnit(nn.Module):
-    """The unit of figure 2b or, with `stride` 2, of figure 2c. It returns the value before the last ReLU."""
+    """The unit of the paper's figure 2b or, with `stride` 2, of 2c. It returns the value before the last ReLU."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, first_groups: int = GROUPS) -> None:
         super().__init__()

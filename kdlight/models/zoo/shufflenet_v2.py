@@ -17,7 +17,10 @@ from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 
 
 class SplitUnit(nn.Module):
-    """The unit of figure 3c: half of the channels pass unchanged. It returns its map before ReLU and shuffle."""
+    """The unit of the paper's figure 3c, in which half of the channels pass unchanged.
+
+    It returns its map before ReLU and shuffle.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -37,7 +40,10 @@ class SplitUnit(nn.Module):
 
 
 class DownUnit(nn.Module):
-    """The unit of figure 3d: both branches halve the image. It returns its map before ReLU and shuffle."""
+    """The unit of the paper's figure 3d, in which both branches halve the image.
+
+    It returns its map before ReLU and shuffle.
+    """
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -63,7 +69,7 @@ class DownUnit(nn.Module):
 class SplitStage(nn.Sequential):
     """A sequence of units, each followed by ReLU and channel shuffle.
 
-    The ReLU does not change the half of the channels that a unit passes, because they come out of an earlier ReLU.
+    The ReLU does not change the half of the channels that a unit passes on, because they come out of an earlier ReLU.
     """
 
     def __init__(self, in_channels: int, channels: int, units: int) -> None:

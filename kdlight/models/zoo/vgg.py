@@ -1,8 +1,9 @@
 """VGG networks with batch norm for small images.
 
 Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
-https://arxiv.org/abs/1409.1556, table 1, with one linear layer after global average pooling. Names, parameters and
-initialisation are those of https://github.com/HobbitLong/RepDistiller (models/vgg.py, its `_bn` variants).
+https://arxiv.org/abs/1409.1556, table 1, with global average pooling and one linear layer instead of three. Names,
+parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/vgg.py, its `_bn`
+variants).
 
 The image is halved before the second, third and fourth block, and before the fifth if the input has 64 rows or more (in
 RepDistiller: exactly 64). Halved sizes are rounded up. This changes nothing at 32 and 64 pixels, and it keeps smaller
