@@ -1,7 +1,7 @@
 """Knowledge distillation experiments on PyTorch Lightning, with the information decomposition of what was transferred.
 
-Import kdlight before lightning or torchvision. If torch is a CPU-only build, importing torchvision from the Python
-package index first, or lightning, which imports torchvision, raises an error (see `kdlight.torchvision_shim`).
+Import kdlight before lightning or torchvision. Beside a CPU-only torch, the torchvision of the Python package index
+cannot be imported otherwise, and neither can lightning, which imports torchvision (see `kdlight.torchvision_shim`).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 torchvision_shim.install()
 late_imports.install()
 
-# The module that defines each public name. It is imported when the name is first used: so `import kdlight` is fast.
+# The module that defines each public name, imported when the name is first used, which keeps `import kdlight` fast.
 PUBLIC = {
     "ablate": "kdlight.workbench.ablate.ablation",
     "fit": "kdlight.cli.from_python",

@@ -30,7 +30,7 @@ class ArgumentRecord:
         made = super().__new__(cls)
         parameters = list(inspect.signature(cls.__init__).parameters)[1:]
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # if these are wrong, __init__ raises an error
-        # Not by `setattr`: torch modules override it, and the object may be one whose constructor has not run yet.
+        # `setattr` is avoided, because torch modules override it, and the object's constructor has not run yet.
         vars(made)["built_from"] = {
             "class_path": find_import_path(cls),
             "init_args": {name: describe(value) for name, value in given.items()},

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from kdlight.errors import UserError
 
 CHUNK = 1 << 18
-TIMEOUT = 30  # after so many seconds without a byte, a download counts as cut off
+TIMEOUT = 30  # seconds without a byte after which a download counts as cut off
 
 
 class DownloadError(UserError, ConnectionError):

@@ -99,7 +99,7 @@ def _flush(path: Path) -> None:
 
 
 def _find_full_disk(error: BaseException | None) -> OSError | None:
-    """Return the error of a full or read-only disk from an error's chain of causes, in which torch may hide it."""
+    """Return the error of a full or read-only disk among an error and its causes, because torch wraps such errors."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (*FULL, READ_ONLY):
             return error

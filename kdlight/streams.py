@@ -47,7 +47,7 @@ def derive_seed(stream: Stream, *numbers: int) -> int:
     Args:
         stream: What the random numbers are for.
         numbers: What else the random numbers depend on, each in [0, 2^64). All calls for the same purpose must pass the
-            same count of numbers, because a zero more at the end can give the same seed.
+            same count of numbers, because the seed can stay the same if a zero is appended.
     """
     # SeedSequence takes as few 32-bit words as a number needs, so two different lists of numbers could give the same
     # words. With two words for each number they cannot.

@@ -5,11 +5,11 @@ loaded. `torchvision/_meta_registrations.py`, which describes the operators to t
 raises `operator torchvision::nms does not exist` (pytorch/vision issues 8985, 9077 and 9085). `import lightning` and
 `import torchmetrics` then fail as well, because they import torchvision wherever it is installed.
 
-`import kdlight` calls `install`. It hooks the import of `_meta_registrations`, and declares the missing operators right
-before. Declared operators have a schema but no kernel: models, transforms and data sets work, but calling `nms` still
-raises an error. Nothing is declared if torchvision has loaded its operators. Nothing is declared either if torch has
-CUDA: if the operators are missing then, the two packages do not fit together, and the user must see the error.
-`install` does not import torch.
+`import kdlight` calls `install`, which hooks the import of `_meta_registrations`: right before this module is executed,
+the missing operators are declared. Declared operators have a schema but no kernel: models, transforms and data sets
+work, but calling `nms` still raises an error. Nothing is declared if torchvision has loaded its operators. Nothing is
+declared either if torch has CUDA: if the operators are missing then, the two packages do not fit together, and the user
+must see the error. `install` does not import torch.
 """
 
 import sys

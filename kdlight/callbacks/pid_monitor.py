@@ -27,7 +27,7 @@ from kdlight.methods.base.filtered_distiller import FilteredDistiller
 from kdlight.methods.base.learner import Learner
 from kdlight.ranges import PositiveFloat, PositiveInt, Probes, RangeCheck, Seed
 
-if TYPE_CHECKING:  # Importing it is slow, so that waits until it is used; wrong arguments are reported before.
+if TYPE_CHECKING:  # slow to import, so it is imported where it is used, after wrong arguments have been reported
     from kdlight.callbacks.network_measurement import NetworkMeasurement
 
 #: How many training images are measured if there is no validation split and `samples` is null.

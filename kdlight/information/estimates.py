@@ -1,7 +1,7 @@
 """Estimate a partial information decomposition (PID) from samples, with bias correction and reproducibility intervals.
 
 A PID splits what two sources tell about a target into four atoms: redundant, unique to either source, and synergistic.
-The samples are integer symbols, into which continuous features are turned before (a symbolisation).
+The samples are integer symbols. One way of turning features into symbols is called a symbolisation.
 """
 
 __all__ = ["estimate_pid"]
@@ -61,12 +61,13 @@ def estimate_pid(
     values are further apart than one half-width differ by more than chance. If little bias remains, the interval
     contains the true value in more than 95 of 100 cases, because the true value does not vary as a second value does.
 
-    The variance of a value has two parts. The part of the samples is estimated twice, as the variance among the halves
-    divided by 2 and as the variance among the quarters divided by 4 (a delete-half jackknife); the mean of the two
-    estimates is taken. The part of the symbolisations is the variance among their values divided by their number. The
-    half-width is the square root of twice the sum of both parts, times the 97.5 % quantile of Student's t with the
-    degrees of freedom of this sum. It is at least 3 H(target) / N: an event that no sample shows may still have the
-    probability 3 / N (the rule of three), and each sample that showed it would change an information by about
+    The variance of a value has two parts. The part of the samples is estimated twice, from the halves and from the
+    quarters (a delete-half jackknife), and the mean of the two estimates is taken: the variance among the values of the
+    halves, divided by 2, and the variance among the values of the quarters, divided by 4. The part of the
+    symbolisations is the variance among their values, divided by their number. The half-width is the square root of
+    twice the sum of both parts, times the 97.5 % quantile of Student's t with the degrees of freedom of this sum
+    (Satterthwaite's formula). The half-width is at least 3 H(target) / N: an event that no sample shows may still have
+    the probability 3 / N (the rule of three), and each sample that showed it would change an information by about
     H(target) / N. Finally, a bound on the numerical error is added.
 
     **Estimable.** If the bias of a plug-in value is too large, the part of it that the extrapolation leaves exceeds the

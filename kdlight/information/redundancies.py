@@ -34,8 +34,8 @@ def i_min(joint: npt.ArrayLike) -> PID:
 def i_mmi(joint: npt.ArrayLike) -> PID:
     """Decompose with the minimal mutual information as redundancy (Barrett, 2015, arXiv:1411.2832).
 
-    The redundancy is the smaller one of the two sources' informations about the target, the largest that any
-    decomposition can have. If all variables are jointly Gaussian and the target is a scalar, it is also BROJA's.
+    The redundancy is the smaller one of the two sources' informations about the target. No decomposition can have a
+    larger one. If all variables are jointly Gaussian and the target is a scalar, it equals the redundancy of BROJA.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.

@@ -39,7 +39,7 @@ class Comparison:
         teacher: The teacher, on the device where it should run.
         probe: The images.
         discretizer: Turns features into symbols. A student's features get as many clusters as the teacher's features
-            with which they are paired. If they are paired with several, they get the smallest of these numbers.
+            with which they are paired; if these are several kinds of features, the smallest of their numbers.
         pairs: The pairs of teacher and student features that are compared.
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         details: Whether to add the values that `compute_details` computes.
@@ -141,7 +141,7 @@ class Comparison:
         return {**symbols, **clusters, _LOSS: np.array(loss.mean)}
 
 
-#: Keys in the file of the teacher's symbols: `_CLUSTERS` and the name of the features; and `_LOSS`.
+#: Keys in the file of the teacher's symbols. To `_CLUSTERS`, the name of the features is appended.
 _CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
 
 

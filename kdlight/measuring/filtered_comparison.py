@@ -5,7 +5,7 @@ predict the label Y from filtered features.
 
 Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID bounds the redundant information from below by the
 intersection information of Griffith and Ho. This is the largest I(Y;Q) of all variables Q that tell nothing about Y
-beyond what T alone and S alone tell: I(Y;Q|T) = 0 and I(Y;Q|S) = 0. RID takes Q = f_t(T), and replaces the constraint
+beyond T, and nothing beyond S: I(Y;Q|T) = 0 and I(Y;Q|S) = 0. RID takes Q = f_t(T), and replaces the constraint
 I(Y; Q | f_s(S)) = 0 by a small distance between f_t(T) and f_s(S).
 """
 

@@ -46,6 +46,6 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
 
 def average(found: list[dict[str, float]]) -> dict[str, float]:
-    """Average by key the values of several symbolisations of the same features; a key that one lacks is left out."""
+    """Average by key the values of several symbolisations of the same features; keys that one lacks are left out."""
     names = [name for name in found[0] if all(name in values for values in found)]
     return {name: float(np.mean([values[name] for values in found])) for name in names}

@@ -20,7 +20,7 @@ BATCH = 250
 
 
 class Probe(NamedTuple):
-    """The images of a measurement: clusters of features are fitted on some, and the others are counted by cluster.
+    """The images of a measurement: clusters of features are fitted on some, and counted together with labels on others.
 
     Counting the images that clusters were fitted on would overestimate the information, and fitting on half of the
     measured split would leave only the other half to count. So clusters are fitted on images of the training split, and

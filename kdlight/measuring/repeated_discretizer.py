@@ -96,7 +96,7 @@ class RepeatedDiscretizer:
         """Choose the largest number of clusters for which I(class; cluster) can be estimated with little bias.
 
         The first candidate is twice the number of classes, but at most `MOST_CLUSTERS`. Each further candidate is half
-        the one before, but at least 2. The first candidate is chosen whose bias is at most `LARGEST_CHOSEN_BIAS` bits;
+        the one before, but at least 2. The first candidate whose bias is at most `LARGEST_CHOSEN_BIAS` bits is chosen;
         if there is none, 2.
 
         The bias of a candidate is estimated as follows. Clusters are fitted on half of the rows, and the other half is
@@ -142,7 +142,7 @@ def load_or_compute_symbols(file: Path, compute: Callable[[], dict[str, Symbols]
     symbols = compute()
     file.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(file) as draft, draft.open("wb") as stream:
-        # mypy objects that a key of `symbols` could be the argument `allow_pickle`; no features have this name.
+        # mypy complains that a key of `symbols` could be the argument `allow_pickle`; no features have this name.
         np.savez_compressed(stream, **symbols)  # type: ignore[arg-type]
     return symbols
 

@@ -98,7 +98,7 @@ class PartialInformationDecomposition(Metric):
         self.outside += (~inside & labelled).sum().to(self.outside)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``redundant``, ``unique_first``, ``unique_second``, ``synergistic``, and ``gap``, their largest error.
+        """Return ``redundant``, ``unique_first``, ``unique_second``, ``synergistic``, and their error bound ``gap``.
 
         Raises:
             UserError: If nothing was counted, or symbols were out of range.

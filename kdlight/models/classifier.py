@@ -62,7 +62,7 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
         return self.get_submodule(self.head_name)
 
     def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
-        """Return for each stage the last batch norm before the ReLU that ends the stage (or that follows it).
+        """Return for each stage the last batch norm before the stage's last ReLU (in wide ResNets: the ReLU after it).
 
         Raises:
             UserError: If the network has stages without such a batch norm, or its batch norms are not known.

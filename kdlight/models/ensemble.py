@@ -22,9 +22,9 @@ class Ensemble(Classifier):
     """Classifiers of the same classes whose predictions are averaged.
 
     The logits of the ensemble are the logarithms of the mean of the members' probabilities. Its embedding is the
-    concatenation of the members' embeddings, and each of its stages is that of the members' maps over the channels. It
-    has as many stages as the member with the fewest. `Activations.member_logits` has each member's logits, because the
-    mean of the members' softmaxes at one temperature does not determine their mean at another.
+    concatenation of the members' embeddings, and each of its stages concatenates the members' maps over the channels.
+    It has as many stages as the member with the fewest. `Activations.member_logits` has each member's logits, because
+    the mean of the members' softmaxes at one temperature does not determine their mean at another.
 
     Args:
         members: The classifiers, as many as memory allows; they run one after the other.
