@@ -1,4 +1,4 @@
-"""The parser of a command's options: argparse, but its errors are printed like all errors of kdlight."""
+"""The parser of a command's options: argparse's, but errors are printed in one line, as kdlight's other errors are."""
 
 import argparse
 import re
@@ -10,13 +10,14 @@ from kdlight.runs.folder import WEIGHTS
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An ``argparse.ArgumentParser`` that reports a wrong option in one line instead of below the command's usage.
+    """An ``argparse.ArgumentParser`` that raises a `UserError` for a wrong option, and does not print the usage.
 
     Args:
         prog: The command.
         usage: How the command is called; None: argparse writes the usage.
-        description: What the command does: the docstring of its file. The command's name at the beginning is left out.
-        options: Passed on to ``argparse.ArgumentParser``.
+        description: The docstring of the command's file, which says what the command does. The call with which it
+            begins, in double backticks and before a colon, is left out.
+        options: Further arguments of ``argparse.ArgumentParser``.
     """
 
     def __init__(self, prog: str, usage: str | None = None, *, description: str | None, **options: Any) -> None:
@@ -27,11 +28,11 @@ class CommandParser(argparse.ArgumentParser):
         """Add the arguments that name a run and the weights to take from it."""
         self.add_argument("run", type=parse_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
         self.add_argument(
-            "--weights", choices=WEIGHTS, default="last", help="best: the weights selected on validation images"
+            "--weights", choices=WEIGHTS, default="last", help="best: of the epoch with the best validation accuracy"
         )
 
     def add_runs(self) -> None:
-        """Add the arguments that name runs to compare, the baseline among them, and a selection."""
+        """Add the arguments that name the runs to compare, the baseline, and settings that select runs."""
         self.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
         self.add_argument(
             "--baseline", default="", metavar="NAME=VALUE", help="show differences to the runs with this setting"
@@ -45,7 +46,7 @@ class CommandParser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raise argparse's message as a mistake of the user.
+        """Raise argparse's message as a `UserError`, with a hint to ``--help``.
 
         Raises:
             UserError: Always.

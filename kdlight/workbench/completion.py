@@ -1,7 +1,7 @@
 """``kdlight completion SHELL``: print a script that completes commands, options and their values in a shell.
 
-shtab writes the script from a parser that knows every command. The script completes without starting Python, so print
-it again after each update of kdlight.
+The library shtab writes the script from a parser that knows every command. The script contains the names that it
+completes and does not start Python, so print it again after each update of kdlight.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def describe_fit(beginning: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     actions = list_actions(make_run_parser("fit"))
     options = [(action.option_strings, action.help, action.nargs == 0) for action in actions]
-    options += [([name], f"of {', '.join(classes)}", False) for name, classes in owners.items()]
+    options += [([name], f"argument of {', '.join(classes)}", False) for name, classes in owners.items()]
     for names, text, is_flag in options:
         name = names[-1]
         if not name.startswith(beginning) or name == "--help" or text == argparse.SUPPRESS:
@@ -145,7 +145,8 @@ def complete_file_or(values: Iterable[str], name: str) -> dict[str, Any]:
 
     Args:
         values: The values.
-        name: A part of the name of the shell function; it has to differ from argument to argument.
+        name: A part of the name of the shell function that completes the argument; arguments with different values need
+            different names.
     """
     # In bash, shtab assumes that a function completes paths if `_file` is in its name.
     function = f"_kdlight_{name}_file"

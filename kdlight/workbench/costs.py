@@ -58,7 +58,12 @@ def measure_memory(model: nn.Module, image_shape: Sequence[int], batch: int) -> 
 
 
 class _PeakMemory(TorchDispatchMode):
-    """Adds up the sizes of all tensors that exist after an operation. Memory used inside an operation is not counted.
+    """After each operation of PyTorch, adds up the sizes of the operations' results that still exist.
+
+    Memory that an operation uses only while it runs is not counted.
+
+    Args:
+        known: The storages of tensors that are not counted.
 
     Attributes:
         peak: The largest sum so far, in bytes.
@@ -89,7 +94,7 @@ def measure_latency(model: nn.Module, image_shape: Sequence[int], batch: int, *,
         image_shape: (channels, height, width).
         batch: The number of images in the batch.
         threads: The number of CPU threads.
-        seconds: The shortest duration of the measurement.
+        seconds: For how long forward passes are repeated, at least.
     """
     images = torch.zeros(batch, *image_shape, device=next(model.parameters()).device)
     with torch.inference_mode():

@@ -1,4 +1,8 @@
-"""``kdlight dashboard PROJECT``: write a Weights & Biases workspace for a project's runs; --save saves it there."""
+"""``kdlight dashboard PROJECT``: write a Weights & Biases workspace, the panels that show a project's runs, to a file.
+
+--save also saves it in the project. PID is the partial information decomposition of what teacher and student tell about
+the label.
+"""
 
 import json
 from collections.abc import Sequence
@@ -53,7 +57,9 @@ def make_parser() -> CommandParser:
     parser = CommandParser("kdlight dashboard", description=__doc__)
     parser.add_argument("project", metavar="PROJECT", help="W&B project of the runs")
     parser.add_argument("--entity", default="", help="W&B user or team; needed for --save")
-    parser.add_argument("--stage", action="append", metavar="NAME", help="stage whose PID is drawn; repeatable")
+    parser.add_argument(
+        "--stage", action="append", metavar="NAME", help="stage whose PID is drawn (stage3 and logits); repeatable"
+    )
     parser.add_argument(
         "-o", "--output", type=parse_path, default=Path("dashboard.json"), metavar="FILE", help="the file to write"
     )
@@ -62,12 +68,12 @@ def make_parser() -> CommandParser:
 
 
 def build_workspace(project: str, entity: str, stages: Sequence[str]) -> Any:
-    """Build the workspace: runs grouped by method and pair, with curves, PID, test results and pictures.
+    """Build the workspace: runs grouped by method and pair of networks, with curves, PID, test results and pictures.
 
     Args:
         project: The W&B project.
-        entity: The W&B user or team; may be empty for a specification that is not saved.
-        stages: Stages whose PID is drawn.
+        entity: The W&B user or team; may be empty if the workspace is not saved in W&B.
+        stages: Names of the stages whose PID is drawn.
     """
     import importlib
 

@@ -9,17 +9,17 @@ from kdlight.errors import UserError
 
 
 def read_data_options(options: Sequence[str], command: str) -> dict[str, Any]:
-    """Read the options that an argument parser left over.
+    """Read the options that a command's parser does not know; all of them have to begin with ``--data.``.
 
     Args:
-        options: ``--data.KEY VALUE`` or ``--data.KEY=VALUE``, one after the other.
+        options: The words of the command line: ``--data.KEY`` followed by ``VALUE``, or ``--data.KEY=VALUE``.
         command: The command that was called, for the message.
 
     Returns:
         The values, read as YAML, by their keys.
 
     Raises:
-        UserError: If there is another option, or one without a value.
+        UserError: If an option does not begin with ``--data.``, or has no value.
     """
     changes: dict[str, Any] = {}
     remaining = iter(options)

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run on the disk, given by its folder or by one of its checkpoints.
+    """A run on the disk, named by its folder or by one of its checkpoints.
 
     Args:
-        path: The run's folder, or one of its checkpoints, from which the networks get their weights.
-        weights: Which checkpoint to take if a folder is given: "last", the weights of the last epoch; or
+        path: The run's folder, or the checkpoint in it from which the student gets its weights.
+        weights: Which checkpoint to take if ``path`` is a folder: "last", the weights of the last epoch; or
             "best", the weights of the epoch with the best validation accuracy.
 
     Attributes:
-        folder: The folder.
+        folder: The run's folder.
         files: The paths of the files in the folder.
 
     Raises:
@@ -57,10 +57,11 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The checkpoint from which the networks get their weights.
+        """The checkpoint from which the student gets its weights.
 
         Raises:
-            MissingFileError: If the run was stopped before its first checkpoint, or no weights were selected.
+            MissingFileError: If the run was stopped before its first checkpoint, or the best weights are wanted and the
+                run selected none by validation.
         """
         if self._checkpoint is not None:
             return self._checkpoint
@@ -69,7 +70,7 @@ class Run:
             return file
         if self.files.locate_checkpoint("last").is_file():
             raise MissingFileError(
-                f"{file} does not exist: expected a run that selected weights by validation; take the last epoch's"
+                f"{file} does not exist: expected a run that selected weights by validation; take the last weights"
             )
         raise MissingFileError(f"{self.folder} has no checkpoint; continue the run with kdlight fit --ckpt_path auto")
 
@@ -169,7 +170,7 @@ class Run:
             changed: Arguments of the data module that have changed since the run, such as ``data_dir``.
 
         Raises:
-            UserError: If the data are not images, or the data module has no such argument.
+            UserError: If the data module is not one for images, or has no argument of a name in ``changed``.
         """
         described = self.config["data"]
         arguments = {**(described.get("init_args") or {}), **changed}

@@ -11,7 +11,7 @@ from kdlight.errors import UserError
 from kdlight.files import parse_path
 from kdlight.workbench.command_parser import CommandParser
 
-COMMANDS = ("kdlight ", "make ")  # what the first comment of a whole experiment begins with
+COMMANDS = ("kdlight ", "make ")  # a line of a comment that begins like this is a command that uses the configuration
 SENTENCE_END = re.compile(r"[.;](?:\s|$)|: (?=kdlight )")
 
 
@@ -52,7 +52,10 @@ def copy_to(folder: Path) -> None:
 
 
 def read_description(file: Path) -> str:
-    """Return the first sentence of a configuration's comment that is not a command; if there is none, the command."""
+    """Return the first sentence of the comment at the top of a configuration.
+
+    Lines that are commands are skipped. If there are no other lines, return the first command.
+    """
     lines = takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines())
     comments = [line.lstrip("# ") for line in lines]
     said = " ".join(comment for comment in comments if not comment.startswith(COMMANDS))

@@ -24,7 +24,8 @@ class Data(NamedTuple):
         name: The data module's name in `kdlight.data`.
         summary: The first line of its docstring.
         fetched: Whether `download: true` downloads the data.
-        arguments: Its own arguments with their defaults, as they are written in a configuration.
+        arguments: The arguments of its constructor, without those that it passes on to its base classes, and their
+            defaults, as they are written in a configuration.
     """
 
     name: str
@@ -55,7 +56,7 @@ def make_parser() -> CommandParser:
 
 
 def list_data_modules() -> list[Data]:
-    """Return every data module that can be used directly."""
+    """Return every data module of `kdlight.data` that is not abstract."""
     package = importlib.import_module(PACKAGE)
     found = []
     for name in dir(package):

@@ -56,7 +56,7 @@ class Method(NamedTuple):
         opening: The docstring of the file.
         node: The syntax tree of the class.
         constants: The values that are assigned to names at the file's top level.
-        bases: The classes that it derives from, the nearest first, up to `ROOT`.
+        bases: The classes of the methods' folder that it derives from, the nearest first; `ROOT` is the last one.
     """
 
     name: str
@@ -139,7 +139,7 @@ def read_classes() -> dict[str, Method]:
 
 
 def build_overview(methods: dict[str, Method]) -> Table:
-    """Build a table with a row per method, without the arguments that all methods of its kind share."""
+    """Build a table with a row per method; arguments that are inherited from classes of `SHARED` are left out."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="kdlight methods METHOD shows all arguments of a method")
     for heading in ("method", "year", "distils", "paper, arguments"):
         rows.add_column(heading, no_wrap=heading in ("method", "year"))

@@ -29,7 +29,7 @@ class Network(NamedTuple):
         name: Name in `kdlight.models`.
         parameters: Number of parameters.
         operations: Floating point operations for one image.
-        stages: (channels, height, width) of each stage.
+        stages: The shape of each stage's output for one image, such as (channels, height, width).
         published: Names of the network's published weights.
     """
 
@@ -63,7 +63,7 @@ def make_parser() -> CommandParser:
 
 
 def list_networks() -> list[Network]:
-    """Build every network of the zoo on the meta device, and count its parameters and operations."""
+    """Build every network of `kdlight.models` without memory for its weights, and count parameters and operations."""
     package = importlib.import_module(PACKAGE)
     found = []
     for name in dir(package):
@@ -87,7 +87,7 @@ def _builds_a_network(made: Any) -> bool:
 
 
 def _list_classes() -> set[Any]:
-    """Return the classes of networks."""
+    """Return the classes in `kdlight.models`; a function that builds a network has one of them as its return type."""
     package = importlib.import_module(PACKAGE)
     return {made for made in (getattr(package, name) for name in dir(package)) if inspect.isclass(made)}
 

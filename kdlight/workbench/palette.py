@@ -1,4 +1,8 @@
-"""The colours of all pictures. The colour-blind can tell them apart; those of atoms also differ in lightness."""
+"""The colours of all pictures, which the colour-blind can tell apart.
+
+The colours of the atoms (the four parts of the information that two networks have about the label) also differ in
+lightness.
+"""
 
 #: The lightness of these colours is 27, 45, 63 and 80 of 100 (CIE L*).
 REDUNDANT, UNIQUE_FIRST, UNIQUE_SECOND, SYNERGISTIC = "#27408b", "#c1440e", "#5aa1c4", "#e3c16f"
@@ -13,7 +17,7 @@ MARKERS = dict(zip(ATOMS, "osD^", strict=True))
 #: Colours of compared groups, in the order in which they are drawn; their lightness is 27, 45, 63, 80, 0 and 55.
 ARM_COLOURS = (REDUNDANT, UNIQUE_FIRST, UNIQUE_SECOND, SYNERGISTIC, "#000000", "#9a6fb0")
 ARM_MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-#: Colours of lines that are not atoms: informations and entropies; caps.
+#: Colours of other lines than atoms: of the two networks' informations, and of upper bounds (entropies and caps).
 REFERENCE, LIMIT = "#000000", "#7a7a7a"
 #: The colour map of heat maps, whose lightness changes evenly.
 MAP = "cividis_r"

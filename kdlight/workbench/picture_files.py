@@ -16,7 +16,7 @@ CHARACTERS_PER_INCH = 14
 
 
 def require_format(file: Path) -> None:
-    """Check that the suffix of a file is a picture format.
+    """Check that the suffix of a file is a picture format that matplotlib can write.
 
     Raises:
         UserError: If the suffix is not a picture format.
@@ -27,7 +27,7 @@ def require_format(file: Path) -> None:
 
 
 def draw_frame(axis: Axes) -> None:
-    """Remove the box around the axes and draw a line at 0."""
+    """Remove the upper and the right side of the box around the axes, and draw a horizontal line at 0."""
     axis.axhline(0, color="black", lw=0.6)
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -1,7 +1,8 @@
 """``kdlight predict RUN [IMAGES…]``: predict the class of images with a run's student.
 
-IMAGES are files and folders, with or without labels; without IMAGES, the run's test set is predicted. `kdlight predict
---config FILE --ckpt_path best` writes the probabilities of all classes for the test set into the run's folder.
+IMAGES are image files, and folders whose images need no labels; without IMAGES, the run's test set is predicted.
+`kdlight predict --config FILE --ckpt_path best` writes the probabilities of all classes for the test set into the run's
+folder.
 """
 
 import csv
@@ -95,7 +96,7 @@ def make_parser() -> CommandParser:
 
 
 def find_preparation(run: Any, changes: Mapping[str, Any] | None = None) -> Preparation:
-    """Return how images are prepared for a run's student: as the run stored it, or else as its data module does it."""
+    """Return how images are prepared for a run's student: as the run stored it or, if it did not, as its data do."""
     if run.files.preparation.is_file():
         return Preparation.read(run.files.preparation)
     return Preparation.of(run.data(changes or {}))
@@ -137,10 +138,12 @@ def predict_files(
         prepared: How images are prepared for the student.
         files: Images of any size and colour mode; they are rotated as their EXIF data say.
         batch_size: Number of images per batch.
-        broken: "skip" leaves files out that cannot be decoded, and prints their number and names.
+        broken: "skip": leave out files that cannot be decoded, and print their number and some names; "refuse": raise
+            an error after the last file.
 
     Raises:
-        UserError: At the end, if files cannot be decoded and ``broken`` is not "skip".
+        UserError: If ``batch_size`` is below 1; or after the last file, if ``broken`` is "refuse" and some files cannot
+            be decoded.
     """
     from kdlight.data.sources.decoding import decode
 
@@ -195,10 +198,10 @@ def write_rows(
     """Write one row per image: file, class and probability; also the target if it is known.
 
     Args:
-        predictions: The predictions; either all of their targets are known or none.
+        predictions: The predictions; the targets of all of them are known, or those of none.
         class_names: Class names in the order of the probabilities.
         stream: The stream to write to.
-        every_class: Add the probabilities of all classes, each in a column.
+        every_class: Add the probabilities of all classes: a column for each, or in JSON a mapping from class names.
         lines: Write JSON lines instead of CSV.
 
     Returns:

@@ -1,10 +1,11 @@
-"""Repeat the runs whose results are kept, and compare the new results with the kept ones: ``make reproduce DATA=DIR``.
+"""Repeat the runs whose results are kept in ``notebooks/results``, and compare: ``make reproduce DATA=DIR``.
 
-The runs are written below ``runs/``. If they are stopped, the same command continues them. Each measure of each group
-is compared with its mean over the kept runs: the mean over m new runs lies within ``t(0.975, n - 1) s sqrt(1/n + 1/m)``
-of the kept mean with 95 % probability, where s is the standard deviation over the n kept runs. So one of twenty values
-is expected to lie outside of its interval even if nothing has changed. If only one run of a group is kept, there is no
-interval, and the values are printed without a verdict.
+The runs are written below ``runs/``. If they are stopped, the same command continues them. Runs that differ only in
+their seed are a group. For each group and measure, the mean over the m new runs is compared with the mean over the n
+kept runs. If nothing has changed, the new mean lies within ``t(0.975, n - 1) s sqrt(1/n + 1/m)`` of the kept mean with
+95 % probability; t is the quantile of Student's t, and s the standard deviation over the kept runs. So about one of
+twenty values is expected to lie outside of its interval even if nothing has changed. If only one run of a group is
+kept, there is no interval, and the values are printed without a verdict.
 """
 
 import argparse
@@ -32,7 +33,7 @@ COLUMNS = ("last", "redundant")
 
 
 class Part(NamedTuple):
-    """Runs of a grid that are repeated: those of some groups and of a seed, or all."""
+    """The runs of a grid that are repeated: of the groups ``only`` (empty: all), with this seed (None: all)."""
 
     grid: str
     only: tuple[str, ...] = ()
@@ -110,7 +111,8 @@ def link_data(folder: Path) -> None:
     """Link the folder of the data as ``./data``, where the configurations look for it.
 
     Raises:
-        UserError: If the folder does not exist, or ``./data`` is another folder.
+        MissingFileError: If the folder does not exist.
+        UserError: If ``./data`` exists already and is another folder.
     """
     if not folder.is_dir():
         raise MissingFileError(f"expected a folder with the images of CIFAR-10, got '{folder}', which does not exist")
@@ -121,10 +123,10 @@ def link_data(folder: Path) -> None:
 
 
 def require_end(grid: str, result: AblationResult, kept: Sequence[Record]) -> None:
-    """Check that every run has finished, but for those of which the kept run failed, too.
+    """Check that every run has finished; a run may fail if the kept run with the same labels and seed failed, too.
 
     Raises:
-        UserError: If another run failed or was stopped.
+        UserError: If a run failed that may not, or was stopped.
     """
     failed = {f"{write_labels(run.axes)}/seed={run.seed}" for run in kept if run.state == FAILED}
     others = {name: why for name, why in {**result.stopped, **result.failed}.items() if name not in failed}
@@ -150,7 +152,7 @@ def compare_with_kept(kept: Sequence[Record], new: Sequence[Record]) -> list[Rep
 
 
 def collect_groups(runs: Sequence[Record]) -> dict[str, list[Record]]:
-    """Collect the runs that differ only in their seed, by the labels of their axes."""
+    """Return the runs of each group. A group is named by its labels on the axes of the grid: ``method=kd,labels=6``."""
     groups: dict[str, list[Record]] = {}
     for run in runs:
         groups.setdefault(write_labels(run.axes), []).append(run)

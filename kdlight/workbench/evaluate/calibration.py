@@ -1,4 +1,4 @@
-"""Measure whether predicted probabilities match accuracies, and fit the temperature that corrects them.
+"""Measure whether predicted probabilities match accuracies, and fit the temperature that makes them match better.
 
 C. Guo et al., "On Calibration of Modern Neural Networks", 2017, https://arxiv.org/abs/1706.04599.
 """
@@ -12,7 +12,7 @@ BINS = 15
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
-    """Return the temperature that minimises the cross-entropy on held-out images (section 4.2).
+    """Return the temperature that minimises the cross-entropy on held-out images (section 4.2 of the paper).
 
     Args:
         logits: (n, classes).
@@ -33,7 +33,10 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
 
 
 def measure_calibration(logits: Tensor, target: Tensor, temperature: float = 1.0) -> dict[str, float]:
-    """Return accuracy, cross-entropy in nats, and the expected calibration error in 15 bins.
+    """Return accuracy, cross-entropy in nats, and the expected calibration error.
+
+    For the calibration error, images are sorted into 15 bins by their largest probability. In each bin, the mean of
+    these probabilities is compared with the accuracy. The error is the mean difference, weighted by the bins' sizes.
 
     Args:
         logits: (n, classes).

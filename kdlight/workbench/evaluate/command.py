@@ -1,9 +1,10 @@
 """``kdlight evaluate RUN``: accuracy, calibration and robustness of a student on the test set, and its costs.
 
-Calibration is the expected calibration error in 15 bins, without a temperature and with one that is fitted on the
-validation split. Robustness is the accuracy under seven fixed corruptions. Costs of student and teacher are parameters,
-operations, file size, memory, and latency for batches of 1 and 64. The values are saved in the run's folder, as
-evaluation.json.
+Calibration is measured by the expected calibration error (how far accuracy and predicted probability differ in 15 bins
+of the probability) and, if there is a validation split, again after dividing the logits by a temperature that is fitted
+on this split. Robustness is the accuracy under seven fixed corruptions of the images. Costs of student and teacher are
+parameters, operations, file size, memory, and latency for batches of 1 and 64. The values are saved in the run's
+folder, as evaluation.json.
 """
 
 import json
@@ -72,8 +73,9 @@ def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float)
         seconds: The shortest duration of measuring a latency.
 
     Returns:
-        ``checkpoint``, ``threads``, ``device``, ``agreement`` (the fraction of test images for which student and
-        teacher predict the same class) and, for ``student`` and ``teacher``, ``test``, ``corrupted`` and ``costs``.
+        ``checkpoint``, ``threads`` and ``device``; ``student`` and ``teacher``, mappings with the keys ``test``,
+        ``corrupted`` (the accuracy by corruption) and ``costs``; and, if there is a teacher, ``agreement``, the
+        fraction of test images for which student and teacher predict the same class.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks: dict[str, nn.Module] = {"student": run.student().to(device)}
@@ -123,7 +125,7 @@ def _measure_costs(network: nn.Module, image_shape: Sequence[int], threads: int,
 
 @torch.no_grad()
 def _compute_logits(network: nn.Module, data: Any, split: str, corruption: str | None = None) -> tuple[Tensor, Tensor]:
-    """Compute the logits (n, classes) of a split, and return them with the classes (n,), on the CPU."""
+    """Compute the logits (n, classes) of a split, and return them with the true classes (n,), on the CPU."""
     samples, found, targets = data.get_split(split), [], []
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(NOISE_SEED)

@@ -1,4 +1,4 @@
-"""A fixed set of image corruptions of one strength each, similar to those of ImageNet-C.
+"""A fixed set of image corruptions, each with one strength, similar to those of the data set ImageNet-C.
 
 D. Hendrycks and T. Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", 2019,
 https://arxiv.org/abs/1903.12261. The kinds and strengths are kdlight's own, so results cannot be compared with those
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-NOISE, MASKED = 0.1, 0.25  # deviation for pixels in [0, 1]; side of the square, divided by that of the image
+NOISE = 0.1  # standard deviation, for pixels in [0, 1]
+MASKED = 0.25  # side of the grey square, as a fraction of the image's side
 
 
 def corrupt(pixels: Tensor, name: str, generator: torch.Generator) -> Tensor:
