@@ -1,1 +1,1 @@
-"""``kdlight ablate``: every combination of a grid is trained once, several at a time, whatever is stopped between."""
+"""``kdlight ablate``: train every combination of a grid once, several at a time, even if the command is interrupted."""

@@ -32,9 +32,9 @@ class AblationResult:
 
     Attributes:
         grid: The grid.
-        cells: The cells of the grid that were asked for.
-        jobs: The jobs of these cells, one for each, in the order of the cells.
-        complete: Whether every run was tried; False if a signal stopped the grid.
+        cells: The runs of the grid that `ablate` was asked for.
+        jobs: For each of these cells, how its training ended, in the same order.
+        complete: Whether every run was tried; False if a signal stopped the training.
     """
 
     grid: Grid
@@ -49,22 +49,23 @@ class AblationResult:
 
     @property
     def failed(self) -> dict[str, str]:
-        """The reasons why runs failed, by the names of these runs."""
+        """The reason why each failed run failed, by the run's name."""
         return {job.name: job.reason for job in self.jobs if job.state is State.FAILED}
 
     @property
     def stopped(self) -> dict[str, str]:
-        """The reasons why runs were stopped before their end, by name. Calling `ablate` again continues these runs."""
+        """Why each stopped run was stopped before its end, by its name. Calling `ablate` again continues these runs."""
         return {job.name: job.reason for job in self.jobs if job.state is State.STOPPED}
 
     def table(self, stage: str | None = None) -> "pd.DataFrame":
         """Return one row per run: its axes, seed, state, reason and folder, and the measures of ``kdlight compare``.
 
         Args:
-            stage: The stage of the PID; None: the deepest that a run measured.
+            stage: The stage whose PID (partial information decomposition) is shown; None: the deepest stage whose PID a
+                run measured.
 
         Raises:
-            UserError: If no run measured this stage.
+            UserError: If no run measured the PID of this stage.
         """
         from kdlight.workbench.compare.table import tabulate_runs
 
@@ -92,17 +93,17 @@ def ablate(
     runs: str | Path = RUNS,
     console: Console | None = None,
 ) -> AblationResult:
-    """Train every combination of a grid that is not finished, as ``kdlight ablate`` does.
+    """Train the runs of a grid that are not finished, one per combination and seed, as ``kdlight ablate`` does.
 
-    Call it again to continue: finished runs are skipped, stopped runs go on from their position, and failed runs are
-    tried again. The runs' folders are ``runs/<grid>/<axis>=<label>,…/seed=<seed>``. Teachers that are missing and whose
-    configuration comes with kdlight are trained first, once for all runs.
+    Call it again to continue: finished runs are skipped, stopped runs continue where they were stopped, and failed runs
+    are tried again. The runs' folders are ``runs/<grid>/<axis>=<label>,…/seed=<seed>``. If a teacher's weights are
+    missing and the teacher's configuration comes with kdlight, the teacher is trained first, once for all runs.
 
     Args:
         grid: A grid file, or its content as a mapping.
         jobs: The number of runs that are trained at the same time.
-        only: Groups such as ``method=rid,labels=6``: train only the runs that have all parts of one of them. Empty: all
-            runs.
+        only: Groups such as ``method=rid,labels=6``: train only runs that have all labels of at least one group. Empty:
+            train all runs.
         seed: Train only the runs with this seed; None: with all seeds.
         runs: The folder in which the folder of the grid lies.
         console: Where progress is shown; None: the terminal.
@@ -123,10 +124,10 @@ def ablate(
 
 
 def select_cells(grid: Grid, only: Sequence[str], seed: int | None) -> list[Cell]:
-    """Return the cells of some groups and of a seed, see `ablate`.
+    """Return the runs of a grid that ``only`` and ``seed`` select, see `ablate`.
 
     Raises:
-        UserError: If there is no such cell.
+        UserError: If they select no run.
     """
     wanted = [set(group.split(",")) for group in only]
     cells = [
@@ -147,7 +148,7 @@ def plan_jobs(grid: Grid, cells: Sequence[Cell]) -> list[Job]:
     """Parse every configuration, and put the teachers that are missing before the runs that need them.
 
     Returns:
-        The teachers' jobs, then one for each cell.
+        The teachers' jobs, then one job for each cell.
 
     Raises:
         UserError: If a configuration is wrong; the message names the run.

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str]) -> None:
 
     Raises:
         UserError: If the grid is wrong, or a run failed.
-        KeyboardInterrupt: If a signal stopped the grid. The same command then continues each run at its position.
+        KeyboardInterrupt: If a signal stopped the training. The same command continues each run where it was stopped.
     """
     options = make_parser().parse_args(arguments[1:])
     if options.jobs < 1:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
         options.grid, jobs=options.jobs, only=options.only, seed=options.seed, runs=options.runs, console=console
     )
     if not result.complete:
-        print("kdlight: stopped; the same command continues every run at its position")
+        print("kdlight: stopped; the same command continues every run where it was stopped")
         raise KeyboardInterrupt
     if result.failed or result.stopped:
         counted = {"failed": len(result.failed), "were stopped": len(result.stopped)}
@@ -75,7 +75,7 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight ablate", description=__doc__)
     parser.add_argument(
-        "grid", type=parse_path, metavar="GRID.yaml", help="axes, seeds, combinations to leave out; see configs/grids"
+        "grid", type=parse_path, metavar="GRID.yaml", help="file with axes, seeds, runs to leave out; see configs/grids"
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many runs to train at a time (1)")
     parser.add_argument(
@@ -93,6 +93,6 @@ def make_parser() -> CommandParser:
         "--slurm", type=parse_path, metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR"
     )
     parser.add_argument(
-        "--slurm_option", action="append", default=[], metavar="K=V", help="for submitit, such as slurm_partition=gpu"
+        "--slurm_option", action="append", default=[], metavar="K=V", help="setting of submitit: slurm_partition=gpu"
     )
     return parser

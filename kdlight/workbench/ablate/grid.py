@@ -11,9 +11,9 @@
     seeds: 3                                  # 0, 1, 2; or a list
     leave_out: [{method: none, model.temperature: 4}]
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
-    threads: 1                                # of each run, so that its numbers do not depend on how many run at once
+    threads: 1                                # CPU threads of each run, however many run at once: results depend on it
 
-In an option's value, ``{seed}`` is replaced by the run's seed, ``{method}`` by its label on the axis ``method``.
+In an option's value, ``{seed}`` is replaced by the run's seed, ``{method}`` by the run's label on the axis ``method``.
 """
 
 import itertools
@@ -86,7 +86,7 @@ class Grid(NamedTuple):
     Attributes:
         name: The name in the file, or the file's stem; the runs are in ``runs/<name>``.
         root: The folder of the runs.
-        cells: The runs, those that differ only in the seed one after the other.
+        cells: The runs; those that differ only in the seed follow one another.
         threads: CPU threads of each run.
         published: Test accuracies in % that others report, by `Cell.group`.
     """
@@ -102,7 +102,7 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
     """Read a grid from a file, or from a mapping of the same form, which should also have a ``name``.
 
     Raises:
-        UserError: If something in the grid is wrong; the message names the place.
+        UserError: If something in the grid is wrong; the message names the wrong key or value.
     """
     if isinstance(grid, Mapping):
         content, where, beside, name = dict(grid), "grid", Path(), str(grid.get("name") or "grid")
@@ -183,7 +183,7 @@ def _read_value(where: str, label: str, value: Any, beside: Path) -> AxisValue:
 
 
 def _find_files(where: str, key: str, given: Any, beside: Path) -> tuple[str, ...]:
-    """Return configuration files beside the grid by their paths; `kdlight fit --config` finds the others by name."""
+    """Return the paths of files beside the grid; other files keep their names, by which `kdlight fit` finds them."""
     files = given if isinstance(given, list) else [given]
     for file in files:
         if not isinstance(file, str) or not file.endswith(SUFFIXES):

@@ -45,7 +45,7 @@ class Job:
         epochs: How many epochs the run trains.
         needs: The jobs that train the run's teachers; they have to be finished first.
         state: How far the job has come, or how it ended.
-        reason: Why the job failed, or another remark about its end.
+        reason: Why the job failed or was stopped, or how a finished run differs from the grid.
     """
 
     name: str
@@ -76,7 +76,7 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
     saves its position, if it has begun to train, and ends. Then this function returns.
 
     Args:
-        jobs: The jobs; each ends as finished, stopped or failed.
+        jobs: The jobs, whose states are updated.
         at_once: How many jobs run at the same time.
         threads: The number of CPU threads of each job.
         show: A function that is called a few times per second while the jobs run.
@@ -108,7 +108,7 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
 
 
 def _list_startable(jobs: Sequence[Job]) -> Iterator[Job]:
-    """Yield the waiting jobs whose teachers are trained. A job whose teacher failed or was stopped becomes failed."""
+    """Yield the waiting jobs whose teachers are trained. A job whose teacher failed or was stopped has failed."""
     for job in jobs:
         if job.state is not State.WAITING:
             continue
@@ -142,7 +142,7 @@ def _find_reason(log: Path) -> str:
 
 @contextmanager
 def _set_threads(threads: int) -> Iterator[None]:
-    """Set ``OMP_NUM_THREADS`` for the processes, because some libraries read it when they are imported."""
+    """Set ``OMP_NUM_THREADS`` for the jobs' processes; some libraries read this variable when they are imported."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(threads)
     try:
@@ -156,7 +156,7 @@ def _set_threads(threads: int) -> Iterator[None]:
 
 @contextmanager
 def _hand_on(running: Callable[[], list[ForkServerProcess]]) -> Iterator[list[int]]:
-    """Pass SIGINT and SIGTERM on to the running processes, and yield the list of the signals received."""
+    """Pass SIGINT and SIGTERM on to the running processes, and yield a list to which received signals are added."""
     received: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:

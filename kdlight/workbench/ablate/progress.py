@@ -22,7 +22,7 @@ EVERY_SECONDS = 1.0
 
 
 class Progress:
-    """Shows the jobs. On a terminal it redraws a table in place; elsewhere it prints a line for each change.
+    """Shows the jobs: on a terminal in a table that is redrawn in place, elsewhere in a line for each new state.
 
     Args:
         jobs: The jobs.
@@ -49,7 +49,7 @@ class Progress:
             self._live.stop()
 
     def show(self) -> None:
-        """Redraw the table, at most once a second; or print what has changed."""
+        """Redraw the table, at most once a second; or, if there is no terminal, print the states that have changed."""
         if self._live is None:
             for job in self.jobs:
                 if job.state is not self._said[id(job)]:

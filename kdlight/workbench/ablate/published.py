@@ -1,4 +1,4 @@
-"""Read the test accuracies that others report for a grid's runs from the grid, and write them beside its runs."""
+"""Read a grid's key ``published``, test accuracies that others report for its runs, and write it beside the runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,18 @@ from kdlight.workbench.compare.record import PUBLISHED
 
 
 def read_published(where: str, given: Any, axes: Mapping[str, Sequence[str]], above: str = "") -> dict[str, float]:
-    """Read the key ``published``: nested mappings by the labels of each axis, with accuracies as the innermost values.
+    """Read the key ``published``, nested mappings by the labels of the first axis, then of the second, and so on.
+
+    The values of the innermost mappings are accuracies in %.
 
     Args:
         where: The name of the grid, for messages.
         given: The value of the key.
         axes: The labels of each axis.
-        above: The labels on the axes that have been read, for messages.
+        above: The labels of the mappings around ``given``, for messages.
 
     Returns:
-        The accuracies by `Cell.group`.
+        The accuracies by `Cell.group`, such as ``method=kd,labels=6``.
 
     Raises:
         UserError: If a label does not exist, or a value is no accuracy in %.

@@ -11,7 +11,9 @@ from kdlight.workbench.ablate.jobs import Job
 def submit(
     jobs: Sequence[Job], threads: int, folder: Path, *, cluster: str = "slurm", options: Mapping[str, Any] | None = None
 ) -> list[Any]:
-    """Submit all jobs as one job array. A run claims its folder, so jobs that are submitted twice do not collide.
+    """Submit all jobs as one job array.
+
+    A run locks its folder. So if a run is submitted twice, the second job ends while the first one trains.
 
     Args:
         jobs: The runs, whose teachers must be trained already.

@@ -15,19 +15,27 @@ from kdlight.workbench.ablate.jobs import Job
 
 
 def describe_total(due: Sequence[Job], finished: int) -> str:
-    """Describe how much there is to train. If data cannot be read, say why the number of steps is unknown."""
-    said = f"{len(due)} runs of {sum(job.epochs for job in due)} epochs in all"
+    """Describe how much there is to train.
+
+    If data cannot be read, the text says why the number of steps is unknown.
+
+    Args:
+        due: The jobs that are to be trained.
+        finished: The number of other runs, which are finished.
+    """
+    said = f"{len(due)} runs to train, {sum(job.epochs for job in due)} epochs"
+    others = f"{finished} other runs are finished"
     try:
-        return f"{said}, {sum(count_steps(job.parsed) for job in due):,} steps; {finished} are finished"
+        return f"{said} and {sum(count_steps(job.parsed) for job in due):,} steps in all; {others}"
     except UserError as error:
-        return f"{said}; {finished} are finished; the number of steps is unknown: {error}"
+        return f"{said} in all; {others}; the number of steps is unknown: {error}"
 
 
 def count_steps(parsed: ParsedConfig) -> int:
     """Count the optimizer steps of a run: batches per epoch, divided by ``accumulate_grad_batches``, times epochs.
 
     Args:
-        parsed: The run's configuration; its data are read.
+        parsed: The run's configuration; the data that it names are read.
 
     Raises:
         UserError: If the data cannot be read, for example because they have not been downloaded.
@@ -45,7 +53,7 @@ def count_steps(parsed: ParsedConfig) -> int:
 
 
 def _count_processes(trainer: Any) -> int:
-    """Count the processes that share the batches of an epoch; ``devices: auto`` counts as one device per node."""
+    """Count the processes that share an epoch's batches; ``devices: auto`` or ``-1`` counts as one device per node."""
     devices = trainer.devices
     named = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 1
     return max(1, named) * int(trainer.num_nodes)

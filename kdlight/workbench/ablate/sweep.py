@@ -1,4 +1,4 @@
-"""A W&B sweep whose agents train the runs of a grid."""
+"""A sweep of W&B (Weights & Biases), whose agents train the runs of a grid."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from kdlight.workbench.ablate.grid import Grid
 
 
 def write_sweep(grid: Grid, file: str, target: Path) -> None:
-    """Write the sweep. An agent calls ``kdlight ablate GRID --only=GROUP --seed=N``, so no run is trained twice.
+    """Write the sweep. For each group and seed, one agent calls ``kdlight ablate GRID --only=GROUP --seed=N``.
 
     The agents' runs appear in the sweep if ``loggers/wandb.yaml`` is in the grid's ``base``, with ``offline: false``.
 
@@ -25,7 +25,7 @@ def write_sweep(grid: Grid, file: str, target: Path) -> None:
         "method": "grid",
         "metric": {"name": "val/accuracy", "goal": "maximize"},
         "parameters": {"only": {"values": groups}, "seed": {"values": seeds}},
-        # The parameters are not dotted options, because W&B would take their dots for nested dictionaries.
+        # The parameters are no options such as model.temperature, because W&B takes dots for nested dictionaries.
         "command": ["${env}", "kdlight", "ablate", file, "${args}"],
     }
     with replace_file(target) as draft:

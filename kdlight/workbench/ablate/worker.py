@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-# Modules that a fit imports. The server from which processes are forked imports them once, so that a run starts soon.
+# Modules that a fit imports. The server from which processes are forked imports them once, so that runs start fast.
 PRELOADED = (
     "kdlight.cli.build",
     "kdlight.workbench.ablate.worker",
@@ -43,7 +43,7 @@ def run_fit(arguments: Sequence[str], threads: int, log: Path) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End the process when its parent is gone, because otherwise the run's folder would stay locked."""
+    """End the process when its parent has ended, because otherwise the run would go on and keep its folder locked."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)

@@ -1,8 +1,8 @@
 """The baseline that a fit's speed is compared with: a plain torch loop that does nothing but the computation.
 
-It trains the same networks in channels_last on uint8 images that are resident on the device. Whole batches are cropped,
-flipped and normalised. The teacher runs under `inference_mode`, the loss is that of `KD`, and the optimizer is fused
-SGD. There is no framework, log, validation, checkpoint or resume.
+It trains the same networks in the memory format channels_last, on uint8 images that stay on the device. Images are
+cropped, flipped and normalised in batches, not one by one. The teacher runs under `inference_mode`, the loss is that of
+`KD`, and the optimizer is fused SGD. There is no framework, log, validation, checkpoint or resume.
 """
 
 import copy
@@ -41,8 +41,8 @@ class BareLoop:
 
     Args:
         student: The student, which is copied.
-        teacher: The teacher, which is copied; None for supervised training. If its number of classes is not
-            the student's, it runs, but KD's term is left out of the loss.
+        teacher: The teacher, which is copied; None for supervised training. If teacher and student have different
+            numbers of classes, the teacher runs, but KD's term is left out of the loss.
         images: (n, channels, height, width) uint8, on the device.
         target: (n,) int64, on the device.
         recipe: The hyper-parameters.
@@ -147,7 +147,7 @@ class BareLoop:
 def draw_random_images(
     shape: tuple[int, int, int], classes: int, *, batch_size: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Draw images (n, *shape) uint8 and targets (n,) at random; their content makes no difference to the time.
+    """Draw images (n, *shape) uint8 and targets (n,) at random; the time of a step does not depend on their content.
 
     As many images are drawn as fit into 32 MiB, but at least four batches.
     """

@@ -1,8 +1,9 @@
 """``kdlight bench --config FILE``: how fast a configuration trains, where the time goes, and how fast it could train.
 
-The steps of `kdlight fit` are timed in alternation with those of a bare loop (plain torch that trains the same networks
-by KD on images in memory), so that a busy machine slows both. Ratios compare images per second on a GPU, and images per
-CPU-second on a CPU, because other programs hardly change these. If a method has phases, the first phase is timed.
+Turns of some steps of `kdlight fit` alternate with turns of a bare loop (plain torch that trains the same networks on
+images in memory, by KD or without a teacher), so that a busy machine slows both. The ratios of speeds are computed from
+images per second on a GPU. On a CPU they are computed from images per CPU-second, which other programs hardly change.
+If a method has phases, the first phase is timed.
 """
 
 import json
@@ -31,7 +32,7 @@ from kdlight.workbench.command_parser import CommandParser
 USAGE = """kdlight bench --config FILE [OPTIONS] [OPTIONS OF kdlight fit]
        kdlight bench --config FILE --against "--model.compile=true" --against "--trainer.precision=bf16-mixed" """
 GIVEN = "bare loop with the teacher's logits given"
-# Steps of a turn without and with a GPU. A GPU needs more, because its queue runs empty at the end of a turn.
+# Steps of a turn, without and with a GPU. A GPU needs longer turns, because its queue runs empty at the end of each.
 STEPS = {False: 5, True: 50}
 AUTOCAST = {"16": torch.float16, "bf16": torch.bfloat16}
 
@@ -81,7 +82,7 @@ def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
     """Separate ``--against OPTIONS`` from the other options, because argparse refuses values that begin with dashes.
 
     Raises:
-        UserError: If there are no options, or a quote is not closed.
+        UserError: If no options follow ``--against``, or a quote in them is not closed.
     """
     against, others = [], []
     remaining = iter(options)
@@ -103,7 +104,7 @@ def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
 
 @contextmanager
 def make_workplace() -> Iterator[Path]:
-    """Yield a temporary folder for the timed runs. Meanwhile Lightning logs only warnings, and W&B is offline."""
+    """Yield a temporary folder for the timed runs. In this context Lightning logs only warnings, and W&B is offline."""
     os.environ.setdefault("WANDB_MODE", "offline")
     lightning = logging.getLogger("lightning.pytorch")
     level = lightning.level
@@ -149,7 +150,7 @@ def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
 
 
 def build_bare_loops(fit: TimedFit) -> dict[str, Loop]:
-    """Build a bare loop that trains a configuration's networks, and a second one that is given the teacher's logits."""
+    """Build a bare loop that trains a configuration's networks and, with a teacher, one that is given its logits."""
     model, data = fit.model, fit.data
     augments = getattr(data, "augment", True)
     recipe = Recipe(

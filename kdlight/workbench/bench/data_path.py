@@ -1,4 +1,4 @@
-"""Time the path from images to batches, and compare it with torchvision's transforms of PIL images."""
+"""Time kdlight's way from images in memory to augmented batches, and that of torchvision's transforms of PIL images."""
 
 from collections.abc import Callable
 from operator import truediv
@@ -35,15 +35,15 @@ class DataPath(NamedTuple):
 
 
 def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
-    """Time both data paths in alternation, in this thread.
+    """Time kdlight's and torchvision's way to batches in alternation, in this thread.
 
     Args:
         data: A data module that has its images in memory and augments them.
-        turns: The number of turns of each data path.
+        turns: The number of turns of each.
     """
     data.setup("fit")
     samples = data.get_split("train")
-    assert isinstance(samples, Samples), "torchvision is given the same images from memory"
+    assert isinstance(samples, Samples), "expected images in memory, from which torchvision's PIL images are made, too"
     loader = DataLoader(_Pictures(samples, data), batch_size=data.batch_size, shuffle=True)
     batches = data.train_dataloader()
 
@@ -76,7 +76,7 @@ def _measure_rate(run: Callable[[int], int], turn: int) -> float:
 
 
 class _Pictures(Dataset[tuple[Tensor, int]]):
-    """The images as PIL images, which is how torchvision's data sets return them."""
+    """The images as torchvision's data sets return them: made from PIL images by a chain of transforms."""
 
     def __init__(self, samples: Samples, data: ImageDataModule) -> None:
         self._images = samples.images.permute(0, 2, 3, 1).contiguous().numpy()

@@ -1,4 +1,4 @@
-"""Time a grid with one run at a time and with two: what ``kdlight ablate --jobs 2`` gains on two cores."""
+"""Time a grid that trains one run at a time, and two at a time: what ``kdlight ablate --jobs 2`` gains on two cores."""
 
 import os
 import time
@@ -22,7 +22,7 @@ class ParallelJobs(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times as fast two jobs are as one."""
+        """How many times faster the grid is trained with two jobs than with one."""
         return self.one / self.two
 
 
@@ -42,7 +42,7 @@ def time_jobs(*, runs: int = RUNS, epochs: int = EPOCHS) -> ParallelJobs | None:
     if (os.cpu_count() or 1) < 2:
         return None
     with make_workplace() as folder:
-        _time_grid(folder / "start", jobs=1, runs=1, epochs=1)  # starts the server of the processes, with all imports
+        _time_grid(folder / "start", jobs=1, runs=1, epochs=1)  # starts the server that all runs are forked from
         return ParallelJobs(
             one=_time_grid(folder / "one", jobs=1, runs=runs, epochs=epochs),
             two=_time_grid(folder / "two", jobs=2, runs=runs, epochs=epochs),

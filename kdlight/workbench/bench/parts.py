@@ -12,7 +12,7 @@ DATA, TEACHER, STUDENT, LOSS = "data", "teacher forward", "student forward", "lo
 BACKWARD, OPTIMIZER, OTHER = "backward", "optimizer", "logging, loop"
 PARTS = (DATA, TEACHER, STUDENT, LOSS, BACKWARD, OPTIMIZER, OTHER)
 
-# The part of each action, by the last word of Lightning's name for it. Other actions count for the part around them.
+# The part for which an action of Lightning counts, by the last word of its name. Others count for the part around them.
 ACTIONS = {
     "train_dataloader_next": DATA,
     "batch_to_device": DATA,

@@ -37,7 +37,7 @@ class Timing(NamedTuple):
     peak_memory: int | None
 
     def list_rates(self, clock: Clock, of: str = FIT) -> list[float]:
-        """Return the images per second of each turn, of the fit or of a loop."""
+        """Return the images per second of a clock for each turn, of the fit or of a bare loop."""
         return [turn.images / getattr(turn.times, clock) for turn in self.stopwatch.turns[of]]
 
 
@@ -59,16 +59,16 @@ def describe_circumstances(fit: TimedFit) -> dict[str, Any]:
 def compute_rates(measured: Sequence[Timing], *, clock: Clock) -> dict[str, Any]:
     """Compute rates and ratios of rates, which are medians over the turns.
 
-    For a ratio, the rate of each turn is divided by the rate of the bare loop's turn that follows.
+    For a ratio, the rate of each turn is divided by the rate of the bare loop in the turn beside it.
 
     Args:
         measured: The measured configurations. All are compared with the first, whose bare loops get rows of their own.
-        clock: The clock from which ratios are computed.
+        clock: "wall" or "cpu": whether ratios are those of images per second or of images per CPU-second.
 
     Returns:
         ``clock``; ``peak_memory`` of the whole process in bytes, on the GPU if there is one; and ``rows``. Each row has
-        ``images_per_second`` and ``images_per_cpu_second`` (all turns are in ``turns``), and the ratios to the bare
-        loop, ``of_bare``, and to the first configuration, ``of_first``. Rows of configurations also have
+        ``images_per_second`` and ``images_per_cpu_second`` (``turns`` has the values of all turns), and the ratios to
+        the bare loop, ``of_bare``, and to the first configuration, ``of_first``. Rows of configurations also have
         ``start_seconds`` (including the time to build a teacher cache), ``warmup_seconds`` (including compilation),
         ``peak_memory`` on a GPU, and ``parts`` with ``ms``, ``cpu_ms`` and ``share`` by name.
     """

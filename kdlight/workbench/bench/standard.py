@@ -1,9 +1,10 @@
 """Measure the speed that kdlight promises: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
 
-For two pairs of teacher and student, KD is timed on images of CIFAR's shape in batches of 64: `kdlight fit` without and
-with a teacher cache of four views, a bare loop that computes the teacher's logits, a bare loop that is given these
-logits, and the filling of the cache. The data path alone is timed, too, and a grid with one job and with two. Images
-are random unless a folder with CIFAR-100 is given, and teachers are untrained; neither changes the times.
+For two pairs of teacher and student, KD is timed on images of CIFAR's shape in batches of 64: `kdlight fit`; `kdlight
+fit` with a teacher cache, which stores the teacher's logits for four views of each image; a bare loop (plain torch)
+that computes the teacher's logits; a bare loop that is given these logits; and the filling of the cache. Also timed are
+the making of batches without training, and a grid whose runs are trained one at a time and two at a time. Images are
+random unless a folder with CIFAR-100 is given, and teachers are untrained; neither changes the times.
 """
 
 import argparse
@@ -30,7 +31,7 @@ DATA_PATH_IMAGES = 10_000
 
 
 class Pair(NamedTuple):
-    """Two networks, how they are timed, and the ratios that are expected.
+    """Two networks, how they are timed, and the ratios of speeds that are expected.
 
     Attributes:
         teacher: Name of the teacher in `kdlight.models`.
@@ -53,7 +54,7 @@ PAIRS = (
     Pair("wrn_40_2", "wrn_16_1", Pace(steps=2, warmup=3, turns=15), of_bare=0.95, cached=3.5, given=4.2),
     Pair("resnet20", "resnet8", Pace(steps=5, warmup=3, turns=30), of_bare=0.95, cached=1.6, given=1.8),
 )
-DATA_PATH, OF_TORCHVISION = 15_000, 8.0
+DATA_PATH, OF_TORCHVISION = 15_000, 8.0  # images per CPU-second; the speed divided by that of torchvision's transforms
 OF_ONE_JOB = 1 / 0.6  # with two jobs the same grid takes at most 60 % of the time it takes with one
 
 
@@ -119,7 +120,7 @@ def measure_pair(pair: Pair, data: Sequence[str]) -> dict[str, Any]:
 
 
 def list_pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
-    """Return the lines of a pair."""
+    """Return the lines of a pair in the summary."""
     rows, name = {row["name"]: row for row in content["rows"]}, f"{pair.teacher} -> {pair.student}"
     filling = content["filling"]
     return [
@@ -131,7 +132,7 @@ def list_pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
 
 
 def measure_data_path() -> list[Line]:
-    """Return the lines of the data path."""
+    """Time the making of batches without training, and return its lines in the summary."""
     timed = time_data_path(RandomImages(train_images=DATA_PATH_IMAGES))
     return [
         Line("data path, images per CPU-second on one thread", timed.kdlight, DATA_PATH),
@@ -141,7 +142,7 @@ def measure_data_path() -> list[Line]:
 
 
 def measure_parallel_jobs() -> list[Line]:
-    """Return the lines of a grid with one job and with two; no lines on a single core."""
+    """Time a grid with one job and with two, and return its lines in the summary; no lines on a single core."""
     timed = time_jobs()
     if timed is None:
         return []

@@ -1,7 +1,8 @@
 """Time the training steps of a configuration: `kdlight fit` takes turns with loops that it is compared with.
 
 The trainer has the loggers and callbacks of every run, including the progress bar, which writes to /dev/null. Only
-steps are timed: validation, checkpoints and the PID are left out, but the end of an epoch inside a turn is included.
+steps are timed: there is no validation, checkpoint or measurement of the information decomposition (`PIDMonitor`). But
+if an epoch ends inside a turn, the time of its end is included.
 """
 
 import os
@@ -81,7 +82,7 @@ class Stopwatch(Callback):
 
     Attributes:
         turns: Turns of the fit and of each loop, in their order.
-        start: Time from the call of `fit` to the first step, including the time in which a teacher cache is built.
+        start: Time from the construction of this object to the first step, including the building of a teacher cache.
         warmup: Time of the steps before the first turn, including compilation.
     """
 
@@ -136,7 +137,7 @@ class Stopwatch(Callback):
         if len(self.turns[FIT]) < self.pace.turns:
             needed = self.pace.warmup + self.pace.steps * self.pace.turns
             raise UserError(
-                f"the run ended after {self._done} steps: expected {needed} (--warmup and --repeat times --steps); "
+                f"the run ended after {self._done} steps: expected {needed} (--warmup + --repeat x --steps); "
                 "lower these options, or raise trainer.max_epochs"
             )
 
@@ -147,7 +148,7 @@ class Stopwatch(Callback):
 
 
 class TimedFit:
-    """A configuration that is built once; each of its runs starts with the weights that the last one ended with.
+    """A configuration that is built once; each of its runs starts with the weights with which the run before it ended.
 
     Args:
         experiment: The configuration, built.

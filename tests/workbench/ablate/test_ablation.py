@@ -158,7 +158,7 @@ def test_dry_prints_every_command(folder, capsys):
     *commands, total = capsys.readouterr().out.splitlines()
     assert len(commands) == 4
     assert all(command.startswith("kdlight fit --config=digits/teacher.yaml") for command in commands)
-    assert total == "4 runs of 8 epochs in all, 16 steps; 0 are finished"
+    assert total == "4 runs to train, 8 epochs and 16 steps in all; 0 other runs are finished"
 
 
 def test_steps_follow_the_options_of_the_trainer(folder):
@@ -184,7 +184,7 @@ def test_steps_of_data_that_are_not_there(folder, capsys):
     (folder / "tried.yaml").write_text(yaml.safe_dump(grid))
     assert main(["ablate", "tried.yaml", "--dry"]) == 0
     total = capsys.readouterr().out.splitlines()[-1]
-    assert total.startswith("1 runs of ")
+    assert total.startswith("1 runs to train, ")
     assert "the number of steps is unknown: " in total
     assert "nowhere" in total
 
