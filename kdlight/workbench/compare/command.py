@@ -1,4 +1,8 @@
-"""``kdlight compare RUNS``: show runs in a table with means over seeds, and in pictures."""
+"""``kdlight compare RUNS``: show runs in a table with means over seeds, and in pictures.
+
+PID is the partial information decomposition of what teacher and student tell about the label: redundant information
+(both tell it), unique information of either one, and synergistic information (only both together tell it).
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,8 @@
-"""Draw groups of runs: curves with a band over seeds, bars of the final values, and redundancy against accuracy."""
+"""Draw groups of runs that differ in their seed only: curves over the epochs, bars, and redundancy against accuracy.
+
+The atoms are the four parts of the PID (partial information decomposition) of what teacher and student tell about the
+label; redundancy is the atom that both tell.
+"""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +30,7 @@ def save_curves(comparison: RunGroups, file: Path) -> None:
         file: The picture. Its suffix determines the format.
 
     Raises:
-        UserError: If no run logged anything to draw, or the format is unknown.
+        UserError: If no run logged an accuracy or a PID, or the format is unknown.
     """
     require_format(file)
     panels: dict[str, tuple[list[str], float]] = {"validation accuracy, %": (["val/accuracy"], 100.0)}

@@ -18,8 +18,9 @@ class RunGroups(NamedTuple):
         settings: The settings by which the groups differ.
         columns: The measures that are shown.
         groups: The runs of each group, by the values of the settings.
-        stage: The stage of the PID.
-        baseline: Settings and their values; a group is compared with the group that has these values. Empty: none is.
+        stage: The stage of the networks whose PID (partial information decomposition) is shown; None: there is none.
+        baseline: Settings and their values. Each group is compared with the group that has these values and otherwise
+            equal settings. Empty: no group is compared.
     """
 
     settings: tuple[str, ...]
@@ -33,12 +34,12 @@ class RunGroups(NamedTuple):
         return summarise([MEASURES[column].read(run.result, self.stage) for run in select_finished(self.groups[group])])
 
     def find_opposite(self, group: tuple[str, ...]) -> tuple[str, ...] | None:
-        """Find the baseline with otherwise equal settings; None if there is none, or the group is the baseline."""
+        """Find the baseline group with otherwise equal settings; None if it is missing, or is this group."""
         other = tuple(self.baseline.get(name, value) for name, value in zip(self.settings, group, strict=True))
         return other if self.baseline and other != group and other in self.groups else None
 
     def compute_difference(self, group: tuple[str, ...], column: str) -> Difference | None:
-        """Compute by how much a group exceeds the baseline with otherwise equal settings; None for the baseline."""
+        """Compute by how much a group exceeds the group that `find_opposite` finds for it; None if it finds none."""
         other = self.find_opposite(group)
         if other is None:
             return None
@@ -67,7 +68,7 @@ def group_runs(
 
     Args:
         records: The runs.
-        stage: The stage of the PID; None: the deepest that a run measured.
+        stage: The stage whose PID is shown; None: the deepest stage whose PID a run measured.
         columns: Names of `MEASURES`; if empty, those of `DEFAULT` that a run has.
         baseline: The groups to compare with: a setting's value such as ``method=none``, or several with commas.
         sort: The setting or measure to sort by; for a measure, the largest value comes first.
@@ -118,7 +119,7 @@ def _sort(comparison: RunGroups, sort: str) -> dict[tuple[str, ...], list[Record
 
 
 def find_stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
-    """Return the wanted stage, or else the deepest stage of the PID of any run; None if no run measured a PID.
+    """Return the wanted stage or, if it is None, the deepest stage whose PID a run measured; None if there is no PID.
 
     Raises:
         UserError: If no run measured the PID of the wanted stage.

@@ -22,9 +22,10 @@ DIGITS = 9  # significant digits; a table shows fewer, so it is the same as a ta
 # Parts of a result that no table shows, or that are private to a machine.
 LEFT_OUT = ("confusion", "class_accuracy", "class_names", "command", "seed")
 FINAL = ("val/accuracy",)  # the values of the last epoch that a table shows
-FAILURE = "failed"  # why a run failed; empty for a finished one
-SETTINGS = ("configuration", "data")  # a hash of all settings, and the class of the data
-CURVES = ("train/loss", "val/accuracy", "val/loss")  # names that begin with pid are kept, too
+FAILURE = "failed"  # the column that says why a run failed; empty for a finished run
+SETTINGS = ("configuration", "data")  # the columns with a hash of all settings, and with the class of the data
+# The values of each epoch that are kept; those whose names begin with pid are kept, too.
+CURVES = ("train/loss", "val/accuracy", "val/loss")
 
 
 def keep_runs(records: Sequence[Record], folder: Path) -> None:
@@ -35,7 +36,7 @@ def keep_runs(records: Sequence[Record], folder: Path) -> None:
         folder: The folder in which the files are written.
 
     Raises:
-        UserError: If a run belongs to no grid, or has not ended and would be missing in the table.
+        UserError: If a run belongs to no grid, or is neither finished nor failed.
     """
     for record in records:
         if not record.axes or record.state not in (FINISHED, FAILED):

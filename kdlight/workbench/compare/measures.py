@@ -1,4 +1,8 @@
-"""The columns of a table of runs: each measure by name, and how to read it from a result."""
+"""The columns of a table of runs: each measure by name, and how to read it from a run's result.
+
+PID is the partial information decomposition of what teacher and student tell about the label; its four parts are the
+atoms.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,9 +19,9 @@ class Measure(NamedTuple):
     Attributes:
         heading: The column's heading.
         digits: Digits after the decimal point.
-        read: A function that returns the value, given a result and the stage of the PID; NaN if the run lacks it.
-        interval: Two functions of the same arguments, which return the lower and the upper end of the interval in which
-            a repeated measurement would lie; None: the measure has no interval.
+        read: A function that returns the value, given a result and the stage of the PID; NaN if the result lacks it.
+        interval: Two functions of the same arguments, which return the lower and the upper end of the interval that
+            contains 95 % of repeated measurements; None: the measure has no interval.
     """
 
     heading: str

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from kdlight.workbench.compare.record import Record
 from kdlight.workbench.compare.statistics import Summary, summarise
 
-SPLITS = ("pid", "pid_train")  # prefixes of the PID's keys; the second one if there is no validation split
+# How keys of a PID (partial information decomposition) begin: with the second prefix if a run has no validation split.
+SPLITS = ("pid", "pid_train")
 
 
 def pid_keys(stage: str | None, name: str) -> list[str]:
-    """Return the keys that a number of the PID may have in a log. The log of one run has only one of them."""
+    """Return the two keys that a number of the PID may have; the log of a run has only one of them."""
     return [f"{split}/{stage}/{name}" for split in SPLITS]
 
 
@@ -25,9 +26,10 @@ def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[i
 
 
 def average_runs(runs: Sequence[dict[int, float]]) -> dict[int, Summary]:
-    """Summarise runs at each epoch for which at least half of them have a value; runs without values do not count.
+    """Summarise runs at each epoch at which at least half of them have a value; runs without any value do not count.
 
-    Otherwise an atom that could be estimated for only one of ten seeds would look like the mean of ten.
+    Epochs with fewer values are left out, because an atom (a part of the PID) that could be estimated for only one of
+    ten runs would look like the mean of ten.
 
     Args:
         runs: The values of each run by epoch.

@@ -1,4 +1,7 @@
-"""Draw the PID atoms over the epochs, in a panel for each run."""
+"""Draw the atoms of the PID over the epochs, in a panel for each run.
+
+The PID (partial information decomposition) splits what teacher and student tell about the label into four atoms.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +25,7 @@ INFORMATIONS = {"information_first": ("I(Y; teacher)", "--"), "information_secon
 
 
 class PidCurve(NamedTuple):
-    """The values that a run logged for a stage, epoch by epoch."""
+    """The PIDs that a run logged for a stage, their epochs counted from 1, and their keys' prefix (see `SPLITS`)."""
 
     epochs: list[int]
     measured: list[EstimatedPID]
@@ -34,7 +37,7 @@ def save_pid_picture(runs: Sequence[Record], stage: str, file: Path) -> None:
 
     Args:
         runs: Finished runs; those that logged neither ``pid/<stage>/…`` nor ``pid_train/<stage>/…`` are left out.
-        stage: The stage.
+        stage: The name of the stage whose PID is drawn.
         file: The path of the picture; its suffix determines the format.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A run as a row of a table, and the settings that do not count when rows are compared."""
+"""A run as a row of a table, and the settings that are ignored when runs are compared."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -28,7 +28,8 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
     """Read the runs in some places.
 
     Args:
-        places: Runs' folders, patterns such as ``runs/digits/*``, or folders with many runs, such as a grid's folder.
+        places: Runs' folders, patterns such as ``runs/digits/*``, folders with many runs, such as a grid's folder, or
+            folders that `keep_runs` has written.
 
     Raises:
         MissingFileError: If there is no run in a place.
@@ -132,7 +133,8 @@ def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     """Find the settings that are needed to tell the groups of runs apart, and the value that each run has.
 
     For runs of a grid, these are the grid's axes. For other runs, a setting is left out if the settings before it
-    already determine its value: if the methods differ, arguments that only one of the methods has say nothing new.
+    already determine its value. If the methods differ, for example, arguments that only one of the methods has are left
+    out.
 
     Returns:
         For the name of each setting, its values, one per run.
@@ -155,7 +157,7 @@ def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def find_differing_settings(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Return the values of each setting that differs between runs, one per run; seeds and folders are left out."""
+    """Return each setting that differs between runs, with one value per run; those of `is_ignored` are left out."""
     names = sorted({name for record in records for name in record.settings if not is_ignored(name)})
     shown = {name: [_format_value(record.settings.get(name)) for record in records] for name in names}
     return {name: values for name, values in shown.items() if len(set(values)) > 1}

@@ -1,4 +1,4 @@
-"""Means over seeds, and differences between arms paired by seed."""
+"""Means over seeds, and differences between groups of runs, computed for pairs of runs with the same seed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def summarise(values: Sequence[float]) -> Summary:
 
 
 def compute_difference(of_group: Mapping[int, float], of_baseline: Mapping[int, float]) -> Difference:
-    """Compute the mean difference between two groups over pairs of equal seed, with its interval.
+    """Compute the mean difference between two groups over pairs of runs with equal seeds, with its interval.
 
     Args:
         of_group: A measure by seed.

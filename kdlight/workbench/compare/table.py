@@ -16,7 +16,7 @@ from kdlight.workbench.compare.record import Record
 FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # tabulate's names
 MISSING = "–"
 IN_LATEX = {"±": r"$\pm$", "−": "$-$", "–": "--"}  # pdflatex does not know the minus sign of Unicode
-NOT_ESTIMABLE = "not estimable"
+NOT_ESTIMABLE = "not estimable"  # for a part of the PID (partial information decomposition), from too few images
 COMPARED = ("last", "redundant", "unique_teacher")  # the columns for which differences are shown
 MARK = " *"  # follows a difference whose interval does not contain 0
 
@@ -28,7 +28,7 @@ def name_columns(axes: Iterable[str], measures: Iterable[str]) -> dict[str, str]
 
 
 def tidy(comparison: RunGroups) -> pd.DataFrame:
-    """Return one row per group; each measure has its mean, its standard deviation and its number of runs."""
+    """Return one row per group: mean, standard deviation, number of runs and baseline difference of each measure."""
     rows = []
     for group, runs in comparison.groups.items():
         row: dict[str, Any] = {**dict(zip(comparison.settings, group, strict=True)), "runs": len(runs)}
@@ -49,10 +49,10 @@ def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.Dat
 
     Args:
         records: The runs.
-        stage: The stage of the PID; None: the deepest that a run measured.
+        stage: The stage whose PID is read; None: the deepest stage whose PID a run measured.
 
     Raises:
-        UserError: If no run measured this stage.
+        UserError: If no run measured the PID of this stage.
     """
     stage = find_stage([record.result for record in records], stage)
     columns = name_columns((axis for record in records for axis in record.axes), MEASURES)
@@ -116,7 +116,7 @@ def format_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
 
 
 def format_difference_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and the rows of the differences to the baseline, in accuracy and in some atoms of the PID."""
+    """Return headings and rows of the differences to the baseline: the shown measures of `COMPARED`, or else all."""
     columns = [column for column in comparison.columns if column in COMPARED] or list(comparison.columns)
     headings = [*(comparison.settings or ("run",)), *(f"{MEASURES[column].heading} − baseline" for column in columns)]
     rows = [
@@ -162,7 +162,7 @@ def _format_cell(comparison: RunGroups, group: tuple[str, ...], column: str) -> 
 
 
 def _was_measured(comparison: RunGroups, group: tuple[str, ...], column: str) -> bool:
-    """Return whether a run measured the PID, so that this atom is missing because there were too few images."""
+    """Return whether a run measured the PID; a missing part of the PID then means that there were too few images."""
     stages = [run.result.get("pid_test") or {} for run in select_finished(comparison.groups[group])]
     return MEASURES[column].interval is not None and any(comparison.stage in measured for measured in stages)
 
@@ -173,7 +173,7 @@ def _is_capped(run: Record, stage: str | None) -> bool:
 
 
 def explain(comparison: RunGroups) -> list[str]:
-    """Explain the table in sentences to print below it."""
+    """Return sentences that explain the table, to print below it."""
     several = any(len(select_finished(runs)) > 1 for runs in comparison.groups.values())
     said = ["accuracy on the test set, of the last and of the selected epoch, in %"]
     if comparison.stage is not None:
@@ -201,7 +201,7 @@ def explain(comparison: RunGroups) -> list[str]:
         if detectable:
             measure = MEASURES[comparison.columns[0]]
             lines.append(
-                f"With so many seeds a true difference in '{measure.heading}' of {max(detectable):.{measure.digits}f} "
-                "would show in 80 % of repetitions."
+                f"With this number of seeds, a true difference in '{measure.heading}' of "
+                f"{max(detectable):.{measure.digits}f} would show in 80 % of repetitions."
             )
     return lines

@@ -43,7 +43,7 @@ def write_card(run: Any, prepared: Preparation, kind: str, check: Any, license_i
 
     Args:
         run: The run, a `kdlight.workbench.finished_runs.Run`.
-        prepared: How images are prepared, and the classes.
+        prepared: How images are prepared, and the names of the classes.
         kind: The format of the exported student.
         check: The result of comparing the exported file with the checkpoint.
         license_id: The licence's identifier on the Hub.
@@ -138,7 +138,7 @@ def _describe_usage(student: Any, prepared: Preparation, kind: str) -> str:
 
 
 def _describe_information(result: Any) -> str:
-    """Describe the PID of the deepest stage that was measured."""
+    """Describe the PID (partial information decomposition) of the logits, or of the last measured stage."""
     measured = result.get("pid_test") or {}
     if not measured:
         return ""

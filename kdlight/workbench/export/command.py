@@ -1,9 +1,10 @@
 """``kdlight export RUN``: write the student alone, with the preparation of its images and a model card.
 
-The formats onnx and torch-export are programs that include the normalisation: they take uint8 pixels in batches of any
-size, return logits and run without kdlight. The format safetensors holds weights only. preparation.json holds resizing,
-class names, mean and std; README.md is the model card and contains a script that uses all files. The exported file is
-checked on test images: if its logits differ from the checkpoint's, nothing is written.
+Files in the formats onnx and torch-export are programs that include the normalisation: they take uint8 pixels in
+batches of any size, return logits and run without kdlight. A file in the format safetensors holds weights only.
+preparation.json holds resizing, class names, mean and std; README.md is the model card and contains a script that
+classifies an image with these files. The exported file is checked on test images: if its logits differ from those of
+the checkpoint, nothing is written.
 """
 
 import os
@@ -35,8 +36,9 @@ from kdlight.workbench.export.deployed import (
 
 FILES = {"safetensors": "model.safetensors", "onnx": "model.onnx", "torch-export": "model.pt2"}
 INT8 = "model-int8.onnx"
-TOLERANCE = 1e-4  # largest difference of logits, as a fraction of the largest logit
-BATCH, CALIBRATION = 50, 200
+TOLERANCE = 1e-4  # largest difference of logits, as a fraction of the largest logit, or of 1 if that is smaller
+BATCH = 50
+CALIBRATION = 200  # number of training images on which the ranges of an int8 file are measured
 
 
 class ExportCheck(NamedTuple):
@@ -44,7 +46,7 @@ class ExportCheck(NamedTuple):
 
     Attributes:
         images: Number of test images compared.
-        difference: Largest absolute difference of a logit.
+        difference: Largest absolute difference between a logit of the file and one of the checkpoint.
         accuracy: Accuracy of the checkpoint on these images.
         int8_accuracy: Accuracy of the quantised file on these images; None if there is no quantised file.
         int8_agreement: Fraction of these images for which quantised file and checkpoint predict the same class.
@@ -90,7 +92,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="format of the file; onnx by default")
     parser.add_argument("--quantize", choices=("int8",), help="also write an int8 file (needs onnx)")
     parser.add_argument("--output", type=parse_path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
-    parser.add_argument("--images", type=int, default=500, metavar="N", help="check the file on so many test images")
+    parser.add_argument("--images", type=int, default=500, metavar="N", help="number of test images for the check")
     parser.add_argument("--license", default="other", metavar="ID", help="licence for the card, such as apache-2.0")
     return parser
 
@@ -106,7 +108,7 @@ def export(
         output: The folder to create.
         quantize: "int8" or None.
         images: Largest number of test images on which the file is checked.
-        changes: Arguments of the run's data that have changed since the run.
+        changes: Arguments of the run's data module that have changed since the run, such as ``data_dir``.
         license_id: The licence's identifier on the Hugging Face Hub, for the card.
 
     Raises:
@@ -143,7 +145,7 @@ def export(
 
 
 def compare(program: Program, pixels: Tensor, expected: Tensor, target: Tensor, name: str) -> ExportCheck:
-    """Compare an exported file's logits with the checkpoint's, for a batch of one image and a large batch.
+    """Compare an exported file's logits with the checkpoint's, for a batch of one image and for larger batches.
 
     Args:
         program: The exported file.
@@ -191,7 +193,7 @@ def _compute_fraction(true: Tensor) -> float:
 
 
 def _take_images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, list[str]]:
-    """Return fixed images of a split as pixels, their classes, and, if they are files, the path of the first one."""
+    """Choose ``count`` images of a split, always the same, and return pixels, classes, and a path if they are files."""
     from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
     from kdlight.data.sources.image_files import ImageFiles
 

@@ -91,8 +91,8 @@ def write_safetensors(model: DeployedStudent, again: nn.Module, prepared: Prepar
     """Write the student's weights, and load them into another network of the same kind.
 
     Args:
-        model: The student.
-        again: A network of the same kind with other weights, into which the file is loaded.
+        model: The student whose weights are written.
+        again: A network of the same kind with other weights, into which the file is loaded to check it.
         prepared: The mean and std with which the student's images are normalised.
         file: The file to write.
     """
@@ -135,7 +135,7 @@ def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) ->
     try:
         with _silence():
             quant_pre_process(str(file), str(ready))
-            # Weights get seven bits, because processors without VNNI add two products in 16 bits, which could overflow.
+            # Weights get seven bits, because CPUs without VNNI sum two products in 16 bits, which could overflow.
             quantize_static(
                 str(ready),
                 str(target),
@@ -157,7 +157,7 @@ def _make_example(image_shape: Sequence[int]) -> Tensor:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Hide messages of the exporters that are meant for the developers of the exporters."""
+    """Hide what the exporting libraries print and warn of, which is meant for the developers of these libraries."""
     import logging
 
     disabled = logging.root.manager.disable

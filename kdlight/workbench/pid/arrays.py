@@ -1,4 +1,8 @@
-"""Decompose the information of two arrays about a third: ``kdlight pid --first … --second … --target …``."""
+"""Decompose the information of two arrays about a third: ``kdlight pid --first … --second … --target …``.
+
+The partial information decomposition (PID) has four atoms: redundant information (both arrays have it), unique
+information of either array, and synergistic information (only both arrays together have it).
+"""
 
 import math
 from dataclasses import dataclass
@@ -17,12 +21,12 @@ from kdlight.streams import Stream, derive_seed
 
 __all__ = ["ArrayReport", "compare_arrays"]
 
-MOST_CELLS = 1_000_000
+MOST_CELLS = 1_000_000  # of the joint distribution of both arrays' symbols and the target
 
 
 @dataclass(frozen=True)
 class ArrayReport:
-    """A decomposition and, for comparison, the values that `compute_other_redundancies` returns."""
+    """A decomposition and, for comparison, redundancies by other definitions, see `compute_other_redundancies`."""
 
     pid: EstimatedPID
     others: dict[str, float]
@@ -95,7 +99,7 @@ def _require_cells(*symbols: Symbols) -> None:
 
 
 def _discretize(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
-    """Fit ``repeats`` discretizers, each on another part of ``fitted``; return their symbols (repeats, counted).
+    """Fit ``repeats`` discretizers, each on another part of ``fitted``; return the symbols that they give ``counted``.
 
     Args:
         values: Features (samples, …).
@@ -103,6 +107,9 @@ def _discretize(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, coun
         fitted: Indices of the samples on which discretizers are fitted.
         counted: Indices of the samples whose symbols are returned.
         settings: The command's options ``symbols``, ``clusters``, ``components``, ``repeats`` and ``seed``.
+
+    Returns:
+        The symbols, (repeats, number of counted samples).
     """
     clusters = settings.clusters or min(2 * len(np.unique(target)), 20)
     parts = np.array_split(fitted, settings.repeats)

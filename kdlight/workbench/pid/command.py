@@ -1,9 +1,11 @@
-"""``kdlight pid``: the partial information decomposition of finished networks, or of arrays, about a label.
+"""``kdlight pid``: the partial information decomposition (PID) of two networks, or of two arrays, about a label.
 
-Arrays: integers of shape (samples,) are symbols. All other arrays are features (samples, …), whose clusters are fitted
-on one random half of the samples and counted on the other half. Networks: clusters are fitted on training images and
-counted on the images of --split, and each stage of the teacher is compared with each stage of the student. Several
-teachers are ranked by the information that they could still give the student.
+It says how many bits about the label both have (redundant), only one has (unique), or only both together have
+(synergistic). It is computed from symbols, which are counted. Arrays: integers of shape (samples,) are symbols. All
+other arrays are features (samples, …): clusters are fitted on one random half of the samples, and the symbol of each
+sample of the other half is its cluster. Networks: clusters are fitted on training images, the symbol of each image of
+--split is its cluster, and each stage of the teacher is compared with each stage of the student. Several teachers are
+ranked by their unique information, which they could still give the student.
 """
 
 import argparse
@@ -30,7 +32,7 @@ SEEDS = 2**32  # numpy's generators take seeds below this number
 
 
 class Settings(NamedTuple):
-    """How features are turned into symbols, and symbols into a report."""
+    """The options that say how features are turned into symbols, and how the PID is computed from symbols."""
 
     symbols: Any
     clusters: int | None
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     parser = make_parser()
     options, others = parser.parse_known_args(arguments[1:])
-    # These modules import torch and matplotlib, which --help and misspelt options need not wait for.
+    # These modules import torch and matplotlib. --help and errors about misspelt options need not wait for that.
     from kdlight.workbench.pid.arrays import compare_arrays
     from kdlight.workbench.pid.networks import compare_networks, rank_teachers
     from kdlight.workbench.pid.report_tables import print_report
@@ -111,7 +113,7 @@ def make_parser() -> CommandParser:
         nargs="+",
         metavar="RUN",
         help="folder or checkpoint of a run, or weights for the teacher of the student's run; default: the teacher of "
-        "the student's run; several are ranked",
+        "the student's run; several teachers are ranked",
     )
     networks.add_argument(
         "--stage", default="deepest", help="the stage at which several teachers are compared with the student"

@@ -1,4 +1,8 @@
-"""Measure the PID of a finished run's student with one teacher at all stages, or with several at one stage."""
+"""Measure the PID of a finished run's student with one teacher at all stages, or with several teachers at one stage.
+
+The PID (partial information decomposition) says how many bits about the label both networks have (redundant), only one
+has (unique), or only both together have (synergistic).
+"""
 
 import argparse
 from collections.abc import Mapping
@@ -30,6 +34,7 @@ class Matrix:
     cells: Mapping[str, Mapping[str, StageReport]]
     """The measurement of each pair, by the name of the teacher's stage and then of the student's."""
     bounds: Mapping[str, float]
+    """The label's entropy, and bounds that hold for any symbols, see `bound_informations`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values, for a JSON file."""
@@ -45,8 +50,11 @@ class Ranking:
     """The PID of several teachers with one student at one stage, sorted by the teachers' unique information."""
 
     circumstances: Mapping[str, Any]
+    """Which student and images were measured, and how."""
     place: str
+    """The name of the stage."""
     teachers: Mapping[str, StageReport]
+    """The measurement of each teacher, by the path of its run."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values, for a JSON file."""
@@ -64,7 +72,7 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
 
     Raises:
         MissingFileError: If there is no such run.
-        UserError: If a number is too small or features are not finite.
+        UserError: If there are too few images, or features are not finite.
     """
     run = Run(options.student, options.weights)
     student, probe = _move_to_device(run.student()), _take_probe(run, options, changed)
@@ -90,7 +98,8 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
 def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> Ranking:
     """Measure the information that each of several teachers could still give a student.
 
-    All teachers get the same number of symbols: with "auto", the smallest of the numbers chosen for the teachers.
+    All teachers get the same number of symbols. If ``clusters`` is None, this is the smallest of the numbers that are
+    chosen for the teachers one by one.
 
     Args:
         options: As for `compare_networks`; also ``stage``, at which the networks are compared.

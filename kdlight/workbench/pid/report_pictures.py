@@ -1,4 +1,8 @@
-"""The pictures of ``kdlight pid``: bars of the four atoms, heat maps over pairs of stages, or ranked teachers."""
+"""The pictures of ``kdlight pid``: bars of the four atoms, heat maps over pairs of stages, or ranked teachers.
+
+The atoms are the parts of the information that two sources have about a target: redundant, unique to either source, and
+synergistic information.
+"""
 
 from pathlib import Path
 
@@ -43,7 +47,7 @@ def save_report_picture(report: Matrix | Ranking | ArrayReport, file: Path) -> N
 
 
 def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:
-    """Draw lines at two upper bounds of every information: the target's entropy, and the cap of the symbols."""
+    """Draw lines at two upper bounds of every information: the target's entropy, and log2 of the number of symbols."""
     axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")
     if cap < entropy - 0.01:
         axis.axhline(cap, color=LIMIT, lw=1, ls=":", label=f"cap of the symbols = {cap:.2f}")

@@ -1,4 +1,7 @@
-"""The tables of ``kdlight pid``."""
+"""The tables of ``kdlight pid``, the partial information decomposition of two sources about a target.
+
+The sources are two arrays, or the stages of a teacher (T) and a student (S); then the target is the label (Y).
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +39,7 @@ def print_report(report: Matrix | Ranking | ArrayReport) -> None:
 
 
 def describe_circumstances(report: Mapping[str, Any]) -> str:
-    """Describe data set, split, number of images and symbols, for a caption."""
+    """Describe data set, split, number of images, and how features were turned into symbols, for a caption."""
     images = f"{report['data']}, {report['samples']:,} {report['split']} images"
     return f"{images}; {describe_symbols(report['symbols'], report.get('clusters'), report['repeats'])}"
 
