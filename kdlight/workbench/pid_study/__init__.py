@@ -1,1 +1,1 @@
-"""Studies of the PID: the accuracy of solver and estimates, and the time that they take."""
+"""Studies of the partial information decomposition (PID): how accurate and fast its solver and its estimates are."""

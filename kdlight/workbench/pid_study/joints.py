@@ -1,18 +1,19 @@
-"""Joint distributions that resemble those of two networks and a label, but are known exactly.
+"""Joint distributions that resemble those of two networks' symbols and a label, but are known exactly.
 
-Axes are (first source, second source, label). The labels are equally frequent, except in `make_sparse`.
+The symbols of a source are the numbers into which a network's features would be turned. Axes are (first source, second
+source, label). The labels are equally frequent, except in `make_sparse`.
 """
 
 import numpy as np
 
 from kdlight.information.entropies import Array
 
-#: Fraction of a source's symbols that are drawn independently of the label.
+#: Fraction of a classifier's symbols that are drawn independently of the label.
 _NOISE = 0.02
 
 
 def make_classifiers(classes: int, *, first: float, second: float, copied: float) -> Array:
-    """Return the joint of two classifiers that confuse different classes; the second partly repeats the first.
+    """Return the joint of two classifiers that confuse different classes; the second sometimes repeats the first.
 
     Args:
         classes: Number of the label's classes, even; each source has as many symbols.
@@ -29,13 +30,13 @@ def make_classifiers(classes: int, *, first: float, second: float, copied: float
 
 
 def make_clusters(classes: int, bins: int, *, kept: float, copied: float, seed: int = 0) -> Array:
-    """Return the joint of two sources that group classes into bins differently; the second partly repeats the first.
+    """Return the joint of two sources whose symbols are different groups of classes; the second may repeat the first.
 
     Args:
         classes: Number of the label's classes.
         bins: Number of symbols of each source.
         kept: Probability that a sample is in the bin of its class; otherwise its bin is drawn at random.
-        copied: Probability that the second repeats the first.
+        copied: Probability that the second source repeats the symbol of the first.
         seed: Seed of the assignment of classes to bins.
     """
     rng = np.random.default_rng(seed)
@@ -50,7 +51,8 @@ def make_peaked(classes: int, bins: int, *, copied: float = 0.0, seed: int = 0) 
     Args:
         classes: Number of the label's classes.
         bins: Number of symbols of each source.
-        copied: Probability that the second repeats the first; with 0 they are independent given the class.
+        copied: Probability that the second source repeats the symbol of the first; if 0, the sources are independent
+            given the class.
         seed: Seed of the random probabilities.
     """
     rng = np.random.default_rng(seed)

@@ -1,10 +1,12 @@
 """Measure how accurate the PID of two networks is: ``python -m kdlight.workbench.pid_study.network_study --help``.
 
-The images of CIFAR-10 are the population. The study computes the features of all of them with a teacher (ResNet-56), a
-trained and an untrained student (ResNet-20), and discretises the features many times, each time with clusters fitted on
-400 randomly drawn images. The PID of all images, averaged over these discretisations, is the true value. Then the study
-draws 300 to 10,000 images with replacement and five of the discretisations, estimates the PID from these alone, and
-compares the estimate with the true value. Every result is stored in a folder, so that the next call continues.
+The PID (partial information decomposition) splits what two networks tell about the label into four atoms: redundant,
+two unique ones, synergistic. The images of CIFAR-10 are the population. The study computes the features of all images
+with a teacher (ResNet-56) and with a trained and an untrained student (ResNet-20). It discretises the features many
+times, that is, replaces the features of each image by one symbol, each time with clusters fitted on 400 randomly drawn
+images. The PID of all images, averaged over these discretisations, is the true value. Then the study draws 300 to
+10,000 images with replacement and five of the discretisations, estimates the PID from these alone, and compares the
+estimate with the true value. Every result is stored in a folder, so that the next call continues.
 """
 
 import argparse
@@ -30,7 +32,7 @@ from kdlight.models.zoo.resnet import resnet20, resnet56
 from kdlight.workbench.pid_study.repeated_estimates import ATOMS, HEADINGS, RepeatedEstimate
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-#: How many principal components of a stage's features are stored; clusters are fitted on ten of these.
+#: How many principal components of a stage's features are stored; clusters are fitted on the first ten of these.
 KEPT = 256
 FITTED, POOL, REPEATS = 400, 30, 5
 #: Batch size of forward passes: on one core, batches of 50 take half as long per image as batches of 250.
@@ -105,7 +107,7 @@ class Population:
             return {place: stored[place] for place in ("stage", "logits")}
 
     def compute_symbols(self, network: str, case: Case) -> np.ndarray[Any, Any]:
-        """Turn the features of all images into symbols many times; return them as (symbolisations, images)."""
+        """Turn the features of all images into symbols many times; return them as (discretisations, images)."""
         key = (network, case._replace(student="", repeats=0))
         if key not in self._symbols:
             rows = self.compute_features(network)[case.place]
@@ -116,9 +118,9 @@ class Population:
     def fit(
         self, rows: np.ndarray[Any, Any], case: Case, seed: int, chosen: np.ndarray[Any, Any] | None = None
     ) -> tuple[Discretizer, np.ndarray[Any, Any]]:
-        """Fit a discretizer on random images and return it with the symbols of all images.
+        """Fit a discretizer on random images, and return the discretizer and the symbols of all images.
 
-        If images are given as `chosen`, fit it on these and return it with their symbols.
+        If ``chosen`` is given, fit the discretizer on these images instead, and return only their symbols with it.
         """
         own = np.random.default_rng((1, seed)).permutation(len(rows))[:FITTED] if chosen is None else chosen
         discretizer = Discretizer(cast(Method, case.symbols), clusters=case.clusters, seed=seed)
@@ -126,7 +128,7 @@ class Population:
         return discretizer, discretizer.transform(rows if chosen is None else rows[own])
 
     def compute_truth(self, case: Case) -> list[float]:
-        """Return the atoms and the informations of all images, averaged over the symbolisations."""
+        """Return the atoms and informations computed from all images, averaged over the discretisations."""
         first, second = self.compute_symbols("teacher", case), self.compute_symbols(case.student, case)
         found = []
         for place in range(len(first)):
@@ -136,7 +138,7 @@ class Population:
         return [float(value) for value in np.mean(found, axis=0)]
 
     def estimate(self, case: Case, samples: int, repetition: int) -> dict[str, Any]:
-        """Draw the images and symbolisations of one repetition, and estimate the PID from them."""
+        """Draw the images and discretisations of one repetition, and estimate the PID from them."""
         rng = np.random.default_rng((2, samples, repetition))
         images = rng.integers(len(self.target), size=samples)
         started = time.process_time()

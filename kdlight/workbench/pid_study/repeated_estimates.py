@@ -1,4 +1,8 @@
-"""Repeatedly sample a joint distribution whose PID is known, and estimate the PID from each sample."""
+"""Repeatedly sample a joint distribution whose PID is known, and estimate the PID from each sample.
+
+The PID (partial information decomposition) splits what two sources tell about a target into four atoms, in bits:
+redundant, unique to either source (Uni 1, Uni 2), and synergistic information.
+"""
 
 from typing import NamedTuple
 
@@ -16,19 +20,19 @@ ATOMS = {"redundant": "Red", "unique_first": "Uni 1", "unique_second": "Uni 2", 
 
 
 class RepeatedEstimate(NamedTuple):
-    """The estimates of one quantity from repeated samples."""
+    """The true value of one quantity, and its estimates from repeated samples."""
 
     truth: float
     estimates: list[Estimate]
 
     @property
     def values(self) -> Array:
-        """The corrected values, (repetitions,)."""
+        """The estimates after correction for bias, (repetitions,)."""
         return np.array([estimate.value for estimate in self.estimates])
 
     @property
     def counted(self) -> Array:
-        """The plug-in values, (repetitions,)."""
+        """The estimates as counted, from the frequencies of each sample without correction for bias, (repetitions,)."""
         return np.array([estimate.counted for estimate in self.estimates])
 
     @property
@@ -38,7 +42,7 @@ class RepeatedEstimate(NamedTuple):
 
     @property
     def estimable(self) -> float:
-        """Fraction of the samples for which the quantity is estimable."""
+        """Fraction of the samples that are large enough to estimate the quantity, see `Estimate.estimable`."""
         return float(np.mean([estimate.estimable for estimate in self.estimates]))
 
     @property

@@ -1,9 +1,11 @@
 """Compare the time of kdlight's BROJA solver with others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
 
-The table gives CPU seconds of one core. Two other solvers are timed if they are installed (``pip install -e
-'.[bench]'``): dit's cone program, and the optimisation problem of the RID authors. The latter is rewritten in cvxpy
-from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the authors use. The error is the
-difference in redundant information from kdlight's result at a gap of 1e-9 bits.
+BROJA is the partial information decomposition of Bertschinger et al., 2014 (arXiv 1311.2852). The table gives CPU
+seconds of one core. Two other solvers are timed if they are installed (``pip install -e '.[bench]'``): the cone program
+of the library dit, and the optimisation problem of the authors of RID (arXiv 2411.07483). The latter is rewritten in
+cvxpy from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the authors use. The gap is
+a certified bound on a result's numerical error, in bits. The error is the difference in redundant information from
+kdlight's result at a gap of 1e-9 bits.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array, mutual_information
 from kdlight.workbench.pid_study.joints import make_peaked, make_sparse
 
-#: Numbers of symbols of (target, first source, second source), and the tolerance in bits.
+#: Numbers of symbols of (target, first source, second source), and the gap in bits at which the solver stops.
 SIZES = (
     ((2, 2, 2), 1e-6),
     ((4, 4, 4), 1e-6),
@@ -32,7 +34,7 @@ SIZES = (
     ((100, 100, 100), 1e-4),
 )
 BATCH = 100
-#: Number of symbolisations of `PIDMonitor`.
+#: How many times `PIDMonitor` turns features into symbols, each time with other clusters.
 REPEATS = 5
 
 
@@ -44,7 +46,7 @@ class TimedCall(NamedTuple):
 
 
 def time_call(function: Callable[[], Any], *, least: float = 0.3) -> TimedCall:
-    """Call a function until `least` seconds have passed, and return the fastest call."""
+    """Call a function until the calls have taken `least` CPU seconds in all, and return the fastest call."""
     best, spent, result = float("inf"), 0.0, None
     while result is None or spent < least:
         started = time.process_time()
@@ -57,7 +59,8 @@ def time_call(function: Callable[[], Any], *, least: float = 0.3) -> TimedCall:
 def solve_by_cvxpy(joint: Array, solver: str | None) -> float:
     """Compute the redundant information in bits by the RID authors' optimisation problem.
 
-    The problem minimises sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|), in nats, over all Q with the marginals of P. The
+    The problem minimises ``sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|)``, in nats. Q_y is the table Q(first, second, y) of
+    one of the |Y| targets; each source has the same joint distribution with the target in Q as in ``joint``. The
     authors took this estimator from Liang et al., 2023 (arXiv 2302.12247).
 
     Args:
@@ -108,8 +111,8 @@ def time_solvers(largest_rival: int) -> Iterator[str]:
     """Yield the rows of the table, in Markdown.
 
     Args:
-        largest_rival: The other solvers are timed on joints of up to this many cells. Larger joints take them minutes
-            and gigabytes.
+        largest_rival: The other solvers are timed on joint distributions of up to this many cells. Larger ones take
+            them minutes and gigabytes.
     """
     yield "| target x first x second | joint | solver | seconds | gap | error | times kdlight |"
     yield "|---|---|---|---|---|---|---|"

@@ -1,10 +1,12 @@
 """Measure how far estimated PID atoms are from the true ones: ``python -m kdlight.workbench.pid_study.study``.
 
-The study draws many samples from joint distributions whose PID is known, and estimates the atoms from each sample. Its
-table shows the bias of the plug-in atoms and of the corrected atoms, the standard deviation of the corrected atoms, the
-half-width of the intervals, how often an interval contains the true value (coverage) or the value from another sample
-(kept), and how often the atom is estimable. ``--plot`` draws bias and standard deviation against the numbers of samples
-and bins.
+The PID (partial information decomposition) splits what two sources tell about a target into four atoms. The study draws
+many samples from joint distributions whose PID is known, and estimates the atoms from each sample. Its table shows the
+bias of the atoms as counted (computed from the frequencies in the sample) and of the atoms corrected for bias, the
+standard deviation of the corrected atoms, the half-width of their intervals, how often an interval contains the true
+value (coverage) or the value from another sample (kept), and how often the sample is large enough to estimate the atom
+(estimable). ``--plot`` draws bias and standard deviation against the number of samples, and against the number of bins
+(symbols of a source).
 """
 
 import argparse

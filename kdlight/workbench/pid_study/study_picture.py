@@ -1,4 +1,8 @@
-"""Draw the picture of the study: bias and standard deviation of the atoms over the number of samples and of bins."""
+"""Draw bias and standard deviation of estimated PID atoms against the number of samples and the number of bins.
+
+The PID (partial information decomposition) splits what two sources tell about a target into four atoms. The bins are
+the symbols of a source.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

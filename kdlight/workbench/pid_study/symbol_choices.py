@@ -1,8 +1,11 @@
 """Does the choice of symbols change which method transfers more?
 
-The last weights of finished runs of one teacher are measured on the test images with several kinds of symbols: 4, 10
-and 30 clusters by k-means (the RID authors have 4), as many clusters as can be estimated from the number of images
-(kdlight's default), and the classes that a linear probe predicts. The file has a row per run, kind and stage::
+How much a method transfers is measured by the PID, the partial information decomposition of what teacher and student
+tell about the label. It is computed from symbols, the numbers into which the networks' features are turned. This study
+takes finished runs with the same teacher, and measures their last weights on the test images with several kinds of
+symbols: 4, 10 and 30 clusters by k-means (the RID paper has 10 for CIFAR-10), as many clusters as can be estimated from
+the number of images (kdlight's default), and the classes that a linear classifier of the features (a probe) predicts.
+The file that the study writes has a row per run, kind and stage::
 
     python -m kdlight.workbench.pid_study.symbol_choices runs/cifar10_trained --keep FILE.csv
 """

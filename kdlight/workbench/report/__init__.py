@@ -1,1 +1,1 @@
-"""``kdlight report``: runs as one page that opens without a network."""
+"""``kdlight report``: write one HTML page about runs, which needs no internet connection."""

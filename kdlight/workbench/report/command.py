@@ -1,4 +1,4 @@
-"""``kdlight report RUNS -o FILE``: write one page about the runs of a study, and how to repeat them."""
+"""``kdlight report RUNS -o FILE``: write one HTML page about runs, with the commands that repeat them."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -38,5 +38,5 @@ def make_parser() -> CommandParser:
         "-o", "--output", type=parse_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
     )
     parser.add_argument("--title", default="", help="title of the page; by default the folder that all runs share")
-    parser.add_argument("--stage", help="stage of the PID in the table; the deepest by default")
+    parser.add_argument("--stage", help="stage whose information decomposition is in the table; the deepest by default")
     return parser

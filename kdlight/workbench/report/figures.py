@@ -17,7 +17,7 @@ from kdlight.workbench.pid_captions import ATOM_LABELS
 
 ATOM_TITLES = dict(zip(ATOMS, ATOM_LABELS.values(), strict=True))
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
-COLOURS = tuple("#7a7a7a" if colour == "#000000" else colour for colour in ARM_COLOURS)  # no black on dark pages
+COLOURS = tuple("#7a7a7a" if colour == "#000000" else colour for colour in ARM_COLOURS)  # black vanishes on dark pages
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 HEIGHT = 300
 Series = Callable[[Record], dict[int, float]]
@@ -45,7 +45,10 @@ def name_group(comparison: RunGroups, group: tuple[str, ...]) -> str:
 
 
 def average_curves(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, float], dict[int, float]]]) -> Band:
-    """Average runs by `average_runs`. The band is one standard deviation or, if there is one run, its interval.
+    """Average the values of runs at each epoch, see `average_runs`.
+
+    The band extends by one standard deviation over the runs to each side. If only one run has values, the band is
+    made of the intervals of these values.
 
     Args:
         runs: For each run, its values by epoch.
@@ -109,13 +112,13 @@ def draw_curves(comparison: RunGroups, keys: Sequence[str], label: str, factor: 
 def draw_points(
     comparison: RunGroups, read: Callable[[Record], float], label: str, reference: Callable[[Record], float] | None
 ) -> go.Figure | None:
-    """Draw a number of each run, with one column per group and a bar at its mean; None if no run has the number.
+    """Draw a number of each run, with one column per group and a bar up to the group's mean; None if no run has it.
 
     Args:
         comparison: The groups.
         read: Returns the number of a run; NaN if the run has none.
         label: The label of the vertical axis.
-        reference: Returns the number of a run's teacher, which is drawn as an open diamond; None: none is drawn.
+        reference: Returns the number of a run's teacher, which is drawn as an open diamond; None: do not draw teachers.
     """
     figure = go.Figure()
     for place, (group, runs) in enumerate(comparison.groups.items()):
@@ -158,7 +161,7 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
 
 
 def draw_class_gains(gains: dict[str, list[float]], names: Sequence[str], places: dict[str, int]) -> go.Figure:
-    """Draw by how many percentage points a group's accuracy on each class exceeds that of the baseline.
+    """Draw by how many percentage points a group's accuracy on each class exceeds the baseline's accuracy on it.
 
     Args:
         gains: For each group, the differences of all classes.
@@ -173,7 +176,7 @@ def draw_class_gains(gains: dict[str, list[float]], names: Sequence[str], places
 
 
 def _frame(figure: go.Figure, across: str, upwards: str) -> go.Figure:
-    """Give a picture what all pictures have: a transparent background, so that the page shows, and a legend above."""
+    """Give a picture what all pictures have, such as a transparent background and a legend above the axes."""
     clear = "rgba(0,0,0,0)"
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(

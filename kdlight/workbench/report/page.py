@@ -201,9 +201,9 @@ def read_class_accuracy(runs: Sequence[Record]) -> dict[int, np.ndarray]:
 
 
 def _draw_gains(comparison: RunGroups) -> list[Picture]:
-    """Draw how much each class gains over the baseline in groups whose other settings equal those of the baseline.
+    """For each group that has a baseline, draw by how much the accuracy on each class exceeds the baseline's.
 
-    Runs are compared with the baseline's run of the same seed; the gain is the mean over the seeds.
+    Each run is compared with the baseline's run of the same seed, and the differences are averaged over the seeds.
     """
     gains, places, names = {}, {}, []
     for place, (group, runs) in enumerate(comparison.groups.items()):

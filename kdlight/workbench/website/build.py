@@ -1,7 +1,8 @@
 """``make docs``: build the documentation site from the READMEs, the notebooks and the docstrings.
 
-Sphinx reads one folder of pages, which each build puts together anew below the output folder. It contains the READMEs
-and notebooks of the repository under their own paths, so that their relative links keep working, and generated pages.
+Sphinx reads the pages from one folder below the output folder, which each build makes anew. This folder contains
+generated pages, and copies of the repository's READMEs and notebooks under the same relative paths, so that the links
+between them keep working.
 """
 
 import argparse
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError:
         raise UserError("the site needs Sphinx, which is not installed: pip install -e '.[docs]'") from None
     sources = output / "pages"
-    for folder in (sources, output / "html"):  # pages of files that have since been renamed would stay
+    for folder in (sources, output / "html"):  # otherwise pages of renamed files would stay
         shutil.rmtree(folder, ignore_errors=True)
     collect_pages(find_repository(), sources)
     options = ["--fail-on-warning", "--keep-going", "--quiet", "-c", str(HERE)]
@@ -90,7 +91,7 @@ def copy_page(root: Path, path: Path, sources: Path) -> None:
     for link in dict.fromkeys(LINK.findall(text)):
         linked = (root / path.parent / link).resolve().relative_to(root.resolve())
         if linked.suffix in PAGES:
-            continue  # Sphinx says so if there is no such page
+            continue  # Sphinx warns if there is no such page
         if linked.suffix in PICTURES:
             copy_file(root / linked, sources / linked)
             continue

@@ -50,7 +50,7 @@ RANGES = [
 
 
 def write_rst(app: Any, what: str, name: str, value: object, options: Any, lines: list[str]) -> None:
-    """Turn the names in a docstring into links."""
+    """Turn the public names in a docstring into links to their documentation."""
     lines[:] = [convert_to_rst(line, besides=name) for line in lines]
 
 
@@ -59,8 +59,8 @@ def show_arguments(
 ) -> tuple[str | None, str | None]:
     """Show the constructor's arguments in a class's signature, and replace each range's type by its name.
 
-    Sphinx takes the arguments of Lightning's and kdlight's classes from the metaclasses, where they are ``*args,
-    **kwargs``.
+    Lightning's classes, and those that kdlight derives from them, have metaclasses. For such a class, Sphinx shows the
+    arguments of the metaclass, ``*args, **kwargs``. They are replaced, too.
     """
     shown = app.env.current_document.autodoc_annotations.get(name, {})
     for parameter, text in shown.items():

@@ -39,7 +39,7 @@ def write_pages(folder: Path) -> None:
 
 
 def list_names(package: str) -> list[tuple[str, str]]:
-    """List the public names of a package with the file that defines each, file by file."""
+    """List the public names of a package, each with the file that defines it, sorted by file."""
     found = kdlight.PUBLIC if package == "kdlight" else find_public_names(package, _find_folder(package))
     return sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
 
@@ -62,7 +62,7 @@ def write_package_page(package: str, pages: list[tuple[str, list[str]]]) -> str:
 
 
 def write_module_page(package: str, stem: str, names: list[str]) -> str:
-    """Write the page of a file: its docstring, and those of its public names, as users import them."""
+    """Write the page of a file: its docstring, and the docstrings of its public names, named as users import them."""
     module = importlib.import_module(stem if package == "kdlight" else f"{package}.{stem}")
     title = ", ".join(names)
     opening = convert_to_rst(inspect.getdoc(module) or "")
@@ -84,7 +84,7 @@ def convert_to_rst(text: str, besides: str = "") -> str:
 
     Args:
         text: The docstring, or a line of it.
-        besides: The full name of what the docstring describes, which is not linked to itself.
+        besides: The full name of the object that the docstring describes; the object is not linked to itself.
     """
 
     def write_link(found: re.Match[str]) -> str:
