@@ -1,6 +1,6 @@
 """``kdlight predict RUN [IMAGES…]``: predict the class of images with a run's student.
 
-IMAGES are image files, and folders whose images need no labels; without IMAGES, the run's test set is predicted.
+IMAGES are image files and folders of images, which need no labels; without IMAGES, the run's test set is predicted.
 `kdlight predict --config FILE --ckpt_path best` writes the probabilities of all classes for the test set into the run's
 folder.
 """
@@ -96,7 +96,7 @@ def make_parser() -> CommandParser:
 
 
 def find_preparation(run: Any, changes: Mapping[str, Any] | None = None) -> Preparation:
-    """Return how images are prepared for a run's student: as the run stored it or, if it did not, as its data do."""
+    """Return how images are prepared for a run's student: what the run stored, or else what its data module does."""
     if run.files.preparation.is_file():
         return Preparation.read(run.files.preparation)
     return Preparation.of(run.data(changes or {}))
