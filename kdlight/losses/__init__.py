@@ -1,9 +1,11 @@
 """The formula of each paper as pure functions on tensors: ``from kdlight.losses import kd_loss``.
 
 Arguments are the student's values first, the teacher's second, the target third; hyper-parameters are keyword-only.
-Values are in nats and reduced to one scalar, the mean over the batch unless the docstring says otherwise. No gradient
-reaches the teacher's argument unless the docstring says so. Feature losses take one stage; a method sums over its
-stages. The factor T^2 is part of a loss, weights are not: the methods multiply by them.
+A loss is one scalar, the mean over the batch unless its docstring says otherwise; divergences are in nats. No gradient
+reaches the teacher's argument unless the docstring says so. Feature losses compare one stage of the networks; a method
+sums them over its stages. If the paper or code that a loss follows multiplies by T^2, the square of the temperature,
+the function does so, too. The weight of a loss beside the other terms of a method is not applied here: the method
+multiplies by it.
 
 The package exports the names that the files of this folder list in ``__all__``, so a new file needs no entry here.
 """

@@ -18,15 +18,15 @@ def ab_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, *, mar
 
     Let s and t be the values of a neuron in student and teacher, and m the margin. If the teacher's neuron is off
     (t <= 0), the loss is (s + m)^2 for s > -m and otherwise 0. If it is on, the loss is (s - m)^2 for s <= m and
-    otherwise 0. The losses are summed over the elements of a sample and averaged over the batch. RepDistiller also
-    multiplies the loss of a stage by 3/1000 and by 1/2 for every later stage; here these factors belong to the method.
-    The loss is 0 if every neuron of the student is on the teacher's side by at least the margin, so it need not be 0 if
-    the student equals the teacher.
+    otherwise 0. The losses are summed over the elements of a sample and averaged over the batch. The loss is 0 only if
+    every neuron of the student is on the teacher's side and at least the margin away from 0, so it can be positive
+    although the student equals the teacher. RepDistiller also multiplies the loss of each stage by 3/1000, and once by
+    1/2 for every deeper stage; here the method `kdlight.methods.AB` multiplies by these factors.
 
     Args:
         student_preactivation: (batch, channels, height, width), before the ReLU and mapped to the teacher's shape.
         teacher_preactivation: A tensor of the same shape; no gradient reaches it.
-        margin: m, at least 0; 1 in the published tables.
+        margin: m, at least 0; 1 in RepDistiller.
 
     Raises:
         UserError: If the shapes differ.

@@ -2,10 +2,11 @@
 
 Zhang, Chen, Ning, Yang, Yuan, "CAKD: A Correlation-Aware Knowledge Distillation Framework Based on Decoupling
 Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). This file follows the paper's abstract and summaries of it,
-because the full text was not accessible and no code is public. The KL divergence is decomposed exactly. Then, as in
-DKD, alpha and beta replace the teacher's masses, and the sum is multiplied by T^2.
+because the full text was not accessible and no code is public. The KL divergence is split into a sum of three
+divergences, two of which have as factors the teacher's masses: the total probabilities of two sets of classes. As in
+DKD, the weights alpha and beta then replace these factors, and the sum is multiplied by T^2.
 
-DKD and GDKD decompose the divergence in the same way, with the function in ``parts/decoupling.py``.
+DKD and GDKD split the divergence in the same way, with the function in ``parts/decoupling.py``.
 """
 
 __all__ = ["cakd_loss"]
@@ -32,8 +33,8 @@ def cakd_loss(
     S is the set of strong classes, and W is the set of all other classes. The mass of a set is the sum of its
     probabilities. BCD is the divergence of the two masses, SCD is the divergence of the probabilities within S, and WCD
     is the divergence of the probabilities within W. If alpha and beta are the teacher's masses of S and W, this loss is
-    `kd_loss`. If S is only the target, the loss is `dkd_loss` with alpha 1 and the same beta, because alpha in DKD is
-    the weight of BCD.
+    `kd_loss`. If S is only the target, SCD is 0, and the loss is `dkd_loss` with the same beta and with its alpha set
+    to 1, because the alpha of DKD is the weight of BCD.
 
     Args:
         student_logits: (batch, classes).
@@ -44,8 +45,8 @@ def cakd_loss(
         temperature: T, positive.
 
     Raises:
-        UserError: If the shapes differ, the mask is not boolean, the temperature is not positive or a weight has
-            another shape.
+        UserError: If the shapes differ, the mask is not boolean, the temperature is not positive, or a weight is a
+            tensor that is neither a scalar nor of the shape (batch,).
     """
     for weight in (alpha, beta):
         if isinstance(weight, Tensor) and weight.shape not in ((), student_logits.shape[:1]):

@@ -1,7 +1,7 @@
 """CC: Peng, Jin, Liu, Zhou, Wu, Liu, Zhou, Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019.
 
 arXiv 1904.01802. The formula is that of RepDistiller (github.com/HobbitLong/RepDistiller), with which the published
-tables were made. The authors of the paper shared their code with RepDistiller.
+tables were made. The authors of the paper shared their code with the author of RepDistiller.
 """
 
 __all__ = ["cc_loss"]
@@ -14,11 +14,12 @@ from kdlight.losses.parts.shapes import require_same_batch, require_same_shape
 
 @widen_half_precision
 def cc_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """Compute the mean over i of sum_k D_ik D_(i+1)k, with D = |e_s - e_t|; samples i and i + 1 are neighbours.
+    """Compute the mean over samples i of ``sum over elements k of D_ik D_(i+1)k``, where D = |e_s - e_t|.
 
-    The paper defines another loss, the squared difference of the batch's correlation matrices. The loss here multiplies
-    only neighbours, so it depends on the order of the batch. Gradients reach both arguments, because both embeddings
-    are trained.
+    e_s and e_t are the embeddings (batch, dim) of student and teacher. The paper defines another loss, the squared
+    difference of the batch's correlation matrices. The loss here multiplies only the differences of neighbours in the
+    batch, i and i + 1, so it depends on the order of the samples. Gradients reach both arguments, because the layers
+    that compute the two embeddings are trained.
 
     Args:
         student_embedding: (batch, dim), at least two samples.

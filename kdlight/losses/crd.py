@@ -1,7 +1,8 @@
 """CRD: Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020 (arXiv 1910.10699).
 
 The formulas are those of the authors' code (github.com/HobbitLong/RepDistiller), computed in log space. The class
-`kdlight.methods.CRD` stores the memories, draws the negatives and computes the embeddings.
+`kdlight.methods.CRD` computes the embeddings, stores the memories (for each network, an embedding of every training
+sample), and draws the negatives (samples of other classes).
 """
 
 __all__ = ["crd_log_normalizer", "crd_loss", "crd_memory_rows", "crd_similarities"]
@@ -25,8 +26,8 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 
     Args:
         embedding: (batch, dim), unit norm.
-        candidates: (batch, 1 + negatives, dim), rows of the *other* network's memory, the positive first; or (samples,
-            dim), the same rows for the whole batch.
+        candidates: (batch, 1 + negatives, dim), rows of the *other* network's memory, first the positive (the row of
+            the same sample); or (samples, dim), the same rows for the whole batch.
         temperature: tau of the paper, positive; 0.07 in the authors' code.
 
     Returns:
@@ -40,7 +41,7 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
     """Compute log Z, where Z is the mean of exp(similarity) in the first batch times the size of the training set.
 
-    The method computes log Z once; it stays constant afterwards.
+    A score is a similarity minus log Z. The method computes log Z once; it stays constant afterwards.
 
     Args:
         similarities: (batch, 1 + negatives) of the first batch; no gradient reaches it.
@@ -54,8 +55,8 @@ def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
 def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) -> Tensor:
     """Compute the loss of noise-contrastive estimation in both directions, averaged over the batch.
 
-    With P = exp(score), K negatives among n samples and eps = 1e-7, the loss of one direction is
-    -log[P/(P + K/n + eps)] for the positive plus the sum of -log[(K/n)/(P + K/n + eps)] over the negatives. One
+    With P = exp(score), K negatives among n samples and eps = 1e-7, the loss of one direction is the sum of
+    ``-log[P / (P + K/n + eps)]`` for the positive and of ``-log[(K/n) / (P + K/n + eps)]`` for every negative. One
     direction compares the student's embedding with the teacher's memory, the other compares the teacher's embedding
     with the student's memory. Gradients reach both arguments, because both embeddings are trained.
 

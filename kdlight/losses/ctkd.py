@@ -15,7 +15,7 @@ from kdlight.errors import UserError
 
 
 def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.0) -> Tensor:
-    """Compute the global temperature: start + span * sigmoid(parameter), which lies between start and start + span.
+    """Compute the temperature of all samples: ``start + span * sigmoid(parameter)``, from start to start + span.
 
     Args:
         parameter: Unbounded scalar tensor. The authors' code initialises it with 1, a temperature of 15.62.
@@ -26,20 +26,23 @@ def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.
 
 
 def ctkd_reversal(epoch: int, *, epochs: int = 10, strongest: float = -1.0) -> float:
-    """Compute the factor of the temperature's gradient. It goes along a cosine from 0 at epoch 0 to ``strongest``.
+    """Compute the factor by which the temperature's gradient is multiplied.
 
-    The authors' code also has a linear ramp. It is not offered here, because no recipe uses it.
+    The factor goes along a cosine from 0 in epoch 0 to ``strongest`` in the epoch with the number ``epochs``.
+
+    The authors' code can also change the factor linearly. This is not offered here, because no recipe of theirs uses
+    it.
 
     Args:
         epoch: The epoch, which the authors' code counts from 1. From ``epochs`` on, the factor is constant.
-        epochs: Length of the ramp; 10 on CIFAR-100, 5 on ImageNet.
-        strongest: The last factor. It must be negative to reverse the gradient.
+        epochs: The epoch at which the factor reaches ``strongest``; 10 on CIFAR-100, 5 on ImageNet.
+        strongest: The final factor. It must be negative to reverse the gradient.
 
     Raises:
         UserError: If ``epochs`` is not positive.
     """
     if epochs < 1:
-        raise UserError(f"expected at least 1 epoch of curriculum, got {epochs}; 1 is in full strength from epoch 1 on")
+        raise UserError(f"expected at least 1 epoch of curriculum, got {epochs}; 1 gives full strength from epoch 1 on")
     return strongest * (1 - math.cos(math.pi * min(epoch, epochs) / epochs)) / 2
 
 

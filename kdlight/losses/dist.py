@@ -9,7 +9,7 @@ from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.probabilities import to_log_probability_pair
 
 EPSILON = 1e-8
-#: A row of probabilities is constant if its deviation from its mean is at most this fraction of its norm.
+#: A row counts as constant if its norm falls to at most this fraction when the row's mean is subtracted.
 CONSTANT = 1e-5
 
 
@@ -21,10 +21,10 @@ def dist_loss(
 
     The correlations are Pearson correlations between the softened probabilities of student and teacher. Rows are
     samples (inter-class), columns are classes (intra-class). The factor T^2 follows the authors' code, as does the 1e-8
-    that is added to the product of the norms. Except for this 1e-8, the loss is 0 if the student equals the teacher. A
-    constant row or column, such as a row of equal logits, has correlation 0 and gets no gradient; for an almost
-    constant one the gradient grows with 1 / deviation. With two classes every row's correlation is 1 or -1, so the
-    inter-class term has almost no gradient.
+    that is added to the product of the norms. A constant row or column, such as a row of equal logits, has correlation
+    0 and gets no gradient. The gradient of an almost constant one is inversely proportional to its standard deviation.
+    If the student equals the teacher, and no row or column is constant, the loss differs from 0 only by the effect of
+    the 1e-8. With two classes every row's correlation is 1 or -1, so the inter-class term has almost no gradient.
 
     Args:
         student_logits: (batch, classes).

@@ -14,7 +14,7 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 @widen_half_precision
 def fitnet_loss(regressed: Tensor, teacher_feature: Tensor) -> Tensor:
-    """Compute the mean squared error between the regressed student map and the teacher's hint (equation 3).
+    """Compute the mean squared error between the regressed student map and the teacher's map, the hint (equation 3).
 
     The paper takes half of the squared norm. The mean over all elements, without the factor 1/2, is the form of
     RepDistiller and mdistiller; their published tables were made with it and a weight of 100.

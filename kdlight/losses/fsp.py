@@ -15,7 +15,7 @@ from kdlight.losses.parts.shapes import require_same_batch, require_same_shape
 
 @widen_half_precision
 def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
-    """Compute the flow from one stage to the next (equation 1).
+    """Compute the FSP matrix, which describes the flow from one stage to the next (equation 1).
 
     Each entry is the product of a channel of one stage and a channel of the other, averaged over the positions. Before
     that, the larger map is average-pooled to the size of the smaller (the paper max-pools).
@@ -37,7 +37,9 @@ def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
 
 @widen_half_precision
 def fsp_loss(student_matrix: Tensor, teacher_matrix: Tensor) -> Tensor:
-    """Compute the mean squared difference of two matrices of `fsp_matrix`. The paper has the squared norm (equation 2).
+    """Compute the mean squared difference of the FSP matrices of student and teacher, see `fsp_matrix`.
+
+    The paper takes the squared norm of the difference instead of the mean (equation 2).
 
     Args:
         student_matrix: (batch, bottom channels, top channels).

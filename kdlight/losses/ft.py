@@ -15,10 +15,11 @@ from kdlight.losses.parts.shapes import require_same_batch
 
 @widen_half_precision
 def ft_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
-    """Compute the mean absolute difference of the normalised factors of translator and paraphraser (p = 1).
+    """Compute the mean absolute difference of the student's and the teacher's normalised factors (p = 1 in the paper).
 
+    A factor is a feature map after a small network: the translator for the student, the paraphraser for the teacher.
     The paper normalises the factors themselves. Here, as in RepDistiller, a factor is first reduced to its attention
-    map: the mean of its squares over the channels. Before that, the larger factor is average-pooled to the height and
+    map, the mean of its squares over the channels. Before that, the larger factor is average-pooled to the height and
     width of the smaller one.
 
     Args:

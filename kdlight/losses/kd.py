@@ -35,8 +35,8 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
 def soft_cross_entropy_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
     """Compute the paper's cross-entropy with soft targets, -T^2 sum_i y_i(teacher, T) log y_i(student, T).
 
-    It is averaged over the batch and equals `kd_loss` plus T^2 times the entropy of the teacher's softened
-    probabilities. Therefore it is not 0 if the student equals the teacher.
+    The cross-entropy is averaged over the batch and equals `kd_loss` plus T^2 times the entropy of the teacher's
+    softened probabilities. Therefore it is not 0 if the student equals the teacher.
 
     Args:
         student_logits: (batch, classes).

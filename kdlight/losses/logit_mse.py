@@ -10,11 +10,11 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 @widen_half_precision
 def logit_mse_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """Compute half of the mean squared difference of the logits, z_s - z_t, after subtracting each row's mean from it.
+    """Compute half of the mean square of ``d - mean(d)``, where d = z_s - z_t and the mean is taken over each row of d.
 
     This is the limit of `kd_loss` for T to infinity (Hinton et al. 2015, equation 4, with the factor T^2). The mean of
-    a row says nothing about the classes. If it were not subtracted, the loss would not be this limit, and would change
-    if a constant is added to all logits.
+    a row says nothing about the classes. If it were not subtracted, the loss would not be this limit, and it would
+    change with a constant that is added to all logits of a sample, although such a constant changes no probability.
 
     Args:
         student_logits: (batch, classes).

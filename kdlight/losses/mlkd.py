@@ -1,8 +1,9 @@
 """MLKD: Jin, Wang, Lin, "Multi-Level Logit Distillation", CVPR 2023.
 
-Authors' code: github.com/Jin-Ying/Multi-Level-Logit-Distillation. The instance level is `kd_loss`; each level is summed
-over the temperatures 4, 3, 5, 2, 6. By mistake, the authors' code computes the instance level of the strong view at
-T = 2 and T = 6 from the weak view; `MLKD` corrects this.
+Authors' code: github.com/Jin-Ying/Multi-Level-Logit-Distillation. Logits are compared on three levels: instance
+(`kd_loss`), class and batch. Each level is summed over the temperatures 4, 3, 5, 2, 6. By mistake, the authors' code
+computes the instance level of the strongly augmented view of an image at T = 2 and T = 6 from the weakly augmented
+view; the method `kdlight.methods.MLKD` corrects this.
 """
 
 __all__ = ["mlkd_batch_loss", "mlkd_class_loss", "mlkd_kept_fractions"]
@@ -16,7 +17,7 @@ from kdlight.losses.parts.probabilities import to_log_probabilities, to_log_prob
 
 @widen_half_precision
 def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """Compare how classes co-occur in the batch: ||P_t' P_t - P_s' P_s||^2 / classes.
+    """Compare how classes co-occur in the batch: ``||P_t' P_t - P_s' P_s||^2 / classes``, with ' for the transpose.
 
     The factor T^2 is left out, as in the authors' code.
 
@@ -34,7 +35,7 @@ def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 
 @widen_half_precision
 def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """Compare how similar the samples of the batch are: ||P_t P_t' - P_s P_s'||^2 / batch.
+    """Compare how similar the samples of the batch are: ``||P_t P_t' - P_s P_s'||^2 / batch``, with ' for transpose.
 
     The factor T^2 is left out, as in the authors' code.
 
@@ -52,20 +53,20 @@ def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 
 @widen_half_precision
 def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the fractions of samples and of classes on which the teacher is no more confident than on the median one.
+    """Compute two fractions: of samples and of classes for which the teacher's confidence is at most its median.
 
-    In the paper, a mask drops the other samples and classes from the weak view's terms. In the authors' code, with
-    which the tables were made and which `MLKD` follows, the mask is applied to a value that is averaged already. So the
-    mask only multiplies the instance and batch levels by the first fraction and the class level by the second: about
-    1/2 each.
+    In the paper, a mask drops the other samples and classes from the terms of the weakly augmented view. In the
+    authors' code, with which the tables were made and which the method `MLKD` follows, the mask is applied to a value
+    that is already averaged. So the mask only multiplies the instance and batch levels by the first fraction and the
+    class level by the second. Both fractions are about 1/2.
 
     Args:
-        teacher_logits: (batch, classes) of the weak view; no gradient reaches it.
+        teacher_logits: (batch, classes) of the weakly augmented view; no gradient reaches it.
     """
     probabilities = to_log_probabilities(teacher_logits.detach(), 1.0).exp()
     return _compute_fraction_up_to_median(probabilities.amax(1)), _compute_fraction_up_to_median(probabilities.sum(0))
 
 
 def _compute_fraction_up_to_median(confidence: Tensor) -> Tensor:
-    # The authors interpolate the median, torch takes the lower of the two middle values: both keep the same elements.
+    # The authors interpolate the median, torch takes the lower of two middle values; both keep the same elements.
     return (confidence <= torch.median(confidence)).to(confidence.dtype).mean()

@@ -19,19 +19,18 @@ from kdlight.losses.parts.reduction import average_labelled
 def nkd_loss(
     student_logits: Tensor, teacher_logits: Tensor, target: Tensor, *, gamma: float, temperature: float
 ) -> Tensor:
-    """Average -p_t(y) log p_s(y) - gamma T^2 sum over i != y of q_t,i log q_s,i over the labelled samples.
+    """Compute ``-p_t(y) log p_s(y) - gamma T^2 sum over i != y of q_t(i) log q_s(i)``, averaged over labelled samples.
 
     y is the target; the index t stands for the teacher and s for the student. p is the softmax at temperature 1, and q
-    the softmax at temperature T over the classes other than the target. The terms are cross-entropies, not divergences:
-    if the student equals the teacher, they are not 0 but entropies of the teacher. With two classes the second term is
-    always 0.
+    the softmax at temperature T over the classes other than the target. The terms are not divergences: if the student
+    equals the teacher, they are in general not 0. With two classes the second term is always 0.
 
     Args:
         student_logits: (batch, classes).
         teacher_logits: (batch, classes); no gradient reaches it.
         target: (batch,) class numbers; samples with -1 are left out.
-        gamma: Weight of the non-target term.
-        temperature: T of the non-target term, positive.
+        gamma: Weight of the second term, that of the classes other than the target.
+        temperature: T of the second term, positive.
 
     Raises:
         UserError: If the shapes differ or the temperature is not positive.

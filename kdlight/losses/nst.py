@@ -14,9 +14,9 @@ from kdlight.losses.parts.unit_vectors import normalize_vectors
 def nst_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """Compute the squared maximum mean discrepancy between the channels of student and teacher at one stage.
 
-    The kernel is the paper's polynomial kernel with d = 2 and c = 0, (a.b)^2. Its vectors are the channels' maps,
-    normalised over the positions. The larger map is average-pooled to the size of the smaller. The loss is averaged
-    over the batch.
+    The kernel is (a.b)^2, the paper's polynomial kernel with d = 2 and c = 0. The vectors a and b are the maps of two
+    channels, each scaled to length 1 over its positions. Before that, the larger map is average-pooled to the size of
+    the smaller. The loss is averaged over the batch.
 
     Args:
         student_feature: (batch, channels, height, width).

@@ -17,13 +17,15 @@ from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 
 @widen_half_precision
 def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margin: Tensor) -> Tensor:
-    """Compute the squared distance to the teacher's map, clipped at the margin: a sum over each sample, batch mean.
+    """Compute the squared distance of the student's map from the teacher's, whose low values are raised to a margin.
 
-    The target is max(t, margin). Where t is not positive, the loss is 0 if the student's value is at or below the
-    target. The teacher's map is average-pooled to the student's size, as in mdistiller.
+    A teacher's value t gives the target max(t, margin). Where t is not positive, the loss is 0 if the student's value
+    is at or below the target. The loss is summed over the elements of a sample and averaged over the batch. The
+    teacher's map is average-pooled to the student's size, as in mdistiller.
 
     Args:
-        student_preactivation: (batch, channels, height, width), the map before the ReLU, passed through the connector.
+        student_preactivation: (batch, channels, height, width), the student's map before the ReLU, brought to the
+            teacher's channels.
         teacher_preactivation: (batch, channels, height, width), before the ReLU; no gradient reaches it.
         margin: (channels,), not positive: `ofd_margin` of the teacher's batch norm before this ReLU.
 
@@ -40,20 +42,22 @@ def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margi
 
 @torch.no_grad()
 def ofd_margin(scale: Tensor, shift: Tensor) -> Tensor:
-    """Compute the mean of each channel's negative values, which the ReLU discards, if its values are normal.
+    """Compute the mean of each channel's negative values, assuming that the channel's values are normally distributed.
 
     If the values are negative with a probability of at most 0.001, the margin is minus three standard deviations, as in
     mdistiller.
 
     Args:
-        scale: (channels,), weight of the batch norm before the ReLU; its absolute value is the standard deviation.
-        shift: (channels,), bias of that batch norm: the mean.
+        scale: (channels,), weight of the batch norm before the ReLU; its absolute value is the standard deviation of
+            the channel's values.
+        shift: (channels,), bias of that batch norm, the mean of the channel's values.
 
     Returns:
         (channels,), no gradient.
     """
     deviation = scale.abs()
-    # A scale of 0 (a zero-initialised norm) makes z infinite or NaN; both lead to the limit below, min(shift, 0).
+    # A scale of 0 (a zero-initialised norm) makes z infinite or NaN. The result is then min(shift, 0), the limit for a
+    # scale that goes to 0.
     z = shift / deviation
     log_negative = torch.special.log_ndtr(-z)
     log_density = -z.square() / 2 - math.log(2 * math.pi) / 2

@@ -18,7 +18,7 @@ EPSILON = 1e-7
 def pkt_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Compare the conditional probabilities p(j|i) that sample j is a neighbour of sample i, by their KL divergence.
 
-    p(j|i) is proportional to the cosine similarity of the embeddings of i and j, moved from [-1, 1] to [0, 1]. As in
+    p(j|i) is proportional to the cosine similarity of the embeddings of i and j, mapped from [-1, 1] to [0, 1]. As in
     the authors' code, the terms of the divergence are averaged over all pairs, and 1e-7 is added to norms and
     probabilities.
 
@@ -38,5 +38,5 @@ def _weigh_neighbours(embedding: Tensor) -> Tensor:
     rows = embedding.flatten(1)
     norm: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     rows = rows / (norm + EPSILON)
-    similarity = ((rows @ rows.T + 1) / 2).clamp(min=0)  # opposite vectors may round below -1
+    similarity = ((rows @ rows.T + 1) / 2).clamp(min=0)  # rounding may put opposite vectors below -1
     return similarity / similarity.sum(1, keepdim=True)

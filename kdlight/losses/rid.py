@@ -3,10 +3,12 @@
 Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information
 Decomposition", AISTATS 2025 (arXiv 2411.07483), equations 10 to 12. Authors' code: github.com/pasandissanayake/kd-rid.
 
-V = f_t(T) - f_s(S) is the mismatch of the filtered maps. Each channel c has a variance sigma_c, by which V^2 is
-divided. Phase 1 trains the teacher's filters: it minimises `rid_mismatch` together with the cross-entropies of the
-filters' heads. Phase 2 trains the student, its filters and sigma: it minimises `rid_variance_penalty` + `rid_mismatch`.
-Where VID has log sigma, RID has sigma^2, and RID has no factor 1/2 in either term.
+T and S are the feature maps of teacher and student at one stage, f_t and f_s are trained filters, and
+V = f_t(T) - f_s(S). Each channel c has a variance sigma_c, by which V^2 is divided. Training alternates between two
+phases. Phase 1 trains the teacher's filters: it minimises `rid_mismatch` together with the cross-entropies of heads,
+which predict the label from f_t(T). Phase 2 trains the student, its filters and sigma: it minimises the cross-entropy,
+`rid_variance_penalty` and `rid_mismatch`. RID has sigma^2 where VID (`vid_loss`) has log sigma, and it does not have
+VID's factor 1/2.
 
 With the reduction "sum" both terms are those of the paper, with "mean" those of the authors' code. This changes more
 than a common factor: in the code, the ratio of penalty to mismatch is height * width times that of the paper.
@@ -27,7 +29,7 @@ def rid_mismatch(
 ) -> Tensor:
     """Compute the sum over channels and positions of E[V^2 / sigma_c] (equation 10), or the mean over all elements.
 
-    The mean is that of the authors' code. The mismatch is 0 if the filtered maps are equal. Gradients reach all three
+    The authors' code takes the mean. The mismatch is 0 if the filtered maps are equal. Gradients reach all three
     arguments: phase 1 needs the gradient of the teacher's map, phase 2 those of the student's map and the variance.
 
     Args:

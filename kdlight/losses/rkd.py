@@ -20,8 +20,8 @@ def rkd_loss(
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
         teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
-        distance_weight: Weight of the distances; 25 in the published tables.
-        angle_weight: Weight of the angles; 50 in the published tables.
+        distance_weight: Weight of `rkd_distance_loss`; 25 in RepDistiller and mdistiller.
+        angle_weight: Weight of `rkd_angle_loss`; 50 in RepDistiller and mdistiller.
 
     Raises:
         UserError: If the batch sizes differ, or there is only one sample.
@@ -69,8 +69,7 @@ def _subtract_pairs(embedding: Tensor) -> Tensor:
 
 def _measure_distances(embedding: Tensor) -> Tensor:
     distances: Tensor = torch.linalg.vector_norm(_subtract_pairs(embedding), dim=2)
-    # The mean is over pairs of different samples. If all samples are equal (a dead embedding), distances are 0, not
-    # NaN.
+    # The mean is over pairs of different samples. If all embeddings are equal, the result is 0 instead of NaN.
     mean = distances.sum() / (len(distances) * (len(distances) - 1))
     return distances / mean.masked_fill(mean == 0, torch.inf)
 

@@ -16,12 +16,13 @@ from kdlight.losses.parts.shapes import require_same_shape
 def simkd_loss(projected: Tensor, teacher_feature: Tensor) -> Tensor:
     """Compute the mean squared error between the projected student map and the teacher's last map.
 
-    The paper writes a squared norm; the authors' code takes the mean over all elements, as here. Their code
-    average-pools the larger map before the projector; use `pool_to_smaller` for this.
+    The paper writes a squared norm; the authors' code takes the mean over all elements, as this function does. The
+    authors' code also average-pools the larger of the two maps before the projector; callers do this with
+    `pool_to_smaller`.
 
     Args:
         projected: (batch, channels, height, width), the student's last map after the projector.
-        teacher_feature: The same shape; no gradient reaches it.
+        teacher_feature: A tensor of the same shape; no gradient reaches it.
 
     Raises:
         UserError: If the shapes differ.

@@ -13,6 +13,9 @@ from kdlight.losses.parts.unit_vectors import normalize_vectors
 def sp_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """Compute the mean squared difference of the row-normalised Gram matrices of the batch (equation 4).
 
+    The Gram matrix (batch, batch) of a network holds the inner products of all pairs of samples. Each of its rows is
+    divided by the row's norm.
+
     Args:
         student_feature: (batch, ...); the values of each sample are flattened to one row.
         teacher_feature: (batch, ...); its samples may have another size. No gradient reaches it.

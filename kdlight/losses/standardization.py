@@ -13,9 +13,9 @@ def standardize(logits: Tensor) -> Tensor:
     """Standardise every row, (z - mean) / (standard deviation + 1e-7), which gives each sample its own temperature.
 
     The logits of student and teacher are standardised before a loss compares them. As in the authors' code, the
-    variance is the sum of squares divided by (classes - 1). With two classes, a row always becomes 0.707 and -0.707, so
-    its gradient is 0. Logits that are equal up to rounding give zeros and a zero gradient. A class that is masked by a
-    logit of -inf stays masked; mean and deviation are those of the other classes.
+    variance is the sum of squared deviations divided by (classes - 1). With two classes, a row always becomes 0.707 and
+    -0.707, so its gradient is 0. Logits that are equal up to rounding give zeros and a zero gradient. A class that is
+    masked by a logit of -inf stays masked; mean and deviation are those of the other classes.
 
     Args:
         logits: (batch, classes), of the teacher or of the student; gradients reach them.

@@ -17,6 +17,8 @@ from kdlight.losses.parts.shapes import require_same_shape
 def ted_loss(filtered_student: Tensor, filtered_teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Compute the squared distance between the filtered maps of student and teacher at one stage.
 
+    A filtered map is a feature map after a filter, a small network that is first trained with the labels.
+
     Args:
         filtered_student: (batch, channels, height, width).
         filtered_teacher: (batch, channels, height, width); no gradient reaches it, because its filter is trained

@@ -14,9 +14,10 @@ def vid_loss(regressed: Tensor, teacher_feature: Tensor, variance: Tensor, *, re
     """Compute the negative log-likelihood of the teacher's map under a Gaussian around the regressed student map.
 
     The loss is 1/2 [(mu - t)^2 / v_c + log v_c], without the constant log 2 pi. Here mu is the regressed map, t the
-    teacher's map, and v_c the variance of channel c. RepDistiller takes the mean over all elements; the papers of VID
-    and RID (equation 42) take the sum over channels and positions. The loss has no lower bound: it is 1/2 log v if mu
-    equals the teacher's map, and the best v is the mean squared error of the channel.
+    teacher's map, and v_c the variance of channel c. RepDistiller takes the mean over all elements. The VID paper,
+    and the RID paper (arXiv 2411.07483, equation 42), which compares RID with VID, take the sum over channels and
+    positions. For a given mu, the best v_c is the mean squared error of the channel. The loss has no lower bound: if mu
+    equals the teacher's map, it is 1/2 log v, which has no minimum.
 
     Args:
         regressed: mu(student map), (batch, channels, height, width). If the student's map is the larger one, pool it

@@ -1,1 +1,1 @@
-"""What formulas share: shapes, masks, precision, reductions."""
+"""What the losses share: masks, pooling, reductions, precision, and checks of shapes."""

@@ -1,4 +1,4 @@
-"""The attention map of AT and FT, which shows where a feature map is active."""
+"""The attention map of AT (attention transfer) and FT (factor transfer), which shows where a feature map is active."""
 
 from torch import Tensor
 

@@ -26,11 +26,11 @@ class CAKDDivergences(NamedTuple):
     """The terms of the decomposition at temperature T, each (batch,). They are not multiplied by T^2."""
 
     binary: Tensor
-    """KL of (p_S, p_W): BCD."""
+    """KL of (p_S, p_W); BCD in the CAKD paper."""
     strong: Tensor
-    """KL of the probabilities within S: SCD. 0 where S has fewer than two elements."""
+    """KL of the probabilities within S; SCD in the CAKD paper. It is 0 where S has fewer than two elements."""
     weak: Tensor
-    """KL of the probabilities within W: WCD. 0 where W has fewer than two elements, such as one of two classes."""
+    """KL of the probabilities within W; WCD in the CAKD paper. It is 0 where W has fewer than two elements."""
     strong_mass: Tensor
     """The teacher's p_S."""
     weak_mass: Tensor
