@@ -1,4 +1,4 @@
-"""The outputs of a frozen teacher on views that can be replayed, stored on disk: ``kdlight.caching.TeacherCache``."""
+"""A frozen teacher's outputs on augmented views of the images, on disk; training repeats the views: `TeacherCache`."""
 
 from kdlight.lazy import find_lazy_names
 

@@ -1,4 +1,7 @@
-"""Fill a teacher cache: run the teacher once on every view of every image. The processes of a run share the work."""
+"""Fill a teacher cache: run the teacher once on every augmented view of every image.
+
+The processes of a distributed run share the work.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +23,9 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.models.frozen import Frozen
 
-LOCK_SECONDS = 20  # well below the time after which the waiting processes of a distributed run give up
+# After this time of waiting for the lock, the first process sends the others of its run a sign of life and goes on
+# waiting. After a much longer time without one, the others would give up.
+LOCK_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class CacheBuilder:
         return bool(self.trainer.strategy.broadcast((self.folder / DESCRIPTION).is_file()))
 
     def _lock(self) -> FileLock | None:
-        """Return the cache's lock in the first process. The others wait until the first has it, and return None."""
+        """Return the cache's lock in the first process. The others wait until it has the lock, and return None."""
         file = self.folder.with_name(f"{self.folder.name}.lock")
         reason = self.trainer.strategy.broadcast(_create_lock(file) if self.trainer.is_global_zero else None)
         if reason:  # all processes raise this; otherwise the others would wait forever for the first process

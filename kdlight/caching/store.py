@@ -22,8 +22,9 @@ DESCRIPTION, VIEWS = "cache.json", "views.safetensors"
 class Store:
     """The files of a cache.
 
-    An array has the shape (k, samples, views in a step, …). There are k views of every sample; the third axis holds the
-    images of a sample that the method sees in one step, such as a weak and a strong view.
+    An array has the shape (k, samples, views in a step, …). The first axis counts the k views of a sample, of which
+    every epoch uses one. If a method sees several images of a sample in one step, such as a weakly and a strongly
+    augmented one, each of the k views consists of these images, and the third axis counts them.
 
     Attributes:
         folder: The folder that holds the files.
@@ -75,7 +76,7 @@ class Store:
             shutil.rmtree(folder)
             raise DiskFullError(
                 f"the teacher cache {folder.with_suffix('')} needs {needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB "
-                "are free: choose another path, fewer views, a value of `top`, or a method that reads less"
+                "are free: choose another path, fewer views, a number for `top`, or a method that reads fewer outputs"
             )
         named = {f"{view}/{name}": value for view, of_view in enumerate(parameters) for name, value in of_view.items()}
         save_file({name: value.contiguous() for name, value in named.items()}, folder / VIEWS)

@@ -1,10 +1,10 @@
 """A cache of the teacher's outputs that stays correct under augmentation.
 
-Z. Shen, E. Xing, "A Fast Knowledge Distillation Framework for Visual Recognition", ECCV 2022 (arXiv 2112.01528), and F.
-Faghri et al., "Reinforce Data, Multiply Impact", ICCV 2023 (arXiv 2303.08983): the teacher's output
-depends on the augmented view of an image, not on the image alone. So the cache stores the random choices of k views of
-every training image together with the teacher's outputs on these views. Training repeats these choices: epoch e sees
-view e mod k. Without augmentation there is one view.
+The teacher's output depends on the augmented view of an image, not on the image alone. So the cache stores the random
+choices of k views of every training image together with the teacher's outputs on these views. Training repeats these
+choices: epoch e sees view e mod k. Without augmentation there is one view. The idea is that of Z. Shen, E. Xing, "A
+Fast Knowledge Distillation Framework for Visual Recognition", ECCV 2022 (arXiv 2112.01528), and F. Faghri et al.,
+"Reinforce Data, Multiply Impact", ICCV 2023 (arXiv 2303.08983).
 
 Both papers store soft labels of random crops of an image. Here a view is whatever augmentation the data module draws
 for an image in one epoch, and the teacher's features can be stored as well.
@@ -111,7 +111,8 @@ def open_cache(
 
     Raises:
         UserError: If the cache was made for another teacher, other images or another transform, does not hold what the
-            method reads, or has files that were changed, or if the teacher has `NoisyFeatures`.
+            method reads, or has files that were changed, or if the teacher contains `NoisyFeatures`, whose noise
+            changes in every step.
         OSError: If the disk has no room for the cache.
     """
     if any(isinstance(module, NoisyFeatures) for module in teacher.model.modules()):
@@ -172,7 +173,10 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
 
 
 def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
-    """Compare stored outputs of two images with recomputed ones: networks of equal weights may differ in their code."""
+    """Compare the stored outputs on two images with recomputed ones.
+
+    The key contains only the hash of the teacher's weights, and networks of equal weights can differ in their code.
+    """
     for name, expected in builder.compute_sample(store.load_parameters()[0]).items():
         if name not in store.description["outputs"]:
             raise UserError(

@@ -1,4 +1,4 @@
-"""The memory of CRD: embeddings of all training samples, so that a batch is contrasted with more samples than it has.
+"""The memory of the method CRD: embeddings of all training samples, with which the samples of a batch are contrasted.
 
 Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018
 (arXiv 1805.01978), as Tian et al. use it in CRD.
@@ -25,12 +25,12 @@ class ContrastiveMemory(nn.Module):
 
     `allocate` makes the rows and `group_by_class` stores the classes, both before training. A training step computes
     everything on the device. Every process of a distributed run has all rows. The rows of all processes are equal
-    without a broadcast, because the first rows depend only on the run's seed and `update` gathers the batches of all
+    without a broadcast, because the initial rows depend only on the run's seed and `update` gathers the batches of all
     processes.
 
-    A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,), which is log Z
-    of the student's and of the teacher's scores. log Z is NaN until the first batch determines it; from then on it is
-    constant. DDP broadcasts the values of the first process.
+    A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,), the log Z
+    that is subtracted from the student's and from the teacher's scores. log Z is NaN until the first batch determines
+    it; from then on it is constant. In a distributed run, DDP sends the first process's log Z to the others.
 
     Args:
         dim: Size of an embedding.
@@ -63,7 +63,10 @@ class ContrastiveMemory(nn.Module):
         return len(self.student)
 
     def allocate(self, samples: int, *, seed: int = 0) -> None:
-        """Make random rows unless they exist. They are uniform in a cube in which their mean squared norm is 1."""
+        """Make random rows unless they exist.
+
+        Their elements are uniform in an interval around 0, chosen so that the mean squared norm of a row is 1.
+        """
         if self.samples == samples:
             return
         bound, generator = math.sqrt(3 / self.student.shape[1]), make_generator(Stream.CONTRASTIVE_MEMORY, seed)
@@ -107,7 +110,7 @@ class ContrastiveMemory(nn.Module):
         return torch.cat([index[:, None], self.by_class[place]], 1)
 
     def forward(self, student: Tensor, teacher: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the scores of a batch for `crd_loss`: the student's with the teacher's rows, and the reverse.
+        """Score the student's embeddings against the teacher's rows, and the reverse, for `crd_loss`.
 
         Args:
             student: (batch, dim), unit norm.

@@ -41,18 +41,19 @@ class Distiller(Learner):
     """A student that learns from a frozen teacher.
 
     A method implements `loss_terms`. The teacher is not a submodule: its parameters do not belong to the method, and
-    checkpoints have no entries for it. The teacher stays in evaluation mode and computes one forward pass in each step,
-    without an autograd graph.
+    checkpoints have no entries for it. The teacher stays in evaluation mode and computes at most one forward pass in
+    each step, without an autograd graph unless a method needs one.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         teacher_weights: Path of the teacher's weights: a run's checkpoint, a safetensors file, or a file in the layout
             of RepDistiller, mdistiller, torchvision or timm.
-        untrained_teacher: Allow a teacher that was never trained; the RID paper distils from one on purpose.
+        untrained_teacher: Allow a teacher that was never trained. The RID paper (arXiv 2411.07483) distils from such a
+            teacher on purpose.
         teacher_precision: A lower precision for the teacher only, on devices that compute faster in it.
-        teacher_cache: Compute the teacher's outputs once, on a number of views of every image, and train on these
-            views.
+        teacher_cache: Compute the teacher's outputs only once, on a fixed number of augmented views of every image, and
+            train on these views.
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
@@ -63,7 +64,7 @@ class Distiller(Learner):
     compares_logits: ClassVar[bool] = False
     # The fields of the teacher's `Activations` that the method reads. Fewer fields make a smaller teacher cache.
     reads: ClassVar[tuple[str, ...]] = Activations._fields
-    # Whether a backward pass may need tensors of the teacher, which `inference_mode` does not allow.
+    # Whether a backward pass may need tensors of the teacher. If not, the teacher runs in `inference_mode`.
     saves_teacher: ClassVar[bool] = True
     distils: ClassVar[str] = "–"  # what the method compares, for the list of `kdlight methods`
 
@@ -120,8 +121,8 @@ class Distiller(Learner):
         if isinstance(self.teacher.model, Ensemble):
             raise UserError(
                 f"{what} compares features: expected one teacher, got an ensemble of "
-                f"{len(self.teacher.model.members)}; choose one of its members, RID, TED, VID, or a method that "
-                "compares logits alone"
+                f"{len(self.teacher.model.members)}; choose one of its members as teacher, or RID, TED, VID or a "
+                "method that compares logits alone"
             )
 
     @abstractmethod
@@ -172,7 +173,8 @@ class Distiller(Learner):
         Raises:
             UserError: If the cache was made for another run, or the data are not a kdlight data module.
         """
-        self.teacher.convert(lambda tensor: tensor.to(self.device))  # FSDP moves only parameters of the module
+        # FSDP moves only the parameters of the module, to which the teacher's do not belong.
+        self.teacher.convert(lambda tensor: tensor.to(self.device))
         if self.teacher_cache is None:
             return
         data = require_image_data(self.trainer, "teacher_cache replays the views of the data")

@@ -11,7 +11,7 @@ from kdlight.errors import UserError
 class EpochMeans:
     """The means of named scalars over an epoch. Each step counts in proportion to its number of samples.
 
-    The sums stay on the device, so that no step has to wait for it. Lightning's `self.log` is not used, because a
+    The sums stay on the device, so no step has to wait for the device. Lightning's `self.log` is not used, because a
     checkpoint that is written inside an epoch does not contain the state of `self.log`.
 
     Attributes:

@@ -1,4 +1,7 @@
-"""The base of RID and TED: filters of both networks' maps, and heads through which the filters learn the label."""
+"""The base of RID (redundant information distillation) and TED (task-aware layer-wise distillation).
+
+Filters transform the feature maps of both networks, and heads on the filtered maps let the filters learn the label.
+"""
 
 __all__ = ["FilteredDistiller"]
 
@@ -50,8 +53,8 @@ class FilteredDistiller(FeatureDistiller):
             with zero biases, as in the RID authors' code. "authors" makes the weights of a head about 50 times as
             large. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate
             digits_initialisation.yaml``), the test accuracy with "authors" minus that with "torch" is +1.57 points for
-            RID (95 % interval +0.14 to +3.01) and -0.46 points for TED (-2.89 to +1.96). This is too little to give up
-            torch's rule.
+            RID (95 % interval +0.14 to +3.01) and -0.46 points for TED (-2.89 to +1.96). So torch's rule is the
+            default.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
@@ -90,12 +93,12 @@ class FilteredDistiller(FeatureDistiller):
         return self._initialise(nn.Sequential(nn.Flatten(), nn.ReLU(), linear))
 
     def filter_student(self, place: int, student: Activations, teacher: Activations) -> Tensor:
-        """Compute f_s(S) of the pair at a place of ``pairs``, (batch, channels, height, width)."""
+        """Compute f_s(S), (batch, channels, height, width), for the pair of stages ``self.pairs[place]``."""
         filtered: Tensor = self.student_filters[place](self.pairs[place].pool_maps(student, teacher)[0])
         return filtered
 
     def filter_teacher(self, place: int, student: Activations, teacher: Activations) -> Tensor:
-        """Compute f_t(T) of the pair at a place of ``pairs``, of the same shape."""
+        """Compute f_t(T), of the same shape as f_s(S), for the pair of stages ``self.pairs[place]``."""
         filtered: Tensor = self.teacher_filters[place](self.pairs[place].pool_maps(student, teacher)[1])
         return filtered
 

@@ -1,4 +1,4 @@
-"""Batches in which samples have no label, and their cross-entropy."""
+"""Batches in which some or all samples have no label, and their cross-entropy."""
 
 import torch.nn.functional as F
 from torch import Tensor

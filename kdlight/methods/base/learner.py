@@ -80,8 +80,9 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         if not compile:  # Lightning's summary counts the operations on this input
             self.example_input_array = torch.zeros(1, *student.image_shape)
         self.val_accuracy, self.test_accuracy = self._make_accuracy(), self._make_accuracy()
-        # Lightning's own mean over processes divides the sum of the batch sizes as an integer, which is wrong if the
-        # processes have different numbers of samples. The loss of a diverged student is NaN, and is logged as NaN.
+        # Lightning's own mean over processes rounds the mean number of samples per process down to an integer, which is
+        # wrong if processes have different numbers of samples. The loss of a diverged student is NaN, and is logged as
+        # NaN.
         self.val_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
 
     def _make_accuracy(self) -> MulticlassAccuracy:
@@ -126,10 +127,10 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
             vars(self.student)["activations"] = torch.compile(self.student.activations, mode=mode)
 
     def on_train_epoch_start(self) -> None:
-        """Begin the phase of this epoch.
+        """Begin the phase of this epoch, in which only certain children learn, see `trainable_children`.
 
         Parameters are frozen only now, after DDP has wrapped the module: DDP would never synchronise a parameter that
-        was frozen before.
+        was already frozen at that time.
         """
         self.epoch_means.reset()
         self.begin_phase()
@@ -181,8 +182,8 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Broadcast the first rank's buffers before a validation, so that all ranks validate what is saved.
 
-        The hooks of the validation would be too late: at the end of an epoch the first rank's progress bar reduces
-        metrics on its own, and another collective operation at the same time would never end.
+        The hooks of the validation would be too late: at the end of an epoch, the progress bar of the first rank alone
+        reduces metrics, and if the other ranks began a broadcast at the same time, neither operation would ever end.
         """
         validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
         if validated and is_distributed():
@@ -190,7 +191,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
                 torch.distributed.broadcast(buffer, 0)
 
     def on_train_end(self) -> None:
-        """Undo the requires_grad of the last phase, and remove the compiled forward.
+        """Let all parameters require gradients again, as before the first phase, and remove the compiled forward.
 
         A deepcopy of a student with a compiled forward would call code that is bound to the original's weights.
         """

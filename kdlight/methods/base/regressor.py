@@ -10,13 +10,13 @@ class ConvolutionalRegressor(nn.Sequential):
     """One convolution from the student's shape to the teacher's, a batch norm, and a ReLU if `relu` is true.
 
     As in RepDistiller's `ConvReg`, a 3x3 convolution with stride 2 halves the size, and a transposed 4x4
-    convolution with stride 2 doubles it. For other sizes the convolution has no padding, and its kernel is as large as
-    the reduction requires.
+    convolution with stride 2 doubles it. If the size stays the same or falls by another amount, the convolution has no
+    padding, and its kernel is as large as the reduction requires.
 
     Args:
         student_shape: (channels, height, width).
         teacher_shape: (channels, height, width).
-        relu: Whether to end with a ReLU. It should if the teacher's map is the output of a ReLU.
+        relu: Whether to end with a ReLU; true if the teacher's map is the output of a ReLU.
 
     Raises:
         UserError: If the teacher's map is larger than the student's, but not twice as large.

@@ -34,7 +34,7 @@ CHAINABLE = (
 
 
 def ramp_up(epoch: int, epochs: int) -> float:
-    """Return a factor that grows linearly from 1 / epochs in the first epoch to 1 in the last of these epochs.
+    """Return a factor that grows linearly over the warm-up, from 1 / epochs in its first epoch to 1 in its last.
 
     As in mdistiller, which counts epochs from 1, the factor is never 0.
 
@@ -71,8 +71,8 @@ def interpolate_weight(weight: float | Mapping[int, float], epoch: int) -> float
     """Return the value of a weight in an epoch.
 
     Args:
-        weight: A number, or a number for each of some epochs. Between these epochs the weight changes linearly; before
-            the first and after the last it is constant.
+        weight: A number, or a mapping from some epochs to numbers. Between these epochs the weight changes linearly;
+            before the first and after the last it is constant.
         epoch: Counted from 0.
     """
     if not isinstance(weight, Mapping):

@@ -1,4 +1,7 @@
-"""The base of AB and FSP, which initialise the student by the teacher's features before it learns the labels."""
+"""The base of AB (activation boundaries) and FSP (flow of the solution procedure).
+
+These methods initialise the student: it imitates the teacher's features before it learns the labels.
+"""
 
 __all__ = ["TwoPhaseDistiller"]
 
