@@ -23,15 +23,15 @@ from kdlight.unpack import Unpack
 class AB(TwoPhaseDistiller):
     """Train the student's neurons to be active where the teacher's are, then train the student on the labels.
 
-    The first phase minimises ``ab_weight * sum over stages of 2^-(stages after it) * ab_loss(c(s), t)`` on the maps
-    before the ReLU, where the connector c is a convolution with batch norm if the shapes differ, and otherwise the
-    identity. The second phase minimises ``CE``. The factors of the stages and the weight 3/1000 are those of
-    RepDistiller.
+    The first phase minimises ``ab_weight * sum over stages of 2^-(number of deeper stages) * ab_loss(c(s), t)``. s and
+    t are the maps of student and teacher before the ReLU. The connector c is a convolution with batch norm if their
+    shapes differ, and otherwise the identity. The second phase minimises ``CE``. The factors of the stages and the
+    weight 3/1000 are those of RepDistiller.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        ab_weight: Weight of the distances.
+        ab_weight: Weight of the sum over the stages.
         margin: The student's values are pushed at least this far from 0, to the side on which the teacher's values lie.
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 

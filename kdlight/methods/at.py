@@ -20,9 +20,10 @@ from kdlight.unpack import Unpack
 class AT(FeatureDistiller):
     """Match the attention maps: ``CE + at_weight * sum over stages of mean (a(s) - a(t))^2``.
 
-    The attention map a is the mean over channels of the squared feature map, scaled to a vector of length 1. The paper
-    uses the norm of the difference, with a weight of 1000 divided by the numbers of positions and samples. This class
-    uses the mean of the squared differences, as the authors' code does.
+    s and t are the feature maps of student and teacher. The attention map a is the mean over channels of the squared
+    feature map, scaled to a vector of length 1. The paper uses the norm of the difference, with a weight of 1000
+    divided by the number of positions and by the number of samples. This class uses the mean of the squared
+    differences, as the authors' code does.
 
     Args:
         student: The network that is trained.

@@ -37,10 +37,11 @@ class CAKD(LogitDistiller):
 
     ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``. BCD is the divergence of
     the total probabilities (masses) of both sets, SCD that of the probabilities within the strong set, WCD that within
-    the weak set. If alpha and beta were the teacher's masses p_s and p_w, the bracket would be the KL divergence,
-    ``BCD + p_s SCD + p_w WCD``. The three terms of each level are logged with all their weights. If `bcd_weight` is 1
-    and every sample has a label, the sum of a level's terms is the level's weight times w(epoch) times `cakd_loss`. If
-    the strong set is only the target, unlabelled samples are left out of the means.
+    the weak set. With `bcd_weight` 1, and with the teacher's masses p_s and p_w in place of alpha and beta, the bracket
+    would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. w(epoch) is 1 after the warm-up. The three terms of
+    each level are logged with all their weights. If `bcd_weight` is 1 and every sample has a label, the sum of a
+    level's terms is the level's weight times w(epoch) times `cakd_loss`. If the strong set is only the target,
+    unlabelled samples are left out of the means.
 
     The levels are the logits and any number of stages. At a stage, the globally pooled channels take the place of the
     classes, after a linear (1x1) adapter has brought the student's channels to the teacher's number.
@@ -66,8 +67,8 @@ class CAKD(LogitDistiller):
         alpha: Weight of the divergence within the strong set: a number, or numbers by epoch, such as {0: 1, 100: 4},
             between which it changes linearly.
         beta: Weight of the divergence within the weak set, in the same form.
-        multiply_masses: Multiply alpha and beta by the teacher's masses of each sample. With alpha and beta 1 this is
-            `KD`.
+        multiply_masses: Multiply alpha and beta by the teacher's masses of each sample. If alpha, beta and `bcd_weight`
+            are 1, a level is then the KL divergence, the loss of `KD`.
         sample_weights: What each sample's alpha and beta are multiplied by: "equal", by 1; "confidence", by the
             teacher's highest probability; "progress", by the overlap ``sum of min(p_student, p_teacher)``, which is 1
             if both networks agree.
@@ -79,8 +80,8 @@ class CAKD(LogitDistiller):
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If a choice is unknown, the fraction is not between 0 and 1, the teacher is an ensemble and stages
-            are compared, or logits are compared and the numbers of classes differ.
+        UserError: If a choice is unknown, `strong_channels` is not between 0 and 1, the teacher is an ensemble and
+            stages are compared, or logits are compared and the numbers of classes differ.
     """
 
     saves_teacher = False
@@ -134,7 +135,7 @@ class CAKD(LogitDistiller):
         self.adapters = nn.ModuleList(nn.Linear(pair.student_shape[0], pair.teacher_shape[0]) for pair in self.pairs)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Compute the terms as every distiller does, but keep the teacher's autograd graph from the first stage on."""
+        """Compute the terms as every distiller does, but record the teacher's graph from the shallowest pair on."""
         if not self.pairs:
             return super().batch_terms(batch)
         first = min(pair.teacher for pair in self.pairs)

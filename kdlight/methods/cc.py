@@ -1,6 +1,6 @@
 """CC: Peng, Jin, Liu, Zhou, Wu, Liu, Zhou, Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019.
 
-arXiv 1904.01802. The code followed is github.com/HobbitLong/RepDistiller, whose author had it from the paper's authors.
+arXiv 1904.01802. The code followed is github.com/HobbitLong/RepDistiller, whose author got it from the paper's authors.
 """
 
 __all__ = ["CC"]
@@ -21,15 +21,16 @@ from kdlight.unpack import Unpack
 class CC(FeatureDistiller):
     """Reduce differences that neighbouring samples have in common: ``CE + cc_weight * mean_i sum_k D_ik D_i+1,k``.
 
-    D = |e_s(s) - e_t(t)| is the difference between student and teacher, i counts samples and k elements; e_s and e_t
-    are trained linear layers. The paper compares the correlation matrices of whole batches. This class uses the form of
-    RepDistiller, with which the published tables were made (`kdlight.losses.cc`).
+    D = |e_s(s) - e_t(t)| is the difference between student and teacher, where s and t are their embeddings, and e_s and
+    e_t are trained linear layers. D_ik is element k of sample i, and i + 1 is the next sample of the batch. The paper
+    compares the correlation matrices of whole batches. This class uses the form of RepDistiller, with which the
+    published tables were made (`kdlight.losses.cc`).
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        cc_weight: Weight of the term.
-        dim: Size of the linear embeddings.
+        cc_weight: Weight of the mean of the products.
+        dim: Size of the outputs of e_s and e_t.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

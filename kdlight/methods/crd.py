@@ -34,15 +34,15 @@ class CRD(FeatureDistiller):
     student's. Each embedding is the normalised output of a trained linear layer.
 
     As in the authors' code (mode "exact"), the K negatives of a sample are drawn from the N samples of other classes,
-    all of which are equally likely. The authors' data loader draws negatives for each sample, without replacement. This
-    method draws them for the whole batch on the device, independently of one another, as the paper's derivation
-    assumes. The expected gradient is the same; the part of its variance that comes from choosing K negatives among N is
-    (N - 1) / (N - K) times as large. K may exceed N.
+    all of which are equally likely. The authors' data loader draws K different negatives for each sample. This method
+    draws them with replacement, as the paper's derivation assumes, and for the whole batch at once on the device. The
+    expected gradient is the same. The variance that the random choice of negatives adds to the gradient is larger, by
+    the factor (N - 1) / (N - K) for K < N. With replacement, K may also exceed N.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        crd_weight: Weight of both losses.
+        crd_weight: Weight of the sum of the two contrastive losses.
         dim: Size of the embeddings.
         negatives: K, the number of negatives of each sample.
         crd_temperature: tau, by which inner products are divided.
@@ -105,7 +105,7 @@ class CRD(FeatureDistiller):
         self.memory.allocate(samples)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the contrastive losses, after updating the memory with this batch."""
+        """Return the cross-entropy and the contrastive losses with the memory as it was; then update the memory."""
         terms = self.task_terms(student, teacher, batch)
         of_student = normalize(self.student_embedding(student.embedding))
         of_teacher = normalize(self.teacher_embedding(teacher.embedding))

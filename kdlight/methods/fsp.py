@@ -24,13 +24,14 @@ from kdlight.unpack import Unpack
 class FSP(TwoPhaseDistiller):
     """Imitate how the teacher's features change from stage to stage, then learn the labels.
 
-    The first phase minimises ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``. G holds the products
-    of every channel of a stage with every channel of the next stage, and the stem counts as the first stage. The second
-    phase minimises ``CE``.
+    The first phase minimises ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``. The matrix
+    G holds the products of every channel of a stage with every channel of the next stage, averaged over the positions.
+    The output of the stem, the layers before the first stage, counts as a stage, too. The second phase minimises
+    ``CE``.
 
     Args:
         student: The network that is trained.
-        teacher: The network that the student learns from. Its stages have as many channels as the student's.
+        teacher: The network that the student learns from. Its stages must have as many channels as the student's.
         fsp_weight: Weight of the squared differences.
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
@@ -73,6 +74,7 @@ class FSP(TwoPhaseDistiller):
 def _collect_maps(computed: Activations) -> tuple[Tensor, ...]:
     if computed.stem is None:
         raise UserError(
-            "FSP begins with the stem's feature map: expected networks that return it; set stem for a Tapped model"
+            "FSP begins with the feature map of the stem, the layers before the first stage: expected networks that "
+            "return this map; choose another network, or give the argument stem to Tapped"
         )
     return computed.stem, *computed.stages

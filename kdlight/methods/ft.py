@@ -20,20 +20,21 @@ from kdlight.ranges import NonNegativeInt, PositiveFloat, Weight
 from kdlight.unpack import Unpack
 
 SLOPE = 0.1
-LARGEST_RATE = 16  # with more, the factor would be far larger than the map that it is meant to compress
+LARGEST_RATE = 16  # with a larger rate, the factor would be far larger than the map that it is meant to compress
 
 
 class FT(FeatureDistiller):
     """Compress the teacher's last map to a factor, and train a translator to predict it from the student's last map.
 
-    In the first phase (`paraphraser_epochs`), an autoencoder of the teacher's last map, the paraphraser, minimises the
+    In the first phase (`paraphraser_epochs`), an autoencoder of the teacher's last map, the paraphraser, minimises its
     mean squared error. In the second phase the paraphraser is frozen, and student and translator minimise
-    ``CE + ft_weight * ft_loss(translator(s), encoder(t))``. The paraphraser's encoder and the translator both have
-    three 3x3 convolutions with leaky ReLU; only the translator has batch norms.
+    ``CE + ft_weight * ft_loss(translator(s), encoder(t))``, where s and t are the last maps of student and teacher. The
+    paraphraser's encoder and the translator both have three 3x3 convolutions with leaky ReLU; only the translator has
+    batch norms.
 
-    RepDistiller trains the paraphraser before the 240 epochs of the student. The paraphraser's learning rate is 0.01
-    there for ResNet and wrn students, and the student's learning rate for others. Here it is always the student's
-    learning rate. Add the epochs of the first phase to the trainer's epochs and to the schedule's milestones.
+    RepDistiller trains the paraphraser before the 240 epochs of the student, with a learning rate of 0.01 if the
+    student is a ResNet or a wrn, and otherwise with the student's learning rate. Here the paraphraser always has the
+    student's learning rate. Add the epochs of the first phase to the trainer's epochs and to the schedule's milestones.
 
     Args:
         student: The network that is trained.

@@ -35,7 +35,8 @@ class MLKD(LogitDistiller):
     for a mistake:
 
     - In the paper, masks remove samples and classes for which the teacher is certain. In the code, and here, the terms
-      are only multiplied by the fractions f_s and f_c that the masks would keep (`mlkd_kept_fractions`).
+      are only multiplied by f_s and f_c, the fractions of samples and of classes that the masks would keep
+      (`mlkd_kept_fractions`).
     - In the code, and here, the class and batch levels use only the weak view, unlike in the paper.
     - The mistake: at T = 2 and T = 6, the code computes the KL of the strong view from the weak view. This is corrected
       here.

@@ -20,8 +20,9 @@ from kdlight.unpack import Unpack
 class NST(FeatureDistiller):
     """Match how the maps of a stage's channels are distributed: ``CE + nst_weight * sum over stages of MMD^2(s, t)``.
 
-    MMD^2 is the squared maximum mean discrepancy under the polynomial kernel (a.b)^2. The weight 50 and the sum over
-    all stages are those of mdistiller.
+    s and t are the feature maps of student and teacher. MMD^2 is the squared maximum mean discrepancy between the maps
+    of their channels under the polynomial kernel (a.b)^2. The weight 50 and the sum over all stages are those of
+    mdistiller.
 
     Args:
         student: The network that is trained.

@@ -26,8 +26,8 @@ class OFD(FeatureDistiller):
 
     The loss is ``CE + ofd_weight * sum over stages of 2^-(number of deeper stages) * ofd_loss(r(s), t, m)``. The maps s
     of the student and t of the teacher are those before the ReLU, and r is a 1x1 convolution with batch norm. The
-    margin m of a channel is the mean of its negative values, computed from the teacher's batch norm. The weight 1e-3 is
-    that of mdistiller for CIFAR-100.
+    margin m of a channel is the mean of the teacher's negative values, estimated from weight and bias of the teacher's
+    batch norm. The weight 1e-3 is that of mdistiller for CIFAR-100.
 
     Args:
         student: The network that is trained.

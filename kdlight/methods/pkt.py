@@ -18,14 +18,15 @@ from kdlight.unpack import Unpack
 
 
 class PKT(FeatureDistiller):
-    """Match the probabilities that two samples are neighbours: ``CE + pkt_weight * mean over pairs of KL``.
+    """Match the probabilities that two samples are neighbours: ``CE + pkt_weight * mean of p_t log(p_t / p_s)``.
 
-    The probabilities come from the cosine similarities of the embeddings.
+    p_s and p_t are the probabilities for a pair of samples, computed from the cosine similarities of the embeddings of
+    student and teacher. The mean is taken over all pairs of the batch.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        pkt_weight: Weight of the divergence.
+        pkt_weight: Weight of this mean.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

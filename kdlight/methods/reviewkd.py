@@ -47,7 +47,8 @@ class AttentionFusion(nn.Module):
 
         Args:
             level: (batch, inputs, height, width) of the student.
-            deeper: (batch, width, any size), the second map that the fusion of the next deeper level returned.
+            deeper: (batch, width, any height, any width), the second map that the fusion of the next deeper level
+                returned; None at the deepest level.
             size: Height and width of the teacher's level.
 
         Returns:
@@ -92,16 +93,19 @@ class KnowledgeReview(nn.Module):
 class ReviewKD(FeatureDistiller):
     """Compare each level of the teacher with the fusion of the student's same and deeper levels.
 
-    ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper), t)``. The
-    levels are the stages, and the embedding as a map with one position. As in the authors' code for CIFAR-100, the
-    student's maps are taken after their ReLU and the teacher's maps before it. Epochs are counted from 0. The warm-up
-    is that of mdistiller, in which the first epoch already has a part of the weight; in the authors' code the first
-    epoch has weight 0.
+    The loss is ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper),
+    t)``. The levels are the stages, and the embedding as a map with one position. s and t are the maps of student and
+    teacher at a level, and `deeper` is the student's fused map of the next deeper level. ABF is the attention-based
+    fusion of `AttentionFusion`, and HCL is the hierarchical context loss, `hcl_loss`. As in the authors' code
+    for CIFAR-100, the student's maps are taken after their ReLU and the teacher's maps before it. Epochs are counted
+    from 0. The warm-up is that of mdistiller, in which the first epoch already has a part of the weight; in the
+    authors' code the first epoch has weight 0.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        reviewkd_weight: Weight of the levels' losses. It depends on the pair: 0.6 to 8 in the authors' scripts.
+        reviewkd_weight: Weight of the levels' losses. The authors' scripts use 0.6 to 8, depending on the pair of
+            networks.
         warmup_epochs: Number of epochs over which the weight rises; 0: it has its full value from the start.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 

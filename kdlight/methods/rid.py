@@ -1,5 +1,9 @@
 """RID: Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial
 Information Decomposition", AISTATS 2025 (arXiv 2411.07483). Authors' code: github.com/pasandissanayake/kd-rid.
+
+Partial information decomposition (PID) splits the information of teacher and student about the label into redundant
+information, which both have, the unique information of each, and synergistic information, which only both together
+have.
 """
 
 __all__ = ["RID"]
@@ -53,18 +57,20 @@ class RID(FilteredDistiller):
       ``lambda1 * CE + lambda2 * sum over stages of (||sigma||^2 + mismatch)`` (equations 11 and 12).
 
     The mismatch is the sum over channels and positions of E[(f_t(T) - f_s(S))^2 / sigma_c]. Modules that a phase does
-    not train are in evaluation mode, so that the statistics of their batch norms do not change either.
+    not train are in evaluation mode, so that the statistics of their batch norms do not change, either.
 
     The paper and the authors' code differ in the following points. The defaults follow the paper:
 
-    - The paper sums over channels and positions, the code takes means (``reduction: mean``). With means, the weight of
-      the variance penalty relative to the mismatch is height * width times larger, and the weight of both relative to
-      the cross-entropy is channels * height * width times smaller. So lambda2 = 10 belongs to the code's means.
+    - The paper sums over channels and positions, the code takes means (``reduction: mean``). With means, the mismatch
+      is channels * height * width times smaller, and the variance penalty ||sigma||^2 is channels times smaller, so
+      that the penalty weighs height * width times more relative to the mismatch. The code's lambda2 = 10 is meant for
+      these means; with sums, lambda2 has to be much smaller.
     - The paper warms up for n_w epochs before the first cycle. In the code, phase 1 of the first cycle is the warm-up
       (``warmup_epochs: null``).
-    - In the code, everything but the teacher stays in training mode (``moving_statistics: true``): student and f_s in
-      phase 1, and f_t in phase 2, normalise by the statistics of the batch and update their running statistics.
-    - The code initialises filters and heads from another distribution (``initialisation: authors``).
+    - In the code, everything but the teacher stays in training mode (``moving_statistics: true``). So the batch norms
+      of student and f_s in phase 1, and of f_t in phase 2, normalise by the statistics of the batch and update their
+      running statistics.
+    - The code draws the initial weights of filters and heads from another distribution (``initialisation: authors``).
     - The code passes `LambdaLR` an absolute learning rate where a factor is expected, so the effective learning rate is
       the square of the declared one. It also never steps RID's schedule. configs/cifar10/rid_authors.yaml declares the
       effective learning rate.
@@ -72,31 +78,34 @@ class RID(FilteredDistiller):
     Filters and heads have the layers of the authors' code (`FilteredDistiller`). sigma_c = softplus(a_c) + 1e-3, where
     a_c starts at 5.
 
-    There may be several targets (`further_targets`; the paper has one). Each stage then has one filter, and a head for
-    each target; phase 1 and the warm-up minimise ``sum over targets of w_i CE(Y_i, g_i(f_t(T)))``, which bounds the sum
-    of w_i Red(Y_i : T, S). A `PIDMonitor` measures one of these redundancies, that of its argument ``target``.
+    There may be several targets Y_i (`further_targets`; the paper has only the label). Each stage then has one f_t for
+    all targets, and a head g_i for each. Phase 1 and the warm-up have ``sum over targets of w_i CE(Y_i, g_i(f_t(T)))``
+    in place of the label's cross-entropy. Red(Y : T, S) is the redundant information about Y. If the mismatch is 0, the
+    sum of ``w_i (H(Y_i) - CE_i)`` is a lower bound of the sum of ``w_i Red(Y_i : T, S)``. The callback `PIDMonitor`
+    measures one of these redundancies, for the target in its argument ``target``.
 
     There may be several teachers (an `Ensemble`; the paper only mentions this as future work, so the form is our
-    choice). T is the concatenation of the members' maps of a stage, T = (T_1, …, T_K), so that f_t sees what all
-    members know about the label, and Red(Y : T, S) is the redundancy with the joint teacher. `PIDMonitor` measures this
-    redundancy, too; its clusters depend mostly on the member whose maps have the largest values, because maps are not
-    rescaled.
+    choice). T = (T_1, …, T_K) is then the concatenation of the members' maps of a stage, so that f_t sees what all
+    members know about the label, and Red(Y : T, S) is the redundancy with all members together. `PIDMonitor` estimates
+    it by clustering T. The clusters depend mostly on the member whose maps have the largest values, because the
+    members' maps are not brought to one scale.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         warmup_epochs: n_w, epochs of warm-up before the first cycle; null: phase 1 of the first cycle is the warm-up.
         cycle_epochs: q, number of epochs of a cycle.
-        filter_rate: Learning rate of teacher filters and heads, as a multiple of the optimizer's.
-        filter_ratio: r, the fraction of a cycle that is phase 1: the epochs with ``epoch % q < r * q``.
+        filter_rate: Factor on the optimizer's learning rate for teacher filters and heads.
+        filter_ratio: r, the fraction of a cycle that is phase 1: the epochs with ``(epoch - n_w) % q < r * q``, where
+            n_w is 0 if `warmup_epochs` is null.
         lambda1: Weight of the student's cross-entropy in phase 2.
         lambda2: Weight of variance penalty and mismatch in phase 2; the paper does not state its value.
         filter_mismatch_weight: Weight of the mismatch in phase 1; 1 in paper and code.
         further_targets: Further targets of the data by name, for CIFAR-100 ``{coarse: {classes: 20}}``.
         reduction: "sum" over a sample's elements and mean over the batch (the paper), or "mean" over all elements (the
             authors' code).
-        moving_statistics: Keep the modules that a phase does not train in training mode, as the authors' code does: the
-            running statistics of their batch norms then change in every phase.
+        moving_statistics: Also set modules to training mode in phases that do not train them, as the authors' code
+            does. The running statistics of their batch norms then change in these phases, too.
         base: Passed on to `FilteredDistiller`: stages, initialisation, kd_weight, teacher_weights, optimizer, …
     """
 
@@ -151,7 +160,7 @@ class RID(FilteredDistiller):
         return self.teacher_filters, self.teacher_heads, self.further_heads
 
     def begin_phase(self) -> None:
-        """Begin the phase. With `moving_statistics`, modules that are not trained are set to training mode, too."""
+        """Begin the phase. With `moving_statistics`, set the modules that it does not train to training mode, too."""
         super().begin_phase()
         if self.moving_statistics:
             for child in self.children():

@@ -19,7 +19,7 @@ class RKD(FeatureDistiller):
 
     L_D is `rkd_distance_loss` and L_A is `rkd_angle_loss`, both on the embeddings.
 
-    The angles of all triplets take memory for batch^3 numbers, and for batch^2 differences of embeddings.
+    Computing L_A takes memory for batch^3 cosines and for batch^2 differences of embeddings.
 
     Args:
         student: The network that is trained.

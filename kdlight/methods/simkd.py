@@ -133,7 +133,7 @@ class SimKD(FeatureDistiller):
         self.student = ReusedClassifier(student, self.teacher.model, student_map, teacher_map, factor=factor)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return the student. Overriding this makes `Learner.setup` tell DDP that layers may lack gradients."""
+        """Return the student. Because of this override, `Learner.setup` tells DDP that layers may get no gradient."""
         return (self.student,)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
@@ -145,7 +145,7 @@ class SimKD(FeatureDistiller):
 
 
 def get_last_map(computed: Activations) -> Tensor:
-    """Return the last feature map after its ReLU, even if the network's last stage ends before batch norm and ReLU."""
+    """Return the last feature map after its ReLU, also if the last stage ends before batch norm and ReLU."""
     return computed.stages[-1] if computed.preactivations is None else F.relu(computed.preactivations[-1])
 
 

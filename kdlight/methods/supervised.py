@@ -21,8 +21,9 @@ class Supervised(Learner):
 
     Args:
         student: The network that is trained.
-        teacher: A network that `PIDMonitor` compares the student with; the student does not learn from it. An untrained
-            teacher gets the same weights as with a distillation method that has the same student and seed.
+        teacher: A network with which the callback `PIDMonitor` compares the student; the student does not learn from
+            it. An untrained teacher gets the same weights as with a distillation method that has the same student and
+            seed.
         teacher_weights: Path of the teacher's weights.
         untrained_teacher: Compare the student with a teacher that keeps its random initial weights.
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …

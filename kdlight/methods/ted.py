@@ -1,5 +1,6 @@
 """TED: Liang, Zuo, Zhang, He, Chen, Zhao, "Less is More: Task-aware Layer-wise Distillation for Language Model
-Compression", ICML 2023 (arXiv 2210.01351), as the RID paper (arXiv 2411.07483, appendix C) adapts it to feature maps.
+Compression", ICML 2023 (arXiv 2210.01351), as the RID paper (Dissanayake et al., arXiv 2411.07483, appendix C) adapts
+it to feature maps.
 """
 
 __all__ = ["TED"]
@@ -21,13 +22,14 @@ from kdlight.unpack import Unpack
 class TED(FilteredDistiller):
     """Train task-aware filters first, then the student to match the teacher's filtered maps.
 
-    In stage 1 (`filter_epochs`), each layer of teacher and student has a filter and a head, which learn the labels
-    while both networks are frozen. In stage 2 the heads are not used; the student and its filters minimise ``CE +
-    ted_weight * sum over layers of mean (f_s(S) - f_t(T))^2``.
+    In the first phase (`filter_epochs`), a filter and a head at each stage of teacher and student learn the labels,
+    while both networks are frozen. In the second phase the heads are not used; the student and its filters minimise
+    ``CE + ted_weight * sum over stages of mean (f_s(S) - f_t(T))^2``, where f_s(S) and f_t(T) are the filtered maps of
+    student and teacher.
 
     The paper starts from a student that was trained without a teacher; to do the same, give `student_weights`. By
-    default the student is untrained, because the RID authors' code initialises the given student (and the teacher, too)
-    again, and the curves of their Figure 4 begin at chance.
+    default the student is untrained, because the RID authors' code draws new initial weights even for a trained student
+    (and teacher), and the curves of their Figure 4 begin at chance.
 
     This class is TED as the RID paper describes it. The CIFAR-10 script of the RID authors, however, runs their RID
     class under the name TED: the first eighth of the run trains the filters, the rest the student. Figure 4 of the RID
@@ -37,8 +39,8 @@ class TED(FilteredDistiller):
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        filter_epochs: Epochs of stage 1.
-        ted_weight: Weight of the distance; the RID authors' code uses 10.
+        filter_epochs: Number of epochs of the first phase.
+        ted_weight: Weight of the sum of distances; the RID authors' code uses 10.
         reduction: "mean" over all elements, as in the RID authors' code; or "sum" over the elements of a sample and
             mean over the batch.
         base: Passed on to `FilteredDistiller`: stages, initialisation, ce_weight, teacher_weights, optimizer, …
@@ -62,13 +64,13 @@ class TED(FilteredDistiller):
         self.reduction = reduction
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return filters and heads in stage 1, the student and its filters in stage 2."""
+        """Return filters and heads in the first phase, the student and its filters in the second."""
         if epoch < self.filter_epochs:
             return self.teacher_filters, self.teacher_heads, self.student_filters, self.student_heads
         return self.student, self.student_filters
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the heads' cross-entropies in stage 1; the student's, and the distance of each layer, in stage 2."""
+        """Return the heads' cross-entropies in the first phase; in the second, the student's and the distances."""
         first_stage = self.current_epoch < self.filter_epochs
         terms = {} if first_stage else self.task_terms(student, teacher, batch)
         for place, pair in enumerate(self.pairs):

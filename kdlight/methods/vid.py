@@ -29,15 +29,15 @@ INITIAL_VARIANCE = 5.0
 class VIDRegressor(nn.Module):
     """Predicts the teacher's map from the student's: the mean mu, and one variance per teacher channel.
 
-    The mean is computed by three 1x1 convolutions without bias, with ReLU between them, as in RepDistiller. In the VID
-    of the RID authors (`norm`), the inner layers are twice as wide as the teacher's map, and batch norms follow the
-    first two convolutions. The variance of channel c is softplus(a_c) + 1e-5, where a_c is initialised so that the
-    variance is 5. a_c is trained, as in RepDistiller; the optimizer of mdistiller leaves it out.
+    The mean is computed by three 1x1 convolutions without bias, with ReLU between them, as in RepDistiller. With
+    `norm`, the inner layers are twice as wide as the teacher's map, and batch norms follow the first two convolutions,
+    as in the VID of the RID authors (arXiv 2411.07483). The variance of channel c is softplus(a_c) + 1e-5, where a_c is
+    initialised so that the variance is 5. a_c is trained, as in RepDistiller; mdistiller's optimizer does not train it.
 
     Args:
         student_channels: Channels of the student's map.
         teacher_channels: Channels of the teacher's map.
-        norm: Build the RID authors' regressor.
+        norm: Whether the inner layers are twice as wide and have batch norms.
     """
 
     def __init__(self, student_channels: int, teacher_channels: int, *, norm: bool = False) -> None:
@@ -65,9 +65,10 @@ class VIDRegressor(nn.Module):
 class VID(FeatureDistiller):
     """Regress the teacher's stages from the student's, with a learned variance per channel.
 
-    The loss is ``CE + vid_weight * sum over stages of 1/2 mean[(mu(s) - t)^2 / v + log v]``. RepDistiller takes the
-    mean over all elements, with weight 1; the papers of VID and RID write a sum over channels and positions. The
-    baseline of the RID paper has the weight 100 and the regressor with batch norms.
+    The loss is ``CE + vid_weight * sum over stages of 1/2 mean[(mu(s) - t)^2 / v + log v]``, where s and t are the maps
+    of student and teacher, mu is the regressor and v the variance. RepDistiller takes the mean over all elements, with
+    weight 1; the VID paper and the RID paper (arXiv 2411.07483) write a sum over channels and positions. In the RID
+    paper, which has VID as a baseline, the weight is 100 and the regressors have batch norms.
 
     Args:
         student: The network that is trained.

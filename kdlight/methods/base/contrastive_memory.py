@@ -29,8 +29,9 @@ class ContrastiveMemory(nn.Module):
     processes.
 
     A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,), the log Z
-    that is subtracted from the student's and from the teacher's scores. log Z is NaN until the first batch determines
-    it; from then on it is constant. In a distributed run, DDP sends the first process's log Z to the others.
+    that is subtracted from the similarities of the student's and of the teacher's embeddings to give their scores. log
+    Z is NaN until the first batch determines it; from then on it is constant. In a distributed run, DDP sends the
+    first process's log Z to the others.
 
     Args:
         dim: Size of an embedding.

@@ -53,8 +53,8 @@ class FilteredDistiller(FeatureDistiller):
             with zero biases, as in the RID authors' code. "authors" makes the weights of a head about 50 times as
             large. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate
             digits_initialisation.yaml``), the test accuracy with "authors" minus that with "torch" is +1.57 points for
-            RID (95 % interval +0.14 to +3.01) and -0.46 points for TED (-2.89 to +1.96). So torch's rule is the
-            default.
+            RID (95 % interval +0.14 to +3.01) and -0.46 points for TED (-2.89 to +1.96). This is too little
+            evidence to replace torch's rule as the default.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
