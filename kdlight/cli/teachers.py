@@ -60,7 +60,7 @@ def require_file(path: str, remedy: str) -> None:
 def _train_missing(path: str, train: Train | None, options: Sequence[str], *, asked: bool) -> None:
     name = find_config(path)
     if name is None or name not in list_shipped():
-        require_file(path, "give the teacher's weights")
+        require_file(path, "name an existing file with the teacher's weights")
         return
     command = " ".join([f"kdlight fit --config configs/{name}", *options])
     # Train only in a single process (several would train the same teacher), and only if no run of that name exists:
@@ -73,7 +73,7 @@ def _train_missing(path: str, train: Train | None, options: Sequence[str], *, as
         raise MissingFileError(f"no checkpoint at {path}; make it: {command}{hint}")
     rank_zero_info(f"no teacher at {path} yet: training it first ({command})")
     train(name, options)
-    require_file(path, f"the training by {name} did not write this file; expected its last.ckpt or best.ckpt")
+    require_file(path, f"training {name} did not write this file; name last.ckpt or best.ckpt of that run instead")
 
 
 def _find_place_of_images(config: Namespace) -> list[str]:

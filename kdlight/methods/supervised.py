@@ -22,14 +22,15 @@ class Supervised(Learner):
     Args:
         student: The network that is trained.
         teacher: A network with which the callback `PIDMonitor` compares the student; the student does not learn from
-            it. An untrained teacher gets the same weights as with a distillation method that has the same student and
-            seed.
+            it. An untrained teacher gets the same random initial weights that it would have in a distillation method
+            with the same student and seed.
         teacher_weights: Path of the teacher's weights.
         untrained_teacher: Compare the student with a teacher that keeps its random initial weights.
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
-        UserError: If there is a teacher, and its weights are given in no way or in more than one.
+        UserError: If there is a teacher, and not exactly one of these is given: `teacher_weights`, `untrained_teacher`,
+            weights that the teacher was built with, a `Frozen` teacher.
     """
 
     def __init__(

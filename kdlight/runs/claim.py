@@ -133,7 +133,7 @@ def _make_folder(path: Path) -> list[Path]:
             except FileNotFoundError:
                 if path.parent.exists():
                     raise
-                continue  # another process, whose start was refused, has just removed the empty parent
+                continue  # another process, whose run did not begin, has just removed the parent that it had made
             return missing
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -99,7 +99,7 @@ class Experiment:
                 print(f"kdlight: stopped; {where}, go on with {self.resume}", file=sys.stderr)
             if stops is None or stops.received is None:
                 raise
-            # After either signal, `SignalHandler` lets Lightning raise the exception that it has for SIGTERM.
+            # Both signals end the run with Lightning's `SIGTERMException`; replace it by the signal's own exception.
             raise KeyboardInterrupt if stops.received == signal.SIGINT else SystemExit(TERMINATED) from None
         if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
             print(format_closing_lines(self.folder))

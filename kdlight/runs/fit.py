@@ -50,8 +50,8 @@ def add_run_options(
         options: The configured arguments of the trainer.
         folder: The run's folder.
         data: The run's data; without a validation split no epoch is selected as the best.
-        config: The resolved configuration, which is saved with the run. None if nothing is trained; then there is
-            neither a log nor a checkpoint.
+        config: The resolved configuration, which is saved with the run. None if nothing is trained; then kdlight
+            writes neither ``metrics.csv`` nor a checkpoint.
 
     Returns:
         The arguments of the trainer.

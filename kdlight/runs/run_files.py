@@ -1,4 +1,8 @@
-"""Write files before a run's first step: the configuration, the preparation of images, and some teachers' weights."""
+"""Write files before a run's first step.
+
+They are the configuration, a description of how images are prepared (size, mean, standard deviation, class names), and
+the teacher's weights if no other file has them.
+"""
 
 import itertools
 
@@ -32,7 +36,7 @@ class RunFiles(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the run's files.
 
-        They include the teacher's weights if the configuration names no file with these, as for an untrained teacher.
+        They include the teacher's weights if the teacher is untrained or was given as a `Frozen` object.
 
         Raises:
             UserError: If there are too few images to train on, or batch norms are to be synchronised on a CPU.

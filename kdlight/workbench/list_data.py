@@ -24,8 +24,8 @@ class Data(NamedTuple):
         name: The data module's name in `kdlight.data`.
         summary: The first line of its docstring.
         fetched: Whether `download: true` downloads the data.
-        arguments: The arguments of its constructor, without those that it passes on to its base classes, and their
-            defaults, as they are written in a configuration.
+        arguments: The constructor's own arguments with their defaults, as they are written in a configuration.
+            Arguments that it passes on to its base classes are left out.
     """
 
     name: str
@@ -66,7 +66,8 @@ def list_data_modules() -> list[Data]:
         parameters = inspect.signature(made).parameters
         own = [given for given in parameters.values() if given.kind is not given.VAR_KEYWORD]
         shown = ", ".join(f"{given.name}={_format_default(given)}" for given in own)
-        fetched = "mirrors" in parameters  # ImageNet's `download` only prints where to get the data
+        # All that download have `mirrors`. ImageNet has `download`, too, but only to say where to get the data.
+        fetched = "mirrors" in parameters
         found.append(Data(name, (inspect.getdoc(made) or "").partition("\n")[0], fetched, shown))
     return found
 

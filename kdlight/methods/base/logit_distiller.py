@@ -1,4 +1,4 @@
-"""The base of methods that compare logits, with the cross-entropy, standardised logits and ensembles as teacher."""
+"""The base of methods that compare logits: cross-entropy, standardised logits, and ensembles in the teacher's place."""
 
 __all__ = ["LogitDistiller"]
 

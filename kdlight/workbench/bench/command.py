@@ -1,9 +1,9 @@
 """``kdlight bench --config FILE``: how fast a configuration trains, where the time goes, and how fast it could train.
 
-Turns of some steps of `kdlight fit` alternate with turns of a bare loop (plain torch that trains the same networks on
-images in memory, by KD or without a teacher), so that a busy machine slows both. The ratios of speeds are computed from
-images per second on a GPU. On a CPU they are computed from images per CPU-second, which other programs hardly change.
-If a method has phases, the first phase is timed.
+`kdlight fit` and a bare loop take turns of a few steps each, so that a busy machine slows both. The bare loop is plain
+torch: it trains the same student on images in memory, by KD or without a teacher. On a GPU the ratios of speeds are
+computed from images per second, on a CPU from images per CPU-second, which other programs hardly change. If a method
+has phases, the first phase is timed.
 """
 
 import json
@@ -117,7 +117,7 @@ def make_workplace() -> Iterator[Path]:
 
 
 def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
-    """Time configurations, each in alternation with a bare loop that trains the networks of the first configuration.
+    """Time configurations in alternation with bare loops that train the student of the first configuration.
 
     Args:
         fits: The configurations by name; the others are compared with the first one.
@@ -150,7 +150,7 @@ def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
 
 
 def build_bare_loops(fit: TimedFit) -> dict[str, Loop]:
-    """Build a bare loop that trains a configuration's networks and, with a teacher, one that is given its logits."""
+    """Build a bare loop for a configuration's student and, if it has a teacher, one that gets random logits instead."""
     model, data = fit.model, fit.data
     augments = getattr(data, "augment", True)
     recipe = Recipe(

@@ -38,5 +38,7 @@ def make_parser() -> CommandParser:
         "-o", "--output", type=parse_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
     )
     parser.add_argument("--title", default="", help="title of the page; by default the folder that all runs share")
-    parser.add_argument("--stage", help="stage whose information decomposition is in the table; the deepest by default")
+    parser.add_argument(
+        "--stage", help="stage of the networks whose PID is in the table; by default the deepest measured"
+    )
     return parser
