@@ -25,7 +25,10 @@ COMMANDS = {
     ),
     "cache": ("kdlight.cli.cache", "compute and store a teacher's outputs on the training images"),
     "bench": ("kdlight.workbench.bench.command", "time the parts of a training step, and a plain PyTorch loop"),
-    "pid": ("kdlight.workbench.pid.command", "decompose the information of networks, or arrays, about the label"),
+    "pid": (
+        "kdlight.workbench.pid.command",
+        "split what two networks, or two arrays, tell about the label into shared and unique parts",
+    ),
     "evaluate": ("kdlight.workbench.evaluate.command", "measure calibration, robustness and costs of a run's student"),
     "models": ("kdlight.workbench.list_models", "list the networks, and the weights published for them"),
     "data": ("kdlight.workbench.list_data", "list the data modules"),
@@ -35,7 +38,7 @@ COMMANDS = {
     "report": ("kdlight.workbench.report.command", "write one page about finished runs, and how to repeat them"),
     "dashboard": (
         "kdlight.workbench.dashboard",
-        "write a workspace of W&B for a project's runs, or save it there",
+        "write a W&B workspace for a project's runs to a file, or also save it in the project",
     ),
     "completion": ("kdlight.workbench.completion", "print a script that completes commands and options in a shell"),
     "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
@@ -43,7 +46,7 @@ COMMANDS = {
 TAKE_OPTIONS_OF_FIT = (RUN, "kdlight.cli.cache")
 HELP = """usage: kdlight COMMAND [OPTIONS]
 
-Knowledge distillation experiments, and the information decomposition of what was transferred.
+Run knowledge distillation experiments, and measure which information about the label a student shares with its teacher.
 
 {commands}
 

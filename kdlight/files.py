@@ -99,7 +99,10 @@ def _flush(path: Path) -> None:
 
 
 def _find_full_disk(error: BaseException | None) -> OSError | None:
-    """Return the error of a full or read-only disk among an error and its causes, because torch wraps such errors."""
+    """Return the first of an error and its causes that says that the disk is full or read-only, or None.
+
+    Causes are searched, too, because torch wraps such errors in errors of its own.
+    """
     while error is not None:
         if isinstance(error, OSError) and error.errno in (*FULL, READ_ONLY):
             return error

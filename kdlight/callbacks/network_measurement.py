@@ -23,8 +23,9 @@ from kdlight.models.frozen import Frozen
 class NetworkMeasurement:
     """Compares the features of a method's student with those of its teacher.
 
-    The methods RID and TED have filters of the networks' feature maps, which certify bounds on the information. If the
-    method is one of them, these bounds are added to the reports of the stages that have filters.
+    The methods RID and TED train filters, small networks that transform the feature maps of student and teacher, and
+    heads that predict the label from the filtered maps. If the method is one of them, the values of
+    `FilteredComparison.certify`, such as a lower bound from a head's cross-entropy, are added for stages with filters.
 
     Args:
         method: The method with its teacher.
@@ -32,10 +33,10 @@ class NetworkMeasurement:
         discretizer: Turns features into symbols (integers, such as cluster indices).
         stages: Names of the stages that are compared; None: the deepest stage and the logits.
         filtered: Compare the outputs of the method's filters instead of the networks' own features.
-        certifies: Report the bounds that the filters certify. It has to be false if the target of the PID is not the
-            label, because the filters are trained to predict the label.
+        certifies: Add the values of `FilteredComparison.certify`. This has to be false if the target of the PID is not
+            the label, because the filters are trained to predict the label.
         keep_in: The folder in which the teacher's symbols are stored; None: they are not stored.
-        tolerance: Each decomposition stops when its upper and lower bound differ by at most this many bits.
+        tolerance: The solver of a decomposition stops when its bounds on the atoms differ by at most this many bits.
         details: Also compute other measures of redundancy, and how much each class contributes.
 
     Attributes:

@@ -96,7 +96,8 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
 
     Raises:
         UserError: If the run has another configuration.
-        RunHasEndedError: If ``place.automatic`` is true, and the run has ended with the same limits, such as epochs.
+        RunHasEndedError: If ``place.automatic`` is true, the run has ended, and the configuration does not change its
+            limits, such as the number of epochs.
     """
     run = None if place.checkpoint is None else find_folder(Path(place.checkpoint))
     if run is None:

@@ -21,9 +21,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Lightning 2.6 serialises a checkpoint in memory, which needs a second copy of the model, writes it into the system's
     temporary folder and moves the file. If the run's folder is on another file system, as is usual on a cluster, the
-    move overwrites the last checkpoint by copying: if the process is killed or the disk is full meanwhile, both
-    checkpoints are lost. Lightning does not wait until the data are on the disk either. This class writes a draft
-    beside the checkpoint, waits for the disk, and then renames the draft.
+    move is a copy that overwrites the previous checkpoint. If the process is killed or the disk fills up during the
+    copy, the run's folder has neither the previous checkpoint nor a complete new one. Nor does Lightning wait until the
+    data are on the disk. This class writes a draft beside the checkpoint, waits for the disk, and renames the draft.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
