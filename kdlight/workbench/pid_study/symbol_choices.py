@@ -17,15 +17,17 @@ from typing import Any
 
 import pandas as pd
 from rich.progress import Progress
+from torch import Tensor
 
 from kdlight.atoms import ATOMS
 from kdlight.cli.messages import report_errors, silence_libraries
+from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.files import parse_path, replace_file
-from kdlight.information.discretizer import Method
-from kdlight.measuring.comparison import Comparison
-from kdlight.measuring.feature_pairs import FeaturePair
-from kdlight.measuring.probe import Probe
+from kdlight.information.discretizer import Method, Symbols
+from kdlight.measuring.comparison import measure_stage
+from kdlight.measuring.feature_pairs import get_features
+from kdlight.measuring.probe import Probe, move_images
 from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer
 from kdlight.models.frozen import Frozen
 from kdlight.workbench.compare.record import FINISHED, Record
@@ -39,8 +41,9 @@ KINDS: dict[str, tuple[Method, int | None]] = {
     "as many clusters as the images bear": ("kmeans", None),
     "probe": ("probe", None),
 }
-PAIRS = [FeaturePair("deepest", -1, -1), FeaturePair("logits", "logits", "logits")]
+STAGES: dict[int | str, str] = {-1: "deepest", "logits": "logits"}  # what is measured of both networks, and its name
 COMPONENTS, REPEATS, SEED, FIT_SAMPLES = 10, 5, 0, 2_000  # the defaults of PIDMonitor
+EXACT: dict[str, Any] = {"tolerance": 1e-5, "seed": SEED, "details": False}
 VALUES = (*ATOMS, "information_teacher", "information_student")
 
 
@@ -56,13 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not runs:
             raise UserError(f"expected finished runs, got none in {', '.join(options.runs)}; train them first")
         with Progress() as progress:
-            rows = list(progress.track(measure(runs), total=len(runs) * len(KINDS), description="measuring"))
+            rows = list(progress.track(measure(runs), total=len(runs), description="measuring"))
         write(rows, options.keep)
     return outcome.code
 
 
 def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
-    """Measure each run with each kind of symbols.
+    """Return the rows of each run, one for each kind of symbols and stage.
 
     Raises:
         UserError: If the runs have different teachers.
@@ -77,18 +80,46 @@ def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
     data = first.data({})
     data.setup("fit")
     data.setup("test")
-    probe, teacher = Probe.take(data, "test", None, FIT_SAMPLES), Frozen(first.teacher())
-    for kind, (symbols, clusters) in KINDS.items():
-        discretizer = RepeatedDiscretizer(symbols, clusters, COMPONENTS, SEED, REPEATS)
-        comparison = Comparison(teacher, probe, discretizer, PAIRS)
-        for run in runs:
-            report = comparison.measure(Frozen(Run(run.folder.path).student()))
-            place = {**run.axes, "seed": run.seed, "symbols": kind}
-            found = {stage: each.to_dict() for stage, each in report.stages.items()}
-            yield [
-                {**place, "stage": stage, **{name: values.get(name) for name in VALUES}}
-                for stage, values in found.items()
-            ]
+    probe = Probe.take(data, "test", None, FIT_SAMPLES)
+    discretizers = {
+        kind: RepeatedDiscretizer(symbols, clusters, COMPONENTS, SEED, REPEATS)
+        for kind, (symbols, clusters) in KINDS.items()
+    }
+    of_teacher = {
+        place: {kind: symbolise(features, discretizer) for kind, discretizer in discretizers.items()}
+        for place, features in compute_features(Frozen(first.teacher()), probe).items()
+    }
+    for run in runs:
+        rows = []
+        for place, features in compute_features(Frozen(Run(run.folder.path).student()), probe).items():
+            for kind, discretizer in discretizers.items():
+                symbols, clusters = of_teacher[place][kind]
+                of_student, _ = symbolise(features, discretizer, clusters)
+                found = measure_stage(symbols, of_student, probe.target, **EXACT).to_dict()
+                values = {name: found.get(name) for name in VALUES}
+                rows.append({**run.axes, "seed": run.seed, "symbols": kind, "stage": STAGES[place], **values})
+        yield rows
+
+
+def compute_features(network: Frozen, probe: Probe) -> dict[int | str, Probe]:
+    """Return, for each place of `STAGES`, the probe with the network's features in place of the images."""
+    found = {place: Probe([], []) for place in STAGES}
+    for part, batches in probe._asdict().items():
+        for batch in batches:
+            computed = network.activations(move_images(network.model, batch))
+            for place, of_place in found.items():
+                getattr(of_place, part).append(batch._replace(images=get_features(computed, place)))
+    return found
+
+
+def symbolise(features: Probe, discretizer: RepeatedDiscretizer, clusters: int | None = None) -> tuple[Symbols, int]:
+    """Return the symbols of the counted images, (repeats, samples), and the number of clusters."""
+
+    def read(batch: Batch) -> dict[str, Tensor]:
+        return {"": batch.images}
+
+    fitted = discretizer.fit(read, features.fitted, features.samples, None if clusters is None else {"": clusters})
+    return discretizer.transform(read, features.counted, fitted)[""], fitted[""][0].clusters
 
 
 def write(rows: Sequence[Sequence[dict[str, Any]]], file: Path) -> None:
