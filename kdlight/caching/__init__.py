@@ -1,4 +1,4 @@
-"""A frozen teacher's outputs on augmented views of the images, on disk; training repeats the views: `TeacherCache`."""
+"""Store a frozen teacher's outputs on augmented views of the images, and train on the same views: `TeacherCache`."""
 
 from kdlight.lazy import find_lazy_names
 

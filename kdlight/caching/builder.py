@@ -23,8 +23,8 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.models.frozen import Frozen
 
-# After this time of waiting for the lock, the first process sends the others of its run a sign of life and goes on
-# waiting. After a much longer time without one, the others would give up.
+# While another run holds the lock, the first process sends a message to its run's other processes at this interval.
+# They would give up waiting if no message came for a much longer time.
 LOCK_SECONDS = 20
 
 
@@ -196,7 +196,7 @@ class CacheBuilder:
 def _create_lock(file: Path) -> str | None:
     """Create the file of a lock, or return the reason why it cannot be created.
 
-    `FileLock` would not report the reason, because it mistakes some of these errors for a lock that another process
+    `FileLock` would not report the reason: it mistakes some errors of creating the file for a lock that another process
     holds, and waits.
     """
     try:

@@ -4,8 +4,7 @@ Arguments are the student's values first, the teacher's second, the target third
 A loss is one scalar, the mean over the batch unless its docstring says otherwise; divergences are in nats. No gradient
 reaches the teacher's argument unless the docstring says so. Feature losses compare one stage of the networks; a method
 sums them over its stages. If the paper or code that a loss follows multiplies by T^2, the square of the temperature,
-the function does so, too. The weight of a loss beside the other terms of a method is not applied here: the method
-multiplies by it.
+the function does so, too. The weight that a method gives a whole loss, such as `at_weight`, is not applied here.
 
 The package exports the names that the files of this folder list in ``__all__``, so a new file needs no entry here.
 """

@@ -2,9 +2,10 @@
 
 Zhang, Chen, Ning, Yang, Yuan, "CAKD: A Correlation-Aware Knowledge Distillation Framework Based on Decoupling
 Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). This file follows the paper's abstract and summaries of it,
-because the full text was not accessible and no code is public. The KL divergence is split into a sum of three
-divergences, two of which have as factors the teacher's masses: the total probabilities of two sets of classes. As in
-DKD, the weights alpha and beta then replace these factors, and the sum is multiplied by T^2.
+because the full text was not accessible and no code is public. The classes are divided into two sets, and the KL
+divergence is split into three divergences: one between the sets, and one within each set. In this split, the divergence
+within a set is multiplied by the set's mass, the sum of the teacher's probabilities in the set. As in DKD, the weights
+alpha and beta then replace the masses, and the sum of the three terms is multiplied by T^2.
 
 DKD and GDKD split the divergence in the same way, with the function in ``parts/decoupling.py``.
 """
@@ -51,8 +52,9 @@ def cakd_loss(
     for weight in (alpha, beta):
         if isinstance(weight, Tensor) and weight.shape not in ((), student_logits.shape[:1]):
             raise UserError(
-                f"expected one weight, or one per sample of {tuple(student_logits.shape)}, got {tuple(weight.shape)}; "
-                "pass weights of the shape (batch,)"
+                "expected a weight that is one number, or one number per row of the logits "
+                f"{tuple(student_logits.shape)}, got a weight of shape {tuple(weight.shape)}; "
+                "pass a number or a tensor of shape (batch,)"
             )
     terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)
     return (terms.binary + alpha * terms.strong + beta * terms.weak).mean() * temperature**2

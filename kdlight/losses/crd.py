@@ -55,9 +55,9 @@ def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
 def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) -> Tensor:
     """Compute the loss of noise-contrastive estimation in both directions, averaged over the batch.
 
-    With P = exp(score), K negatives among n samples and eps = 1e-7, the loss of one direction is the sum of
-    ``-log[P / (P + K/n + eps)]`` for the positive and of ``-log[(K/n) / (P + K/n + eps)]`` for every negative. One
-    direction compares the student's embedding with the teacher's memory, the other compares the teacher's embedding
+    With P = exp(score), K negatives of each sample, n training samples and eps = 1e-7, the loss of one direction is the
+    sum of ``-log[P / (P + K/n + eps)]`` for the positive and of ``-log[(K/n) / (P + K/n + eps)]`` for every negative.
+    One direction compares the student's embedding with the teacher's memory, the other compares the teacher's embedding
     with the student's memory. Gradients reach both arguments, because both embeddings are trained.
 
     Args:

@@ -18,7 +18,7 @@ def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.
     """Compute the temperature of all samples: ``start + span * sigmoid(parameter)``, from start to start + span.
 
     Args:
-        parameter: Unbounded scalar tensor. The authors' code initialises it with 1, a temperature of 15.62.
+        parameter: Unbounded scalar tensor. The authors' code initialises it with 1; the temperature is then 15.62.
         start: Lower end of the temperature; t_start in the authors' code.
         span: Distance from the lower to the upper end. The authors' code calls it t_end, although it is not the end.
     """
@@ -34,7 +34,7 @@ def ctkd_reversal(epoch: int, *, epochs: int = 10, strongest: float = -1.0) -> f
     it.
 
     Args:
-        epoch: The epoch, which the authors' code counts from 1. From ``epochs`` on, the factor is constant.
+        epoch: The epoch, which the authors' code counts from 1. From epoch ``epochs`` on, the factor is constant.
         epochs: The epoch at which the factor reaches ``strongest``; 10 on CIFAR-100, 5 on ImageNet.
         strongest: The final factor. It must be negative to reverse the gradient.
 

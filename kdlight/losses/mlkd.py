@@ -53,7 +53,10 @@ def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 
 @widen_half_precision
 def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute two fractions: of samples and of classes for which the teacher's confidence is at most its median.
+    """Compute the fraction of the samples, and that of the classes, whose confidence is at most the median.
+
+    The confidence of a sample is the teacher's highest probability for it. The confidence of a class is the sum of the
+    teacher's probabilities for this class over the batch.
 
     In the paper, a mask drops the other samples and classes from the terms of the weakly augmented view. In the
     authors' code, with which the tables were made and which the method `MLKD` follows, the mask is applied to a value

@@ -10,8 +10,9 @@ which predict the label from f_t(T). Phase 2 trains the student, its filters and
 `rid_variance_penalty` and `rid_mismatch`. RID has sigma^2 where VID (`vid_loss`) has log sigma, and it does not have
 VID's factor 1/2.
 
-With the reduction "sum" both terms are those of the paper, with "mean" those of the authors' code. This changes more
-than a common factor: in the code, the ratio of penalty to mismatch is height * width times that of the paper.
+With the reduction "sum" both terms are those of the paper, with "mean" those of the authors' code. The choice does
+not only scale the loss: with means, the penalty weighs height * width times more relative to the mismatch than with
+sums.
 """
 
 __all__ = ["rid_mismatch", "rid_variance_penalty"]

@@ -68,7 +68,7 @@ def test_errors(inputs: SimpleNamespace) -> None:
         cakd_divergences(*logits, torch.ones(1, 20, dtype=torch.bool), temperature=1.0)
     with pytest.raises(ValueError, match=r"boolean mask.*got torch\.float32"):
         cakd_divergences(*logits, torch.ones(8, 20), temperature=1.0)
-    with pytest.raises(ValueError, match=r"one per sample of \(8, 20\), got \(8, 1\)"):
+    with pytest.raises(ValueError, match=r"one number per row of the logits \(8, 20\), got a weight of shape \(8, 1\)"):
         cakd_loss(*logits, mask_top(logits[1], 5), alpha=torch.ones(8, 1), beta=1.0, temperature=4.0)
     with pytest.raises(ValueError, match="1 to 20 classes, got 21"):
         gdkd_loss(*logits, top=21, binary_weight=1.0, top_weight=1.0, other_weight=8.0, temperature=4.0)

@@ -26,7 +26,7 @@ class CAKDDivergences(NamedTuple):
     """The terms of the decomposition at temperature T, each (batch,). They are not multiplied by T^2."""
 
     binary: Tensor
-    """KL of (p_S, p_W); BCD in the CAKD paper."""
+    """KL of the masses (p_S, p_W); BCD in the CAKD paper."""
     strong: Tensor
     """KL of the probabilities within S; SCD in the CAKD paper. It is 0 where S has fewer than two elements."""
     weak: Tensor
