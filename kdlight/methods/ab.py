@@ -24,9 +24,9 @@ class AB(TwoPhaseDistiller):
     """Train the student's neurons to be active where the teacher's are, then train the student on the labels.
 
     The first phase minimises ``ab_weight * sum over stages of 2^-(number of deeper stages) * ab_loss(c(s), t)``. s and
-    t are the maps of student and teacher before the ReLU. The connector c is a convolution with batch norm if their
-    shapes differ, and otherwise the identity. The second phase minimises ``CE``. The factors of the stages and the
-    weight 3/1000 are those of RepDistiller.
+    t are the maps of student and teacher before the ReLU. The connector c is a convolution with batch norm if the
+    shapes of s and t differ, and otherwise the identity. The second phase minimises ``CE``. The factors of the stages
+    and the weight 3/1000 are those of RepDistiller.
 
     Args:
         student: The network that is trained.

@@ -38,10 +38,11 @@ class CAKD(LogitDistiller):
     ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``. BCD is the divergence of
     the total probabilities (masses) of both sets, SCD that of the probabilities within the strong set, WCD that within
     the weak set. With `bcd_weight` 1, and with the teacher's masses p_s and p_w in place of alpha and beta, the bracket
-    would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. w(epoch) is 1 after the warm-up. The three terms of
-    each level are logged with all their weights. If `bcd_weight` is 1 and every sample has a label, the sum of a
-    level's terms is the level's weight times w(epoch) times `cakd_loss`. If the strong set is only the target,
-    unlabelled samples are left out of the means.
+    would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. w(epoch) grows linearly to 1 over the warm-up; if the
+    learning rate warms up instead, it is always 1. The three terms of each level are logged with all
+    their weights. If `bcd_weight` is 1 and every sample has a label, the sum of a level's terms is the level's weight
+    times w(epoch) times `cakd_loss`. If the strong set is only the target, unlabelled samples are left out of the
+    means.
 
     The levels are the logits and any number of stages. At a stage, the globally pooled channels take the place of the
     classes, after a linear (1x1) adapter has brought the student's channels to the teacher's number.
@@ -135,7 +136,11 @@ class CAKD(LogitDistiller):
         self.adapters = nn.ModuleList(nn.Linear(pair.student_shape[0], pair.teacher_shape[0]) for pair in self.pairs)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Compute the terms as every distiller does, but record the teacher's graph from the shallowest pair on."""
+        """Compute the terms as every distiller does, and record the teacher's autograd graph if stages are compared.
+
+        The strong set of a stage's channels is chosen by the gradient of the teacher's highest logit. The graph begins
+        at the shallowest compared stage.
+        """
         if not self.pairs:
             return super().batch_terms(batch)
         first = min(pair.teacher for pair in self.pairs)

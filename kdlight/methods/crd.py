@@ -36,8 +36,8 @@ class CRD(FeatureDistiller):
     As in the authors' code (mode "exact"), the K negatives of a sample are drawn from the N samples of other classes,
     all of which are equally likely. The authors' data loader draws K different negatives for each sample. This method
     draws them with replacement, as the paper's derivation assumes, and for the whole batch at once on the device. The
-    expected gradient is the same. The variance that the random choice of negatives adds to the gradient is larger, by
-    the factor (N - 1) / (N - K) for K < N. With replacement, K may also exceed N.
+    expected gradient is the same as with K different negatives. The variance that the random choice of negatives adds
+    to the gradient is larger, by the factor (N - 1) / (N - K) for K < N. With replacement, K may also exceed N.
 
     Args:
         student: The network that is trained.
@@ -105,7 +105,7 @@ class CRD(FeatureDistiller):
         self.memory.allocate(samples)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the contrastive losses with the memory as it was; then update the memory."""
+        """Return the cross-entropy and the contrastive losses; update the memory after it was used for these losses."""
         terms = self.task_terms(student, teacher, batch)
         of_student = normalize(self.student_embedding(student.embedding))
         of_teacher = normalize(self.teacher_embedding(teacher.embedding))

@@ -75,6 +75,6 @@ def _collect_maps(computed: Activations) -> tuple[Tensor, ...]:
     if computed.stem is None:
         raise UserError(
             "FSP begins with the feature map of the stem, the layers before the first stage: expected networks that "
-            "return this map; choose another network, or give the argument stem to Tapped"
+            "return this map; choose another network, or give the argument stem to kdlight.models.Tapped"
         )
     return computed.stem, *computed.stages

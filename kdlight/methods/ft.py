@@ -34,14 +34,15 @@ class FT(FeatureDistiller):
 
     RepDistiller trains the paraphraser before the 240 epochs of the student, with a learning rate of 0.01 if the
     student is a ResNet or a wrn, and otherwise with the student's learning rate. Here the paraphraser always has the
-    student's learning rate. Add the epochs of the first phase to the trainer's epochs and to the schedule's milestones.
+    student's learning rate. To train the student for as many epochs as RepDistiller does, add `paraphraser_epochs` to
+    the trainer's epochs and to the schedule's milestones.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         ft_weight: Weight of the factors' distance.
         paraphraser_epochs: Epochs of the first phase.
-        rate: k of the paper: the factor's number of channels divided by the teacher's.
+        rate: k of the paper: the factor's number of channels divided by that of the teacher's last map.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:

@@ -26,7 +26,7 @@ class PKT(FeatureDistiller):
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        pkt_weight: Weight of this mean.
+        pkt_weight: Weight of the mean over all pairs of samples.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

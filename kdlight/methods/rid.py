@@ -72,8 +72,8 @@ class RID(FilteredDistiller):
       running statistics.
     - The code draws the initial weights of filters and heads from another distribution (``initialisation: authors``).
     - The code passes `LambdaLR` an absolute learning rate where a factor is expected, so the effective learning rate is
-      the square of the declared one. It also never steps RID's schedule. configs/cifar10/rid_authors.yaml declares the
-      effective learning rate.
+      the square of the declared one. It also never advances RID's schedule. configs/cifar10/rid_authors.yaml
+      declares the effective learning rate.
 
     Filters and heads have the layers of the authors' code (`FilteredDistiller`). sigma_c = softplus(a_c) + 1e-3, where
     a_c starts at 5.
@@ -81,8 +81,9 @@ class RID(FilteredDistiller):
     There may be several targets Y_i (`further_targets`; the paper has only the label). Each stage then has one f_t for
     all targets, and a head g_i for each. Phase 1 and the warm-up have ``sum over targets of w_i CE(Y_i, g_i(f_t(T)))``
     in place of the label's cross-entropy. Red(Y : T, S) is the redundant information about Y. If the mismatch is 0, the
-    sum of ``w_i (H(Y_i) - CE_i)`` is a lower bound of the sum of ``w_i Red(Y_i : T, S)``. The callback `PIDMonitor`
-    measures one of these redundancies, for the target in its argument ``target``.
+    sum of ``w_i (H(Y_i) - CE_i)`` is a lower bound of the sum of ``w_i Red(Y_i : T, S)``, where H is the entropy and
+    CE_i the cross-entropy of g_i. The callback `PIDMonitor` measures one of these redundancies, for the target in its
+    argument ``target``.
 
     There may be several teachers (an `Ensemble`; the paper only mentions this as future work, so the form is our
     choice). T = (T_1, …, T_K) is then the concatenation of the members' maps of a stage, so that f_t sees what all

@@ -70,7 +70,7 @@ class TED(FilteredDistiller):
         return self.student, self.student_filters
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the heads' cross-entropies in the first phase; in the second, the student's and the distances."""
+        """Return the heads' cross-entropies in the first phase, the student's terms and the distances in the second."""
         first_stage = self.current_epoch < self.filter_epochs
         terms = {} if first_stage else self.task_terms(student, teacher, batch)
         for place, pair in enumerate(self.pairs):

@@ -77,7 +77,8 @@ class VID(FeatureDistiller):
         stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
             null: all of them.
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
-        regressor_norm: Whether the regressors have batch norms, as in the RID authors' baseline.
+        regressor_norm: Whether the regressors have batch norms, and inner layers twice as wide as the teacher's map, as
+            in the RID authors' baseline.
         initialisation: How the regressors' weights are drawn: "torch", by torch's own rule; or "authors", from He's
             uniform distribution with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`), as in the RID authors'
             baseline. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate

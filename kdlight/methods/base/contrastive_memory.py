@@ -28,9 +28,9 @@ class ContrastiveMemory(nn.Module):
     without a broadcast, because the initial rows depend only on the run's seed and `update` gathers the batches of all
     processes.
 
-    A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,), the log Z
-    that is subtracted from the similarities of the student's and of the teacher's embeddings to give their scores. log
-    Z is NaN until the first batch determines it; from then on it is constant. In a distributed run, DDP sends the
+    A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,), which holds log
+    Z for the student's and for the teacher's embeddings. A score is a similarity minus log Z (`crd_log_normalizer`).
+    log Z is NaN until the first batch determines it; from then on it is constant. In a distributed run, DDP sends the
     first process's log Z to the others.
 
     Args:

@@ -22,8 +22,8 @@ from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
 from kdlight.unpack import Unpack
 
-# Images count as equal to the cached ones up to this mean absolute difference of their normalised pixels. Rounding
-# errors of different devices are far smaller; MixUp and CutMix change images far more.
+# Up to this mean absolute difference of normalised pixels, a step's images count as the views for which the teacher
+# cache has outputs. Rounding errors of different devices are far smaller; MixUp and CutMix change images far more.
 SAME_IMAGES = 0.05
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
@@ -51,7 +51,8 @@ class Distiller(Learner):
             of RepDistiller, mdistiller, torchvision or timm.
         untrained_teacher: Allow a teacher that was never trained. The RID paper (arXiv 2411.07483) distils from such a
             teacher on purpose.
-        teacher_precision: A lower precision for the teacher only, on devices that compute faster in it.
+        teacher_precision: A lower precision, in which only the teacher computes, because some devices are faster in it.
+            null: the precision of the run.
         teacher_cache: Compute the teacher's outputs only once, on a fixed number of augmented views of every image, and
             train on these views.
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
@@ -171,9 +172,9 @@ class Distiller(Learner):
         """Open the teacher cache. If it does not exist yet, create and fill it first.
 
         Raises:
-            UserError: If the cache was made for another run, or the data are not a kdlight data module.
+            UserError: If the cache does not fit this run, see `open_cache`, or the data are not a kdlight data module.
         """
-        # FSDP moves only the parameters of the module, to which the teacher's do not belong.
+        # FSDP moves only the method's own parameters to the device, and the teacher's are not among them.
         self.teacher.convert(lambda tensor: tensor.to(self.device))
         if self.teacher_cache is None:
             return

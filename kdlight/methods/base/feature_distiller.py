@@ -1,4 +1,4 @@
-"""The base of methods that compare features, with the cross-entropy and Hinton's term."""
+"""The base of methods that compare features. It adds the cross-entropy and Hinton's term to their losses."""
 
 __all__ = ["FeatureDistiller"]
 

@@ -51,7 +51,7 @@ class FilteredDistiller(FeatureDistiller):
         initialisation: How the weights of filters and heads are drawn: "torch", by torch's own rule for such layers; or
             "authors", from He's uniform distribution with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`) and
             with zero biases, as in the RID authors' code. "authors" makes the weights of a head about 50 times as
-            large. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate
+            large as "torch" does. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate
             digits_initialisation.yaml``), the test accuracy with "authors" minus that with "torch" is +1.57 points for
             RID (95 % interval +0.14 to +3.01) and -0.46 points for TED (-2.89 to +1.96). This is too little
             evidence to replace torch's rule as the default.

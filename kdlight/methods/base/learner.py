@@ -81,8 +81,8 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
             self.example_input_array = torch.zeros(1, *student.image_shape)
         self.val_accuracy, self.test_accuracy = self._make_accuracy(), self._make_accuracy()
         # Lightning's own mean over processes rounds the mean number of samples per process down to an integer, which is
-        # wrong if processes have different numbers of samples. The loss of a diverged student is NaN, and is logged as
-        # NaN.
+        # wrong if processes have different numbers of samples. With the NaN strategy "disable", the loss of a
+        # diverged student, which is NaN, is also logged as NaN.
         self.val_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
 
     def _make_accuracy(self) -> MulticlassAccuracy:
@@ -118,7 +118,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         if self.compiles and stage == "fit":
             self.compile_networks("reduce-overhead" if self.trainer.strategy.root_device.type == "cuda" else "default")
         if type(self).trainable_children is not Learner.trainable_children:
-            # So that users need not choose the strategy `ddp_find_unused_parameters_true`.
+            # Otherwise users would have to choose the strategy `ddp_find_unused_parameters_true`.
             find_unused_parameters(self.trainer.strategy)
 
     def compile_networks(self, mode: str) -> None:

@@ -1,4 +1,7 @@
-"""The base of methods that compare logits: cross-entropy, standardised logits, and ensembles in the teacher's place."""
+"""The base of methods that compare logits.
+
+It adds the cross-entropy, can standardise the logits before they are compared, and accepts an ensemble as teacher.
+"""
 
 __all__ = ["LogitDistiller"]
 

@@ -48,7 +48,8 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
     if shared == 0:
         raise UserError(
             f"expected networks with stages, but the student has {len(student.stages)} and the teacher "
-            f"{len(teacher.stages)}; choose other networks, or name the stages in the arguments of `Tapped`"
+            f"{len(teacher.stages)}; choose other networks, or name the stages in the argument stages of "
+            "kdlight.models.Tapped"
         )
     wrong = [stage for stage in stages or () if not -shared <= stage < shared]
     if wrong:
