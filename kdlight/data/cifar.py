@@ -105,8 +105,8 @@ class CIFARDataModule(ImageDataModule):
         )
         if deviations:
             rank_zero_warn(
-                f"not the published data set, accepted (accept_modified: true) in {self.data_dir / layout.folder}: "
-                + ", ".join(deviations)
+                "not the published data set, accepted because accept_modified is true: "
+                f"{self.data_dir / layout.folder}: {', '.join(deviations)}"
             )
         if samples.target.max() >= self.num_classes:
             raise UserError(

@@ -45,7 +45,7 @@ class CUBDataModule(ImageFilesDataModule):
     """
 
     num_classes = CLASSES
-    advice: ClassVar[str] = "put the whole file there, or take it out of the data set and set accept_modified: true"
+    advice: ClassVar[str] = "replace it by an intact copy, or take it out of the data set and set accept_modified: true"
 
     def __init__(
         self,

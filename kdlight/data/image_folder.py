@@ -31,8 +31,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     Only `data_dir` has to be given. If there is neither ``test/`` nor ``val/``, 15 percent of the images of each class
     are the test set, the same in every run. If there is only one of the two, it is the test set; if there are both,
-    ``val/`` is the validation split. Classes are numbered in the order of their names. With `labels` false, the labels
-    of the training images are not used: they are a transfer set, on which the student only imitates the teacher.
+    ``val/`` is the validation split. Classes are numbered in the order of their names. With `labels` false, the
+    training images are a transfer set: their labels are not used, and the student only imitates the teacher.
 
     On the command line, image size and normalisation default to those that belong to the teacher's weights, or to the
     student's weights if there is no teacher. They come from the run that trained the weights, or from timm or
@@ -47,8 +47,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
         augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` also has RandAugment
             and colour jitter (`kdlight.data.views.photographs`).
         broken: ``refuse`` stops at the first file that cannot be decoded. ``skip`` leaves out all such files, with a
-            warning; to find them, every file is decoded once when its split is read. Both messages count the broken
-            files and name the first five (the error does so only in splits of up to 20,000 images).
+            warning; to find them, every file is decoded once when its split is read. The error and the warning count
+            the broken files and name the first five (the error does so only in splits of up to 20,000 images).
         num_classes: The networks' number of classes; None: the number of class folders.
         test_folder: The folder of the test set; None: ``test`` if there is one, else ``val``, else a part of the
             training images.
@@ -58,7 +58,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         options: Passed on to `ImageFilesDataModule`: resize_size, num_workers, batch_size, seed, …
     """
 
-    advice: ClassVar[str] = "put the whole file there, take it out of the data set, or set broken: skip"
+    advice: ClassVar[str] = "replace it by an intact copy, take it out of the data set, or set broken: skip"
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ class ImageNetDataModule(ImageFilesDataModule):
         options: Passed on to `ImageFilesDataModule`: image_size, num_workers, batch_size, seed, …
     """
 
-    advice: ClassVar[str] = "put the whole file there, or take it out of the data set and set accept_modified: true"
+    advice: ClassVar[str] = "replace it by an intact copy, or take it out of the data set and set accept_modified: true"
 
     def __init__(
         self,

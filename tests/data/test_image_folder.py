@@ -99,7 +99,7 @@ def test_broken_files_are_skipped_where_asked_and_counted(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"train/class1/\d.png cannot be decoded .* or set broken: skip\n") as caught:
         list(refusing.train_dataloader())
     said = str(caught.value).splitlines()
-    assert said[1:] == ["2 of these 24 images cannot be decoded: train/class1/2.png, train/class1/4.png"]
+    assert said[1:] == ["2 of the 24 images cannot be decoded: train/class1/2.png, train/class1/4.png"]
     skipping = folder(tmp_path, broken="skip", val_size=0)
     with pytest.warns(UserWarning, match=r"left out 2 of 24 images .*: train/class1/2.png, train/class1/4.png"):
         skipping.setup("fit")

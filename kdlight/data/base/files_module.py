@@ -41,7 +41,7 @@ class ImageFilesDataModule(ImageDataModule):
         advice: What a user can do about an image file that cannot be decoded; it ends the message of the error.
     """
 
-    advice: ClassVar[str] = "put the whole file there, or take it out of the data set"
+    advice: ClassVar[str] = "replace it by an intact copy, or take it out of the data set"
 
     def __init__(
         self,

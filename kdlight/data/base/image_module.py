@@ -186,7 +186,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
 
     def normalize_batch(self, batch: Batch) -> Batch:
         """Replace a batch's raw images by normalised ones."""
-        assert batch.images.dtype == torch.uint8, "images are normalised once"
+        assert batch.images.dtype == torch.uint8, "expected raw images, because images are normalised only once"
         return batch._replace(images=normalize(batch.images, self.mean, self.std))
 
     def load_views(

@@ -131,7 +131,7 @@ class TrainingLoader(BatchLoader):
         self._resumed = {"epoch": -1, "fetched": 0}
 
     def __iter__(self) -> Iterator[Batch]:
-        # If the restored state is of another epoch, such as the end of the one before, this epoch begins at batch 0.
+        # If the checkpoint was written in another epoch, for example at the end of the previous one, begin at batch 0.
         self._fetched = self._resumed["fetched"] if self._resumed["epoch"] == self.sampler.epoch else 0
         samples = self.samples.with_views(self._parameters(self.sampler.epoch))
         rest = list(islice(self._indices, self._fetched, None))

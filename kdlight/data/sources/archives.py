@@ -1,6 +1,6 @@
 """Download a published archive, check it, and unpack it completely or not at all.
 
-This does not use torch.hub or pooch, because they neither resume a download nor try a second address.
+This file does not use torch.hub or pooch, because they neither resume a download nor try a second address.
 """
 
 import http.client

@@ -39,7 +39,8 @@ def decode(path: Path, *, coarse: bool = False) -> Tensor:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    # An MPO, which phones write, is a JPEG followed by a preview or by the picture of a second lens.
+    # Of several frames, Pillow decodes the first. In an MPO, which phones write, the first is the picture itself, and a
+    # preview or the picture of a second lens follows.
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
         raise UserError(f"expected one picture, got {frames} frames or pages: save only the one you need")

@@ -86,7 +86,7 @@ class ImageFiles(Split):
     targets: dict[str, Tensor] = field(default_factory=dict)
     crops: Tensor | None = None
     photographs: bool = False
-    advice: str = "put the whole file there, or take it away"
+    advice: str = "replace it by an intact copy, or take it away"
 
     def with_target(self, target: Tensor) -> Self:
         """Return a copy of the split with other targets (n,)."""
@@ -99,7 +99,7 @@ class ImageFiles(Split):
         return replace(self, paths=paths, target=target, targets=targets, crops=crops)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return a split that fetches the random crops of these views, stacked along the batch, first view first."""
+        """Return a split that fetches one random crop for each view, stacked along the batch, first view first."""
         crops = [choice for name, choice in parameters.items() if name.endswith(".crop")]
         return replace(self, crops=torch.stack(crops) if crops else None)
 
@@ -155,7 +155,7 @@ class ImageFiles(Split):
                 pool.shutdown(cancel_futures=True)  # after an error, this pool need not decode the rest
 
     def name_all_broken(self, error: UserError) -> UserError:
-        """Add to an error about one broken file how many files of the split are broken, and name the first five.
+        """Extend an error about one broken file: say how many files of the split are broken, and name the first five.
 
         In a split of more than `COUNTED` images the error stays as it is, because checking all would take too long.
         """
@@ -165,7 +165,7 @@ class ImageFiles(Split):
         broken = [path for path, whole in zip(paths, check_intact(self.root, paths), strict=True) if not whole]
         if len(broken) < 2:
             return error
-        return UserError(f"{error}\n{len(broken)} of these {len(paths)} images cannot be decoded: {name_first(broken)}")
+        return UserError(f"{error}\n{len(broken)} of the {len(paths)} images cannot be decoded: {name_first(broken)}")
 
     def _decode(self, place: int, *, coarse: bool = False) -> Tensor:
         try:

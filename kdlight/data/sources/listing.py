@@ -52,10 +52,10 @@ def list_classes(folder: Path) -> tuple[str, ...]:
 
 
 def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
-    """List the images below ``root/folder/<class>/`` that torchvision would list, by their suffixes and in its order.
+    """List the files below ``root/folder/<class>/`` that have a suffix of images, in the order of torchvision.
 
-    Hidden files and folders are left out, such as the ``._`` files of macOS and ``.ipynb_checkpoints``. A warning names
-    the classes that have no image.
+    The suffixes are torchvision's, too. Hidden files and folders are left out, such as the ``._`` files of macOS and
+    ``.ipynb_checkpoints``. A warning names the classes that have no image.
 
     Raises:
         MissingFileError: If the folder is missing or has no image at all.
@@ -148,5 +148,6 @@ def check_count(what: str, found: int, expected: int, *, accept_modified: bool, 
             "accept_modified: true to use it as it is"
         )
     rank_zero_warn(
-        f"not the published data set, accepted (accept_modified: true): {what} has {found} images instead of {expected}"
+        f"not the published data set, accepted because accept_modified is true: {what} has {found} images instead of "
+        f"{expected}"
     )

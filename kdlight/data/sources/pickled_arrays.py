@@ -45,7 +45,7 @@ def _reconstruct(*args: object) -> _ArrayStandIn:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    return text.encode("latin1")  # in the pickle protocols of Python 2, Python 3 writes bytes as a call of this name
+    return text.encode("latin1")  # in pickle protocols 0 to 2, Python 3 writes bytes as a call of _codecs.encode
 
 
 _STANDINS = {

@@ -70,10 +70,10 @@ class EpochViews:
         return batch._replace(images=apply_views(self.kind, batch.images, chosen, self.fill))
 
     def replay(self, kept: Sequence[Mapping[str, Tensor]]) -> None:
-        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on. The order of the images does not change.
+        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on. The images are shuffled as without a replay.
 
         Args:
-            kept: What `draw` returned for each epoch.
+            kept: What `draw` returned for each of the stored epochs.
 
         Raises:
             UserError: If there are no choices, or they are for other views or another number of images.
@@ -87,7 +87,7 @@ class EpochViews:
         self._current = {}
 
     def forget_replay(self) -> None:
-        """Draw the choices of every epoch again from now on."""
+        """From now on, draw the choices of every epoch instead of replaying stored ones."""
         self._replayed = None
         self._current = {}
 

@@ -135,7 +135,7 @@ def apply_views(kind: ViewKind, images: Tensor, chosen: Mapping[str, Tensor], fi
 def count_views(chosen: Mapping[str, Tensor]) -> int:
     """Return for how many views there are choices.
 
-    The strong operations do not count as a view, because they are applied to the last one.
+    The strong operations do not count as a view of their own, because they are applied to the last of the views.
     """
     return len({name.partition(".")[0] for name in chosen} - {STRONG})
 

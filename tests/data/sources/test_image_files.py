@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_decoded_is_named_in_one_line(
     path.unlink()
     if broken != "missing":
         path.write_bytes(content[: len(content) // 2] if broken == "truncated" else b"no image")
-    with pytest.raises(UserError, match=rf"^{path} cannot be decoded \(.+\): put the whole file there") as caught:
+    with pytest.raises(UserError, match=rf"^{path} cannot be decoded \(.+\): replace it by an intact copy") as caught:
         list(module.test_dataloader())
     assert "\n" not in str(caught.value)
 
