@@ -33,7 +33,8 @@ class ParsedConfig(NamedTuple):
     Attributes:
         parser: The parser that it was read with.
         config: The values of all options, given ones and defaults.
-        names: The configuration files after which the run is named; shipped ones as `kdlight configs` lists them.
+        names: The configuration files after which the run is named; shipped files have the names that
+            `kdlight configs` lists.
     """
 
     parser: Parser

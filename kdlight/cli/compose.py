@@ -90,7 +90,8 @@ def _name_own_folder(part: ConfigPart) -> ConfigPart:
 def _insert_combinations(given: Sequence[ConfigPart]) -> list[ConfigPart]:
     """Insert the file of each combination of two parts after the later one of the two.
 
-    If a later file replaced the method of a combination by another class, the file of the combination is left out.
+    The file of a combination is left out if its method is of another class than the method that the given files choose,
+    for example because a later file replaced the method.
     """
     chosen = _find_class(given)
     parts = []

@@ -207,7 +207,7 @@ def _resolve(described: dict[str, Any]) -> str:
         parser = make_run_parser("fit")
         try:
             text: str = parser.dump(parser.parse_object(described), skip_unset=False)
-        except ArgumentError:  # an argument of an object, such as a mock, cannot be described
+        except ArgumentError:  # an object has an argument that cannot be described, such as a mock
             pass
         else:
             return text

@@ -123,7 +123,10 @@ def _explain_range(found: re.Match[str], message: str, options: list[str]) -> st
 
 
 def _explain_wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
-    """Report what the innermost attempts to parse the value expected. Outer attempts only say that they failed."""
+    """Name the types that jsonargparse expected in its innermost attempts to parse the value.
+
+    The outer attempts only say that they failed.
+    """
     attempts = found[1].rpartition("Errors:")[2]
     kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(?:[\w.]+\.)?(\w+)'>", attempts) if kind in PLAIN]
     takes_class = re.search(r"subclass of|dot import path|callable class|import path format", attempts) is not None

@@ -85,7 +85,7 @@ def choose_configs(given: Sequence[str]) -> ConfigChoice:
 
 
 def _find_shipped(name: str, *, alone: bool) -> tuple[list[str], str]:
-    """Return the shipped files that a name means, and the name of the experiment."""
+    """Return the shipped files that a name means, and the name to add to `ConfigChoice.names`."""
     shipped = list_shipped()
     title = name.removeprefix(f"{FOLDER}/")
     if title in shipped:
