@@ -27,8 +27,8 @@ MAY_CHANGE = (
 # These come from the checkpoint when a run is resumed, so a changed value would be in config.yaml but have no effect.
 RESTORED = ("model.init_args.optimizer", "model.init_args.scheduler")
 LIMITS = ("max_epochs", "max_steps", "max_time")
-# Parts of the names of Lightning's callbacks that influence training. All its other callbacks, and PIDMonitor, only
-# observe.
+# Lightning's callbacks whose names contain one of these words influence training. Lightning's other callbacks, and
+# PIDMonitor, only observe.
 LEARNING = ("Averaging", "Finetuning", "GradientAccumulationScheduler", "LambdaCallback", "Pruning")
 SHOWN = 4  # how many differences a message lists
 
@@ -69,7 +69,7 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
 
     Raises:
         UserError: If the numbers of their parameters differ, or if the checkpoint lacks options of an optimizer, which
-            shows that it was of another class.
+            shows that the checkpoint's optimizer was of another class.
     """
     shapes = [[len(group["params"]) for group in state["param_groups"]] for state in saved]
     expected = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]

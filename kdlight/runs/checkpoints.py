@@ -43,7 +43,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             UserError: If the file is not a complete checkpoint of a run, or its bytes do not match their checksums.
         """
-        if Path(path).is_file():  # FSDP saves folders
+        if Path(path).is_file():  # a checkpoint of FSDP is a folder, which `check_records` cannot read
             try:
                 check_records(path)
             except UserError as error:

@@ -14,7 +14,8 @@ from kdlight.runs.folder import RunFolder, add_number
 
 LOCK = ".lock"
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-# The variable with the folder that the first process claimed. Processes that Lightning starts inherit it.
+# The environment variable in which the first process writes the folder that it claimed. Processes that Lightning starts
+# inherit this variable.
 CLAIMED = "KDLIGHT_RUN_FOLDER"
 
 

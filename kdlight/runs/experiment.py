@@ -70,7 +70,7 @@ class Experiment:
         return make_trainer({**options, **add_run_options(options, self.folder, self.data, config=config), **changed})
 
     def fit(self) -> None:
-        """Train, test the weights of the last and of the best validated epoch, and write ``result.json``.
+        """Train, then test the weights of the last epoch and of the best validated one, and write ``result.json``.
 
         Raises:
             KeyboardInterrupt: If Ctrl-C stopped the run; its position is saved, and a message says how to continue.

@@ -30,7 +30,7 @@ TESTED = {"best": "test_selected/", "last": "test_last/"}  # prefixes of logged 
 
 
 def make_run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, validated: bool) -> list[Callback]:
-    """Return the callbacks of every run, such as those that stop it and save the last and the best epoch.
+    """Return the callbacks that every run has, such as those that stop the run or save its last and its best epoch.
 
     Without validation there is no ``best.ckpt``, because nothing tells which epoch is best.
     """
@@ -95,7 +95,7 @@ def fit_and_test(
     ckpt_path: str | None = None,
     command: str = "",
 ) -> None:
-    """Train, test the weights of the best validated and of the last epoch once each, and write ``result.json``.
+    """Train, then test the weights of the best validated epoch and of the last one, and write ``result.json``.
 
     Args:
         trainer: The trainer, with the callbacks of `make_run_callbacks`.

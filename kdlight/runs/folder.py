@@ -73,7 +73,10 @@ class RunFolder(NamedTuple):
         return self.checkpoints / f"{name}.ckpt"
 
     def has_ended(self) -> bool:
-        """Return whether the run has ended since it was last started: each start rewrites the configuration."""
+        """Return whether the run has ended since it was last started.
+
+        Each start writes the configuration again, so the result of a run that has not ended since is older.
+        """
         return self.result.is_file() and self.result.stat().st_mtime_ns >= self.config.stat().st_mtime_ns
 
     def read_metrics(self) -> dict[int, dict[str, float]]:
@@ -163,7 +166,7 @@ def find_folder(checkpoint: Path) -> RunFolder | None:
 def find_latest(base: Path, checkpoint: str) -> RunFolder:
     """Return the newest of ``base``, ``base-2`` … that has the checkpoint "last" or "best"; if none has, ``base``.
 
-    Folders without a checkpoint are left by runs that were refused, or stopped before their first checkpoint.
+    Folders without a checkpoint are skipped: their runs were refused, or stopped before the first checkpoint.
     """
     pattern = re.compile(rf"{re.escape(base.name)}(?:-(\d+))?")
     found = [(int(match[1] or 1), path) for path in base.parent.glob("*") if (match := pattern.fullmatch(path.name))]

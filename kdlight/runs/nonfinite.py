@@ -138,8 +138,9 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
 
     Args:
         path: The path of the file ``nonfinite.pt``.
-        method: The run's method with its teacher. The file's weights are loaded into it, and its modules are set to
-            training mode as in the epoch of the file.
+        method: The run's method with its teacher. The file's weights are loaded into the method, and those of the
+            method's modules that were trained in the epoch of the file are set to training mode, the others to
+            evaluation mode.
 
     Returns:
         The weighted terms by name.

@@ -119,7 +119,7 @@ def collect_results(callbacks: Iterable[object]) -> dict[str, Any]:
 
 def format_json(content: Mapping[str, Any]) -> str:
     """Format as indented JSON, in which a list of numbers, such as the row of a matrix, stands on one line."""
-    indented = json.dumps(content, indent=2)  # no string contains a line break
+    indented = json.dumps(content, indent=2)  # writes no line break inside a string, so "[\n" begins a list
     return re.sub(r"\[\n[^\[\]{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), indented) + "\n"
 
 

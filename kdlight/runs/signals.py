@@ -128,7 +128,7 @@ class SignalHandler(Callback):
             self._save(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Note that the processes make progress: they communicate during validation, too."""
+        """Record that the processes make progress, because they communicate during validation, too."""
         self._note_progress()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -186,7 +186,10 @@ class SignalHandler(Callback):
 
 
 def _install_handler(handler: Callable[[int, FrameType | None], Any] | int | None, *numbers: int) -> None:
-    """Install a handler for both signals, or for one of them. Do nothing in a thread that is not the main thread."""
+    """Install a handler for the signals `numbers`, or for SIGINT and SIGTERM if none are given.
+
+    Do nothing in a thread that is not the main thread, because Python allows handlers only there.
+    """
     if threading.current_thread() is threading.main_thread() and handler is not None:
         for number in numbers or SIGNALS:
             signal.signal(number, handler)

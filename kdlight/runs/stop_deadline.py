@@ -36,7 +36,7 @@ class StopDeadline:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def note_progress(self) -> None:
-        """Note that the processes have just communicated."""
+        """Record that the processes have just communicated."""
         self._moved = time.monotonic()
 
     @contextmanager

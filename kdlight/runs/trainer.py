@@ -120,6 +120,6 @@ def _require_nodes(trainer: Trainer) -> None:
     if environment is None or (type(environment) is LightningEnvironment and alone):
         raise UserError(
             f"trainer.num_nodes {trainer.num_nodes}: expected a process on each machine, started by srun or torchrun, "
-            f"or by hand with MASTER_ADDR, MASTER_PORT and NODE_RANK set; got none of them, so the run would wait for "
-            "ever: leave trainer.num_nodes out to train on this machine"
+            "or by hand with MASTER_ADDR, MASTER_PORT and NODE_RANK set; this process was started in another way, so "
+            "the run would wait for ever: leave trainer.num_nodes out to train on this machine"
         )

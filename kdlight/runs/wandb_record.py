@@ -45,7 +45,7 @@ class WandbRecord(Callback):
         self.folder = folder
         self.logger = logger
         self.config = config
-        self._sends_student = take_wandb_artifacts(logger)  # Lightning would send whole checkpoints
+        self._sends_student = take_wandb_artifacts(logger)  # instead of whole checkpoints
         group = name_group(folder.path)
         for name, value in {"group": group, "job_type": "fit"}.items():
             read_wandb_options(logger).setdefault(name, value)
@@ -70,7 +70,7 @@ class WandbRecord(Callback):
 
     def _find_flat_keys(self, method: Learner) -> dict[str, Any]:
         described = (yaml.safe_load(self.config).get("model") or {}).get("init_args") or {}
-        networks = [described.get(role) for role in ("teacher", "student")]  # mappings; texts if built in Python
+        networks = [described.get(role) for role in ("teacher", "student")]  # mappings, or texts if built in Python
         classes = [network["class_path"] for network in networks if isinstance(network, dict)]
         pair = " → ".join(path.rpartition(".")[2] for path in classes)
         grid = self.folder.path.parent.parent.name if _is_in_grid(self.folder.path) else None
@@ -117,7 +117,8 @@ def name_group(folder: Path) -> str:
     """Return the name of the group of runs that differ only in their seed.
 
     In a grid of ``kdlight ablate``, runs have folders such as ``seed=0``, and the two folders above give the name.
-    Otherwise it comes from the run's folder and the one above it, without the number at the end.
+    Otherwise the group is named after the run's folder, without a number at its end, and the folder above:
+    ``runs/digits/kd-2`` is in the group ``digits/kd``.
     """
     if _is_in_grid(folder):
         return "/".join(folder.parts[-3:-1])
