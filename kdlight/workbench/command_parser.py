@@ -15,8 +15,8 @@ class CommandParser(argparse.ArgumentParser):
     Args:
         prog: The command.
         usage: How the command is called; None: argparse writes the usage.
-        description: The docstring of the command's file, which says what the command does. The call with which it
-            begins, in double backticks and before a colon, is left out.
+        description: The docstring of the command's file, which says what the command does. If it begins with
+            the command's call, in double backticks and followed by a colon, the call is left out.
         options: Further arguments of ``argparse.ArgumentParser``.
     """
 
@@ -28,12 +28,20 @@ class CommandParser(argparse.ArgumentParser):
         """Add the arguments that name a run and the weights to take from it."""
         self.add_argument("run", type=parse_path, metavar="RUN", help="folder of a finished run, or a checkpoint in it")
         self.add_argument(
-            "--weights", choices=WEIGHTS, default="last", help="best: of the epoch with the best validation accuracy"
+            "--weights",
+            choices=WEIGHTS,
+            default="last",
+            help="last (the default): weights of the last epoch; best: of the epoch with the best validation accuracy",
         )
 
     def add_runs(self) -> None:
         """Add the arguments that name the runs to compare, the baseline, and settings that select runs."""
-        self.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, patterns, or the folder of a grid")
+        self.add_argument(
+            "runs",
+            nargs="+",
+            metavar="RUNS",
+            help="runs' folders, patterns such as 'runs/digits/*', or a folder with several runs",
+        )
         self.add_argument(
             "--baseline", default="", metavar="NAME=VALUE", help="show differences to the runs with this setting"
         )

@@ -58,12 +58,15 @@ def make_parser() -> CommandParser:
     parser.add_argument("project", metavar="PROJECT", help="W&B project of the runs")
     parser.add_argument("--entity", default="", help="W&B user or team; needed for --save")
     parser.add_argument(
-        "--stage", action="append", metavar="NAME", help="stage whose PID is drawn (stage3 and logits); repeatable"
+        "--stage",
+        action="append",
+        metavar="NAME",
+        help="stage whose PID is drawn; repeatable; default: stage3 and logits",
     )
     parser.add_argument(
         "-o", "--output", type=parse_path, default=Path("dashboard.json"), metavar="FILE", help="the file to write"
     )
-    parser.add_argument("--save", action="store_true", help="also save it as a view of the W&B project")
+    parser.add_argument("--save", action="store_true", help="also save the workspace as a view of the W&B project")
     return parser
 
 

@@ -139,8 +139,8 @@ class Run:
         found = self._network("teacher", holder["teacher"], weights, network)
         if weights is None and network is None and not found.has_weights:
             raise UserError(
-                f"{self.folder} does not say where the teacher's weights lie, because a callback in Python had them; "
-                "give a file of the weights: run.teacher(weights=…), or --teacher FILE"
+                f"{self.folder} does not say where the teacher's weights lie, because a callback built in Python held "
+                "them; give a file of the weights: run.teacher(weights=…), or --teacher FILE"
             )
         return found
 

@@ -34,7 +34,7 @@ def make_parser() -> CommandParser:
         description=f"{(__doc__ or '').partition(': ')[2]} `kdlight fit --config NAME` runs one.",
     )
     parser.add_argument(
-        "--copy", type=parse_path, metavar="DIR", help="copy all configurations into this folder, which is created"
+        "--copy", type=parse_path, metavar="DIR", help="copy all configurations into this new or empty folder"
     )
     return parser
 

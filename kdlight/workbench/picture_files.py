@@ -38,7 +38,7 @@ def save_picture(figure: Figure, file: Path, caption: str = "") -> None:
     Args:
         figure: The picture, in constrained layout.
         file: The picture's file; its suffix is the format.
-        caption: How the values were measured: data set, split, number of images, symbols. A long caption is wrapped.
+        caption: How the values were measured, such as the data set and the number of images. A long caption is wrapped.
 
     Raises:
         UserError: If the suffix is not a picture format.

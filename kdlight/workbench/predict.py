@@ -89,7 +89,10 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--all", action="store_true", help="write the probabilities of all classes, too")
     parser.add_argument(
-        "--broken", choices=("refuse", "skip"), default="refuse", help="whether to stop at files that cannot be decoded"
+        "--broken",
+        choices=("refuse", "skip"),
+        default="refuse",
+        help="if files cannot be decoded: refuse (the default) ends with an error, skip leaves them out",
     )
     parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="images per forward pass")
     return parser
@@ -167,7 +170,7 @@ def predict_files(
     said = f"{len(bad)} of {len(files)} files cannot be decoded: {', '.join(bad[:NAMED])}"
     said += ", …" if len(bad) > NAMED else ""
     if broken == "refuse":
-        raise UserError(f"{said}; nothing was written: remove them, or leave them out with --broken skip")
+        raise UserError(f"{said}; no file was written; remove these files, or leave them out with --broken skip")
     print(f"kdlight: warning: {said}; they are left out", file=sys.stderr)
 
 
@@ -198,7 +201,7 @@ def write_rows(
     """Write one row per image: file, class and probability; also the target if it is known.
 
     Args:
-        predictions: The predictions; the targets of all of them are known, or those of none.
+        predictions: The predictions. Either all of them have a known target, or none has.
         class_names: Class names in the order of the probabilities.
         stream: The stream to write to.
         every_class: Add the probabilities of all classes: a column for each, or in JSON a mapping from class names.

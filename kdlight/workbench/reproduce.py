@@ -33,7 +33,10 @@ COLUMNS = ("last", "redundant")
 
 
 class Part(NamedTuple):
-    """The runs of a grid that are repeated: of the groups ``only`` (empty: all), with this seed (None: all)."""
+    """The runs of a grid that are repeated: those of the groups ``only`` with this ``seed``.
+
+    If ``only`` is empty, the runs of all groups are repeated; if ``seed`` is None, those with all seeds.
+    """
 
     grid: str
     only: tuple[str, ...] = ()
@@ -73,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Repeat and compare; return 1 if a value lies outside its interval, 2 if a run does not finish."""
     parser = argparse.ArgumentParser("make reproduce", description=__doc__, allow_abbrev=False)
     parser.add_argument("data", type=Path, help="folder with CIFAR-10 as published; batches 1, 2 and test suffice")
-    parser.add_argument("--quick", action="store_true", help="the demo and two arms of CIFAR-10: 15 minutes")
-    parser.add_argument("--jobs", type=int, default=2, help="how many runs to train at a time (2)")
+    parser.add_argument("--quick", action="store_true", help="only the demo and two groups on CIFAR-10: 15 minutes")
+    parser.add_argument("--jobs", type=int, default=2, help="how many runs to train at a time; default: 2")
     options = parser.parse_args(arguments)
     silence_libraries()
     console = Console()
@@ -119,14 +122,17 @@ def link_data(folder: Path) -> None:
     if not DATA.exists():
         DATA.symlink_to(folder.resolve(), target_is_directory=True)
     elif not DATA.samefile(folder):
-        raise UserError(f"expected ./{DATA} to be missing or '{folder}', found another folder; give {DATA}, or move it")
+        raise UserError(
+            f"expected ./{DATA} to be '{folder}' or not to exist, found another folder; move ./{DATA}, or give "
+            f"'{DATA}' instead of '{folder}'"
+        )
 
 
 def require_end(grid: str, result: AblationResult, kept: Sequence[Record]) -> None:
     """Check that every run has finished; a run may fail if the kept run with the same labels and seed failed, too.
 
     Raises:
-        UserError: If a run failed that may not, or was stopped.
+        UserError: If a run was stopped, or failed although its kept run did not.
     """
     failed = {f"{write_labels(run.axes)}/seed={run.seed}" for run in kept if run.state == FAILED}
     others = {name: why for name, why in {**result.stopped, **result.failed}.items() if name not in failed}
@@ -160,7 +166,7 @@ def collect_groups(runs: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def compute_margin(kept: Summary, repeated: int) -> float:
-    """Compute how far the mean of `repeated` new runs may lie from the kept mean, with 95 % probability."""
+    """Compute how far from the kept mean the mean of `repeated` new runs lies at most, with 95 % probability."""
     if kept.n < 2:
         return math.nan
     quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, kept.n - 1))

@@ -73,9 +73,9 @@ def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float)
         seconds: The shortest duration of measuring a latency.
 
     Returns:
-        ``checkpoint``, ``threads`` and ``device``; ``student`` and ``teacher``, mappings with the keys ``test``,
-        ``corrupted`` (the accuracy by corruption) and ``costs``; and, if there is a teacher, ``agreement``, the
-        fraction of test images for which student and teacher predict the same class.
+        ``checkpoint``, ``threads`` and ``device``; ``student`` and ``teacher``, mappings with the keys ``test``
+        (accuracy and calibration), ``corrupted`` (the accuracy by corruption) and ``costs``; and, if there is a
+        teacher, ``agreement``, the fraction of test images for which student and teacher predict the same class.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks: dict[str, nn.Module] = {"student": run.student().to(device)}

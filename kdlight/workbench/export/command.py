@@ -90,7 +90,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser("kdlight export", description=__doc__)
     parser.add_run()
     parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="format of the file; onnx by default")
-    parser.add_argument("--quantize", choices=("int8",), help="also write an int8 file (needs onnx)")
+    parser.add_argument("--quantize", choices=("int8",), help="also write an int8 file; needs --format onnx")
     parser.add_argument("--output", type=parse_path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
     parser.add_argument("--images", type=int, default=500, metavar="N", help="number of test images for the check")
     parser.add_argument("--license", default="other", metavar="ID", help="licence for the card, such as apache-2.0")
@@ -193,7 +193,11 @@ def _compute_fraction(true: Tensor) -> float:
 
 
 def _take_images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, list[str]]:
-    """Choose ``count`` images of a split, always the same, and return pixels, classes, and a path if they are files."""
+    """Choose ``count`` images of a split, always the same ones.
+
+    Returns:
+        Pixels; classes; and a list with the path of the first image, which is empty if the images are not files.
+    """
     from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
     from kdlight.data.sources.image_files import ImageFiles
 

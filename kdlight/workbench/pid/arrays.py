@@ -21,7 +21,7 @@ from kdlight.streams import Stream, derive_seed
 
 __all__ = ["ArrayReport", "compare_arrays"]
 
-MOST_CELLS = 1_000_000  # of the joint distribution of both arrays' symbols and the target
+MOST_CELLS = 1_000_000  # the largest number of cells of the joint distribution of both arrays' symbols and the target
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def compare_arrays(
 
     Args:
         first: Symbols (samples,), integers from 0, or features (samples, …).
-        second: Symbols or features of the second source, in the same form.
+        second: Symbols or features of the second source, whichever ``first`` has.
         target: Classes (samples,), integers from 0.
         settings: The command's options ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and
             ``tolerance``.

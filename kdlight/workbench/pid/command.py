@@ -112,8 +112,8 @@ def make_parser() -> CommandParser:
         type=parse_path,
         nargs="+",
         metavar="RUN",
-        help="folder or checkpoint of a run, or weights for the teacher of the student's run; default: the teacher of "
-        "the student's run; several teachers are ranked",
+        help="run whose student is taken as the teacher (its folder, or a checkpoint in it), or a file of weights for "
+        "the teacher of the student's run; default: the teacher of the student's run; several runs are ranked",
     )
     networks.add_argument(
         "--stage", default="deepest", help="the stage at which several teachers are compared with the student"
@@ -145,7 +145,8 @@ def make_parser() -> CommandParser:
         "--clusters",
         type=_parse_clusters,
         metavar="N",
-        help="number of symbols, for kmeans and quantile; default: at most twice the number of classes",
+        help="number of symbols for kmeans and quantile; default: chosen, at most 20 and at most twice the number of "
+        "classes",
     )
     parser.add_argument(
         "--components", type=int, default=10, metavar="N", help="number of principal components that are clustered"

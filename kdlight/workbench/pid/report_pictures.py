@@ -47,7 +47,14 @@ def save_report_picture(report: Matrix | Ranking | ArrayReport, file: Path) -> N
 
 
 def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:
-    """Draw lines at two upper bounds of every information: the target's entropy, and log2 of the number of symbols."""
+    """Draw lines at the target's entropy, which no information exceeds, and at the cap, if it is lower.
+
+    Args:
+        axis: The axes to draw on.
+        entropy: The target's entropy.
+        cap: log2 of the smaller number of symbols of the two sources, which the redundant information cannot exceed.
+        name: The name of the target.
+    """
     axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")
     if cap < entropy - 0.01:
         axis.axhline(cap, color=LIMIT, lw=1, ls=":", label=f"cap of the symbols = {cap:.2f}")

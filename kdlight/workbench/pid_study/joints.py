@@ -30,14 +30,16 @@ def make_classifiers(classes: int, *, first: float, second: float, copied: float
 
 
 def make_clusters(classes: int, bins: int, *, kept: float, copied: float, seed: int = 0) -> Array:
-    """Return the joint of two sources whose symbols are different groups of classes; the second may repeat the first.
+    """Return the joint of two sources, each with a symbol for each group of classes.
+
+    The two sources group the classes differently. The second one sometimes repeats the symbol of the first.
 
     Args:
         classes: Number of the label's classes.
         bins: Number of symbols of each source.
-        kept: Probability that a sample is in the bin of its class; otherwise its bin is drawn at random.
+        kept: Probability that a sample has the symbol of its class's group; otherwise its symbol is drawn at random.
         copied: Probability that the second source repeats the symbol of the first.
-        seed: Seed of the assignment of classes to bins.
+        seed: Seed of the grouping of the classes.
     """
     rng = np.random.default_rng(seed)
     homes = (rng.permutation(classes) % bins for _ in range(2))

@@ -102,7 +102,7 @@ class Population:
         if not file.is_file():
             computed = _compute_features(network, self._weights.get(network), self._images)
             with replace_file(file) as draft, draft.open("wb") as stream:
-                np.savez(stream, **computed)  # type: ignore[arg-type]  # a name could be `allow_pickle`; none is
+                np.savez(stream, **computed)  # type: ignore[arg-type]  # no key is savez's `allow_pickle`
         with np.load(file, allow_pickle=False) as stored:
             return {place: stored[place] for place in ("stage", "logits")}
 
@@ -211,7 +211,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--teacher", type=Path, required=True, metavar="FILE", help="weights of a ResNet-56")
     parser.add_argument("--student", type=Path, required=True, metavar="FILE", help="weights of a ResNet-20")
     parser.add_argument("--kept", type=Path, required=True, metavar="DIR", help="folder for all results")
-    parser.add_argument("--repetitions", type=int, default=24, help="number of estimates of each setting")
+    parser.add_argument(
+        "--repetitions", type=int, default=24, help="how often to repeat the study; some settings take part less often"
+    )
     options = parser.parse_args(arguments)
     if options.repetitions < 4:
         raise UserError(f"--repetitions: expected at least 4, got {options.repetitions}")

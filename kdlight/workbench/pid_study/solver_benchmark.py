@@ -1,11 +1,11 @@
-"""Compare the time of kdlight's BROJA solver with others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
+"""Time kdlight's BROJA solver and two others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
 
 BROJA is the partial information decomposition of Bertschinger et al., 2014 (arXiv 1311.2852). The table gives CPU
 seconds of one core. Two other solvers are timed if they are installed (``pip install -e '.[bench]'``): the cone program
-of the library dit, and the optimisation problem of the authors of RID (arXiv 2411.07483). The latter is rewritten in
-cvxpy from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the authors use. The gap is
-a certified bound on a result's numerical error, in bits. The error is the difference in redundant information from
-kdlight's result at a gap of 1e-9 bits.
+of the library dit, and the optimisation problem of the authors of the method RID (arXiv 2411.07483). The latter is
+rewritten in cvxpy from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the authors
+use. The gap is a certified bound on a result's numerical error, in bits. The error is the difference in redundant
+information from kdlight's result at a gap of 1e-9 bits.
 """
 
 import argparse
@@ -141,7 +141,7 @@ def time_stage(samples: int = 10_000, width: int = 16_384, fitted: int = 2_000) 
     """Time what `PIDMonitor` computes for one stage of the student, without the forward passes.
 
     Args:
-        samples: Number of counted images.
+        samples: Number of images whose symbols are counted.
         width: Number of float32 features of an image, as many as 16 channels of 32 x 32.
         fitted: Number of training images on which the clusters are fitted.
     """
@@ -203,7 +203,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="CELLS",
         help="other solvers are timed on joints of up to this many cells; 25,000 (10 x 50 x 50) take minutes",
     )
-    parser.add_argument("--stage", action="store_true", help="time PIDMonitor on one stage instead of the solvers")
+    parser.add_argument(
+        "--stage", action="store_true", help="instead of the solvers, time what PIDMonitor computes for one stage"
+    )
     options = parser.parse_args(arguments)
     for line in time_stage() if options.stage else time_solvers(options.largest_rival):
         print(line, flush=True)

@@ -5,8 +5,8 @@ many samples from joint distributions whose PID is known, and estimates the atom
 bias of the atoms as counted (computed from the frequencies in the sample) and of the atoms corrected for bias, the
 standard deviation of the corrected atoms, the half-width of their intervals, how often an interval contains the true
 value (coverage) or the value from another sample (kept), and how often the sample is large enough to estimate the atom
-(estimable). ``--plot`` draws bias and standard deviation against the number of samples, and against the number of bins
-(symbols of a source).
+(estimable). ``--plot`` draws bias and standard deviation against the size of the samples, and against the number of
+bins (symbols of a source).
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument(
-        "--repetitions", type=int, default=200, help="number of samples per distribution; the plot uses a quarter"
+        "--repetitions", type=int, default=200, help="number of samples per distribution; a quarter of it for the plot"
     )
     parser.add_argument(
         "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="sizes of the samples"
@@ -61,11 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--plot",
         type=parse_path,
         metavar="FILE",
-        help="draw bias and standard deviation against the numbers of samples and bins",
+        help="draw bias and standard deviation against the size of the samples and the number of bins",
     )
     options = parser.parse_args(arguments)
     if options.repetitions < 8 or min(options.samples) < 8:
-        print("pid_study: expected at least 8 repetitions, and samples of at least 8", file=sys.stderr)
+        print("pid_study: expected at least 8 repetitions, and samples of at least 8 draws", file=sys.stderr)
         return 2
     started = time.process_time()
     for line in format_table(options.samples, options.repetitions):

@@ -3,8 +3,8 @@
 How much a method transfers is measured by the PID, the partial information decomposition of what teacher and student
 tell about the label. It is computed from symbols, the numbers into which the networks' features are turned. This study
 takes finished runs with the same teacher, and measures their last weights on the test images with several kinds of
-symbols: 4, 10 and 30 clusters by k-means (the RID paper has 10 for CIFAR-10), as many clusters as can be estimated from
-the number of images (kdlight's default), and the classes that a linear classifier of the features (a probe) predicts.
+symbols: 4, 10 and 30 clusters by k-means (the RID paper has 10 for CIFAR-10), as many clusters as the number of images
+allows (kdlight's default), and the classes that a linear classifier of the features (a probe) predicts.
 The file that the study writes has a row per run, kind and stage::
 
     python -m kdlight.workbench.pid_study.symbol_choices runs/cifar10_trained --keep FILE.csv
@@ -123,7 +123,7 @@ def symbolise(features: Probe, discretizer: RepeatedDiscretizer, clusters: int |
 
 
 def write(rows: Sequence[Sequence[dict[str, Any]]], file: Path) -> None:
-    """Write the rows as CSV. A value that cannot be estimated from the number of images is left empty."""
+    """Write the rows as CSV. A value is left empty if there are too few images to estimate it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(file) as draft:
         pd.DataFrame([row for each in rows for row in each]).to_csv(draft, index=False, float_format="%.6g")

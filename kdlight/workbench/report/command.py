@@ -39,6 +39,7 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--title", default="", help="title of the page; by default the folder that all runs share")
     parser.add_argument(
-        "--stage", help="stage of the networks whose PID is in the table; by default the deepest measured"
+        "--stage",
+        help="stage whose PID (partial information decomposition) the table shows; default: the deepest measured",
     )
     return parser
