@@ -1,1 +1,1 @@
-"""``kdlight ablate``: train every combination of a grid once, several at a time, even if the command is interrupted."""
+"""``kdlight ablate``: train every combination of a grid, several at a time, and continue after interruptions."""

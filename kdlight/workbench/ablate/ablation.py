@@ -181,7 +181,7 @@ def _make_job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder
         changed = find_differences(before, parsed.to_yaml()) if before is not None else {}
         if changed:
             key, (was, now) = next(iter(changed.items()))
-            job.reason = f"differs: {key} was {was!r}, the grid says {now!r}; to train it again, remove its folder"
+            job.reason = f"differs: {key} was {was!r}, the grid says {now!r}; to train the run again, remove its folder"
     return job
 
 

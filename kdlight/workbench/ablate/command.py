@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
 
         grid = read_grid(options.grid, runs=options.runs)
         write_sweep(grid, str(options.grid), options.wandb)
-        print(f"saved {options.wandb}; next: wandb sweep {options.wandb}, then wandb agent with the name it prints")
+        print(f"saved {options.wandb}; next: wandb sweep {options.wandb}, which prints the command to start an agent")
         return
     if options.dry or options.slurm is not None:
         grid = read_grid(options.grid, runs=options.runs)
@@ -77,13 +77,13 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "grid", type=parse_path, metavar="GRID.yaml", help="file with axes, seeds, runs to leave out; see configs/grids"
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many runs to train at a time (1)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many runs to train at a time; default: 1")
     parser.add_argument(
         "--only", action="append", default=[], metavar="GROUP", help="only these runs, such as method=rid; repeatable"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="train only the runs with this seed")
     parser.add_argument(
-        "--runs", type=parse_path, default="runs", metavar="DIR", help="where the grid's folder is created (runs)"
+        "--runs", type=parse_path, default="runs", metavar="DIR", help="where to put the grid's folder; default: runs"
     )
     parser.add_argument("--dry", action="store_true", help="print the commands and the number of steps; train nothing")
     parser.add_argument(
@@ -93,6 +93,10 @@ def make_parser() -> CommandParser:
         "--slurm", type=parse_path, metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR"
     )
     parser.add_argument(
-        "--slurm_option", action="append", default=[], metavar="K=V", help="setting of submitit: slurm_partition=gpu"
+        "--slurm_option",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="setting of submitit, such as slurm_partition=gpu; repeatable",
     )
     return parser

@@ -2,7 +2,7 @@
 
 ::
 
-    base: [pairs/resnet56-resnet20.yaml]      # files of every run; not needed if an axis names whole experiments
+    base: [pairs/resnet56-resnet20.yaml]      # files of every run; not needed if an axis gives each run a file
     options: {trainer.max_epochs: 40}         # options of every run, which override all files
     axes:
       method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # a label and its file, or several files
@@ -11,7 +11,7 @@
     seeds: 3                                  # 0, 1, 2; or a list
     leave_out: [{method: none, model.temperature: 4}]
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
-    threads: 1                                # CPU threads of each run, however many run at once: results depend on it
+    threads: 1                                # CPU threads of each run, whatever --jobs is; the results depend on them
 
 In an option's value, ``{seed}`` is replaced by the run's seed, ``{method}`` by the run's label on the axis ``method``.
 """

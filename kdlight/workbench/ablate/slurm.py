@@ -13,7 +13,7 @@ def submit(
 ) -> list[Any]:
     """Submit all jobs as one job array.
 
-    A run locks its folder. So if a run is submitted twice, the second job ends while the first one trains.
+    A run locks its folder. So if a run is submitted again while its first job trains, the second job ends at once.
 
     Args:
         jobs: The runs, whose teachers must be trained already.

@@ -68,7 +68,7 @@ def make_parser() -> CommandParser:
         description=__doc__,
         epilog="Every other option is one of `kdlight fit`.",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="steps of a turn; 5 on a CPU, 50 on a GPU")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of a turn; default: 5 on a CPU, 50 on a GPU")
     parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
     parser.add_argument("--repeat", type=int, default=20, metavar="N", help="number of turns; their median is shown")
     parser.add_argument("--json", type=parse_path, metavar="FILE", help="write all measurements to this file")
@@ -150,7 +150,10 @@ def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
 
 
 def build_bare_loops(fit: TimedFit) -> dict[str, Loop]:
-    """Build a bare loop for a configuration's student and, if it has a teacher, one that gets random logits instead."""
+    """Build a bare loop that trains a configuration's student, with its teacher if it has one.
+
+    If there is a teacher, also build a second loop, which gets random logits in place of the teacher's.
+    """
     model, data = fit.model, fit.data
     augments = getattr(data, "augment", True)
     recipe = Recipe(

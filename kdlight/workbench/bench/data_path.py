@@ -39,7 +39,7 @@ def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
 
     Args:
         data: A data module that has its images in memory and augments them.
-        turns: The number of turns of each.
+        turns: The number of turns of kdlight, and of torchvision.
     """
     data.setup("fit")
     samples = data.get_split("train")

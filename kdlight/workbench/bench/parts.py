@@ -12,7 +12,8 @@ DATA, TEACHER, STUDENT, LOSS = "data", "teacher forward", "student forward", "lo
 BACKWARD, OPTIMIZER, OTHER = "backward", "optimizer", "logging, loop"
 PARTS = (DATA, TEACHER, STUDENT, LOSS, BACKWARD, OPTIMIZER, OTHER)
 
-# The part for which an action of Lightning counts, by the last word of its name. Others count for the part around them.
+# For actions of Lightning, by the last word of their names: the part of a step to which an action's time is added. The
+# time of a callback is added to `OTHER`, that of any other action that is missing here to the part in which it happens.
 ACTIONS = {
     "train_dataloader_next": DATA,
     "batch_to_device": DATA,

@@ -1,4 +1,7 @@
-"""Report the measurements of `kdlight bench` as rates, ratios and shares, in a table and as JSON."""
+"""Report the measurements of `kdlight bench` as rates, ratios and shares, in a table and as JSON.
+
+Turns (a few training steps that are timed together) of `kdlight fit` alternate with turns of bare loops of plain torch.
+"""
 
 import platform
 from collections.abc import Sequence
@@ -26,7 +29,7 @@ class Timing(NamedTuple):
 
     Attributes:
         name: The configuration's name in the table.
-        stopwatch: The times of the configuration's turns, and of the bare loops' turns between them.
+        stopwatch: The times of the turns of the configuration and of the bare loops.
         parts: The time of each part of a step.
         peak_memory: Peak memory on the GPU in bytes; None on a CPU.
     """
@@ -37,7 +40,7 @@ class Timing(NamedTuple):
     peak_memory: int | None
 
     def list_rates(self, clock: Clock, of: str = FIT) -> list[float]:
-        """Return the images per second of a clock for each turn, of the fit or of a bare loop."""
+        """Return the images per second, of wall time or of CPU time, of each turn of the fit or of a bare loop."""
         return [turn.images / getattr(turn.times, clock) for turn in self.stopwatch.turns[of]]
 
 

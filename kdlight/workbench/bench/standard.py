@@ -54,7 +54,8 @@ PAIRS = (
     Pair("wrn_40_2", "wrn_16_1", Pace(steps=2, warmup=3, turns=15), of_bare=0.95, cached=3.5, given=4.2),
     Pair("resnet20", "resnet8", Pace(steps=5, warmup=3, turns=30), of_bare=0.95, cached=1.6, given=1.8),
 )
-DATA_PATH, OF_TORCHVISION = 15_000, 8.0  # images per CPU-second; the speed divided by that of torchvision's transforms
+DATA_PATH = 15_000  # expected speed of making batches, in images per CPU-second
+OF_TORCHVISION = 8.0  # the expected speed of making batches, divided by that of torchvision's transforms
 OF_ONE_JOB = 1 / 0.6  # with two jobs the same grid takes at most 60 % of the time it takes with one
 
 

@@ -1,8 +1,8 @@
 """Time the training steps of a configuration: `kdlight fit` takes turns with loops that it is compared with.
 
-The trainer has the loggers and callbacks of every run, including the progress bar, which writes to /dev/null. Only
-steps are timed: there is no validation, checkpoint or measurement of the information decomposition (`PIDMonitor`). But
-if an epoch ends inside a turn, the time of its end is included.
+The trainer has the loggers and callbacks of an ordinary run, including the progress bar, which writes to /dev/null.
+Only steps are timed: there is no validation, checkpoint or measurement of the information decomposition (`PIDMonitor`).
+But if an epoch ends inside a turn, the time of its end is included.
 """
 
 import os

@@ -66,7 +66,9 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight compare", description=__doc__)
     parser.add_runs()
-    parser.add_argument("--stage", help="stage of the PID (stage1, …, embedding, logits); the deepest by default")
+    parser.add_argument(
+        "--stage", help="stage whose PID is shown (stage1, …, embedding, logits); default: the deepest measured stage"
+    )
     parser.add_argument(
         "--columns", default="", metavar="A,B", help="measures to show; give a wrong name to see a list of all"
     )

@@ -69,7 +69,7 @@ def group_runs(
     Args:
         records: The runs.
         stage: The stage whose PID is shown; None: the deepest stage whose PID a run measured.
-        columns: Names of `MEASURES`; if empty, those of `DEFAULT` that a run has.
+        columns: Names of `MEASURES`; if empty, those of `DEFAULT` that at least one run has.
         baseline: The groups to compare with: a setting's value such as ``method=none``, or several with commas.
         sort: The setting or measure to sort by; for a measure, the largest value comes first.
 

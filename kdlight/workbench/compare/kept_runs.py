@@ -1,4 +1,4 @@
-"""The results of a grid in two small files for version control.
+"""The results of a grid (see `kdlight ablate`) in two small files for version control.
 
 ``runs.csv`` has one row per run, and ``curves.csv`` has one row per run and epoch. `kdlight compare RUNS --keep FOLDER`
 writes both files; `kdlight compare FOLDER` reads them in place of the runs. In this way a published table can be
@@ -19,7 +19,7 @@ from kdlight.workbench.compare.record import FAILED, FINISHED, Record, is_ignore
 
 RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
 DIGITS = 9  # significant digits; a table shows fewer, so it is the same as a table made from the runs
-# Parts of a result that no table shows, or that are private to a machine.
+# Parts of a result that no table shows, that are private to a machine, or that have a column anyway (the seed).
 LEFT_OUT = ("confusion", "class_accuracy", "class_names", "command", "seed")
 FINAL = ("val/accuracy",)  # the values of the last epoch that a table shows
 FAILURE = "failed"  # the column that says why a run failed; empty for a finished run

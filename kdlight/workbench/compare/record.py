@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from kdlight.runs.folder import RunFolder
 
 FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
-LOGS = "logs"  # the folder beside the runs of a grid with the output of each run
-PUBLISHED = "published.json"  # the file beside the runs of a grid with test accuracies that others report, in %
+LOGS = "logs"  # the folder with the output of each run of a grid; it lies beside the runs' folders
+PUBLISHED = "published.json"  # the file with test accuracies in % that others report; it lies beside the runs' folders
 # Settings that do not change what a run computes, such as folders and loggers; a name includes all names below it.
 IGNORED = (
     *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
@@ -30,9 +30,10 @@ class Record(NamedTuple):
         state: "finished", "unfinished", "failed" or "unreadable".
         reason: Why the run is not finished.
         seed: The run's seed; None if it is unknown.
-        axes: The run's values on the axes of a grid; empty if it belongs to no grid.
+        axes: The run's label on each axis of its grid (see `kdlight ablate`); empty if the run belongs to no grid.
         settings: The run's configuration by dotted names, as `flatten` returns it.
-        result: The content of ``result.json``, and the grid's ``published`` accuracy; empty if the run is not finished.
+        result: The content of ``result.json``, and under ``published`` the accuracy that others report, if the grid
+            names one; empty if the run is not finished.
         curves: What the run logged, by epoch counted from 0, if it was read from ``curves.csv``. None: it is read from
             ``metrics.csv`` when needed.
     """

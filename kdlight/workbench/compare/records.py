@@ -28,8 +28,8 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
     """Read the runs in some places.
 
     Args:
-        places: Runs' folders, patterns such as ``runs/digits/*``, folders with many runs, such as a grid's folder, or
-            folders that `keep_runs` has written.
+        places: Runs' folders, patterns such as ``runs/digits/*``, folders with many runs, such as that of a grid of
+            `kdlight ablate`, or folders that `keep_runs` has written.
 
     Raises:
         MissingFileError: If there is no run in a place.
@@ -44,7 +44,7 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
         runs = [run for folder in folders if folder not in kept for run in _find_runs(folder)]
         if not runs and not kept:
             raise MissingFileError(
-                f"'{place}': expected a run's folder, or a folder or pattern of several; found no run"
+                f"'{place}': expected a run's folder, a folder with several runs, or a pattern of folders; found no run"
             )
         found |= {run: _read_record(run) for run in runs}
         for folder in folders:
@@ -168,7 +168,9 @@ def _format_value(value: Any) -> str:
 
 
 def select_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
-    """Return the runs that fulfil conditions such as ``method=rid``: an axis, or a setting by its dotted name.
+    """Return the runs that fulfil all conditions of the form NAME=VALUE, such as ``method=rid``.
+
+    NAME is an axis of the runs' grid, the dotted name of a setting, or "seed".
 
     Raises:
         UserError: If a condition does not have this form, or no run fulfils all conditions.

@@ -116,7 +116,10 @@ def format_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
 
 
 def format_difference_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
-    """Return headings and rows of the differences to the baseline: the shown measures of `COMPARED`, or else all."""
+    """Return headings and rows of the differences to the baseline.
+
+    The columns are the shown measures that are in `COMPARED` or, if there are none, all shown measures.
+    """
     columns = [column for column in comparison.columns if column in COMPARED] or list(comparison.columns)
     headings = [*(comparison.settings or ("run",)), *(f"{MEASURES[column].heading} − baseline" for column in columns)]
     rows = [

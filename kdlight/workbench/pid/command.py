@@ -145,8 +145,7 @@ def make_parser() -> CommandParser:
         "--clusters",
         type=_parse_clusters,
         metavar="N",
-        help="number of symbols for kmeans and quantile; default: chosen, at most 20 and at most twice the number of "
-        "classes",
+        help="number of symbols for kmeans and quantile; default: at most 20, and at most twice the number of classes",
     )
     parser.add_argument(
         "--components", type=int, default=10, metavar="N", help="number of principal components that are clustered"
