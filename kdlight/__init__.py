@@ -1,7 +1,7 @@
-"""Knowledge distillation experiments on PyTorch Lightning, with the information decomposition of what was transferred.
+"""Knowledge distillation on PyTorch Lightning, and measurements of the information that was transferred.
 
-Import kdlight before lightning or torchvision. Beside a CPU-only torch, the torchvision of the Python package index
-cannot be imported otherwise, and neither can lightning, which imports torchvision (see `kdlight.torchvision_shim`).
+Import kdlight before lightning or torchvision. Otherwise, if torch is a CPU-only build, importing the torchvision of
+the Python package index fails, and so does importing lightning, which imports torchvision (`kdlight.torchvision_shim`).
 """
 
 from typing import TYPE_CHECKING, Any

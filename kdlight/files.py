@@ -99,7 +99,7 @@ def _flush(path: Path) -> None:
 
 
 def _find_full_disk(error: BaseException | None) -> OSError | None:
-    """Return the first of an error and its causes that says that the disk is full or read-only, or None.
+    """Search an error and its causes for one that says that the disk is full or read-only; None if there is none.
 
     Causes are searched, too, because torch wraps such errors in errors of its own.
     """

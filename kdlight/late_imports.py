@@ -68,7 +68,7 @@ class _LateModule(ModuleType):
     """A module that executes its code when it is asked for a name that it does not have yet."""
 
     def __getattr__(self, name: str) -> Any:
-        # `from module import name` asks every module for `__path__`; this must not execute one that is no package.
+        # `from module import name` asks for `__path__`, too; a module that is no package must not be executed by that.
         assert self.__spec__ is not None
         if (name == "__path__" and self.__spec__.submodule_search_locations is None) or not self.execute():
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")

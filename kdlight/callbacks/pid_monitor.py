@@ -74,8 +74,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             allows, at most twice the classes. k symbols carry at most log2 k bits; this cap is logged as well.
         repeats: How many times features are turned into symbols, each time with clusters fitted on other training
             images; every value is the mean over these repetitions.
-        components: Number of principal components that are clustered; features with fewer keep all.
-        samples: Number of probe images, at least 8; null: the whole split, or 5,000 images if it is the training split.
+        components: Number of principal components that are clustered; features with fewer dimensions keep all of them.
+        samples: Number of probe images, at least 8; null: the whole split, or 5,000 images of the training split.
         fit_samples: Number of training images on which clusters are fitted; their features have to fit in memory.
         cache: Folder in which the teacher's symbols are stored, so that other runs with the same teacher and images can
             read them; null: the run's folder.
@@ -85,7 +85,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
 
     Raises:
-        UserError: If a number is too small, or if ``symbols`` is "predictions" for more than unfiltered logits.
+        UserError: If a number is too small. Also if ``symbols`` is "predictions", unless ``stages`` is ["logits"] and
+            ``filtered`` is false.
     """
 
     def __init__(

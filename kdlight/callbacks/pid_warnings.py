@@ -1,4 +1,8 @@
-"""The warnings of `PIDMonitor`, each of which is given once in a run."""
+"""The warnings of `PIDMonitor`, each of which is given once in a run.
+
+`PIDMonitor` turns the features of teacher and student into symbols (integers, such as cluster indices), and splits the
+information that the symbols have about the label into four atoms: a partial information decomposition (PID).
+"""
 
 from collections.abc import Iterable
 

@@ -6,12 +6,13 @@ A plug-in information is the mutual information of observed frequencies, taken a
 import numpy as np
 import numpy.typing as npt
 
-#: Up to this bias of a plug-in information, in bits, the bias that remains after the correction of `estimate_pid` is
-#: smaller than the half-width of the interval that `estimate_pid` reports.
+#: If the bias of a plug-in information is at most this many bits, what remains of it after the correction in
+#: `estimate_pid` is smaller than the half-width of the interval that `estimate_pid` reports.
 LARGEST_CORRECTED_BIAS = 0.45
 #: If the number of clusters of features is chosen automatically, the expected bias of the information that the cluster
 #: indices have about the class may be at most this, in bits. The limit is lower than the one above, because the number
-#: is chosen for the teacher's features, and the student's indices may occupy more cells of the table of counts.
+#: is chosen for the teacher's features: the student's cluster indices may occupy more cells of the table of counts, so
+#: that their information has a larger bias.
 LARGEST_CHOSEN_BIAS = 0.2
 
 

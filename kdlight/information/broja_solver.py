@@ -41,12 +41,15 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     too small. At the minimum no atom is negative. The solver limits its result to the range for which this holds, so no
     reported atom is negative.
 
-    Two solvers improve the same bounds. Which of them runs depends on the size of one table: the joint probabilities of
-    the target and of the source that has fewer symbols. If this table has up to 600 entries, an interior-point method
-    runs, followed by mirror descent if rounding stops it early. If the table has more entries, mirror descent runs; if
-    the gap stays too wide and up to 2000 entries are positive, the interior-point method runs afterwards. If only up to
-    600 entries are positive, because the table was counted from few samples, the interior-point method takes over after
-    about 240 steps. Symbols that never occur are removed. The result is deterministic.
+    Two solvers improve the same bounds: an interior-point method and mirror descent. Which of them runs depends on one
+    table, the joint probabilities of the target and the source that has fewer symbols:
+
+    - up to 600 entries: the interior-point method, then mirror descent if rounding stopped the former early;
+    - more entries, but at most 600 that are positive (as if few samples were counted): about 240 steps of mirror
+      descent, then the interior-point method, then mirror descent again;
+    - more positive entries: mirror descent, then, for up to 2000 of them, the interior-point method.
+
+    They stop as soon as the gap is small enough. Symbols that never occur are removed. The result is deterministic.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
@@ -90,8 +93,8 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
     first, second = joint.sum(axis=1), joint.sum(axis=0)
-    # The posterior of the target given the more informative source is a feasible point of the dual problem. There the
-    # value of the dual is -H(target | that source).
+    # The posterior of the target given the more informative source is a feasible point of the dual problem. At this
+    # point the value of the dual is -H(target | that source).
     better = max((first, second), key=mutual_information)
     of_better = xlogy(better, better / better.sum(axis=1, keepdims=True)).sum(axis=0)
     largest = float(of_better.sum()) + informations.largest_excess * np.log(2)

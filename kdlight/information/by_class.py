@@ -38,8 +38,8 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
 
         sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y),
 
-    which can be computed without Q. The atoms are sums and differences of I(Y;T), I(Y;S), I(Y;T,S) and the minimum, so
-    their terms are the same sums and differences of the terms.
+    which can be computed without Q. Each atom is a sum or difference of some of I(Y;T), I(Y;S), I(Y;T,S) and the
+    minimum, so the atom's term of y is the same sum or difference of their terms of y.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).

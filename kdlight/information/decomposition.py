@@ -77,8 +77,8 @@ class Informations(NamedTuple):
         """Return the atoms that add up to the informations.
 
         Args:
-            excess: How much more both sources tell without their synergy than the more informative source alone; in
-                bits, from 0 to ``largest_excess``.
+            excess: How many bits both sources together, their synergy left out, tell beyond what the more informative
+                source tells alone; from 0 to ``largest_excess``.
             gap: Largest possible error of ``excess``, in bits.
         """
         return PID(

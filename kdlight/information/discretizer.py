@@ -87,7 +87,7 @@ class Discretizer:
 
         Args:
             features: Shape (samples, ...); logits of shape (samples, classes) for ``predictions``.
-            target: Classes from 0, shape (samples,); needed by ``probe`` and ignored by the others.
+            target: Classes from 0, shape (samples,); needed by ``probe`` and ignored by the other methods.
 
         Raises:
             UserError: If there are no samples, features are not finite, or the target of a probe does not fit.
@@ -170,7 +170,7 @@ class Discretizer:
             pca = PCA(components, random_state=self._derive_random_state(Stream.PCA))
             self._pca = pca.fit(rows.astype(np.float32) if single else rows)
             # All components are divided by the standard deviation of the first, because the regularisation of logistic
-            # regression depends on the scale of its inputs. The results of k-means and quantiles do not.
+            # regression depends on the scale of its inputs. k-means and quantiles do not depend on the scale.
             self._scale = 1 / float(np.sqrt(self._pca.explained_variance_[0]))
         return self._project(rows)
 

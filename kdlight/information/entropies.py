@@ -55,7 +55,7 @@ def entropy(p: npt.ArrayLike) -> float:
 
 
 def split_information(joint: Array) -> Array:
-    """Split I(X;Y) in bits into a term for each y, P(y) KL(P(x|y) || P(x)), where ``joint`` has axes (x, y).
+    """Split I(X;Y), in bits, into one term ``P(y) KL(P(x|y) || P(x))`` for each y; ``joint`` has the axes (x, y).
 
     Divided by P(y), the terms are the specific informations of Williams and Beer, 2010 (arXiv:1004.2515).
     """

@@ -59,25 +59,25 @@ def estimate_pid(
     **Intervals.** If the measurement is repeated with other samples and other symbolisations, the new value lies in the
     interval in 95 of 100 cases (ISO 5725 calls the half-width the reproducibility limit). So two measurements whose
     values are further apart than one half-width differ by more than chance. If little bias remains, the interval
-    contains the true value in more than 95 of 100 cases, because the true value does not vary as a second value does.
+    contains the true value in more than 95 of 100 cases, because its width allows for two values that vary by chance,
+    and the true value does not vary.
 
-    The variance of a value has two parts. The part of the samples is estimated twice, from the halves and from the
-    quarters (a delete-half jackknife), and the mean of the two estimates is taken: the variance among the values of the
-    halves, divided by 2, and the variance among the values of the quarters, divided by 4. The part of the
-    symbolisations is the variance among their values, divided by their number. The half-width is the square root of
-    twice the sum of both parts, times the 97.5 % quantile of Student's t with the degrees of freedom of this sum
-    (Satterthwaite's formula). The half-width is at least 3 H(target) / N: an event that no sample shows may still have
-    the probability 3 / N (the rule of three), and each sample that showed it would change an information by about
-    H(target) / N. Finally, a bound on the numerical error is added.
+    The variance of a value has two parts. The part of the samples is the mean of two estimates (a delete-half
+    jackknife): the variance among the values of the halves, divided by 2, and the variance among the values of the
+    quarters, divided by 4. The part of the symbolisations is the variance among their values, divided by their number.
+    The half-width is the square root of twice the sum of both parts, times the 97.5 % quantile of Student's t with the
+    degrees of freedom of this sum (Satterthwaite's formula). The half-width is at least 3 H(target) / N: an event that
+    no sample shows may still have the probability 3 / N (the rule of three), and each sample that showed it would
+    change an information by about H(target) / N. Finally, a bound on the numerical error is added.
 
     **Estimable.** If the bias of a plug-in value is too large, the part of it that the extrapolation leaves exceeds the
     half-width. The bias of the information between two variables is about (cells - rows - columns + 1) / (2 N ln 2)
     bits (Miller and Madow), with the numbers of cells, rows and columns of the table of counts that can occur; these
-    numbers are estimated from those seen at all, once and twice (Chao, 1984). I(first; target), I(second; target) and
-    I(first; second) are estimable if their own bias is at most 0.45 bits. All other quantities, such as the atoms, are
-    estimable only if I(first; target) and I(second; target) are. Those that depend on both sources jointly (the
-    synergistic atom, the information of both sources, that of the first given the second) need, in addition, 15 samples
-    per cell of the joint histogram that can occur, and two per combination of symbols that occur.
+    are estimated from how many were seen at all, exactly once and exactly twice (Chao, 1984). I(first; target),
+    I(second; target) and I(first; second) are estimable if their own bias is at most 0.45 bits. All other quantities,
+    such as the atoms, are estimable only if I(first; target) and I(second; target) are. Those that depend on both
+    sources jointly (the synergistic atom, the information of both sources, that of the first given the second) need, in
+    addition, 15 samples per cell of the joint histogram that can occur, and two per combination of symbols that occur.
 
     Args:
         first: Symbols of the first source, integers from 0, shape (samples,) or (symbolisations, samples).

@@ -72,15 +72,16 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
 def gaussian_pid_of_symbols(joint: npt.ArrayLike) -> PID | None:
     """Decompose Gaussian variables that have the covariance of the symbols' indicators.
 
-    A variable with k symbols becomes k - 1 indicators, one for each symbol but the last: it is 1 for this symbol and 0
-    for the others. The covariance describes only linear relations between indicators, so the result differs from the
-    decomposition of the symbols themselves.
+    A variable with k symbols becomes k - 1 indicators, one for each symbol but the last. An indicator is 1 for its
+    symbol and 0 for all other symbols. The covariance describes only linear relations between indicators, so the result
+    differs from the decomposition of the symbols themselves.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
 
     Returns:
-        The atoms in bits; None if some symbols determine others, because mutual informations are then infinite.
+        The atoms in bits; None if a variable has only one symbol that occurs. Also None if some indicators determine
+        others, because mutual informations are then infinite.
 
     Raises:
         UserError: If ``joint`` is not a distribution.

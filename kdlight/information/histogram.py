@@ -28,7 +28,7 @@ def joint_histogram(
 
     Raises:
         UserError: If there is no sample, if the three arrays are not one-dimensional or differ in length, or if symbols
-            are not integers or out of range.
+            are out of range or are not integers.
     """
     symbols = [np.asarray(values) for values in (first, second, target)]
     names = ("first", "second", "target")

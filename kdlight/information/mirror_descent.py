@@ -30,8 +30,8 @@ def run_mirror_descent(bracket: Bracket, *, steps: int = 20_000) -> None:
     The silver schedule (Altschuler and Parrilo, 2023, arXiv:2309.16530) gives step k the length ``1 + r^(i - 1)``,
     where r = 1 + sqrt 2, and 2^i is the largest power of two that divides k. With it the error falls like 1/k^1.27, but
     that is proven for Euclidean gradient descent only. Therefore the bounds are computed after each schedule, which has
-    at most 255 steps. If they are further apart than before, its steps are undone, and a schedule with fewer and
-    shorter steps follows.
+    at most 255 steps. If they are further apart than before, the steps of this schedule are undone, and a schedule with
+    fewer and shorter steps follows.
 
     Args:
         bracket: The problem; its bounds are updated.

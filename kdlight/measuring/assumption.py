@@ -85,7 +85,7 @@ def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[s
 
 
 def _compute_cross_entropies(rows: Rows, target: Symbols, counted: Rows, classes: Symbols) -> npt.NDArray[np.float64]:
-    """Return the cross-entropy of each counted sample, in bits.
+    """Fit a logistic regression on `rows`, and return its cross-entropy, in bits, for each of the `counted` rows.
 
     No probability counts as less than 1 / (number of fitted samples + 1), so that no cross-entropy is infinite.
     """

@@ -39,7 +39,7 @@ class Comparison:
         teacher: The teacher, on the device where it should run.
         probe: The images.
         discretizer: Turns features into symbols. A student's features get as many clusters as the teacher's features
-            with which they are paired; if these are several kinds of features, the smallest of their numbers.
+            with which they are paired. If they are paired with several of the teacher's, the smallest number is taken.
         pairs: The pairs of teacher and student features that are compared.
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         details: Whether to add the values that `compute_details` computes.
@@ -163,7 +163,7 @@ def measure_stage(
 
 
 def compute_label_entropy(probe: Probe) -> float:
-    """Return the entropy H(Y) of the labels of the counted images, in bits."""
+    """Return the entropy H(Y), in bits, of the labels of the images whose symbols are counted."""
     return entropy(np.bincount(probe.target) / probe.samples)
 
 

@@ -101,8 +101,8 @@ class FilteredComparison:
         the teacher's filter. It is at most I(Y; f_t(T)) (Barber and Agakov, 2003). ``constraint_slack`` is
         E||f_t(T) - f_s(S)||^2 divided by the variance of f_t(T), both summed over the elements. It is 0 if
         f_s(S) = f_t(T), which meets RID's constraint, and 1 if f_s(S) is no better than the mean of f_t(T). The
-        certified information is redundant only if the slack is near 0 and an assumption of RID holds. The keys of
-        `kdlight.measuring.assumption` tell whether this assumption holds.
+        certified information is redundant only if the slack is near 0 and an assumption of RID holds, which
+        `kdlight.measuring.assumption` states. The values whose keys begin with ``assumption_`` tell whether it holds.
         """
         assert isinstance(method, FilteredDistiller)
         sums = {name: _CertificateSums() for name in self.stages}

@@ -1,6 +1,6 @@
-"""Compute redundant information by other definitions than BROJA's from the same symbols, for comparison.
+"""Compute redundant information by definitions other than BROJA's, to compare the results with BROJA's.
 
-BROJA is the partial information decomposition of Bertschinger et al., 2014, on which all other measurements are based.
+BROJA is the partial information decomposition of Bertschinger et al., 2014, which `kdlight.information.broja` computes.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from kdlight.information.gaussian import gaussian_pid_of_symbols
 from kdlight.information.intersection import intersection_information
 from kdlight.information.redundancies import i_min, i_mmi
 
-#: The intersection information is computed for tables with up to this many positive cells, which take about a second.
+#: The intersection information is computed if the table has at most this many positive cells: about a second of work.
 MOST_CELLS = 100
 
 #: The names of rows in printed tables, by the keys that `compute_other_redundancies` returns.
@@ -28,10 +28,11 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
     - ``redundant_i_min``: I_min (Williams and Beer, 2010).
     - ``redundant_mmi``: the smaller one of the two sources' informations about the target (Barrett, 2015).
     - ``redundant_gaussian``: BROJA's redundancy of Gaussian variables that have the covariance of the symbols'
-      indicators (variables that are 1 for one symbol and otherwise 0); left out if an information is infinite.
-    - ``redundant_intersection``: a lower bound of the intersection information, which the method RID maximises
-      (arXiv 2411.07483, definition 4.1) and which is at most BROJA's redundancy (theorem 4.1). Because it is slow to
-      compute, it is left out if more than 100 cells are positive.
+      indicators (variables that are 1 for one symbol and otherwise 0); left out if `gaussian_pid_of_symbols` returns
+      None.
+    - ``redundant_intersection``: a lower bound of the intersection information, which the distillation method RID
+      maximises. The intersection information is at most BROJA's redundancy (arXiv 2411.07483, theorem 4.1). The bound
+      is slow to compute, so it is left out if more than 100 cells are positive.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
@@ -46,6 +47,9 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
 
 def average(found: list[dict[str, float]]) -> dict[str, float]:
-    """Average by key the values of several symbolisations of the same features; keys that one lacks are left out."""
+    """Average, by key, the values that the same features gave when they were turned into symbols in several ways.
+
+    Only the keys that all ways have are returned.
+    """
     names = [name for name in found[0] if all(name in values for values in found)]
     return {name: float(np.mean([values[name] for values in found])) for name in names}

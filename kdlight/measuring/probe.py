@@ -23,8 +23,8 @@ class Probe(NamedTuple):
     """The images of a measurement: clusters of features are fitted on some, and counted together with labels on others.
 
     Counting the images that clusters were fitted on would overestimate the information, and fitting on half of the
-    measured split would leave only the other half to count. So clusters are fitted on images of the training split, and
-    every image of the measured split is counted.
+    measured split would leave only the other half to count. So clusters are fitted on images of the training split,
+    which leaves every image of the validation split or the test set to be counted.
     """
 
     fitted: list[Batch]

@@ -38,7 +38,7 @@ class RepeatedDiscretizer:
     Args:
         method: The ``method`` of `kdlight.information.Discretizer`.
         clusters: Number of symbols for the methods "kmeans" and "quantile". None: chosen by `choose_clusters`.
-        components: Number of principal components of the features that are clustered.
+        components: How many principal components of the features are clustered.
         seed: Seed of the choice of images, of PCA and of clustering.
         repeats: How many times features are turned into symbols. The method "predictions" does it once, because nothing
             is fitted.

@@ -19,11 +19,11 @@ class StageReport:
 
     pid: EstimatedPID
     further: Mapping[str, float] = field(default_factory=dict)
-    """Further numbers by key: bounds certified by the method's filters and heads, and the details if asked for."""
+    """Further numbers by key: those of `FilteredComparison.certify` (for RID and TED), and the details if asked for."""
 
     @property
     def capped(self) -> dict[str, float]:
-        """The cap log2(number of symbols) in bits, for each network whose information comes close to its cap."""
+        """The upper limit log2(number of symbols), in bits, for each network whose information comes close to it."""
         pid = self.pid
         caps = ("teacher", pid.information_first, pid.cap_first), ("student", pid.information_second, pid.cap_second)
         # A cap of 0 bits means a single symbol, because the features do not vary. More clusters would change nothing.
@@ -72,7 +72,7 @@ def bound_informations(label_entropy: float, teacher_loss: float, student_loss: 
     is at least I(Y;T) + I(Y;S) - H(Y).
 
     Args:
-        label_entropy: H(Y) of the counted images, in bits.
+        label_entropy: H(Y) of the measured images, in bits.
         teacher_loss: The teacher's cross-entropy on these images, in bits.
         student_loss: The student's cross-entropy on these images, in bits.
     """

@@ -21,13 +21,13 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
 
     Attributes:
         num_classes: The number of logits.
-        image_shape: (channels, height, width) of the images for which it is made. Most networks also take other heights
-            and widths.
+        image_shape: (channels, height, width) of the images for which the network is made. Most networks also take
+            other heights and widths.
         head_name: The name of the submodule that turns the embedding into logits.
         stage_names: The names of the submodules that compute the stages, in order.
         linear_stages: Whether no ReLU follows the stages, so that a stage's map equals its preactivation.
-        has_weights: Whether it was built with trained weights, including those of its head, so that it can be a
-            teacher.
+        has_weights: Whether the network was built with trained weights, including those of its head, so that it can be
+            a teacher.
     """
 
     head_name: str
@@ -62,7 +62,9 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
         return self.get_submodule(self.head_name)
 
     def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
-        """Return for each stage the last batch norm before the stage's last ReLU (in wide ResNets: the ReLU after it).
+        """Return for each stage the last batch norm before the ReLU that ends the stage.
+
+        In wide ResNets, whose stages do not end with a ReLU: the batch norm that follows the stage.
 
         Raises:
             UserError: If the network has stages without such a batch norm, or its batch norms are not known.

@@ -58,7 +58,7 @@ class Frozen:
     def lower(self, dtype: torch.dtype) -> None:
         """Compute in this floating point type from now on; `activations` returns float32 all the same.
 
-        `sha256` stays that of the weights before the change, because it is the same teacher.
+        `sha256` stays that of the weights before the change, because the teacher counts as the same.
         """
         if self.lowered is None:
             self._sha256 = self.sha256()

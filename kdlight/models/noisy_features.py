@@ -28,7 +28,7 @@ class NoisyFeatures(RangeCheck, Classifier):
 
     Args:
         model: The network.
-        noise_fraction: Fraction of each stage's rows, counted from the bottom.
+        noise_fraction: The fraction of each stage's rows that is disturbed, counted from the bottom.
         noise_std: Standard deviation of the noise.
         replace: Replace these rows by the noise, instead of adding the noise to them.
 

@@ -37,7 +37,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
 
     Only weight matrices and convolution kernels are pruned; biases and the parameters of norms are kept. The weights of
     all layers are ranked together. A deleted weight is set back to 0 after every step, so it is 0 in every checkpoint
-    and export. The fraction of these weights that has been deleted is logged as ``sparsity``.
+    and export. The fraction of the prunable weights that has been deleted is logged as ``sparsity``.
 
     ``best.ckpt`` is the best of the epochs after the last deletion, because until then the student is not fully pruned.
 

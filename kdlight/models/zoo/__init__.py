@@ -1,1 +1,1 @@
-"""The networks, a family a file."""
+"""kdlight's own networks, one file for each family."""

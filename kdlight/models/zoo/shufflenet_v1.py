@@ -20,7 +20,7 @@ GROUPS = 3
 
 
 class GroupUnit(nn.Module):
-    """The unit of the paper's figure 2b or, with `stride` 2, of 2c. It returns the value before the last ReLU."""
+    """The unit of the paper's figure 2b or, with stride 2, figure 2c. It returns the value before the last ReLU."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, first_groups: int = GROUPS) -> None:
         super().__init__()

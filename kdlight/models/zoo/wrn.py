@@ -2,9 +2,9 @@
 
 Zagoruyko and Komodakis 2016, "Wide Residual Networks", https://arxiv.org/abs/1605.07146, table 1, without dropout.
 Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/wrn.py); the head's
-bias starts at 0. A block begins with a batch norm and a ReLU. The batch norm and the ReLU that follow a stage are
-therefore the first layers of the next stage (after the last stage, layers of the network), and a stage also returns the
-map between its first batch norm and its first ReLU: the preactivation of the stage before it.
+bias starts at 0. A block begins with a batch norm and a ReLU, so the batch norm and the ReLU that follow a stage are
+the first layers of the next stage; after the last stage, they are layers of the network. The preactivation of a stage
+is the map between the two. Therefore a stage returns, beside its output, the preactivation of the stage before it.
 """
 
 __all__ = ["WideResNet", "wrn_16_1", "wrn_16_2", "wrn_16_8", "wrn_28_10", "wrn_40_1", "wrn_40_2"]
