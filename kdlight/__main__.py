@@ -59,7 +59,7 @@ kdlight COMMAND … --debug                          show the traceback of an er
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0; or 2 for a user's mistake, 130 after Ctrl-C, 143 after SIGTERM."""
+    """Run one command and return its exit code: 0, 2 after a user's mistake, 130 after Ctrl-C or 143 after SIGTERM."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help"):

@@ -12,7 +12,7 @@ from rich.table import Column
 from kdlight.internals import count_batches
 from kdlight.methods.base.learner import Learner
 
-EVERY = 0.25  # seconds between two updates; more would slow training, because reading the loss waits for the device
+EVERY = 0.25  # seconds between updates; shorter would slow training, because reading the loss waits for the device
 WINDOW = 600.0  # seconds over which the speed is averaged: long enough to include validations
 
 

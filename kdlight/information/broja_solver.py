@@ -45,8 +45,8 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     table, the joint probabilities of the target and the source that has fewer symbols:
 
     - up to 600 entries: the interior-point method, then mirror descent if rounding stopped the former early;
-    - more entries, but at most 600 that are positive (as if few samples were counted): about 240 steps of mirror
-      descent, then the interior-point method, then mirror descent again;
+    - more entries, but at most 600 that are positive (as in a table counted from few samples): about 240 steps of
+      mirror descent, then the interior-point method, then mirror descent again;
     - more positive entries: mirror descent, then, for up to 2000 of them, the interior-point method.
 
     They stop as soon as the gap is small enough. Symbols that never occur are removed. The result is deterministic.

@@ -166,7 +166,7 @@ class Discretizer:
         rows = _normalize_rows(rows)
         if np.ptp(rows, axis=0).max() > _CONSTANT:
             components = min(self.components, *rows.shape)
-            # For float32 features, PCA in float32 is precise enough and takes a third of the time.
+            # For float32 features, PCA in float32 is precise enough and takes a third of float64's time.
             pca = PCA(components, random_state=self._derive_random_state(Stream.PCA))
             self._pca = pca.fit(rows.astype(np.float32) if single else rows)
             # All components are divided by the standard deviation of the first, because the regularisation of logistic

@@ -20,7 +20,7 @@ class Estimate(NamedTuple):
     counted: float
     """The biased plug-in value, with observed frequencies as probabilities; the mean over the symbolisations."""
     estimable: bool
-    """Whether there are enough samples. ``kdlight/information/README.md`` says how often the interval is right then."""
+    """Whether the samples suffice. ``kdlight/information/README.md`` says how often the interval then is right."""
 
 
 @dataclass(frozen=True)

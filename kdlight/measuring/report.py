@@ -8,8 +8,8 @@ from kdlight.information.estimated_pid import EstimatedPID
 
 #: The names that the first source, the second source and the target of `EstimatedPID` have in keys.
 NAMES = ("teacher", "student", "label")
-#: Keys with these endings are logged only with ``details: true``: values without bias correction, intervals of two
-#: informations, the numerical error, and the number of images.
+#: Keys with these endings are logged only with ``details: true``: values without bias correction, the intervals of
+#: `EstimatedPID.information_both` and `EstimatedPID.information_between`, the numerical error, the number of images.
 _DETAILS = ("_counted", "_both_lower", "_both_upper", "_between_lower", "_between_upper", "/gap", "/samples")
 
 

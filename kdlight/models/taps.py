@@ -49,7 +49,7 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
     The maps of one stage have the same resolution, and the stage ends with the last module that returns such a map.
     Modules inside of residual blocks do not count. If there are more than four resolutions, only the last four are
     stages. If all maps have one resolution, as in a vision transformer, the network is cut into four parts with equal
-    numbers of blocks. If no module returns a map, the network has no stages, and methods that compare features say so.
+    numbers of blocks. If no module returns a map, the network has no stages, and methods that need stages refuse it.
 
     Args:
         model: The model, which computes logits from images. A copy of it is run in evaluation mode, on the "meta"
