@@ -20,7 +20,7 @@ class Estimate(NamedTuple):
     counted: float
     """The biased plug-in value, with observed frequencies as probabilities; the mean over the symbolisations."""
     estimable: bool
-    """Whether the samples suffice. ``kdlight/information/README.md`` says how often the interval then is right."""
+    """Whether the samples suffice. The README beside this file says how often the interval is right if they do."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class Comparison:
         return {pair.name: self._clusters[str(pair.teacher)] for pair in self.pairs}
 
     def measure(self, student: Classifier | Frozen) -> Report:
-        """Decompose the information of each pair of features; pairs with infinite student features are left out."""
+        """Decompose the information of each pair of features, except pairs whose student features are not finite."""
         pairs = {str(pair.student): pair for pair in self.pairs}
         sides: dict[str, int] = {}
         for pair in self.pairs:
