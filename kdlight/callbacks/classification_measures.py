@@ -121,10 +121,10 @@ class ClassificationMeasures(Callback):
         Returns:
             ``networks`` contains for "student" and "teacher" the number of ``parameters``, and the ``flops`` for one
             image, where a multiply-add counts as two. After a test there are also ``teacher_test``, the accuracy, top-5
-            accuracy and calibration error of the teacher (if it has as many classes as the student); ``class_names``, a
-            list in the order of the classes' indices; and, for "teacher" and for each tested checkpoint ("last",
-            "best"), ``class_accuracy``, the accuracy of each class (null for a class without images), and
-            ``confusion``, the numbers of images by true class (row) and predicted class (column).
+            accuracy and calibration error of the teacher (if it has as many classes as the student), and
+            ``class_names``, a list in the order of the classes' indices. ``class_accuracy`` and ``confusion`` have one
+            entry for "teacher" and one for each tested checkpoint ("last", "best"): the accuracy of each class (null
+            for a class without images), and the numbers of images by true class (row) and predicted class (column).
         """
         networks = {"networks": self._networks}
         if not self._confusions:
