@@ -8,8 +8,8 @@ raises `operator torchvision::nms does not exist` (pytorch/vision issues 8985, 9
 `import kdlight` calls `install`, which hooks the import of `_meta_registrations`: right before this module is executed,
 the missing operators are declared. Declared operators have a schema but no kernel: models, transforms and data sets
 work, but calling `nms` still raises an error. Nothing is declared if torchvision has loaded its operators. Nothing is
-declared either if torch has CUDA: if the operators are missing then, the two packages do not fit together, and the user
-must see the error. `install` does not import torch.
+declared either if torch was built with CUDA: operators that are missing beside such a torch mean that the two packages
+do not fit together, and the user must see torchvision's error. `install` does not import torch.
 """
 
 import sys

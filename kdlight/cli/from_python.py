@@ -207,7 +207,9 @@ def _resolve(described: dict[str, Any]) -> str:
         parser = make_run_parser("fit")
         try:
             text: str = parser.dump(parser.parse_object(described), skip_unset=False)
-        except ArgumentError:  # an object has an argument that cannot be described, such as a mock
+        except (
+            ArgumentError
+        ):  # the parser cannot import a class that is described, such as one defined inside a function
             pass
         else:
             return text

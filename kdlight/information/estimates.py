@@ -1,7 +1,8 @@
 """Estimate a partial information decomposition (PID) from samples, with bias correction and reproducibility intervals.
 
 A PID splits what two sources tell about a target into four atoms: redundant, unique to either source, and synergistic.
-The samples are integer symbols. One way of turning features into symbols is called a symbolisation.
+The samples are integer symbols. A symbolisation is a particular way of turning features into symbols, such as a certain
+clustering.
 """
 
 __all__ = ["estimate_pid"]
@@ -22,10 +23,11 @@ from kdlight.streams import Stream, derive_seed
 
 Symbols = npt.NDArray[np.int64]
 
-#: The synergistic atom needs at least 15 samples for each cell of the joint histogram that can occur; the number of
-#: these cells is estimated. It also needs at least 2 samples for each combination of a first-source symbol, a
-#: second-source symbol and a target symbol, where symbols that never occur do not count. The second requirement matters
-#: if there are few samples, because then the estimated number of cells is too low.
+#: The synergistic atom needs at least 15 times as many samples as there are cells of the joint histogram into which a
+#: sample can fall; their number is estimated, because some of them may still be empty. It also needs at least twice as
+#: many samples as there are combinations of a symbol of the first source, one of the second and one of the target;
+#: symbols that never occur do not count. The second requirement matters if there are few samples, because then the
+#: estimated number of cells is too low.
 SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
 #: If none of N samples shows an event, its probability is at most 3 / N, with 95 % confidence.
 RULE_OF_THREE = 3
@@ -62,22 +64,25 @@ def estimate_pid(
     contains the true value in more than 95 of 100 cases, because its width allows for two values that vary by chance,
     and the true value does not vary.
 
-    The variance of a value has two parts. The part of the samples is the mean of two estimates (a delete-half
-    jackknife): the variance among the values of the halves, divided by 2, and the variance among the values of the
-    quarters, divided by 4. The part of the symbolisations is the variance among their values, divided by their number.
-    The half-width is the square root of twice the sum of both parts, times the 97.5 % quantile of Student's t with the
-    degrees of freedom of this sum (Satterthwaite's formula). The half-width is at least 3 H(target) / N: an event that
-    no sample shows may still have the probability 3 / N (the rule of three), and each sample that showed it would
-    change an information by about H(target) / N. Finally, a bound on the numerical error is added.
+    The variance of a value is the sum of two terms, because the samples and the symbolisations vary. The first term is
+    the mean of two estimates: the variance among the values of the halves, divided by 2 (a delete-half jackknife), and
+    the variance among the values of the quarters, divided by 4. The second term is the variance among the values of the
+    symbolisations, divided by their number. The half-width is the square root of twice this sum, times the 97.5 %
+    quantile of Student's t with the sum's degrees of freedom (Satterthwaite's formula). It is at least
+    3 H(target) / N: an event that none of the N samples shows may still have a probability of up to 3 / N (the rule of
+    three), so about 3 of N new samples may show it, and each of these would change an information by about
+    H(target) / N. Finally, a bound on the numerical error is added.
 
-    **Estimable.** If the bias of a plug-in value is too large, the part of it that the extrapolation leaves exceeds the
-    half-width. The bias of the information between two variables is about (cells - rows - columns + 1) / (2 N ln 2)
-    bits (Miller and Madow), with the numbers of cells, rows and columns of the table of counts that can occur; these
-    are estimated from how many were seen at all, exactly once and exactly twice (Chao, 1984). I(first; target),
+    **Estimable.** A quantity is called estimable if there are enough samples for its interval to be right. The
+    extrapolation does not remove all of the bias: if the bias of the plug-in value is too large, what remains is larger
+    than the half-width. The bias of the information between two variables is about
+    (cells - rows - columns + 1) / (2 N ln 2) bits (Miller and Madow). Here cells, rows and columns are the numbers of
+    those cells, rows and columns of the table of counts into which a sample can fall. Each number is estimated from how
+    many of them contain any sample, exactly one sample and exactly two samples (Chao, 1984). I(first; target),
     I(second; target) and I(first; second) are estimable if their own bias is at most 0.45 bits. All other quantities,
     such as the atoms, are estimable only if I(first; target) and I(second; target) are. Those that depend on both
-    sources jointly (the synergistic atom, the information of both sources, that of the first given the second) need, in
-    addition, 15 samples per cell of the joint histogram that can occur, and two per combination of symbols that occur.
+    sources jointly (the synergistic atom, the information of both sources, that of the first given the second) also
+    need enough samples for the joint histogram, as `SAMPLES_PER_CELL` and `SAMPLES_PER_COMBINATION` say.
 
     Args:
         first: Symbols of the first source, integers from 0, shape (samples,) or (symbolisations, samples).
@@ -178,7 +183,7 @@ class _Symbolisation(NamedTuple):
 
 
 class _ResampledPID(NamedTuple):
-    """The quantities of one symbolisation, and how exactly they were computed."""
+    """The quantities of one symbolisation, and bounds on their numerical errors."""
 
     quantities: list[_ResampledQuantity]
     gap: float

@@ -23,7 +23,8 @@ def i_min(joint: npt.ArrayLike) -> PID:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
 
     Returns:
-        Atoms in bits, with a ``gap`` of 0: floats for one joint, arrays for a batch.
+        The redundant, unique and synergistic information in bits: floats for one joint, arrays for a batch. The field
+        ``gap``, a bound on their error, is 0, because the formula is exact.
 
     Raises:
         UserError: If ``joint`` is not a distribution or a batch of them.
@@ -41,7 +42,8 @@ def i_mmi(joint: npt.ArrayLike) -> PID:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
 
     Returns:
-        Atoms in bits, with a ``gap`` of 0: floats for one joint, arrays for a batch.
+        The redundant, unique and synergistic information in bits: floats for one joint, arrays for a batch. The field
+        ``gap``, a bound on their error, is 0, because the formula is exact.
 
     Raises:
         UserError: If ``joint`` is not a distribution or a batch of them.
@@ -52,6 +54,7 @@ def i_mmi(joint: npt.ArrayLike) -> PID:
 def _decompose_by_i_min(joint: Array) -> PID:
     informations = Informations.from_joint(joint)
     redundant = float(np.minimum(split_information(joint.sum(axis=1)), split_information(joint.sum(axis=0))).sum())
-    # `Informations.decompose` explains its argument, the excess. Only rounding can bring it outside of [0, least].
+    # The argument of `Informations.decompose` is the excess, least - redundant. It lies between 0 and least, except for
+    # rounding.
     least = min(informations.first, informations.second)
     return informations.decompose(min(max(least - redundant, 0.0), least))

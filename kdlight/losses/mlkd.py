@@ -1,9 +1,9 @@
 """MLKD: Jin, Wang, Lin, "Multi-Level Logit Distillation", CVPR 2023.
 
 Authors' code: github.com/Jin-Ying/Multi-Level-Logit-Distillation. Logits are compared on three levels: instance
-(`kd_loss`), class and batch. Each level is summed over the temperatures 4, 3, 5, 2, 6. By mistake, the authors' code
-computes the instance level of the strongly augmented view of an image at T = 2 and T = 6 from the weakly augmented
-view; the method `kdlight.methods.MLKD` corrects this.
+(`kd_loss`), class and batch. Each level is summed over the temperatures 4, 3, 5, 2, 6. The networks see a weakly and a
+strongly augmented view of each image. The authors' code has a mistake: at T = 2 and T = 6 it computes the strong view's
+instance level from the logits of the weak view. The method `kdlight.methods.MLKD` takes those of the strong view.
 """
 
 __all__ = ["mlkd_batch_loss", "mlkd_class_loss", "mlkd_kept_fractions"]
@@ -58,10 +58,10 @@ def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
     The confidence of a sample is the teacher's highest probability for it. The confidence of a class is the sum of the
     teacher's probabilities for this class over the batch.
 
-    In the paper, a mask drops the other samples and classes from the terms of the weakly augmented view. In the
-    authors' code, with which the tables were made and which the method `MLKD` follows, the mask is applied to a value
-    that is already averaged. So the mask only multiplies the instance and batch levels by the first fraction and the
-    class level by the second. Both fractions are about 1/2.
+    In the paper, a mask drops the samples and classes with a confidence above the median from the terms of the weakly
+    augmented view. In the authors' code, with which the paper's tables were made and which the method `MLKD` follows,
+    the mask is applied to a value that is already averaged. So the mask only multiplies the instance and batch levels
+    by the first fraction and the class level by the second. Both fractions are about 1/2.
 
     Args:
         teacher_logits: (batch, classes) of the weakly augmented view; no gradient reaches it.

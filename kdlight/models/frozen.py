@@ -56,9 +56,10 @@ class Frozen:
             self._compiled = torch.compile(self.model.activations, mode=mode)
 
     def lower(self, dtype: torch.dtype) -> None:
-        """Compute in this floating point type from now on; `activations` returns float32 all the same.
+        """Compute in this floating point type from now on. `activations` converts its results to float32.
 
-        `sha256` stays that of the weights before the change, because the teacher counts as the same.
+        `sha256` still returns the hash of the weights before the conversion, because the teacher in another precision
+        counts as the same teacher.
         """
         if self.lowered is None:
             self._sha256 = self.sha256()
@@ -70,12 +71,12 @@ class Frozen:
 
         Args:
             images: (batch, channels, height, width).
-            inference: Run in `inference_mode`, which is faster than `no_grad`. No backward pass can use the tensors
-                that it returns: no module can be trained on them (as RID trains its teacher filter), and they cannot
-                be multiplied by what the student computed.
-            gradient_from: The index of a stage from which on the graph is recorded, so that
-                `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works. No graph
-                is recorded before this stage, and nothing is converted to float32.
+            inference: Run in `inference_mode`, which is faster than `no_grad`. A backward pass cannot use the tensors
+                that are returned. So they cannot be the input of a module that is trained, such as RID's filters of
+                the teacher's maps, and they cannot be multiplied by tensors that the student computed.
+            gradient_from: The index of a stage. The graph is recorded from this stage's output to the logits, so that
+                `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works. Nothing
+                is converted to float32 then.
         """
         # Other code that holds the model may have called `train()`.
         if self.model.training:
@@ -99,7 +100,7 @@ class Frozen:
         return {**vars(self), "_compiled": None}
 
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
-        """Apply a function to every tensor, such as the move to a device that a holder's `_apply` was given.
+        """Apply a function to every parameter and buffer, such as the one with which `Module.to` moves tensors.
 
         `sha256` stays that of the weights before a change of type.
         """

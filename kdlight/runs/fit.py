@@ -82,7 +82,7 @@ def add_run_options(
 
 
 def _select_objects(value: Any, kind: type) -> list[Any]:
-    """Return the objects of a class from an argument of Lightning: an object, a list of objects, a bool or None."""
+    """Return a list of the objects of a class in an argument of the Trainer: one object, a list, a bool or None."""
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, kind)]
 
 

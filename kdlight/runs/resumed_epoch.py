@@ -19,8 +19,8 @@ class ResumedEpoch(Callback):
     """Saves state that Lightning's checkpoints lack, and restores it when a run is continued.
 
     The state contains the row of ``metrics.csv`` for the checkpoint's epoch, because this row is added to the file only
-    after the checkpoint is written. A checkpoint that is written inside an epoch also has, for each process, the sums
-    over the epoch's steps so far: of the loss's terms, the seconds and the images.
+    after the checkpoint is written. A checkpoint that is written inside an epoch also has, for each process, what the
+    epoch has accumulated so far: the sums of the loss and its terms, the number of seconds and the number of images.
 
     Args:
         metrics: The run's log, which continues where a resumed checkpoint ends.
@@ -95,8 +95,9 @@ class ResumedEpoch(Callback):
             return
         if resumed["batches"] != trainer.num_training_batches:
             raise UserError(
-                f"the checkpoint was written inside epoch {trainer.current_epoch} of {resumed['batches']} steps, but "
-                f"an epoch now has {trainer.num_training_batches}: go on with the batch size and the data of that run"
+                f"the checkpoint was written inside epoch {trainer.current_epoch}, which had {resumed['batches']} "
+                f"steps, but an epoch now has {trainer.num_training_batches} steps: go on with the batch size and the "
+                "data of that run"
             )
         assert isinstance(pl_module, Learner)
         own = resumed["processes"][trainer.global_rank]

@@ -1,7 +1,7 @@
-"""``kdlight dashboard PROJECT``: write a Weights & Biases workspace, the panels that show a project's runs, to a file.
+"""``kdlight dashboard PROJECT``: write a Weights & Biases workspace to a file.
 
---save also saves it in the project. PID is the partial information decomposition of what teacher and student tell about
-the label.
+A workspace is the set of panels that show a project's runs. The option --save also saves it in the project. PID is the
+partial information decomposition of what teacher and student tell about the label.
 """
 
 import json

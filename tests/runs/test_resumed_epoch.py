@@ -31,7 +31,7 @@ def test_a_schedule_that_follows_a_metric_goes_on(step, tmp_path):
 
 def test_an_epoch_is_not_gone_on_with_in_other_steps(tmp_path):
     run(tmp_path, KD, callbacks=[Signal(STEPS)])
-    with pytest.raises(ValueError, match="inside epoch 1 of 4 steps, but an epoch now has 8"):
+    with pytest.raises(ValueError, match="inside epoch 1, which had 4 steps, but an epoch now has 8"):
         run(tmp_path, KD, resume="last", batch_size=25)
 
 

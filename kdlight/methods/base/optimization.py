@@ -93,8 +93,8 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
         optimizer: The optimizer, which does not change.
 
     Raises:
-        UserError: If the schedule refuses its arguments, or if one of its numbers or its second learning rate is not
-            finite.
+        UserError: If the schedule refuses its arguments, or if one of its arguments, or the learning rate after one
+            step, is a number that no schedule can have, such as NaN.
     """
     try:
         scheduler = make(optimizer)

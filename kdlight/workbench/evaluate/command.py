@@ -70,7 +70,7 @@ def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float)
         run: The run.
         changes: Arguments of the run's data module that have other values now, such as the folder of the images.
         threads: The number of CPU threads for measuring latency.
-        seconds: The shortest duration of measuring a latency.
+        seconds: For how long, at least, forward passes are repeated to measure one latency.
 
     Returns:
         ``checkpoint``, ``threads`` and ``device``; ``student`` and ``teacher``, mappings with the keys ``test``
