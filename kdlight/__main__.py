@@ -27,7 +27,7 @@ COMMANDS = {
     "bench": ("kdlight.workbench.bench.command", "time the parts of a training step, and a plain PyTorch loop"),
     "pid": (
         "kdlight.workbench.pid.command",
-        "split what two networks, or two arrays, tell about the label into shared and unique parts",
+        "measure which information about the label two networks, or two arrays, share",
     ),
     "evaluate": ("kdlight.workbench.evaluate.command", "measure calibration, robustness and costs of a run's student"),
     "models": ("kdlight.workbench.list_models", "list the networks, and the weights published for them"),
@@ -38,10 +38,13 @@ COMMANDS = {
     "report": ("kdlight.workbench.report.command", "write one page about finished runs, and how to repeat them"),
     "dashboard": (
         "kdlight.workbench.dashboard",
-        "write a W&B workspace for a project's runs to a file, or also save it in the project",
+        "write a W&B workspace for the runs of a W&B project to a file; --save also saves it there",
     ),
     "completion": ("kdlight.workbench.completion", "print a script that completes commands and options in a shell"),
-    "compare": ("kdlight.workbench.compare.command", "print finished runs as a table, and plot their PID"),
+    "compare": (
+        "kdlight.workbench.compare.command",
+        "print finished runs as a table, and plot what information (PID) student and teacher share",
+    ),
 }
 TAKE_OPTIONS_OF_FIT = (RUN, "kdlight.cli.cache")
 HELP = """usage: kdlight COMMAND [OPTIONS]

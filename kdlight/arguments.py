@@ -91,7 +91,7 @@ def has_unknown(described: Any) -> bool:
 
 
 def find_import_path(made: type | Callable[..., Any]) -> str:
-    """Return the import path of a class or function; if a package of kdlight exports it, as ``kdlight.methods.KD``."""
+    """Return the import path of a class or function: a short one such as ``kdlight.methods.KD`` if there is one."""
     package = ".".join(made.__module__.split(".")[:2])
     if package.startswith("kdlight.") and getattr(sys.modules.get(package), made.__name__, None) is made:
         return f"{package}.{made.__name__}"

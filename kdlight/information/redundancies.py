@@ -54,7 +54,7 @@ def i_mmi(joint: npt.ArrayLike) -> PID:
 def _decompose_by_i_min(joint: Array) -> PID:
     informations = Informations.from_joint(joint)
     redundant = float(np.minimum(split_information(joint.sum(axis=1)), split_information(joint.sum(axis=0))).sum())
-    # The argument of `Informations.decompose` is the excess, least - redundant. It lies between 0 and least, except for
-    # rounding.
+    # `Informations.decompose` takes the excess: the smaller of the two sources' informations about the target, minus
+    # the redundant information. Without rounding errors it lies between 0 and this smaller information.
     least = min(informations.first, informations.second)
     return informations.decompose(min(max(least - redundant, 0.0), least))

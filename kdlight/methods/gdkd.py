@@ -20,13 +20,14 @@ from kdlight.unpack import Unpack
 
 
 class GDKD(LogitDistiller):
-    """Compare top classes and the rest apart: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
+    """Weight two sets of classes apart: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
 
-    The top classes are those to which the teacher gives the highest logits. KL is the divergence of the total
-    probabilities (masses) of the two sets. KL_top and KL_rest are the divergences of the probabilities within each set.
-    w grows linearly to 1 over `warmup_epochs`. The defaults are those of the authors' code, (w1, w2) = (1, 8). Its
-    files for single pairs of networks override them, for example by (1, 1) for resnet56 -> resnet20, (2, 8) for
-    resnet32x4 -> resnet8x4 and (2, 6) if the teacher is wrn_40_2.
+    The classes are split into two sets: the top classes, to which the teacher gives the highest logits, and the rest.
+    Each KL compares student and teacher. KL is the divergence of the total probabilities (masses) of the two sets.
+    KL_top and KL_rest are the divergences of the probabilities within each set. w grows linearly to 1 over
+    `warmup_epochs`. The defaults are those of the authors' code, (w1, w2) = (1, 8). Its files for single pairs of
+    networks override them, for example by (1, 1) for resnet56 -> resnet20, (2, 8) for resnet32x4 -> resnet8x4 and
+    (2, 6) if the teacher is wrn_40_2.
 
     Args:
         student: The network that is trained.

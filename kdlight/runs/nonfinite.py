@@ -134,13 +134,12 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
         terms = replay("runs/digits/kd/nonfinite.pt", method)
 
     The terms equal those of the run if the file holds the weights before the step (see `NonFiniteStop`). The terms of
-    `CRD` differ, because its memory in the file already contains the batch.
+    `CRD` differ: it adds the batch's embeddings to its memory when it computes the terms, before the file is written.
 
     Args:
         path: The path of the file ``nonfinite.pt``.
-        method: The run's method with its teacher. The file's weights are loaded into the method, and those of the
-            method's modules that were trained in the epoch of the file are set to training mode, the others to
-            evaluation mode.
+        method: The run's method with its teacher. The file's weights are loaded into the method. Its modules
+            that learn in the file's epoch are set to training mode, all others to evaluation mode.
 
     Returns:
         The weighted terms by name.

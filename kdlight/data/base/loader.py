@@ -109,7 +109,8 @@ class TrainingLoader(BatchLoader):
         samples: The training split.
         indices: The indices of each batch, on the samples' device.
         parameters: A function that returns the random choices for the views (augmented versions) of all samples in an
-            epoch. Images from files are cropped by these choices when they are decoded.
+            epoch. A split of image files uses them to crop each image while decoding it. A split in memory ignores
+            them, because its images are cropped later, as whole batches.
         pin_memory: Put batches into page-locked memory, from which they are copied to a GPU without waiting.
 
     Attributes:

@@ -32,10 +32,10 @@ class TwoPhaseDistiller(FeatureDistiller):
     """A student that learns the teacher's features first and the labels afterwards.
 
     For `init_epochs` epochs, only the term of the features is minimised, so the student's classifier gets no gradient.
-    After that, the cross-entropy is minimised (and Hinton's term, if `kd_weight` is not 0). RepDistiller, with which
-    the published tables were made, runs the first phase before its 240 epochs, at the full learning rate. To do the
-    same, add `init_epochs` to the trainer's epochs and to the schedule's milestones. RepDistiller also begins the
-    second phase with a new optimizer; here the optimizer keeps its momentum.
+    After that, the cross-entropy is minimised (and Hinton's term, if `kd_weight` is not 0). RepDistiller, the code of
+    the CRD paper, runs the first phase at the full learning rate and then 240 more epochs. To do the same, add
+    `init_epochs` to the trainer's epochs and to the schedule's milestones. RepDistiller also begins the second phase
+    with a new optimizer; here the optimizer keeps its momentum.
 
     Args:
         student: The network that is trained.
@@ -67,7 +67,7 @@ class TwoPhaseDistiller(FeatureDistiller):
         if optimizer.defaults.get("fused"):
             raise UserError(
                 f"the student's classifier begins to learn in {type(self).__name__}'s second phase, which a fused "
-                "SGD does not allow: expected fused: false, got true; set model.optimizer.init_args.fused to false"
+                "optimizer does not allow: expected fused: false, got true; correct model.optimizer.init_args.fused"
             )
         return made
 

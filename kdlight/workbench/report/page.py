@@ -96,10 +96,7 @@ def _find_shared_folder(records: Sequence[Record]) -> str:
 
 
 def _list_stages(records: Sequence[Record]) -> list[str]:
-    """Return the names of the stages, logits and embedding last, whose PID a run logged over its epochs.
-
-    PID is the partial information decomposition of what teacher and student tell about the label.
-    """
+    """Return the names of the stages whose PID a run logged over its epochs; embedding and logits come last."""
     found: dict[str, None] = {}
     for record in records:
         rows = record.folder.read_metrics() if record.folder.metrics.is_file() else {}
