@@ -43,8 +43,8 @@ class Part(NamedTuple):
     seed: int | None = None
 
 
-FULL = (Part("demo"), Part("demo_again"), Part("cifar10_protocol"), Part("cifar10_weights"))
-QUICK = (Part("demo"), Part("cifar10_protocol", ("task=noisy,method=none", "task=noisy,method=kd"), seed=0))
+FULL = tuple(Part(grid) for grid in ("demo", "demo_again", "cifar10_protocol", "cifar10_weights", "cifar10_trained"))
+QUICK = (Part("demo"), Part("cifar10_trained", ("method=none", "method=kd"), seed=0))
 
 
 class Repetition(NamedTuple):

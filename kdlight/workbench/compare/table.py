@@ -152,7 +152,7 @@ def _format_cell(comparison: RunGroups, group: tuple[str, ...], column: str) -> 
     summary, digits = comparison.summarise(group, column), MEASURES[column].digits
     if not summary.n:
         return NOT_ESTIMABLE if _was_measured(comparison, group, column) else MISSING
-    text = f"{summary.mean:.{digits}f}"
+    text = f"{summary.mean:z.{digits}f}"
     interval = MEASURES[column].interval
     if summary.n == 1 and interval is not None:
         (run,) = select_finished(comparison.groups[group])

@@ -71,6 +71,16 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group(runs):
         assert n == 3
 
 
+def test_zero_has_no_sign(tmp_path):
+    folder = write_run(tmp_path / "run")
+    result = json.loads((folder / "result.json").read_text())
+    result["pid_test"]["stage3"]["redundant"] = -1e-9
+    (folder / "result.json").write_text(json.dumps(result))
+    table = format_table(group_runs(read_records([folder]), columns=["redundant"]), "markdown")
+    assert "0.000" in table
+    assert "-0.000" not in table
+
+
 def test_published_values_of_a_grid_are_a_column(tmp_path):
     for method in ("KD", "Supervised"):
         write_run(tmp_path / f"method={method}" / "seed=0", method, accuracy=0.7)
