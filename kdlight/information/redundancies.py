@@ -1,6 +1,8 @@
 """Two definitions of redundant information with a closed form, for comparison with BROJA.
 
-BROJA is the partial information decomposition of Bertschinger et al., 2014, which `kdlight.information.broja` computes.
+A partial information decomposition splits what two sources tell about a target into redundant information (both tell
+it), unique information of either one, and synergistic information (only both together tell it). BROJA is the one of
+Bertschinger et al., 2014, which `kdlight.information.broja` computes.
 """
 
 __all__ = ["i_min", "i_mmi"]

@@ -20,9 +20,9 @@ from kdlight.unpack import Unpack
 class NST(FeatureDistiller):
     """Match how the maps of a stage's channels are distributed: ``CE + nst_weight * sum over stages of MMD^2(s, t)``.
 
-    s and t are the feature maps of student and teacher. MMD^2 is the squared maximum mean discrepancy between the maps
-    of their channels under the polynomial kernel (a.b)^2. The weight 50 and the sum over all stages are those of
-    mdistiller.
+    s and t are the maps of student and teacher, one for each channel, each scaled to length 1. MMD^2 is the squared
+    maximum mean discrepancy between these two sets of vectors. The kernel of two maps a and b is (a.b)^2. The weight 50
+    and the sum over all stages are those of mdistiller.
 
     Args:
         student: The network that is trained.
@@ -49,7 +49,7 @@ class NST(FeatureDistiller):
         self.pairs = pair_stages(self, stages)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term for each stage."""
+        """Return the cross-entropy, Hinton's term if it has a weight, and one term for each stage."""
         terms = self.task_terms(student, teacher, batch)
         for pair in self.pairs:
             terms[f"nst_{pair.name}"] = self.nst_weight * nst_loss(*pair.pool_maps(student, teacher))

@@ -57,7 +57,7 @@ def make_trainer(options: dict[str, Any]) -> Trainer:
 
 
 def require_steps(trainer: Trainer) -> None:
-    """Refuse a fit that would train no step or test no batch.
+    """Refuse a run that would train no step, or whose test after training would have no batch.
 
     Raises:
         UserError: If an option limits the steps or batches to 0.
@@ -96,8 +96,8 @@ def require_trained(trainer: Trainer) -> None:
     """
     if trainer.global_step == 0:
         raise UserError(
-            "training ended before its first step: expected time for one step; raise trainer.max_time, and look for a "
-            "callback that stops the run"
+            "training ended before its first step: expected at least one step; raise trainer.max_time if it is set, "
+            "and look for a callback that stops the run"
         )
 
 

@@ -37,7 +37,8 @@ class SplitDataModule(LightningDataModule):
     def num_classes(self) -> int:
         """The number of classes of `target`.
 
-        A subclass that takes the number as an argument compares it with the class names when it reads the images.
+        Some subclasses take `num_classes` as an argument, and check that there are as many class names when they read
+        the images.
         """
         return len(self.class_names)
 
@@ -51,7 +52,7 @@ class SplitDataModule(LightningDataModule):
 
     @property
     def train_size(self) -> int:
-        """The number of training images of all processes together, for example for the size of a teacher cache."""
+        """The number of training images, before they are divided among the processes of a distributed run."""
         return len(self.get_split("train"))
 
     def setup(self, stage: str) -> None:

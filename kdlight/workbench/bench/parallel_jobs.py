@@ -1,4 +1,7 @@
-"""Time a grid that trains one run at a time, and two at a time: what ``kdlight ablate --jobs 2`` gains on two cores."""
+"""Measure how much time ``kdlight ablate --jobs 2`` saves on two cores.
+
+The runs of a grid are trained one at a time, then the same runs two at a time.
+"""
 
 import os
 import time

@@ -75,7 +75,10 @@ def make_parser() -> CommandParser:
     parser.add_argument("--sort", default="", metavar="NAME", help="sort by a setting, or by a measure, largest first")
     parser.add_argument("--format", default="table", help="table, markdown, latex, csv or json")
     parser.add_argument(
-        "--keep", type=parse_path, metavar="DIR", help="write the results and curves of a grid as two small CSV files"
+        "--keep",
+        type=parse_path,
+        metavar="DIR",
+        help="write the results and curves of RUNS, which kdlight ablate trained, as two small CSV files",
     )
     parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save accuracy and PID over the epochs")
     parser.add_argument("--panels", type=parse_path, metavar="FILE", help="save each run's PID over the epochs")

@@ -43,7 +43,7 @@ def compare_arrays(
 
     Args:
         first: Symbols (samples,), integers from 0, or features (samples, …).
-        second: Symbols or features of the second source, whichever ``first`` has.
+        second: Symbols or features of the second source; it need not have the same kind as ``first``.
         target: Classes (samples,), integers from 0.
         settings: The command's options ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and
             ``tolerance``.
@@ -99,7 +99,7 @@ def _require_cells(*symbols: Symbols) -> None:
 
 
 def _discretize(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
-    """Fit ``repeats`` discretizers, each on another part of ``fitted``; return the symbols that they give ``counted``.
+    """Fit ``repeats`` discretizers, each on another part of ``fitted``, and return the symbols of ``counted``.
 
     Args:
         values: Features (samples, …).

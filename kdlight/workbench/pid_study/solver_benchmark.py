@@ -1,11 +1,13 @@
 """Time kdlight's BROJA solver and two others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
 
-BROJA is the partial information decomposition of Bertschinger et al., 2014 (arXiv 1311.2852). The table gives CPU
-seconds of one core. Two other solvers are timed if they are installed (``pip install -e '.[bench]'``): the cone program
-of the library dit, and the optimisation problem of the authors of the method RID (arXiv 2411.07483). The latter is
-rewritten in cvxpy from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the authors
-use. The gap is a certified bound on a result's numerical error, in bits. The error is the difference in redundant
-information from kdlight's result at a gap of 1e-9 bits.
+A partial information decomposition splits what two variables, the sources, tell about a third one, the target, into
+redundant information (both sources tell it), unique information of either one, and synergistic information (only both
+together tell it). BROJA is the one of Bertschinger et al., 2014 (arXiv 1311.2852). The table gives CPU seconds of one
+core. Two other solvers are timed if they are installed (``pip install -e '.[bench]'``): the cone program of the library
+dit, and the optimisation problem of the authors of the method RID (arXiv 2411.07483). The latter is rewritten in cvxpy
+from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the authors use. The column "gap"
+is the bound, in bits, that kdlight's solver certifies for the error of its result. The column "error" is how far a
+result's redundant information lies from that of a more exact solution of kdlight's solver, with a gap of 1e-9 bits.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array, mutual_information
 from kdlight.workbench.pid_study.joints import make_peaked, make_sparse
 
-#: Numbers of symbols of (target, first source, second source), and the gap in bits at which the solver stops.
+#: How many values (target, first source, second source) can take, and the gap in bits at which kdlight's solver stops.
 SIZES = (
     ((2, 2, 2), 1e-6),
     ((4, 4, 4), 1e-6),
@@ -59,9 +61,9 @@ def time_call(function: Callable[[], Any], *, least: float = 0.3) -> TimedCall:
 def solve_by_cvxpy(joint: Array, solver: str | None) -> float:
     """Compute the redundant information in bits by the RID authors' optimisation problem.
 
-    The problem minimises ``sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|)``, in nats. Q_y is the table Q(first, second, y) of
-    one of the |Y| targets; each source has the same joint distribution with the target in Q as in ``joint``. The
-    authors took this estimator from Liang et al., 2023 (arXiv 2302.12247).
+    The problem minimises ``sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|)``, in nats. The target has
+    |Y| values, and Q_y is the table Q(first, second, y) for its value y. The joint distribution of each source with the
+    target has to be that in ``joint``. The authors took this estimator from Liang et al., 2023 (arXiv 2302.12247).
 
     Args:
         joint: Axes (first source, second source, target).
@@ -142,7 +144,7 @@ def time_stage(samples: int = 10_000, width: int = 16_384, fitted: int = 2_000) 
 
     Args:
         samples: Number of images whose symbols are counted.
-        width: Number of float32 features of an image, as many as 16 channels of 32 x 32.
+        width: Number of float32 features of an image. The default is that of 16 channels with 32 x 32 positions.
         fitted: Number of training images on which the clusters are fitted.
     """
     from kdlight.information.discretizer import Discretizer
