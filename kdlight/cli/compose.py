@@ -3,7 +3,7 @@
 If a value is the path of a YAML file, relative to the file that contains the value, the content of that YAML file takes
 its place. If the content has a single key that is also the key of the value (``trainer: trainers/cifar.yaml``, where
 ``trainers/cifar.yaml`` contains ``trainer: {…}``), only what is below this key is taken. ``include: [a.yaml, b.yaml]``
-merges whole files into the file with this line, whose own values override those of the included files.
+merges whole files into the file with this line; the values of this file itself override those of the included files.
 
 Mappings are merged key by key, and later files override earlier ones. If files name different classes, the last class
 wins, and arguments that other files give for another class are dropped. A file without ``class_path``, such as one

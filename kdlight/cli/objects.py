@@ -25,8 +25,8 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
     """Build the object that a part of a resolved configuration describes.
 
     Args:
-        kind: The class that the object has to be an instance of. This is checked first: no class
-            or function in the configuration is called before.
+        kind: The class that the object has to be an instance of. This is checked first; only then are the classes and
+            functions that the configuration names called.
         described: A mapping with ``class_path`` and, if the class takes arguments, ``init_args`` and ``dict_kwargs``.
 
     Raises:
@@ -53,11 +53,12 @@ def _build(kind: type[Built], described: Mapping[str, Any]) -> Built:
 def report_library_errors() -> Iterator[None]:
     """Turn an error of a constructor of a library, such as torch, into a `UserError` that names the class.
 
-    Errors of other constructors, such as the user's own, pass through with their traceback, except that an unknown
-    argument is a `UserError` for every class.
+    Errors of other constructors, such as the user's own, pass through with their traceback. An unknown argument becomes
+    a `UserError` for every class.
 
     Raises:
-        UserError: If such a constructor fails; the message has the class and the first line of the error's message.
+        UserError: If a library's constructor fails (the message has the class and the first line of the error's
+            message), or if an argument is unknown.
     """
     try:
         yield

@@ -96,8 +96,8 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
 
     Raises:
         UserError: If the run has another configuration.
-        RunHasEndedError: If ``place.automatic`` is true, the run has ended, and the configuration does not change its
-            limits, such as the number of epochs.
+        RunHasEndedError: If ``place.automatic`` is true, the run has ended, and `now` does not change the run's limits,
+            such as the number of epochs.
     """
     run = None if place.checkpoint is None else find_folder(Path(place.checkpoint))
     if run is None:

@@ -63,8 +63,8 @@ def _train_missing(path: str, train: Train | None, options: Sequence[str], *, as
         require_file(path, "name an existing file with the teacher's weights")
         return
     command = " ".join([f"kdlight fit --config configs/{name}", *options])
-    # Train only in a single process (several would train the same teacher), and only if no run of that name exists:
-    # the user should continue or remove a stopped run.
+    # Train only in a single process (several would train the same teacher), and only if no run of that name exists: if
+    # one was stopped, the user should continue or remove it.
     alone = os.environ.get("WORLD_SIZE", "1") == os.environ.get("SLURM_NTASKS", "1") == "1"
     possible = train is not None and alone and not Path(path).parent.parent.exists()
     quick = name.startswith(f"{DATA_SET}/")

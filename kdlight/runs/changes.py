@@ -9,9 +9,9 @@ from torch.optim import Optimizer
 from kdlight.errors import UserError
 
 # Options that do not change a run's results, but determine where and how long it computes and what it shows. A name
-# stands for all names below it, too. Paths of weights may change, because another teacher is refused by the sha256 of
-# its weights, which the checkpoint holds. The precision may not change, because accuracies of runs are compared at
-# equal precision.
+# stands for all names below it, too. Paths of weights may change: the checkpoint holds the sha256 of the teacher's
+# weights, so a path to other weights is refused when the checkpoint is loaded. The precision may not change, because
+# accuracies of runs are compared at equal precision.
 MAY_CHANGE = (
     *("ckpt_path", "weights_only", "resume_changed", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")),
@@ -24,7 +24,7 @@ MAY_CHANGE = (
     *(f"model.init_args.{name}" for name in ("teacher_weights", "student_weights", "teacher_cache.path")),
     *(f"model.init_args.{name}" for name in ("compile", "channels_last")),
 )
-# These come from the checkpoint when a run is resumed, so a changed value would be in config.yaml but have no effect.
+# These options come from the checkpoint when a run is resumed: a new value would be in config.yaml but have no effect.
 RESTORED = ("model.init_args.optimizer", "model.init_args.scheduler")
 LIMITS = ("max_epochs", "max_steps", "max_time")
 # Lightning's callbacks whose names contain one of these words influence training. Lightning's other callbacks, and
@@ -87,7 +87,7 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
 
 
 def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
-    """Return both values of each forbidden change, by option. If a class differs, leave out the class's options."""
+    """Return the old and new value of each option that may not change. If a class differs, leave out its options."""
     old, new = (_flatten(yaml.safe_load(text)) for text in (before, now))
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*old, *new}, key=lambda key: (key.count("."), key)):

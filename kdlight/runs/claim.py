@@ -120,7 +120,7 @@ def is_first_process() -> bool:
 
 
 def _make_folder(path: Path) -> list[Path]:
-    """Create a folder and its parents. Return the created ones, the innermost first; none if the folder exists."""
+    """Create a folder and its parents. Return those that were created, innermost first; [] if the folder exists."""
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file: expected a folder for the run; name another path")
     missing = [path, *(parent for parent in path.parents if not parent.exists())]

@@ -61,7 +61,7 @@ class RunFolder(NamedTuple):
 
     @property
     def teacher(self) -> Path:
-        """The weights of an untrained teacher, which are needed to resume the run."""
+        """The teacher's weights if no other file has them (untrained, or given as an object); resuming needs them."""
         return self.path / "teacher.safetensors"
 
     def locate_nonfinite(self, rank: int) -> Path:
@@ -75,7 +75,7 @@ class RunFolder(NamedTuple):
     def has_ended(self) -> bool:
         """Return whether the run has ended since it was last started.
 
-        Each start writes the configuration again, so the result of a run that has not ended since is older.
+        Each start writes ``config.yaml`` again. If the run has not ended since, its result is older than this file.
         """
         return self.result.is_file() and self.result.stat().st_mtime_ns >= self.config.stat().st_mtime_ns
 

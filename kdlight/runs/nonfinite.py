@@ -66,7 +66,7 @@ class NonFiniteStop(Callback):
         self._batch = batch
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Check the terms of this step, or on CUDA those of an earlier step.
+        """Check the terms of this step; on CUDA, check those terms that have arrived from the device.
 
         Raises:
             NonFiniteLossError: If a term or the sum of all terms is NaN or infinite.
@@ -138,7 +138,7 @@ def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
 
     Args:
         path: The path of the file ``nonfinite.pt``.
-        method: The run's method with its teacher. The file's weights are loaded into the method. Its modules
+        method: The run's method with its teacher. The file's weights are loaded into the method. The method's modules
             that learn in the file's epoch are set to training mode, all others to evaluation mode.
 
     Returns:

@@ -48,9 +48,9 @@ class Result:
     def write(self, trainer: Trainer, model: Learner, folder: RunFolder) -> None:
         """Write ``result.json``.
 
-        ``seconds`` is the wall time of this process from the first epoch to the last test. ``train_seconds`` is the
-        training time of all epochs, including those before the run was resumed. It does not include validation, nor the
-        measurements of callbacks such as `PIDMonitor`. Memory is in bytes.
+        ``seconds`` is the wall time of this process from the start of the fit to the end of the last test.
+        ``train_seconds`` is the training time of all epochs, including those before the run was resumed, but without
+        validation and the measurements of callbacks such as `PIDMonitor`. Memory is in bytes.
         """
         epochs = folder.read_metrics()
         train_seconds = sum(row.get("seconds", 0.0) for row in epochs.values())

@@ -45,7 +45,7 @@ class WandbRecord(Callback):
         self.folder = folder
         self.logger = logger
         self.config = config
-        self._sends_student = take_wandb_artifacts(logger)  # instead of whole checkpoints
+        self._sends_student = take_wandb_artifacts(logger)  # the logger would send whole checkpoints
         group = name_group(folder.path)
         for name, value in {"group": group, "job_type": "fit"}.items():
             read_wandb_options(logger).setdefault(name, value)
@@ -70,7 +70,8 @@ class WandbRecord(Callback):
 
     def _find_flat_keys(self, method: Learner) -> dict[str, Any]:
         described = (yaml.safe_load(self.config).get("model") or {}).get("init_args") or {}
-        networks = [described.get(role) for role in ("teacher", "student")]  # mappings, or texts if built in Python
+        # A network is described by a mapping, or by a text if it is an object that does not remember its arguments.
+        networks = [described.get(role) for role in ("teacher", "student")]
         classes = [network["class_path"] for network in networks if isinstance(network, dict)]
         pair = " → ".join(path.rpartition(".")[2] for path in classes)
         grid = self.folder.path.parent.parent.name if _is_in_grid(self.folder.path) else None
