@@ -1,7 +1,8 @@
 """Knowledge distillation on PyTorch Lightning, and measurements of the information that was transferred.
 
 Import kdlight before lightning or torchvision. Otherwise, if torch is a CPU-only build, importing the torchvision of
-the Python package index fails, and so does importing lightning, which imports torchvision (`kdlight.torchvision_shim`).
+the Python package index fails, and so does importing lightning, which imports torchvision. `kdlight.torchvision_shim`
+explains why.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 torchvision_shim.install()
 late_imports.install()
 
-# The module that defines each public name, imported when the name is first used, which keeps `import kdlight` fast.
+# Each public name with the module that defines it. The module is imported when the name is first used, so that
+# `import kdlight` stays fast.
 PUBLIC = {
     "ablate": "kdlight.workbench.ablate.ablation",
     "fit": "kdlight.cli.from_python",

@@ -38,7 +38,7 @@ COMMANDS = {
     "report": ("kdlight.workbench.report.command", "write one page about finished runs, and how to repeat them"),
     "dashboard": (
         "kdlight.workbench.dashboard",
-        "write a W&B workspace for the runs of a W&B project to a file; --save also saves it there",
+        "write a W&B workspace for the runs of a W&B project to a file; --save also saves it in W&B",
     ),
     "completion": ("kdlight.workbench.completion", "print a script that completes commands and options in a shell"),
     "compare": (

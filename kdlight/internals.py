@@ -74,11 +74,12 @@ def set_epoch(trainer: Any, epoch: int) -> None:
 
 
 def end_restart(trainer: Any) -> None:
-    """Let Lightning treat a resumed fit as any other: else it would not step `ReduceLROnPlateau` after the epoch."""
+    """Let Lightning treat a resumed fit as any other; else it would not step `ReduceLROnPlateau` after this epoch."""
     _write(_read(trainer, "fit_loop"), "_restarting", False)
     steps = _read(trainer, "fit_loop", "epoch_loop")
     if _read(steps, "restarted_on_last") and validates_after(trainer, _read(steps, "batch_idx")):
-        # After this validation, Lightning would count the training step that came before it a second time.
+        # The checkpoint was written after a step and the validation that follows the step. Lightning first ends this
+        # step again: it does not repeat the validation, but it would count the step a second time.
         _write(steps, "_batches_that_stepped", _read(steps, "_batches_that_stepped") - 1)
 
 

@@ -37,7 +37,7 @@ def _compute_hamming(*args: Any, **kwargs: Any) -> Any:
 
 
 def _make_callers(module: str, *names: str) -> dict[str, Callable[..., Any]]:
-    """Make functions that execute a late module when they are called, and call its functions of the same names."""
+    """Make functions that, when called, execute a late module and call the module's functions of the same names."""
 
     def make(name: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

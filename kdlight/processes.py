@@ -13,7 +13,7 @@ def is_distributed() -> bool:
 
 
 def gather_tensor(values: Tensor) -> Tensor:
-    """Concatenate the values (batch, ...) of all processes in the order of ranks. All batches have the same size."""
+    """Concatenate the values (batch, ...) of all processes in the order of ranks; all need the same batch size."""
     if not is_distributed():
         return values
     parts = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]

@@ -32,7 +32,7 @@ from kdlight.errors import UserError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MOST = 2**31 - 1  # the largest whole number allowed: the product of two of them still fits into 64 bits
+MOST = 2**31 - 1  # the largest whole number allowed: the product of two such numbers still fits into 64 bits
 
 PositiveInt = Annotated[int, Field(ge=1, le=MOST)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
@@ -47,9 +47,9 @@ Probes = Annotated[int, Field(ge=8, le=MOST)]  # how many images a partial infor
 
 
 def read_weights(learner: object) -> dict[str, float]:
-    """Return the weights of a learner's loss terms by name.
+    """Return the weights of the loss terms of a learner (a LightningModule that trains a student), by name.
 
-    Their names are those of the constructors' arguments that are annotated as `Weight`.
+    These are the arguments that the constructors of the learner's class and its bases annotate as `Weight`.
     """
     constructors = [vars(kind)["__init__"] for kind in type(learner).__mro__ if "__init__" in vars(kind)]
     names = (

@@ -1,4 +1,4 @@
-"""Derive seeds from the purpose of the random numbers, so that they do not depend on what else was drawn before."""
+"""Derive seeds from the purpose of random numbers, so that these numbers do not depend on what was drawn before."""
 
 from __future__ import annotations
 

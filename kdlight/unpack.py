@@ -1,8 +1,9 @@
 """``**base: Unpack[LearnerArguments]`` declares the arguments that a constructor passes on to its base class.
 
-Type checkers and editors see `typing.Unpack`, so they complete and check these arguments. At run time
-``Unpack[LearnerArguments]`` is ``Any``. Otherwise jsonargparse would take the arguments from `LearnerArguments`, which
-has no defaults; with ``Any`` it looks for them in the base class, which has every default.
+`LearnerArguments` is a `TypedDict` of arguments. Type checkers and editors see `typing.Unpack`, so they complete and
+check these arguments. At run time ``Unpack[LearnerArguments]`` is ``Any``. Otherwise jsonargparse would take the
+arguments from `LearnerArguments`, which has no defaults; with ``Any`` it looks for them in the base class, which has
+every default.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -41,13 +41,13 @@ class CIFARDataModule(ImageDataModule):
     """The base of CIFAR-10 and CIFAR-100.
 
     Args:
-        data_dir: The folder that contains the data set's folder, either the one with pickles or the one with binary
-            files.
+        data_dir: The folder that contains the data set's folder. The data set is published as a folder of pickles and
+            as a folder of binary files; either can be read.
         mean: Mean of each channel, for pixels in [0, 1].
         std: Standard deviation of each channel, for pixels in [0, 1].
         val_size: How many of the 50,000 training images are held out for validation.
         augment: Pad by four black pixels, crop at random, and flip horizontally at random.
-        download: Download a published archive if `data_dir` has neither of these two folders.
+        download: Download a published archive if `data_dir` has neither the folder of pickles nor that of binary files.
         mirrors: Addresses of the published archives, tried in this order.
         accept_modified: Accept that training files are missing, and that the checksum of a file is not the published
             one. A warning names these files.

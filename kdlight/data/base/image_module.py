@@ -34,10 +34,10 @@ from kdlight.streams import Stream, make_generator
 class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
     """A data module whose images are cropped, flipped and normalised as whole batches, on the GPU if there is one.
 
-    A validation split with the class proportions of the training set is held out of it. The test set is read for
-    ``test`` and ``predict``, and once when a run begins, to check that it is complete. All random choices depend only
-    on the seed, the epoch and the sample. Therefore a sample has the same view in an epoch whether or not the run was
-    resumed, and whatever the number of processes.
+    A validation split is held out of the training set, with the training set's class proportions. The test set is read
+    for ``test`` and ``predict``, and once when a run begins, to check that it is complete. All random choices depend
+    only on the seed, the epoch and the sample. Therefore a sample has the same view in an epoch whether or not the run
+    was resumed, and whatever the number of processes.
 
     A subclass defines its classes, image shape and augmentation, and reads the training and the test set.
 
@@ -219,7 +219,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         }
 
     def teardown(self, stage: str) -> None:
-        """Stop replaying stored views (`EpochViews.replay`) after a fit, because the next fit may need others."""
+        """Stop replaying stored views (`EpochViews.replay`) after a fit, because the next fit may need other views."""
         if stage == "fit" and self._views is not None:
             self._views.forget_replay()
 

@@ -45,7 +45,7 @@ class Layout:
         """Read one file's pixels (n, 3072), red plane first, and its labels, each (n,).
 
         Raises:
-            UserError: If the content does not have this form; the message says what is wrong.
+            UserError: If the content does not have the form that the layout describes; the message says what is wrong.
         """
         if None in self.labels.values():
             record = len(self.labels) + PIXELS

@@ -24,7 +24,7 @@ def decode(path: Path, *, coarse: bool = False) -> Tensor:
 
     Raises:
         UserError: If the path does not exist or is no regular file, or if the file is broken, has several frames, or
-            has pixels without a fixed range.
+            has pixels without a fixed range (32-bit integers or floating point numbers).
     """
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write to it
@@ -39,8 +39,8 @@ def decode(path: Path, *, coarse: bool = False) -> Tensor:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    # Of several frames, Pillow decodes the first. In an MPO, which phones write, the first is the picture itself, and a
-    # preview or the picture of a second lens follows.
+    # Of several frames, Pillow decodes the first. In an MPO file (several JPEGs in one file, written by phones), the
+    # first is the picture itself, and a preview or the picture of a second lens follows.
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
         raise UserError(f"expected one picture, got {frames} frames or pages: save only the one you need")

@@ -27,7 +27,9 @@ from kdlight.data.sources.decoding import decode
 from kdlight.data.views.photographs import vary_photograph
 from kdlight.errors import UserError
 
-AREA = (0.08, 1.0)  # fractions of the image's area, from Szegedy et al. 2014, https://arxiv.org/abs/1409.4842
+# The smallest and largest crop, as fractions of the image's area, and the range of a crop's width / height, both from
+# Szegedy et al. 2014, https://arxiv.org/abs/1409.4842.
+AREA = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 COUNTED = 20_000  # if an image is broken and its split is at most this large, all images of the split are checked
 
@@ -208,8 +210,9 @@ def encode_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
 class _BatchDecoder(Dataset[Any]):
     """Decodes a whole batch in one process.
 
-    It returns only the images, because every tensor from another process keeps a file open while it exists. It returns
-    an error instead of raising it, because the main process would get a raised error only as the text of a traceback.
+    It returns only the images, without their targets, because every tensor that another process sends keeps a file open
+    while the tensor exists. It returns an error instead of raising it, because the main process would get a raised
+    error only as the text of a traceback.
     """
 
     def __init__(self, files: ImageFiles) -> None:

@@ -80,7 +80,8 @@ def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
             f"{(root / folder).absolute()} has no image of {len(empty)} of the {len(classes)} classes: "
             f"{', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}"
         )
-    # The paths get the same separators on every system, because hash_train_images hashes them.
+    # The paths get the same separators on every system, so that the hash of the training images, which includes the
+    # paths, is the same everywhere.
     paths = [path.relative_to(root).as_posix() for of_class in found for path in of_class]
     counts = torch.tensor([len(of_class) for of_class in found])
     return Listing(paths, torch.arange(len(classes)).repeat_interleave(counts))

@@ -19,7 +19,8 @@ class EpochViews:
     Args:
         kind: The kind of view; None if nothing is random.
         count: Number of training images.
-        fill: Value of each channel, in [0, 255]. A strong view fills the square that it cuts out with these values.
+        fill: Value of each channel, in [0, 255]. A strong view (`kdlight.data.views.strong`) fills the square that it
+            cuts out with these values.
         seed: The seed of the choices.
     """
 

@@ -3,7 +3,7 @@
 Cubuk et al. 2020, "RandAugment", https://arxiv.org/abs/1909.13719, in the form that the code of MLKD (Jin et al., CVPR
 2023) takes from FixMatch (Sohn et al. 2020, https://arxiv.org/abs/2001.07685). MLKD's code calls RandAugment(2, 10),
 but the number 10 has no effect there, because every operation draws its strength uniformly from its whole range. The
-results are those of Pillow's operations, up to rounding.
+results are those of Pillow's operations, up to rounding. Cutout fills a random square of the image with one colour.
 
 Every image has its own operations and strengths, and no step makes the CPU wait for the GPU. A first gather moves
 pixels (rotation, shear, translation), a second one looks up new pixel values (brightness, contrast and similar

@@ -18,7 +18,7 @@ from kdlight.data.views.crops import crop, draw_crops, flip
 from kdlight.data.views.strong import StrongDraws, apply_strong, draw_strong
 from kdlight.streams import Stream, make_generator
 
-STRONG = "strong"
+STRONG = "strong"  # begins the names of the choices for a strong view (`kdlight.data.views.strong`)
 
 
 class ViewKind(Protocol):
@@ -39,7 +39,7 @@ class PaddedCrops:
     """Random crops of the zero-padded image, and mirroring: the standard for small images.
 
     Attributes:
-        padding: Width of the black border, at most 127, because shifts (up to twice the width) are stored as uint8.
+        padding: Width of the black border; at most 127, because shifts are stored as uint8 and can be twice this width.
         mirror: Whether an image may be flipped.
     """
 
