@@ -43,7 +43,7 @@ COMMANDS = {
     "completion": ("kdlight.workbench.completion", "print a script that completes commands and options in a shell"),
     "compare": (
         "kdlight.workbench.compare.command",
-        "print finished runs as a table, and plot what information (PID) student and teacher share",
+        "print finished runs as a table, and plot which information about the label student and teacher share",
     ),
 }
 TAKE_OPTIONS_OF_FIT = (RUN, "kdlight.cli.cache")

@@ -41,7 +41,7 @@ def download(url: str, part: Path) -> None:
             return  # The file is complete or too long: the caller compares its checksum.
         raise
     with response, part.open("ab") as stream:
-        # If the answer is not the part that was asked for, it is taken for the whole file.
+        # If the answer is not the part that was asked for, it is taken for the whole file and replaces the old bytes.
         if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             stream.truncate(start := 0)
         size = response.headers.get("Content-Length")

@@ -36,7 +36,7 @@ class Archive(NamedTuple):
 def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir: Path) -> None:
     """Download one of `archives` and put the folder of its data into `data_dir`.
 
-    A download that was cut off is kept as ``<name>.part`` and continues where it stopped. Nothing is unpacked unless
+    A download that was cut off is kept as ``<name>.part``, and the next call continues it. Nothing is unpacked unless
     the checksum is right, and nothing is written outside of `data_dir`.
 
     Args:
