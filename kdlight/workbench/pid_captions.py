@@ -13,7 +13,7 @@ ATOM_LABELS = {
     "unique_second": "unique to the student",
     "synergistic": "synergistic: only both reveal it",
 }
-#: What lies between the bounds of an estimated atom, see `kdlight.information.estimate_pid`.
+#: What the interval of an estimated atom means, see `kdlight.information.estimate_pid`.
 INTERVAL = "the interval that contains 95 % of repeated measurements"
 
 

@@ -1,7 +1,8 @@
 """Decompose the information of two arrays about a third: ``kdlight pid --first … --second … --target …``.
 
 The partial information decomposition (PID) has four atoms: redundant information (both arrays have it), unique
-information of either array, and synergistic information (only both arrays together have it).
+information of either array, and synergistic information (only both arrays together have it). It is computed from
+the frequencies of symbols, which are integers. A `Discretizer` turns all other arrays, called features, into symbols.
 """
 
 import math

@@ -1,11 +1,11 @@
 """``kdlight pid``: the partial information decomposition (PID) of two networks, or of two arrays, about a label.
 
 It says how many bits about the label both have (redundant), only one has (unique), or only both together have
-(synergistic). It is computed from symbols, which are counted. Arrays: integers of shape (samples,) are symbols. All
-other arrays are features (samples, …): clusters are fitted on one random half of the samples, and the symbol of each
-sample of the other half is its cluster. Networks: clusters are fitted on training images, the symbol of each image of
---split is its cluster, and each stage of the teacher is compared with each stage of the student. Several teachers are
-ranked by their unique information, which they could still give the student.
+(synergistic). It is computed from the joint histogram of the label and of symbols, which are integers. Arrays: integers
+of shape (samples,) are symbols. All other arrays are features (samples, …): clusters are fitted on one random half of
+the samples, and the symbol of each sample of the other half is its cluster. Networks: clusters are fitted on training
+images, the symbol of each image of --split is its cluster, and each stage of the teacher is compared with each stage of
+the student. Several teachers are ranked by their unique information, which they could still give the student.
 """
 
 import argparse

@@ -34,7 +34,7 @@ class Matrix:
     cells: Mapping[str, Mapping[str, StageReport]]
     """The measurement of each pair, by the name of the teacher's stage and then of the student's."""
     bounds: Mapping[str, float]
-    """The label's entropy, and bounds that hold for any symbols, see `bound_informations`."""
+    """The label's entropy, and bounds of the PID that hold for any choice of symbols, see `bound_informations`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values, for a JSON file."""
@@ -66,8 +66,10 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
     """Decompose the information that two trained networks contain about the label, for every pair of their stages.
 
     Args:
-        options: ``student``, ``teacher``, ``split``, ``samples``, ``fit_samples`` and ``details`` of the command.
-        settings: ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and ``tolerance``.
+        options: The command's options ``student``, ``teacher``, ``weights``, ``split``, ``samples``, ``fit_samples``
+            and ``details``.
+        settings: The command's options ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and
+            ``tolerance``.
         changed: Arguments of the data module that differ from those of the student's run.
 
     Raises:
@@ -98,8 +100,8 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
 def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> Ranking:
     """Measure the information that each of several teachers could still give a student.
 
-    All teachers get the same number of symbols. If ``clusters`` is None, this is the smallest of the numbers that are
-    chosen for the teachers one by one.
+    The features of all teachers are turned into the same number of symbols. If ``clusters`` is None, a number is chosen
+    for each teacher alone, and the smallest of these numbers is taken for all.
 
     Args:
         options: As for `compare_networks`; also ``stage``, at which the networks are compared.

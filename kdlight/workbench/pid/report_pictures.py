@@ -47,7 +47,9 @@ def save_report_picture(report: Matrix | Ranking | ArrayReport, file: Path) -> N
 
 
 def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> None:
-    """Draw lines at the target's entropy, which no information exceeds, and at the cap, if it is lower.
+    """Draw a line at the target's entropy, which no information about the target exceeds.
+
+    If the cap is lower than the entropy, draw a line at the cap, too.
 
     Args:
         axis: The axes to draw on.

@@ -1,7 +1,9 @@
 """Joint distributions that resemble those of two networks' symbols and a label, but are known exactly.
 
-The symbols of a source are the numbers into which a network's features would be turned. Axes are (first source, second
-source, label). The labels are equally frequent, except in `make_sparse`.
+They serve to test estimates of the PID (partial information decomposition of what two sources tell about a label). The
+symbols of a source are the numbers into which a network's features would be turned. A joint distribution ("joint" for
+short) is an array of probabilities with the axes (first source, second source, label). The labels are equally frequent,
+except in `make_sparse`.
 """
 
 import numpy as np
@@ -16,7 +18,7 @@ def make_classifiers(classes: int, *, first: float, second: float, copied: float
     """Return the joint of two classifiers that confuse different classes; the second sometimes repeats the first.
 
     Args:
-        classes: Number of the label's classes, even; each source has as many symbols.
+        classes: Number of the label's classes, which is even, and also of the symbols of each source.
         first: Accuracy of the first classifier, before 2 % of its symbols are replaced by random ones.
         second: Accuracy of the second classifier where it does not repeat the first, before the same replacement.
         copied: Probability that the second classifier repeats the symbol of the first.

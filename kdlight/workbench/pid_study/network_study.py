@@ -48,7 +48,7 @@ class Case(NamedTuple):
     clusters: int
     repeats: int = REPEATS
     fitted_on: str = "others"
-    """The images on which clusters are fitted: "counted" (the images from which the PID is estimated) or "others"."""
+    """The images on which clusters are fitted: "counted", from which the PID is estimated, or "others", drawn apart."""
 
     def __str__(self) -> str:
         count = f" {self.clusters}" if self.symbols in ("kmeans", "quantile") else ""
@@ -97,7 +97,7 @@ class Population:
         self._symbols: dict[tuple[str, Case], np.ndarray[Any, Any]] = {}
 
     def compute_features(self, network: str) -> dict[str, np.ndarray[Any, Any]]:
-        """Return a network's features of all images at "stage" and "logits". They are computed only once."""
+        """Return a network's features of all images at "stage" (the deepest) and "logits"; compute them only once."""
         file = self.kept / f"{network}.npz"
         if not file.is_file():
             computed = _compute_features(network, self._weights.get(network), self._images)
@@ -120,7 +120,7 @@ class Population:
     ) -> tuple[Discretizer, np.ndarray[Any, Any]]:
         """Fit a discretizer on random images, and return the discretizer and the symbols of all images.
 
-        If ``chosen`` is given, fit the discretizer on these images instead, and return only their symbols with it.
+        If ``chosen`` is given, fit the discretizer on these images, and return the symbols of only these images.
         """
         own = np.random.default_rng((1, seed)).permutation(len(rows))[:FITTED] if chosen is None else chosen
         discretizer = Discretizer(cast(Method, case.symbols), clusters=case.clusters, seed=seed)
@@ -212,7 +212,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--student", type=Path, required=True, metavar="FILE", help="weights of a ResNet-20")
     parser.add_argument("--kept", type=Path, required=True, metavar="DIR", help="folder for all results")
     parser.add_argument(
-        "--repetitions", type=int, default=24, help="how often to repeat the study; some settings take part less often"
+        "--repetitions",
+        type=int,
+        default=24,
+        help="number of repetitions; some settings take part in only every 2nd, 4th or 8th repetition",
     )
     options = parser.parse_args(arguments)
     if options.repetitions < 4:

@@ -22,7 +22,7 @@ CLASSES, USUAL_BINS, USUAL_SIZE = 10, 10, 5_000
 
 
 def save_study_picture(file: Path, repetitions: int) -> None:
-    """Repeat estimates for several numbers of samples and bins, and save the picture in the format of the suffix."""
+    """Repeat estimates for several numbers of samples and bins, and draw them; the file's suffix is the format."""
     by_size = [repeat_estimate(_make_joint(USUAL_BINS), size, repetitions) for size in SIZES]
     by_bins = [repeat_estimate(_make_joint(bins), USUAL_SIZE, repetitions) for bins in BINS]
     figure = Figure(figsize=(9, 6), layout="constrained")

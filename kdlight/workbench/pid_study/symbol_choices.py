@@ -3,8 +3,10 @@
 How much a method transfers is measured by the PID, the partial information decomposition of what teacher and student
 tell about the label. It is computed from symbols, the numbers into which the networks' features are turned. This study
 takes finished runs with the same teacher, and measures their last weights on the test images with several kinds of
-symbols: 4, 10 and 30 clusters by k-means (the RID paper has 10 for CIFAR-10), as many clusters as the number of images
-allows (kdlight's default), and the classes that a linear classifier of the features (a probe) predicts.
+symbols: 4, 10 and 30 clusters by k-means (the paper of the method RID takes 10 for CIFAR-10), as many clusters as the
+number of images allows (kdlight's default), and the classes that a probe predicts, a linear classifier of the features.
+(The class `Probe` is something else: the images of a measurement.)
+
 The file that the study writes has a row per run, kind and stage::
 
     python -m kdlight.workbench.pid_study.symbol_choices runs/cifar10_trained --keep FILE.csv
@@ -41,7 +43,8 @@ KINDS: dict[str, tuple[Method, int | None]] = {
     "as many clusters as the images bear": ("kmeans", None),
     "probe": ("probe", None),
 }
-STAGES: dict[int | str, str] = {-1: "deepest", "logits": "logits"}  # what is measured of both networks, and its name
+# The features that are measured of both networks, and their names in the file; -1 is the last stage.
+STAGES: dict[int | str, str] = {-1: "deepest", "logits": "logits"}
 COMPONENTS, REPEATS, SEED, FIT_SAMPLES = 10, 5, 0, 2_000  # the defaults of PIDMonitor
 EXACT: dict[str, Any] = {"tolerance": 1e-5, "seed": SEED, "details": False}
 VALUES = (*ATOMS, "information_teacher", "information_student")
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
-    """Return the rows of each run, one for each kind of symbols and stage.
+    """Yield the rows of each run. A run has a row for each kind of symbols and each place of `STAGES`.
 
     Raises:
         UserError: If the runs have different teachers.
@@ -102,7 +105,7 @@ def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
 
 
 def compute_features(network: Frozen, probe: Probe) -> dict[int | str, Probe]:
-    """Return, for each place of `STAGES`, the probe with the network's features in place of the images."""
+    """Return, for each place of `STAGES`, a `Probe` with the network's features in place of the images."""
     found = {place: Probe([], []) for place in STAGES}
     for part, batches in probe._asdict().items():
         for batch in batches:
@@ -113,7 +116,13 @@ def compute_features(network: Frozen, probe: Probe) -> dict[int | str, Probe]:
 
 
 def symbolise(features: Probe, discretizer: RepeatedDiscretizer, clusters: int | None = None) -> tuple[Symbols, int]:
-    """Return the symbols of the counted images, (repeats, samples), and the number of clusters."""
+    """Fit ``discretizer``; return the symbols of the counted images, (repeats, samples), and the number of clusters.
+
+    Args:
+        features: Features of the images to fit on (``fitted``) and of the images that get symbols (``counted``).
+        discretizer: The discretizer.
+        clusters: The number of clusters; None: the discretizer's number or, if it has none, the number that it chooses.
+    """
 
     def read(batch: Batch) -> dict[str, Tensor]:
         return {"": batch.images}
