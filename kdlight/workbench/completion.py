@@ -158,7 +158,7 @@ def complete_file_or(values: Iterable[str], name: str) -> dict[str, Any]:
 
 
 def _network_names() -> list[str]:
-    """List the networks that kdlight builds, and the classes that build those of other libraries."""
+    """List the networks that kdlight builds, and the classes that build networks of other libraries."""
     names = find_public_names("kdlight.models", Path(kdlight.__file__).parent / "models")
     return sorted(name for name, module in names.items() if module.startswith(("zoo.", "foreign")))
 

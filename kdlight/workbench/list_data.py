@@ -66,8 +66,8 @@ def list_data_modules() -> list[Data]:
         parameters = inspect.signature(made).parameters
         own = [given for given in parameters.values() if given.kind is not given.VAR_KEYWORD]
         shown = ", ".join(f"{given.name}={_format_default(given)}" for given in own)
-        # Every data module that can download has `mirrors`. `download` does not tell: ImageNet has it, too, but its
-        # `download: true` only says where to get the data.
+        # Every data module that can download has an argument `mirrors`. An argument `download` is no proof: ImageNet
+        # has one, too, but its `download: true` only says where to get the data.
         fetched = "mirrors" in parameters
         found.append(Data(name, (inspect.getdoc(made) or "").partition("\n")[0], fetched, shown))
     return found

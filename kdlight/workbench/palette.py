@@ -17,7 +17,7 @@ MARKERS = dict(zip(ATOMS, "osD^", strict=True))
 #: Colours of compared groups, in the order in which they are drawn; their lightness is 27, 45, 63, 80, 0 and 55.
 ARM_COLOURS = (REDUNDANT, UNIQUE_FIRST, UNIQUE_SECOND, SYNERGISTIC, "#000000", "#9a6fb0")
 ARM_MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-#: Colours of lines that are no atoms: the information of each network about the label, and upper bounds of information.
+#: Colours of lines that show no atom: the information of each network about the label, and upper bounds of information.
 REFERENCE, LIMIT = "#000000", "#7a7a7a"
 #: The colour map of heat maps, whose lightness changes evenly.
 MAP = "cividis_r"

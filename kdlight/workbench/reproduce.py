@@ -28,7 +28,7 @@ from kdlight.workbench.compare.records import read_records
 from kdlight.workbench.compare.statistics import CONFIDENCE, Summary, summarise
 
 KEPT = Path("notebooks/results")
-DATA = Path("data")  # where the configurations look for images and for the weights of others
+DATA = Path("data")  # where the configurations look for images and for published weights
 COLUMNS = ("last", "redundant")
 
 

@@ -1,7 +1,7 @@
-"""Draw groups of runs that differ in their seed only: curves over the epochs, bars, and redundancy against accuracy.
+"""Draw pictures of groups of runs: curves over the epochs, bars, and redundancy against accuracy.
 
-The atoms are the four parts of the PID (partial information decomposition) of what teacher and student tell about the
-label; redundancy is what both of them tell.
+The runs of a group differ only in their seed. The atoms are the four parts of the PID (partial information
+decomposition) of what teacher and student tell about the label; redundancy is what both of them tell.
 """
 
 import math

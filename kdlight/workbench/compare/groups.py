@@ -1,4 +1,4 @@
-"""Group runs that differ in their seed only, and compare groups with a baseline."""
+"""Put runs that differ only in their seed into one group, and compare groups with a baseline group."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from kdlight.workbench.compare.statistics import Difference, Summary, compute_di
 
 
 class RunGroups(NamedTuple):
-    """Groups of runs that differ in their seed only.
+    """Groups of runs; the runs of a group differ only in their seed.
 
     Attributes:
         settings: The settings by which the groups differ.
@@ -70,7 +70,8 @@ def group_runs(
         records: The runs.
         stage: The stage whose PID is shown; None: the deepest stage whose PID a run measured.
         columns: Names of `MEASURES`; if empty, those of `DEFAULT` that at least one run has.
-        baseline: The groups to compare with: a setting's value such as ``method=none``, or several with commas.
+        baseline: The groups to compare with: the value of a setting, such as ``method=none``, or of several settings,
+            separated by commas.
         sort: The setting or measure to sort by; for a measure, the largest value comes first.
 
     Raises:

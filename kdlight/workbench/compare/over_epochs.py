@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from kdlight.workbench.compare.record import Record
 from kdlight.workbench.compare.statistics import Summary, summarise
 
-# How keys of a PID (partial information decomposition) begin: with the second prefix if a run has no validation split.
+# How the keys of a PID (partial information decomposition) begin in a run's log: with the first prefix if the PID was
+# measured on validation images, with the second if the run has no validation split.
 SPLITS = ("pid", "pid_train")
 
 

@@ -8,7 +8,8 @@ from kdlight.runs.folder import RunFolder
 FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
 LOGS = "logs"  # the folder with the output of each run of a grid; it lies beside the runs' folders
 PUBLISHED = "published.json"  # the file with test accuracies in % that others report; it lies beside the runs' folders
-# Settings that do not change what a run computes, such as folders and loggers; a name includes all names below it.
+# Settings that do not change what a run computes, such as folders and loggers. A name stands also for all dotted names
+# that begin with it: trainer.logger also for trainer.logger.save_dir.
 IGNORED = (
     *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("default_root_dir", "logger", "callbacks", "enable_progress_bar", "plugins")),

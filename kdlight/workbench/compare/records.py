@@ -132,9 +132,9 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     """Find the settings that are needed to tell the groups of runs apart, and the value that each run has.
 
-    For runs of a grid, these are the grid's axes. For other runs, a setting is left out if the settings before it
-    already determine its value. If the methods differ, for example, arguments that only one of the methods has are left
-    out.
+    For runs of a grid, these are the grid's axes. For other runs, settings are tried one by one, those with the fewest
+    dots in their names first. A setting is left out if it does not split any group of runs that the settings before it
+    have formed. If the methods differ, for example, an argument that has one value per method is left out.
 
     Returns:
         For the name of each setting, its values, one per run.

@@ -16,7 +16,8 @@ from kdlight.workbench.compare.record import Record
 FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # tabulate's names
 MISSING = "–"
 IN_LATEX = {"±": r"$\pm$", "−": "$-$", "–": "--"}  # pdflatex does not know the minus sign of Unicode
-NOT_ESTIMABLE = "not estimable"  # for a part of the PID (partial information decomposition), from too few images
+# Stands for a part of the PID (partial information decomposition) if too few images were measured to estimate it.
+NOT_ESTIMABLE = "not estimable"
 COMPARED = ("last", "redundant", "unique_teacher")  # the columns for which differences are shown
 MARK = " *"  # follows a difference whose interval does not contain 0
 
