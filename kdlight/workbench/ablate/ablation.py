@@ -1,4 +1,7 @@
-"""Plan the runs of a grid that are not finished, with missing teachers first, and train them."""
+"""Train the runs of a grid that are not finished, after the teachers that they need and that are not trained yet.
+
+A grid has a run for each combination of the values of its axes, and for each seed.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -54,7 +57,7 @@ class AblationResult:
 
     @property
     def stopped(self) -> dict[str, str]:
-        """Why each stopped run was stopped before its end, by its name. Calling `ablate` again continues these runs."""
+        """Why each stopped run was stopped, by the run's name. Calling `ablate` again continues these runs."""
         return {job.name: job.reason for job in self.jobs if job.state is State.STOPPED}
 
     def table(self, stage: str | None = None) -> "pd.DataFrame":

@@ -35,7 +35,7 @@ from kdlight.yaml_files import read_yaml
 GRIDS = "grids"  # a folder below the shipped configurations
 KEYS = ("base", "options", "axes", "seeds", "leave_out", "published", "threads", "name")
 SUFFIXES = (".yaml", ".yml")
-LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # a folder is named ``axis=label,axis=label``
+LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # folders are named ``axis=label,axis=label``, so a label has no / , =
 
 
 class AxisValue(NamedTuple):

@@ -18,7 +18,7 @@ from kdlight.runs.folder import RunFolder
 from kdlight.workbench.ablate.worker import PRELOADED, run_fit
 
 POLL_SECONDS = 0.5
-LAST_BYTES = 2_000  # this many bytes at the end of a log hold the reason of a failure
+LAST_BYTES = 2_000  # how many bytes at the end of a log are searched for the reason of a failure
 STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)  # exit codes of a run that a signal stopped
 
 
@@ -108,7 +108,10 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
 
 
 def _list_startable(jobs: Sequence[Job]) -> Iterator[Job]:
-    """Yield the waiting jobs whose teachers are trained. A job whose teacher failed or was stopped has failed."""
+    """Yield the waiting jobs whose teachers are trained.
+
+    If a job's teacher failed or was stopped, mark the job as failed.
+    """
     for job in jobs:
         if job.state is not State.WAITING:
             continue

@@ -1,4 +1,7 @@
-"""Run one job of a grid in a process of its own, forked from a server that has imported everything already."""
+"""Run one job of a grid in a process of its own.
+
+The process is forked from the fork server of multiprocessing, which has imported everything already.
+"""
 
 import os
 import sys

@@ -2,7 +2,7 @@
 
 It trains the same networks in the memory format channels_last, on uint8 images that stay on the device. Images are
 cropped, flipped and normalised in batches, not one by one. The teacher runs under `inference_mode`, the loss is that of
-`KD`, and the optimizer is fused SGD. There is no framework, log, validation, checkpoint or resume.
+the method `KD`, and the optimizer is fused SGD. There is no framework, log, validation, checkpoint or resume.
 """
 
 import copy

@@ -3,7 +3,7 @@
 `kdlight fit` and a bare loop take turns of a few steps each, so that a busy machine slows both. The bare loop is plain
 torch: it trains the same student on images in memory, by KD or without a teacher. On a GPU the ratios of speeds are
 computed from images per second, on a CPU from images per CPU-second, which other programs hardly change. If a method
-has phases, the first phase is timed.
+trains in phases, steps of the first phase are timed.
 """
 
 import json
@@ -73,7 +73,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--repeat", type=int, default=20, metavar="N", help="number of turns; their median is shown")
     parser.add_argument("--json", type=parse_path, metavar="FILE", help="write all measurements to this file")
     parser.add_argument(
-        "--against", metavar="OPTIONS", help="also time the configuration with these options of fit; repeatable"
+        "--against", metavar="OPTIONS", help="also time the configuration with these further options; repeatable"
     )
     return parser
 

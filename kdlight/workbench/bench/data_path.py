@@ -1,4 +1,4 @@
-"""Time kdlight's way from images in memory to augmented batches, and that of torchvision's transforms of PIL images."""
+"""Time the making of augmented batches: by kdlight from images in memory, and by torchvision from PIL images."""
 
 from collections.abc import Callable
 from operator import truediv
@@ -35,7 +35,7 @@ class DataPath(NamedTuple):
 
 
 def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
-    """Time kdlight's and torchvision's way to batches in alternation, in this thread.
+    """Time how kdlight and torchvision make batches, in turns and in this thread.
 
     Args:
         data: A data module that has its images in memory and augments them.

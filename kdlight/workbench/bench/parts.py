@@ -12,8 +12,8 @@ DATA, TEACHER, STUDENT, LOSS = "data", "teacher forward", "student forward", "lo
 BACKWARD, OPTIMIZER, OTHER = "backward", "optimizer", "logging, loop"
 PARTS = (DATA, TEACHER, STUDENT, LOSS, BACKWARD, OPTIMIZER, OTHER)
 
-# For actions of Lightning, by the last word of their names: the part of a step to which an action's time is added. The
-# time of a callback is added to `OTHER`, that of any other action that is missing here to the part in which it happens.
+# The part of a step to which the time of an action of Lightning is added, by the last word of the action's name. If an
+# action is missing here, its time is added to `OTHER` if it is a callback's, and else to the part in which it happens.
 ACTIONS = {
     "train_dataloader_next": DATA,
     "batch_to_device": DATA,

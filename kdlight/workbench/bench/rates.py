@@ -60,7 +60,7 @@ def describe_circumstances(fit: TimedFit) -> dict[str, Any]:
 
 
 def compute_rates(measured: Sequence[Timing], *, clock: Clock) -> dict[str, Any]:
-    """Compute rates and ratios of rates, which are medians over the turns.
+    """Compute rates, and their ratios to the rates of the bare loop, as medians over the turns.
 
     For a ratio, the rate of each turn is divided by the rate of the bare loop in the turn beside it.
 
@@ -70,10 +70,11 @@ def compute_rates(measured: Sequence[Timing], *, clock: Clock) -> dict[str, Any]
 
     Returns:
         ``clock``; ``peak_memory`` of the whole process in bytes, on the GPU if there is one; and ``rows``. Each row has
-        ``images_per_second`` and ``images_per_cpu_second`` (``turns`` has the values of all turns), and the ratios to
-        the bare loop, ``of_bare``, and to the first configuration, ``of_first``. Rows of configurations also have
-        ``start_seconds`` (including the time to build a teacher cache), ``warmup_seconds`` (including compilation),
-        ``peak_memory`` on a GPU, and ``parts`` with ``ms``, ``cpu_ms`` and ``share`` by name.
+        ``images_per_second`` and ``images_per_cpu_second`` (``turns`` has the values of all turns), the ratio to the
+        bare loop, ``of_bare``, and ``of_first``, which is ``of_bare`` divided by the ``of_bare`` of the first
+        configuration. Rows of configurations also have ``start_seconds`` (including the time to build a teacher
+        cache), ``warmup_seconds`` (including compilation), ``peak_memory`` on a GPU, and ``parts`` with ``ms``,
+        ``cpu_ms`` and ``share`` by name.
     """
     first = measured[0]
     reference = _compare_bare(first, FIT, clock)

@@ -2,7 +2,7 @@
 
 The trainer has the loggers and callbacks of an ordinary run, including the progress bar, which writes to /dev/null.
 Only steps are timed: there is no validation, checkpoint or measurement of the information decomposition (`PIDMonitor`).
-But if an epoch ends inside a turn, the time of its end is included.
+But if an epoch ends inside a turn, what Lightning does at its end is timed, too.
 """
 
 import os
@@ -81,7 +81,7 @@ class Stopwatch(Callback):
     """Times a run in turns, with turns of the loops in between, and then stops the run.
 
     Attributes:
-        turns: Turns of the fit and of each loop, in their order.
+        turns: The turns of the fit and of each loop, by name, in the order in which they ran.
         start: Time from the construction of this object to the first step, including the building of a teacher cache.
         warmup: Time of the steps before the first turn, including compilation.
     """
