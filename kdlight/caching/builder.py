@@ -100,7 +100,7 @@ class CacheBuilder:
         return bool(self.trainer.strategy.broadcast((self.folder / DESCRIPTION).is_file()))
 
     def _lock(self) -> FileLock | None:
-        """Return the cache's lock in the first process. The others wait until it has the lock, and return None."""
+        """Return the cache's lock in the first process. The others wait until the first has it, and return None."""
         file = self.folder.with_name(f"{self.folder.name}.lock")
         reason = self.trainer.strategy.broadcast(_create_lock(file) if self.trainer.is_global_zero else None)
         if reason:  # all processes raise this; otherwise the others would wait forever for the first process

@@ -175,7 +175,8 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
 def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
     """Compare the stored outputs on two images with recomputed ones.
 
-    The key contains only the hash of the teacher's weights, and networks of equal weights can differ in their code.
+    The cache's key identifies the teacher by the hash of its weights only, but networks with equal weights can differ
+    in their code.
     """
     for name, expected in builder.compute_sample(store.load_parameters()[0]).items():
         if name not in store.description["outputs"]:
@@ -185,7 +186,7 @@ def _require_same_outputs(store: Store, builder: CacheBuilder) -> None:
             )
         found = store.map_array(name)[0, : len(expected)]
         if not expected.is_floating_point():
-            continue  # rounding may swap classes whose logits are nearly equal
+            continue  # these are class indices: rounding may swap two classes whose logits are nearly equal
         if found.shape != expected.shape or (found - expected).abs().max() > CLOSE * expected.abs().max():
             raise UserError(
                 f"the {name} in the teacher cache {store.folder} differ from those that this teacher computes on the "

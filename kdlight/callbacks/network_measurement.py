@@ -1,6 +1,7 @@
 """Measure how much information about the label a method's student shares with its teacher.
 
-The measure is the partial information decomposition (PID) of their features and the label.
+The measure is a partial information decomposition (PID). It splits what the features of both networks tell about the
+label into redundant (shared), unique and synergistic information.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,8 @@ class NetworkMeasurement:
 
     The methods RID and TED train filters, small networks that transform the feature maps of student and teacher, and
     heads that predict the label from the filtered maps. If the method is one of them, the values of
-    `FilteredComparison.certify`, such as a lower bound from a head's cross-entropy, are added for stages with filters.
+    `FilteredComparison.certify`, such as a lower bound of the information that is computed from a head's cross-entropy,
+    are added for stages with filters.
 
     Args:
         method: The method with its teacher.
@@ -37,7 +39,7 @@ class NetworkMeasurement:
             the label, because the filters are trained to predict the label.
         keep_in: The folder in which the teacher's symbols are stored; None: they are not stored.
         tolerance: The solver of a decomposition stops when its bounds on the atoms differ by at most this many bits.
-        details: Also compute other measures of redundancy, and how much each class contributes.
+        details: Also compute the values of `compute_details`, such as redundant information by other definitions.
 
     Attributes:
         probe: The images.

@@ -41,7 +41,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     in the code of Dissanayake et al. (arXiv 2411.07483): flattened, L2-normalised, reduced by PCA, and clustered.
     Then the joint distribution of teacher symbol, student symbol and label is decomposed. For each stage, as
     ``pid/<stage>/…``, the callback logs four atoms: redundant (transferred knowledge), unique_teacher (knowledge left
-    to distil), unique_student and synergistic. It also logs the mutual informations, which are sums of atoms. All
+    to distil), unique_student and synergistic. It also logs the mutual informations with the label, sums of atoms. All
     values are corrected for bias and have an interval (``_lower``, ``_upper``). A value is left out if there are too
     few samples to estimate it. ``kdlight/measuring/README.md`` lists every key with its formula.
 
@@ -60,7 +60,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
 
     Args:
         times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
-        every_n_epochs: Measure after every n-th epoch and after the last one, instead of `times`.
+        every_n_epochs: Measure after every n-th epoch and after the last one; `times` is then ignored.
         stages: Any of "stage1", "stage2", …, "embedding", "logits", "deepest" and "all"; null: the deepest stage and
             the logits. The numbers are those of the student's stages. The student's deepest stage is compared with the
             teacher's deepest stage, its second deepest with the teacher's second deepest, and so on.
@@ -71,7 +71,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         symbols: How features become symbols: "kmeans", "quantile", "probe" (the predictions of a linear
             classifier on the features) or, for logits only, "predictions". See `kdlight.information.Discretizer`.
         clusters: Number of symbols per network, for kmeans and quantile. "auto": as many as the number of probe images
-            allows, at most twice the classes. k symbols carry at most log2 k bits; this cap is logged as well.
+            allows, at most twice the classes and at most 20. k symbols carry at most log2 k bits, which is also logged.
         repeats: How many times features are turned into symbols, each time with clusters fitted on other training
             images; every value is the mean over these repetitions.
         components: Number of principal components that are clustered; features with fewer dimensions keep all of them.
@@ -81,7 +81,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             read them; null: the run's folder.
         details: Also log values without the correction for bias (plug-in values), redundancies by other definitions,
             and what each class contributes to the atoms.
-        seed: Seed of the clustering and the resampling.
+        seed: Seed of the clustering, and of the random halves and quarters of the images in `estimate_pid`.
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
 
     Raises:

@@ -12,7 +12,7 @@ from rich.table import Column
 from kdlight.internals import count_batches
 from kdlight.methods.base.learner import Learner
 
-EVERY = 0.25  # seconds between updates; shorter would slow training, because reading the loss waits for the device
+EVERY = 0.25  # seconds between updates; less would slow training, because reading the loss waits for the device
 WINDOW = 600.0  # seconds over which the speed is averaged: long enough to include validations
 
 
@@ -45,7 +45,7 @@ class RunProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the bar at the batches trained so far, which are not 0 if the run was resumed."""
+        """Start the bar at the number of batches trained so far, which is not 0 if the run was resumed."""
         self._loss = self._accuracy = ""
         self._begin("", _count_all_batches(trainer), count_batches(trainer), transient=False)
 
@@ -155,7 +155,7 @@ class RunProgress(ProgressBar):
 
 
 def _count_all_batches(trainer: Trainer) -> float | None:
-    """Return the number of batches in all epochs; None if the run has no limit."""
+    """Return the number of training batches of the whole run; None if the run has no limit."""
     epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
     ends = [epochs * trainer.num_training_batches] if epochs is not None else []
     if trainer.max_steps not in (None, -1):

@@ -52,11 +52,11 @@ class Bracket:
         return self.upper - self.lower <= self.tolerance
 
     def tighten(self, u: Array, v: Array, w: Array) -> float:
-        """Compute the bounds of a point and keep those that are better than the known ones.
+        """Compute the bounds of a point u(t,y) v(s,y) w(t,s), and keep those that are better than the known ones.
 
         Args:
-            u: Shape (T, Y), zero where ``first`` is.
-            v: Shape (S, Y), zero where ``second`` is.
+            u: Shape (T, Y), zero where ``first`` is zero.
+            v: Shape (S, Y), zero where ``second`` is zero.
             w: Shape (T, S).
 
         Returns:

@@ -29,12 +29,12 @@ _ROUNDING = 1e-12
 def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     """Compute the BROJA decomposition, with a certified bound on its error.
 
-    BROJA splits I(target; first, second) into four atoms: redundant, unique to either source, and synergistic. It is
-    defined in Bertschinger et al., 2014, "Quantifying unique information" (arXiv:1311.2852), and in definition 3.3 of
-    the RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Let Q be any joint distribution that has the same
-    marginals of (first, target) and of (second, target) as ``joint``. The smallest I_Q(target; first, second) of all
-    such Q is the information without synergy: the sum of the redundant atom and the two unique ones. This minimum
-    determines all four atoms, so its error is the error of each atom.
+    BROJA splits I(target; first, second) into four atoms: redundant, unique to the first source, unique to the second
+    source, and synergistic. It is defined in Bertschinger et al., 2014, "Quantifying unique information"
+    (arXiv:1311.2852), and in definition 3.3 of the RID paper (Dissanayake et al., 2025, arXiv:2411.07483). Let Q be any
+    joint distribution that has the same marginals of (first, target) and of (second, target) as ``joint``. The smallest
+    I_Q(target; first, second) of all such Q is the information without synergy: the sum of the redundant atom and the
+    two unique ones. This minimum determines all four atoms, so its error is the error of each atom.
 
     The solver keeps an upper and a lower bound on this minimum and reports the upper one; their difference is ``gap``.
     Therefore, except for rounding, the redundant and synergistic atoms are never too large and the unique atoms never
@@ -47,9 +47,10 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     - up to 600 entries: the interior-point method, then mirror descent if rounding stopped the former early;
     - more entries, but at most 600 that are positive (as in a table counted from few samples): about 240 steps of
       mirror descent, then the interior-point method, then mirror descent again;
-    - more positive entries: mirror descent, then, for up to 2000 of them, the interior-point method.
+    - more than 600 positive entries: mirror descent, then, if at most 2000 are positive, the interior-point method.
 
-    They stop as soon as the gap is small enough. Symbols that never occur are removed. The result is deterministic.
+    The solvers stop as soon as the gap is small enough. Symbols that never occur are removed. The result is
+    deterministic.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
@@ -93,8 +94,8 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
     first, second = joint.sum(axis=1), joint.sum(axis=0)
-    # The posterior of the target given the more informative source is a feasible point of the dual problem. At this
-    # point the value of the dual is -H(target | that source).
+    # The posterior of the target given the more informative source is a feasible point of the dual problem, which
+    # `Bracket` states. At this point the value of the dual is -H(target | that source).
     better = max((first, second), key=mutual_information)
     of_better = xlogy(better, better / better.sum(axis=1, keepdims=True)).sum(axis=0)
     largest = float(of_better.sum()) + informations.largest_excess * np.log(2)

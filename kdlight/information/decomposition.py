@@ -1,4 +1,7 @@
-"""The atoms of a partial information decomposition (PID), and the equations that they satisfy."""
+"""The atoms of a partial information decomposition (PID), and the equations that they satisfy.
+
+A PID splits what two sources tell about a target into redundant, unique and synergistic information: its atoms.
+"""
 
 __all__ = ["PID"]
 
@@ -48,7 +51,10 @@ class PID(NamedTuple):
 
 
 class Informations(NamedTuple):
-    """The three mutual informations, in bits, that the atoms of every decomposition must add up to."""
+    """I(target; first), I(target; second) and I(target; first, second), in bits.
+
+    In every decomposition, each of the three is the sum of certain atoms (see the properties of `PID`).
+    """
 
     first: float
     second: float
@@ -77,8 +83,8 @@ class Informations(NamedTuple):
         """Return the atoms that add up to the informations.
 
         Args:
-            excess: How many bits both sources together, their synergy left out, tell beyond what the more informative
-                source tells alone; from 0 to ``largest_excess``.
+            excess: The sum of the redundant and the two unique atoms, minus the information of the more informative
+                source alone, in bits; from 0 to ``largest_excess``.
             gap: Largest possible error of ``excess``, in bits.
         """
         return PID(

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 Method = Literal["kmeans", "quantile", "probe", "predictions"]
 Symbols = npt.NDArray[np.int64]
 
-#: If no element differs by more than this among all unit-length rows, the rows count as equal, because rounding to
-#: float32 alone can cause such differences.
+#: If all rows, scaled to length one, differ by at most this in every element, they count as equal, because rounding to
+#: float32 alone can cause differences of this size.
 _CONSTANT = 1e-6
-#: Principal components (scaled so that the first has unit variance) are rounded to this many decimals, so that the
-#: symbol of a sample does not depend on the batch in which the sample comes.
+#: Principal components (scaled so that the first has unit variance) are rounded to this many decimals. Their further
+#: decimals have rounding errors, which depend on the batch in which a sample is transformed; its symbol should not.
 _DECIMALS = 6
 
 

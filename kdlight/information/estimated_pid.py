@@ -1,6 +1,7 @@
 """A partial information decomposition (PID) estimated from samples: values, intervals, and their keys in files.
 
-A PID splits what two sources tell about a target into four atoms: redundant, unique to either source, and synergistic.
+A PID splits what two sources tell about a target into four atoms: redundant, unique to the first source, unique to the
+second source, and synergistic.
 """
 
 __all__ = ["Estimate", "EstimatedPID"]
@@ -20,7 +21,7 @@ class Estimate(NamedTuple):
     counted: float
     """The biased plug-in value, with observed frequencies as probabilities; the mean over the symbolisations."""
     estimable: bool
-    """Whether the samples suffice. The README beside this file says how often the interval is right if they do."""
+    """Whether there are enough samples to rely on the interval, as `estimate_pid` explains."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class EstimatedPID:
     target_entropy: float
     """H(target) of the samples, in bits: an upper bound of every information about the target."""
     cap_first: float
-    """log2 of the first source's number of symbols, an upper bound of its information and of the redundant one."""
+    """log2 of the first source's number of symbols, an upper bound of `information_first` and `redundant`."""
     cap_second: float
-    """log2 of the second source's number of symbols."""
+    """log2 of the second source's number of symbols, an upper bound of `information_second` and `redundant`."""
     gap: float
     """Certified bound on the numerical error, in bits, of the atoms in the decomposition of all samples."""
     samples: int

@@ -1,8 +1,8 @@
 """Estimate a partial information decomposition (PID) from samples, with bias correction and reproducibility intervals.
 
-A PID splits what two sources tell about a target into four atoms: redundant, unique to either source, and synergistic.
-The samples are integer symbols. A symbolisation is a particular way of turning features into symbols, such as a certain
-clustering.
+A PID splits what two sources tell about a target into four atoms: redundant, unique to the first source, unique to the
+second source, and synergistic. The samples are integer symbols. A symbolisation is a particular way of turning features
+into symbols, such as a certain clustering.
 """
 
 __all__ = ["estimate_pid"]

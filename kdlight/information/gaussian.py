@@ -18,8 +18,8 @@ from kdlight.information.entropies import Array, check_probabilities
 def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
     """Compute the BROJA decomposition of jointly Gaussian sources and target.
 
-    BROJA is a minimum over joint distributions Q (see `kdlight.information.broja`); here Q is restricted to Gaussian
-    ones. Let l run over the generalised eigenvalues of Cov(target|second) relative to Cov(target|first). Then
+    BROJA is defined by a minimum over joint distributions Q (see `kdlight.information.broja`); here Q is restricted to
+    Gaussian ones. Let l run over the generalised eigenvalues of Cov(target|second) relative to Cov(target|first). Then
 
         unique_first = 1/2 sum_l max(0, log2 l),    unique_second = 1/2 sum_l max(0, -log2 l).
 

@@ -14,7 +14,7 @@ def joint_histogram(
     """Count how often each combination of symbols occurs.
 
     The result holds counts, not probabilities, because the bias and the interval of an information that is estimated
-    from it depend on the number of samples. Counts of several batches of equal ``sizes`` may be added.
+    from them depend on the number of samples. Counts of several batches of equal ``sizes`` may be added.
     `kdlight.information.broja`, which decomposes the information, takes probabilities: the counts divided by their sum.
 
     Args:
@@ -47,7 +47,7 @@ def joint_histogram(
 
 
 def expand_histogram(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return samples with this histogram, for ``estimate_pid``: an array of symbols, shape (samples,), for each axis.
+    """Return samples that have this histogram, for ``estimate_pid``: for each axis an array of symbols (samples,).
 
     Args:
         counts: What ``joint_histogram`` returned, or the ``counts`` of ``PartialInformationDecomposition``.

@@ -27,7 +27,10 @@ _RIDGES = (1e-15, 1e-12, 1e-9)
 
 
 class _Iterate(NamedTuple):
-    """A point of the algorithm. Every array except `posterior` has the shape (T, S)."""
+    """A point of the algorithm. Every array except `posterior` has the shape (T, S).
+
+    A pair (t, s) has no constraint if no class occurs both with t and with s.
+    """
 
     posterior: Array
     """Q(y|t,s), shape (T, S, Y)."""
@@ -160,9 +163,9 @@ def run_interior_point(bracket: Bracket, *, steps: int = 60) -> None:
 
     The multiplier of the constraint (t, s) is Q(t,s), so each iterate also gives a point of the primal problem:
     ``Q(t,s,y) = Q(t,s) exp(a + b) / sum_y exp(a + b)``. About ten steps usually bring the bounds within 1e-6 of each
-    other, and a few more steps within 1e-9, for tables of any size. A step costs O((S Y)^2 (T + S) Y) operations. In
-    this count, S Y and T Y are the numbers of positive entries of P(s,y) and P(t,y): where P is zero, a and b stay at
-    minus infinity.
+    other, and a few more steps within 1e-9, for tables of any size. A step costs O((S Y)^2 (S Y + T Y)) operations.
+    In this count, S Y and T Y are the numbers of positive entries of P(s,y) and P(t,y): where P is zero, a and b stay
+    at minus infinity.
 
     If P(t,y) and P(s,y) determine Q, there is nothing to do. If rounding errors leave no descent direction, the method
     stops early and the bounds stay apart. That happens with probabilities far below 1e-16 or a tolerance near 1e-16.

@@ -22,15 +22,16 @@ def intersection_information(
     """Compute a lower bound of the intersection information I_alpha of Griffith and Ho, in bits.
 
     Let Y be the target, T and S the sources, and Q a variable with any distribution given T, S and Y. By definition 4.1
-    of the RID paper (arXiv 2411.07483), I_alpha is the maximum of I(Y;Q) over all Q with I(Y;Q|T) = 0 and
-    I(Y;Q|S) = 0. It is at most the redundant information of the decomposition BROJA (theorem 4.1 of that paper).
+    of the RID paper (arXiv 2411.07483), I_alpha is the maximum of I(Y;Q) over all Q with I(Y;Q|T) = 0 and I(Y;Q|S) = 0.
+    It is at most the redundant information of BROJA, the partial information decomposition of Bertschinger et al., 2014
+    (theorem 4.1 of the RID paper).
 
-    The unknowns are m_q(t,s,y) = P(q,t,s,y). Both constraints are linear in them, and so is the condition that the sum
-    of m_q over q is P(t,s,y). The objective I(Y;Q) is convex and homogeneous. So each step solves a linear program
-    whose objective is the tangent of I(Y;Q) at the last point, and I(Y;Q) never decreases. A convex function can have
-    several local maxima, so the method starts at several random points and returns the best result. Every result is a
-    lower bound, because its Q satisfies the constraints. The linear program has ``symbols`` times as many unknowns as
-    the joint has positive cells, so use this function for small tables.
+    The unknowns are m_q(t,s,y) = P(q,t,s,y). Both constraints are linear in these unknowns, and so is the condition
+    that the sum of m_q over q is P(t,s,y). The objective I(Y;Q) is convex and homogeneous. So each step solves a linear
+    program whose objective is the tangent of I(Y;Q) at the last point, and I(Y;Q) never decreases. A convex function
+    can have several local maxima, so the method starts at several random points and returns the best result. Every
+    result is a lower bound, because its Q satisfies the constraints. The linear program has ``symbols`` times as many
+    unknowns as the joint has positive cells, so use this function for small tables.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).

@@ -12,7 +12,7 @@ from kdlight.information.bracket import TINY, Bracket
 _SILVER = 1 + 2**0.5
 #: The bounds are computed after at most 2 ** _DEEPEST - 1 steps; the longest step is 1 + _SILVER ** (_DEEPEST - 2).
 _DEEPEST = 8
-#: No entry of the kernel w changes by more than a factor of e in one step.
+#: No entry of the kernel w (see `run_mirror_descent`) changes by more than a factor of e in one step.
 _LARGEST_CHANGE = 1.0
 #: Smallest entry of the kernel w. Without this limit, entries that vanish at the optimum would become denormal numbers,
 #: which are slow to compute with.
@@ -28,10 +28,10 @@ def run_mirror_descent(bracket: Bracket, *, steps: int = 20_000) -> None:
     over-relaxation, the scheme is mirror descent on w with steps of length 1, whose error after k steps falls like 1/k.
 
     The silver schedule (Altschuler and Parrilo, 2023, arXiv:2309.16530) gives step k the length ``1 + r^(i - 1)``,
-    where r = 1 + sqrt 2, and 2^i is the largest power of two that divides k. With it the error falls like 1/k^1.27, but
-    that is proven for Euclidean gradient descent only. Therefore the bounds are computed after each schedule, which has
-    at most 255 steps. If they are further apart than before, the steps of this schedule are undone, and a schedule with
-    fewer and shorter steps follows.
+    where r = 1 + sqrt 2, and 2^i is the largest power of two that divides k. With this schedule the error of Euclidean
+    gradient descent falls like 1/k^1.27; for mirror descent, that is not proven. Therefore the bounds are computed
+    after each schedule, which has at most 255 steps. If they are further apart than before, the steps of this schedule
+    are undone, and a schedule with fewer and shorter steps follows.
 
     Args:
         bracket: The problem; its bounds are updated.

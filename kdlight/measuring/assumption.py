@@ -32,8 +32,8 @@ def estimate_residual_information(
 ) -> dict[str, float]:
     """Estimate I(e; Y | f_s(S)) in bits, with its interval, from symbols. If there are too few samples, return {}.
 
-    Symbols are integers, such as cluster indices, that stand for features. Each symbolisation stands for another
-    clustering of the same samples.
+    Symbols are integers, such as cluster indices, that stand for features. Each symbolisation is another clustering
+    of the same samples.
 
     Args:
         residual: Symbols of e, (symbolisations, samples).

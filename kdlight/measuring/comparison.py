@@ -33,7 +33,8 @@ class Comparison:
     """Measures any number of students against one teacher.
 
     The features of both networks are turned into symbols (integers, such as cluster indices), and the information that
-    the symbols have about the label is decomposed (`estimate_pid`). The teacher's symbols are computed only once.
+    the symbols have about the label is decomposed into redundant, unique and synergistic information (`estimate_pid`).
+    The teacher's symbols are computed only once.
 
     Args:
         teacher: The teacher, on the device where it should run.

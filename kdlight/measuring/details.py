@@ -1,4 +1,8 @@
-"""What `PIDMonitor` logs only with ``details: true``: other definitions of redundancy, and the share of each class."""
+"""The values that the callback `PIDMonitor` logs only with ``details: true``.
+
+They are the redundant information of teacher and student about the label by several definitions, and what each class
+contributes to the redundant information and to the teacher's unique information.
+"""
 
 from kdlight.information.by_class import broja_by_class
 from kdlight.information.discretizer import Symbols

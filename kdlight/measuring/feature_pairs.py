@@ -29,8 +29,9 @@ def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None)
     Args:
         of_student: Number of the student's stages.
         of_teacher: Number of the teacher's stages.
-        names: The requested names; "deepest" stands for the deepest stage, "all" for the logits and every stage that
-            both networks have. None: the deepest stage and the logits.
+        names: The requested names: "stage1", "stage2" and so on (stages of the student), "embedding", "logits",
+            "deepest" for the student's deepest stage, or "all" for the logits and every stage that is in a pair. None:
+            the deepest stage and the logits.
 
     Raises:
         UserError: If one of the networks lacks the features of a name.

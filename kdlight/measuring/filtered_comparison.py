@@ -1,4 +1,4 @@
-"""Measure what the filters of the methods RID and TED extract, and the bounds on the information that they certify.
+"""Measure how much information about the label the filters of the methods RID and TED extract, with a lower bound.
 
 These methods learn filters, f_t of the teacher's features T and f_s of the student's features S, and heads, which
 predict the label Y from filtered features.

@@ -1,6 +1,7 @@
 """Compute redundant information by definitions other than BROJA's, to compare the results with BROJA's.
 
-BROJA is the partial information decomposition of Bertschinger et al., 2014, which `kdlight.information.broja` computes.
+Redundant information is the information about a target that two sources share. BROJA is the partial information
+decomposition of Bertschinger et al., 2014, which `kdlight.information.broja` computes.
 """
 
 import numpy as np
@@ -10,7 +11,8 @@ from kdlight.information.gaussian import gaussian_pid_of_symbols
 from kdlight.information.intersection import intersection_information
 from kdlight.information.redundancies import i_min, i_mmi
 
-#: The intersection information is computed if the table has at most this many positive cells: about a second of work.
+#: The intersection information is computed if the table has at most this many positive cells; with 100, it takes about
+#: a second.
 MOST_CELLS = 100
 
 #: The names of rows in printed tables, by the keys that `compute_other_redundancies` returns.

@@ -1,4 +1,8 @@
-"""The result of one measurement of teacher and student, and the keys under which it is logged."""
+"""The result of one measurement of teacher and student, and the keys under which it is logged.
+
+The features of both networks are turned into symbols (integers, such as cluster indices). What the symbols tell about
+the label is split into redundant, unique and synergistic information.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,14 +23,14 @@ class StageReport:
 
     pid: EstimatedPID
     further: Mapping[str, float] = field(default_factory=dict)
-    """Further numbers by key: those of `FilteredComparison.certify` (for RID and TED), and the details if asked for."""
+    """Further numbers by key: those of `FilteredComparison.certify` (for RID and TED) and of `compute_details`."""
 
     @property
     def capped(self) -> dict[str, float]:
         """The upper limit log2(number of symbols), in bits, for each network whose information comes close to it."""
         pid = self.pid
         caps = ("teacher", pid.information_first, pid.cap_first), ("student", pid.information_second, pid.cap_second)
-        # A cap of 0 bits means a single symbol, because the features do not vary. More clusters would change nothing.
+        # A cap of 0 bits is not reported: there is one symbol, because the features do not vary at all.
         limiting = [(name, found, cap) for name, found, cap in caps if 0 < cap < pid.target_entropy - 0.01]
         return {name: cap for name, found, cap in limiting if found.upper > 0.9 * cap}
 

@@ -18,8 +18,9 @@ class Activations(NamedTuple):
         embedding: (batch, dim), the input of the classifier head.
         stages: The feature maps at the end of each stage, in order, (batch, channels, height, width).
         preactivations: For each stage, the map before the ReLU that ends the stage. In pre-activation networks, whose
-            stages do not end with a ReLU: the stage's map after the batch norm that follows the stage, before the ReLU
-            after that batch norm. None if there is no such ReLU, or if the network's inner layers are not known.
+            stages do not end with a ReLU, this is the stage's map after the batch norm that follows the stage, before
+            the ReLU after that batch norm. None if there is no such ReLU, or if the network's inner layers are not
+            known.
         stem: The feature map that enters the first stage, or None if it is not known.
         member_logits: The logits of each member if the classifier is an `Ensemble`; empty for a single network.
     """

@@ -64,7 +64,7 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
     def get_norms_before_relu(self) -> tuple[nn.BatchNorm2d, ...]:
         """Return for each stage the last batch norm before the ReLU that ends the stage.
 
-        In wide ResNets, whose stages do not end with a ReLU: the batch norm that follows the stage.
+        In wide ResNets, whose stages do not end with a ReLU, this is the batch norm that follows the stage.
 
         Raises:
             UserError: If the network has stages without such a batch norm, or its batch norms are not known.

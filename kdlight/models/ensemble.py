@@ -73,7 +73,7 @@ def join_stages(member_stages: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ..
             channels may differ. If their heights or widths differ, the maps are average-pooled to the smallest.
 
     Returns:
-        (batch, sum of channels, height, width) for as many stages as every member has.
+        (batch, sum of channels, height, width) for as many stages as the member with the fewest has.
     """
     shared = min(map(len, member_stages))
     joined = []

@@ -41,10 +41,11 @@ class Torchvision(Tapped):
         pretrained: Start from torchvision's weights: true for its default, or a name such as ``IMAGENET1K_V2``. If
             `num_classes` differs from the weights' number of classes, the head starts from random weights.
         norm_momentum: Momentum of the batch norms' running statistics; None for the network's own. torchvision's
-            MobileNetV3 has 0.01. With 0.01, the statistics, which evaluation uses, need about a thousand steps to come
-            close to those of training batches.
+            MobileNetV3 has 0.01. With 0.01, the running statistics, which evaluation uses, need about a thousand steps
+            to come close to the statistics of training batches.
         options: Further arguments of torchvision's builder, such as ``{dropout: 0.1}``.
-        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, to replace those found automatically.
+        taps: Names of modules for `stages`, `embedding`, `stem` and `head`, as in `Tapped`, to replace those that are
+            found automatically.
 
     Raises:
         UserError: If there is no such network, or its weights are not on this machine and cannot be fetched.
@@ -117,7 +118,8 @@ class Timm(Tapped):
         pretrained: Start from timm's weights. If `num_classes` differs from the weights' number of classes, the head
             starts from random weights.
         options: Further arguments of `timm.create_model`, such as ``{drop_path_rate: 0.1}``.
-        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, to replace those found automatically.
+        taps: Names of modules for `stages`, `embedding`, `stem` and `head`, as in `Tapped`, to replace those that are
+            found automatically.
 
     Raises:
         UserError: If timm is not installed or has no such network, or its weights are not on this machine and cannot be

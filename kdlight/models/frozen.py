@@ -18,8 +18,8 @@ class Frozen:
 
     A `Frozen` is not an `nn.Module`, so the module that holds it as an attribute does not count it among its children:
     the holder's parameters and `state_dict` do not contain the classifier's, DDP does not broadcast it, and `train()`
-    does not reach it. To move the classifier to a device together with its holder, the holder passes on every function
-    that is applied to its own tensors::
+    does not reach it. To move the classifier to a device together with its holder, the holder passes every function
+    that is applied to its own tensors to `convert`, too::
 
         def _apply(self, fn, recurse=True):
             self.teacher.convert(fn)
@@ -31,7 +31,7 @@ class Frozen:
         model: The classifier. It is not copied: this object itself is put into eval mode.
 
     Attributes:
-        lowered: The floating point type that `lower` was given; None if it was not called.
+        lowered: The floating point type that `lower` was given; None if `lower` was not called.
     """
 
     def __init__(self, model: Classifier) -> None:
@@ -102,7 +102,7 @@ class Frozen:
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Apply a function to every parameter and buffer, such as the one with which `Module.to` moves tensors.
 
-        `sha256` stays that of the weights before a change of type.
+        After a change of type, `sha256` still returns the hash of the weights before it.
         """
         parameter = next(self.model.parameters(), None)
         if parameter is not None and self._sha256 is None and fn(parameter.new_empty(0)).dtype != parameter.dtype:

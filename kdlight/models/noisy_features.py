@@ -23,8 +23,8 @@ class NoisyFeatures(RangeCheck, Classifier):
     their code, the logits are computed from the undisturbed maps; embedding, preactivations and stem stay undisturbed,
     too.
 
-    Weights of the network without noise can be loaded. The outputs cannot be stored in a teacher cache, because the
-    noise is different in every forward pass.
+    Files with weights of the network alone, without this wrapper, can be loaded. The outputs cannot be stored in a
+    teacher cache, because the noise is different in every forward pass.
 
     Args:
         model: The network.

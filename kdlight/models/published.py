@@ -41,7 +41,7 @@ class PublishedWeights(NamedTuple):
 
 
 def _describe_cifar100(name: str) -> PublishedWeights:
-    """Describe a teacher of RepDistiller, which mdistiller also publishes."""
+    """Describe a teacher that the repositories RepDistiller and mdistiller publish."""
     own = f"{name}_vanilla/ckpt_epoch_240.pth"
     return PublishedWeights(
         name, 100, f"cifar100/{own}", (f"{REPDISTILLER}/{own}", MDISTILLER), f"cifar_teachers/{own}"

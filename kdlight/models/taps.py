@@ -13,7 +13,9 @@ from kdlight.internals import read_version
 from kdlight.models.classifier import ImageShape
 
 MOST_STAGES = 4  # The deepest four resolutions are stages; what comes before is the stem.
-PROBE_SIZE = 224  # With small images, several deep maps would have one pixel, and their stages could not be told apart.
+# Side of the trial's images. With small images, several deep maps would have one pixel, and their stages could not be
+# told apart.
+PROBE_SIZE = 224
 LARGEST_PREFIX = 8  # The most tokens before those of the image, such as class token, distillation token, registers.
 
 
@@ -22,7 +24,7 @@ class Taps(NamedTuple):
 
     Attributes:
         stages: The last module of each stage.
-        stem: The module whose output enters the first stage; None if no module ends right before the stage.
+        stem: The module whose output enters the first stage; None if there is no such module.
     """
 
     stages: tuple[str, ...]
@@ -30,10 +32,18 @@ class Taps(NamedTuple):
 
 
 class _ModuleOutput(NamedTuple):
-    """A feature map that a module returned; ``entered`` and ``left`` say when its call began and ended."""
+    """A feature map that a module returned.
+
+    Attributes:
+        name: The module's name.
+        shape: Channels, height, width.
+        entered: When the module's call began: a number that grows with every call and return.
+        left: When the call ended.
+        pools: Whether the module is a pooling.
+    """
 
     name: str
-    shape: tuple[int, ...]  # channels, height, width
+    shape: tuple[int, ...]
     entered: int
     left: int
     pools: bool

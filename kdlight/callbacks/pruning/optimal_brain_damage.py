@@ -75,7 +75,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         self.finished = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the masks and the state of the stopping rule."""
+        """Return the masks, which are true at the kept weights, and the state of the stopping rule."""
         kept = {name: mask.cpu() for name, mask in self.kept.items()}
         return {"kept": kept, "accuracy": self.accuracy, "reference": self.reference, "finished": self.finished}
 

@@ -83,7 +83,7 @@ def _estimate_batch(model: nn.Module, images: Tensor, target: Tensor, count: int
 
 
 class _ActivationRecorder(TorchFunctionMode):
-    """Collects the outputs of element-wise functions, because the second pass needs their gradients."""
+    """Collects the outputs y of element-wise functions, because h of their inputs depends on dL/dy."""
 
     def __init__(self, activated: list[Tensor]) -> None:
         super().__init__()

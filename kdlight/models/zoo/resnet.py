@@ -1,10 +1,10 @@
 """ResNets of basic blocks for small images.
 
 He, Zhang, Ren and Sun 2016, "Deep Residual Learning for Image Recognition", https://arxiv.org/abs/1512.03385, section
-4.2. Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/resnet.py),
-so that RepDistiller's weights can be loaded unchanged; the head has torch's default initialisation. The paper uses a
-shortcut without parameters ("padding", the paper's option A). RepDistiller, and therefore most published tables, use a
-1x1 convolution ("projection", option B).
+4.2. Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/resnet.py), so
+that RepDistiller's weights can be loaded unchanged; the head has torch's default initialisation. The paper uses a
+shortcut without parameters ("padding", the paper's option A). RepDistiller, and therefore most published tables of
+distillation, use a 1x1 convolution ("projection", option B).
 """
 
 __all__ = [

@@ -131,7 +131,7 @@ class FourStageResNet(Classifier):
 
 
 class ResNet18(FourStageResNet):
-    """Four stages of 2 basic blocks each, with widths 64, 128, 256, 512. Each but the first halves the image.
+    """Four stages of 2 basic blocks each, with widths 64, 128, 256, 512. Each stage but the first halves the image.
 
     Args:
         num_classes: Number of classes.
@@ -143,7 +143,9 @@ class ResNet18(FourStageResNet):
 
 
 class ResNet50(FourStageResNet):
-    """Four stages of 3, 4, 6 and 3 bottlenecks, with widths 256, 512, 1024, 2048. Each but the first halves the image.
+    """Four stages of 3, 4, 6 and 3 bottlenecks, with widths 256, 512, 1024, 2048.
+
+    Each stage but the first halves the image.
 
     Args:
         num_classes: Number of classes.

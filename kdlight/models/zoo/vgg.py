@@ -6,8 +6,8 @@ parameters and initialisation are those of https://github.com/HobbitLong/RepDist
 variants).
 
 The image is halved before the second, third and fourth block, and before the fifth if the input has 64 rows or more (in
-RepDistiller: exactly 64). Halved sizes are rounded up. This changes nothing at 32 and 64 pixels, and it keeps smaller
-images from vanishing.
+RepDistiller: exactly 64). Halved sizes are rounded up. Rounding up changes nothing at 32 and 64 pixels, and keeps
+smaller images from vanishing.
 """
 
 __all__ = ["VGG", "vgg8", "vgg11", "vgg13", "vgg16", "vgg19"]

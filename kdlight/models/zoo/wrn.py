@@ -4,7 +4,8 @@ Zagoruyko and Komodakis 2016, "Wide Residual Networks", https://arxiv.org/abs/16
 Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/wrn.py); the head's
 bias starts at 0. A block begins with a batch norm and a ReLU, so the batch norm and the ReLU that follow a stage are
 the first layers of the next stage; after the last stage, they are layers of the network. The preactivation of a stage
-is the map between the two. Therefore a stage returns, beside its output, the preactivation of the stage before it.
+is the map between this batch norm and this ReLU. Therefore a stage returns, beside its output, the preactivation of the
+stage before it.
 """
 
 __all__ = ["WideResNet", "wrn_16_1", "wrn_16_2", "wrn_16_8", "wrn_28_10", "wrn_40_1", "wrn_40_2"]
@@ -34,7 +35,7 @@ class PreActivationBlock(nn.Module):
             self.convShortcut = nn.Conv2d(in_channels, channels, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the block's output and its input after the first batch norm."""
+        """Return the block's output, and the block's input after the block's first batch norm."""
         normalised = self.bn1(x)
         active = F.relu(normalised)
         out = self.conv2(F.relu(self.bn2(self.conv1(active))))
@@ -55,7 +56,7 @@ class PreActivationStage(nn.Module):
         return cast(PreActivationBlock, self.layer[0]).bn1
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the stage's output and its input after the first batch norm."""
+        """Return the stage's output, and the stage's input after the stage's first batch norm."""
         first, *others = self.layer
         x, normalised = first(x)
         for block in others:
