@@ -1,7 +1,7 @@
 """CC: Peng, Jin, Liu, Zhou, Wu, Liu, Zhou, Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019.
 
-arXiv 1904.01802. The formula is that of RepDistiller (github.com/HobbitLong/RepDistiller), with which the published
-tables were made. The authors of the paper shared their code with the author of RepDistiller.
+arXiv 1904.01802. The formula is that of RepDistiller (github.com/HobbitLong/RepDistiller), with which the CRD paper
+(Tian et al. 2020) compares methods. The authors of CC shared their code with the author of RepDistiller.
 """
 
 __all__ = ["cc_loss"]

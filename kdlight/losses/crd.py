@@ -39,7 +39,7 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 
 @widen_half_precision
 def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
-    """Compute log Z, where Z is the mean of exp(similarity) in the first batch times the size of the training set.
+    """Compute log Z, where Z is the size of the training set times the mean of exp(similarity) in the first batch.
 
     A score is a similarity minus log Z. The method computes log Z once; it stays constant afterwards.
 

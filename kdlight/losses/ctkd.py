@@ -19,8 +19,8 @@ def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.
 
     Args:
         parameter: Unbounded scalar tensor. The authors' code initialises it with 1; the temperature is then 15.62.
-        start: Lower end of the temperature; t_start in the authors' code.
-        span: Distance from the lower to the upper end. The authors' code calls it t_end, although it is not the end.
+        start: Lower end of the temperature's range; t_start in the authors' code.
+        span: Length of the range. The authors' code calls it t_end, although it is not the end.
     """
     return start + span * torch.sigmoid(parameter)
 

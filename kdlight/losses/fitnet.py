@@ -17,7 +17,7 @@ def fitnet_loss(regressed: Tensor, teacher_feature: Tensor) -> Tensor:
     """Compute the mean squared error between the regressed student map and the teacher's map, the hint (equation 3).
 
     The paper takes half of the squared norm. The mean over all elements, without the factor 1/2, is the form of
-    RepDistiller and mdistiller; their published tables were made with it and a weight of 100.
+    RepDistiller and mdistiller, which give this loss a weight of 100.
 
     Args:
         regressed: (batch, channels, height, width), the student's map after its regressor.

@@ -1,6 +1,6 @@
 """FT: Kim, Park, Kwak, "Paraphrasing Complex Network: Network Compression via Factor Transfer", NeurIPS 2018.
 
-arXiv 1802.04977. Code followed: github.com/HobbitLong/RepDistiller, with which the published tables were made.
+arXiv 1802.04977. Code followed: github.com/HobbitLong/RepDistiller, with which the CRD paper compares methods.
 """
 
 __all__ = ["ft_loss"]
@@ -18,9 +18,9 @@ def ft_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
     """Compute the mean absolute difference of the student's and the teacher's normalised factors (p = 1 in the paper).
 
     A factor is a feature map after a small network: the translator for the student, the paraphraser for the teacher.
-    The paper normalises the factors themselves. Here, as in RepDistiller, a factor is first reduced to its attention
-    map, the mean of its squares over the channels. Before that, the larger factor is average-pooled to the height and
-    width of the smaller one.
+    The paper normalises the factors themselves. Here, as in RepDistiller, the larger factor is first average-pooled to
+    the height and width of the smaller one. Then each factor is reduced to its attention map, the mean of its squares
+    over the channels, and the attention map is normalised.
 
     Args:
         student_factor: (batch, channels, height, width).

@@ -26,9 +26,9 @@ def gdkd_loss(
 ) -> Tensor:
     """Compute the batch mean of T^2 (w0 KL(top, other) + w1 KL within the top + w2 KL within the others).
 
-    KL(top, other) is the divergence of the total probabilities (masses) of the teacher's top classes and of the other
-    classes. The terms are those of `cakd_divergences`, where the strong set S consists of the top classes. With two
-    classes and ``top`` 1, only the first term can differ from 0.
+    Each KL compares student and teacher. KL(top, other) is the divergence of two total probabilities (masses): that of
+    the teacher's top classes and that of the other classes. The terms are those of `cakd_divergences`, where the strong
+    set S consists of the top classes. With two classes and ``top`` 1, only the first term can differ from 0.
 
     Args:
         student_logits: (batch, classes).

@@ -38,5 +38,5 @@ def _weigh_neighbours(embedding: Tensor) -> Tensor:
     rows = embedding.flatten(1)
     norm: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     rows = rows / (norm + EPSILON)
-    similarity = ((rows @ rows.T + 1) / 2).clamp(min=0)  # rounding may put opposite vectors below -1
+    similarity = ((rows @ rows.T + 1) / 2).clamp(min=0)  # rounding may give a cosine below -1
     return similarity / similarity.sum(1, keepdim=True)

@@ -1,6 +1,6 @@
 """CAKD: Zhang, Chen, Ning, Yang, Yuan, "CAKD: A Correlation-Aware Knowledge Distillation Framework Based on Decoupling
-Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). Only its abstract and summaries were accessible to us, and no
-code is public.
+Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). We could read only the paper's abstract and summaries of the
+paper, and no code is public.
 """
 
 __all__ = ["CAKD"]
@@ -37,15 +37,15 @@ class CAKD(LogitDistiller):
 
     ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``. BCD is the divergence of
     the total probabilities (masses) of both sets, SCD that of the probabilities within the strong set, WCD that within
-    the weak set. With `bcd_weight` 1, and with the teacher's masses p_s and p_w in place of alpha and beta, the bracket
-    would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. w(epoch) grows linearly to 1 over the warm-up; if the
-    learning rate warms up instead, it is always 1. The three terms of each level are logged with all
-    their weights. If `bcd_weight` is 1 and every sample has a label, the sum of a level's terms is the level's weight
-    times w(epoch) times `cakd_loss`. If the strong set is only the target, unlabelled samples are left out of the
-    means.
+    the weak set. With `bcd_weight` 1, and with the teacher's masses p_s of the strong set and p_w of the weak set in
+    place of alpha and beta, the bracket would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. w(epoch) grows
+    linearly to 1 over the warm-up; if the learning rate warms up instead, w(epoch) is always 1. The three terms of each
+    level are logged with all their weights. If `bcd_weight` is 1 and every sample has a label, the sum of a level's
+    terms is the level's weight times w(epoch) times `cakd_loss`. If the strong set is only the target, unlabelled
+    samples are left out of the means.
 
     The levels are the logits and any number of stages. At a stage, the globally pooled channels take the place of the
-    classes, after a linear (1x1) adapter has brought the student's channels to the teacher's number.
+    classes. A linear (1x1) adapter brings the number of the student's channels to that of the teacher's channels.
 
     The text that we could read states the following: the decomposition; logits and features are distilled together; CE
     has weight 1; T is 4; there is a warm-up of 20 epochs (of the distillation's weight or of the learning rate); alpha
@@ -81,12 +81,12 @@ class CAKD(LogitDistiller):
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If a choice is unknown, `strong_channels` is not between 0 and 1, the teacher is an ensemble and
-            stages are compared, or logits are compared and the numbers of classes differ.
+        UserError: If a choice is unknown, `strong_channels` is not between 0 and 1, stages are compared although the
+            teacher is an ensemble or has a cache, or logits are compared although the numbers of classes differ.
     """
 
     saves_teacher = False
-    compares_logits = False  # it may compare only features; if it compares logits, the constructor checks the classes
+    compares_logits = False  # it may compare only features; if not, the constructor compares the numbers of classes
     distils = "logits, features"
 
     def __init__(

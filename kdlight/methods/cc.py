@@ -23,8 +23,8 @@ class CC(FeatureDistiller):
 
     D = |e_s(s) - e_t(t)| is the difference between student and teacher, where s and t are their embeddings, and e_s and
     e_t are trained linear layers. D_ik is element k of sample i, and i + 1 is the next sample of the batch. The paper
-    compares the correlation matrices of whole batches. This class uses the form of RepDistiller, with which the
-    published tables were made (`kdlight.losses.cc`).
+    compares the correlation matrices of whole batches. This class uses the form of RepDistiller, with which the CRD
+    paper (Tian et al. 2020) compares methods, see `cc_loss`.
 
     Args:
         student: The network that is trained.

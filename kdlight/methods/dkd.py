@@ -20,8 +20,8 @@ class DKD(LogitDistiller):
 
     w grows linearly to 1 over `warmup_epochs`. The defaults are those of the authors for CIFAR-100 (resnet32x4 ->
     resnet8x4). The authors choose beta by pair: 2 for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. For ImageNet
-    they use beta 0.5, T = 1 and one epoch of warm-up. The authors of logit standardisation (`standardize_logits`)
-    also multiply alpha and beta by the weight that they give to the divergence of KD.
+    they use beta 0.5, T = 1 and one epoch of warm-up. To combine DKD with logit standardisation (`standardize_logits`),
+    the authors of the latter multiply alpha and beta by the weight that they give to the divergence of KD.
 
     Args:
         student: The network that is trained.

@@ -22,9 +22,9 @@ from kdlight.unpack import Unpack
 class FitNet(FeatureDistiller):
     """Regress one of the teacher's stages, the hint, from the student's: ``CE + fitnet_weight * mean (r(s) - t)^2``.
 
-    r is a convolution with batch norm and ReLU. In the paper, the layers up to the hint are trained first, then
-    the whole network on labels and soft targets. RepDistiller and mdistiller, with which the published tables were
-    made, add the term of the hint to the cross-entropy in every epoch. This class does the same.
+    r is a convolution with batch norm and ReLU. In the paper, the layers up to the hint are trained first, then the
+    whole network on labels and soft targets. RepDistiller (code of the CRD paper) and mdistiller (code of the DKD
+    paper) add the term of the hint to the cross-entropy in every epoch. This class does the same.
 
     Args:
         student: The network that is trained.

@@ -36,7 +36,7 @@ class FSP(TwoPhaseDistiller):
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If the widths of the networks' stages differ.
+        UserError: If the widths of the networks' stages differ, or a network does not return the output of its stem.
     """
 
     reads = ("logits", "stem", "stages")

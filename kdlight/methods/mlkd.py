@@ -31,7 +31,7 @@ class MLKD(LogitDistiller):
     f_c class(weak) + f_s batch(weak))``, where class and batch are `mlkd_class_loss` and `mlkd_batch_loss`. The weak
     view is the standard augmentation. The strong view has a crop and a flip of its own, then RandAugment and cutout.
 
-    Paper and authors' code differ. The published tables were made with the code, and this class follows the code except
+    Paper and authors' code differ. The paper's tables were made with the code, and this class follows the code except
     for a mistake:
 
     - In the paper, masks remove samples and classes for which the teacher is certain. In the code, and here, the terms

@@ -19,7 +19,7 @@ from kdlight.unpack import Unpack
 
 
 class NKD(LogitDistiller):
-    """Compare target and normalised other classes: ``ce_weight * CE - p_t(y) log p_s(y) - gamma T^2 sum q_t log q_s``.
+    """Compare target and other classes separately: ``ce_weight * CE - p_t(y) log p_s(y) - gamma T^2 sum q_t log q_s``.
 
     p_s and p_t are the probabilities of student and teacher. q_s and q_t are their probabilities of the classes other
     than the target y, computed at temperature T and normalised to sum to 1. The logged term is not a divergence, so it

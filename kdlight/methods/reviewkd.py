@@ -91,7 +91,7 @@ class KnowledgeReview(nn.Module):
 
 
 class ReviewKD(FeatureDistiller):
-    """Compare each level of the teacher with the fusion of the student's same and deeper levels.
+    """Compare each level of the teacher with the fusion of the student's level and all deeper levels.
 
     The loss is ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper),
     t)``. The levels are the stages, and the embedding as a map with one position. s and t are the maps of student and

@@ -71,9 +71,9 @@ class RID(FilteredDistiller):
       of student and f_s in phase 1, and of f_t in phase 2, normalise by the statistics of the batch and update their
       running statistics.
     - The code draws the initial weights of filters and heads from another distribution (``initialisation: authors``).
-    - The code passes `LambdaLR` an absolute learning rate where a factor is expected, so the effective learning rate is
-      the square of the declared one. It also never advances RID's schedule. configs/cifar10/rid_authors.yaml
-      declares the effective learning rate.
+    - The code passes `LambdaLR` an absolute learning rate where a factor is expected, so the student's effective
+      learning rate is the square of the declared one. The code also never steps this schedule, so the learning rate
+      stays constant. configs/cifar10/rid_authors.yaml declares the effective learning rate.
 
     Filters and heads have the layers of the authors' code (`FilteredDistiller`). sigma_c = softplus(a_c) + 1e-3, where
     a_c starts at 5.
@@ -161,7 +161,7 @@ class RID(FilteredDistiller):
         return self.teacher_filters, self.teacher_heads, self.further_heads
 
     def begin_phase(self) -> None:
-        """Begin the phase. With `moving_statistics`, set the modules that it does not train to training mode, too."""
+        """Begin the phase. `moving_statistics` also puts modules that the phase does not train into training mode."""
         super().begin_phase()
         if self.moving_statistics:
             for child in self.children():

@@ -24,7 +24,7 @@ class RKD(FeatureDistiller):
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        distance_weight: Weight of the smooth L1 loss between the distances of the pairs, divided by their mean.
+        distance_weight: Weight of the smooth L1 loss between the pairs' distances, each divided by its network's mean.
         angle_weight: Weight of the smooth L1 loss between the cosines of the triplets' angles.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """

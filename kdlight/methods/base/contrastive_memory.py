@@ -64,7 +64,7 @@ class ContrastiveMemory(nn.Module):
         return len(self.student)
 
     def allocate(self, samples: int, *, seed: int = 0) -> None:
-        """Make random rows unless they exist.
+        """Make random rows, unless there are this many rows already.
 
         Their elements are uniform in an interval around 0, chosen so that the mean squared norm of a row is 1.
         """
@@ -135,7 +135,7 @@ class ContrastiveMemory(nn.Module):
 
     @torch.no_grad()
     def update(self, index: Tensor, student: Tensor, teacher: Tensor) -> None:
-        """Move the rows of the samples in the batches of all processes towards the new embeddings.
+        """Move the rows of this step's samples, in the batches of all processes, towards their new embeddings.
 
         Args:
             index: (batch,), places in the training set.

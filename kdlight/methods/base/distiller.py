@@ -85,7 +85,7 @@ class Distiller(Learner):
             raise UserError("student and teacher are the same object; build two networks")
         self.teacher = freeze_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
-        # The configuration names no file with the weights of these teachers, so the run's folder has to store them.
+        # The configuration names no file with the weights of an untrained or a `Frozen` teacher, so runs store them.
         self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
         if not isinstance(teacher_cache, TeacherCache | None):
             raise UserError(

@@ -130,7 +130,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         """Begin the phase of this epoch, in which only certain children learn, see `trainable_children`.
 
         Parameters are frozen only now, after DDP has wrapped the module: DDP would never synchronise a parameter that
-        was already frozen at that time.
+        was frozen when DDP wrapped it.
         """
         self.epoch_means.reset()
         self.begin_phase()

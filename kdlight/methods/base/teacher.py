@@ -10,7 +10,7 @@ from kdlight.models.weights import load_weights
 if TYPE_CHECKING:
     Teacher = Classifier | Frozen
 else:
-    Teacher = Classifier  # the command line builds only classifiers
+    Teacher = Classifier  # the command line reads this type, and it can build only classifiers
 
 
 def freeze_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teacher: bool = False) -> Frozen:

@@ -1,10 +1,10 @@
 """``kdlight evaluate RUN``: accuracy, calibration and robustness of a student on the test set, and its costs.
 
-Calibration is measured by the expected calibration error (how far accuracy and predicted probability differ in 15 bins
-of the probability) and, if there is a validation split, again after dividing the logits by a temperature that is fitted
-on this split. Robustness is the accuracy under seven fixed corruptions of the images. Costs of student and teacher are
-parameters, operations, file size, memory, and latency for batches of 1 and 64. The values are saved in the run's
-folder, as evaluation.json.
+Calibration is measured by the expected calibration error: how far accuracy and predicted probability differ in 15 bins
+of the probability. If there is a validation split, the error is also measured after the logits have been divided by a
+temperature that is fitted on this split. Robustness is the accuracy under seven fixed corruptions of the images. Costs
+of student and teacher are parameters, operations, file size, memory, and latency for batches of 1 and 64. The values
+are saved in the run's folder, as evaluation.json.
 """
 
 import json

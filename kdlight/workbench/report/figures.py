@@ -47,8 +47,8 @@ def name_group(comparison: RunGroups, group: tuple[str, ...]) -> str:
 def average_curves(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, float], dict[int, float]]]) -> Band:
     """Average the values of runs at each epoch, see `average_runs`.
 
-    The band extends by one standard deviation over the runs to each side. If only one run has values, the band is
-    made of the intervals of these values.
+    The band goes from one standard deviation of the runs below the mean to one above it. If only one run has values,
+    the band goes from the lower to the upper ends of the intervals that this run logged with its values.
 
     Args:
         runs: For each run, its values by epoch.
@@ -112,7 +112,7 @@ def draw_curves(comparison: RunGroups, keys: Sequence[str], label: str, factor: 
 def draw_points(
     comparison: RunGroups, read: Callable[[Record], float], label: str, reference: Callable[[Record], float] | None
 ) -> go.Figure | None:
-    """Draw a number of each run, with one column per group and a bar up to the group's mean; None if no run has it.
+    """Draw one number per run, with one column per group and a bar up to the group's mean; None if no run has it.
 
     Args:
         comparison: The groups.
@@ -161,7 +161,7 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
 
 
 def draw_class_gains(gains: dict[str, list[float]], names: Sequence[str], places: dict[str, int]) -> go.Figure:
-    """Draw by how many percentage points a group's accuracy on each class exceeds the baseline's accuracy on it.
+    """Draw by how many percentage points a group's accuracy on each class exceeds the baseline's on the same class.
 
     Args:
         gains: For each group, the differences of all classes.
@@ -176,7 +176,7 @@ def draw_class_gains(gains: dict[str, list[float]], names: Sequence[str], places
 
 
 def _frame(figure: go.Figure, across: str, upwards: str) -> go.Figure:
-    """Give a picture what all pictures have, such as a transparent background and a legend above the axes."""
+    """Give a figure the layout that all figures share, such as a transparent background and a legend above the axes."""
     clear = "rgba(0,0,0,0)"
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(

@@ -96,7 +96,7 @@ def _find_shared_folder(records: Sequence[Record]) -> str:
 
 
 def _list_stages(records: Sequence[Record]) -> list[str]:
-    """Return the names of the stages whose PID a run logged over its epochs; embedding and logits come last."""
+    """Return the stages whose PID (partial information decomposition) any run logged, embedding and logits last."""
     found: dict[str, None] = {}
     for record in records:
         rows = record.folder.read_metrics() if record.folder.metrics.is_file() else {}
@@ -124,7 +124,7 @@ def _draw_pid(comparison: RunGroups, stage: str) -> list[Picture]:
 
 
 def read_number(record: Record, *path: str) -> float:
-    """Return a number of ``result.json`` by the names that lead to it; NaN if it is missing."""
+    """Return the number in ``result.json`` to which a path of keys leads; NaN if it is missing."""
     found: Any = record.result
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -201,7 +201,7 @@ def read_class_accuracy(runs: Sequence[Record]) -> dict[int, np.ndarray]:
 
 
 def _draw_gains(comparison: RunGroups) -> list[Picture]:
-    """For each group that has a baseline, draw by how much the accuracy on each class exceeds the baseline's.
+    """For each group that has a baseline, draw by how much its accuracy on each class exceeds the baseline's.
 
     Each run is compared with the baseline's run of the same seed, and the differences are averaged over the seeds.
     """

@@ -1,8 +1,8 @@
 """``make docs``: build the documentation site from the READMEs, the notebooks and the docstrings.
 
-Sphinx reads the pages from one folder below the output folder, which each build makes anew. This folder contains
+Sphinx reads the pages from the folder ``pages`` in the output folder. Each build makes ``pages`` anew. It contains
 generated pages, and copies of the repository's READMEs and notebooks under the same relative paths, so that the links
-between them keep working.
+between these documents keep working.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.workbench.website import command_pages, method_gallery, reference
 
 HERE = Path(__file__).parent
-LINK = re.compile(r"(?<=\]\()([^)#:]+)(?=[#)])")  # the path in [text](path#anchor); addresses have a colon
+LINK = re.compile(r"(?<=\]\()([^)#:]+)(?=[#)])")  # path in [text](path#anchor), but no web address, which has a colon
 PAGES = (".md", ".ipynb")
 PICTURES = (".png", ".svg", ".jpg", ".gif")
 FRONT = "README.md"
@@ -79,7 +79,7 @@ def collect_pages(root: Path, sources: Path) -> None:
 
 
 def list_guides(root: Path) -> Iterable[Path]:
-    """List the READMEs of the folders in the order in which the front page names them, then the others."""
+    """List the folders' READMEs: first those that the front page names, in its order, then the others."""
     named = [Path(link) for link in LINK.findall((root / FRONT).read_text(encoding="utf-8"))]
     present = [path.relative_to(root) for top in ("kdlight", "configs") for path in sorted((root / top).rglob(FRONT))]
     return dict.fromkeys([path for path in named if path in present] + present)

@@ -60,7 +60,7 @@ def show_arguments(
     """Show the constructor's arguments in a class's signature, and replace each range's type by its name.
 
     Lightning's classes, and those that kdlight derives from them, have metaclasses. For such a class, Sphinx shows the
-    arguments of the metaclass, ``*args, **kwargs``. They are replaced, too.
+    arguments of the metaclass, ``*args, **kwargs``. This function shows the constructor's instead.
     """
     shown = app.env.current_document.autodoc_annotations.get(name, {})
     for parameter, text in shown.items():
