@@ -1,4 +1,4 @@
-"""Train on labels only: a teacher, or the baseline (BAS) that distillation is compared with."""
+"""Train a network on labels only, as a teacher or as the baseline (BAS) with which distillation is compared."""
 
 __all__ = ["Supervised"]
 

@@ -16,7 +16,7 @@ from kdlight.processes import gather_tensor
 from kdlight.streams import Stream, make_generator
 
 # torch.randint takes the same bound for all rows, but here each row has its own bound n. So numbers below LARGE are
-# drawn and taken modulo n. The result is uniform up to a factor of 1 + n / 2**62.
+# drawn and taken modulo n. Some results are then more probable than others, but only by a factor of 1 + n / 2**62.
 LARGE = 2**62
 
 

@@ -180,7 +180,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
             self.log(f"train/{name}", mean, sync_dist=True, batch_size=self.epoch_means.samples)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Broadcast the first rank's buffers before a validation, so that all ranks validate what is saved.
+        """Broadcast the first rank's buffers before a validation, so that all ranks validate the network that is saved.
 
         The hooks of the validation would be too late: at the end of an epoch, the progress bar of the first rank alone
         reduces metrics, and if the other ranks began a broadcast at the same time, neither operation would ever end.

@@ -138,7 +138,11 @@ def _describe_usage(student: Any, prepared: Preparation, kind: str) -> str:
 
 
 def _describe_information(result: Any) -> str:
-    """Describe the PID (partial information decomposition) of the logits, or of the last measured stage."""
+    """Write a table of the PID of the logits, or of the last measured stage if the logits were not measured.
+
+    The PID (partial information decomposition) splits what teacher and student tell about the label into redundant,
+    unique and synergistic information.
+    """
     measured = result.get("pid_test") or {}
     if not measured:
         return ""
