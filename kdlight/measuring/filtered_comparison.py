@@ -1,12 +1,13 @@
-"""Measure how much information about the label the filters of the methods RID and TED extract, with a lower bound.
+"""Measure what the filtered features of the methods RID and TED tell about the label.
 
 These methods learn filters, f_t of the teacher's features T and f_s of the student's features S, and heads, which
 predict the label Y from filtered features.
 
-Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID bounds the redundant information from below by the
-intersection information of Griffith and Ho. This is the largest I(Y;Q) of all variables Q that tell nothing about Y
-beyond T, and nothing beyond S: I(Y;Q|T) = 0 and I(Y;Q|S) = 0. RID takes Q = f_t(T), and replaces the constraint
-I(Y; Q | f_s(S)) = 0 by a small distance between f_t(T) and f_s(S).
+Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: the redundant information is the information about Y
+that T and S share. RID bounds it from below by the intersection information of Griffith and Ho, the largest I(Y;Q) of
+all variables Q with I(Y;Q|T) = 0 and I(Y;Q|S) = 0, which tell nothing about Y beyond T and nothing beyond S. RID takes
+Q = f_t(T), which meets the first constraint. It writes f_s(S) for S in the second one, and then replaces this
+constraint by a small distance between f_t(T) and f_s(S).
 """
 
 import math
@@ -40,6 +41,9 @@ def list_filtered_stages(method: FilteredDistiller) -> list[str]:
 class FilteredComparison:
     """Measures the filtered features f_t(T) and f_s(S) of a method.
 
+    What they tell about the label is decomposed into redundant information (both tell it), unique information of either
+    one, and synergistic information (only both together tell it).
+
     Both filters learn, so the features of both networks are turned into symbols (integers, such as cluster indices)
     anew in every measurement.
 
@@ -49,7 +53,7 @@ class FilteredComparison:
         discretizer: Turns features into symbols.
         method: The method that has the filters.
         stages: Names of the stages to measure; None: all that have filters.
-        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
+        tolerance: The solver of a decomposition stops when its error is at most this bound, in bits.
         details: Whether to add the values that `kdlight.measuring.details` computes.
 
     Raises:
@@ -74,7 +78,7 @@ class FilteredComparison:
         self.tolerance, self.details = tolerance, details
 
     def measure(self, method: Learner) -> Report:
-        """Decompose the information of f_t(T) and f_s(S) at each stage whose features are finite."""
+        """Decompose what f_t(T) and f_s(S) tell about the label, for each stage whose features are finite."""
         assert isinstance(method, FilteredDistiller)
 
         def compute_features(batch: Batch) -> dict[str, Tensor]:
@@ -95,14 +99,15 @@ class FilteredComparison:
         return Report(stages, {"label_entropy": compute_label_entropy(self.probe)})
 
     def certify(self, method: Learner) -> dict[str, dict[str, float]]:
-        """Compute by stage what the filters and heads certify about the information; only finite values are returned.
+        """Bound I(Y; f_t(T)) from below for each stage, and test RID's constraint and assumption.
 
-        ``certified_information`` is H(Y) - CE(g_t(f_t(T))) in bits, where CE is the cross-entropy and g_t the head for
-        the teacher's filter. It is at most I(Y; f_t(T)) (Barber and Agakov, 2003). ``constraint_slack`` is
-        E||f_t(T) - f_s(S)||^2 divided by the variance of f_t(T), both summed over the elements. It is 0 if
-        f_s(S) = f_t(T), which meets RID's constraint, and 1 if f_s(S) is no better than the mean of f_t(T). The
-        certified information is redundant only if the slack is near 0 and an assumption of RID holds, which
-        `kdlight.measuring.assumption` states. The values whose keys begin with ``assumption_`` tell whether it holds.
+        Values that are not finite are left out. ``certified_information`` is H(Y) - CE(g_t(f_t(T))) in bits, where CE
+        is the cross-entropy and g_t the head for the teacher's filter. It is at most I(Y; f_t(T)) (Barber and Agakov,
+        2003). ``constraint_slack`` is E||f_t(T) - f_s(S)||^2 divided by the variance of f_t(T), both summed over the
+        elements. It is 0 if f_s(S) = f_t(T), which meets RID's constraint, and 1 if f_s(S) is no better than the mean
+        of f_t(T). The certified information is redundant only if the slack is near 0 and an assumption of RID holds,
+        which `kdlight.measuring.assumption` states. The values whose keys begin with ``assumption_`` tell whether it
+        holds.
         """
         assert isinstance(method, FilteredDistiller)
         sums = {name: _CertificateSums() for name in self.stages}

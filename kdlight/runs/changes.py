@@ -8,10 +8,10 @@ from torch.optim import Optimizer
 
 from kdlight.errors import UserError
 
-# Options that do not change a run's results, but determine where and how long it computes and what it shows. A name
-# stands for all names below it, too. Paths of weights may change: the checkpoint holds the sha256 of the teacher's
-# weights, so a path to other weights is refused when the checkpoint is loaded. The precision may not change, because
-# accuracies of runs are compared at equal precision.
+# Options that may differ when a run is continued: they determine on which devices and for how long it computes, where
+# its files lie, and what it shows. A name stands for all names below it, too. Paths of weights may change: the
+# checkpoint holds the sha256 of the teacher's weights, so a path to other weights is refused when the checkpoint is
+# loaded. The precision may not change, because accuracies of runs are compared at equal precision.
 MAY_CHANGE = (
     *("ckpt_path", "weights_only", "resume_changed", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")),
@@ -87,7 +87,7 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
 
 
 def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
-    """Return the old and new value of each option that may not change. If a class differs, leave out its options."""
+    """Return both values of each option that differs and may not. If a class differs, leave out its options."""
     old, new = (_flatten(yaml.safe_load(text)) for text in (before, now))
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*old, *new}, key=lambda key: (key.count("."), key)):

@@ -32,8 +32,8 @@ class OptimalBrainDamage(RangeCheck, Callback):
     negative.
 
     h is an approximation (`estimate_hessian_diagonal`): batch norms are taken as fixed linear maps with their running
-    statistics. Where two paths meet, as a shortcut and its block do, their second derivatives are added and the cross
-    terms are left out.
+    statistics. If two paths start from the same value, as a shortcut and its block do, the second derivatives by this
+    value along both paths are added, and the mixed derivatives are left out.
 
     Only weight matrices and convolution kernels are pruned; biases and the parameters of norms are kept. The weights of
     all layers are ranked together. A deleted weight is set back to 0 after every step, so it is 0 in every checkpoint

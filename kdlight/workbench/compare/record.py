@@ -8,8 +8,9 @@ from kdlight.runs.folder import RunFolder
 FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
 LOGS = "logs"  # the folder with the output of each run of a grid; it lies beside the runs' folders
 PUBLISHED = "published.json"  # the file with test accuracies in % that others report; it lies beside the runs' folders
-# Settings that do not change what a run computes, such as folders and loggers. A name stands also for all dotted names
-# that begin with it: trainer.logger also for trainer.logger.save_dir.
+# Settings that are left out when the settings of runs are compared: the seed, which is a field of `Record`, and those
+# that do not change how the student is trained, such as folders, loggers and callbacks. A name stands also for all
+# dotted names that begin with it: trainer.logger also for trainer.logger.save_dir.
 IGNORED = (
     *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("default_root_dir", "logger", "callbacks", "enable_progress_bar", "plugins")),
@@ -19,7 +20,7 @@ IGNORED = (
 
 
 def write_labels(axes: Mapping[str, str]) -> str:
-    """Write the labels of a run on the axes of its grid, as in the name of its folder: ``method=rid,labels=6``."""
+    """Return the axes of a run's grid with the run's labels, as in the folder's name: ``method=rid,labels=6``."""
     return ",".join(f"{axis}={label}" for axis, label in axes.items())
 
 
@@ -56,5 +57,5 @@ class Record(NamedTuple):
 
 
 def is_ignored(name: str) -> bool:
-    """Return whether a setting has no influence on what a run computes."""
+    """Return whether a setting is left out when the settings of runs are compared."""
     return any(name == ignored or name.startswith(f"{ignored}.") for ignored in IGNORED)
