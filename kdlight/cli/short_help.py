@@ -9,7 +9,7 @@ ALL = "--help_all"
 
 PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
 
-  --config FILE               a file, or a configuration of `kdlight configs`: rid.yaml, digits/rid.yaml
+  --config FILE               a file, or a name that `kdlight configs` lists: digits/rid.yaml; rid.yaml: RID on digits
   --trainer.KEY VALUE         an argument of Lightning's Trainer: max_epochs, accelerator, devices, precision, …
   --trainer.default_root_dir DIR
                               the run's folder; default: runs/ and the configuration's name
@@ -19,7 +19,7 @@ PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
   --data CLASS                data: {data}
   --data.KEY VALUE            an argument of the data: batch_size, val_size, train_per_class, data_dir, …
   --seed_everything N         seed of weights, shuffling and augmentation
-  --ckpt_path PATH            the checkpoint to continue from or to test: a path, last, best; auto: start or go on
+  --ckpt_path PATH            the checkpoint to continue from or to test: a path, last, best; auto: if there is one
   --train_teacher             train a missing teacher first, on the images of this run
   --print_config              print the resolved configuration and do nothing else
   {all}                  list every option, including those of the Trainer
@@ -40,7 +40,7 @@ def list_classes(package: str) -> list[str]:
 
 def _wrap(names: list[str], package: str) -> str:
     """Wrap the names of a package's classes to lines of about 100 characters."""
-    lines, indent = [f"{package}NAME of"], " " * 32
+    lines, indent = [f"{package}NAME, one of:"], " " * 32
     for name in names:
         if len(lines) == 1 or len(lines[-1]) + len(name) > 98:
             lines.append(indent + name)

@@ -19,7 +19,7 @@ def rkd_loss(
 
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
-        teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
+        teacher_embedding: (batch, ...); only the batch size has to be that of the student. No gradient reaches it.
         distance_weight: Weight of `rkd_distance_loss`; 25 in RepDistiller and mdistiller.
         angle_weight: Weight of `rkd_angle_loss`; 50 in RepDistiller and mdistiller.
 
@@ -38,7 +38,7 @@ def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> T
 
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
-        teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
+        teacher_embedding: (batch, ...); only the batch size has to be that of the student. No gradient reaches it.
 
     Raises:
         UserError: If the batch sizes differ, or there is only one sample.
@@ -53,7 +53,7 @@ def rkd_angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tens
 
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
-        teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
+        teacher_embedding: (batch, ...); only the batch size has to be that of the student. No gradient reaches it.
 
     Raises:
         UserError: If the batch sizes differ, or there is only one sample.

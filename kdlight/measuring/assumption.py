@@ -2,8 +2,9 @@
 
 RID learns filters, f_t of the teacher's features T and f_s of the student's features S. Y is the label, and e is called
 the residual. Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID maximises a lower bound of the
-redundant information under the constraint I(Y; f_t(T) | f_s(S)) = 0. Only under the assumption can a small distance
-between the filtered features replace this constraint.
+redundant information, which is the information about Y that T and S share. The constraint is that f_t(T) tells nothing
+about Y beyond f_s(S): I(Y; f_t(T) | f_s(S)) = 0. RID replaces this constraint by a small distance between f_t(T) and
+f_s(S). Because f_t(T) = f_s(S) + e, the constraint is met exactly if I(e; Y | f_s(S)) = 0, however small e is.
 """
 
 from typing import NamedTuple
@@ -39,7 +40,7 @@ def estimate_residual_information(
         residual: Symbols of e, (symbolisations, samples).
         student: Symbols of f_s(S), (symbolisations, samples).
         target: Classes, (samples,).
-        seed: Seed of the random halves and quarters of the samples in `estimate_pid`.
+        seed: Seed of the random halves and quarters of the samples, by which `estimate_pid` corrects the bias.
     """
     found = estimate_pid(residual, student, target, seed=seed).information_first_given_second
     if not found.estimable:
@@ -51,11 +52,11 @@ def estimate_residual_information(
 def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[str, float]:
     """Measure by how many bits e lowers the cross-entropy of a linear probe that already sees f_s(S).
 
-    The function fits two multinomial logistic regressions on principal components, one of (f_s(S), e) and one of f_s(S)
-    alone, and compares them on images on which neither was fitted. If a linear probe cannot read anything new from e,
-    the expected difference is 0, or negative because the probe that also sees e overfits more. The interval means the
-    same as in `estimate_pid`: if the measurement is repeated on other images, its value lies in the interval in 95 of
-    100 cases.
+    f_s(S) and e are reduced to at most 20 principal components each. One multinomial logistic regression is fitted on
+    the components of both, another one on those of f_s(S) alone. They are compared on images on which neither was
+    fitted. If a linear probe cannot read anything new from e, the expected difference is 0, or negative because the
+    probe that also sees e overfits more. The interval means the same as in `estimate_pid`: if the measurement is
+    repeated on other images, its value lies in the interval in 95 of 100 cases.
 
     Args:
         fitted: Images on which components and probes are fitted.

@@ -27,7 +27,7 @@ from kdlight.unpack import Unpack
 
 
 class CRD(FeatureDistiller):
-    """Make student and teacher embed one sample more similarly than they embed samples of different classes.
+    """Make both networks' embeddings of the same sample more similar than those of samples of different classes.
 
     The loss is ``CE + crd_weight * (L_s + L_t)`` with the noise-contrastive losses of equation 18. L_s compares the
     student's embedding with a memory of the teacher's embeddings, L_t the teacher's embedding with a memory of the
@@ -90,7 +90,7 @@ class CRD(FeatureDistiller):
         ignore_under_ddp(self, [f"memory.{name}" for name in ignored])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Allocate a memory of the checkpoint's size.
+        """Allocate a memory with as many rows as the checkpoint's memory has.
 
         Raises:
             UserError: If the run is continued with another number of training samples, or with another teacher.

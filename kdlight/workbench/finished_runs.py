@@ -120,7 +120,7 @@ class Run:
         return self._network("student", described, self.checkpoint, network)
 
     def teacher(self, weights: Path | None = None, *, network: Classifier | None = None) -> Classifier:
-        """Return the teacher that the run's student learned from or was compared with.
+        """Return the run's teacher: the student learned from it or, with `Supervised`, was only compared with it.
 
         Args:
             weights: A file of other weights for this network; None: the weights that the run used.
@@ -139,8 +139,9 @@ class Run:
         found = self._network("teacher", holder["teacher"], weights, network)
         if weights is None and network is None and not found.has_weights:
             raise UserError(
-                f"{self.folder} does not say where the teacher's weights lie, because a callback built in Python held "
-                "them; give a file of the weights: run.teacher(weights=…), or --teacher FILE"
+                f"{self.folder} has no weights of the teacher: its config.yaml names no file of them, and "
+                f"{self.files.teacher.name} is missing; give a file of the weights: run.teacher(weights=…), or "
+                "--teacher FILE"
             )
         return found
 
@@ -170,7 +171,7 @@ class Run:
             changed: Arguments of the data module that have changed since the run, such as ``data_dir``.
 
         Raises:
-            UserError: If the data module is not one for images, or has no argument of a name in ``changed``.
+            UserError: If the data module is not one for images, or does not take one of the arguments in ``changed``.
         """
         described = self.config["data"]
         arguments = {**(described.get("init_args") or {}), **changed}

@@ -15,8 +15,9 @@ from kdlight.losses.crd import crd_log_normalizer, crd_memory_rows, crd_similari
 from kdlight.processes import gather_tensor
 from kdlight.streams import Stream, make_generator
 
-# torch.randint takes the same bound for all rows, but here each row has its own bound n. So numbers below LARGE are
-# drawn and taken modulo n. Some results are then more probable than others, but only by a factor of 1 + n / 2**62.
+# For each sample of a batch, places are drawn among the n samples of other classes, and n depends on the sample's
+# class. torch.randint takes only one bound for a whole tensor. So numbers below LARGE are drawn and taken modulo n.
+# Some results are then more probable than others, but only by a factor of 1 + n / 2**62.
 LARGE = 2**62
 
 

@@ -1,4 +1,7 @@
-"""The live table of a grid: which runs are running, finished or failed (and why), and the time left."""
+"""The live table of ``kdlight ablate``, which trains the runs of a grid of settings and the teachers that they need.
+
+It shows which of these jobs are running, finished or failed (and why), and the time left.
+"""
 
 import time
 from collections.abc import Sequence

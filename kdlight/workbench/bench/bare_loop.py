@@ -42,7 +42,7 @@ class BareLoop:
     Args:
         student: The student, which is copied.
         teacher: The teacher, which is copied; None for supervised training. If teacher and student have different
-            numbers of classes, the teacher runs, but KD's term is left out of the loss.
+            numbers of classes, KD's term cannot be computed and is left out; the teacher still runs and takes its time.
         images: (n, channels, height, width) uint8, on the device.
         target: (n,) int64, on the device.
         recipe: The hyper-parameters.
