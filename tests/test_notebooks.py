@@ -15,7 +15,7 @@ from kdlight.cli.shipped import find_shipped_folder
 from tests.notebook_runner import run_notebook
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-CHEAPEST = "2_where_mutual_information_misleads"  # trains nothing
+TRAIN_NOTHING = ("0_what_held", "2_where_mutual_information_misleads")
 LONGEST_CELL = 40  # lines, a screen
 COMPUTED = 0.0011  # what is computed agrees to the three digits that are shown
 TRAINED = 0.01, 0.05  # relative and absolute: an interval over seeds that agree by chance is no narrower than this
@@ -98,7 +98,10 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "file",
-    [pytest.param(file, id=file.stem, marks=() if file.stem == CHEAPEST else pytest.mark.slow) for file in NOTEBOOKS],
+    [
+        pytest.param(file, id=file.stem, marks=() if file.stem in TRAIN_NOTHING else pytest.mark.slow)
+        for file in NOTEBOOKS
+    ],
 )
 def test_a_notebook_gives_again_what_it_is_kept_with(file, folder, monkeypatch):
     monkeypatch.delenv("NOTEBOOK_SIZE", raising=False)

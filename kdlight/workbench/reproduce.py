@@ -43,7 +43,8 @@ class Part(NamedTuple):
     seed: int | None = None
 
 
-FULL = tuple(Part(grid) for grid in ("demo", "demo_again", "cifar10_protocol", "cifar10_weights", "cifar10_trained"))
+GRIDS = ("demo", "demo_again", "cifar10_protocol", "cifar10_weights", "cifar10_trained", "cifar10_untrained")
+FULL = tuple(Part(grid) for grid in GRIDS)
 QUICK = (Part("demo"), Part("cifar10_trained", ("method=none", "method=kd"), seed=0))
 
 
