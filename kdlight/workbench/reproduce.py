@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Repeat and compare; return 1 if a value lies outside its interval, 2 if a run does not finish."""
     parser = argparse.ArgumentParser("make reproduce", description=__doc__, allow_abbrev=False)
     parser.add_argument("data", type=Path, help="folder with CIFAR-10 as published; batches 1, 2 and test suffice")
-    parser.add_argument("--quick", action="store_true", help="only the demo and two groups on CIFAR-10: 15 minutes")
+    parser.add_argument("--quick", action="store_true", help="only the demo, and two runs of CIFAR-10")
     parser.add_argument("--jobs", type=int, default=2, help="how many runs to train at a time; default: 2")
     options = parser.parse_args(arguments)
     silence_libraries()
