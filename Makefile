@@ -30,7 +30,7 @@ demo: setup ## train a teacher on digits, distil from it in four ways, compare; 
 reproduce: setup ## repeat all runs of notebooks/results on CPU cores (a stopped one continues): make reproduce DATA=DIR
 	$(BIN)/python -m kdlight.workbench.reproduce "$(DATA)" --jobs $(WORKERS)
 
-reproduce-quick: setup ## repeat the demo, and two runs of CIFAR-10: make reproduce-quick DATA=DIR
+reproduce-quick: setup ## repeat the demo and two runs of CIFAR-10, in about ten minutes on two cores: make reproduce-quick DATA=DIR
 	$(BIN)/python -m kdlight.workbench.reproduce "$(DATA)" --quick --jobs $(WORKERS)
 
 test: setup ## every formula, and each mechanism at least once

@@ -19,7 +19,7 @@ PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
   --data CLASS                data: {data}
   --data.KEY VALUE            an argument of the data: batch_size, val_size, train_per_class, data_dir, …
   --seed_everything N         seed of weights, shuffling and augmentation
-  --ckpt_path PATH            the checkpoint to continue from or to test: a path, last, best; auto: if there is one
+  --ckpt_path PATH            where to continue, or what to test: a path, last, best, or auto (last, if there is one)
   --train_teacher             train a missing teacher first, on the images of this run
   --print_config              print the resolved configuration and do nothing else
   {all}                  list every option, including those of the Trainer

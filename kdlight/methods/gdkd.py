@@ -20,7 +20,7 @@ from kdlight.unpack import Unpack
 
 
 class GDKD(LogitDistiller):
-    """Weight two sets of classes apart: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
+    """Decoupled distillation of two class sets: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
 
     The classes are split into two sets: the top classes, to which the teacher gives the highest logits, and the rest.
     Each KL compares student and teacher. KL is the divergence of the total probabilities (masses) of the two sets.
