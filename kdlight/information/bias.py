@@ -6,21 +6,21 @@ A plug-in information is the mutual information of observed frequencies, taken a
 import numpy as np
 import numpy.typing as npt
 
-#: If the bias of a plug-in information is at most this many bits, what remains of it after the correction in
-#: `estimate_pid` is smaller than the half-width of the interval that `estimate_pid` reports.
+#: `estimate_pid` corrects the bias of a plug-in information, but not completely. If the bias is at most this many bits,
+#: the remainder is smaller than the half-width of the interval that `estimate_pid` reports.
 LARGEST_CORRECTED_BIAS = 0.45
-#: If the number of clusters of features is chosen automatically, the expected bias of the information that the cluster
-#: indices have about the class may be at most this, in bits. The limit is lower than `LARGEST_CORRECTED_BIAS`,
-#: because the number is chosen for the teacher's features and then used for the student's, too. In the table that
-#: counts images by cluster and class, the student's clusters may occupy more cells, and then the bias is larger.
+#: If the number of clusters of features is chosen automatically, the expected bias of I(class; cluster) may be at most
+#: this, in bits. The limit is lower than `LARGEST_CORRECTED_BIAS`, because the number is chosen for the teacher's
+#: features and then used for the student's, too. The student's images may fall into more cells of the table that counts
+#: images by cluster and class than the teacher's. Then the student's bias is larger.
 LARGEST_CHOSEN_BIAS = 0.2
 
 
 def estimate_bias(table: npt.NDArray[np.int64]) -> float:
     """Estimate the bias, in bits, of the plug-in information between the two axes of a table of counts.
 
-    This is the estimate of Miller and Madow. It depends on the numbers of cells, rows and columns of the table into
-    which a sample can fall. `estimate_cells` estimates these numbers.
+    The estimate is that of Miller and Madow. It is computed from how many cells, rows and columns of the table a sample
+    can fall into. `estimate_cells` estimates these three numbers.
     """
     degrees = estimate_cells(table) - estimate_cells(table.sum(axis=1)) - estimate_cells(table.sum(axis=0)) + 1
     return max(degrees, 0.0) / (2 * int(table.sum()) * float(np.log(2)))

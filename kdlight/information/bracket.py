@@ -24,10 +24,10 @@ class Bracket:
         maximise  sum P(t,y) a(t,y) + sum P(s,y) b(s,y)  subject to  log sum_y exp(a(t,y) + b(s,y)) <= 0  for all t, s.
 
     A solver visits points of the form Q(t,s,y) = u(t,y) v(s,y) w(t,s). Each point also gives values of the dual
-    variables, a = log u and b = log v. Rounding the point to the marginals (Altschuler et al., 2017, arXiv:1705.09634,
-    algorithm 2) makes it feasible, so its objective is an upper bound. Shifting a and b until the constraints hold
-    gives a lower bound. Both bounds are valid even if the point is far from the optimum. Q itself, of size |T||S||Y|,
-    is never formed.
+    variables, a = log u and b = log v. To get an upper bound, the point is scaled down and completed until it has the
+    prescribed marginals (Altschuler et al., 2017, arXiv:1705.09634, algorithm 2). Then it is feasible, so its objective
+    is an upper bound. To get a lower bound, a and b are shifted until the constraints hold. Both bounds are valid even
+    if the point is far from the optimum. Q itself, of size |T||S||Y|, is never formed.
 
     Attributes:
         first: P(t,y), shape (T, Y), without empty rows or columns.
@@ -83,9 +83,9 @@ class Bracket:
         v = v * np.minimum(1, self.second / np.maximum(v * (w.T @ u), TINY))
         first, second, mixture = u * (w @ v), v * (w.T @ u), u @ v.T
         scaled = xlogy(first, u).sum() + xlogy(second, v).sum() - (w * xlogy(mixture, mixture)).sum()
-        # The scaled point's marginals are at most those that are prescribed. What is missing from them is added as a
-        # product distribution of t and s within each class. The objective is convex and homogeneous, so its value at a
-        # sum is at most the sum of its values at the summands.
+        # The marginals of the scaled point nowhere exceed the prescribed ones. The missing mass is added: within each
+        # class, as a product distribution of t and s. The objective is convex and homogeneous, so its value at a sum is
+        # at most the sum of its values at the summands.
         first, second = np.maximum(self.first - first, 0), np.maximum(self.second - second, 0)
         mass = second.sum(axis=0)
         pairs = (first / np.maximum(mass, TINY)) @ second.T

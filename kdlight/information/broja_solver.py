@@ -13,14 +13,15 @@ from kdlight.information.entropies import Array, entropy, mutual_information
 from kdlight.information.interior_point import run_interior_point
 from kdlight.information.mirror_descent import run_mirror_descent
 
-#: Two solvers are used: mirror descent, and an interior-point method, whose Newton matrix has one row for each positive
-#: probability in the table of the target and the source with fewer symbols. Up to this many rows, the interior-point
-#: method runs first.
+#: Two solvers are used: an interior-point method and mirror descent. Which one does most of the work depends on one
+#: table, the joint probabilities of the target and the source with fewer symbols. If at most this many of them are
+#: positive, it is the interior-point method, whose Newton matrix then has at most this many rows.
 _SMALL = 600
-#: Up to this many rows, the interior-point method runs if mirror descent has not reached the tolerance.
+#: If more of them are positive, but at most this many, mirror descent runs first. The interior-point method follows if
+#: mirror descent has not reached the tolerance.
 _LARGE = 2000
-#: Steps of mirror descent before the interior-point method takes over, if the table has more than _SMALL entries but at
-#: most _SMALL of them are positive.
+#: Steps of mirror descent before the interior-point method, if the table has more than _SMALL entries but at most
+#: _SMALL of them are positive.
 _FEW_STEPS = 240
 #: Rounding error of sums over 100 x 100 x 100 symbols, in bits; added to every certified error (``gap``).
 _ROUNDING = 1e-12
@@ -38,8 +39,8 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
 
     The solver keeps an upper and a lower bound on this minimum and reports the upper one; their difference is ``gap``.
     Therefore, except for rounding, the redundant and synergistic atoms are never too large and the unique atoms never
-    too small. At the minimum no atom is negative. The solver limits its result to the range for which this holds, so no
-    reported atom is negative.
+    too small. At the exact minimum no atom is negative. The solver limits its result to the range in which no atom is
+    negative.
 
     Two solvers improve the same bounds: an interior-point method and mirror descent. Which of them runs depends on one
     table, the joint probabilities of the target and the source that has fewer symbols:
@@ -54,8 +55,8 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
-        tolerance: The solver stops when ``gap`` is at most this many bits. If it cannot get there, it raises no error:
-            look at the result's ``gap``.
+        tolerance: The solver stops when ``gap`` is at most this many bits. If the solver cannot reach this, it raises
+            no error, so look at the ``gap`` of the result.
 
     Returns:
         Atoms and gap in bits: floats for one joint, arrays for a batch.
@@ -94,8 +95,9 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
     first, second = joint.sum(axis=1), joint.sum(axis=0)
-    # The posterior of the target given the more informative source is a feasible point of the dual problem, which
-    # `Bracket` states. At this point the value of the dual is -H(target | that source).
+    # `Bracket` states the dual problem. One feasible point is the logarithm of P(target | more informative source) in
+    # the variables of this source, and 0 in those of the other source. There, the dual objective is
+    # -H(target | more informative source).
     better = max((first, second), key=mutual_information)
     of_better = xlogy(better, better / better.sum(axis=1, keepdims=True)).sum(axis=0)
     largest = float(of_better.sum()) + informations.largest_excess * np.log(2)

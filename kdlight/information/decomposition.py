@@ -24,7 +24,7 @@ class PID(NamedTuple):
     """
 
     redundant: Atom
-    """Information that each source alone provides."""
+    """Information that both sources provide, each one on its own."""
     unique_first: Atom
     """Information that only the first source provides."""
     unique_second: Atom

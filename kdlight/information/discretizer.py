@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 Method = Literal["kmeans", "quantile", "probe", "predictions"]
 Symbols = npt.NDArray[np.int64]
 
-#: If all rows, scaled to length one, differ by at most this in every element, they count as equal, because rounding to
-#: float32 alone can cause differences of this size.
+#: The features of each sample are flattened to a row and scaled to length one. If all rows differ by at most this in
+#: every element, they count as equal, because rounding to float32 alone can cause differences of this size.
 _CONSTANT = 1e-6
-#: Principal components (scaled so that the first has unit variance) are rounded to this many decimals. Their further
-#: decimals have rounding errors, which depend on the batch in which a sample is transformed; its symbol should not.
+#: Principal components (scaled so that the first has unit variance) are rounded to this many decimals. The decimals
+#: after these have rounding errors that depend on the batch in which a sample is transformed. The sample's symbol must
+#: not depend on the batch.
 _DECIMALS = 6
 
 
@@ -90,7 +91,7 @@ class Discretizer:
             target: Classes from 0, shape (samples,); needed by ``probe`` and ignored by the other methods.
 
         Raises:
-            UserError: If there are no samples, features are not finite, or the target of a probe does not fit.
+            UserError: If there are no samples, features are not finite, or ``probe`` gets no valid target.
         """
         rows = _to_rows(features)
         self._width = rows.shape[1]
@@ -155,7 +156,7 @@ class Discretizer:
         return symbols
 
     def _derive_random_state(self, stream: Stream) -> int:
-        """Return the seed for a purpose, with the 32 bits that scikit-learn accepts."""
+        """Return the seed of a stream of random numbers, reduced to the 32 bits that scikit-learn accepts."""
         return derive_seed(stream, self.seed) % 2**32
 
     def _fit_projection(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -211,7 +212,7 @@ def _to_rows(features: npt.ArrayLike) -> npt.NDArray[Any]:
 def _normalize_rows(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Divide rows by their length; rows of zeros stay zero."""
     rows = rows.astype(np.float64)
-    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]  # einsum needs no second array of this size
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]  # einsum does not store the squares of all elements
     rows /= np.where(length > 0, length, 1.0)
     return rows
 

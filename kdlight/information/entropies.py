@@ -18,7 +18,8 @@ def check_probabilities(p: npt.ArrayLike, *, dims: tuple[int, ...], name: str = 
 
     Args:
         p: The table; with a leading batch axis, each entry of the batch is a distribution.
-        dims: Allowed numbers of axes: that of one distribution first, then (if batches are allowed) that of a batch.
+        dims: Allowed numbers of axes: first the number for one distribution, then, if batches are allowed, the number
+            for a batch.
         name: What to call the table in an error.
 
     Returns:

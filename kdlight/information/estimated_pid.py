@@ -80,7 +80,7 @@ class EstimatedPID:
     def from_dict(
         cls, values: Mapping[str, float], names: tuple[str, str, str] = ("first", "second", "target")
     ) -> Self:
-        """Read what `to_dict` returned. A missing estimate counts as not estimable, any other missing number is NaN."""
+        """Read what `to_dict` returned. A missing estimate counts as not estimable; other missing numbers are NaN."""
         keys, nothing = _rename_fields(names), float("nan")
         read: dict[str, Any] = {key: values.get(keys[key], nothing) for key in keys}
         for name in QUANTITIES:
@@ -95,7 +95,7 @@ _PARTS = ("", "_lower", "_upper", "_counted")
 
 
 def _rename_fields(names: tuple[str, str, str]) -> dict[str, str]:
-    """Return the key of each attribute."""
+    """Return the keys of the attributes of `EstimatedPID`, by the attributes' names."""
     renamed = dict(zip(("first", "second", "target"), names, strict=True))
     return {
         field.name: "_".join(renamed.get(word, word) for word in field.name.split("_"))

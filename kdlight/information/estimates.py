@@ -23,11 +23,11 @@ from kdlight.streams import Stream, derive_seed
 
 Symbols = npt.NDArray[np.int64]
 
-#: The synergistic atom needs at least 15 times as many samples as there are cells of the joint histogram into which a
-#: sample can fall; their number is estimated, because some of them may still be empty. It also needs at least twice as
-#: many samples as there are combinations of a symbol of the first source, one of the second and one of the target;
-#: symbols that never occur do not count. The second requirement matters if there are few samples, because then the
-#: estimated number of cells is too low.
+#: The synergistic atom is estimable only if there are at least 15 samples for each cell of the joint histogram into
+#: which a sample can fall. The number of these cells is estimated, because some of them may still be empty. There must
+#: also be at least 2 samples for each combination of a symbol of the first source, one of the second and one of the
+#: target; symbols that never occur do not count. The second requirement matters if there are few samples, because then
+#: the estimated number of cells is too low.
 SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
 #: If none of N samples shows an event, its probability is at most 3 / N, with 95 % confidence.
 RULE_OF_THREE = 3
@@ -68,10 +68,10 @@ def estimate_pid(
     the mean of two estimates: the variance among the values of the halves, divided by 2 (a delete-half jackknife), and
     the variance among the values of the quarters, divided by 4. The second term is the variance among the values of the
     symbolisations, divided by their number. The half-width is the square root of twice this sum, times the 97.5 %
-    quantile of Student's t with the sum's degrees of freedom (Satterthwaite's formula). It is at least
+    quantile of Student's t with the sum's degrees of freedom (Satterthwaite's formula). The half-width is at least
     3 H(target) / N: an event that none of the N samples shows may still have a probability of up to 3 / N (the rule of
-    three), so about 3 of N new samples may show it, and each of these would change an information by about
-    H(target) / N. Finally, a bound on the numerical error is added.
+    three). So about 3 of N new samples may show this event, and each of these samples would change an information by
+    about H(target) / N. Finally, a bound on the numerical error is added to the half-width.
 
     **Estimable.** A quantity is called estimable if there are enough samples for its interval to be right. The
     extrapolation does not remove all of the bias: if the bias of the plug-in value is too large, what remains is larger
@@ -80,16 +80,16 @@ def estimate_pid(
     those cells, rows and columns of the table of counts into which a sample can fall. Each number is estimated from how
     many of them contain any sample, exactly one sample and exactly two samples (Chao, 1984). I(first; target),
     I(second; target) and I(first; second) are estimable if their own bias is at most 0.45 bits. All other quantities,
-    such as the atoms, are estimable only if I(first; target) and I(second; target) are. Those that depend on both
-    sources jointly (the synergistic atom, the information of both sources, that of the first given the second) also
-    need enough samples for the joint histogram, as `SAMPLES_PER_CELL` and `SAMPLES_PER_COMBINATION` say.
+    such as the atoms, are estimable only if I(first; target) and I(second; target) are. Three of them depend on both
+    sources jointly: the synergistic atom, I(target; first, second) and I(target; first | second). These three also need
+    enough samples for the joint histogram, as `SAMPLES_PER_CELL` and `SAMPLES_PER_COMBINATION` say.
 
     Args:
         first: Symbols of the first source, integers from 0, shape (samples,) or (symbolisations, samples).
         second: Symbols of the second source, of the same shape.
         target: Symbols of the target, shape (samples,).
-        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops (see `broja`); for
-            halves and quarters at least 1e-4.
+        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops (see `broja`). For
+            halves and quarters, the bound is at least 1e-4.
         seed: Seed of the random halves and quarters. The same seed selects the same samples, even for other symbols.
 
     Raises:
@@ -133,7 +133,10 @@ def estimate_pid(
 
 
 class _ResampledQuantity(NamedTuple):
-    """One quantity of one symbolisation: the plug-in value, the value corrected for bias, and the latter's variance."""
+    """One quantity of one symbolisation: its plug-in value, its value corrected for bias, and its variance.
+
+    The variance is the one that the choice of the samples causes.
+    """
 
     counted: float
     corrected: float

@@ -35,14 +35,15 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
         The atoms in bits, with ``gap`` 0.
 
     Raises:
-        UserError: If the matrix does not have as many rows as ``sizes`` add up to, or is not symmetric and positive
-            definite. If it is singular, some variables determine others, and mutual informations are infinite.
+        UserError: If the number of rows is not the sum of ``sizes``, or if the matrix is not symmetric and positive
+            definite. A singular matrix is refused, because then some variables determine others, and mutual
+            informations are infinite.
     """
     matrix = np.asarray(covariance, dtype=np.float64)
     if len(sizes) != 3 or min(sizes) < 1 or matrix.shape != (sum(sizes), sum(sizes)):
         raise UserError(
-            f"covariance: expected a square matrix with as many rows as three positive sizes add up to, got "
-            f"{matrix.shape} and {sizes}"
+            f"covariance: expected a square matrix whose number of rows is the sum of three positive sizes, got shape "
+            f"{matrix.shape} and sizes {sizes}"
         )
     if not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
         raise UserError("covariance: expected a finite symmetric matrix; use for example numpy.cov(samples.T)")
@@ -50,8 +51,8 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
     smallest = float(np.linalg.eigvalsh(matrix / np.outer(spread, spread)).min())
     if smallest < 1e-12:
         raise UserError(
-            f"covariance: expected a positive definite matrix, got smallest correlation eigenvalue {smallest:.1e}; "
-            "leave out variables that others determine"
+            f"covariance: expected a positive definite matrix, got correlations with smallest eigenvalue "
+            f"{smallest:.1e}; leave out variables that others determine"
         )
     first, second, target = np.split(np.arange(len(matrix)), np.cumsum(sizes)[:-1])
     marginal = matrix[np.ix_(target, target)]

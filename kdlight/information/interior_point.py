@@ -19,17 +19,18 @@ _CURVATURE = 1.0
 #: No logarithm of a probability changes by more than this in one step, so that its exponential does not overflow.
 _LARGEST_MOVE = 50.0
 #: The complementarity (the sum of multiplier times slack) that a step aims for is never below this fraction of the
-#: tolerance: a smaller one would only make the Newton matrix worse conditioned.
+#: tolerance: a smaller aim would only make the Newton matrix worse conditioned.
 _LAST_TARGET = 0.1
-#: Fractions by which the diagonal of the Newton matrix is increased: the next is tried if rounding has made the matrix
-#: indefinite.
+#: Fractions by which the diagonal of the Newton matrix is increased. If rounding makes the matrix indefinite with one
+#: fraction, the next one is tried.
 _RIDGES = (1e-15, 1e-12, 1e-9)
 
 
 class _Iterate(NamedTuple):
     """A point of the algorithm. Every array except `posterior` has the shape (T, S).
 
-    A pair (t, s) has no constraint if no class occurs both with t and with s.
+    a and b are the dual variables of `Bracket`. A pair (t, s) has no constraint if no class occurs both with t and with
+    s.
     """
 
     posterior: Array
@@ -45,15 +46,17 @@ class _Iterate(NamedTuple):
 class _Support:
     """The entries of the dual variables a (T, Y) and b (S, Y) that the solver changes: those where P is positive.
 
-    Adding a constant to a(:,y) and subtracting it from b(:,y) changes nothing, so one entry of b is fixed for each
-    class. A table that was counted from few samples is mostly zeros, which makes the Newton matrix small.
+    Adding a constant to a(:,y) and subtracting it from b(:,y) changes neither the objective nor the constraints, so one
+    entry of b is fixed for each class. A table that was counted from few samples is mostly zeros, so few entries change
+    and the Newton matrix is small.
 
     Attributes:
         classes: (T, M), the classes that each symbol of the first source occurs with. M is the largest number of such
             classes; rows with fewer are filled up with other classes.
         filled: (T, M), true where a class only fills up a row.
-        of_source: (F,), the symbol of the second source of each of the F entries of b that change, ascending.
-        of_class: (F,), the class of each of these entries of b.
+        of_source: (F,), the symbol of the second source to which each of the F changing entries of b belongs. The
+            entries are sorted by this symbol.
+        of_class: (F,), the class to which each of these entries of b belongs.
         same: (T, M, F), 1.0 where an entry of a and an entry of b belong to the same class.
         rows, columns: All pairs of these F entries whose two entries belong to the same symbol of the second source.
         gathered: (T, S, M), the places of the elements (t, s, classes[t]) in a flattened array (T, S, Y).
@@ -184,7 +187,7 @@ def run_interior_point(bracket: Bracket, *, steps: int = 60) -> None:
         b = 0.5 * np.log(second / second.sum(axis=1, keepdims=True)) - 0.25
     exponential = np.exp(a[:, None] + b)
     total = exponential.sum(axis=2)
-    # A pair of symbols that no class has in common has probability zero in every Q, and no constraint.
+    # If no class occurs both with t and with s, this pair has probability zero in every Q, and no constraint.
     possible = total > 0
     total[~possible] = 1.0
     slack = np.where(possible, -np.log(total), 1.0)

@@ -27,11 +27,11 @@ def intersection_information(
     (theorem 4.1 of the RID paper).
 
     The unknowns are m_q(t,s,y) = P(q,t,s,y). Both constraints are linear in these unknowns, and so is the condition
-    that the sum of m_q over q is P(t,s,y). The objective I(Y;Q) is convex and homogeneous. So each step solves a linear
-    program whose objective is the tangent of I(Y;Q) at the last point, and I(Y;Q) never decreases. A convex function
-    can have several local maxima, so the method starts at several random points and returns the best result. Every
-    result is a lower bound, because its Q satisfies the constraints. The linear program has ``symbols`` times as many
-    unknowns as the joint has positive cells, so use this function for small tables.
+    that the sum of m_q over q is P(t,s,y). The objective I(Y;Q) is convex and homogeneous. Each step solves a linear
+    program, whose objective is the tangent of I(Y;Q) at the last point. A convex function lies above its tangents, so
+    I(Y;Q) never decreases. A convex function can have several local maxima, so the method starts at several random
+    points and returns the best result. Every result is a lower bound, because its Q satisfies the constraints. The
+    linear program has ``symbols`` unknowns for each positive cell of the joint, so use this function for small tables.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
@@ -76,7 +76,9 @@ def intersection_information(
 
 
 def _build_posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side: int) -> Array:
-    """Return the constraints m(x, y) - P(y|x) m(x) = 0: one row for each symbol x of a source and each class y.
+    """Return the constraints m(x, y) - P(y|x) m(x) = 0 on m = m_q for one symbol q of Q.
+
+    Each symbol x of the source and each class y have one row. Each positive cell of the joint has one column.
 
     Args:
         pair: P(x, y).

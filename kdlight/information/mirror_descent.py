@@ -10,9 +10,10 @@ from kdlight.information.bracket import TINY, Bracket
 
 #: The silver ratio, from which the step lengths are computed.
 _SILVER = 1 + 2**0.5
-#: The bounds are computed after at most 2 ** _DEEPEST - 1 steps; the longest step is 1 + _SILVER ** (_DEEPEST - 2).
+#: The bounds are computed after at most 2 ** _DEEPEST - 1 steps. The longest step has the length
+#: 1 + _SILVER ** (_DEEPEST - 2).
 _DEEPEST = 8
-#: No entry of the kernel w (see `run_mirror_descent`) changes by more than a factor of e in one step.
+#: The logarithm of an entry of the kernel w (see `run_mirror_descent`) changes by at most this in one step.
 _LARGEST_CHANGE = 1.0
 #: Smallest entry of the kernel w. Without this limit, entries that vanish at the optimum would become denormal numbers,
 #: which are slow to compute with.

@@ -1,8 +1,8 @@
 """Two definitions of redundant information with a closed form, for comparison with BROJA.
 
 A partial information decomposition splits what two sources tell about a target into redundant information (both tell
-it), unique information of either one, and synergistic information (only both together tell it). BROJA is the one of
-Bertschinger et al., 2014, which `kdlight.information.broja` computes.
+it), unique information of either one, and synergistic information (only both together tell it). BROJA is the
+decomposition of Bertschinger et al., 2014, which `kdlight.information.broja` computes.
 """
 
 __all__ = ["i_min", "i_mmi"]
@@ -18,8 +18,9 @@ def i_min(joint: npt.ArrayLike) -> PID:
     """Decompose with the redundancy I_min of Williams and Beer, 2010 (arXiv:1004.2515).
 
     The specific information of a source X about a symbol y of the target is KL(P(x|y) || P(x)). For each y, I_min takes
-    the smaller one of the two sources' specific informations; then it averages over y. Therefore two independent
-    sources that provide different information of equal amount count as redundant, which they do not in BROJA.
+    the smaller one of the two sources' specific informations; then it averages over y. So I_min counts different
+    information of equal amount as redundant. For example, if the sources are two independent fair bits and the target
+    is the pair of both, I_min finds 1 redundant bit, and BROJA none.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
@@ -37,8 +38,9 @@ def i_min(joint: npt.ArrayLike) -> PID:
 def i_mmi(joint: npt.ArrayLike) -> PID:
     """Decompose with the minimal mutual information as redundancy (Barrett, 2015, arXiv:1411.2832).
 
-    The redundancy is the smaller one of the two sources' informations about the target. No decomposition can have a
-    larger one. If all variables are jointly Gaussian and the target is a scalar, it equals the redundancy of BROJA.
+    The redundancy is the smaller one of the two sources' informations about the target. No decomposition without
+    negative atoms can have a larger redundancy. If all variables are jointly Gaussian and the target is a scalar, BROJA
+    has the same redundancy.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.

@@ -46,7 +46,7 @@ class StageReport:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float], prefix: str = "") -> Self:
-        """Read what `to_dict` returned. A missing estimate counts as not estimable, any other missing number is NaN."""
+        """Read what `to_dict` returned. A missing estimate counts as not estimable; other missing numbers are NaN."""
         own = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
         pid = EstimatedPID.from_dict(own, NAMES)
         return cls(pid, {key: value for key, value in own.items() if key not in pid.to_dict(NAMES)})
