@@ -31,11 +31,11 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
     """Divide the BROJA atoms among the target's symbols.
 
     Let Y be the target, T and S the sources, and P their joint distribution. Every information about Y is a sum of
-    terms, one for each symbol y of the target. For example,
-    ``I(Y;T) = sum_y P(y) KL(P(t|y) || P(t))``. BROJA minimises I_Q(Y;T,S) over the joint distributions Q whose tables
-    Q(t,y) and Q(s,y) are those of P. The terms of this minimum are ``P(y) KL(Q(t,s|y) || Q(t,s))`` with the optimal Q.
-    Let (a, b) be the optimal point of the dual problem, which `kdlight.information.bracket` states. Then
-    ``log Q(y|t,s) = a(t,y) + b(s,y)`` wherever Q is positive. So the term of y equals
+    terms, one for each symbol y of the target. For example, ``I(Y;T) = sum_y P(y) KL(P(t|y) || P(t))``. BROJA minimises
+    I_Q(Y;T,S) over the joint distributions Q whose tables Q(t,y) and Q(s,y) are those of P. The terms of this minimum
+    are ``P(y) KL(Q(t,s|y) || Q(t,s))`` with the optimal Q. Let (a, b) be the optimal point of the dual problem, which
+    `kdlight.information.bracket` states. Then ``log Q(y|t,s) = a(t,y) + b(s,y)`` wherever Q is positive. So the term of
+    y equals
 
         sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y),
 

@@ -1,6 +1,7 @@
 """The atoms of a partial information decomposition (PID), and the equations that they satisfy.
 
-A PID splits what two sources tell about a target into redundant, unique and synergistic information: its atoms.
+A PID splits what two sources tell about a target into redundant, unique and synergistic information. These parts are
+called its atoms.
 """
 
 __all__ = ["PID"]

@@ -17,11 +17,11 @@ def ab_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, *, mar
     """Compute a squared hinge loss that pushes the student's neurons to the teacher's side of the ReLU's threshold.
 
     Let s and t be the values of a neuron in student and teacher, and m the margin. If the teacher's neuron is off
-    (t <= 0), the loss is (s + m)^2 for s > -m and otherwise 0. If it is on, the loss is (s - m)^2 for s <= m and
-    otherwise 0. The losses are summed over the elements of a sample and averaged over the batch. The loss is 0 only if
-    every neuron of the student is on the teacher's side and at least the margin away from 0, so it can be positive
-    although the student equals the teacher. RepDistiller also multiplies the loss of a stage by 3/1000 and by
-    ``2^-(number of deeper stages)``. These factors are not applied here, but by the method `kdlight.methods.AB`.
+    (t <= 0), the loss is (s + m)^2 for s > -m and otherwise 0. If the teacher's neuron is on, the loss is (s - m)^2
+    for s <= m and otherwise 0. The losses are summed over the elements of a sample and averaged over the batch. The
+    loss is 0 only if every neuron of the student is on the teacher's side and at least the margin away from 0, so it
+    can be positive although the student equals the teacher. RepDistiller also multiplies the loss of a stage by 3/1000
+    and by ``2^-(number of deeper stages)``. These factors are not applied here, but by the method `kdlight.methods.AB`.
 
     Args:
         student_preactivation: (batch, channels, height, width), before the ReLU and mapped to the teacher's shape.

@@ -14,7 +14,7 @@ from kdlight.losses.parts.shapes import require_same_batch
 def at_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
     """Compute the mean squared difference of the attention maps of one stage.
 
-    An attention map is the mean of f^2 over the channels of a feature map f, divided by its norm over all positions.
+    The attention map of a feature map f is the mean of f^2 over the channels, scaled to norm 1 over all positions.
     The loss is equation 2 with p = 2, except that the squared difference is averaged over positions, as in the authors'
     code (github.com/szagoruyko/attention-transfer) and in RepDistiller; the paper takes the norm. The larger map is
     average-pooled to the size of the smaller.

@@ -1,11 +1,11 @@
 """CAKD: correlation-aware knowledge distillation.
 
 Zhang, Chen, Ning, Yang, Yuan, "CAKD: A Correlation-Aware Knowledge Distillation Framework Based on Decoupling
-Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). This file follows the paper's abstract and summaries of it,
-because the full text was not accessible and no code is public. The classes are divided into two sets, and the KL
-divergence is split into three divergences: one between the sets, and one within each set. In this split, the divergence
-within a set is multiplied by the set's mass, the sum of the teacher's probabilities in the set. As in DKD, the weights
-alpha and beta then replace the masses, and the sum of the three terms is multiplied by T^2.
+Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). This file follows the paper's abstract and other people's
+summaries of the paper, because the full text was not accessible and no code is public. The classes are divided into two
+sets, and the KL divergence is split into three divergences: one between the sets, and one within each set. In this
+split, the divergence within a set is multiplied by the set's mass, the sum of the teacher's probabilities in the set.
+As in DKD, the weights alpha and beta then replace the masses, and the sum of the three terms is multiplied by T^2.
 
 DKD and GDKD split the divergence in the same way, with the function in ``parts/decoupling.py``.
 """
@@ -34,8 +34,8 @@ def cakd_loss(
     S is the set of strong classes, and W is the set of all other classes. The mass of a set is the sum of its
     probabilities. BCD is the divergence of the two masses, SCD is the divergence of the probabilities within S, and WCD
     is the divergence of the probabilities within W. If alpha and beta are the teacher's masses of S and W, this loss is
-    `kd_loss`. If S is only the target, SCD is 0, and the loss is `dkd_loss` with the same beta and with its alpha set
-    to 1, because the alpha of DKD is the weight of BCD.
+    `kd_loss`. If S is only the target, SCD is 0, and the loss is `dkd_loss` with the same beta and with ``alpha=1``. In
+    `dkd_loss`, alpha is the weight of BCD.
 
     Args:
         student_logits: (batch, classes).

@@ -26,8 +26,9 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 
     Args:
         embedding: (batch, dim), unit norm.
-        candidates: (batch, 1 + negatives, dim), rows of the *other* network's memory, first the positive (the row of
-            the same sample); or (samples, dim), the same rows for the whole batch.
+        candidates: (batch, 1 + negatives, dim), rows of the *other* network's memory: for each sample first the
+            positive (the row of the same sample), then the negatives. Or (samples, dim): rows with which every sample
+            of the batch is compared.
         temperature: tau of the paper, positive; 0.07 in the authors' code.
 
     Returns:

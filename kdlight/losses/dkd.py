@@ -16,10 +16,10 @@ def dkd_loss(
 ) -> Tensor:
     """Compute T^2 (alpha TCKD + beta NCKD), equation 7 of the paper, as the mean over the labelled samples.
 
-    TCKD is the divergence of the two probabilities (target, not target), NCKD that of the probabilities of the other
-    classes. They are the terms ``binary`` and ``weak`` of `cakd_divergences`, where the strong set is only the target.
-    The authors' code (mdistiller) excludes the target by subtracting 1000 from its logit; here the target is excluded
-    exactly. With two classes NCKD is always 0.
+    TCKD is the divergence of the two probabilities (target, not target). NCKD is the divergence of the probabilities
+    within all classes except the target. `cakd_divergences` computes TCKD as ``binary`` and NCKD as ``weak``, if the
+    target alone is the strong set. The authors' code (mdistiller) excludes the target by subtracting 1000 from its
+    logit; here the target is excluded exactly. With two classes NCKD is always 0.
 
     Args:
         student_logits: (batch, classes).

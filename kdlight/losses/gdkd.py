@@ -24,11 +24,13 @@ def gdkd_loss(
     other_weight: float,
     temperature: float,
 ) -> Tensor:
-    """Compute the batch mean of T^2 (w0 KL(top, other) + w1 KL within the top + w2 KL within the others).
+    """Compute the batch mean of ``T^2 (w0 KL_between + w1 KL_top + w2 KL_other)``.
 
-    Each KL compares student and teacher. KL(top, other) is the divergence of two total probabilities (masses): that of
-    the teacher's top classes and that of the other classes. The terms are those of `cakd_divergences`, where the strong
-    set S consists of the top classes. With two classes and ``top`` 1, only the first term can differ from 0.
+    Each KL is KL(teacher || student) of certain probabilities. The classes with the teacher's highest logits are called
+    top. KL_between compares two total probabilities (masses): that of the top classes and that of all other classes.
+    KL_top compares the probabilities within the top classes, and KL_other those within the other classes. The three are
+    the divergences of `cakd_divergences`, where the strong set S consists of the top classes. With two classes and
+    ``top`` 1, only KL_between can differ from 0.
 
     Args:
         student_logits: (batch, classes).

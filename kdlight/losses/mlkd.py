@@ -53,7 +53,7 @@ def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 
 @widen_half_precision
 def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the fraction of the samples, and that of the classes, whose confidence is at most the median.
+    """Compute which fraction of the samples, and which fraction of the classes, has at most the median confidence.
 
     The confidence of a sample is the teacher's highest probability for it. The confidence of a class is the sum of the
     teacher's probabilities for this class over the batch.

@@ -20,7 +20,7 @@ def nst_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
 
     Args:
         student_feature: (batch, channels, height, width).
-        teacher_feature: (batch, any channels, height, width); no gradient reaches it.
+        teacher_feature: (batch, any number of channels, height, width); no gradient reaches it.
 
     Raises:
         UserError: If the batch sizes differ, or a tensor does not have these four dimensions.

@@ -24,10 +24,10 @@ def pkt_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
 
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample.
-        teacher_embedding: (batch, ...) of any other size; no gradient reaches it.
+        teacher_embedding: (batch, ...); only the batch size has to be that of the student. No gradient reaches it.
 
     Raises:
-        UserError: If the batches differ.
+        UserError: If the batch sizes differ.
     """
     require_same_batch(student_embedding, teacher_embedding)
     student, teacher = _weigh_neighbours(student_embedding), _weigh_neighbours(teacher_embedding.detach())

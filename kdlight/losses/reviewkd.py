@@ -13,9 +13,9 @@ from kdlight.losses.parts.shapes import require_same_shape
 def hcl_loss(fused: Tensor, teacher_feature: Tensor) -> Tensor:
     """Compute the hierarchical context loss (HCL) of one level: mean squared errors of maps at several resolutions.
 
-    A level is a stage or the embedding. The maps of student and teacher are compared as they are, with weight 1, and
-    after average pooling to those of the sizes 4x4, 2x2 and 1x1 that are smaller than the maps. The comparison at the
-    largest pooled size has weight 1/2, that at the next one 1/4, and so on. The weighted sum of the errors is
+    A level is a stage or the embedding. The maps of student and teacher are compared as they are, with weight 1. They
+    are also compared after average pooling to 4x4, 2x2 and 1x1, as far as these sizes are smaller than the maps. The
+    comparison at the largest pooled size has weight 1/2, the next one 1/4, and so on. The weighted sum of the errors is
     divided by the sum of the weights.
 
     Args:

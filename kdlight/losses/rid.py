@@ -31,7 +31,8 @@ def rid_mismatch(
     """Compute the sum over channels and positions of E[V^2 / sigma_c] (equation 10), or the mean over all elements.
 
     The authors' code takes the mean. The mismatch is 0 if the filtered maps are equal. Gradients reach all three
-    arguments: phase 1 needs the gradient of the teacher's map, phase 2 those of the student's map and the variance.
+    arguments: phase 1 trains f_t, which computes the teacher's map. Phase 2 trains sigma and f_s, which computes the
+    student's map.
 
     Args:
         filtered_student: f_s(S), (batch, channels, height, width).

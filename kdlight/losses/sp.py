@@ -18,7 +18,7 @@ def sp_loss(student_feature: Tensor, teacher_feature: Tensor) -> Tensor:
 
     Args:
         student_feature: (batch, ...); the values of each sample are flattened to one row.
-        teacher_feature: (batch, ...); its samples may have another size. No gradient reaches it.
+        teacher_feature: (batch, ...); its samples may have another size than the student's. No gradient reaches it.
 
     Raises:
         UserError: If the batch sizes differ.

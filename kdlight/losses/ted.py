@@ -23,8 +23,8 @@ def ted_loss(filtered_student: Tensor, filtered_teacher: Tensor, *, reduction: R
         filtered_student: (batch, channels, height, width).
         filtered_teacher: (batch, channels, height, width); no gradient reaches it, because its filter is trained
             beforehand.
-        reduction: "mean" over all elements, as in the code of the TED and of the RID authors; or "sum" over the
-            elements of a sample and mean over the batch.
+        reduction: "mean" over all elements, as in the authors' code of TED and of RID; or "sum" over a
+            sample's elements and mean over the batch.
 
     Raises:
         UserError: If the shapes differ.

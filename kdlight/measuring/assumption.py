@@ -2,9 +2,10 @@
 
 RID learns filters, f_t of the teacher's features T and f_s of the student's features S. Y is the label, and e is called
 the residual. Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID maximises a lower bound of the
-redundant information, which is the information about Y that T and S share. The constraint is that f_t(T) tells nothing
-about Y beyond f_s(S): I(Y; f_t(T) | f_s(S)) = 0. RID replaces this constraint by a small distance between f_t(T) and
-f_s(S). Because f_t(T) = f_s(S) + e, the constraint is met exactly if I(e; Y | f_s(S)) = 0, however small e is.
+redundant information, which is the information about Y that T and S share. This has a constraint: f_t(T) must tell
+nothing about Y beyond f_s(S), that is, I(Y; f_t(T) | f_s(S)) = 0. RID replaces this constraint by a small distance
+between f_t(T) and f_s(S). Because f_t(T) = f_s(S) + e, the constraint is equivalent to I(e; Y | f_s(S)) = 0. A small e
+does not guarantee this.
 """
 
 from typing import NamedTuple

@@ -40,7 +40,7 @@ class Comparison:
         teacher: The teacher, on the device where it should run.
         probe: The images.
         discretizer: Turns features into symbols. A student's features get as many clusters as the teacher's features
-            with which they are paired. If they are paired with several of the teacher's, the smallest number is taken.
+            of the same pair. If they are in several pairs, they get the smallest of these numbers.
         pairs: The pairs of teacher and student features that are compared.
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         details: Whether to add the values that `compute_details` computes.
@@ -79,7 +79,10 @@ class Comparison:
         return {pair.name: self._clusters[str(pair.teacher)] for pair in self.pairs}
 
     def measure(self, student: Classifier | Frozen) -> Report:
-        """Decompose the information of each pair of features, except pairs whose student features are not finite."""
+        """Decompose what each pair of features tells about the label.
+
+        A pair is left out if the student's features are not finite.
+        """
         pairs = {str(pair.student): pair for pair in self.pairs}
         sides: dict[str, int] = {}
         for pair in self.pairs:
@@ -106,7 +109,7 @@ class Comparison:
 
     def _compute_bounds(self, student_loss: float) -> dict[str, float]:
         of_label = compute_label_entropy(self.probe)
-        # A loss is NaN if the logits have fewer classes than the labels, or are not finite.
+        # A loss is not finite if the logits are not, or if a label is not one of their classes.
         if not math.isfinite(self._teacher_loss + student_loss):
             return {"label_entropy": of_label}
         return bound_informations(of_label, self._teacher_loss, student_loss)
@@ -175,7 +178,7 @@ class _CrossEntropyMean:
         self._sum, self._samples = 0.0, 0
 
     def count(self, computed: Activations, batch: Batch) -> None:
-        """Add a batch. If the logits have fewer classes than the labels, the mean becomes NaN."""
+        """Add a batch. If a label is not one of the classes of the logits, the mean becomes NaN."""
         logits = computed.logits.float()
         fits = int(batch.target.max()) < logits.shape[1] and int(batch.target.min()) >= 0
         loss = F.cross_entropy(logits, batch.target.to(logits.device), reduction="sum") if fits else math.nan

@@ -1,7 +1,7 @@
 """The values that the callback `PIDMonitor` logs only with ``details: true``.
 
 They are the redundant information of teacher and student about the label by several definitions, and what each class
-contributes to the redundant information and to the teacher's unique information.
+contributes to the redundant information and to the teacher's unique information (which only the teacher has).
 """
 
 from kdlight.information.by_class import broja_by_class

@@ -1,4 +1,4 @@
-"""Choose which features of the student are compared with which of the teacher."""
+"""Pair features of the student with the features of the teacher that they are compared with."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class FeaturePair(NamedTuple):
 
 
 def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None) -> list[FeaturePair]:
-    """Pair the requested features. The deepest stages of both networks form a pair, then the second deepest, and so on.
+    """Return the requested pairs. The deepest stages of both networks form a pair, the second deepest ones, and so on.
 
     Args:
         of_student: Number of the student's stages.

@@ -4,10 +4,10 @@ These methods learn filters, f_t of the teacher's features T and f_s of the stud
 predict the label Y from filtered features.
 
 Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: the redundant information is the information about Y
-that T and S share. RID bounds it from below by the intersection information of Griffith and Ho, the largest I(Y;Q) of
-all variables Q with I(Y;Q|T) = 0 and I(Y;Q|S) = 0, which tell nothing about Y beyond T and nothing beyond S. RID takes
-Q = f_t(T), which meets the first constraint. It writes f_s(S) for S in the second one, and then replaces this
-constraint by a small distance between f_t(T) and f_s(S).
+that T and S share. RID bounds it from below by the intersection information of Griffith and Ho. This is the largest
+I(Y;Q) of all variables Q that meet two constraints: Q tells nothing about Y beyond T, I(Y;Q|T) = 0, and nothing beyond
+S, I(Y;Q|S) = 0. RID takes Q = f_t(T), which meets the first constraint. In the second constraint, RID writes f_s(S) for
+S: I(Y; f_t(T) | f_s(S)) = 0. It then replaces this constraint by a small distance between f_t(T) and f_s(S).
 """
 
 import math
@@ -53,7 +53,7 @@ class FilteredComparison:
         discretizer: Turns features into symbols.
         method: The method that has the filters.
         stages: Names of the stages to measure; None: all that have filters.
-        tolerance: The solver of a decomposition stops when its error is at most this bound, in bits.
+        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         details: Whether to add the values that `kdlight.measuring.details` computes.
 
     Raises:
@@ -104,10 +104,10 @@ class FilteredComparison:
         Values that are not finite are left out. ``certified_information`` is H(Y) - CE(g_t(f_t(T))) in bits, where CE
         is the cross-entropy and g_t the head for the teacher's filter. It is at most I(Y; f_t(T)) (Barber and Agakov,
         2003). ``constraint_slack`` is E||f_t(T) - f_s(S)||^2 divided by the variance of f_t(T), both summed over the
-        elements. It is 0 if f_s(S) = f_t(T), which meets RID's constraint, and 1 if f_s(S) is no better than the mean
-        of f_t(T). The certified information is redundant only if the slack is near 0 and an assumption of RID holds,
-        which `kdlight.measuring.assumption` states. The values whose keys begin with ``assumption_`` tell whether it
-        holds.
+        elements. It is 0 if f_s(S) = f_t(T), which meets RID's constraint. It is 1 if f_s(S) is as far from f_t(T) as
+        the mean of f_t(T) is. The certified information is redundant only if the slack is near 0 and an assumption of
+        RID holds, which `kdlight.measuring.assumption` states. The values whose keys begin with ``assumption_`` tell
+        whether it holds.
         """
         assert isinstance(method, FilteredDistiller)
         sums = {name: _CertificateSums() for name in self.stages}

@@ -49,9 +49,9 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
 
 def average(found: list[dict[str, float]]) -> dict[str, float]:
-    """Average, by key, the values that the same features gave when they were turned into symbols in several ways.
+    """Return the mean of the values of each key over several ways of turning the same features into symbols.
 
-    Only the keys that all ways have are returned.
+    Keys that one of the ways lacks are left out.
     """
     names = [name for name in found[0] if all(name in values for values in found)]
     return {name: float(np.mean([values[name] for values in found])) for name in names}

@@ -20,7 +20,10 @@ BATCH = 250
 
 
 class Probe(NamedTuple):
-    """The images of a measurement: clusters of features are fitted on some, and counted together with labels on others.
+    """The images of a measurement.
+
+    Clusters of the features are fitted on some images, `fitted`. How often each cluster occurs with each label is then
+    counted on other images, `counted`.
 
     Counting the images that clusters were fitted on would overestimate the information, and fitting on half of the
     measured split would leave only the other half to count. So clusters are fitted on images of the training split,
@@ -51,7 +54,7 @@ class Probe(NamedTuple):
             target: Name of a further target to use instead of the label; None: the label.
 
         Raises:
-            UserError: If the data have no such target, or the split has fewer than `FEWEST` images.
+            UserError: If the data have no such target, or the split has fewer than `FEWEST` images to count.
         """
         of_train = len(data.get_split("train"))
         fits = min(fit_samples, of_train // 2 if split == "train" else of_train)
@@ -59,8 +62,8 @@ class Probe(NamedTuple):
         size = len(data.get_split(split)) - (fits if split == "train" else 0)
         if size < FEWEST:
             raise UserError(
-                f"a PID needs at least {FEWEST} images, but the {split} split has {size}: hold out more with "
-                "data.val_size, or switch the measurement off with trainer.callbacks: []"
+                f"a PID needs at least {FEWEST} images, but the {split} split has {size} to count: hold out more "
+                "with data.val_size, or switch the measurement off with trainer.callbacks: []"
             )
         count = size if samples is None else min(samples, size)
         if split == "train":
@@ -99,7 +102,7 @@ def _select_target(target: str | None, batch: Batch) -> Batch:
 
 
 def move_images(model: nn.Module, batch: Batch) -> Tensor:
-    """Move a batch's images to the model's device and precision."""
+    """Return a batch's images on the model's device and in its precision."""
     parameter = next(model.parameters())
     return batch.images.to(parameter.device, parameter.dtype)
 

@@ -31,7 +31,7 @@ PER_CLUSTER = 10
 
 @dataclass(frozen=True)
 class RepeatedDiscretizer:
-    """Turns features into symbols several times, each time with a discretizer that is fitted on other images.
+    """Turns features into symbols several times, each time with a discretizer that is fitted on different images.
 
     If there are few images, the images of different discretizers overlap.
 

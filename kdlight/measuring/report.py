@@ -71,9 +71,9 @@ def bound_informations(label_entropy: float, teacher_loss: float, student_loss: 
     """Bound the informations of every stage by the cross-entropies (CE) of the logits, independently of any symbols.
 
     Y is the label, T and S are features of teacher and student. A network's logits tell at least H(Y) - CE bits about
-    the label (Barber and Agakov, 2003). The stages from which the logits are computed tell at least as much. Since the
-    unique information of the teacher is at most H(Y) - I(Y;S), the redundant information, I(Y;T) minus the unique one,
-    is at least I(Y;T) + I(Y;S) - H(Y).
+    the label (Barber and Agakov, 2003). The stages from which the logits are computed tell at least as much. The unique
+    information of the teacher is at most H(Y) - I(Y;S). The redundant information is I(Y;T) minus the teacher's unique
+    information, so it is at least I(Y;T) + I(Y;S) - H(Y).
 
     Args:
         label_entropy: H(Y) of the measured images, in bits.

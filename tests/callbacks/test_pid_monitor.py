@@ -246,7 +246,7 @@ def test_a_cap_that_binds_is_said_once(caplog):
 
 def test_too_few_images_are_refused_before_training_and_left_out_of_the_test(tmp_path, monkeypatch):
     run = trainer(tmp_path, 1, callbacks=[quick()])
-    with pytest.raises(UserError, match=r"a PID needs at least 8 images, but the val split has 7: hold out more"):
+    with pytest.raises(UserError, match=r"a PID needs at least 8 images, but the val split has 7 to count: hold"):
         run.fit(build(KD), datamodule=digits(val_size=7))
     monkeypatch.setattr("kdlight.callbacks.pid_monitor.FEWEST", 10_000)
     monitor = quick(stages=["logits"])

@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 def widen_half_precision(loss: Callable[P, R]) -> Callable[P, R]:
-    """Run a loss outside autocast, with its half-precision tensors widened to float32.
+    """Make a loss run outside autocast, with its half-precision tensors widened to float32.
 
     Products of features or probabilities would otherwise run in half precision under autocast: a Gram matrix overflows
     float16, and bfloat16 has only three digits, which are lost in a difference of similar numbers. Tensors of float32
