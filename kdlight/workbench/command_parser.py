@@ -1,4 +1,4 @@
-"""The parser of a command's options: argparse's, but errors are printed in one line, as kdlight's other errors are."""
+"""The parser of a command's options: an argparse parser whose errors are printed in one line, without the usage."""
 
 import argparse
 import re
@@ -15,8 +15,8 @@ class CommandParser(argparse.ArgumentParser):
     Args:
         prog: The command.
         usage: How the command is called; None: argparse writes the usage.
-        description: The docstring of the command's file, which says what the command does. If it begins with
-            the command's call, in double backticks and followed by a colon, the call is left out.
+        description: The docstring of the command's file, which says what the command does. If the docstring begins
+            with the command's call in double backticks and a colon, the help leaves the call out.
         options: Further arguments of ``argparse.ArgumentParser``.
     """
 

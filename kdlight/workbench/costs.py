@@ -31,7 +31,7 @@ def count_operations(model: nn.Module, image_shape: Sequence[int]) -> int:
 
 
 def count_bytes(model: nn.Module) -> int:
-    """Return the number of bytes of all tensors, which is the size of a weights file without its header."""
+    """Return the number of bytes of a network's state dict: the size of its weights file without the file's header."""
     return sum(tensor.nbytes for tensor in model.state_dict().values())
 
 
@@ -58,12 +58,12 @@ def measure_memory(model: nn.Module, image_shape: Sequence[int], batch: int) -> 
 
 
 class _PeakMemory(TorchDispatchMode):
-    """After each operation of PyTorch, adds up the sizes of the operations' results that still exist.
+    """After each PyTorch operation, adds up the sizes of all tensors that operations returned and that still exist.
 
     Memory that an operation uses only while it runs is not counted.
 
     Args:
-        known: The storages of tensors that are not counted.
+        known: The storages that are not counted, such as those of the weights.
 
     Attributes:
         peak: The largest sum so far, in bytes.

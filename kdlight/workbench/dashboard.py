@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        UserError: If the library for workspaces is missing, or W&B refuses to save.
+        UserError: If an option is wrong, the library for workspaces is missing, or W&B refuses to save the workspace.
     """
     options = make_parser().parse_args(arguments[1:])
     if not options.project:

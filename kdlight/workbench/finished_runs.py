@@ -171,7 +171,7 @@ class Run:
             changed: Arguments of the data module that have changed since the run, such as ``data_dir``.
 
         Raises:
-            UserError: If the data module is not one for images, or does not take one of the arguments in ``changed``.
+            UserError: If the data module is no `ImageDataModule`, or does not take one of the arguments in ``changed``.
         """
         described = self.config["data"]
         arguments = {**(described.get("init_args") or {}), **changed}

@@ -11,7 +11,7 @@ from kdlight.errors import UserError
 from kdlight.files import parse_path
 from kdlight.workbench.command_parser import CommandParser
 
-COMMANDS = ("kdlight ", "make ")  # a line of a comment that begins like this is a command that uses the configuration
+COMMANDS = ("kdlight ", "make ")  # a comment line that begins with one of these is a command to call
 SENTENCE_END = re.compile(r"[.;](?:\s|$)|: (?=kdlight )")
 
 

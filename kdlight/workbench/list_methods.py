@@ -167,13 +167,13 @@ def describe(method: Method, console: Console) -> None:
 
 
 def find_paper(method: Method) -> Paper | None:
-    """Read authors, title and year of the first paper that is cited in a method's file; None if there is none."""
+    """Return authors, title and year of the first paper that a method's file cites; None if it cites no paper."""
     found = CITATION.search(" ".join(method.opening.split()))
     return Paper(_shorten(found[1].strip()), found[2].rstrip(",?"), found[3]) if found else None
 
 
 def list_arguments(method: Method) -> list[tuple[Method, list[Argument]]]:
-    """Return a method's arguments, grouped by the class that takes them, without the two networks.
+    """Return a method's arguments, grouped by the class that takes them, without ``student`` and ``teacher``.
 
     The method's own class comes first.
     """

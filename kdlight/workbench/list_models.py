@@ -63,7 +63,7 @@ def make_parser() -> CommandParser:
 
 
 def list_networks() -> list[Network]:
-    """Build every network of `kdlight.models` without memory for its weights, and count parameters and operations."""
+    """Return a row for every network of `kdlight.models`; networks are built without memory for their weights."""
     package = importlib.import_module(PACKAGE)
     found = []
     for name in dir(package):

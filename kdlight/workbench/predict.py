@@ -99,7 +99,7 @@ def make_parser() -> CommandParser:
 
 
 def find_preparation(run: Any, changes: Mapping[str, Any] | None = None) -> Preparation:
-    """Return how images are prepared for a run's student: what the run stored, or else what its data module does."""
+    """Return how images are prepared for a run's student, from the run's folder or else from the run's data module."""
     if run.files.preparation.is_file():
         return Preparation.read(run.files.preparation)
     return Preparation.of(run.data(changes or {}))

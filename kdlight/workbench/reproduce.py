@@ -35,7 +35,7 @@ COLUMNS = ("last", "redundant")
 class Part(NamedTuple):
     """The runs of a grid that are repeated: those of the groups ``only`` with this ``seed``.
 
-    If ``only`` is empty, the runs of all groups are repeated; if ``seed`` is None, those with all seeds.
+    If ``only`` is empty, the runs of all groups are repeated; if ``seed`` is None, the runs with all seeds.
     """
 
     grid: str
@@ -76,7 +76,7 @@ class Repetition(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Repeat and compare; return 1 if a value lies outside its interval, 2 if a run does not finish."""
     parser = argparse.ArgumentParser("make reproduce", description=__doc__, allow_abbrev=False)
-    parser.add_argument("data", type=Path, help="folder with CIFAR-10 as published; batches 1, 2 and test suffice")
+    parser.add_argument("data", type=Path, help="folder with CIFAR-10; batches 1 and 2 and the test batch suffice")
     parser.add_argument("--quick", action="store_true", help="only the demo, and two runs of CIFAR-10")
     parser.add_argument("--jobs", type=int, default=2, help="how many runs to train at a time; default: 2")
     options = parser.parse_args(arguments)
@@ -105,14 +105,14 @@ def require_kept_results() -> None:
     """Check that the current folder is a clone of the repository.
 
     Raises:
-        MissingFileError: If it is not.
+        MissingFileError: If the folder of the kept results is missing.
     """
     if not KEPT.is_dir():
         raise MissingFileError(f"expected the kept results in {KEPT}, found none; run this in the folder of a clone")
 
 
 def link_data(folder: Path) -> None:
-    """Link the folder of the data as ``./data``, where the configurations look for it.
+    """Make ``./data``, where the configurations look for data, a symbolic link to the folder of the data.
 
     Raises:
         MissingFileError: If the folder does not exist.

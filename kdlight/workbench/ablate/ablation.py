@@ -1,6 +1,7 @@
-"""Train the runs of a grid that are not finished, after the teachers that they need and that are not trained yet.
+"""Train the runs of a grid that are not finished.
 
-A grid has a run for each combination of the values of its axes, and for each seed.
+If a run needs a teacher that is not trained yet, the teacher is trained first. A grid has a run for each combination of
+the values of its axes, and for each seed.
 """
 
 import logging
@@ -96,7 +97,7 @@ def ablate(
     runs: str | Path = RUNS,
     console: Console | None = None,
 ) -> AblationResult:
-    """Train the runs of a grid that are not finished, one per combination and seed, as ``kdlight ablate`` does.
+    """Train the runs of a grid that are not finished, as ``kdlight ablate`` does.
 
     Call it again to continue: finished runs are skipped, stopped runs continue where they were stopped, and failed runs
     are tried again. The runs' folders are ``runs/<grid>/<axis>=<label>,…/seed=<seed>``. If a teacher's weights are
@@ -108,7 +109,7 @@ def ablate(
         only: Groups such as ``method=rid,labels=6``: train only runs that have all labels of at least one group. Empty:
             train all runs.
         seed: Train only the runs with this seed; None: with all seeds.
-        runs: The folder in which the folder of the grid lies.
+        runs: The folder in which the grid's folder is created.
         console: Where progress is shown; None: the terminal.
 
     Raises:
@@ -189,7 +190,7 @@ def _make_job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder
 
 
 def _find_missing_teachers(parsed: ParsedConfig) -> list[str]:
-    """Return the paths of teachers' weights that do not exist and that a shipped configuration would write."""
+    """Return the paths of teachers' weights that are missing and that a run of a shipped configuration writes."""
     paths = dict.fromkeys(holder.get("teacher_weights") for holder in list_teacher_holders(parsed.config))
     missing = [path for path in paths if path is not None and not Path(path).is_file()]
     return [path for path in missing if find_config(path) in list_shipped()]

@@ -183,7 +183,7 @@ def _read_value(where: str, label: str, value: Any, beside: Path) -> AxisValue:
 
 
 def _find_files(where: str, key: str, given: Any, beside: Path) -> tuple[str, ...]:
-    """Return the paths of files beside the grid; other files keep their names, by which `kdlight fit` finds them."""
+    """Return each file: its path if it lies beside the grid, else its name, by which `kdlight fit` finds the file."""
     files = given if isinstance(given, list) else [given]
     for file in files:
         if not isinstance(file, str) or not file.endswith(SUFFIXES):

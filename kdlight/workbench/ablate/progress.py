@@ -1,6 +1,6 @@
 """The live table of ``kdlight ablate``, which trains the runs of a grid of settings and the teachers that they need.
 
-It shows which of these jobs are running, finished or failed (and why), and the time left.
+The table shows the state of each run and each teacher, why a run failed or was stopped, and the time left.
 """
 
 import time

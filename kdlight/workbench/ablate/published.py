@@ -1,4 +1,4 @@
-"""Read a grid's key ``published``, test accuracies that others report for its runs, and write it beside the runs."""
+"""The key ``published`` of a grid: test accuracies that others report for the grid's runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,16 @@ from kdlight.workbench.compare.record import PUBLISHED
 
 
 def read_published(where: str, given: Any, axes: Mapping[str, Sequence[str]], above: str = "") -> dict[str, float]:
-    """Read the key ``published``, nested mappings by the labels of the first axis, then of the second, and so on.
+    """Read the key ``published``: a mapping from the labels of the first axis.
 
-    The values of the innermost mappings are accuracies in %.
+    Its values are mappings from the labels of the second axis, and so on. The values of the innermost mappings are
+    accuracies in %.
 
     Args:
         where: The name of the grid, for messages.
         given: The value of the key.
         axes: The labels of each axis.
-        above: The labels of the mappings around ``given``, for messages.
+        above: The labels under which ``given`` is found, each after a dot, for messages.
 
     Returns:
         The accuracies by `Cell.group`, such as ``method=kd,labels=6``.

@@ -25,7 +25,7 @@ def write_sweep(grid: Grid, file: str, target: Path) -> None:
         "method": "grid",
         "metric": {"name": "val/accuracy", "goal": "maximize"},
         "parameters": {"only": {"values": groups}, "seed": {"values": seeds}},
-        # The parameters are --only and --seed, not options such as model.temperature: W&B takes dots for nesting.
+        # The parameters are --only and --seed, not options such as model.temperature: W&B reads a dot as nesting.
         "command": ["${env}", "kdlight", "ablate", file, "${args}"],
     }
     with replace_file(target) as draft:

@@ -2,9 +2,9 @@
 
 Calibration is measured by the expected calibration error: how far accuracy and predicted probability differ in 15 bins
 of the probability. If there is a validation split, the error is also measured after the logits have been divided by a
-temperature that is fitted on this split. Robustness is the accuracy under seven fixed corruptions of the images. Costs
-of student and teacher are parameters, operations, file size, memory, and latency for batches of 1 and 64. The values
-are saved in the run's folder, as evaluation.json.
+temperature that is fitted on this split. Robustness is the accuracy under seven fixed corruptions of the images. The
+costs of student and teacher are parameters, operations and file size, and the memory and latency of a forward pass with
+1 and with 64 images. The values are saved in the run's folder, as evaluation.json.
 """
 
 import json
@@ -68,14 +68,15 @@ def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float)
 
     Args:
         run: The run.
-        changes: Arguments of the run's data module that have other values now, such as the folder of the images.
+        changes: Arguments of the data module that have other values now than in the run, such as the images' folder.
         threads: The number of CPU threads for measuring latency.
         seconds: For how long, at least, forward passes are repeated to measure one latency.
 
     Returns:
-        ``checkpoint``, ``threads`` and ``device``; ``student`` and ``teacher``, mappings with the keys ``test``
-        (accuracy and calibration), ``corrupted`` (the accuracy by corruption) and ``costs``; and, if there is a
-        teacher, ``agreement``, the fraction of test images for which student and teacher predict the same class.
+        A mapping with the keys ``checkpoint``, ``device``, ``threads`` and ``student``. The value of ``student`` is a
+        mapping with the keys ``test`` (accuracy and calibration), ``corrupted`` (the accuracy by corruption) and
+        ``costs``. If there is a teacher, the key ``teacher`` has a mapping of the same form, and ``agreement`` is the
+        fraction of test images for which student and teacher predict the same class.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks: dict[str, nn.Module] = {"student": run.student().to(device)}
@@ -108,6 +109,7 @@ def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float)
 
 
 def _list_holders(run: Run) -> list[Any]:
+    """Return the parts of the configuration that may name a teacher: the method and the callbacks."""
     return [run.config["model"], *(run.config["trainer"].get("callbacks") or [])]
 
 

@@ -1,8 +1,9 @@
 """Decompose the information of two arrays about a third: ``kdlight pid --first … --second … --target …``.
 
 The partial information decomposition (PID) has four atoms: redundant information (both arrays have it), unique
-information of either array, and synergistic information (only both arrays together have it). It is computed from
-the frequencies of symbols, which are integers. A `Discretizer` turns all other arrays, called features, into symbols.
+information of either array, and synergistic information (only both arrays together have it). The PID is computed from
+the frequencies of symbols. One-dimensional arrays of integers are symbols. All other arrays are features, which a
+`Discretizer` turns into symbols.
 """
 
 import math
@@ -22,7 +23,7 @@ from kdlight.streams import Stream, derive_seed
 
 __all__ = ["ArrayReport", "compare_arrays"]
 
-MOST_CELLS = 1_000_000  # the largest number of cells of the joint distribution of both arrays' symbols and the target
+MOST_CELLS = 1_000_000  # the most cells of the joint distribution of all arrays that are given as symbols
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def compare_arrays(
 
     Args:
         first: Symbols (samples,), integers from 0, or features (samples, …).
-        second: Symbols or features of the second source; it need not have the same kind as ``first``.
+        second: Symbols or features; one of the two sources may have symbols and the other one features.
         target: Classes (samples,), integers from 0.
         settings: The command's options ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and
             ``tolerance``.

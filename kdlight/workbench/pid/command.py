@@ -1,11 +1,12 @@
 """``kdlight pid``: the partial information decomposition (PID) of two networks, or of two arrays, about a label.
 
-It says how many bits about the label both have (redundant), only one has (unique), or only both together have
-(synergistic). It is computed from the joint histogram of the label and of symbols, which are integers. Arrays: integers
-of shape (samples,) are symbols. All other arrays are features (samples, …): clusters are fitted on one random half of
-the samples, and the symbol of each sample of the other half is its cluster. Networks: clusters are fitted on training
-images, the symbol of each image of --split is its cluster, and each stage of the teacher is compared with each stage of
-the student. Several teachers are ranked by their unique information, which they could still give the student.
+The PID says how many bits about the label both have (redundant), only one has (unique), or only both together have
+(synergistic). It is computed from the joint histogram of the label and of symbols, which are integers. Arrays of
+integers of shape (samples,) are symbols already. All other arrays are features (samples, …): clusters are fitted on one
+random half of the samples, and the symbol of each sample of the other half is its cluster. For networks, clusters are
+fitted on training images, and the symbol of each image of --split is its cluster. Each stage of the teacher is compared
+with each stage of the student. Several teachers are ranked by their unique information, which they could still give the
+student.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     parser = make_parser()
     options, others = parser.parse_known_args(arguments[1:])
-    # These modules import torch and matplotlib. --help and errors about misspelt options need not wait for that.
+    # These modules import torch and matplotlib. --help and errors about values of options need not wait for that.
     from kdlight.workbench.pid.arrays import compare_arrays
     from kdlight.workbench.pid.networks import compare_networks, rank_teachers
     from kdlight.workbench.pid.report_tables import print_report

@@ -1,6 +1,7 @@
-"""The tables of ``kdlight pid``, the partial information decomposition of two sources about a target.
+"""The tables that ``kdlight pid`` prints of the partial information decomposition of two sources about a target.
 
-The sources are two arrays, or the stages of a teacher (T) and a student (S); then the target is the label (Y).
+The sources are either two arrays, or the stages of a teacher (T) and a student (S). For networks, the target is the
+label (Y).
 """
 
 from collections.abc import Mapping

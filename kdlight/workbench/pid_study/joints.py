@@ -18,9 +18,10 @@ def make_classifiers(classes: int, *, first: float, second: float, copied: float
     """Return the joint of two classifiers that confuse different classes; the second sometimes repeats the first.
 
     Args:
-        classes: Number of the label's classes, which is even, and also of the symbols of each source.
+        classes: Number of the label's classes, which has to be even. Each source has one symbol per class.
         first: Accuracy of the first classifier, before 2 % of its symbols are replaced by random ones.
-        second: Accuracy of the second classifier where it does not repeat the first, before the same replacement.
+        second: Accuracy of the second classifier where it does not repeat the first, before 2 % of its symbols are
+            replaced, too.
         copied: Probability that the second classifier repeats the symbol of the first.
     """
     labels = np.arange(classes)

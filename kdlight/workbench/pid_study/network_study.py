@@ -2,11 +2,12 @@
 
 The PID (partial information decomposition) splits what two networks tell about the label into four atoms: redundant,
 two unique ones, synergistic. The images of CIFAR-10 are the population. The study computes the features of all images
-with a teacher (ResNet-56) and with a trained and an untrained student (ResNet-20). It discretises the features many
-times, that is, replaces the features of each image by one symbol, each time with clusters fitted on 400 randomly drawn
-images. The PID of all images, averaged over these discretisations, is the true value. Then the study draws 300 to
-10,000 images with replacement and five of the discretisations, estimates the PID from these alone, and compares the
-estimate with the true value. Every result is stored in a folder, so that the next call continues.
+with a teacher (ResNet-56) and with a trained and an untrained student (ResNet-20). A discretisation replaces the
+features of each image by one symbol, such as the number of a cluster. The study makes many discretisations, each with
+clusters that are fitted on 400 randomly drawn images. The PID of all images, averaged over these discretisations, is
+the true value. Then the study draws 300 to 10,000 images with replacement and five of the discretisations, and
+estimates the PID from these alone. The table compares the estimates with the true value. Every result is stored in a
+folder, so that the next call continues.
 """
 
 import argparse
@@ -48,7 +49,10 @@ class Case(NamedTuple):
     clusters: int
     repeats: int = REPEATS
     fitted_on: str = "others"
-    """The images on which clusters are fitted: "counted", from which the PID is estimated, or "others", drawn apart."""
+    """On which images clusters are fitted.
+
+    "counted": the images from which the PID is estimated; "others": images that are drawn separately.
+    """
 
     def __str__(self) -> str:
         count = f" {self.clusters}" if self.symbols in ("kmeans", "quantile") else ""
@@ -97,7 +101,7 @@ class Population:
         self._symbols: dict[tuple[str, Case], np.ndarray[Any, Any]] = {}
 
     def compute_features(self, network: str) -> dict[str, np.ndarray[Any, Any]]:
-        """Return a network's features of all images at "stage" (the deepest) and "logits"; compute them only once."""
+        """Return a network's features of all images, at "stage" (the deepest stage) and "logits"; compute them once."""
         file = self.kept / f"{network}.npz"
         if not file.is_file():
             computed = _compute_features(network, self._weights.get(network), self._images)

@@ -32,7 +32,7 @@ class RepeatedEstimate(NamedTuple):
 
     @property
     def counted(self) -> Array:
-        """The estimates as counted, from the frequencies of each sample without correction for bias, (repetitions,)."""
+        """The estimates without correction for bias, computed from the frequencies in each sample, (repetitions,)."""
         return np.array([estimate.counted for estimate in self.estimates])
 
     @property

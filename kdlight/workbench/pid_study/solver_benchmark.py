@@ -2,12 +2,13 @@
 
 A partial information decomposition splits what two variables, the sources, tell about a third one, the target, into
 redundant information (both sources tell it), unique information of either one, and synergistic information (only both
-together tell it). BROJA is the one of Bertschinger et al., 2014 (arXiv 1311.2852). The table gives CPU seconds of one
-core. Two other solvers are timed if they are installed (``pip install -e '.[bench]'``): the cone program of the library
-dit, and the optimisation problem of the authors of the method RID (arXiv 2411.07483). The latter is rewritten in cvxpy
-from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the authors use. The column "gap"
-is the bound, in bits, that kdlight's solver certifies for the error of its result. The column "error" is how far a
-result's redundant information lies from that of a more exact solution of kdlight's solver, with a gap of 1e-9 bits.
+together tell it). BROJA is the decomposition that Bertschinger et al. defined in 2014 (arXiv 1311.2852). The table
+gives CPU seconds of one core. Two other solvers are timed if they are installed (``pip install -e '.[bench]'``): the
+cone program of the library dit, and the optimisation problem of the authors of the method RID (arXiv 2411.07483). The
+RID authors' problem is rewritten in cvxpy from its formula and solved twice: by the solver that cvxpy chooses, and by
+SCS, which the authors use. The column "gap" is the bound, in bits, that kdlight's solver certifies for the error of its
+result. For the column "error", kdlight's solver computes a more exact solution, with a gap of 1e-9 bits. The error is
+how far the redundant information of a result lies from the redundant information of this solution.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array, mutual_information
 from kdlight.workbench.pid_study.joints import make_peaked, make_sparse
 
-#: How many values (target, first source, second source) can take, and the gap in bits at which kdlight's solver stops.
+#: The numbers of values of (target, first source, second source), and the gap in bits at which kdlight's solver stops.
 SIZES = (
     ((2, 2, 2), 1e-6),
     ((4, 4, 4), 1e-6),
@@ -61,9 +62,10 @@ def time_call(function: Callable[[], Any], *, least: float = 0.3) -> TimedCall:
 def solve_by_cvxpy(joint: Array, solver: str | None) -> float:
     """Compute the redundant information in bits by the RID authors' optimisation problem.
 
-    The problem minimises ``sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|)``, in nats. The target has
-    |Y| values, and Q_y is the table Q(first, second, y) for its value y. The joint distribution of each source with the
-    target has to be that in ``joint``. The authors took this estimator from Liang et al., 2023 (arXiv 2302.12247).
+    The problem minimises ``sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|)``, in nats, over distributions Q. |Y| is the number
+    of the target's values, and Q_y is the table Q(first, second, y) for the value y. As a constraint, Q and ``joint``
+    have the same joint distribution of each single source with the target. The authors took this estimator from Liang
+    et al., 2023 (arXiv 2302.12247).
 
     Args:
         joint: Axes (first source, second source, target).
@@ -113,8 +115,8 @@ def time_solvers(largest_rival: int) -> Iterator[str]:
     """Yield the rows of the table, in Markdown.
 
     Args:
-        largest_rival: The other solvers are timed on joint distributions of up to this many cells. Larger ones take
-            them minutes and gigabytes.
+        largest_rival: The other solvers are timed on joint distributions of up to this many cells. For larger
+            distributions they need minutes and gigabytes.
     """
     yield "| target x first x second | joint | solver | seconds | gap | error | times kdlight |"
     yield "|---|---|---|---|---|---|---|"
@@ -144,7 +146,7 @@ def time_stage(samples: int = 10_000, width: int = 16_384, fitted: int = 2_000) 
 
     Args:
         samples: Number of images whose symbols are counted.
-        width: Number of float32 features of an image. The default is that of 16 channels with 32 x 32 positions.
+        width: Number of float32 features of an image. The default is 16 channels times 32 x 32 positions.
         fitted: Number of training images on which the clusters are fitted.
     """
     from kdlight.information.discretizer import Discretizer
@@ -203,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         default=4_000,
         metavar="CELLS",
-        help="other solvers are timed on joints of up to this many cells; 25,000 (10 x 50 x 50) take minutes",
+        help="other solvers are timed on joints of up to this many cells; 25,000 cells (10 x 50 x 50) take minutes",
     )
     parser.add_argument(
         "--stage", action="store_true", help="instead of the solvers, time what PIDMonitor computes for one stage"

@@ -1,12 +1,19 @@
 """Measure how far estimated PID atoms are from the true ones: ``python -m kdlight.workbench.pid_study.study``.
 
 The PID (partial information decomposition) splits what two sources tell about a target into four atoms. The study draws
-many samples from joint distributions whose PID is known, and estimates the atoms from each sample. Its table shows the
-bias of the atoms as counted (computed from the frequencies in the sample) and of the atoms corrected for bias, the
-standard deviation of the corrected atoms, the half-width of their intervals, how often an interval contains the true
-value (coverage) or the value from another sample (kept), and how often the sample is large enough to estimate the atom
-(estimable). ``--plot`` draws bias and standard deviation against the size of the samples, and against the number of
-bins (symbols of a source).
+many samples from joint distributions whose PID is known, and estimates the atoms from each sample. The columns of its
+table:
+
+- truth: the true value;
+- bias counted: the bias of the atom that is computed from the frequencies in the sample, without a correction;
+- bias, sd: bias and standard deviation of the atom that is corrected for bias;
+- half-width: half the width of the atom's interval;
+- coverage: how often the interval contains the true value;
+- kept: how often the interval contains the value from another sample;
+- estimable: how often the sample is large enough to estimate the atom.
+
+``--plot`` draws bias and standard deviation against the size of the samples, and against the number of bins (symbols of
+a source).
 """
 
 import argparse
@@ -52,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument(
-        "--repetitions", type=int, default=200, help="number of samples per distribution; a quarter of it for the plot"
+        "--repetitions", type=int, default=200, help="number of samples per distribution; for the plot, a quarter of it"
     )
     parser.add_argument(
         "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="sizes of the samples"

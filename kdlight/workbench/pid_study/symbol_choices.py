@@ -3,11 +3,11 @@
 How much a method transfers is measured by the PID, the partial information decomposition of what teacher and student
 tell about the label. It is computed from symbols, the numbers into which the networks' features are turned. This study
 takes finished runs with the same teacher, and measures their last weights on the test images with several kinds of
-symbols: 4, 10 and 30 clusters by k-means (the paper of the method RID takes 10 for CIFAR-10), as many clusters as the
-number of images allows (kdlight's default), and the classes that a probe predicts, a linear classifier of the features.
-(The class `Probe` is something else: the images of a measurement.)
+symbols. The kinds are 4, 10 and 30 clusters by k-means (the paper of the method RID takes 10 for CIFAR-10), as many
+clusters as the number of images allows (kdlight's default), and the predictions of a probe, which is a linear
+classifier of the features. (The class `Probe` is something else: the images of a measurement.)
 
-The file that the study writes has a row per run, kind and stage::
+The study writes a file with a row per run, kind of symbols and stage::
 
     python -m kdlight.workbench.pid_study.symbol_choices runs/cifar10_trained --keep FILE.csv
 """
@@ -78,7 +78,8 @@ def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
     if len(teachers) > 1:
         one, other, *_ = teachers.values()
         raise UserError(
-            f"expected runs of one teacher, got different teachers in {one} and {other}; measure them apart"
+            f"expected runs of one teacher, got different teachers in {one} and {other}; "
+            "measure the runs of each teacher alone"
         )
     data = first.data({})
     data.setup("fit")

@@ -37,7 +37,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "-o", "--output", type=parse_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
     )
-    parser.add_argument("--title", default="", help="title of the page; by default the folder that all runs share")
+    parser.add_argument("--title", default="", help="title of the page; default: the folder that all runs share")
     parser.add_argument(
         "--stage",
         help="stage whose PID (partial information decomposition) the table shows; default: the deepest measured",

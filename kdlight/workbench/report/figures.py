@@ -1,4 +1,4 @@
-"""Draw groups of runs as interactive figures of plotly: curves with bands, points, confusion matrices, class gains."""
+"""Draw groups of runs as plotly's interactive figures: curves with bands, points, confusion matrices, class gains."""
 
 import html
 import math
@@ -67,7 +67,7 @@ def average_curves(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[i
 
 
 def draw_curves(comparison: RunGroups, keys: Sequence[str], label: str, factor: float = 1.0) -> go.Figure | None:
-    """Draw a logged value over the epochs, with one line per group; None if no run logged it.
+    """Draw a logged value over the epochs, with one line per group; return None if no run logged the value.
 
     Args:
         comparison: The groups.
@@ -112,7 +112,9 @@ def draw_curves(comparison: RunGroups, keys: Sequence[str], label: str, factor: 
 def draw_points(
     comparison: RunGroups, read: Callable[[Record], float], label: str, reference: Callable[[Record], float] | None
 ) -> go.Figure | None:
-    """Draw one number per run, with one column per group and a bar up to the group's mean; None if no run has it.
+    """Draw one number per run, with one column per group and a bar up to the group's mean.
+
+    Return None if no run has the number.
 
     Args:
         comparison: The groups.
@@ -141,7 +143,7 @@ def draw_points(
 
 
 def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
-    """Draw how the images of each class (row) were classified, in percent of the row.
+    """Draw how the images of each class (row) were classified, in percent of the images of this class.
 
     Args:
         counts: (classes, classes), summed over runs.

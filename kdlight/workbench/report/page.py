@@ -96,7 +96,7 @@ def _find_shared_folder(records: Sequence[Record]) -> str:
 
 
 def _list_stages(records: Sequence[Record]) -> list[str]:
-    """Return the stages whose PID (partial information decomposition) any run logged, embedding and logits last."""
+    """Return the stages whose PID (partial information decomposition) a run logged; embedding and logits come last."""
     found: dict[str, None] = {}
     for record in records:
         rows = record.folder.read_metrics() if record.folder.metrics.is_file() else {}

@@ -79,7 +79,7 @@ def collect_pages(root: Path, sources: Path) -> None:
 
 
 def list_guides(root: Path) -> Iterable[Path]:
-    """List the folders' READMEs: first those that the front page names, in its order, then the others."""
+    """List the folders' READMEs: first those that the front page links to, in the order of its links, then the rest."""
     named = [Path(link) for link in LINK.findall((root / FRONT).read_text(encoding="utf-8"))]
     present = [path.relative_to(root) for top in ("kdlight", "configs") for path in sorted((root / top).rglob(FRONT))]
     return dict.fromkeys([path for path in named if path in present] + present)

@@ -7,7 +7,7 @@ from kdlight.workbench.list_methods import SHARED, Method, find_paper, list_argu
 OPENING = """# Methods at a glance
 
 `kdlight methods` prints this list, and `kdlight methods dkd` prints one method in full. `kdlight fit --config dkd.yaml`
-trains a student on digits with a method, and `kdlight fit --config PAIR.yaml --config dkd.yaml` any pair of networks.
+trains a student on digits with DKD, and `kdlight fit --config PAIR.yaml --config dkd.yaml` the student of another pair.
 [Which methods combine, and where the defaults come from](kdlight/methods/README.md).
 """
 GRID = "`````{grid} 1 1 2 2\n:gutter: 3\n"

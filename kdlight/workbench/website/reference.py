@@ -75,7 +75,7 @@ def write_module_page(package: str, stem: str, names: list[str]) -> str:
 
 
 def read_first_line(value: object) -> str:
-    """Return the first line of a docstring."""
+    """Return the first line of an object's docstring."""
     return (inspect.getdoc(value) or "").partition("\n")[0]
 
 
@@ -99,7 +99,7 @@ def convert_to_rst(text: str, besides: str = "") -> str:
 
 @cache
 def _map_names() -> dict[str, str]:
-    """Return where each public name is documented."""
+    """Return, for each public name, the full name under which it is documented."""
     return {name: f"{package}.{name}" for package in PACKAGES for name, _ in list_names(package)}
 
 
