@@ -120,7 +120,7 @@ class Run:
         return self._network("student", described, self.checkpoint, network)
 
     def teacher(self, weights: Path | None = None, *, network: Classifier | None = None) -> Classifier:
-        """Return the run's teacher: the student learned from it or, with `Supervised`, was only compared with it.
+        """Return the teacher from which the student learned or, with `Supervised`, with which it was only compared.
 
         Args:
             weights: A file of other weights for this network; None: the weights that the run used.
@@ -139,7 +139,7 @@ class Run:
         found = self._network("teacher", holder["teacher"], weights, network)
         if weights is None and network is None and not found.has_weights:
             raise UserError(
-                f"{self.folder} has no weights of the teacher: its config.yaml names no file of them, and "
+                f"{self.folder} has no weights of the teacher: its config.yaml names no file with these weights, and "
                 f"{self.files.teacher.name} is missing; give a file of the weights: run.teacher(weights=…), or "
                 "--teacher FILE"
             )

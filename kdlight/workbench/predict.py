@@ -198,7 +198,7 @@ def _compute_probabilities(student: torch.nn.Module, images: Tensor) -> Tensor:
 def write_rows(
     predictions: Iterable[Prediction], class_names: Sequence[str], stream: TextIO, *, every_class: bool, lines: bool
 ) -> int:
-    """Write one row per image: file, class and probability; also the target if it is known.
+    """Write one row per image: its file, the predicted class, this class's probability, and the true class if known.
 
     Args:
         predictions: The predictions. Either all of them have a known target, or none has.

@@ -53,7 +53,7 @@ class Repetition(NamedTuple):
 
     Attributes:
         group: The labels of the group's axes.
-        column: The measure.
+        column: The name of the measure, a key of `MEASURES`.
         kept: The measure's mean and deviation over the kept runs.
         repeated: The measure's mean and deviation over the new runs.
         margin: How far the new mean may lie from the kept one; NaN if only one run is kept.
@@ -167,7 +167,7 @@ def collect_groups(runs: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def compute_margin(kept: Summary, repeated: int) -> float:
-    """Compute how far from the kept mean the mean of `repeated` new runs lies at most, with 95 % probability."""
+    """Return how far the mean of ``repeated`` new runs may lie from the kept mean; NaN if only one run is kept."""
     if kept.n < 2:
         return math.nan
     quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, kept.n - 1))

@@ -15,8 +15,8 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        UserError: If the grid is wrong, or a run failed.
-        KeyboardInterrupt: If a signal stopped the training. The same command continues each run where it was stopped.
+        UserError: If an option or the grid is wrong, a run failed, or a signal stopped a single run.
+        KeyboardInterrupt: If a signal stopped the whole command. Call it again to continue the runs.
     """
     options = make_parser().parse_args(arguments[1:])
     if options.jobs < 1:

@@ -73,7 +73,7 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
     """Train the jobs that are not finished, each in a process of its own.
 
     A job that fails does not stop the others. Ctrl-C and SIGTERM are passed on to the running processes. Each process
-    saves its position, if it has begun to train, and ends. Then this function returns.
+    saves how far its training has come, if it has begun to train, and ends. Then this function returns.
 
     Args:
         jobs: The jobs, whose states are updated.

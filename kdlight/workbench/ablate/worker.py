@@ -28,7 +28,9 @@ def run_fit(arguments: Sequence[str], threads: int, log: Path) -> None:
         threads: Number of CPU threads.
         log: The file to which all that the run prints is appended.
     """
-    os.setpgrp()  # Ctrl-C now reaches only the parent, which passes it on; two signals would kill the run
+    # Ctrl-C now reaches only `kdlight ablate`, which passes it on. If this process also received it from the terminal,
+    # the second signal would kill the run.
+    os.setpgrp()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab", buffering=0) as stream:

@@ -54,7 +54,8 @@ def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> Non
     Args:
         axis: The axes to draw on.
         entropy: The target's entropy.
-        cap: log2 of the smaller number of symbols of the two sources, which the redundant information cannot exceed.
+        cap: The most redundant information that the symbols can carry: log2 of the number of symbols, for the source
+            that has fewer.
         name: The name of the target.
     """
     axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")

@@ -42,14 +42,14 @@ REPEATS = 5
 
 
 class TimedCall(NamedTuple):
-    """CPU seconds of a call, and its result."""
+    """The CPU seconds of a function's fastest call, and the function's result."""
 
     seconds: float
     result: Any
 
 
 def time_call(function: Callable[[], Any], *, least: float = 0.3) -> TimedCall:
-    """Call a function until the calls have taken `least` CPU seconds in all, and return the fastest call."""
+    """Call a function until its calls have taken ``least`` CPU seconds in all; return the fastest call's time."""
     best, spent, result = float("inf"), 0.0, None
     while result is None or spent < least:
         started = time.process_time()
