@@ -76,7 +76,7 @@ class Repetition(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Repeat and compare; return 1 if a value lies outside its interval, 2 if a run does not finish."""
     parser = argparse.ArgumentParser("make reproduce", description=__doc__, allow_abbrev=False)
-    parser.add_argument("data", type=Path, help="folder with CIFAR-10; batches 1 and 2 and the test batch suffice")
+    parser.add_argument("data", type=Path, help="folder with CIFAR-10; data batches 1 and 2 and the test batch suffice")
     parser.add_argument("--quick", action="store_true", help="only the demo, and two runs of CIFAR-10")
     parser.add_argument("--jobs", type=int, default=2, help="how many runs to train at a time; default: 2")
     options = parser.parse_args(arguments)

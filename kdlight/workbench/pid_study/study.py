@@ -1,13 +1,13 @@
 """Measure how far estimated PID atoms are from the true ones: ``python -m kdlight.workbench.pid_study.study``.
 
 The PID (partial information decomposition) splits what two sources tell about a target into four atoms. The study draws
-many samples from joint distributions whose PID is known, and estimates the atoms from each sample. The columns of its
-table:
+many samples from joint distributions whose PID is known, and estimates the atoms from each sample. For each atom,
+its table gives:
 
 - truth: the true value;
-- bias counted: the bias of the atom that is computed from the frequencies in the sample, without a correction;
-- bias, sd: bias and standard deviation of the atom that is corrected for bias;
-- half-width: half the width of the atom's interval;
+- bias counted: the bias of the uncorrected estimate, which is computed from the frequencies in the sample;
+- bias, sd: the bias and the standard deviation of the estimate after correction for bias;
+- half-width: half the width of the estimate's interval;
 - coverage: how often the interval contains the true value;
 - kept: how often the interval contains the value from another sample;
 - estimable: how often the sample is large enough to estimate the atom.
