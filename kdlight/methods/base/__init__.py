@@ -1,1 +1,1 @@
-"""The parts of methods: base classes, training in phases, filters, schedules, memories."""
+"""The base classes of the methods, and modules and functions from which methods are built."""

@@ -15,29 +15,29 @@ from kdlight.losses.crd import crd_log_normalizer, crd_memory_rows, crd_similari
 from kdlight.processes import gather_tensor
 from kdlight.streams import Stream, make_generator
 
-# For each sample of a batch, places are drawn among the n samples of other classes, and n depends on the sample's
+# For each sample of a batch, negatives are drawn from the n samples of other classes, and n depends on the sample's
 # class. torch.randint takes only one bound for a whole tensor. So numbers below LARGE are drawn and taken modulo n.
-# Some results are then more probable than others, but only by a factor of 1 + n / 2**62.
+# Some results are then more probable than others, but only by a factor of about 1 + n / 2**62.
 LARGE = 2**62
 
 
 class ContrastiveMemory(nn.Module):
     """Stores for each network the embeddings of all training samples, one per row.
 
-    `allocate` makes the rows and `group_by_class` stores the classes, both before training. A training step computes
-    everything on the device. Every process of a distributed run has all rows. The rows of all processes are equal
-    without a broadcast, because the initial rows depend only on the run's seed and `update` gathers the batches of all
-    processes.
+    `allocate` makes the rows and `group_by_class` stores the classes, both before training. In training, negatives are
+    drawn and rows are updated on the device. Every process of a distributed run has all rows. Each row has the same
+    values in every process, without a broadcast, because the initial rows depend only on the run's seed and `update`
+    gathers the batches of all processes.
 
-    A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,), which holds log
-    Z for the student's and for the teacher's embeddings. A score is a similarity minus log Z (`crd_log_normalizer`).
-    log Z is NaN until the first batch determines it; from then on it is constant. In a distributed run, DDP sends the
-    first process's log Z to the others.
+    A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,). The latter
+    holds log Z for the student's and for the teacher's embeddings. Z normalises the similarities: a score, the input of
+    `crd_loss`, is a similarity minus log Z (`crd_log_normalizer`). log Z is NaN until the first batch determines it;
+    from then on it is constant. In a distributed run, DDP sends the first process's log Z to the others.
 
     Args:
         dim: Size of an embedding.
         negatives: K, the number of negatives drawn for each sample of a batch.
-        temperature: tau, by which inner products are divided.
+        temperature: tau, by which the inner products of embeddings are divided.
         momentum: Fraction of the old row that remains in an update.
     """
 
@@ -65,9 +65,9 @@ class ContrastiveMemory(nn.Module):
         return len(self.student)
 
     def allocate(self, samples: int, *, seed: int = 0) -> None:
-        """Make random rows, unless there are this many rows already.
+        """Make random rows, unless the memory has this number of rows already.
 
-        Their elements are uniform in an interval around 0, chosen so that the mean squared norm of a row is 1.
+        The elements are drawn uniformly from an interval around 0. Its length makes the mean squared norm of a row 1.
         """
         if self.samples == samples:
             return
@@ -96,23 +96,23 @@ class ContrastiveMemory(nn.Module):
         self.class_start, self.class_size = starts[place].to(device), sizes[place].to(device)
 
     def draw_candidates(self, index: Tensor) -> Tensor:
-        """Draw for each sample the sample itself and `negatives` samples of other classes, uniformly with replacement.
+        """Draw for each sample its negatives: samples of other classes, drawn uniformly with replacement.
 
         Args:
             index: (batch,), places in the training set.
 
         Returns:
-            (batch, 1 + negatives).
+            (batch, 1 + negatives), places in the training set: first that of the sample itself, then the negatives.
         """
         start, size = self.class_start[index, None], self.class_size[index, None]
-        # `by_class` lists the samples class by class. The sample's own class has the places from start to start + size,
-        # so a drawn place that is not below start is increased by size.
+        # `by_class` lists the samples class by class. The sample's own class takes up `size` places of this list, the
+        # first of which is `start`. To skip this class, a drawn place that is not below start is increased by size.
         place = torch.randint(LARGE, (len(index), self.negatives), device=index.device) % (self.samples - size)
         place += size * (place >= start)
         return torch.cat([index[:, None], self.by_class[place]], 1)
 
     def forward(self, student: Tensor, teacher: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
-        """Score the student's embeddings against the teacher's rows, and the reverse, for `crd_loss`.
+        """Score the student's embeddings against the teacher's rows, and the teacher's against the student's rows.
 
         Args:
             student: (batch, dim), unit norm.
@@ -120,15 +120,15 @@ class ContrastiveMemory(nn.Module):
             candidates: (batch, 1 + negatives), from `draw_candidates`.
 
         Returns:
-            Two tensors (batch, 1 + negatives).
+            The student's and the teacher's scores, each (batch, 1 + negatives), for `crd_loss`.
         """
         of_student = self._score(student, self.teacher, candidates, self.log_normalizer[0])
         return of_student, self._score(teacher, self.student, candidates, self.log_normalizer[1])
 
     def _score(self, embedding: Tensor, rows: Tensor, candidates: Tensor, log_normalizer: Tensor) -> Tensor:
         # Multiplying with the whole memory and picking the candidates' products is an order of magnitude cheaper than
-        # picking (batch, negatives, dim) rows first. The rows are cloned because the backward pass needs them after
-        # `update` has written to the memory.
+        # picking (batch, negatives, dim) rows first. The rows are cloned because `update` changes the memory before the
+        # backward pass, which needs the old rows.
         similarities = crd_similarities(embedding, rows.clone(), temperature=self.temperature).gather(1, candidates)
         first = crd_log_normalizer(similarities, samples=self.samples)
         log_normalizer.copy_(torch.where(log_normalizer.isnan(), first, log_normalizer))
@@ -136,7 +136,7 @@ class ContrastiveMemory(nn.Module):
 
     @torch.no_grad()
     def update(self, index: Tensor, student: Tensor, teacher: Tensor) -> None:
-        """Move the rows of this step's samples, in the batches of all processes, towards their new embeddings.
+        """Move the rows of this step's samples, which are gathered from all processes, towards the new embeddings.
 
         Args:
             index: (batch,), places in the training set.

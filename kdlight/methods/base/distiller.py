@@ -22,8 +22,9 @@ from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
 from kdlight.unpack import Unpack
 
-# Up to this mean absolute difference of normalised pixels, a step's images count as the views for which the teacher
-# cache has outputs. Rounding errors of different devices are far smaller; MixUp and CutMix change images far more.
+# If the mean absolute difference of normalised pixels is at most this, a step's images count as the augmented views for
+# which the teacher cache has outputs. Rounding errors of different devices are far smaller; MixUp and CutMix change
+# images far more.
 SAME_IMAGES = 0.05
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
@@ -51,8 +52,8 @@ class Distiller(Learner):
             of RepDistiller, mdistiller, torchvision or timm.
         untrained_teacher: Allow a teacher that was never trained. The RID paper (arXiv 2411.07483) distils from such a
             teacher on purpose.
-        teacher_precision: A lower precision, in which only the teacher computes, because some devices are faster in it.
-            null: the precision of the run.
+        teacher_precision: A lower precision for the teacher alone. Some devices compute faster in it. null: the
+            precision of the run.
         teacher_cache: Compute the teacher's outputs only once, on a fixed number of augmented views of every image, and
             train on these views.
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
@@ -101,7 +102,7 @@ class Distiller(Learner):
             self.require_same_classes(type(self).__name__)
 
     def require_same_classes(self, what: str) -> None:
-        """Refuse a pair whose logits cannot be compared.
+        """Refuse a pair whose logits cannot be compared. The message begins with `what`, which compares logits.
 
         Raises:
             UserError: If the numbers of classes differ.
@@ -116,19 +117,21 @@ class Distiller(Learner):
     def require_one_teacher(self, what: str) -> None:
         """Refuse an ensemble as teacher, because its feature maps are the concatenated maps of several networks.
 
+        The message begins with `what`, which compares features.
+
         Raises:
             UserError: If the teacher is an ensemble.
         """
         if isinstance(self.teacher.model, Ensemble):
             raise UserError(
                 f"{what} compares features: expected one teacher, got an ensemble of "
-                f"{len(self.teacher.model.members)}; choose one of its members as teacher, or RID, TED, VID or a "
-                "method that compares logits alone"
+                f"{len(self.teacher.model.members)}; choose one of its members as teacher, or one of the "
+                "methods RID, TED and VID, or a method that compares only logits"
             )
 
     @abstractmethod
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Compute the weighted terms of the loss by name from both networks' activations on the batch."""
+        """Return the weighted terms of the loss by name, computed from both networks' activations on the batch."""
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Run both networks forward once, then compute the method's terms."""
@@ -200,7 +203,7 @@ class Distiller(Learner):
             )
 
     def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:
-        """Check once, on the first images of a fit, that training sees the views for which the cache has outputs."""
+        """Check that a fit's first images are the views for which the cache has outputs; later steps skip the check."""
         data, outputs = self.trainer.datamodule, self.describe_teacher_outputs()  # type: ignore[attr-defined]
         few, parameters = batch.index[:4].cpu(), cached.parameters[self.current_epoch % len(cached.parameters)]
         (expected,) = data.load_views([few], parameters, views=outputs.views, strong=outputs.strong)
@@ -219,7 +222,7 @@ class Distiller(Learner):
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Record which teacher this student learned from, and with which cache."""
+        """Record the hashes of the teacher and of its cache (None without a cache)."""
         checkpoint["teacher_sha256"] = self.teacher.sha256()
         checkpoint["teacher_cache_sha256"] = None if self._cached is None else self._cached.sha256
 

@@ -1,4 +1,4 @@
-"""The means of the loss's terms over an epoch, summed on the device."""
+"""The means of the loss's terms over an epoch."""
 
 from typing import Any
 
@@ -12,23 +12,23 @@ class EpochMeans:
     """The means of named scalars over an epoch. Each step counts in proportion to its number of samples.
 
     The sums stay on the device, so no step has to wait for the device. Lightning's `self.log` is not used, because a
-    checkpoint that is written inside an epoch does not contain the state of `self.log`.
+    checkpoint that is written inside an epoch does not contain the values that `self.log` has collected.
 
     Attributes:
-        samples: The number of samples that were added so far.
+        samples: The number of samples in the sums, from the epoch's steps so far.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Begin an epoch."""
+        """Set all sums to 0, at the beginning of an epoch."""
         self.samples = 0
         self._names: tuple[str, ...] = ()
         self._sums: Tensor | None = None
 
     def add(self, values: dict[str, Tensor], *, samples: int) -> None:
-        """Add the scalars of a step.
+        """Add the scalars of a step, multiplied by its number of samples.
 
         Raises:
             UserError: If the names differ from those of the epoch's first step.

@@ -1,6 +1,7 @@
 """The base of RID (redundant information distillation) and TED (task-aware layer-wise distillation).
 
-Filters transform the feature maps of both networks, and heads on the filtered maps let the filters learn the label.
+Filters transform the feature maps of both networks. Heads predict the label from the filtered maps, so that the filters
+can learn from the heads' cross-entropy.
 """
 
 __all__ = ["FilteredDistiller"]
@@ -37,11 +38,12 @@ class FilteredDistillerArguments(FeatureDistillerArguments, FilteredDistillerArg
 
 
 class FilteredDistiller(FeatureDistiller):
-    """A method that compares filtered maps at each stage: f_s(S) of the student and f_t(T) of the teacher.
+    """A method that compares filtered maps: at each stage, f_s(S) of the student's map S and f_t(T) of the teacher's T.
 
     The layers are those of the RID authors' code. If the teacher's map has t channels and the student's map has s, then
     f_t is a 1x1 convolution from t to t channels, batch norm, ReLU, and a 1x1 convolution from t to s channels. f_s has
-    the same layers with s, 2s and s channels. A head flattens the filtered map and applies ReLU and one linear layer.
+    the same layers, but its convolutions go from s to 2s and from 2s to s channels. A head flattens the filtered map
+    and applies ReLU and one linear layer.
 
     Args:
         student: The network that is trained.
@@ -60,7 +62,7 @@ class FilteredDistiller(FeatureDistiller):
 
     reads = ("logits", "member_logits", "stages")
     takes_ensembles = True
-    #: Whether not only the teacher's filters but also the student's have heads.
+    #: Whether the student's filters have heads, too. The teacher's filters always have heads.
     has_student_heads: ClassVar[bool] = False
 
     def __init__(

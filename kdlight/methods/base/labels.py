@@ -22,8 +22,8 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 def replace_empty_batch(batch: Batch) -> Batch:
     """Put an unlabelled image of zeros, which no metric counts, into an empty batch; return other batches unchanged.
 
-    If there are fewer images than processes, some process gets an empty batch. It has to run the network nevertheless,
-    because under FSDP all processes take part in a forward pass.
+    If there are fewer images than processes, some process gets an empty batch. This process, too, has to run the
+    network, because under FSDP all processes take part in a forward pass.
     """
     if len(batch.images):
         return batch

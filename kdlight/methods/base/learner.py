@@ -45,8 +45,8 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
     Args:
         student: The network that is trained.
         student_weights: Path of weights that the student starts from; null: it starts as it was initialised.
-        optimizer: Makes the optimizer from the parameters. The default is that of RepDistiller's CIFAR-100 table.
-        scheduler: Makes the learning rate schedule from the optimizer. It takes one step per epoch.
+        optimizer: Makes the optimizer from the parameters. The default is the SGD of RepDistiller's CIFAR-100 results.
+        scheduler: Makes the learning rate schedule from the optimizer. The schedule takes one step per epoch.
         channels_last: Keep the networks' weights, and so their feature maps, in the memory layout in which convolutions
             are fastest on CPUs and on tensor cores. Results change only in their last digits.
         compile: Compile the networks with `torch.compile`, on CUDA with CUDA graphs. The first steps then take minutes.
@@ -108,7 +108,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
 
         Raises:
             UserError: If the run ends before the student learns, the loss has only weights of 0, or the data have more
-                classes than a network.
+                classes than the student.
         """
         require_matching_classes(self)
         if stage == "fit":
@@ -127,16 +127,16 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
             vars(self.student)["activations"] = torch.compile(self.student.activations, mode=mode)
 
     def on_train_epoch_start(self) -> None:
-        """Begin the phase of this epoch, in which only certain children learn, see `trainable_children`.
+        """Begin the phase of this epoch, in which only the children that `trainable_children` returns learn.
 
         Parameters are frozen only now, after DDP has wrapped the module: DDP would never synchronise a parameter that
-        was frozen when DDP wrapped it.
+        was frozen when DDP wrapped the module.
         """
         self.epoch_means.reset()
         self.begin_phase()
 
     def on_train_start(self) -> None:
-        """Begin the phase of a run resumed inside an epoch, for which `on_train_epoch_start` is not called."""
+        """Begin the phase if the run resumes inside an epoch: Lightning then does not call `on_train_epoch_start`."""
         if is_resumed_mid_epoch(self.trainer):
             self.begin_phase()
 
@@ -150,7 +150,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
                 child.train(child in learning).requires_grad_(child in learning)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed the step by run seed, rank, epoch and step, so that a resumed run draws the same random numbers."""
+        """Seed torch from the run's seed, rank, epoch and step, so that a resumed run draws the same random numbers."""
         drawn = derive_seed(Stream.STEP, read_run_seed(), self.global_rank, self.current_epoch, batch_idx)
         # Not `torch.manual_seed`, which looks for every kind of accelerator in every step.
         torch.default_generator.manual_seed(drawn)
@@ -165,7 +165,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         return batch._replace(images=batch.images.to(self.dtype, memory_format=layout))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Sum the weighted terms. The mean of each over the epoch is logged as ``train/<term>``, weight included."""
+        """Return the sum of the weighted terms, and add each term to the means that are logged after the epoch."""
         batch = self.to_network_format(batch)
         terms = self.batch_terms(batch)
         stacked = torch.stack(tuple(terms.values()))
@@ -175,15 +175,15 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means."""
+        """Log the epoch's mean of each weighted term as ``train/<term>``, and of their sum as ``train/loss``."""
         for name, mean in self.epoch_means.compute().items():
             self.log(f"train/{name}", mean, sync_dist=True, batch_size=self.epoch_means.samples)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Broadcast the first rank's buffers before a validation, so that all ranks validate the network that is saved.
 
-        The hooks of the validation would be too late: at the end of an epoch, the progress bar of the first rank alone
-        reduces metrics, and if the other ranks began a broadcast at the same time, neither operation would ever end.
+        The hooks of the validation would be too late. At the end of an epoch, only the first rank's progress bar
+        reduces metrics over the ranks. If the other ranks began a broadcast meanwhile, neither operation would end.
         """
         validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
         if validated and is_distributed():
@@ -227,11 +227,11 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 
     def get_rate_factors(self) -> dict[str, float]:
-        """Return, by name, factors for the learning rates of children. Children without an entry have the factor 1."""
+        """Return factors on the learning rates of children, by the child's name. The factor of all others is 1."""
         return {}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make one optimizer for all children. It skips parameters that have no gradient in a phase."""
+        """Make one optimizer for all children, and its schedule. The optimizer skips parameters without a gradient."""
         configured: OptimizerLRScheduler = configure_optimization(
             self.make_optimizer,
             self.make_scheduler,

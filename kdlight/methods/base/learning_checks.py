@@ -38,7 +38,7 @@ def require_learning(learner: "Learner") -> None:
     """
     weights, name = read_weights(learner), type(learner).__name__
     if weights and not any(weights.values()):
-        raise UserError(f"{name} learns nothing: expected one of {', '.join(weights)} above 0, got 0 for all")
+        raise UserError(f"{name} learns nothing: expected one or more of {', '.join(weights)} above 0, got 0 for all")
     epochs = learner.trainer.max_epochs or -1
     # `any` stops at the first epoch in which the student learns, because `map` is lazy.
     phases = map(learner.trainable_children, range(epochs))

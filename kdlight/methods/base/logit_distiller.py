@@ -32,7 +32,7 @@ class LogitDistillerArguments(LogitDistillerArgumentsWithoutCE, total=False):
 
 
 class LogitDistiller(Distiller):
-    """A method whose loss compares logits, plus the cross-entropy.
+    """A method that adds the cross-entropy to a comparison of logits.
 
     If the teacher is an `Ensemble`, its logits are chosen so that their softmax at the method's temperature is the mean
     of the members' softened outputs.
@@ -41,9 +41,10 @@ class LogitDistiller(Distiller):
         student: The network that is trained.
         teacher: The network that the student learns from, which must have the student's classes.
         ce_weight: Weight of the cross-entropy with the labels.
-        standardize_logits: Standardise the logits of each sample before they are compared (Sun, Ren, Li, Wang, Cao,
-            "Logit Standardization in Knowledge Distillation", CVPR 2024, arXiv 2403.01427); the cross-entropy uses the
-            raw logits. The paper then sets KD's ``temperature`` to 2, ``ce_weight`` to 0.1 and ``kd_weight`` to 9.
+        standardize_logits: Bring the logits of each sample to mean 0 and standard deviation 1 before they are compared
+            (Sun, Ren, Li, Wang, Cao, "Logit Standardization in Knowledge Distillation", CVPR 2024, arXiv 2403.01427).
+            The cross-entropy uses the raw logits. For KD with standardised logits, the paper sets ``temperature`` to 2,
+            ``ce_weight`` to 0.1 and ``kd_weight`` to 9.
         base: Passed on to `Distiller`: teacher_weights, teacher_cache, student_weights, optimizer, …
     """
 

@@ -26,15 +26,16 @@ def configure_optimization(
     *,
     channels_last: bool,
 ) -> Any:
-    """Make the optimizer and the schedule for a method's child modules, in the form that Lightning expects.
+    """Make the optimizer and the schedule for a method's child modules.
 
-    Lightning's hook ``configure_optimizers`` returns them.
+    They are returned in the form in which Lightning's hook ``configure_optimizers`` has to return them.
 
     Args:
         make: Makes the optimizer from groups of parameters.
         schedule: Makes the schedule from the optimizer; None: a constant learning rate.
         children: The child modules by name.
-        factors: The factor on the learning rate of a child, by its name; 1 for children without an entry.
+        factors: The factors on the children's learning rates, by the child's name. Children without an entry have the
+            factor 1.
         channels_last: Whether gradients may lie in memory in the order of ``torch.channels_last``.
 
     Raises:
@@ -62,7 +63,7 @@ def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_
         channels_last: Whether gradients may lie in memory in the order of ``torch.channels_last``.
 
     Raises:
-        UserError: If the optimizer refuses its arguments, if one of these is not finite, or if an optimizer of this
+        UserError: If the optimizer refuses its arguments, if an argument is not finite, or if an optimizer of this
             class cannot train the networks.
     """
     try:
@@ -86,15 +87,15 @@ def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_
 
 
 def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
-    """Make a learning rate schedule, and try one step with a copy, because some schedules divide by zero only then.
+    """Make a learning rate schedule. A copy then makes one step, because some schedules divide by zero only in a step.
 
     Args:
         make: Makes the schedule from the optimizer.
         optimizer: The optimizer, which does not change.
 
     Raises:
-        UserError: If the schedule refuses its arguments, or if one of its arguments, or the learning rate after one
-            step, is a number that no schedule can have, such as NaN.
+        UserError: If the schedule refuses its arguments, if an argument is NaN, if an argument other than those in
+            `MAY_BE_NEGATIVE` is negative, or if the learning rate after one step is negative or not finite.
     """
     try:
         scheduler = make(optimizer)

@@ -34,7 +34,7 @@ class ConvolutionalRegressor(nn.Sequential):
         else:
             raise UserError(
                 f"expected a student's map at least as large as the teacher's, or half as large, got "
-                f"{given[0]}x{given[1]} for {wanted[0]}x{wanted[1]}; choose another stage or pair"
+                f"{given[0]}x{given[1]} for the teacher's {wanted[0]}x{wanted[1]}; choose another stage or pair"
             )
         super().__init__(convolution, nn.BatchNorm2d(outputs), *([nn.ReLU()] if relu else []))
 

@@ -1,4 +1,4 @@
-"""Pair each stage of the student with a stage of the teacher, and find the shapes of both."""
+"""Pair stages of the student with stages of the teacher, and find the shapes of their feature maps."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,10 @@ from kdlight.models.evaluating import evaluating
 
 
 class StagePair(NamedTuple):
-    """One stage of each network, and the shapes (channels, height, width) of their maps after pooling to one size."""
+    """The indices of a stage of each network, and the shapes (channels, height, width) of both maps.
+
+    The shapes are those after the larger map is pooled to the height and width of the smaller one.
+    """
 
     student: int
     teacher: int
@@ -33,12 +36,12 @@ class StagePair(NamedTuple):
 
 
 def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[StagePair]:
-    """Pair the deepest stages of student and teacher, the second deepest, and so on; find their shapes.
+    """Pair the deepest stages of student and teacher, then their second deepest stages, and so on.
 
     Args:
         method: Holds student and teacher.
-        stages: The pairs to return, counted among the stages that both networks have: 0 is the shallowest, -1 the
-            deepest. None: all pairs.
+        stages: Which pairs to return: 0 is the shallowest pair, -1 the deepest. None: all pairs, from the shallowest to
+            the deepest.
 
     Raises:
         UserError: If a requested stage does not exist in both networks.
@@ -48,8 +51,8 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
     if shared == 0:
         raise UserError(
             f"expected networks with stages, but the student has {len(student.stages)} and the teacher "
-            f"{len(teacher.stages)}; choose other networks, or name the stages in the argument stages of "
-            "kdlight.models.Tapped"
+            f"{len(teacher.stages)}; choose other networks, or wrap the network in kdlight.models.Tapped and "
+            "name the modules that end a stage in its argument stages"
         )
     wrong = [stage for stage in stages or () if not -shared <= stage < shared]
     if wrong:
@@ -67,13 +70,13 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
 
 
 def run_both_on_blank_images(method: Distiller) -> tuple[Activations, Activations]:
-    """Run student and teacher on two blank images of the student's size, to learn the shapes of their activations."""
+    """Return both networks' activations on two blank images of the student's size; a method reads shapes from them."""
     shape = method.student.image_shape
     return run_blank_images(method.student, shape), run_blank_images(method.teacher.model, shape)
 
 
 def run_blank_images(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
-    """Run a model on two blank images; from the activations a method learns which sizes its own modules need."""
+    """Return a model's activations on two blank images. A method reads from them the sizes that its modules need."""
     parameter = next(model.parameters())
     with evaluating(model):
         return model.activations(parameter.new_zeros(2, *image_shape))

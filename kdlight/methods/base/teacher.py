@@ -1,4 +1,4 @@
-"""The type of a method's teacher, and the function that loads and freezes its weights."""
+"""The type of a method's teacher, and a function that loads the teacher's weights and freezes the teacher."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from kdlight.models.weights import load_weights
 if TYPE_CHECKING:
     Teacher = Classifier | Frozen
 else:
-    Teacher = Classifier  # the command line reads this type, and it can build only classifiers
+    Teacher = Classifier  # the command line reads this type, and can build a classifier but not a `Frozen`
 
 
 def freeze_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teacher: bool = False) -> Frozen:
@@ -26,9 +26,9 @@ def freeze_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teac
     if ways != 1:
         given = "none of these" if ways == 0 else "more than one of these"
         raise UserError(
-            "expected teacher_weights (a checkpoint's path), untrained_teacher: true, or a teacher that has its own "
-            f"weights (pretrained, or an ensemble's), got {given}; in Python, pass a teacher whose weights are loaded "
-            "already as Frozen(model)"
+            "expected one of these: teacher_weights (a checkpoint's path), untrained_teacher: true, or a teacher built "
+            f"with weights (a pretrained model, or an Ensemble with weights), got {given}; in Python, a teacher with "
+            "loaded weights can be passed as Frozen(model)"
         )
     if teacher_weights is not None:
         load_weights(teacher, teacher_weights)

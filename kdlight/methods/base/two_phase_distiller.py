@@ -32,10 +32,11 @@ class TwoPhaseDistiller(FeatureDistiller):
     """A student that learns the teacher's features first and the labels afterwards.
 
     For `init_epochs` epochs, only the term of the features is minimised, so the student's classifier gets no gradient.
-    After that, the cross-entropy is minimised (and Hinton's term, if `kd_weight` is not 0). RepDistiller, the code of
-    the CRD paper, runs the first phase at the full learning rate and then 240 more epochs. To do the same, add
-    `init_epochs` to the trainer's epochs and to the schedule's milestones. RepDistiller also begins the second phase
-    with a new optimizer; here the optimizer keeps its momentum.
+    After that, the cross-entropy is minimised (and Hinton's term, if `kd_weight` is not 0).
+
+    RepDistiller, the code of the CRD paper, runs the first phase at the full learning rate, and its second phase has
+    240 epochs of its own. To do the same, add `init_epochs` to the trainer's epochs and to the schedule's milestones.
+    RepDistiller also begins the second phase with a new optimizer; here the optimizer keeps its momentum.
 
     Args:
         student: The network that is trained.
@@ -76,11 +77,11 @@ class TwoPhaseDistiller(FeatureDistiller):
         """Return the weighted terms of the first phase by name."""
 
     def get_init_children(self) -> tuple[nn.Module, ...]:
-        """Return the children that learn only in the first phase, together with the student."""
+        """Return the child modules that learn only in the first phase. The student learns in both phases."""
         return ()
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return the student, and in the first phase also the children that learn only then."""
+        """Return the student, and in the first phase also the result of `get_init_children`."""
         return (self.student, *self.get_init_children()) if epoch < self.init_epochs else (self.student,)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
@@ -90,7 +91,7 @@ class TwoPhaseDistiller(FeatureDistiller):
         return {"cross_entropy": self.ce_weight * cross_entropy(self(batch.images), batch.target)}
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of the features in the first phase, and those of the labels in the second."""
+        """Return `init_terms` in the first phase, the cross-entropy and Hinton's term (if weighted) in the second."""
         if self.current_epoch < self.init_epochs:
             return self.init_terms(student, teacher)
         return self.task_terms(student, teacher, batch)
