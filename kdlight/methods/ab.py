@@ -23,10 +23,12 @@ from kdlight.unpack import Unpack
 class AB(TwoPhaseDistiller):
     """Train the student's neurons to be active where the teacher's are, then train the student on the labels.
 
-    The first phase minimises ``ab_weight * sum over stages of 2^-(number of deeper stages) * ab_loss(c(s), t)``. s and
-    t are the maps of student and teacher before the ReLU. The connector c is a convolution with batch norm if the
-    shapes of s and t differ, and otherwise the identity. The second phase minimises ``CE``. The factors of the stages
-    and the weight 3/1000 are those of RepDistiller.
+    The first phase (`init_epochs`) minimises
+    ``ab_weight * sum over stages of 2^-(number of deeper stages) * ab_loss(c(s), t)``. s and t are the maps of student
+    and teacher before the ReLU. The connector c is a convolution with batch norm if the shapes of s and t differ, and
+    otherwise the identity. `ab_loss` is a squared hinge loss: a value of the student costs nothing if it is on the same
+    side of 0 as the teacher's value and at least `margin` away from 0. The second phase minimises the cross-entropy
+    with the labels. The factors of the stages and the weight 3/1000 are those of RepDistiller.
 
     Args:
         student: The network that is trained.

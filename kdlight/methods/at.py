@@ -21,16 +21,15 @@ class AT(FeatureDistiller):
     """Match the attention maps: ``CE + at_weight * sum over stages of mean (a(s) - a(t))^2``.
 
     s and t are the feature maps of student and teacher. The attention map a is the mean over channels of the squared
-    feature map, scaled to a vector of length 1. The paper uses the norm of the difference, with a weight of 1000
-    divided by the number of positions and by the number of samples. This class uses the mean of the squared
-    differences, as the authors' code does.
+    feature map, scaled to a vector of length 1. In the paper, the term of a stage is the norm of a(s) - a(t), and the
+    weight is 1000 / (number of positions * number of samples). In the authors' code, and here, the term is the mean of
+    the squared differences.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         at_weight: Weight of the squared differences.
-        stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
-            null: all of them.
+        stages: The stages to compare: 0 is the shallowest that both networks have, -1 the deepest. null: all stages.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

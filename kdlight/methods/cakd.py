@@ -35,44 +35,41 @@ WarmsUp = Literal["weight", "learning_rate"]
 class CAKD(LogitDistiller):
     """Split logits and features into a strong and a weak set: ``ce_weight * CE + w(epoch) * sum over levels of D``.
 
-    ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``. BCD is the divergence of
-    the total probabilities (masses) of both sets, SCD that of the probabilities within the strong set, WCD that within
-    the weak set. With `bcd_weight` 1, and with the teacher's masses p_s of the strong set and p_w of the weak set in
-    place of alpha and beta, the bracket would be the KL divergence, ``BCD + p_s SCD + p_w WCD``. w(epoch) grows
-    linearly to 1 over the warm-up; if the learning rate warms up instead, w(epoch) is always 1. The three terms of each
-    level are logged with all their weights. If `bcd_weight` is 1 and every sample has a label, the sum of a level's
-    terms is the level's weight times w(epoch) times `cakd_loss`. If the strong set is only the target, unlabelled
-    samples are left out of the means.
+    ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``. The total probability of
+    a set is its mass. BCD is the KL divergence of the two masses, SCD that of the probabilities within the strong set,
+    and WCD that of the probabilities within the weak set. Let p_s and p_w be the teacher's masses of the strong and the
+    weak set. The KL divergence without a split is ``BCD + p_s SCD + p_w WCD``. CAKD replaces p_s by alpha and p_w by
+    beta. w(epoch) grows linearly to 1 over the warm-up; if the learning rate warms up instead, w(epoch) is always 1.
+    The three terms of each level are logged with all their weights.
 
-    The levels are the logits and any number of stages. At a stage, the globally pooled channels take the place of the
-    classes. A linear (1x1) adapter brings the number of the student's channels to that of the teacher's channels.
+    The levels are the logits and any number of stages. At a stage, the channels, averaged over the positions, take the
+    place of the classes. A linear adapter maps the student's channels to as many channels as the teacher has.
 
-    The text that we could read states the following: the decomposition; logits and features are distilled together; CE
-    has weight 1; T is 4; there is a warm-up of 20 epochs (of the distillation's weight or of the learning rate); alpha
-    strengthens SCD, and beta strengthens WCD. We chose everything else, and each choice is an argument. The defaults of
-    `strong`, `beta` and `multiply_masses` are those of DKD: without stages and with alpha 1 the loss is that of `DKD`.
-    The linear warm-up is that of mdistiller. The strong set of a stage is the fraction `strong_channels` of its
-    channels with the largest ``|F dz/dF|``, where F is the teacher's map and z the teacher's highest logit; the product
-    is averaged over positions before the absolute value is taken.
+    The text that we could read states the following: the split of the KL divergence; logits and features are distilled
+    together; CE has weight 1; T is 4; there is a warm-up of 20 epochs (of the distillation's weight or of the learning
+    rate); alpha strengthens SCD, and beta strengthens WCD. We chose everything else, and each choice is an argument.
+    With ``stages: []`` and otherwise the default arguments, the loss is that of `DKD`. The linear warm-up is that of
+    mdistiller. The strong set of a stage contains the fraction `strong_channels` of its channels: those with the
+    largest ``|mean over positions of F dz/dF|``, where F is the teacher's map and z the teacher's highest logit.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        strong: The strong set of the logits: the target class, the teacher's `top` classes, or both together. If it is
-            only the target, SCD is 0 and unlabelled samples are left out.
+        strong: The strong set of the logits: the target class, the teacher's `top` classes, or both together. If the
+            strong set is only the target, SCD is 0, and unlabelled samples are left out of the logits' level.
         top: How many of the classes with the teacher's highest logits are in the strong set.
         strong_channels: Fraction of a stage's channels in its strong set.
-        stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
-            null: all of them. []: none, only the logits.
+        stages: The stages to compare: 0 is the shallowest that both networks have, -1 the deepest. null: all stages.
+            []: none, only the logits.
         bcd_weight: Weight of the divergence of the sets' masses.
-        alpha: Weight of the divergence within the strong set: a number, or numbers by epoch, such as {0: 1, 100: 4},
-            between which it changes linearly.
+        alpha: Weight of the divergence within the strong set: a number, or numbers by epoch, such as {0: 1, 100: 4}.
+            Between the given epochs, alpha changes linearly.
         beta: Weight of the divergence within the weak set, in the same form.
-        multiply_masses: Multiply alpha and beta by the teacher's masses of each sample. If alpha, beta and `bcd_weight`
-            are 1, a level is then the KL divergence, the loss of `KD`.
-        sample_weights: What each sample's alpha and beta are multiplied by: "equal", by 1; "confidence", by the
-            teacher's highest probability; "progress", by the overlap ``sum of min(p_student, p_teacher)``, which is 1
-            if both networks agree.
+        multiply_masses: Multiply each sample's alpha by the teacher's mass of the strong set, and beta by that of the
+            weak set. If alpha, beta and `bcd_weight` are 1, the logits' level is then the KL divergence of `KD`.
+        sample_weights: A factor by which each sample's alpha and beta are multiplied. "equal": 1. "confidence": the
+            teacher's highest probability. "progress": the overlap ``sum of min(p_student, p_teacher)``, which is 1 if
+            both networks give the same probabilities.
         logit_weight: Weight of the logits' level; 0 leaves it out.
         feature_weight: Weight of each stage's level.
         temperature: T, which softens the distributions over classes and channels.
@@ -81,12 +78,13 @@ class CAKD(LogitDistiller):
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If a choice is unknown, `strong_channels` is not between 0 and 1, stages are compared although the
-            teacher is an ensemble or has a cache, or logits are compared although the numbers of classes differ.
+        UserError: If `strong`, `sample_weights` or `warms_up` has an unknown value, `strong_channels` is not between 0
+            and 1, stages are compared although the teacher is an ensemble or has a cache, or logits are compared
+            although the numbers of classes differ.
     """
 
     saves_teacher = False
-    compares_logits = False  # it may compare only features; if not, the constructor compares the numbers of classes
+    compares_logits = False  # CAKD may compare only features; if it compares logits, the constructor checks the classes
     distils = "logits, features"
 
     def __init__(
@@ -138,8 +136,8 @@ class CAKD(LogitDistiller):
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the terms as every distiller does, and record the teacher's autograd graph if stages are compared.
 
-        The strong set of a stage's channels is chosen by the gradient of the teacher's highest logit. The graph begins
-        at the shallowest compared stage.
+        The graph gives the gradient of the teacher's highest logit, which decides which channels of a stage are strong.
+        It begins at the shallowest compared stage.
         """
         if not self.pairs:
             return super().batch_terms(batch)

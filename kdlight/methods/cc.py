@@ -19,12 +19,12 @@ from kdlight.unpack import Unpack
 
 
 class CC(FeatureDistiller):
-    """Reduce differences that neighbouring samples have in common: ``CE + cc_weight * mean_i sum_k D_ik D_i+1,k``.
+    """Reduce differences that neighbouring samples have in common: ``CE + cc_weight * mean_i sum_k D_ik D_(i+1)k``.
 
     D = |e_s(s) - e_t(t)| is the difference between student and teacher, where s and t are their embeddings, and e_s and
     e_t are trained linear layers. D_ik is element k of sample i, and i + 1 is the next sample of the batch. The paper
-    compares the correlation matrices of whole batches. This class uses the form of RepDistiller, with which the CRD
-    paper (Tian et al. 2020) compares methods, see `cc_loss`.
+    compares the correlation matrices of whole batches. This class uses the formula of RepDistiller, the code of the CRD
+    paper (Tian et al. 2020).
 
     Args:
         student: The network that is trained.

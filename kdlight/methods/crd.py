@@ -27,11 +27,11 @@ from kdlight.unpack import Unpack
 
 
 class CRD(FeatureDistiller):
-    """Make both networks' embeddings of the same sample more similar than those of samples of different classes.
+    """Make the two networks' embeddings similar for the same sample, and dissimilar for samples of different classes.
 
-    The loss is ``CE + crd_weight * (L_s + L_t)`` with the noise-contrastive losses of equation 18. L_s compares the
-    student's embedding with a memory of the teacher's embeddings, L_t the teacher's embedding with a memory of the
-    student's. Each embedding is the normalised output of a trained linear layer.
+    The loss is ``CE + crd_weight * (L_s + L_t)``, where L_s and L_t are noise-contrastive losses (equation 18 of the
+    paper). L_s compares the student's embedding with a memory of the teacher's embeddings, L_t the teacher's embedding
+    with a memory of the student's embeddings. Each embedding is the normalised output of a trained linear layer.
 
     As in the authors' code (mode "exact"), the K negatives of a sample are drawn from the N samples of other classes,
     all of which are equally likely. The authors' data loader draws K different negatives for each sample. This method
@@ -45,7 +45,7 @@ class CRD(FeatureDistiller):
         crd_weight: Weight of the sum of the two contrastive losses.
         dim: Size of the embeddings.
         negatives: K, the number of negatives of each sample.
-        crd_temperature: tau, by which inner products are divided.
+        crd_temperature: tau, by which the inner products of embeddings are divided.
         momentum: Fraction of the old row that remains when a row of the memory is updated.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
@@ -85,7 +85,7 @@ class CRD(FeatureDistiller):
         data = require_image_data(self.trainer, "CRD remembers every training sample by its index")
         self.memory.allocate(data.train_size, seed=read_run_seed())
         self.memory.group_by_class(data.get_split("train").target)
-        # All processes compute the same memory. Broadcasting it before every step would take most of the step's time.
+        # All processes compute the same memory, so DDP need not send it. To send it would take most of a step's time.
         ignored = ("student", "teacher", "by_class", "class_start", "class_size")
         ignore_under_ddp(self, [f"memory.{name}" for name in ignored])
 

@@ -42,11 +42,11 @@ class CTKD(LogitDistiller):
     """KD with a temperature that is trained to maximise the loss: ``ce_weight * CE + kd_weight * T^2 KL``.
 
     T = start + span * sigmoid(theta), where theta starts at 1 (T = 15.62). The gradient of theta, through T^2 and both
-    softmaxes, is multiplied by a factor that falls along a cosine from 0 to -1 over `curriculum_epochs` and then stays
-    -1. So the student minimises the loss while theta maximises it. As in the authors' code, the student's optimizer
-    also trains theta, and its weight decay pulls theta towards 0 (T = 11). All samples have the same temperature, which
-    the authors call global. The paper also has a temperature for each instance, which is not in the public code. The
-    temperature after each epoch is logged as ``temperature``.
+    softmaxes, is multiplied by a factor. The factor falls along a cosine from 0 to -1 over `curriculum_epochs` and then
+    stays -1. So the student minimises the loss while theta maximises it. As in the authors' code, the student's
+    optimizer also trains theta, and the optimizer's weight decay pulls theta towards 0 (T = 11). All samples have the
+    same temperature, which the authors call global. The paper also has a temperature for each instance, which is not in
+    the public code. The temperature after each epoch is logged as ``temperature``.
 
     The defaults are those of the authors for CIFAR-100. For ImageNet, they set both weights to 1 and use 5 epochs of
     curriculum.

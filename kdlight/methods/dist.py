@@ -19,8 +19,7 @@ class DIST(LogitDistiller):
 
     Each term is 1 minus the mean Pearson correlation between the softened probabilities of student and teacher. The
     inter-class term correlates the probabilities of each sample (rows), the intra-class term those of each class over
-    the batch (columns). The defaults are those of the authors' code for CIFAR-100; for ImageNet the
-    authors set T to 1.
+    the batch (columns). The defaults are those of the authors' code for CIFAR-100; for ImageNet the authors set T to 1.
 
     Args:
         student: The network that is trained.

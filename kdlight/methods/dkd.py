@@ -18,18 +18,21 @@ from kdlight.unpack import Unpack
 class DKD(LogitDistiller):
     """Weight target and other classes separately: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
 
-    w grows linearly to 1 over `warmup_epochs`. The defaults are those of the authors for CIFAR-100 (resnet32x4 ->
-    resnet8x4). The authors choose beta by pair: 2 for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. For ImageNet
-    they use beta 0.5, T = 1 and one epoch of warm-up. To combine DKD with logit standardisation (`standardize_logits`),
-    the authors of the latter multiply alpha and beta by the weight that they give to the divergence of KD.
+    TCKD and NCKD are KL divergences. TCKD compares the two probabilities (target, not target), NCKD the probabilities
+    within the other classes. w grows linearly to 1 over `warmup_epochs`.
+
+    The defaults are those of the authors for CIFAR-100 (resnet32x4 -> resnet8x4). The authors choose beta by pair: 2
+    for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. For ImageNet they use beta 0.5, T = 1 and one epoch of
+    warm-up. The authors of logit standardisation (`standardize_logits`) combine it with DKD. They then multiply alpha
+    and beta by the weight that they give to the divergence of KD.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        alpha: Weight of TCKD, the divergence of the two probabilities (target, not target).
-        beta: Weight of NCKD, the divergence of the probabilities within the other classes.
+        alpha: Weight of TCKD.
+        beta: Weight of NCKD.
         temperature: T, which softens the probabilities of both networks.
-        warmup_epochs: Number of epochs over which the common weight w grows to 1; 0: it is 1 from the start.
+        warmup_epochs: Number of epochs over which the common weight w grows to 1; 0: w is 1 from the start.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -22,15 +22,16 @@ from kdlight.unpack import Unpack
 class FitNet(FeatureDistiller):
     """Regress one of the teacher's stages, the hint, from the student's: ``CE + fitnet_weight * mean (r(s) - t)^2``.
 
-    r is a convolution with batch norm and ReLU. In the paper, the layers up to the hint are trained first, then the
-    whole network on labels and soft targets. RepDistiller (code of the CRD paper) and mdistiller (code of the DKD
-    paper) add the term of the hint to the cross-entropy in every epoch. This class does the same.
+    s and t are the feature maps of student and teacher at this stage, and r is a convolution with batch norm and ReLU.
+    In the paper, the layers up to the hint are trained first, then the whole network on labels and soft targets.
+    RepDistiller (code of the CRD paper) and mdistiller (code of the DKD paper) add the term of the hint to the
+    cross-entropy in every epoch. This class does the same.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         fitnet_weight: Weight of the squared error.
-        stage: The stage of the hint, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
+        stage: The stage of the hint: 0 is the shallowest that both networks have, -1 the deepest.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

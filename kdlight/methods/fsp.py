@@ -24,10 +24,10 @@ from kdlight.unpack import Unpack
 class FSP(TwoPhaseDistiller):
     """Imitate how the teacher's features change from stage to stage, then learn the labels.
 
-    The first phase minimises ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``. The matrix
-    G holds the products of every channel of a stage with every channel of the next stage, averaged over the positions.
-    The output of the stem, the layers before the first stage, counts as a stage, too. The second phase minimises
-    ``CE``.
+    The first phase (`init_epochs`) minimises ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``. The
+    matrix G_s of the student holds the products of every channel of a stage with every channel of the next stage,
+    averaged over the positions. G_t is this matrix for the teacher. The output of the stem, the layers before the first
+    stage, counts as a stage, too. The second phase minimises the cross-entropy with the labels.
 
     Args:
         student: The network that is trained.
@@ -63,7 +63,7 @@ class FSP(TwoPhaseDistiller):
             )
 
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
-        """Return one term for each stage, which compares how the features change from the stage before."""
+        """Return one term for each stage, which compares how the features change from the previous map to this one."""
         flows = zip(pairwise(_collect_maps(student)), pairwise(_collect_maps(teacher)), strict=True)
         return {
             f"fsp_stage{stage}": self.fsp_weight * fsp_loss(fsp_matrix(*of_student), fsp_matrix(*of_teacher))
@@ -75,6 +75,6 @@ def _collect_maps(computed: Activations) -> tuple[Tensor, ...]:
     if computed.stem is None:
         raise UserError(
             "FSP begins with the feature map of the stem, the layers before the first stage: expected networks that "
-            "return this map; choose another network, or give the argument stem to kdlight.models.Tapped"
+            "return this map; choose another network, or wrap one in kdlight.models.Tapped with the argument stem"
         )
     return computed.stem, *computed.stages

@@ -24,9 +24,9 @@ LARGEST_RATE = 16  # with a larger rate, the factor would be far larger than the
 
 
 class FT(FeatureDistiller):
-    """Compress the teacher's last map to a factor, and train a translator to predict it from the student's last map.
+    """Compress the teacher's last map to a factor, which a translator learns to predict from the student's last map.
 
-    In the first phase (`paraphraser_epochs`), an autoencoder of the teacher's last map, the paraphraser, minimises its
+    In the first phase (`paraphraser_epochs`), the paraphraser, an autoencoder of the teacher's last map, minimises its
     mean squared error. In the second phase the paraphraser is frozen, and student and translator minimise
     ``CE + ft_weight * ft_loss(translator(s), encoder(t))``, where s and t are the last maps of student and teacher. The
     paraphraser's encoder and the translator both have three 3x3 convolutions with leaky ReLU; only the translator has
@@ -82,7 +82,7 @@ class FT(FeatureDistiller):
         return (self.paraphraser,) if epoch < self.paraphraser_epochs else (self.student, self.translator)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the paraphraser's error in the first phase, without running the student, and later all other terms."""
+        """Return the paraphraser's error in the first phase, which does not run the student, and later `loss_terms`."""
         if self.current_epoch >= self.paraphraser_epochs:
             return super().batch_terms(batch)
         of_teacher = self.teacher_activations(batch).stages[-1]

@@ -25,9 +25,9 @@ class GDKD(LogitDistiller):
     The classes are split into two sets: the top classes, to which the teacher gives the highest logits, and the rest.
     Each KL compares student and teacher. KL is the divergence of the total probabilities (masses) of the two sets.
     KL_top and KL_rest are the divergences of the probabilities within each set. w grows linearly to 1 over
-    `warmup_epochs`. The defaults are those of the authors' code, (w1, w2) = (1, 8). Its files for single pairs of
-    networks override them, for example by (1, 1) for resnet56 -> resnet20, (2, 8) for resnet32x4 -> resnet8x4 and
-    (2, 6) if the teacher is wrn_40_2.
+    `warmup_epochs`. The defaults are those of the authors' code, (w1, w2) = (1, 8). For some pairs of networks, the
+    code has other values, for example (1, 1) for resnet56 -> resnet20, (2, 8) for resnet32x4 -> resnet8x4, and (2, 6)
+    if the teacher is wrn_40_2.
 
     Args:
         student: The network that is trained.
@@ -37,7 +37,7 @@ class GDKD(LogitDistiller):
         top_weight: w1, weight of the divergence within the top classes.
         other_weight: w2, weight of the divergence within the other classes.
         temperature: T, which softens the probabilities of both networks.
-        warmup_epochs: Number of epochs over which the common weight w grows to 1; 0: it is 1 from the start.
+        warmup_epochs: Number of epochs over which the common weight w grows to 1; 0: w is 1 from the start.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -19,13 +19,13 @@ class KD(LogitDistiller):
     """Learn from the teacher's softened outputs and the labels: ``ce_weight * CE + kd_weight * T^2 KL``.
 
     The defaults are those of mdistiller for CIFAR-100 (0.1 and 0.9 at T = 4); in Hinton's own form both weights are 1.
-    The logged soft term is a KL divergence, so it is 0 if the student's outputs equal the teacher's. On a transfer set
-    without labels the cross-entropy is 0. If the teacher is an ensemble, the soft target is the mean of its members'
-    softened outputs.
+    The logged soft term is a KL divergence, so it is 0 if the student's outputs equal the teacher's. On images without
+    labels the cross-entropy is 0. If the teacher is an ensemble, the soft target is the mean of its members' softened
+    outputs.
 
     With `noise` the teacher is noisy (Sau, Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy
-    Teachers", 2016, arXiv 1610.09650): each logit z of some samples is replaced by (1 + xi) z, where xi is normally
-    distributed and drawn anew in every step.
+    Teachers", 2016, arXiv 1610.09650). For a random part of the samples, each logit z is replaced by (1 + xi) z, where
+    xi is normally distributed and drawn anew for every logit in every step.
 
     Args:
         student: The network that is trained.

@@ -19,18 +19,19 @@ from kdlight.unpack import Unpack
 
 
 class LogitMSE(LogitDistiller):
-    """Match the teacher's logits: ``ce_weight * CE + mse_weight * 1/2 mean over classes of (z_s - z_t)^2``.
+    """Match the teacher's logits: ``ce_weight * CE + mse_weight * 1/2 mean over classes of (d - mean d)^2``.
 
-    This is the limit of `KD` as T goes to infinity, so the default weights are those of KD. Both papers train only with
-    the logits (``ce_weight: 0``), on a transfer set. Ba and Caruana sum over the classes, which multiplies the term by
-    the number of classes. If the teacher is an ensemble, the target is the mean of its members' logits, as in Ba
-    and Caruana's paper.
+    d = z_s - z_t is the difference between the logits of student and teacher, and mean d is its mean over the classes
+    of a sample. This is the limit of `KD` as T goes to infinity, so the default weights are those of KD. Both papers
+    train only with the teacher's logits (``ce_weight: 0``). Ba and Caruana sum over the classes, which multiplies the
+    term by the number of classes. If the teacher is an ensemble, z_t is the mean of its members' logits, as in Ba and
+    Caruana's paper.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         ce_weight: Weight of the cross-entropy with the labels.
-        mse_weight: Weight of the squared distance. Each sample's mean difference is subtracted before squaring.
+        mse_weight: Weight of the squared distance.
         base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -28,21 +28,22 @@ class MLKD(LogitDistiller):
     """Compare logits by instance, class and batch, at several temperatures, on a weak and a strong view of each image.
 
     ``ce_weight * (CE(weak) + CE(strong)) + kd_weight * sum over T of (f_s T^2 KL(weak) + T^2 KL(strong) +
-    f_c class(weak) + f_s batch(weak))``, where class and batch are `mlkd_class_loss` and `mlkd_batch_loss`. The weak
-    view is the standard augmentation. The strong view has a crop and a flip of its own, then RandAugment and cutout.
+    f_c class(weak) + f_s batch(weak))``, where class and batch are `mlkd_class_loss` and `mlkd_batch_loss`, and the
+    fractions f_s and f_c are explained below. The weak view is the standard augmentation. The strong view has a crop
+    and a flip of its own, then RandAugment and cutout.
 
     Paper and authors' code differ. The paper's tables were made with the code, and this class follows the code except
     for a mistake:
 
-    - In the paper, masks remove samples and classes for which the teacher is certain. In the code, and here, the terms
-      are only multiplied by f_s and f_c, the fractions of samples and of classes that the masks would keep
-      (`mlkd_kept_fractions`).
+    - In the paper, masks remove samples and classes for which the teacher is certain. In the code, and here, nothing is
+      removed. The terms are only multiplied by f_s, the fraction of samples that the masks would keep, and by f_c, that
+      of classes (`mlkd_kept_fractions`).
     - In the code, and here, the class and batch levels use only the weak view, unlike in the paper.
-    - The mistake: at T = 2 and T = 6, the code computes the KL of the strong view from the weak view. This is corrected
-      here.
+    - The mistake: at T = 2 and T = 6, the code computes the KL of the strong view from the weak view. Here this KL is
+      computed from the strong view.
 
-    Both views pass through the networks as one batch, so that the student's batch norms see them together; the authors
-    run them one after the other. With `standardize_logits`, only the KL terms use standardised logits, as in the
+    Both views pass through the networks as one batch, so the student's batch norms see both views together. The authors
+    run one view after the other. With `standardize_logits`, only the KL terms use standardised logits, as in the
     code of the authors of logit standardisation. If augmentation is off, both views are the image itself.
 
     Args:
@@ -50,7 +51,7 @@ class MLKD(LogitDistiller):
         teacher: The network that the student learns from.
         temperatures: The temperatures T. The loss is the sum over them.
         ce_weight: Weight of the cross-entropies with the labels.
-        kd_weight: Weight of the three levels.
+        kd_weight: Weight of the sum of the three levels (instance, class, batch).
         base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -20,16 +20,15 @@ from kdlight.unpack import Unpack
 class NST(FeatureDistiller):
     """Match how the maps of a stage's channels are distributed: ``CE + nst_weight * sum over stages of MMD^2(s, t)``.
 
-    s and t are the maps of student and teacher, one for each channel, each scaled to length 1. MMD^2 is the squared
-    maximum mean discrepancy between these two sets of vectors. The kernel of two maps a and b is (a.b)^2. The weight 50
-    and the sum over all stages are those of mdistiller.
+    s and t are sets of vectors: the maps of a stage's channels in student and teacher, each scaled to length 1. MMD^2
+    is the squared maximum mean discrepancy between the two sets, with the kernel (a.b)^2 for two vectors a and b. The
+    weight 50 and the sum over all stages are those of mdistiller.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         nst_weight: Weight of the discrepancies.
-        stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
-            null: all of them.
+        stages: The stages to compare: 0 is the shallowest that both networks have, -1 the deepest. null: all stages.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

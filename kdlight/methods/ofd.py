@@ -22,12 +22,13 @@ from kdlight.unpack import Unpack
 
 
 class OFD(FeatureDistiller):
-    """Regress the teacher's maps before the ReLU, whose negative values are clipped at a margin.
+    """Regress the teacher's maps before the ReLU, in which values below a negative margin are raised to the margin.
 
     The loss is ``CE + ofd_weight * sum over stages of 2^-(number of deeper stages) * ofd_loss(r(s), t, m)``. The maps s
     of the student and t of the teacher are those before the ReLU, and r is a 1x1 convolution with batch norm. The
-    margin m of a channel is the mean of the teacher's negative values, estimated from weight and bias of the teacher's
-    batch norm. The weight 1e-3 is that of mdistiller for CIFAR-100.
+    margin m of a channel is the mean of the teacher's negative values, estimated from weight and bias of the batch norm
+    before the teacher's ReLU. `ofd_loss` is the squared distance of r(s) from max(t, m). Where t is not positive, a
+    value of r(s) below max(t, m) costs nothing. The weight 1e-3 is that of mdistiller for CIFAR-100.
 
     Args:
         student: The network that is trained.

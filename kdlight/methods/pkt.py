@@ -20,8 +20,8 @@ from kdlight.unpack import Unpack
 class PKT(FeatureDistiller):
     """Match the probabilities that two samples are neighbours: ``CE + pkt_weight * mean of p_t log(p_t / p_s)``.
 
-    p_s and p_t are the probabilities for a pair of samples, computed from the cosine similarities of the embeddings of
-    student and teacher. The mean is taken over all pairs of the batch.
+    p_s is this probability for a pair of samples, computed from the cosine similarities of the student's embeddings.
+    p_t is computed in the same way from the teacher's embeddings. The mean is taken over all pairs of the batch.
 
     Args:
         student: The network that is trained.

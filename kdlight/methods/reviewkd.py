@@ -96,17 +96,17 @@ class ReviewKD(FeatureDistiller):
     The loss is ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper),
     t)``. The levels are the stages, and the embedding as a map with one position. s and t are the maps of student and
     teacher at a level, and `deeper` is the student's fused map of the next deeper level. ABF is the attention-based
-    fusion of `AttentionFusion`, and HCL is the hierarchical context loss, `hcl_loss`. As in the authors' code
-    for CIFAR-100, the student's maps are taken after their ReLU and the teacher's maps before it. Epochs are counted
-    from 0. The warm-up is that of mdistiller, in which the first epoch already has a part of the weight; in the
-    authors' code the first epoch has weight 0.
+    fusion of `AttentionFusion`. HCL is the hierarchical context loss (`hcl_loss`): a weighted mean of squared errors at
+    several resolutions. As in the authors' code for CIFAR-100, the student's maps are taken after the ReLU and the
+    teacher's maps before the ReLU. Epochs are counted from 0. The warm-up is that of mdistiller, in which the first
+    epoch already has a part of the weight; in the authors' code the first epoch has weight 0.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         reviewkd_weight: Weight of the levels' losses. The authors' scripts use 0.6 to 8, depending on the pair of
             networks.
-        warmup_epochs: Number of epochs over which the weight rises; 0: it has its full value from the start.
+        warmup_epochs: Number of epochs over which the weight rises; 0: the weight has its full value from the start.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:

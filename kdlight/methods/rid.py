@@ -47,12 +47,13 @@ class RID(FilteredDistiller):
     """Redundant information distillation: teach the student only what the teacher knows about the label.
 
     At each stage, a filter f_t maps the teacher's features T to a representation from which a head g_t predicts the
-    label, and a filter f_s maps the student's features S to the same space. Each channel has a trained variance
-    sigma_c. Training (Algorithm 1) has three parts:
+    label, and a filter f_s maps the student's features S to the same space. Each channel c of this space has a trained
+    variance sigma_c. Training (Algorithm 1 of the paper) has three parts:
 
     - The warm-up trains f_t and g_t with ``sum over stages of CE(g_t(f_t(T)))``.
-    - Cycles of `cycle_epochs` follow. The fraction `filter_ratio` of a cycle's epochs is phase 1. It trains f_t and g_t
-      with ``sum over stages of CE(g_t(f_t(T))) + filter_mismatch_weight * mismatch`` (equation 10).
+    - Cycles of `cycle_epochs` follow. A cycle begins with phase 1, which takes the fraction `filter_ratio` of the
+      cycle's epochs. Phase 1 trains f_t and g_t with
+      ``sum over stages of (CE(g_t(f_t(T))) + filter_mismatch_weight * mismatch)`` (equation 10).
     - The rest of a cycle is phase 2. It trains the student, f_s and sigma with
       ``lambda1 * CE + lambda2 * sum over stages of (||sigma||^2 + mismatch)`` (equations 11 and 12).
 

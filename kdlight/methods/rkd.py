@@ -17,14 +17,16 @@ from kdlight.unpack import Unpack
 class RKD(FeatureDistiller):
     """Match distances of pairs and angles of triplets: ``CE + distance_weight * L_D + angle_weight * L_A``.
 
-    L_D is `rkd_distance_loss` and L_A is `rkd_angle_loss`, both on the embeddings.
+    The pairs and triplets are formed from the samples of a batch. L_D is `rkd_distance_loss` and L_A is
+    `rkd_angle_loss`, both computed from the embeddings of student and teacher.
 
-    Computing L_A takes memory for batch^3 cosines and for batch^2 differences of embeddings.
+    L_A takes memory for batch^3 cosines and for batch^2 differences of embeddings.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        distance_weight: Weight of the smooth L1 loss between the pairs' distances, each divided by its network's mean.
+        distance_weight: Weight of the smooth L1 loss between the pairs' distances. Each network's distances are first
+            divided by their mean.
         angle_weight: Weight of the smooth L1 loss between the cosines of the triplets' angles.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """

@@ -39,7 +39,7 @@ class ReusedClassifier(Classifier):
         teacher: The network whose classifier is copied.
         student_map: The backbone's last map (batch, channels, height, width); only its shape is used.
         teacher_map: The teacher's last map; only its shape is used.
-        factor: The projector's inner layers have this many times fewer channels than the teacher's map.
+        factor: The number of channels of the teacher's map, divided by that of the projector's inner layers.
     """
 
     head_name = "classifier"
@@ -87,20 +87,20 @@ class SimKD(FeatureDistiller):
     the smaller one. The student becomes a `ReusedClassifier`: validation, test, prediction and export use backbone,
     projector and the teacher's classifier.
 
-    Labels are not used by default. In the authors' code, cross-entropy and Hinton's term (both with weight 0 in the
-    recipe) are computed from the student's own head, whose accuracy is never measured. Here the student has no head of
-    its own, so both are computed from the reused classifier.
+    Labels are not used by default. The authors' code computes cross-entropy and Hinton's term, both with weight 0 in
+    its recipe, from the student's own head, whose accuracy is never measured. Here the student has no head of its own,
+    so both terms are computed from the reused classifier.
 
     Args:
         student: The network that is trained. Layers between its last map and its head, if there are any, are not used.
-        teacher: The network that the student learns from; its embedding must be its last map's mean over positions.
+        teacher: The network that the student learns from. Its embedding must be its last map, averaged over positions.
         simkd_weight: Weight of the squared error.
         ce_weight: Weight of the cross-entropy with the labels.
-        factor: The projector's inner layers have this many times fewer channels than the teacher's map.
+        factor: The number of channels of the teacher's map, divided by that of the projector's inner layers.
         base: Passed on to `FeatureDistiller`: kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If the teacher's classifier is applied to something else than the mean of its last map.
+        UserError: If the input of the teacher's classifier is not the mean of the teacher's last map over positions.
     """
 
     reads = ("logits", "stages", "preactivations")
@@ -145,7 +145,7 @@ class SimKD(FeatureDistiller):
 
 
 def get_last_map(computed: Activations) -> Tensor:
-    """Return the last feature map after its ReLU, also if the last stage ends before batch norm and ReLU."""
+    """Return the last feature map after the ReLU, even if this ReLU comes after the last stage, as in wide ResNets."""
     return computed.stages[-1] if computed.preactivations is None else F.relu(computed.preactivations[-1])
 
 

@@ -19,7 +19,7 @@ class SP(FeatureDistiller):
     """Preserve which samples of a batch are similar: ``CE + sp_weight * mean (G_s - G_t)^2``.
 
     G_s and G_t hold the inner products of the last feature maps of the student and of the teacher, for all pairs of
-    samples in the batch. Each row is normalised, as in RepDistiller.
+    samples in the batch. Each row of these matrices is scaled to length 1, as in RepDistiller.
 
     Args:
         student: The network that is trained.

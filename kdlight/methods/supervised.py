@@ -29,8 +29,8 @@ class Supervised(Learner):
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
-        UserError: If there is a teacher that is not `Frozen`, and not exactly one of these is given: `teacher_weights`,
-            `untrained_teacher`, weights that the teacher was built with.
+        UserError: If the weights of a teacher that is not `Frozen` come from none or from several of these:
+            `teacher_weights`, `untrained_teacher`, weights that the teacher was built with.
     """
 
     def __init__(

@@ -28,13 +28,14 @@ class TED(FilteredDistiller):
     student and teacher.
 
     The paper starts from a student that was trained without a teacher; to do the same, give `student_weights`. By
-    default the student is untrained, because the RID authors' code draws new initial weights even for a trained student
-    (and teacher), and the curves of their Figure 4 begin at chance.
+    default the student starts untrained, as in the RID authors' experiments: their code draws new initial weights even
+    for a trained student (and teacher), and the curves of their Figure 4 begin at chance accuracy.
 
     This class is TED as the RID paper describes it. The CIFAR-10 script of the RID authors, however, runs their RID
     class under the name TED: the first eighth of the run trains the filters, the rest the student. Figure 4 of the RID
-    paper may show the results of this script. To repeat it with kdlight, use `RID` with ``warmup_epochs: null``,
-    ``cycle_epochs`` equal to the epochs of the run, and ``filter_ratio: 0.125`` (configs/cifar10/ted_authors.yaml).
+    paper may show the results of this script. To repeat the script with kdlight, use `RID` with
+    ``warmup_epochs: null``, ``cycle_epochs`` equal to the epochs of the run, and ``filter_ratio: 0.125``
+    (configs/cifar10/ted_authors.yaml).
 
     Args:
         student: The network that is trained.

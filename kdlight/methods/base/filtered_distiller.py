@@ -48,8 +48,7 @@ class FilteredDistiller(FeatureDistiller):
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        stages: The stages to compare, counted among those that both networks have: 0 is the shallowest, -1 the deepest.
-            null: all of them.
+        stages: The stages to compare: 0 is the shallowest that both networks have, -1 the deepest. null: all stages.
         initialisation: How the weights of filters and heads are drawn: "torch", by torch's own rule for such layers; or
             "authors", from He's uniform distribution with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`) and
             with zero biases, as in the RID authors' code. "authors" makes the weights of a head about 50 times as

@@ -51,8 +51,8 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
     if shared == 0:
         raise UserError(
             f"expected networks with stages, but the student has {len(student.stages)} and the teacher "
-            f"{len(teacher.stages)}; choose other networks, or wrap the network in kdlight.models.Tapped and "
-            "name the modules that end a stage in its argument stages"
+            f"{len(teacher.stages)}; choose other networks, or wrap one in kdlight.models.Tapped, whose argument "
+            "stages names the modules that end a stage"
         )
     wrong = [stage for stage in stages or () if not -shared <= stage < shared]
     if wrong:
