@@ -1,8 +1,8 @@
-"""Knowledge distillation on PyTorch Lightning, and measurements of the information that was transferred.
+"""Knowledge distillation on PyTorch Lightning, and measurements of the information that student and teacher share.
 
-Import kdlight before lightning or torchvision. Otherwise, if torch is a CPU-only build, importing the torchvision of
-the Python package index fails, and so does importing lightning, which imports torchvision. `kdlight.torchvision_shim`
-explains why.
+Import kdlight before lightning or torchvision. Otherwise, if torch is a CPU-only build, the import of the torchvision
+from the Python package index fails. Lightning imports torchvision, so its import fails, too. The docstring of
+`kdlight.torchvision_shim` explains the reason.
 """
 
 from typing import TYPE_CHECKING, Any

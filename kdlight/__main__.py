@@ -18,7 +18,7 @@ COMMANDS = {
     "fit": (RUN, "train a student (or a teacher) and test it"),
     "validate": (RUN, "measure a checkpoint on the validation split"),
     "test": (RUN, "measure a checkpoint on the test set"),
-    "predict": ("kdlight.workbench.predict", "write the class and probability of images, or of the test set"),
+    "predict": ("kdlight.workbench.predict", "predict the classes of images, or of the test set"),
     "export": (
         "kdlight.workbench.export.command",
         "write a student as ONNX, torch.export or safetensors, with a model card",
@@ -27,29 +27,29 @@ COMMANDS = {
     "bench": ("kdlight.workbench.bench.command", "time the parts of a training step, and a plain PyTorch loop"),
     "pid": (
         "kdlight.workbench.pid.command",
-        "measure which information about the label two networks, or two arrays, share",
+        "measure how much information about the label two networks, or two arrays, share",
     ),
     "evaluate": ("kdlight.workbench.evaluate.command", "measure calibration, robustness and costs of a run's student"),
     "models": ("kdlight.workbench.list_models", "list the networks, and the weights published for them"),
     "data": ("kdlight.workbench.list_data", "list the data modules"),
     "methods": ("kdlight.workbench.list_methods", "list the methods, or show one with its arguments"),
     "configs": ("kdlight.workbench.list_configs", "list the configurations that come with kdlight, or copy them"),
-    "ablate": ("kdlight.workbench.ablate.command", "train every combination of a grid, several at a time"),
-    "report": ("kdlight.workbench.report.command", "write one page about finished runs, and how to repeat them"),
+    "ablate": ("kdlight.workbench.ablate.command", "train every combination of a grid of values, several at a time"),
+    "report": ("kdlight.workbench.report.command", "write one page about finished runs, with commands to repeat them"),
     "dashboard": (
         "kdlight.workbench.dashboard",
-        "write a W&B workspace for the runs of a W&B project to a file; --save also saves it in W&B",
+        "write a file with a W&B workspace, the charts of a project's runs; --save also saves it in W&B",
     ),
     "completion": ("kdlight.workbench.completion", "print a script that completes commands and options in a shell"),
     "compare": (
         "kdlight.workbench.compare.command",
-        "print finished runs as a table, and plot which information about the label student and teacher share",
+        "print finished runs as a table, and plot how much information about the label student and teacher share",
     ),
 }
 TAKE_OPTIONS_OF_FIT = (RUN, "kdlight.cli.cache")
 HELP = """usage: kdlight COMMAND [OPTIONS]
 
-Run knowledge distillation experiments, and measure which information about the label a student shares with its teacher.
+Run knowledge distillation experiments, and measure how much information about the label student and teacher share.
 
 {commands}
 

@@ -29,8 +29,8 @@ class ArgumentRecord:
         """Make the object and store its arguments."""
         made = super().__new__(cls)
         parameters = list(inspect.signature(cls.__init__).parameters)[1:]
-        given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # if these are wrong, __init__ raises an error
-        # `setattr` is avoided, because torch modules override it, and the object's constructor has not run yet.
+        given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # __init__ refuses wrong arguments
+        # Torch modules override `setattr` and their constructor has not run yet, so the dict is written directly.
         vars(made)["built_from"] = {
             "class_path": find_import_path(cls),
             "init_args": {name: describe(value) for name, value in given.items()},
@@ -39,7 +39,7 @@ class ArgumentRecord:
 
 
 def record_arguments(make: Callable[Given, Made]) -> Callable[Given, Made]:
-    """Decorate a function such as `resnet20`: what it returns remembers this function and the arguments of the call."""
+    """Decorate a function such as `resnet20`: the object that it returns remembers the function and the arguments."""
 
     @functools.wraps(make)
     def made(*args: Given.args, **kwargs: Given.kwargs) -> Made:
@@ -91,7 +91,10 @@ def has_unknown(described: Any) -> bool:
 
 
 def find_import_path(made: type | Callable[..., Any]) -> str:
-    """Return the import path of a class or function: a short one such as ``kdlight.methods.KD`` if there is one."""
+    """Return the import path of a class or function, such as ``kdlight.methods.kd.KD``.
+
+    If a package of kdlight exports the class or function, the path is short, such as ``kdlight.methods.KD``.
+    """
     package = ".".join(made.__module__.split(".")[:2])
     if package.startswith("kdlight.") and getattr(sys.modules.get(package), made.__name__, None) is made:
         return f"{package}.{made.__name__}"

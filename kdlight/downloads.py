@@ -1,4 +1,4 @@
-"""Download files, and continue a download that was cut off, which neither torch.hub nor pooch can."""
+"""Download files. Unlike torch.hub and pooch, continue a download that was cut off."""
 
 import hashlib
 import http
@@ -18,7 +18,7 @@ TIMEOUT = 30  # seconds without a byte after which a download counts as cut off
 
 
 class DownloadError(UserError, ConnectionError):
-    """None of a file's addresses gave the whole file."""
+    """The whole file could be downloaded from none of its addresses."""
 
 
 def download(url: str, part: Path) -> None:
@@ -26,7 +26,7 @@ def download(url: str, part: Path) -> None:
 
     Args:
         url: The address.
-        part: The file. If the download is cut off, it keeps the bytes received so far.
+        part: The file. If the download is cut off, the file keeps the bytes received so far.
 
     Raises:
         OSError: If there is no connection, the server refuses, or the download is cut off.
@@ -41,7 +41,7 @@ def download(url: str, part: Path) -> None:
             return  # The file is complete or too long: the caller compares its checksum.
         raise
     with response, part.open("ab") as stream:
-        # If the answer is not the part that was asked for, it is taken for the whole file and replaces the old bytes.
+        # A server that ignores the header Range sends the whole file, which then replaces the old bytes.
         if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             stream.truncate(start := 0)
         size = response.headers.get("Content-Length")

@@ -1,6 +1,6 @@
-"""Errors that a user can mend. The command line prints them in at most three lines; every other error is a bug.
+"""Errors that a user can mend. The command line prints their messages, in at most three lines, without a traceback.
 
-`UserError` is a `ValueError`, so code that calls kdlight from Python may catch either.
+`UserError` is a `ValueError`, so code that calls kdlight from Python may catch either of the two.
 """
 
 

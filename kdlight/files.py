@@ -1,4 +1,4 @@
-"""Write files atomically, so that neither a crash nor a full disk leaves half a file; expand paths."""
+"""Write files atomically, so that neither a crash nor a full disk leaves half a file. Expand ``~`` in paths."""
 
 import argparse
 import errno
@@ -90,7 +90,7 @@ def remove_drafts(folder: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until the content is on the disk; otherwise a power failure after the renaming could leave an empty file."""
+    """Wait until a file's content is on the disk. Otherwise a power failure after `os.replace` could leave it empty."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -99,9 +99,9 @@ def _flush(path: Path) -> None:
 
 
 def _find_full_disk(error: BaseException | None) -> OSError | None:
-    """Search an error and its causes for one that says that the disk is full or read-only; None if there is none.
+    """Return the error that says that the disk is full or read-only. None: no error says so.
 
-    Causes are searched, too, because torch wraps such errors in errors of its own.
+    The causes of `error` are searched, too, because torch wraps errors of the disk in errors of its own.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in (*FULL, READ_ONLY):

@@ -1,8 +1,8 @@
-"""The private names of Lightning, torch, jsonargparse and W&B that kdlight reads or changes, a function for each use.
+"""Functions that read or change private names of Lightning, torch, jsonargparse and W&B, one function for each purpose.
 
-Any new version of a library may remove these names. To set a name that was removed would have no effect and raise no
-error, so each function first checks that the name exists. This file imports no library when it is imported itself, so
-that every other file may use it.
+Any new version of a library may remove a private name. Setting a name that was removed would have no effect and raise
+no error, so each function first checks that the name exists. None of the libraries is imported at the top of this file,
+so importing this file is fast.
 """
 
 from collections.abc import Sequence
@@ -74,12 +74,15 @@ def set_epoch(trainer: Any, epoch: int) -> None:
 
 
 def end_restart(trainer: Any) -> None:
-    """Let Lightning treat a resumed fit as any other; else it would not step `ReduceLROnPlateau` after this epoch."""
+    """Let Lightning treat a resumed fit like a fit that was never interrupted.
+
+    Otherwise Lightning would not step `ReduceLROnPlateau` after this epoch.
+    """
     _write(_read(trainer, "fit_loop"), "_restarting", False)
     steps = _read(trainer, "fit_loop", "epoch_loop")
     if _read(steps, "restarted_on_last") and validates_after(trainer, _read(steps, "batch_idx")):
-        # The checkpoint was written after a step and the validation that follows the step. Lightning first ends this
-        # step again: it does not repeat the validation, but it would count the step a second time.
+        # The checkpoint was written after a step and the validation that follows the step. Lightning does not repeat
+        # the validation, but it would count the step a second time.
         _write(steps, "_batches_that_stepped", _read(steps, "_batches_that_stepped") - 1)
 
 
@@ -107,7 +110,7 @@ def stop_after_step(trainer: Any) -> None:
 
 
 def share_no_signals(trainer: Any) -> None:
-    """Keep Lightning from sending to all processes, before every step, whether the first one received SIGTERM."""
+    """Switch off the message before every step that tells all processes whether the first one received SIGTERM."""
     _write(_read(trainer, "fit_loop", "epoch_loop"), "_broadcast_sigterm_tensor", lambda: None)
 
 
@@ -115,13 +118,13 @@ def share_no_signals(trainer: Any) -> None:
 
 
 def find_unused_parameters(strategy: Any) -> None:
-    """Let DDP look for parameters without a gradient in each step. Other strategies are not changed."""
+    """Let DDP look in each step for parameters that get no gradient. Strategies other than DDP are not changed."""
     if any(kind.__name__ == "DDPStrategy" for kind in type(strategy).__mro__):
         _read(strategy, "_ddp_kwargs")["find_unused_parameters"] = True
 
 
 def ignore_under_ddp(module: Any, names: Sequence[str]) -> None:
-    """Keep DDP from comparing these parameters and buffers of a module between processes, and from sending them."""
+    """Keep DDP from checking and synchronising the named parameters and buffers of a module."""
     from torch.nn.parallel import DistributedDataParallel
 
     _read(DistributedDataParallel, "_set_params_and_buffers_to_ignore_for_model")(module, list(names))

@@ -1,8 +1,8 @@
-"""Delay the execution of modules that torchmetrics imports and most runs never use, until they are used.
+"""Execute certain modules not when torchmetrics imports them, but when they are first used. Most runs never use them.
 
-Lightning imports torchmetrics, which imports scipy.signal to add one old name to it, matplotlib for the type
-annotations of its `plot` methods, and torchvision with all its networks for two metrics of image quality. Together
-these imports take a quarter of the time that `kdlight fit` needs to start.
+Lightning imports torchmetrics, and torchmetrics imports three things that a run rarely needs: scipy.signal, to which it
+adds an old name; matplotlib, for the type annotations of `plot` methods; and torchvision with all networks, for two
+metrics of image quality. Together these imports take a quarter of the time that `kdlight fit` needs to start.
 
 `install`, which `import kdlight` calls, hooks the import of the modules in `LATE`. Such a module at first contains only
 the names that torchmetrics reads while torchmetrics is imported. Asking for any other name, or importing a submodule,
@@ -32,12 +32,12 @@ def install() -> None:
 
 
 def _compute_hamming(*args: Any, **kwargs: Any) -> Any:
-    """Compute the window that torchmetrics adds to scipy.signal under its old name."""
+    """Compute the Hamming window. torchmetrics expects this function in scipy.signal, where it was in old versions."""
     return importlib.import_module("scipy.signal.windows").hamming(*args, **kwargs)
 
 
 def _make_callers(module: str, *names: str) -> dict[str, Callable[..., Any]]:
-    """Make functions that, when called, execute a late module and call the module's functions of the same names."""
+    """Return functions by name. When called, each one executes a late module and calls the function in it."""
 
     def make(name: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -68,7 +68,7 @@ class _LateModule(ModuleType):
     """A module that executes its code when it is asked for a name that it does not have yet."""
 
     def __getattr__(self, name: str) -> Any:
-        # `from module import name` asks for `__path__`, too; a module that is no package must not be executed by that.
+        # `from module import name` also asks for `__path__`. That must not execute a module that is no package.
         assert self.__spec__ is not None
         if (name == "__path__" and self.__spec__.submodule_search_locations is None) or not self.execute():
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
@@ -86,7 +86,7 @@ class _LateModule(ModuleType):
         loader = spec.loader
         with _lock:
             if not isinstance(loader, _LateLoader) or type(self) is not _LateModule:
-                return True  # another thread was first
+                return True  # another thread has executed the code already
             if loader.executing:
                 return False
             loader.executing = True
@@ -132,7 +132,7 @@ class _LateLoader(Loader):
 
 
 class _LateFinder:
-    """Finds the modules of `LATE` where Python finds them, and gives them a loader that does not execute them."""
+    """Finds the modules of `LATE` where Python finds them, and gives them a loader that does not execute them yet."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /

@@ -1,9 +1,9 @@
 """Make a package import each public name when the name is first asked for.
 
-The public names are those that the package's files list in ``__all__``. The package's ``__getattr__`` imports them; PEP
-562 allows packages to have one. Type checkers and editors do not run it. For them, `write_stubs` writes the same names
-into an ``__init__.pyi`` for each package. The build puts these stubs into the wheel, and ``make setup`` puts them
-beside the sources. This file needs nothing but the standard library, so that the build can use it.
+The public names are those that the package's files list in ``__all__``. The package's ``__getattr__`` (PEP 562) imports
+them. Type checkers and editors do not run ``__getattr__``. For them, `write_stubs` writes the same names into an
+``__init__.pyi`` for each package. The build puts these stubs into the wheel, and ``make setup`` puts them beside the
+sources. This file needs nothing but the standard library, so that the build can use it.
 """
 
 import ast

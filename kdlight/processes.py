@@ -13,7 +13,7 @@ def is_distributed() -> bool:
 
 
 def gather_tensor(values: Tensor) -> Tensor:
-    """Concatenate the values (batch, ...) of all processes in the order of ranks; all need the same batch size."""
+    """Concatenate the values (batch, ...) of all processes in the order of ranks. All need the same batch size."""
     if not is_distributed():
         return values
     parts = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]
@@ -22,7 +22,7 @@ def gather_tensor(values: Tensor) -> Tensor:
 
 
 def gather_object(value: Any) -> list[Any]:
-    """List the values of all processes in the order of ranks. They are pickled to send them."""
+    """List the values of all processes in the order of ranks. The values are sent in pickled form."""
     if not is_distributed():
         return [value]
     values: list[Any] = [None] * torch.distributed.get_world_size()

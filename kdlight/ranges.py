@@ -1,7 +1,7 @@
-"""Allowed ranges of numeric arguments, which are written as annotations of the arguments.
+"""Types for the annotations of numeric arguments; each type allows a range of numbers.
 
 On the command line, jsonargparse checks these annotations. `RangeCheck` and `check_ranges` apply the same check to
-calls from Python.
+constructors and functions that are called from Python.
 """
 
 __all__ = [
@@ -77,7 +77,7 @@ def check_ranges(function: Function) -> Function:
     def call(*arguments: Any, **options: Any) -> Any:
         try:
             given = signature.bind_partial(*arguments, **options).arguments
-        except TypeError:  # the call of the function below raises the same error
+        except TypeError:  # calling the function, below, raises the same error
             given = {}
         for name in ranges.keys() & given.keys():
             value = given[name].item() if isinstance(given[name], np.generic) else given[name]

@@ -40,23 +40,22 @@ class Stream(IntEnum):
 def derive_seed(stream: Stream, *numbers: int) -> int:
     """Return the 64-bit seed of a purpose, e.g. ``derive_seed(Stream.SHUFFLE, seed, epoch)``.
 
-    The numbers are hashed. If they were added, as in ``torch.utils.data.DistributedSampler``, the first epoch of seed 1
-    would have the shuffle of seed 0's second epoch, and runs that are meant to differ by chance alone would share their
-    shuffles.
+    The numbers are hashed. ``torch.utils.data.DistributedSampler`` adds seed and epoch instead. There the first epoch
+    of seed 1 has the same shuffle as the second epoch of seed 0, but runs with different seeds should share no shuffle.
 
     Args:
         stream: What the random numbers are for.
-        numbers: What else the random numbers depend on, each in [0, 2^64). All calls for the same purpose must pass the
-            same count of numbers, because the seed can stay the same if a zero is appended.
+        numbers: What else the random numbers depend on, each in [0, 2^64). All calls for the same purpose must pass
+            equally many numbers: two lists that differ only by a zero at the end can give the same seed.
     """
-    # SeedSequence takes as few 32-bit words as a number needs, so two different lists of numbers could give the same
-    # words. With two words for each number they cannot.
+    # SeedSequence itself would split each number into as few 32-bit words as it needs, so two different lists of
+    # numbers could give the same words. With two words for each number, equally long lists give different words.
     words = [word for number in (stream, *numbers) for word in (number & 0xFFFFFFFF, number >> 32)]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
 
 
 def make_generator(stream: Stream, *numbers: int) -> torch.Generator:
     """Return a CPU generator with the seed that `derive_seed` returns."""
-    import torch  # `kdlight.information` needs the seeds and does without torch.
+    import torch  # imported here, because `kdlight.information` uses the seeds without torch
 
     return torch.Generator().manual_seed(derive_seed(stream, *numbers))

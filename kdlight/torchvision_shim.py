@@ -7,9 +7,9 @@ raises `operator torchvision::nms does not exist` (pytorch/vision issues 8985, 9
 
 `import kdlight` calls `install`, which hooks the import of `_meta_registrations`: right before this module is executed,
 the missing operators are declared. Declared operators have a schema but no kernel: models, transforms and data sets
-work, but calling `nms` still raises an error. Nothing is declared if torchvision has loaded its operators. Nothing is
-declared either if torch was built with CUDA: operators that are missing beside such a torch mean that the two packages
-do not fit together, and the user must see torchvision's error. `install` does not import torch.
+work, but calling `nms` still raises an error. Nothing is declared if torchvision has loaded its operators, or if torch
+was built with CUDA. If operators are missing beside a torch with CUDA, the two packages do not fit together, and the
+user must see torchvision's error. `install` does not import torch.
 """
 
 import sys
@@ -24,7 +24,7 @@ def install() -> None:
 
 
 class _OperatorFinder:
-    """Finds no module itself; it is only told which module is about to be imported."""
+    """Declares the missing operators when `_meta_registrations` is about to be imported; it finds no module itself."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /) -> None:
         # By now torchvision's own `extension` module has tried to load the operators.

@@ -1,4 +1,4 @@
-"""Read YAML files that may come from anyone; if a file is damaged or too large, raise an error that names the file."""
+"""Read YAML files from any source. If a file is damaged or too large, the error names the file."""
 
 import re
 import stat
@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, "'<<' stands for too many values", node.start_mark)
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Read a mapping, and refuse a repeated key; PyYAML would silently take the last of its values."""
+        """Read a mapping, and refuse a repeated key; PyYAML would silently take the last value of the key."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
@@ -71,7 +71,7 @@ def read_yaml(file: Path) -> Any:
         ) from None
     except UserError:
         raise
-    except (OSError, ValueError) as error:  # such as a name too long, links in a circle, a date that does not exist
+    except (OSError, ValueError) as error:  # such as a path that is too long, or a date that does not exist
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{str(file)[:200]!r} cannot be read ({reason}); {EXPECTED}") from None
     return {} if content is None else content
