@@ -23,8 +23,8 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.models.frozen import Frozen
 
-# While another run holds the lock, the first process sends a message to its run's other processes at this interval.
-# They would give up waiting if no message came for a much longer time.
+# While another run holds the lock, the first process of this run sends a message to the other processes of this run at
+# this interval. If no message came for a much longer time, the waiting processes would stop with a timeout.
 LOCK_SECONDS = 20
 
 
@@ -100,10 +100,10 @@ class CacheBuilder:
         return bool(self.trainer.strategy.broadcast((self.folder / DESCRIPTION).is_file()))
 
     def _lock(self) -> FileLock | None:
-        """Return the cache's lock in the first process. The others wait until the first has it, and return None."""
+        """Wait for the lock of the cache. The first process acquires and returns the lock, the others return None."""
         file = self.folder.with_name(f"{self.folder.name}.lock")
         reason = self.trainer.strategy.broadcast(_create_lock(file) if self.trainer.is_global_zero else None)
-        if reason:  # all processes raise this; otherwise the others would wait forever for the first process
+        if reason:  # if only the first process raised this, the others would wait forever
             raise UserError(
                 f"no teacher cache can be made at {self.folder}: {file} cannot be written ({reason}); "
                 "set teacher_cache.path to a folder where you may write"
@@ -156,6 +156,7 @@ class CacheBuilder:
         self.trainer.strategy.barrier("teacher cache complete")
 
     def _begin(self, draft: Path) -> None:
+        """Create the empty files of the cache, unless the draft of an earlier run can be continued."""
         key = {**self.key, "fields": list(self.wanted.fields)}
         if (draft / DESCRIPTION).is_file() and Store.read(draft).description["key"] == key:
             return
@@ -172,7 +173,7 @@ class CacheBuilder:
         return self.data.load_views(indices, parameters, views=self.wanted.views, strong=self.wanted.strong)
 
     def _group_by_sample(self, values: Tensor) -> Tensor:
-        """Reorder (views * batch, …), first view first, to (batch, views, …)."""
+        """Reorder outputs (views * batch, …), which begin with all samples of the first view, to (batch, views, …)."""
         stacked: Tensor = values.unflatten(0, (self.wanted.views, -1))
         return stacked.transpose(0, 1)
 
@@ -194,10 +195,9 @@ class CacheBuilder:
 
 
 def _create_lock(file: Path) -> str | None:
-    """Create the file of a lock, or return the reason why it cannot be created.
+    """Create the file of a lock. Return None, or the reason why the file cannot be created.
 
-    `FileLock` would not report the reason: it mistakes some errors of creating the file for a lock that another process
-    holds, and waits.
+    `FileLock` would not report the reason. After some errors it behaves as if another process held the lock, and waits.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

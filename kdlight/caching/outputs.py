@@ -38,8 +38,8 @@ def encode(computed: Activations, fields: tuple[str, ...], *, top: int | None, d
 def decode(stored: dict[str, Tensor], fields: tuple[str, ...], *, num_classes: int) -> Activations:
     """Convert the tensors of `encode` back to activations, in float32.
 
-    If only the top logits were stored, all other logits get the same value. It is chosen so that the total probability
-    of their classes at temperature 1 is the teacher's.
+    If only the top logits were stored, all other logits get one common value. With this value, the total probability of
+    the other classes at temperature 1 is the same as with the teacher's own logits.
     """
     decoded: dict[str, Tensor] = {}
     for name, tensor in stored.items():

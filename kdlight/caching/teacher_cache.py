@@ -2,7 +2,7 @@
 
 The teacher's output depends on the augmented view of an image, not on the image alone. So the cache stores the random
 choices of k views of every training image together with the teacher's outputs on these views. Training repeats these
-choices: epoch e sees view e mod k. Without augmentation there is one view. The idea is that of Z. Shen, E. Xing, "A
+choices: epoch e sees view e mod k. Without augmentation there is one view. The idea comes from Z. Shen, E. Xing, "A
 Fast Knowledge Distillation Framework for Visual Recognition", ECCV 2022 (arXiv 2112.01528), and F. Faghri et al.,
 "Reinforce Data, Multiply Impact", ICCV 2023 (arXiv 2303.08983).
 
@@ -111,7 +111,7 @@ def open_cache(
 
     Raises:
         UserError: If the cache was made for another teacher, other images or another transform, does not hold what the
-            method reads, or has files that were changed, or if the teacher contains `NoisyFeatures`, whose noise
+            method reads, or has files that were changed. Also if the teacher contains `NoisyFeatures`, whose noise
             changes in every step.
         OSError: If the disk has no room for the cache.
     """
@@ -160,6 +160,7 @@ REMEDY = "give this run's cache another path, or remove the folder to have the c
 
 
 def _require_same(store: Store, key: dict[str, Any]) -> None:
+    """Raise `UserError` if a cache was made for anything but what the key describes."""
     for name, wanted in key.items():
         found = store.description["key"].get(name)
         if found != wanted:
@@ -167,8 +168,8 @@ def _require_same(store: Store, key: dict[str, Any]) -> None:
                 differing = [part for part in wanted if wanted[part] != found.get(part)]
                 found, wanted = ({part: side.get(part) for part in differing} for side in (found, wanted))
             raise UserError(
-                f"the teacher cache {store.folder} was made for {MADE_FOR[name]}: it has {found}, this run {wanted}; "
-                + REMEDY
+                f"the teacher cache {store.folder} was made for {MADE_FOR[name]}: it has {found}, this run has "
+                f"{wanted}; {REMEDY}"
             )
 
 

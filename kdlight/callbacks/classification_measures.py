@@ -28,12 +28,12 @@ TOP = 5
 class ClassificationMeasures(Callback):
     """Measures student and teacher on the test set.
 
-    The learner itself logs accuracy and loss. This callback adds, as ``test/…``, ``top5_accuracy`` (if there are more
-    than five classes) and ``calibration_error`` (the expected calibration error in 15 bins). If the teacher has as many
-    classes as the student, the callback also logs ``agreement`` (the fraction of images for which both predict the same
-    class) and ``kl_divergence`` (the mean KL divergence of the student's probabilities from the teacher's, in nats, at
-    temperature 1). Lists of values, and measures of the teacher alone, are written to ``result.json``: see
-    `collect_result`.
+    The learner itself logs accuracy and loss. This callback also logs the following values, with the prefix ``test/``:
+    ``top5_accuracy`` (if there are more than five classes) and ``calibration_error`` (the expected calibration error in
+    15 bins). Two more are logged if the teacher has as many classes as the student: ``agreement`` (the fraction of
+    images for which both predict the same class) and ``kl_divergence`` (the mean of KL(teacher || student) over the
+    images, in nats, at temperature 1). Lists of values, and measures of the teacher alone, are written to
+    ``result.json``: see `collect_result`.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class ClassificationMeasures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Update the metrics with a batch. If the teacher is measured, too, it runs once on the batch."""
+        """Update the metrics with a batch. If the teacher is measured, too, the teacher is run on the batch here."""
         assert isinstance(pl_module, Learner)
         present, batch = len(batch.images), replace_empty_batch(batch)
         logits: Tensor = outputs.float()

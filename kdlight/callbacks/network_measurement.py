@@ -25,9 +25,9 @@ class NetworkMeasurement:
     """Compares the features of a method's student with those of its teacher.
 
     The methods RID and TED train filters, small networks that transform the feature maps of student and teacher, and
-    heads that predict the label from the filtered maps. If the method is one of them, the values of
-    `FilteredComparison.certify`, such as a lower bound of the information that is computed from a head's cross-entropy,
-    are added for stages with filters.
+    heads that predict the label from the filtered maps. For these two methods, the values of
+    `FilteredComparison.certify` are added at stages with filters. One of them is a lower bound of the information that
+    the teacher's filtered map has about the label; it is computed from a head's cross-entropy.
 
     Args:
         method: The method with its teacher.
@@ -36,7 +36,7 @@ class NetworkMeasurement:
         stages: Names of the stages that are compared; None: the deepest stage and the logits.
         filtered: Compare the outputs of the method's filters instead of the networks' own features.
         certifies: Add the values of `FilteredComparison.certify`. This has to be false if the target of the PID is not
-            the label, because the filters are trained to predict the label.
+            the label, because the heads are trained to predict the label.
         keep_in: The folder in which the teacher's symbols are stored; None: they are not stored.
         tolerance: The solver of a decomposition stops when its bounds on the atoms differ by at most this many bits.
         details: Also compute the values of `compute_details`, such as redundant information by other definitions.

@@ -37,11 +37,11 @@ TRAINING_SAMPLES = 5_000
 class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     """Logs how much information teacher and student share about the label, in bits.
 
-    Both networks compute features of fixed probe images. The features of a stage are turned into symbols; by default as
-    in the code of Dissanayake et al. (arXiv 2411.07483): flattened, L2-normalised, reduced by PCA, and clustered.
-    Then the joint distribution of teacher symbol, student symbol and label is decomposed. For each stage, as
-    ``pid/<stage>/…``, the callback logs four atoms: redundant (transferred knowledge), unique_teacher (knowledge left
-    to distil), unique_student and synergistic. It also logs the mutual informations with the label, sums of atoms. All
+    Both networks compute features of fixed probe images. The features of a stage are turned into symbols (integers). By
+    default this is done as in the code of Dissanayake et al. (arXiv 2411.07483): features are flattened, L2-normalised,
+    reduced by PCA, and clustered. What both symbols tell about the label is then split into four atoms, logged for each
+    stage as ``pid/<stage>/…``: redundant (transferred knowledge), unique_teacher (knowledge left to distil),
+    unique_student and synergistic. Mutual informations with the label, which are sums of atoms, are logged, too. All
     values are corrected for bias and have an interval (``_lower``, ``_upper``). A value is left out if there are too
     few samples to estimate it. ``kdlight/measuring/README.md`` lists every key with its formula.
 
@@ -55,8 +55,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     several seeded clusterings, whose spread widens the interval. The teacher's symbols are computed once and stored.
 
     RID and TED learn filters, f_t of the teacher's features T and f_s of the student's features S. For them, further
-    keys are logged, which ``kdlight/measuring/README.md`` explains: bounds on the information, and how far RID's
-    assumption about f_t(T) - f_s(S) is violated. A stage whose features are not finite is left out with a warning.
+    keys are logged: bounds on the information, and how far RID's assumption about f_t(T) - f_s(S) is violated. See
+    ``kdlight/measuring/README.md``. A stage whose features are not finite is left out with a warning.
 
     Args:
         times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
@@ -66,7 +66,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             teacher's deepest stage, its second deepest with the teacher's second deepest, and so on.
         filtered: Measure the method's filtered features f_t(T) and f_s(S) instead of the networks' features; keys are
             ``pid/filtered_<stage>/…``. The teacher's filters learn, so its symbols are computed anew every time.
-        target: Further target of the data, such as CIFAR-100's "coarse", to use instead of the label; keys are
+        target: A target of the data that replaces the label, such as CIFAR-100's "coarse" (the superclass); keys are
             ``pid/<target>_<stage>/…``.
         symbols: How features become symbols: "kmeans", "quantile", "probe" (the predictions of a linear
             classifier on the features) or, for logits only, "predictions". See `kdlight.information.Discretizer`.
@@ -81,8 +81,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             read them; null: the run's folder.
         details: Also log values without the correction for bias (plug-in values), redundancies by other definitions,
             and what each class contributes to the atoms.
-        seed: Seed of the clustering, and of the random halves and quarters of the images in `estimate_pid`.
-        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
+        seed: Seed of the clustering, and of the random parts of the images from which bias and interval are estimated.
+        tolerance: The solver of a decomposition stops when its error is at most this many bits.
 
     Raises:
         UserError: If a number is too small. Also if ``symbols`` is "predictions", unless ``stages`` is ["logits"] and

@@ -33,7 +33,7 @@ class PIDWarnings:
         Args:
             wanted: The names of the stages to measure.
             report: The measurement.
-            epoch: The epoch after which it was made.
+            epoch: The epoch after which the measurement was made.
         """
         for stage in wanted:
             if stage not in report.stages and self._is_new(stage):
@@ -55,6 +55,7 @@ class PIDWarnings:
                 )
 
     def _is_new(self, subject: str) -> bool:
+        """Return whether no warning about a subject was given before, and remember the subject."""
         new = subject not in self._given
         self._given.add(subject)
         return new

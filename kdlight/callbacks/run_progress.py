@@ -17,9 +17,10 @@ WINDOW = 600.0  # seconds over which the speed is averaged: long enough to inclu
 
 
 class RunProgress(ProgressBar):
-    """Shows one bar for the training of all epochs, and a bar for each test that disappears when the test ends.
+    """Shows one bar for the training of all epochs, and one bar for each test, prediction or separate validation.
 
-    Epochs are counted from 1. A line is at most as wide as the terminal; the bar itself is shortened to fit.
+    Only the bar of the training stays visible at the end. Epochs are counted from 1. A line is at most as wide as the
+    terminal; the bar in the line is shortened to fit.
 
     Args:
         console: The console to draw on; None: standard output.

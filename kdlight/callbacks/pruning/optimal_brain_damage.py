@@ -23,17 +23,17 @@ NEED = "OptimalBrainDamage measures the loss on training images"
 class OptimalBrainDamage(RangeCheck, Callback):
     """Repeatedly deletes the student's weights of least saliency, with training in between.
 
-    As in the paper, the student is trained to a reasonable solution (`first_epoch`). Then the diagonal h of the loss's
-    second derivatives is computed by second-order back-propagation, the weights theta of lowest saliency
+    As in the paper, the student is first trained to a reasonable solution, up to `first_epoch`. Then the diagonal h of
+    the loss's Hessian is computed by second-order back-propagation, the weights theta of lowest saliency
     ``1/2 h theta^2`` are deleted, and the student is trained further. This repeats until the given `sparsity` is
     reached or the accuracy has fallen too far (`max_drop`). The loss is the cross-entropy on training images without
     augmentation, whatever loss the student is trained with. At a minimum, where the gradient is 0, the saliency of a
     weight is to second order the increase of the loss if this weight alone is deleted. Elsewhere the saliency may be
     negative.
 
-    h is an approximation (`estimate_hessian_diagonal`): batch norms are taken as fixed linear maps with their running
-    statistics. If two paths start from the same value, as a shortcut and its block do, the second derivatives by this
-    value along both paths are added, and the mixed derivatives are left out.
+    h is an approximation (`estimate_hessian_diagonal`). Batch norms are taken as fixed linear maps with their running
+    statistics. If a value enters two paths, such as a block and its shortcut, the second derivatives along the two
+    paths are added, and the mixed derivative of the two paths is left out.
 
     Only weight matrices and convolution kernels are pruned; biases and the parameters of norms are kept. The weights of
     all layers are ranked together. A deleted weight is set back to 0 after every step, so it is 0 in every checkpoint
@@ -86,7 +86,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         self.finished = state_dict["finished"]
 
     def selectable(self, trainer: Trainer) -> bool:
-        """Return whether this epoch may become the run's best one, that is, whether no further deletion will follow."""
+        """Return whether this epoch may become the run's best one: only after the last deletion."""
         return self.finished
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -144,6 +144,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         return self.accuracy < self.reference - self.max_drop
 
     def _delete(self, trainer: Trainer, learner: LightningModule) -> dict[str, Tensor]:
+        """Choose the weights to delete, and return the masks: false at deleted weights, old and new."""
         assert isinstance(learner, Learner)
         data = require_image_data(trainer, NEED)
         batches = [
@@ -160,6 +161,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         return mask_lowest(saliencies, goal)
 
     def _hold(self, learner: LightningModule) -> None:
+        """Set the deleted weights of the student to 0."""
         assert isinstance(learner, Learner)
         with torch.no_grad():
             for name, mask in self.kept.items():
