@@ -1,4 +1,4 @@
-"""Build an experiment from options and files: parse them, find the run's folder, seed, create the objects."""
+"""Build an experiment from options and files: parse them, find the run's folder, set the seed, create the objects."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -42,7 +42,7 @@ class ParsedConfig(NamedTuple):
     names: list[str]
 
     def to_yaml(self) -> str:
-        """Return the text of a file that starts the run from its beginning, even if this command continues the run."""
+        """Return the configuration as YAML that starts the run anew, even if this command continues the run."""
         config = self.config.clone()
         config.ckpt_path, config.resume_changed = None, False
         config.pop("train_teacher", None)  # an option of this call of the command, not of the experiment
@@ -65,7 +65,7 @@ def make_run_parser(command: str) -> Parser:
     parser.add_argument(
         "--train_teacher",
         action="store_true",
-        help="train a missing teacher first, by its own configuration, on the images of this run",
+        help="train a missing teacher first, with the teacher's own configuration, on the images of this run",
     )
     parser.add_argument(
         "--ckpt_path",

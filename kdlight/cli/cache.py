@@ -1,4 +1,4 @@
-"""``kdlight cache``: store the teacher's outputs (the teacher cache) before the runs of a configuration use them."""
+"""``kdlight cache``: compute and store the teacher's outputs (the teacher cache) in advance, before runs use them."""
 
 import time
 from collections.abc import Sequence

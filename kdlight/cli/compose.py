@@ -1,13 +1,14 @@
 """Compose one configuration from several files: those that are given together, and those that they refer to.
 
-If a value is the path of a YAML file, relative to the file that contains the value, the content of that YAML file takes
-its place. If the content has a single key that is also the key of the value (``trainer: trainers/cifar.yaml``, where
-``trainers/cifar.yaml`` contains ``trainer: {…}``), only what is below this key is taken. ``include: [a.yaml, b.yaml]``
-merges whole files into the file with this line; the values of this file itself override those of the included files.
+A value can be the path of a YAML file, relative to the file that contains the value. It is then replaced by the content
+of that YAML file. For example, ``trainer: trainers/cifar.yaml`` takes the trainer from ``trainers/cifar.yaml``; that
+file may hold the trainer's arguments with or without the key ``trainer`` above them. The line
+``include: [a.yaml, b.yaml]`` merges whole files into the file that contains the line. That file's own values override
+the values of the included files.
 
-Mappings are merged key by key, and later files override earlier ones. If files name different classes, the last class
-wins, and arguments that other files give for another class are dropped. A file without ``class_path``, such as one
-that describes a teacher-student pair, gives arguments to whichever class another file names, before or after it.
+Mappings are merged key by key, and later files override earlier ones. If files name different classes for one object,
+the last class wins, and arguments that come with another class are dropped. Arguments in a file without ``class_path``,
+such as one that describes a teacher-student pair, are kept for the class that wins.
 
 Values for a combination of two files, such as DKD's beta for one teacher-student pair, are in ``pair+dkd.yaml`` beside
 ``pair.yaml``. If ``pair.yaml`` and a ``dkd.yaml`` of any folder are given or included, ``pair+dkd.yaml`` is added
@@ -33,9 +34,9 @@ MOST_FILES = 300
 
 
 class ConfigPart(NamedTuple):
-    """A configuration file and its own content, without that of included files.
+    """A configuration file and its own content, without the content of included files.
 
-    Values that refer to other files are replaced by the content of those files.
+    If a value is the path of another file, the content of that file already replaces the value.
     """
 
     file: Path
@@ -74,8 +75,9 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
 def _name_own_folder(part: ConfigPart) -> ConfigPart:
     """Correct the folder that a run's ``config.yaml`` names, because the run may have been copied or moved.
 
-    If the file is the ``config.yaml`` of a run and its default_root_dir is another folder, default_root_dir is set to
-    the folder that the file is in.
+    Returns:
+        The part, with default_root_dir set to the folder that the file is in. Files other than the ``config.yaml`` of a
+        run are returned unchanged.
     """
     run = RunFolder(Path(os.path.abspath(part.file)).parent)
     named = part.content.get("trainer")
@@ -88,10 +90,10 @@ def _name_own_folder(part: ConfigPart) -> ConfigPart:
 
 
 def _insert_combinations(given: Sequence[ConfigPart]) -> list[ConfigPart]:
-    """Insert the file of each combination of two parts after the later one of the two.
+    """Return the given parts and the parts of their combinations: ``a+b.yaml`` follows the later of a.yaml and b.yaml.
 
-    The file of a combination is left out if its method is of another class than the method that the given files choose,
-    for example because a later file replaced the method.
+    A combination is left out if it is for another class of method than the one that the given files choose. This
+    happens if a later file replaces the method.
     """
     chosen = _find_class(given)
     parts = []
@@ -107,7 +109,7 @@ def _insert_combinations(given: Sequence[ConfigPart]) -> list[ConfigPart]:
 
 
 def _find_class(parts: Sequence[ConfigPart]) -> str | None:
-    """Return the class of the method that these files choose."""
+    """Return the class path of the method that these files choose; None if they choose none."""
     model = _merge_parts(parts).get("model")
     return model.get("class_path") if isinstance(model, dict) else None
 
@@ -164,6 +166,7 @@ def _require_names(content: Any, file: Path) -> None:
 
 
 def _resolve(value: Any, key: str, file: Path, trail: Trail) -> Any:
+    """Return a value in which every path of a YAML file is replaced by the content of that file."""
     if isinstance(value, str) and value.endswith(SUFFIXES):
         target = file.parent / expand_home(value)
         content = _merge_parts(_read_parts(target, trail))
@@ -180,7 +183,8 @@ def _read(file: Path, trail: Trail) -> Any:
 
     Raises:
         MissingFileError: If the file does not exist; the message names the file that refers to it.
-        UserError: If the file leads back to itself, or the files refer to too many others.
+        UserError: If the file refers back to itself, if more than `MOST_FILES` files are read, or if the file is not
+            valid YAML.
     """
     try:
         circular = file.resolve() in trail.pointing

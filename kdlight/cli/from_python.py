@@ -75,7 +75,7 @@ def fit(
     cannot stop a run.
 
     Args:
-        experiment: One configuration file or several, or a method.
+        experiment: One configuration file, a list of several, or a method as an object.
         changes: With a configuration: values to change, by their dotted names, as on the command line. With a method:
             the data module.
         seed: Seed of shuffling, augmentation and, with a configuration, of the initial weights (networks given as
@@ -84,7 +84,7 @@ def fit(
             never overwritten: if there is one, the new run's folder gets a number at the end of its name.
         ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. "auto": start the run if it does
             not exist, continue it if it was interrupted, and do nothing if it has ended.
-        resume_changed: Continue the run although it began with another configuration.
+        resume_changed: Continue the run even if it began with another configuration.
         trainer: Further arguments of Lightning's `Trainer`, such as ``max_epochs``.
 
     Raises:

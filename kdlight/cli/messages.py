@@ -49,7 +49,7 @@ def report_errors() -> Iterator[Outcome]:
     """Print a user's mistake in at most three lines, and set the exit code.
 
     Any other error is a bug of kdlight or of the user's own method; it is not caught, so that its traceback shows where
-    the bug is. With `KDLIGHT_DEBUG=1` in the environment no error is caught.
+    the bug is. With `KDLIGHT_DEBUG=1` in the environment, mistakes of the user also show their traceback.
     """
     outcome = Outcome()
     try:

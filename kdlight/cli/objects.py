@@ -25,8 +25,8 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
     """Build the object that a part of a resolved configuration describes.
 
     Args:
-        kind: The class that the object has to be an instance of. This is checked first; only then are the classes and
-            functions that the configuration names called.
+        kind: The class that the object has to be an instance of. This is checked before any class or function that the
+            configuration names is called.
         described: A mapping with ``class_path`` and, if the class takes arguments, ``init_args`` and ``dict_kwargs``.
 
     Raises:
@@ -66,7 +66,7 @@ def report_library_errors() -> Iterator[None]:
         raise
     except Exception as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:  # jsonargparse wraps the first error in its own
+        while cause.__cause__ is not None:  # jsonargparse wraps the first error in an error of its own
             cause = cause.__cause__
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         modules = [frame.f_globals.get("__name__", "") for frame in frames]
@@ -89,14 +89,14 @@ def _is_of(module: str, packages: Sequence[str]) -> bool:
 
 @lru_cache(maxsize=8)
 def find_data_facts(described: str) -> dict[str, Any] | None:
-    """Return the number of classes and the image shape of data, by building the data module but decoding no image.
+    """Return the number of classes and the image shape of the data. This builds the data module, but decodes no image.
 
     Args:
         described: The data's part of a configuration, as YAML.
 
     Returns:
-        The facts by name. None if the data are not images, or if the description is wrong, which is reported when the
-        whole configuration is parsed.
+        The facts by name. None if the data are not images, or if the description is wrong. A wrong description is
+        reported later, when the whole configuration is parsed.
 
     Raises:
         UserError: If the data module refuses its arguments, or the folder in which it counts the classes is missing.

@@ -53,7 +53,7 @@ def _leave_out_bases(message: str) -> str:
     """Remove complaints about a base class of Lightning, unless there is no complaint about the given class.
 
     If an option of a callback is wrong, jsonargparse also tries the callback's base class, such as
-    ``lightning.Callback``, and complains that this has no such option either.
+    ``lightning.Callback``, and complains that the base class has no such option either.
     """
     shortened = BASE.sub("", message)
     return shortened if "given class_path" in shortened else message
@@ -65,10 +65,10 @@ def _find_keys(message: str) -> list[str]:
 
 
 def _find_owner(found: re.Match[str], message: str) -> str:
-    """Find the class with the wrong argument.
+    """Return the class that has the wrong argument; "" if the message does not name it.
 
-    The message names this class after the reason in the same line, or before the reason, or at the beginning of the
-    wrong value.
+    A message names this class in one of three places: behind the reason in the same line, before the reason, or at the
+    beginning of the wrong value.
     """
     behind = CLASS.findall(message[found.end() :].partition("\n")[0])
     if behind:
@@ -123,9 +123,10 @@ def _explain_range(found: re.Match[str], message: str, options: list[str]) -> st
 
 
 def _explain_wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
-    """Name the types that jsonargparse expected in its innermost attempts to parse the value.
+    """Return a text such as ``expected a number or null, got 'x'``.
 
-    The outer attempts only say that they failed.
+    The types are taken from the errors of jsonargparse's innermost attempts to parse the value. The errors of the outer
+    attempts only say that these failed.
     """
     attempts = found[1].rpartition("Errors:")[2]
     kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(?:[\w.]+\.)?(\w+)'>", attempts) if kind in PLAIN]
@@ -188,7 +189,7 @@ def _takes_others(path: str) -> bool:
 
 
 def _suggest_shipped(name: str) -> str:
-    """Suggest, as `suggest` does, the most similar public name of kdlight, with its import path."""
+    """Return ``; did you mean 'kdlight.models.resnet20'?`` with the most similar public name, or an empty text."""
     shipped = {public: package for package in PACKAGES for public in dir(importlib.import_module(package))}
     found = suggest(name.rpartition(".")[2], shipped)
     return re.sub(r"'(\w+)'", lambda match: f"'{shipped[match[1]]}.{match[1]}'", found)

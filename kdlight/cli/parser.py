@@ -41,11 +41,11 @@ class Parser(LightningArgumentParser):
             lacking = [name for name in missing[2].split(", ") if name not in FILLED] if missing else []
             if missing is None or lacking:
                 raise (TypeError(missing[1] + ", ".join(lacking)) if missing else error) from None
-            # Only arguments are missing that will be filled in when the whole configuration is validated.
+            # The missing arguments are in `FILLED`; they will be filled in when the whole configuration is validated.
 
 
 def fill_networks(config: Namespace) -> None:
-    """Write the classes and shapes that follow from the data and the teacher's weights into the networks' arguments."""
+    """Set ``num_classes`` and ``image_shape`` of all networks, as the data and the teacher's weights require."""
     method = config.model.get("init_args")
     if method is not None:
         _prepare_like_the_weights(config)
@@ -69,9 +69,9 @@ def list_teacher_holders(config: Namespace) -> list[Namespace]:
 def _prepare_like_the_weights(config: Namespace) -> None:
     """Set the data's image size, mean and std, where they are not given, to those that the weights were trained with.
 
-    The teacher's weights decide, or else the student's. If a run of kdlight wrote the weights, the values are those of
-    that run's data; otherwise they are those that timm or torchvision publish for the network. If all weights are
-    random, the image size is not taken from a network: the data module chooses it for the images in its folder.
+    If no values are found for the teacher, those for the student are used. If a run of kdlight wrote the weights, the
+    values are those of that run's data; otherwise they are those that timm or torchvision publish for the network. If
+    all weights are random, the data module chooses the image size for the images in its folder.
     """
     made = import_object(config.data.get("class_path", ""))
     parameters = inspect.signature(made).parameters if callable(made) else {}
@@ -104,7 +104,7 @@ def _find_in_run(weights: str | None) -> dict[str, Any]:
 
 
 def _find_published(network: Any, weights: str | None) -> dict[str, Any]:
-    """Return how timm or torchvision prepare images for a network: only mean and std if its weights are random."""
+    """Return how timm or torchvision prepare images for a network; if its weights are random, only mean and std."""
     if not isinstance(network, Namespace):
         return {}
     of_weights = getattr(import_object(network.get("class_path", "")), "find_preprocessing", None)

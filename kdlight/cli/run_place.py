@@ -87,7 +87,7 @@ def _find_folder(checkpoint: Path, named: Path | None, fitting: bool) -> RunFold
 
 
 def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
-    """Refuse to continue a run with another configuration; end the command if the run has nothing left to do.
+    """Refuse to continue a run with another configuration. End the command if the run has nothing left to do.
 
     Args:
         now: The configuration with which the command was started, as YAML.
@@ -96,8 +96,8 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
 
     Raises:
         UserError: If the run has another configuration.
-        RunHasEndedError: If ``place.automatic`` is true, the run has ended, and `now` does not change the run's limits,
-            such as the number of epochs.
+        RunHasEndedError: If ``--ckpt_path auto`` was given, the run has ended, and its limits, such as the number of
+            epochs, are the same in `now`.
     """
     run = None if place.checkpoint is None else find_folder(Path(place.checkpoint))
     if run is None:

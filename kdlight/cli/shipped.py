@@ -19,8 +19,8 @@ class ConfigChoice(NamedTuple):
 
     Attributes:
         files: Paths, in the order of the names.
-        names: The names from which the name of the run's folder is made, one for each of the user's names: the path
-            that the user gave, or the name among the shipped configurations, such as ``digits/dkd.yaml``.
+        names: One name for each of the user's names; the name of the run's folder is made from them. It is the path
+            that the user gave or, for a shipped configuration, its name, such as ``digits/dkd.yaml``.
         said: Lines to print, one for each name for which a shipped file was taken.
     """
 

@@ -9,7 +9,7 @@ ALL = "--help_all"
 
 PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
 
-  --config FILE               a file, or a name that `kdlight configs` lists: digits/rid.yaml; rid.yaml: RID on digits
+  --config FILE               a file, or a name that `kdlight configs` lists, such as digits/rid.yaml (short: rid.yaml)
   --trainer.KEY VALUE         an argument of Lightning's Trainer: max_epochs, accelerator, devices, precision, …
   --trainer.default_root_dir DIR
                               the run's folder; default: runs/ and the configuration's name
@@ -19,7 +19,7 @@ PAGE = """usage: kdlight {command} --config FILE [--config FILE …] [OPTIONS]
   --data CLASS                data: {data}
   --data.KEY VALUE            an argument of the data: batch_size, val_size, train_per_class, data_dir, …
   --seed_everything N         seed of weights, shuffling and augmentation
-  --ckpt_path PATH            where to continue, or what to test: a path, last, best, or auto (last, if there is one)
+  --ckpt_path PATH            the checkpoint to continue or to test: a path, last, best, or auto (last, if it exists)
   --train_teacher             train a missing teacher first, on the images of this run
   --print_config              print the resolved configuration and do nothing else
   {all}                  list every option, including those of the Trainer
@@ -33,7 +33,7 @@ def format_short_help(command: str) -> str:
 
 
 def list_classes(package: str) -> list[str]:
-    """Return the public classes of a package, without the bases and parts in its subfolders."""
+    """Return the names of the public classes of a package, without the classes in its subfolders."""
     names = find_public_names(f"kdlight.{package}", Path(kdlight.__file__).parent / package)
     return sorted(name for name, module in names.items() if "." not in module and name[0].isupper())
 

@@ -58,13 +58,14 @@ def require_file(path: str, remedy: str) -> None:
 
 
 def _train_missing(path: str, train: Train | None, options: Sequence[str], *, asked: bool) -> None:
+    """Train the teacher whose checkpoint is missing, or raise `MissingFileError` with the command that trains it."""
     name = find_config(path)
     if name is None or name not in list_shipped():
         require_file(path, "name an existing file with the teacher's weights")
         return
     command = " ".join([f"kdlight fit --config configs/{name}", *options])
-    # Train only in a single process (several would train the same teacher), and only if no run of that name exists: if
-    # one was stopped, the user should continue or remove it.
+    # Train only in a single process, because several would train the same teacher. Train only if no run of that name
+    # exists: the user should continue or remove a run that was stopped.
     alone = os.environ.get("WORLD_SIZE", "1") == os.environ.get("SLURM_NTASKS", "1") == "1"
     possible = train is not None and alone and not Path(path).parent.parent.exists()
     quick = name.startswith(f"{DATA_SET}/")
@@ -77,7 +78,7 @@ def _train_missing(path: str, train: Train | None, options: Sequence[str], *, as
 
 
 def _find_place_of_images(config: Namespace) -> list[str]:
-    """Return the options that say where the images of a run lie, unless they lie at the default place."""
+    """Return the options that say where the images of a run lie; options with their default values are left out."""
     given = config.data.get("init_args") or Namespace()
     known = inspect.signature(import_object(config.data.class_path)).parameters
     values = {name: given[name] for name in PLACE_OF_IMAGES if name in given}
