@@ -33,7 +33,7 @@ CIFAR100_CLASSES = """
 
 
 def list_addresses(archive: str) -> tuple[str, str]:
-    """Return the original address of an archive of pickles and that of its mirror. Binary archives have no mirror."""
+    """Return two addresses of an archive of pickles: the author's and a mirror's. Binary archives have no mirror."""
     return f"https://www.cs.toronto.edu/~kriz/{archive}", f"https://dataset.bj.bcebos.com/cifar/{archive}"
 
 
@@ -48,9 +48,9 @@ class CIFARDataModule(ImageDataModule):
         val_size: How many of the 50,000 training images are held out for validation.
         augment: Pad by four black pixels, crop at random, and flip horizontally at random.
         download: Download a published archive if `data_dir` has neither the folder of pickles nor that of binary files.
-        mirrors: Addresses of the published archives, tried in this order.
-        accept_modified: Accept that training files are missing, and that the checksum of a file is not the published
-            one. A warning names these files.
+        mirrors: Addresses from which an archive is downloaded, tried in this order.
+        accept_modified: Accept missing training files, and files whose checksum is not the published one. A warning
+            names these files.
         options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
     """
 
@@ -124,7 +124,7 @@ class CIFAR10DataModule(CIFARDataModule):
         mean: Mean of each channel, for pixels in [0, 1]. Weights that others published may have been trained with the
             mean and std of ImageNet instead.
         std: Standard deviation of each channel, for pixels in [0, 1].
-        mirrors: Addresses of a published archive, tried in this order.
+        mirrors: Addresses from which an archive is downloaded, tried in this order.
         train_batches: How many of the five training files to read, starting with the first; each has 10,000 images.
             None: all five.
         options: Passed on to `CIFARDataModule`: val_size, augment, download, batch_size, …
@@ -180,7 +180,7 @@ class CIFAR100DataModule(CIFARDataModule):
         mean: Mean of each channel, for pixels in [0, 1]. The default is that of RepDistiller, the code of CRD (Tian et
             al. 2020).
         std: Standard deviation of each channel, for pixels in [0, 1]. The default is that of RepDistiller, too.
-        mirrors: Addresses of a published archive, tried in this order.
+        mirrors: Addresses from which an archive is downloaded, tried in this order.
         options: Passed on to `CIFARDataModule`: val_size, augment, download, batch_size, …
     """
 

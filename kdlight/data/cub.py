@@ -38,7 +38,7 @@ class CUBDataModule(ImageFilesDataModule):
     Args:
         data_dir: The folder that holds ``CUB_200_2011/``.
         val_size: Number of training images held out for validation.
-        download: Download the published archive if the folder is missing.
+        download: Download the published archive if ``CUB_200_2011/`` is missing.
         mirrors: Addresses of the archive, tried in this order.
         accept_modified: If there are more or fewer images than were published, warn instead of raising an error.
         options: Passed on to `ImageFilesDataModule`: image_size, num_workers, batch_size, seed, …
@@ -64,7 +64,7 @@ class CUBDataModule(ImageFilesDataModule):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """The species, from the published list."""
+        """The names of the species, from the published ``classes.txt``."""
         names = self._read_column("classes.txt")
         return tuple(names[number].partition(".")[2] or names[number] for number in sorted(names, key=int))
 
@@ -105,7 +105,7 @@ class CUBDataModule(ImageFilesDataModule):
         return self.make_split(self.root, Listing([f"images/{paths[number]}" for number in chosen], target))
 
     def _read_column(self, name: str) -> dict[str, str]:
-        """Read a published list of two columns as a dict: the number of an image or class -> the value."""
+        """Return a published list of two columns as a dict: number of image or class -> entry of the other column."""
         path: Path = self.root / name
         if not path.is_file():
             raise MissingFileError(

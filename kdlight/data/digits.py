@@ -30,8 +30,8 @@ class DigitsDataModule(ImageDataModule):
     Args:
         val_size: Number of images held out for validation.
         augment: Train on random crops of images that are padded by one pixel.
-        mean: The mean of pixels in [0, 1].
-        std: The standard deviation of pixels in [0, 1].
+        mean: The mean of all pixels, after they are scaled to [0, 1].
+        std: The standard deviation of all pixels, after they are scaled to [0, 1].
         options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
     """
 

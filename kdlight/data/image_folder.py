@@ -43,18 +43,19 @@ class ImageFolderDataModule(ImageFilesDataModule):
         image_size: Height and width of the images that a network gets. None: the size that belongs to the weights, or
             else the size of `choose_image_size`.
         mean: Mean of each channel, for pixels in [0, 1]. None: the mean that belongs to the weights, or ImageNet's.
-        std: Standard deviation of each channel, for pixels in [0, 1]. None: that of the weights, or ImageNet's.
+        std: Standard deviation of each channel, for pixels in [0, 1]. None: the std that belongs to the weights, or
+            ImageNet's.
         augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` also has RandAugment
             and colour jitter (`kdlight.data.views.photographs`).
         broken: ``refuse`` stops at the first file that cannot be decoded. ``skip`` leaves out all such files, with a
-            warning; to find them, every file is decoded once when its split is read. The error and the warning count
-            the broken files and name the first five (the error does so only in splits of up to 20,000 images).
+            warning; to find them, every file is decoded once when its split is read. The warning counts the broken
+            files and names the first five. The error does so, too, if the split has at most 20,000 images.
         num_classes: The networks' number of classes; None: the number of class folders.
         test_folder: The folder of the test set; None: ``test`` if there is one, else ``val``, else a part of the
             training images.
-        val_size: Number of training images held out for validation. None: if there are both ``test/`` and ``val/``, the
-            images of ``val/`` are used instead; otherwise 15 percent are held out. 0: there is no validation, so no
-            best epoch can be selected.
+        val_size: Number of training images held out for validation. None: if there are both ``test/`` and ``val/``, no
+            images are held out, because ``val/`` is the validation split; otherwise 15 percent are held out. 0: there
+            is no validation, so no best epoch can be selected.
         options: Passed on to `ImageFilesDataModule`: resize_size, num_workers, batch_size, seed, …
     """
 
@@ -95,7 +96,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         """Choose the image size for networks that start from random weights: 224, or less if the images are smaller.
 
         For smaller images, the size is the shorter side of a typical image (the median over some images of each class),
-        rounded up to a multiple of 32. A larger size would take longer and show nothing more.
+        rounded up to a multiple of 32, but at least 64. A larger size would take longer and show nothing more.
         """
         root = Path(data_dir).expanduser()
         side = find_typical_side(root / _find_train_folder(root))
@@ -112,7 +113,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return list_classes(self.data_dir / self.train_folder)
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return, as values for JSON, all that determines a model's input images, except the random choices."""
+        """Return, as values for JSON, how images become a model's input; the random choices are left out."""
         return {**super().describe_transform(views=views, strong=strong), "augmentation": self.augmentation}
 
     def read_train(self) -> ImageFiles:
@@ -143,7 +144,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
             super()._hold_out(samples)
 
     def _find_test_folder(self) -> str | None:
-        """Find the folder of the test set; None if the test set is a part of the training images.
+        """Return the folder of the test set; None if the test set is a part of the training images.
 
         Raises:
             UserError: If `test_folder` is not a folder inside `data_dir`, or contains the training images.

@@ -56,7 +56,7 @@ class TinyImageNetDataModule(ImageDataModule):
             (mdistiller rotates the images by up to 20 degrees instead of cropping them.)
         num_classes: 200, or the number of classes in ``wnids.txt`` if the data set was reduced to some of its classes.
             `accept_modified` is needed only if a class does not have all of its images.
-        download: Download the published archive if the folder is missing.
+        download: Download the published archive if ``tiny-imagenet-200/`` is missing.
         mirrors: Addresses of the archive, tried in this order.
         accept_modified: If there are more or fewer images than were published, warn instead of raising an error.
         options: Passed on to `ImageDataModule`: train_per_class, label_noise, batch_size, seed, …
@@ -156,7 +156,7 @@ class TinyImageNetDataModule(ImageDataModule):
 
 
 def decode_all(root: Path, paths: Sequence[str], shape: tuple[int, int, int], title: str) -> Tensor:
-    """Decode image files, all of one size, to a tensor (n, *shape) uint8. Use threads, and show a progress bar.
+    """Decode image files of one size, in threads and with a progress bar; return them as a tensor (n, *shape) uint8.
 
     Args:
         root: The folder to which `paths` are relative.

@@ -61,11 +61,11 @@ class TransferDataModule(ImageDataModule):
 
     @property
     def view_kind(self) -> ViewKind:
-        """The random views of the images to train on."""
+        """The kind of random views (crops and mirror images) of the images to train on."""
         return self.train.view_kind
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return the description of the transform of `train`, but with the mean and std of `evaluation`."""
+        """Return the description that `train` gives of its transform, with the mean and std of `evaluation` instead."""
         identity = self.train.describe_transform(views=views, strong=strong)
         return {**identity, "mean": list(self.mean), "std": list(self.std)}
 

@@ -38,7 +38,8 @@ class ImageFilesDataModule(ImageDataModule):
         options: Passed on to `ImageDataModule`: val_size, train_per_class, label_noise, batch_size, seed, …
 
     Attributes:
-        advice: What a user can do about an image file that cannot be decoded; it ends the message of the error.
+        advice: What a user can do about an image file that cannot be decoded; the error's message ends with
+            this text.
     """
 
     advice: ClassVar[str] = "replace it by an intact copy, or take it out of the data set"
@@ -78,7 +79,7 @@ class ImageFilesDataModule(ImageDataModule):
         return ResizedCrops()
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return, as values for JSON, all that determines a model's input images, except the random choices."""
+        """Return, as values for JSON, how images become a model's input; the random choices are left out."""
         return {**super().describe_transform(views=views, strong=strong), "resize_size": self.resize_size}
 
     def make_split(self, root: Path, listing: Listing) -> ImageFiles:

@@ -49,8 +49,8 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         labels: False for a transfer set, on which the student only imitates the teacher: training images get the target
             -1, and supervised terms of the loss leave them out.
         train_per_class: The number of images of each class to train on, among those not held out; None: all of them.
-        label_noise: Fraction of the training labels that are replaced by another class, drawn uniformly and in the same
-            way in every run. Other targets, such as the coarse classes of CIFAR-100, do not change.
+        label_noise: Fraction of the training labels that are replaced, each by another class. The choices are uniform
+            and the same in every run. Other targets, such as the coarse classes of CIFAR-100, do not change.
         batch_size: Images per training step and process.
         eval_batch_size: Largest number of images per validation, test or prediction step and process.
         seed: Seed of shuffling and augmentation; None: the run's seed (``seed_everything``), or 0 if it has none.
@@ -167,7 +167,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         return self._views
 
     def _get_wanted_views(self) -> tuple[int, bool]:
-        """Return the number of views that the method needs, and whether the last one is strong."""
+        """Return the number of views that the method needs, and whether the last one is strongly augmented."""
         method = self.trainer.lightning_module if self.trainer is not None else None
         return getattr(method, "views", 1), getattr(method, "strong_view", False)
 
@@ -175,7 +175,8 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         """Normalise a batch on the device, after augmenting it if it is a training batch.
 
         If the method's class attribute ``views`` is above 1, the method gets this many independently augmented views of
-        each sample. If its ``strong_view`` is true, the last view is a strong one (`kdlight.data.views.strong`).
+        each sample. If the method's ``strong_view`` is true, the last view is strongly augmented
+        (`kdlight.data.views.strong`).
         """
         if not isinstance(batch, Batch):  # Lightning also passes a model's example input to this hook
             return batch
@@ -195,10 +196,10 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         """Fetch, augment and normalise training samples on the CPU, as in training.
 
         Args:
-            indices: (batch,) places in the training split, for each batch.
+            indices: For each batch, the places of its samples in the training split, (batch,).
             choices: The random choices that `EpochViews.draw` returned.
             views: The number of views; they are stacked along the batch, first view first.
-            strong: Whether the last view is a strong one.
+            strong: Whether the last view is strongly augmented.
 
         Raises:
             UserError: If `choices` are for other views or another number of samples.
@@ -208,7 +209,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
             yield self.normalize_batch(self.views.apply(batch, choices, views))
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return, as values for JSON, all that determines a model's input images, except the random choices."""
+        """Return, as values for JSON, how images become a model's input; the random choices are left out."""
         return {
             "augment": self.view_kind.describe() if self.augment else False,
             "views": views,

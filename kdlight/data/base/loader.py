@@ -87,7 +87,7 @@ class BatchLoader:
     Args:
         samples: The split.
         indices: The indices of each batch, on the samples' device.
-        pin_memory: Put batches into page-locked memory, from which they are copied to a GPU without waiting.
+        pin_memory: Put batches into page-locked memory, from which they are copied to a GPU while the program goes on.
     """
 
     def __init__(self, samples: Split, indices: BatchIndices, *, pin_memory: bool = False) -> None:
@@ -111,7 +111,7 @@ class TrainingLoader(BatchLoader):
         parameters: A function that returns the random choices for the views (augmented versions) of all samples in an
             epoch. A split of image files uses them to crop each image while decoding it. A split in memory ignores
             them, because its images are cropped later, as whole batches.
-        pin_memory: Put batches into page-locked memory, from which they are copied to a GPU without waiting.
+        pin_memory: Put batches into page-locked memory, from which they are copied to a GPU while the program goes on.
 
     Attributes:
         sampler: The indices. Lightning looks for an attribute of this name and calls its ``set_epoch``.
@@ -191,7 +191,7 @@ def make_training_loader(
 
 
 def make_evaluation_loader(samples: Split, trainer: Trainer | None, *, batch_size: int) -> BatchLoader:
-    """Make the loader of a validation split or test set for this process; see `make_training_loader`."""
+    """Make the loader of a validation split or test set for this process; arguments as in `make_training_loader`."""
     processes, rank = _find_share(trainer)
     indices = make_evaluation_indices(
         len(samples), batch_size=batch_size, processes=processes, rank=rank, device=samples.device

@@ -110,7 +110,10 @@ class Samples(Split):
         return digest.hexdigest()
 
     def move_if_it_fits(self, device: torch.device, *, free: Callable[[torch.device], int]) -> Self:
-        """Move the split to `device` if its images fill at most a quarter of the free memory that `free` reports."""
+        """Return the split on `device`, or unchanged if it is too large.
+
+        It is too large if its images would fill more than a quarter of the free memory that `free` reports.
+        """
         if self.images.nbytes * 4 > free(device):
             return self
         moved = {name: values.to(device) for name, values in self.targets.items()}
@@ -118,7 +121,7 @@ class Samples(Split):
 
 
 def pin_batch(batch: Batch) -> Batch:
-    """Copy a batch to page-locked memory, from which it is copied to a GPU without making the program wait."""
+    """Copy a batch to page-locked memory, from which it is copied to a GPU while the program goes on."""
     parts = batch._asdict()
     for name, part in parts.items():
         parts[name] = (

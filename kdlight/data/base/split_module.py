@@ -14,7 +14,7 @@ SplitName = Literal["train", "val", "test"]
 
 
 class SplitDataModule(LightningDataModule):
-    """A data module that reads a split when Lightning's `setup` needs it; `ImageDataModule` explains the arguments.
+    """A data module whose `setup` reads only the splits that are needed. `ImageDataModule` explains the arguments.
 
     Raises:
         UserError: If `label_noise` is above 0 although `labels` is false.
@@ -37,8 +37,8 @@ class SplitDataModule(LightningDataModule):
     def num_classes(self) -> int:
         """The number of classes of `target`.
 
-        Some subclasses take `num_classes` as an argument, and check that there are as many class names when they read
-        the images.
+        Some subclasses take `num_classes` as an argument. When they read the images, they check that there are as many
+        class names.
         """
         return len(self.class_names)
 

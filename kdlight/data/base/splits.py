@@ -51,7 +51,7 @@ def hold_out(
         class_names: The names of the classes, for the error message.
 
     Returns:
-        The places of the samples that are kept, and of those held out, each ascending.
+        The places of the samples to train on, and the places of the samples held out, both ascending.
 
     Raises:
         UserError: If no samples are left to train on, or fewer of a class than `train_per_class`.

@@ -36,12 +36,13 @@ class Archive(NamedTuple):
 def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir: Path) -> None:
     """Download one of `archives` and put the folder of its data into `data_dir`.
 
-    A download that was cut off is kept as ``<name>.part``, and the next call continues it. Nothing is unpacked unless
-    the checksum is right, and nothing is written outside of `data_dir`.
+    A download that was cut off is kept as ``<name>.part``, and the next call continues it. The archive is
+    unpacked only if its checksum is right, and nothing is written outside of `data_dir`.
 
     Args:
         mirrors: Addresses, tried in this order; each ends with the name of an archive.
-        archives: The published archives. All of them contain the same data, for example one as zip and one as tar.gz.
+        archives: The published archives. All of them contain the same data, for example one as pickles and one as
+            binary files.
         data_dir: The folder into which the archive's folder is put; it is created if it is missing.
 
     Raises:
@@ -81,7 +82,7 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
 
 
 def describe_remedy(folder: Path) -> str:
-    """Describe what a user has to do to get the data set in `folder` as it was published."""
+    """Return, for an error message, what the user can do to get the published data set into `folder`."""
     remove = f"remove {folder.absolute()} and " if folder.exists() else ""
     return f"{remove}run again with --data.download true"
 

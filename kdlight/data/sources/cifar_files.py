@@ -31,8 +31,8 @@ class Layout:
         algorithm: The algorithm of the checksums, the strongest one for which checksums are published.
         train: The checksums of the training files: file name -> checksum, in the order in which the files are read.
         test: The checksum of the test file, in the same form.
-        labels: For pickles: name of the label in `Samples` -> its key in the pickle. Binary records have no keys: there
-            the values are None, and each label is one byte before the pixels, in the order of this dict.
+        labels: Name of each label in `Samples` -> its key in the pickle. Binary records have no keys, so this dict has
+            None instead. In a binary record the labels come before the pixels, one byte each, in the dict's order.
     """
 
     folder: str
@@ -42,7 +42,7 @@ class Layout:
     labels: dict[str, str | None]
 
     def decode(self, data: bytes) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]]]:
-        """Read one file's pixels (n, 3072), red plane first, and its labels, each (n,).
+        """Return the pixels of one file, (n, 3072) with the red plane first, and its labels, each (n,).
 
         Raises:
             UserError: If the content does not have the form that the layout describes; the message says what is wrong.

@@ -76,7 +76,7 @@ class ImageFiles(Split):
         targets: Further (n,) int64 targets by name.
         crops: (views, n) seeds for `draw_box`; None: crop the middle of the image.
         photographs: Whether crops are also varied by `vary_photograph`.
-        advice: What the user can do about a file that cannot be decoded; it ends the message of the error.
+        advice: What the user can do about a file that cannot be decoded; the error's message ends with this text.
     """
 
     root: Path
@@ -101,7 +101,7 @@ class ImageFiles(Split):
         return replace(self, paths=paths, target=target, targets=targets, crops=crops)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return a split that fetches one random crop for each view, stacked along the batch, first view first."""
+        """Return a split that fetches a random crop for each view (augmented version), stacked first view first."""
         crops = [choice for name, choice in parameters.items() if name.endswith(".crop")]
         return replace(self, crops=torch.stack(crops) if crops else None)
 
@@ -159,7 +159,8 @@ class ImageFiles(Split):
     def name_all_broken(self, error: UserError) -> UserError:
         """Extend an error about one broken file: say how many files of the split are broken, and name the first five.
 
-        In a split of more than `COUNTED` images the error stays as it is, because checking all would take too long.
+        The error is returned as it is if only one file is broken, or if the split has more than `COUNTED` images, whose
+        check would take too long.
         """
         if len(self) > COUNTED:
             return error
@@ -201,8 +202,9 @@ class ImageFiles(Split):
 def encode_paths(paths: Iterable[str]) -> NDArray[np.bytes_]:
     """Pack paths into one array.
 
-    If the paths were a list of strings, every worker process would in time copy the memory of all of them: Python keeps
-    a count of references in each string, and to write this count makes the process copy the memory around it.
+    Worker processes share the main process's memory until they write to it; they then copy the part that they change.
+    If the paths were a list of strings, every worker would in time copy all of them, because Python writes a count of
+    references into each string that it uses.
     """
     return np.array([os.fsencode(path) for path in paths], np.bytes_)
 

@@ -10,7 +10,7 @@ OF_EACH_CLASS = 10  # how many images of each class are read
 
 
 def find_typical_side(folder: Path) -> int | None:
-    """Return the median, in pixels, of the shorter sides of a few images of each class; None if none can be read.
+    """Return the median, in pixels, of the shorter sides of a few images per class; None if no image can be read.
 
     Only the headers of the files are read. Files and folders that cannot be read raise no error here; they are reported
     later, when the data module lists the images.

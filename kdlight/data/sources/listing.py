@@ -1,4 +1,4 @@
-"""List the images in class folders in torchvision's layout, and compare their number with the published one."""
+"""List the images of a data set that has one folder per class, and compare their number with the published one."""
 
 import os
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Read CIFAR's pickles without running code from them.
 
-A pickle can import and call anything. Here it can import nothing: the few names that a pickled array needs stand for
-small classes and functions of this file, which do no more than store the array's bytes.
+A pickle can make Python import and call anything. The reader in this file imports nothing: it replaces the few names
+that a pickled array needs by small classes and functions of this file, which only store the array's bytes.
 """
 
 import io
@@ -65,13 +65,13 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_pickled_arrays(data: bytes) -> dict[str, Any]:
-    """Unpickle a dictionary of byte arrays (as numpy arrays), lists, numbers and strings.
+    """Unpickle a dictionary whose values are arrays of bytes, lists, numbers or strings.
 
     Args:
         data: The file's content, written by Python 2 or 3.
 
     Returns:
-        The dictionary, its keys as str.
+        The dictionary, with keys of type str and numpy arrays.
 
     Raises:
         UserError: If the file is broken or contains anything but these types; the message says what.

@@ -1,4 +1,4 @@
-"""The field's standard augmentation of small images, on whole batches: zero padding, crop, horizontal flip.
+"""The usual augmentation of small images such as CIFAR's, on whole batches: zero padding, crop, horizontal flip.
 
 He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2. The distribution is that of torchvision's
 ``RandomCrop(size, padding)`` and ``RandomHorizontalFlip``: every image has its own crop and flip, and the padding is
@@ -26,7 +26,7 @@ class CropDraws(NamedTuple):
 
 
 def draw_crops(count: int, *, padding: int, flip: bool, generator: torch.Generator) -> CropDraws:
-    """Draw each crop's place uniformly from (2 * padding + 1)^2 places. If `flip` is true, draw flips (p = 1/2)."""
+    """Draw each crop's place uniformly from (2 * padding + 1)^2 places and, if `flip` is true, flips (p = 1/2)."""
     shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
     flipped = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
     return CropDraws(shifts, flipped)

@@ -1,6 +1,7 @@
 """The random views (augmented versions) of the training images in each epoch.
 
-The random choices that determine a view are either drawn, or replayed from choices that a teacher cache stored.
+The random choices that determine a view are either drawn or replayed. A teacher cache, which stores the teacher's
+outputs for certain views, also stores the choices for these views, so that the student can be shown the same views.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,9 @@
-"""The strong view of semi-supervised learning, on whole batches: two of fourteen random operations, then cutout.
+"""Strongly augmented views as in semi-supervised learning: two random operations out of fourteen, then cutout.
 
 Cubuk et al. 2020, "RandAugment", https://arxiv.org/abs/1909.13719, in the form that the code of MLKD (Jin et al., CVPR
 2023) takes from FixMatch (Sohn et al. 2020, https://arxiv.org/abs/2001.07685). MLKD's code calls RandAugment(2, 10),
 but the number 10 has no effect there, because every operation draws its strength uniformly from its whole range. The
-results are those of Pillow's operations, up to rounding. Cutout fills a random square of the image with one colour.
+results equal those of Pillow's operations, up to rounding. Cutout fills a random square of the image with one colour.
 
 Every image has its own operations and strengths, and no step makes the CPU wait for the GPU. A first gather moves
 pixels (rotation, shear, translation), a second one looks up new pixel values (brightness, contrast and similar
@@ -73,7 +73,8 @@ def _is_operation(operations: Tensor, name: str) -> Tensor:
 def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     """Rotate images by up to 30 degrees, or shear or translate them by up to 0.3 of a side.
 
-    Each pixel takes the value of the nearest source pixel, and is black if that lies outside the image.
+    Each pixel of the result takes the value of the nearest pixel of the original, or is black if its source lies
+    outside the image.
     """
     count, channels, height, width = images.shape
     signed = 2 * strengths - 1
