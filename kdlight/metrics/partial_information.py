@@ -19,12 +19,14 @@ Source = int | Discretizer
 class PartialInformationDecomposition(Metric):
     """Splits the information that two sources provide about a target into the four atoms of BROJA, in bits.
 
-    BROJA is the decomposition of Bertschinger et al., 2014 (arXiv:1311.2852), into redundant, unique (to either source)
-    and synergistic information. ``update`` adds a batch to the joint histogram of the sources' and the target's symbols
-    (integers), which can be summed exactly over batches and processes. ``compute`` decomposes the information in this
-    histogram with ``kdlight.information.broja``. Symbols are counted on the metric's device; features are copied to the
-    CPU, where the discretizer runs. For estimates with intervals, use the counts:
-    ``kdlight.information.estimate_pid(*expand_histogram(metric.counts.cpu().numpy()))``.
+    BROJA is the decomposition of Bertschinger et al., 2014 (arXiv:1311.2852). Its atoms are redundant information (both
+    sources tell it), unique information of either source, and synergistic information (only both together tell it).
+
+    A source gives symbols (integers), or features that a `Discretizer` turns into symbols. ``update`` adds a batch to
+    the joint histogram of the sources' symbols and the target; histograms can be summed exactly over batches and
+    processes. ``compute`` decomposes the information in the histogram with ``kdlight.information.broja``. Symbols are
+    counted on the metric's device; features are copied to the CPU, where the discretizer runs. For estimates with 95 %
+    intervals, use the counts: ``kdlight.information.estimate_pid(*expand_histogram(metric.counts.cpu().numpy()))``.
 
     Samples with a negative target count as unlabelled and are left out.
 
@@ -39,7 +41,7 @@ class PartialInformationDecomposition(Metric):
         first: The number of symbols of the first source, or the fitted discretizer of its features.
         second: The same for the second source.
         target: The number of classes.
-        tolerance: The bound on the error of the decomposition, in bits, at which the solver stops.
+        tolerance: The solver stops when the error of the decomposition is at most this bound, in bits.
         options: Passed on to `torchmetrics.Metric`.
 
     Raises:

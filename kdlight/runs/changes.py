@@ -81,13 +81,13 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
     lacks = [f"lacks the options {', '.join(keys)}" for keys in missing if keys]
     differs = lacks[0] if lacks else f"has groups of {shapes} parameters, not {expected}"
     raise UserError(
-        f"the checkpoint's optimizer is another one than {names}: it {differs}; go on with the optimizer and the "
-        "method of the run, or start a run from the trained weights: --model.student_weights PATH"
+        f"the checkpoint was written with another optimizer than {names}: it {differs}; go on with the optimizer and "
+        "the method of the run, or start a run from the trained weights: --model.student_weights PATH"
     )
 
 
 def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
-    """Return both values of each option that differs and may not. If a class differs, leave out its options."""
+    """Return both values of each option that differs but must not. If a class differs, leave out its options."""
     old, new = (_flatten(yaml.safe_load(text)) for text in (before, now))
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*old, *new}, key=lambda key: (key.count("."), key)):

@@ -19,11 +19,12 @@ SHOWN = 160  # how many characters of torch's message are shown
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes checkpoints atomically.
 
-    Lightning 2.6 serialises a checkpoint in memory, which needs a second copy of the model, writes it into the system's
-    temporary folder and moves the file. If the run's folder is on another file system, as is usual on a cluster, the
-    move is a copy that overwrites the previous checkpoint. If the process is killed or the disk fills up during the
-    copy, the run's folder has neither the previous checkpoint nor a complete new one. Nor does Lightning wait until the
-    data are on the disk. This class writes a draft beside the checkpoint, waits for the disk, and renames the draft.
+    Lightning 2.6 serialises a checkpoint in memory, which needs a second copy of the model. It then writes the
+    checkpoint into the system's temporary folder and moves the file. If the run's folder is on another file system, as
+    is usual on a cluster, the move is a copy that overwrites the previous checkpoint. If the process is killed or the
+    disk fills up during the copy, the run's folder has neither the previous checkpoint nor a complete new one.
+    Lightning also does not wait until the data are on the disk. This class writes a draft beside the checkpoint, waits
+    until the draft is on the disk, and renames it.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -83,8 +84,8 @@ def report_misfit(checkpoint: str | None) -> Iterator[None]:
         said = details[0].strip()[:SHOWN] if details else "the weights differ"
         raise UserError(
             f"{checkpoint} does not fit the networks of this command: {said}\n"
-            "expected the method and the networks of the run that wrote it, as its config.yaml names them; to start "
-            "another run from its student: --model.student_weights PATH"
+            "expected the method and the networks of the run that wrote the checkpoint, as in the config.yaml of that "
+            "run; to start another run from the checkpoint's student: --model.student_weights PATH"
         ) from error
 
 

@@ -79,7 +79,7 @@ class Claim:
 
     @classmethod
     def take_named(cls, folder: RunFolder) -> Self:
-        """Claim exactly this folder: create it, or take it if it holds a run, even one that has made no step yet.
+        """Claim this very folder. It is created if it does not exist; otherwise it has to hold a run or be empty.
 
         Raises:
             FolderInUseError: If another process trains in the folder.
@@ -134,7 +134,7 @@ def _make_folder(path: Path) -> list[Path]:
             except FileNotFoundError:
                 if path.parent.exists():
                     raise
-                continue  # another process, whose run did not begin, has just removed the parent that it had made
+                continue  # another process had made the parent for a run that did not begin, and has just removed it
             return missing
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

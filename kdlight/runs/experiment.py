@@ -58,7 +58,7 @@ class Experiment:
     resume: str = "the same command and --ckpt_path last"
 
     def make_trainer(self, **changed: Any) -> Trainer:
-        """Create the trainer of a fit from the options, and add the loggers, callbacks and checkpoints of every run.
+        """Create the trainer of a fit from the options, with the loggers, callbacks and checkpoints that every run has.
 
         Args:
             changed: Arguments of the trainer that replace those of the experiment.
@@ -99,7 +99,7 @@ class Experiment:
                 print(f"kdlight: stopped; {where}, go on with {self.resume}", file=sys.stderr)
             if stops is None or stops.received is None:
                 raise
-            # Both signals end the run with Lightning's `SIGTERMException`; replace it by the signal's own exception.
+            # SIGINT and SIGTERM both end the run with Lightning's `SIGTERMException`. Raise Python's exception instead.
             raise KeyboardInterrupt if stops.received == signal.SIGINT else SystemExit(TERMINATED) from None
         if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
             print(format_closing_lines(self.folder))
@@ -110,7 +110,7 @@ class Experiment:
             self._make_plain_trainer().validate(self.method, self.data, ckpt_path=self.checkpoint, weights_only=True)
 
     def test(self) -> None:
-        """Measure the checkpoint on the test set; write ``test.json`` and print two lines."""
+        """Measure the checkpoint on the test set, write ``test.json``, and print the result and the file's path."""
         trainer = self._make_plain_trainer()
         with report_misfit(self.checkpoint):
             found = trainer.test(self.method, self.data, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
@@ -130,7 +130,7 @@ class Experiment:
         return self._build_trainer(None, {})
 
     def require_teacher_cache(self) -> TeacherCache:
-        """Return the method's teacher cache.
+        """Return the method's teacher cache, which stores the teacher's outputs.
 
         Raises:
             UserError: If the method has no teacher or no teacher cache.
@@ -138,13 +138,13 @@ class Experiment:
         cache = self.method.teacher_cache if isinstance(self.method, Distiller) else None
         if cache is None:
             raise UserError(
-                f"expected a method with a teacher and a teacher_cache, got {type(self.method).__name__} without them; "
-                "add --model.teacher_cache.path FOLDER"
+                f"expected a method with a teacher and a teacher_cache, got {type(self.method).__name__} without a "
+                "cache; add --model.teacher_cache.path FOLDER"
             )
         return cache
 
     def fill_cache(self) -> Trainer:
-        """Build the teacher cache if it is missing, or check it if it exists. No run folder is written.
+        """Build the teacher cache if it is missing, or check it if it exists. Nothing is written into a run's folder.
 
         The cache is filled by a fit without steps, so that teacher, data and devices are set up as in a real run.
 

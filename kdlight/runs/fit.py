@@ -44,7 +44,7 @@ def make_run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, v
 def add_run_options(
     options: dict[str, Any], folder: RunFolder, data: LightningDataModule, *, config: str | None
 ) -> dict[str, Any]:
-    """Add the loggers, callbacks and plugins of every run to the configured ones.
+    """Add the loggers, callbacks and plugins that every run has to the configured ones.
 
     Args:
         options: The configured arguments of the trainer.
@@ -54,12 +54,12 @@ def add_run_options(
             writes neither ``metrics.csv`` nor a checkpoint.
 
     Returns:
-        The arguments of the trainer.
+        The trainer's arguments logger, callbacks, plugins and enable_checkpointing.
     """
     loggers = _select_objects(options.get("logger"), Logger)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a git repository in it
+            folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a git repository in this folder
             read_wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 passes on a setting that W&B warns about
     callbacks = [*_select_objects(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:
@@ -82,7 +82,7 @@ def add_run_options(
 
 
 def _select_objects(value: Any, kind: type) -> list[Any]:
-    """Return a list of the objects of a class in an argument of the Trainer: one object, a list, a bool or None."""
+    """Return the objects of a class in an argument of the Trainer, which is an object, a list, a bool or None."""
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, kind)]
 
 

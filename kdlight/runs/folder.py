@@ -61,7 +61,7 @@ class RunFolder(NamedTuple):
 
     @property
     def teacher(self) -> Path:
-        """The teacher's weights if no other file has them (untrained, or given as an object); resuming needs them."""
+        """The weights of a teacher that is untrained or was given as an object; no other file has them."""
         return self.path / "teacher.safetensors"
 
     def locate_nonfinite(self, rank: int) -> Path:
@@ -147,7 +147,7 @@ def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
 
 
 def find_config(checkpoint: str) -> str | None:
-    """Return the configuration of the run that writes a checkpoint; None if the path is not in a run's default folder.
+    """Return the configuration whose run writes a checkpoint; None if the path is not in a run's default folder.
 
     ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``digits/teacher.yaml``.
     """
@@ -158,7 +158,7 @@ def find_config(checkpoint: str) -> str | None:
 
 
 def find_folder(checkpoint: Path) -> RunFolder | None:
-    """Return the run that contains a checkpoint; None for a file outside of runs."""
+    """Return the run that contains a checkpoint; None if the file is not in the folder of a run."""
     folder = RunFolder(checkpoint.parent.parent)
     return folder if checkpoint.parent == folder.checkpoints and folder.config.is_file() else None
 

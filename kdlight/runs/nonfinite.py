@@ -26,7 +26,7 @@ class NonFiniteLossError(UserError):
 
 
 class CopiedTerms(NamedTuple):
-    """The terms of a step while they are copied from the device."""
+    """The terms of the loss in one step, while they are copied from the device."""
 
     epoch: int
     step: int

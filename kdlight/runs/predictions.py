@@ -17,7 +17,7 @@ def write_predictions(batches: Sequence[dict[str, Any]], class_names: Sequence[s
     """Write one row per image: its index in the test set, its true and predicted class, and each class's probability.
 
     Args:
-        batches: The results of `Learner.predict_step`. If there are several processes, each one passes its own.
+        batches: The results of `Learner.predict_step`. If there are several processes, each one passes its own results.
         class_names: Names of the classes, which become the names of the columns.
         folder: The run's folder.
     """

@@ -32,7 +32,7 @@ class Preparation(NamedTuple):
 
     @classmethod
     def of(cls, data: ImageDataModule) -> "Preparation":
-        """Read the preparation from a data module. For images in memory, ``resize_size`` is their own size."""
+        """Read the preparation from a data module. For images in memory, ``resize_size`` is their shorter side."""
         names = [str(name) for name in data.class_names]
         resize_size = getattr(data, "resize_size", min(data.image_shape[1:]))
         return cls(names, list(data.image_shape), resize_size, list(data.mean), list(data.std))

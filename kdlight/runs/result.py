@@ -49,8 +49,9 @@ class Result:
         """Write ``result.json``.
 
         ``seconds`` is the wall time of this process from the start of the fit to the end of the last test.
-        ``train_seconds`` is the training time of all epochs, including those before the run was resumed, but without
-        validation and the measurements of callbacks such as `PIDMonitor`. Memory is in bytes.
+        ``train_seconds`` is the training time of all epochs, including those before the run was resumed. What follows
+        the last step of an epoch, such as validation and the measurements of `PIDMonitor`, is not counted.
+        ``peak_memory`` is in bytes.
         """
         epochs = folder.read_metrics()
         train_seconds = sum(row.get("seconds", 0.0) for row in epochs.values())

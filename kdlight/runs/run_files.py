@@ -1,6 +1,6 @@
-"""Write files before a run's first step.
+"""Write the files that describe a run, before its first step.
 
-They are the configuration, a description of how images are prepared (size, mean, standard deviation, class names), and
+These are the configuration, a description of how images are prepared (size, mean, standard deviation, class names), and
 the teacher's weights if no other file has them.
 """
 
@@ -36,7 +36,8 @@ class RunFiles(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the run's files.
 
-        They include the teacher's weights if the teacher is untrained or was given as a `Frozen` object.
+        They include the teacher's weights if the teacher is untrained or was given as an object (`Frozen`), because no
+        other file has its weights then.
 
         Raises:
             UserError: If there are too few images to train on, or batch norms are to be synchronised on a CPU.

@@ -24,8 +24,9 @@ class RunCheckpoint(ModelCheckpoint):
     Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name, and then
     saves the next epoch as the best one even if it is worse.
 
-    The best epoch is chosen among those that every `EpochFilter` callback permits. `OptimalBrainDamage` permits only
-    epochs whose network is fully pruned; otherwise a more accurate network from before the pruning could be chosen.
+    The best epoch is chosen among those that every `EpochFilter` callback permits. For example,
+    the pruning callback `OptimalBrainDamage` permits only epochs whose network is fully pruned; otherwise a more
+    accurate network from before the pruning could be chosen.
 
     Args:
         folder: The run's folder.
@@ -42,7 +43,10 @@ class RunCheckpoint(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the epoch, unless a callback forbids it. Lightning saves here if validation is not once per epoch."""
+        """Save the epoch, unless a callback forbids it.
+
+        `ModelCheckpoint` saves in this hook if validation takes place more or less often than once per epoch.
+        """
         if self.monitor is None or not _list_refusing(trainer):
             super().on_validation_end(trainer, pl_module)
 

@@ -8,7 +8,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Throughput(Callback):
-    """Logs ``seconds`` and ``images_per_second`` of each training epoch, not counting validation and `PIDMonitor`."""
+    """Logs ``seconds`` and ``images_per_second`` of each epoch, from its start to the end of its last step.
+
+    What follows the last step, such as validation and the measurements of `PIDMonitor`, is not counted.
+    """
 
     def __init__(self) -> None:
         self._started = 0.0

@@ -13,7 +13,8 @@ from kdlight.errors import UserError
 from kdlight.ranges import MOST, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 UNLIMITED = Annotated[int, Field(ge=-1, le=MOST)]  # -1 stands for no limit
-# Ranges that Lightning does not check. With other values it divides by zero, waits for ever or trains nothing.
+# Ranges that Lightning does not check. With values outside of them, it divides by zero, waits for ever or trains
+# nothing.
 RANGES: dict[str, Any] = {
     **dict.fromkeys(("num_nodes", "accumulate_grad_batches", "check_val_every_n_epoch"), PositiveInt),
     **dict.fromkeys(("max_epochs", "max_steps", "num_sanity_val_steps"), UNLIMITED),

@@ -1,7 +1,8 @@
 """Pictures of a run for Weights & Biases: the confusion matrix, and the PID of each stage over the epochs.
 
 The PID (partial information decomposition) divides the information about the class in the teacher's and the student's
-features into four atoms: redundant, unique to the teacher, unique to the student, and synergistic.
+features into four atoms: redundant (both tell it), unique to the teacher, unique to the student, and synergistic (only
+both together tell it).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Send to Weights & Biases what Lightning's logger leaves out.
 
-The logger leaves out the epoch as the axis of all metrics, keys by which runs can be grouped, the result, pictures, and
-the student's weights.
+This file adds the epoch as the axis of all metrics, keys by which runs can be grouped, the result, pictures, and the
+student's weights.
 """
 
 from collections.abc import Iterable
@@ -30,8 +30,8 @@ class WandbRecord(Callback):
     - Every metric is drawn over ``epoch``; the summary holds the best values of accuracy and loss.
     - The configuration gets the keys ``method``, ``pair`` (teacher → student), ``seed`` and ``grid``
       (the name of the ``kdlight ablate`` grid that the run belongs to).
-    - The four atoms of the PID (partial information decomposition) of each stage have a panel. All other PID values are
-      logged without a panel.
+    - The PID (partial information decomposition) of each stage has four panels, one for each of its atoms: redundant,
+      unique to the teacher, unique to the student, synergistic. All other PID values are logged without a panel.
     - At the end ``result.json``, without its lists, is added to the summary. Pictures of the PID and of the confusion
       matrix are added to the media. If the logger was given ``log_model``, the student's weights become an artifact.
 
@@ -117,9 +117,9 @@ def finish_wandb(loggers: Iterable[Logger]) -> None:
 def name_group(folder: Path) -> str:
     """Return the name of the group of runs that differ only in their seed.
 
-    In a grid of ``kdlight ablate``, runs have folders such as ``seed=0``, and the two folders above give the name.
-    Otherwise the group is named after the run's folder, without a number at its end, and the folder above:
-    ``runs/digits/kd-2`` is in the group ``digits/kd``.
+    In a grid of ``kdlight ablate``, runs have folders such as ``seed=0``, and the two folders above give the name:
+    ``runs/grid/method=rid/seed=0`` is in the group ``grid/method=rid``. Otherwise the group is named after the run's
+    folder, without a number at its end, and the folder above: ``runs/digits/kd-2`` is in the group ``digits/kd``.
     """
     if _is_in_grid(folder):
         return "/".join(folder.parts[-3:-1])

@@ -200,7 +200,7 @@ def diverging(folder):
         (another_student, ["kd/checkpoints/last.ckpt does not fit the networks", "Missing key(s)"]),
         (
             another_optimizer,
-            ["another one than Adam: it lacks the options amsgrad, betas", "--model.student_weights PATH"],
+            ["another optimizer than Adam: it lacks the options amsgrad, betas", "--model.student_weights PATH"],
         ),
         (corrupt_data, ["data_batch_1"]),
         (another_teacher, ["sha256", "set teacher_weights to those of that run"]),
