@@ -41,7 +41,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
     Args:
         data_dir: The folder with ``train/``, or with the class folders.
         image_size: Height and width of the images that a network gets. None: the size that belongs to the weights, or
-            else the size of `choose_image_size`.
+            else the size that `choose_image_size` returns.
         mean: Mean of each channel, for pixels in [0, 1]. None: the mean that belongs to the weights, or ImageNet's.
         std: Standard deviation of each channel, for pixels in [0, 1]. None: the std that belongs to the weights, or
             ImageNet's.

@@ -34,7 +34,7 @@ SHOWN = 4  # how many differences a message lists
 
 
 def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> None:
-    """Compare the configuration of a run with the one with which it is to be continued.
+    """Compare the configuration of a run with the configuration of the start that is to continue the run.
 
     Args:
         before: The resolved configuration of the run, as YAML.

@@ -44,7 +44,7 @@ def make_run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, v
 def add_run_options(
     options: dict[str, Any], folder: RunFolder, data: LightningDataModule, *, config: str | None
 ) -> dict[str, Any]:
-    """Add the loggers, callbacks and plugins that every run has to the configured ones.
+    """Add to the configured loggers, callbacks and plugins those that every run has.
 
     Args:
         options: The configured arguments of the trainer.
@@ -59,7 +59,7 @@ def add_run_options(
     loggers = _select_objects(options.get("logger"), Logger)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            folder.path.mkdir(parents=True, exist_ok=True)  # W&B looks for a git repository in this folder
+            folder.path.mkdir(parents=True, exist_ok=True)  # needed here: W&B looks for a git repository in it
             read_wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 passes on a setting that W&B warns about
     callbacks = [*_select_objects(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:

@@ -36,8 +36,8 @@ class RunFiles(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the run's files.
 
-        They include the teacher's weights if the teacher is untrained or was given as an object (`Frozen`), because no
-        other file has its weights then.
+        If the teacher is untrained or was given as an object (`Frozen`), the teacher's weights are written, too,
+        because no other file has them.
 
         Raises:
             UserError: If there are too few images to train on, or batch norms are to be synchronised on a CPU.

@@ -24,9 +24,9 @@ class RunCheckpoint(ModelCheckpoint):
     Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name, and then
     saves the next epoch as the best one even if it is worse.
 
-    The best epoch is chosen among those that every `EpochFilter` callback permits. For example,
-    the pruning callback `OptimalBrainDamage` permits only epochs whose network is fully pruned; otherwise a more
-    accurate network from before the pruning could be chosen.
+    The best epoch is chosen among those that every `EpochFilter` callback permits. For example, the pruning callback
+    `OptimalBrainDamage` permits only epochs whose network is fully pruned. Otherwise a more accurate network from
+    before the pruning could be chosen.
 
     Args:
         folder: The run's folder.

@@ -33,8 +33,8 @@ class SignalHandler(Callback):
 
     Lightning stops after a step, too, but saves nothing. Under DDP, it broadcasts inside its signal handler: if the
     signal interrupts a gradient all-reduce, two collective operations interleave and the job hangs. Lightning also
-    synchronises with the device before every step. Here the processes tell each other about signals over the CPU, while
-    the device computes.
+    synchronises with the device before every step. With this callback, the processes tell each other about signals over
+    the CPU, while the device computes.
 
     Args:
         folder: The run's folder, whose ``last.ckpt`` holds the position.

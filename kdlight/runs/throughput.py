@@ -35,7 +35,7 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the images; after the epoch's last batch, synchronise with the device."""
+        """Count the images. After the epoch's last batch, wait for the device, so that its time counts, too."""
         self._images += len(batch.target)
         if trainer.is_last_batch and torch.cuda.is_available():
             torch.cuda.synchronize()

@@ -45,7 +45,7 @@ class WandbRecord(Callback):
         self.folder = folder
         self.logger = logger
         self.config = config
-        self._sends_student = take_wandb_artifacts(logger)  # the logger would send whole checkpoints
+        self._sends_student = take_wandb_artifacts(logger)  # else the logger would send whole checkpoints
         group = name_group(folder.path)
         for name, value in {"group": group, "job_type": "fit"}.items():
             read_wandb_options(logger).setdefault(name, value)

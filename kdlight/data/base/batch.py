@@ -15,8 +15,8 @@ class Batch(NamedTuple):
             the batch is on the device. If a method trains on several views (augmented versions) of each sample, these
             are stacked along the batch: all first views, then all second views.
         target: (batch,) int64 class; -1 for an unlabelled sample.
-        index: (batch,) int64 place of the sample in its split. The memory of the method `CRD` and the
-            teacher cache (the teacher's stored outputs) have a row for each place.
+        index: (batch,) int64 place of the sample in its split. The memory of the method `CRD` and the teacher
+            cache (the teacher's stored outputs) have a row for each place.
         targets: Further (batch,) targets by name, e.g. CIFAR-100's ``coarse``.
     """
 

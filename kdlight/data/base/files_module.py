@@ -38,8 +38,7 @@ class ImageFilesDataModule(ImageDataModule):
         options: Passed on to `ImageDataModule`: val_size, train_per_class, label_noise, batch_size, seed, …
 
     Attributes:
-        advice: What a user can do about an image file that cannot be decoded; the error's message ends with
-            this text.
+        advice: What a user can do about an image file that cannot be decoded; the error's message ends with this.
     """
 
     advice: ClassVar[str] = "replace it by an intact copy, or take it out of the data set"

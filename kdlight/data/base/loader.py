@@ -153,9 +153,9 @@ class TrainingLoader(BatchLoader):
         """
         if state.get("streams") != STREAMS_VERSION:
             raise UserError(
-                f"expected a checkpoint with random streams of version {STREAMS_VERSION}, got version "
-                f"{state.get('streams', 1)}: another version of kdlight shuffled the images; start a new run from the "
-                "checkpoint's weights: --model.student_weights PATH"
+                "the checkpoint is of another version of kdlight, which shuffles the images in another way: expected "
+                f"random streams of version {STREAMS_VERSION}, got version {state.get('streams', 1)}; start a new run "
+                "from the checkpoint's weights: --model.student_weights PATH"
             )
         self._resumed = state
 

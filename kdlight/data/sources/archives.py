@@ -36,8 +36,8 @@ class Archive(NamedTuple):
 def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir: Path) -> None:
     """Download one of `archives` and put the folder of its data into `data_dir`.
 
-    A download that was cut off is kept as ``<name>.part``, and the next call continues it. The archive is
-    unpacked only if its checksum is right, and nothing is written outside of `data_dir`.
+    A download that was cut off is kept as ``<name>.part``, and the next call continues it. The archive is unpacked
+    only if its checksum is right, and nothing is written outside of `data_dir`.
 
     Args:
         mirrors: Addresses, tried in this order; each ends with the name of an archive.

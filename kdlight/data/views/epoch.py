@@ -94,7 +94,7 @@ class EpochViews:
         self._current = {}
 
     def check_choices(self, choices: Mapping[str, Tensor], *, views: int, strong: bool) -> None:
-        """Check that given choices have the form of those that would be drawn.
+        """Check that `choices` have the names and shapes that `draw` would give them.
 
         Raises:
             UserError: If names, numbers of images or shapes differ.

@@ -155,7 +155,7 @@ def _to_grey(images: Tensor) -> Tensor:
 
 
 def _smooth(pixels: Tensor) -> Tensor:
-    """Average each 3x3 neighbourhood with weight 5 for the middle pixel and 1 for the others; keep border pixels."""
+    """Average each 3x3 neighbourhood with weight 5 for the middle pixel and 1 for the others, except at the border."""
     smoothed = pixels.clone()
     sums = functional.avg_pool2d(pixels, 3, stride=1, divisor_override=1) + 4 * pixels[:, :, 1:-1, 1:-1]
     smoothed[:, :, 1:-1, 1:-1] = (sums / 13 + 0.5).floor()
