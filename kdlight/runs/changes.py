@@ -105,7 +105,7 @@ def has_same_limits(before: str, now: str) -> bool:
 
 
 def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Return every value by its dotted name, without those of callbacks that only observe."""
+    """Return every value of a configuration by its dotted name; callbacks that only observe are left out."""
     if prefix == "trainer.callbacks.":
         config = [callback for callback in (config if isinstance(config, list) else [config]) if _learns(callback)]
     items = config.items() if isinstance(config, Mapping) else enumerate(config) if isinstance(config, list) else None

@@ -23,8 +23,8 @@ class ResumedEpoch(Callback):
     epoch has accumulated so far: the sums of the loss and its terms, the number of seconds and the number of images.
 
     Args:
-        metrics: The run's log, which a continued run goes on with from the checkpoint's epoch.
-        throughput: The timing of the epoch, which a continued run also goes on with.
+        metrics: The run's log; a continued run adds to it from the checkpoint's epoch on.
+        throughput: Counts the seconds and images of the epoch; a continued run adds to these numbers.
     """
 
     def __init__(self, metrics: MetricsCSV, throughput: Throughput) -> None:

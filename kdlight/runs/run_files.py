@@ -76,7 +76,7 @@ class RunFiles(Callback):
 
 
 def _check_test_images(trainer: Trainer, data: ImageDataModule) -> None:
-    """Look for damaged test images before training. Only the first process does so."""
+    """Look for damaged test images before training. Only the first process looks; all raise its error."""
     complaint = None
     if trainer.is_global_zero:
         try:

@@ -10,7 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 class Throughput(Callback):
     """Logs ``seconds`` and ``images_per_second`` of each epoch, from its start to the end of its last step.
 
-    What follows the last step, such as validation and the measurements of `PIDMonitor`, is not counted.
+    What follows the last step, such as validation and the measurements of `PIDMonitor`, is not counted. A validation
+    between two steps of the epoch is counted.
     """
 
     def __init__(self) -> None:

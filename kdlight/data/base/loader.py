@@ -30,9 +30,9 @@ class TrainingIndices:
     """The indices of the training batches, in a new order each epoch. The last batch may be smaller.
 
     Each of n processes gets every n-th image of the shuffle. Images that would make the shares unequal are left out of
-    the epoch (at most n - 1, different ones in each epoch). Together, the batches of n processes are the batch that one
-    process with n times the batch size would get. If the last batch has a single image, it is dropped, because batch
-    norm cannot compute a variance from one image.
+    the epoch (at most n - 1, different ones in each epoch). In each step, the n processes together get the batch that
+    one process with n times the batch size would get. If the last batch has a single image, it is dropped, because
+    batch norm cannot compute a variance from one image.
     """
 
     def __init__(

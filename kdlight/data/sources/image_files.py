@@ -47,7 +47,7 @@ def draw_box(seed: int, height: int, width: int) -> Box:
     """Draw a random box in an image of this size, by the algorithm of torchvision's ``RandomResizedCrop.get_params``.
 
     Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. The box depends only on the seed and the size of
-    the image, neither on the process nor on the images that the process decoded before.
+    the image. The process, and the images that it decoded before, have no influence.
     """
     stream = random.Random(seed)
     for _ in range(10):

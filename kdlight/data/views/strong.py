@@ -73,8 +73,8 @@ def _is_operation(operations: Tensor, name: str) -> Tensor:
 def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     """Rotate images by up to 30 degrees, or shear or translate them by up to 0.3 of a side.
 
-    Each pixel of the result takes the value of the nearest pixel of the original, or is black if its source lies
-    outside the image.
+    Each pixel of the result takes the value at its place of origin, rounded to a whole pixel. It is black if this place
+    lies outside the image.
     """
     count, channels, height, width = images.shape
     signed = 2 * strengths - 1
@@ -155,7 +155,7 @@ def _to_grey(images: Tensor) -> Tensor:
 
 
 def _smooth(pixels: Tensor) -> Tensor:
-    """Average each 3x3 neighbourhood with weight 5 for the middle pixel and 1 for the others, except at the border."""
+    """Average 3x3 neighbourhoods with weight 5 for the middle pixel and 1 for the others; leave border pixels as is."""
     smoothed = pixels.clone()
     sums = functional.avg_pool2d(pixels, 3, stride=1, divisor_override=1) + 4 * pixels[:, :, 1:-1, 1:-1]
     smoothed[:, :, 1:-1, 1:-1] = (sums / 13 + 0.5).floor()
