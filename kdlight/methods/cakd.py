@@ -64,7 +64,7 @@ class CAKD(LogitDistiller):
         bcd_weight: Weight of the divergence of the sets' masses.
         alpha: Weight of the divergence within the strong set: a number, or numbers by epoch, such as {0: 1, 100: 4}.
             Between the given epochs, alpha changes linearly.
-        beta: Weight of the divergence within the weak set, in the same form.
+        beta: Weight of the divergence within the weak set: a number, or numbers by epoch, as for alpha.
         multiply_masses: Multiply each sample's alpha by the teacher's mass of the strong set, and beta by that of the
             weak set. If alpha, beta and `bcd_weight` are 1, the logits' level is then the KL divergence of `KD`.
         sample_weights: A factor by which each sample's alpha and beta are multiplied. "equal": 1. "confidence": the

@@ -49,9 +49,9 @@ class MLKD(LogitDistiller):
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        temperatures: The temperatures T. The loss is the sum over them.
+        temperatures: The temperatures T, over which the three levels (instance, class, batch) are summed.
         ce_weight: Weight of the cross-entropies with the labels.
-        kd_weight: Weight of the sum of the three levels (instance, class, batch).
+        kd_weight: Weight of the three levels.
         base: Passed on to `LogitDistiller`: standardize_logits, teacher_weights, optimizer, …
     """
 

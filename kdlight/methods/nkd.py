@@ -31,7 +31,8 @@ class NKD(LogitDistiller):
         student: The network that is trained.
         teacher: The network that the student learns from.
         gamma: Weight of the term of the classes other than the target.
-        temperature: T of this term. The term of the target is computed at temperature 1.
+        temperature: T, at which the term of the classes other than the target is computed. The term of the target is
+            computed at temperature 1.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

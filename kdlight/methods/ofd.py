@@ -28,7 +28,7 @@ class OFD(FeatureDistiller):
     of the student and t of the teacher are those before the ReLU, and r is a 1x1 convolution with batch norm. The
     margin m of a channel is the mean of the teacher's negative values, estimated from weight and bias of the batch norm
     before the teacher's ReLU. `ofd_loss` is the squared distance of r(s) from max(t, m). Where t is not positive, a
-    value of r(s) below max(t, m) costs nothing. The weight 1e-3 is that of mdistiller for CIFAR-100.
+    value of r(s) up to max(t, m) costs nothing. The weight 1e-3 is that of mdistiller for CIFAR-100.
 
     Args:
         student: The network that is trained.
