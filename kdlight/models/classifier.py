@@ -37,7 +37,7 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
 
     def __init__(self, num_classes: int, image_shape: ImageShape) -> None:
         super().__init__()
-        if num_classes is None:  # the command line takes it from the data, if their files exist
+        if num_classes is None:  # the command line reads num_classes from the data, if the data's files exist
             raise UserError(
                 f"{type(self).__name__}: expected num_classes, got None; set it, or choose data whose files exist"
             )

@@ -23,8 +23,9 @@ class Ensemble(Classifier):
 
     The logits of the ensemble are the logarithms of the mean of the members' probabilities. Its embedding is the
     concatenation of the members' embeddings, and each of its stages concatenates the members' maps over the channels.
-    It has as many stages as the member with the fewest. `Activations.member_logits` has each member's logits, because
-    the mean of the members' softmaxes at one temperature does not determine their mean at another.
+    It has as many stages as the member with the fewest. `Activations.member_logits` has each member's logits:
+    methods that soften the teacher's predictions need them, because the mean of the members' softmaxes at one
+    temperature cannot be computed from their mean at another temperature.
 
     Args:
         members: The classifiers, as many as memory allows; they run one after the other.
@@ -32,7 +33,7 @@ class Ensemble(Classifier):
             or one file has the weights of the whole ensemble.
 
     Raises:
-        UserError: If there are no members, their numbers of classes differ, or there is not one path for each member.
+        UserError: If there are no members, their numbers of classes differ, or `weights` has not one path per member.
     """
 
     stage_names = ()  # no single submodule computes a stage
@@ -73,7 +74,8 @@ def join_stages(member_stages: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ..
             channels may differ. If their heights or widths differ, the maps are average-pooled to the smallest.
 
     Returns:
-        (batch, sum of channels, height, width) for as many stages as the member with the fewest has.
+        The joined maps (batch, sum of channels, height, width), the shallowest first. There are as many as the member
+        with the fewest stages has.
     """
     shared = min(map(len, member_stages))
     joined = []
@@ -85,10 +87,11 @@ def join_stages(member_stages: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ..
 
 
 def average_softened_logits(member_logits: Sequence[Tensor], temperature: float | Tensor) -> Tensor:
-    """Return logits (batch, classes) whose softmax at the temperature is the mean of the members' softmaxes.
+    """Average the members' softmaxes at a temperature, and return logits (batch, classes) of the mean.
 
-    The softmax of the mean logits is another distribution: the normalised geometric mean of the softmaxes. The two
-    agree as the temperature goes to infinity.
+    The softmax of these logits at the same temperature is the mean. The softmax of the members' mean logits is another
+    distribution: the normalised geometric mean of the members' softmaxes. The difference of the two distributions
+    vanishes as the temperature goes to infinity.
 
     Args:
         member_logits: (batch, classes) of each member; the logits of a single member are returned unchanged.

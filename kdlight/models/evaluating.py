@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Switch a module to evaluation mode without gradients; afterwards restore the mode of every submodule."""
+    """Switch a module to evaluation mode and record no gradients; afterwards restore every submodule's mode."""
     modes = {inner: inner.training for inner in module.modules()}
     module.eval()
     try:

@@ -38,12 +38,12 @@ class Torchvision(Tapped):
         name: The name, such as ``resnet18`` or ``mobilenet_v3_small``.
         num_classes: The number of logits.
         image_shape: (channels, height, width). torchvision's networks take three channels.
-        pretrained: Start from torchvision's weights: true for its default, or a name such as ``IMAGENET1K_V2``. If
+        pretrained: Start from torchvision's weights: true for the default ones, or a name such as ``IMAGENET1K_V2``. If
             `num_classes` differs from the weights' number of classes, the head starts from random weights.
         norm_momentum: Momentum of the batch norms' running statistics; None for the network's own. torchvision's
             MobileNetV3 has 0.01. With 0.01, the running statistics, which evaluation uses, need about a thousand steps
             to come close to the statistics of training batches.
-        options: Further arguments of torchvision's builder, such as ``{dropout: 0.1}``.
+        options: Further arguments of torchvision's function that builds the network, such as ``{dropout: 0.1}``.
         taps: Names of modules for `stages`, `embedding`, `stem` and `head`, as in `Tapped`, to replace those that are
             found automatically.
 
@@ -94,7 +94,7 @@ class Torchvision(Tapped):
 
     @staticmethod
     def find_preprocessing(name: str, pretrained: bool | str = False) -> Preprocessing | None:
-        """Find how torchvision prepares images for a network's weights; None if no weights are published."""
+        """Return how torchvision prepares images for a network's weights; None if it publishes no such weights."""
         try:
             weights = _find_torchvision_weights(name, pretrained or True)
         except UserError:
@@ -157,7 +157,7 @@ class Timm(Tapped):
 
     @staticmethod
     def find_preprocessing(name: str, pretrained: bool = False) -> Preprocessing | None:
-        """Find how timm prepares images for a network's weights; None if no weights are published."""
+        """Return how timm prepares images for a network's weights; None if timm publishes no weights."""
         published = _find_timm_config(name)
         if not published.has_weights:
             return None

@@ -1,4 +1,4 @@
-"""The teacher: held outside the module tree and never changed."""
+"""The teacher, which is held outside the module tree and never trained."""
 
 __all__ = ["Frozen"]
 
@@ -18,8 +18,8 @@ class Frozen:
 
     A `Frozen` is not an `nn.Module`, so the module that holds it as an attribute does not count it among its children:
     the holder's parameters and `state_dict` do not contain the classifier's, DDP does not broadcast it, and `train()`
-    does not reach it. To move the classifier to a device together with its holder, the holder passes every function
-    that is applied to its own tensors to `convert`, too::
+    does not reach it. To move the classifier to a device together with its holder, the holder overrides
+    `_apply`. `Module.to` calls `_apply` with the function that moves a tensor, and the holder passes this function on::
 
         def _apply(self, fn, recurse=True):
             self.teacher.convert(fn)
@@ -47,7 +47,7 @@ class Frozen:
 
     @property
     def built_from(self) -> dict[str, Any]:
-        """How the model was built."""
+        """The import path of the model's class or function, and its arguments, as a configuration file has them."""
         return self.model.built_from
 
     def compile(self, mode: str) -> None:
@@ -67,16 +67,16 @@ class Frozen:
         self.model.to(dtype)
 
     def activations(self, images: Tensor, *, inference: bool = False, gradient_from: int | None = None) -> Activations:
-        """Run the model, without recording a graph unless `gradient_from` is given.
+        """Run the model. A graph for gradients is recorded only if `gradient_from` is given.
 
         Args:
             images: (batch, channels, height, width).
             inference: Run in `inference_mode`, which is faster than `no_grad`. A backward pass cannot use the tensors
-                that are returned. So they cannot be the input of a module that is trained, such as RID's filters of
-                the teacher's maps, and they cannot be multiplied by tensors that the student computed.
+                that are returned. So these tensors cannot be the input of a module that is trained, such as a filter
+                of the teacher's maps, and they cannot be multiplied by tensors that the student computed.
             gradient_from: The index of a stage. The graph is recorded from this stage's output to the logits, so that
-                `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works. Nothing
-                is converted to float32 then.
+                `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works. The
+                results are not converted to float32 then.
         """
         # Other code that holds the model may have called `train()`.
         if self.model.training:
@@ -96,7 +96,7 @@ class Frozen:
             hook.remove()
 
     def __getstate__(self) -> dict[str, Any]:
-        # In a copy, compiled code would still use this model's weights.
+        # The compiled code is left out, because in a copy it would still use this model's weights.
         return {**vars(self), "_compiled": None}
 
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
@@ -112,7 +112,7 @@ class Frozen:
             self.model.to(self.lowered)
 
     def sha256(self) -> str:
-        """Hash names, types, shapes and values of the `state_dict` in its order. The device makes no difference."""
+        """Return a hash of the names, types, shapes and values in the `state_dict`. The device makes no difference."""
         if self._sha256 is not None:
             return self._sha256
         digest = hashlib.sha256()

@@ -15,8 +15,8 @@ class NoisyFeatures(RangeCheck, Classifier):
     """Disturbs the lower rows of a network's stages with normal noise, drawn anew in every forward pass.
 
     Dissanayake et al. (arXiv 2411.07483), theorem 3.1: let a teacher T = (Z, G) have a part G that says nothing about
-    the label Y. Then the redundant information Red(Y : T, S) is largest for a student S that reproduces Z, whereas
-    I(T; S) can be largest for one that reproduces G.
+    the label Y. Then Red(Y : T, S), the redundant information that T and S both have about Y, is largest for a student
+    S that reproduces Z. But the mutual information I(T; S) can be largest for a student that reproduces G.
 
     This class does what `corrupt_output` of the authors' code does (kd-rid, systems/system_utils.py). The authors'
     scripts all set the fraction to 0 and the standard deviation to 10, so no noise enters the paper's results. As in
@@ -51,8 +51,9 @@ class NoisyFeatures(RangeCheck, Classifier):
         computed = self.model.activations(images)
         if any(stage.requires_grad for stage in computed.stages):
             raise UserError(
-                "NoisyFeatures: expected a frozen teacher whose maps need no gradient, got a student, or CAKD with "
-                "stages, which needs the gradient; use NoisyFeatures only for a teacher, or choose another method"
+                "NoisyFeatures: expected a teacher whose maps need no gradient, got a student, or a teacher of the "
+                "method CAKD with `stages`, which needs the maps' gradient; use NoisyFeatures only for a teacher, or "
+                "choose another method"
             )
         return computed._replace(stages=tuple(map(self._disturb, computed.stages)))
 

@@ -1,4 +1,4 @@
-"""Weights that others have published, which are given as ``published:cifar100/resnet56`` instead of a path."""
+"""Weights that others have published. A name such as ``published:cifar100/resnet56`` takes the place of a path."""
 
 import http.client
 import os
@@ -26,9 +26,9 @@ class PublishedWeights(NamedTuple):
         network: The name of the network in `kdlight.models`, with its arguments if they differ from the defaults.
         num_classes: The number of the network's classes.
         file: The path at which the file is stored below ``data/weights``.
-        addresses: The addresses of the file, tried in this order. An address that ends with ``.tar`` is that of an
-            archive, which contains the file as ``member``.
-        member: The name of the file in an archive.
+        addresses: The addresses of the file, tried in this order. An address that ends with ``.tar`` leads to an
+            archive that contains the file.
+        member: The name of the file in the archive; empty if no address leads to an archive.
         sha256: The first digits of the published sha256; empty if none is published.
     """
 
@@ -49,7 +49,7 @@ def _describe_cifar100(name: str) -> PublishedWeights:
 
 
 def _describe_cifar10(name: str, digits: str) -> PublishedWeights:
-    """Describe a network of akamaster/pytorch_resnet_cifar10, whose file name has the first digits of its checksum."""
+    """Describe a file of akamaster/pytorch_resnet_cifar10; its name has the first digits of the file's checksum."""
     file = f"{name}-{digits}.th"
     return PublishedWeights(f"{name}, shortcut: padding", 10, file, (f"{AKAMASTER}/{file}",), sha256=digits)
 
@@ -84,8 +84,8 @@ def is_published(path: str | Path) -> bool:
 def fetch_published(path: str | Path) -> Path:
     """Return the file that ``published:NAME`` stands for. If it is missing, download it first.
 
-    A download that was cut off continues where it stopped. If no checksum is published, the checksum that the file has
-    at its first use is printed and stored in a second file; if the file changes later, it is refused.
+    A download that was cut off continues where it stopped. If no checksum is published, the file's checksum is
+    printed and stored in a second file when the file is first used. If the file changes later, it is refused.
 
     Raises:
         DownloadError: If the file could not be downloaded; the message says where the user can put it by hand.

@@ -12,7 +12,7 @@ from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 class Resized(Classifier):
     """Resizes images before a network sees them, so that teacher and student may have different resolutions.
 
-    Give the data the larger resolution as their image size, and wrap the network with the smaller one.
+    Set the image size of the data to the larger resolution, and wrap the network that needs the smaller resolution.
 
     Args:
         model: The network.

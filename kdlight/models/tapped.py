@@ -21,12 +21,12 @@ class Tapped(Classifier):
     """A model of torchvision, of timm or of your own, whose inner values are read by forward hooks.
 
     The hooks exist only during `activations`, so copies, DDP and `forward` are not affected. If a module runs more than
-    once, the output of its last run is read. ``preactivations`` of the `Activations` is None.
+    once, the output of its last run is read. The `Activations` have no ``preactivations`` (None).
 
     Args:
         model: A module from images to logits.
-        stages: Names of the modules whose outputs are the stages, as `model.named_modules()` has them. Default:
-            `find_taps` runs the model once to find them.
+        stages: Names of the modules whose outputs are the stages, as `model.named_modules()` gives them. Default:
+            `find_taps` runs the model once to find these modules.
         embedding: Name of the module whose output, flattened, is the embedding. Default: the input of the head.
         stem: Name of the module whose output enters the first stage. By default it is found together with the stages;
             if `stages` is given and `stem` is not, there is no stem.

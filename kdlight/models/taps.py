@@ -1,4 +1,4 @@
-"""Find where the stages of another library's model end, from the shapes of its modules' outputs in one run."""
+"""Find where the stages of another library's model end: run it once, and look at its modules' output shapes."""
 
 import copy
 import math
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from kdlight.internals import read_version
 from kdlight.models.classifier import ImageShape
 
-MOST_STAGES = 4  # The deepest four resolutions are stages; what comes before is the stem.
-# Side of the trial's images. With small images, several deep maps would have one pixel, and their stages could not be
-# told apart.
+MOST_STAGES = 4  # If a model has more resolutions, only the deepest four are stages.
+# Height and width of the images of the trial run. With small images, several deep maps would have one
+# pixel, and their stages could not be told apart.
 PROBE_SIZE = 224
-LARGEST_PREFIX = 8  # The most tokens before those of the image, such as class token, distillation token, registers.
+LARGEST_PREFIX = 8  # how many tokens, such as a class token or registers, may precede the tokens of the image
 
 
 class Taps(NamedTuple):
@@ -37,9 +37,9 @@ class _ModuleOutput(NamedTuple):
     Attributes:
         name: The module's name.
         shape: Channels, height, width.
-        entered: When the module's call began: a number that grows with every call and return.
-        left: When the call ended.
-        pools: Whether the module is a pooling.
+        entered: When the module's call began: a number that grows during the run.
+        left: When the call ended, on the same scale.
+        pools: Whether the module is a pooling layer.
     """
 
     name: str
@@ -67,7 +67,7 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
         image_shape: The shape of the images that the model is meant for. It is used if the model does not accept images
             of 224x224 pixels.
     """
-    channels, height, width = image_shape  # a list if it comes from a configuration
+    channels, height, width = image_shape  # `image_shape` is a list if it comes from a configuration
     outputs = _run_trial(model, (channels, height, width))
     if len({output.size for output in outputs}) == 1:
         quarters = _find_quarters(outputs)
@@ -79,7 +79,8 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
         trunk = [output for output in outputs if output.name.count(".") == depths[output.size]]
     stages: list[_ModuleOutput] = []
     for output in {output.size: output for output in trunk}.values():
-        if not stages or math.prod(output.size) < math.prod(stages[-1].size):  # drops attention maps of other sizes
+        # A map that is not smaller than the stage before it may be attention weights.
+        if not stages or math.prod(output.size) < math.prod(stages[-1].size):
             stages.append(output)
     stages = stages[-MOST_STAGES:]
     return Taps(tuple(stage.name for stage in stages), _find_stem(trunk, stages[0]) if stages else None)
@@ -88,8 +89,8 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
 def to_feature_map(output: Tensor) -> Tensor:
     """Rearrange a module's output into a feature map (batch, channels, height, width).
 
-    Transformers return (batch, height, width, channels) or (batch, tokens, channels). The tokens are a square grid,
-    which follows the class token and similar ones. Other outputs are returned unchanged.
+    Transformers return (batch, height, width, channels) or (batch, tokens, channels). The last tokens are a
+    square grid; a class token and other extra tokens may precede the grid. Other outputs are returned unchanged.
     """
     if output.ndim == 4 and output.shape[1] == output.shape[2] != output.shape[3]:
         return output.permute(0, 3, 1, 2)
@@ -103,7 +104,7 @@ def to_feature_map(output: Tensor) -> Tensor:
 
 
 def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]:
-    """Run a copy of the model, and list its modules' outputs, without the head's, in the order of their computation."""
+    """Run a copy of the model. Return its modules' feature maps in the order of computation, without the head's."""
     shapes = dict.fromkeys([(image_shape[0], PROBE_SIZE, PROBE_SIZE), image_shape])
     attempts: list[tuple[str, ImageShape]] = [(device, shape) for device in ("meta", "cpu") for shape in shapes]
     for place, (device, shape) in enumerate(attempts):
@@ -118,7 +119,7 @@ def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]
         try:
             with torch.no_grad():
                 trial(torch.zeros(2, *shape, device=device))
-        except Exception:  # The model may refuse the size, or need values, which "meta" lacks, and raise any error.
+        except Exception:  # The model may refuse the size, or need tensors with values, which "meta" lacks.
             if place + 1 == len(attempts):
                 raise
             continue
@@ -149,7 +150,7 @@ def _make_exit_hook(
 
 
 def _keep_trunk(model: nn.Module, outputs: list[_ModuleOutput]) -> list[_ModuleOutput]:
-    """Leave out poolings, permutations, dropout and the like behind the last layer that has weights."""
+    """Return the outputs without those of poolings, dropout and the like after the last layer that has weights."""
     weighted = [bool(list(model.get_submodule(output.name).parameters())) for output in outputs]
     last = max((place for place, has in enumerate(weighted) if has), default=-1)
     behind = re.compile("Pool|Permute|Drop|Identity|Flatten")
@@ -170,7 +171,7 @@ def _is_in_chain(model: nn.Module, name: str) -> bool:
 
 
 def _find_stem(trunk: list[_ModuleOutput], stage: _ModuleOutput) -> str | None:
-    """Find the module whose output enters the first stage: the pooling that it begins with, or the module before it."""
+    """Return the module whose output enters the first stage: the stage's first pooling, or the module before."""
     own = [output for output in trunk if output.size == stage.size]
     earlier = [output for output in trunk if output.left < own[0].entered]
     if own[0].pools and own[0].name != stage.name:
@@ -181,7 +182,7 @@ def _find_stem(trunk: list[_ModuleOutput], stage: _ModuleOutput) -> str | None:
 
 
 def _find_quarters(outputs: list[_ModuleOutput]) -> list[_ModuleOutput]:
-    """Find the end of each quarter of the longest row of similar modules, such as the blocks of a transformer."""
+    """Return the last output of each quarter of the longest row of similar modules, such as transformer blocks."""
     rows: dict[str, list[_ModuleOutput]] = {}
     for output in outputs:
         rows.setdefault(re.sub(r"\d+$", "", output.name), []).append(output)

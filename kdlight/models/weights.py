@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from kdlight.errors import MissingFileError, UserError
 from kdlight.models.published import fetch_published, is_published
 
-LARGEST = 1e10  # Weights and running variances are far smaller, unless damage flips the highest bit of an exponent.
-ZIP_MAGIC = b"PK\x03\x04"  # how every file of `torch.save` begins since torch 1.6
+# A file with a larger value counts as damaged: a flipped bit can make a number huge. Weights and running variances are
+# far smaller.
+LARGEST = 1e10
+ZIP_MAGIC = b"PK\x03\x04"  # the first bytes of every file that `torch.save` of torch 1.6 or later writes
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
@@ -28,7 +30,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 
     Raises:
         MissingFileError: If there is no such file.
-        UserError: If the file is of another kind, or names or shapes differ.
+        UserError: If the file holds no weights, or their names or shapes do not fit the model.
     """
     expected = model.state_dict()
     file = read_state_dict(path)
@@ -167,11 +169,12 @@ def _read_pickle(path: Path) -> dict[str, Any]:
 
 
 def _find_alias(name: str, free: Collection[str]) -> str:
-    """Return the model's name for a tensor of the file.
+    """Return the name that a tensor of the file has in the model.
 
     Args:
         name: The tensor's name in the file.
-        free: Names of the model that the file does not have. If an alias of `name` is among them, it is returned.
+        free: Names in the model that the file does not have. If one of them is `name` with the other name of the head
+            (`fc` or `linear`), or with the prefix `model.`, this one is returned; otherwise `name`.
     """
     layer, _, rest = name.partition(".")
     other_head = {"fc": "linear", "linear": "fc"}.get(layer, layer)

@@ -1,8 +1,8 @@
 """Draw the initial weights of a network.
 
-Batch norms start at weight 1 and bias 0, torch's default. A layer that neither the functions of this file nor a
-network's docstring mentions has torch's default, too. For convolutions and linear layers, this is `kaiming_uniform_`
-with a = sqrt(5).
+Batch norms start at weight 1 and bias 0, torch's default. A layer whose
+weights none of the functions below draws keeps torch's default, unless the network's docstring says otherwise. For
+convolutions and linear layers, this default is `kaiming_uniform_` with a = sqrt(5).
 """
 
 from torch import nn

@@ -1,4 +1,4 @@
-"""The networks that the authors of RID trained on CIFAR-10.
+"""The networks that the authors of RID (redundant information distillation) trained on CIFAR-10.
 
 Dissanayake et al. 2024, "Quantifying Knowledge Distillation Using Partial Information Decomposition",
 https://arxiv.org/abs/2411.07483. Their code (https://github.com/pasandissanayake/kd-rid, systems/wrncifar.py) calls
@@ -10,7 +10,7 @@ code.
 
 As in the authors' code, the weights of the convolutions and of the head are drawn from He et al.'s uniform distribution
 with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`), and biases are 0. The submodule that is called `downsample`
-here is called `shortcut` in the authors' code. They published no weights.
+here is called `shortcut` in the authors' code. The authors published no weights.
 """
 
 __all__ = ["kdrid_wrn_16_1", "kdrid_wrn_40_2"]

@@ -2,8 +2,9 @@
 
 Howard et al. 2017, "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
 https://arxiv.org/abs/1704.04861, table 1. Names and parameters are those of
-https://github.com/megvii-research/mdistiller (models/imagenet/mobilenetv1.py). There the average pooling accepts only
-images of 224 pixels; here it accepts images of any size. As in mdistiller, the initial weights are torch's default.
+https://github.com/megvii-research/mdistiller (models/imagenet/mobilenetv1.py). mdistiller's average pooling accepts
+only images of 224 pixels; the one in this file accepts images of any size. As in mdistiller, the initial weights are
+torch's default.
 """
 
 __all__ = ["MobileNetV1"]
@@ -67,7 +68,7 @@ class MobileNetV1(Classifier):
 
 
 def _build_separable(in_channels: int, channels: int, stride: int) -> nn.Sequential:
-    """Build a 3x3 convolution of each channel, then a 1x1 convolution of all; batch norm and ReLU follow both."""
+    """Build a 3x3 convolution of each channel, then a 1x1 convolution of all; batch norm and ReLU follow each."""
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False),
         nn.BatchNorm2d(in_channels),

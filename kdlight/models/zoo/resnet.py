@@ -36,7 +36,7 @@ Shortcut = Literal["projection", "padding"]
 
 
 class PaddingShortcut(nn.Module):
-    """He et al.'s option A: takes every stride-th pixel, and adds channels of zeros before and after the input's."""
+    """He et al.'s option A: takes every stride-th pixel, and adds channels of zeros before and after its channels."""
 
     def __init__(self, added_channels: int, stride: int) -> None:
         super().__init__()
@@ -172,11 +172,11 @@ def resnet110(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortc
 
 @record_arguments
 def resnet8x4(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """Build a ResNet-8 four times as wide: its stages have 64, 128 and 256 channels, its stem 32."""
+    """Build a ResNet-8 whose stages have 64, 128 and 256 channels, four times as many as in `resnet8`."""
     return ResNet(1, (32, 64, 128, 256), num_classes, image_shape, shortcut)
 
 
 @record_arguments
 def resnet32x4(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE, *, shortcut: Shortcut = "projection") -> ResNet:
-    """Build a ResNet-32 four times as wide: its stages have 64, 128 and 256 channels, its stem 32."""
+    """Build a ResNet-32 whose stages have 64, 128 and 256 channels, four times as many as in `resnet32`."""
     return ResNet(5, (32, 64, 128, 256), num_classes, image_shape, shortcut)

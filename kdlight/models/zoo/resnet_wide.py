@@ -20,7 +20,7 @@ from kdlight.models.zoo.stage import Stage
 
 
 class BasicUnit(nn.Module):
-    """Two 3x3 convolutions and a shortcut; returns their sum, to which no ReLU has been applied."""
+    """Two 3x3 convolutions with a shortcut around them. It returns the sum before the ReLU."""
 
     expansion = 1
 
@@ -43,9 +43,9 @@ class BasicUnit(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Convolutions of 1x1, 3x3 and 1x1, the last one four times as wide, and a shortcut.
+    """A 1x1, a 3x3 and a 1x1 convolution, with a shortcut around them. It returns the sum before the ReLU.
 
-    It returns their sum, to which no ReLU has been applied.
+    The last convolution has four times as many channels as the others.
     """
 
     expansion = 4

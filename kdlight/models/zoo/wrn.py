@@ -22,7 +22,7 @@ from kdlight.models.zoo.initialisation import draw_kaiming_convolutions
 
 
 class PreActivationBlock(nn.Module):
-    """Twice a batch norm, a ReLU and a 3x3 convolution, with a shortcut around them."""
+    """Batch norm, ReLU, 3x3 convolution, then the same three layers again, with a shortcut around all six."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
