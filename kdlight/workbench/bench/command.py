@@ -32,7 +32,7 @@ from kdlight.workbench.command_parser import CommandParser
 USAGE = """kdlight bench --config FILE [OPTIONS] [OPTIONS OF kdlight fit]
        kdlight bench --config FILE --against "--model.compile=true" --against "--trainer.precision=bf16-mixed" """
 GIVEN = "bare loop with the teacher's logits given"
-# Steps of a turn, without and with a GPU. A GPU needs longer turns, because its queue runs empty at the end of each.
+# Steps of a turn, without and with a GPU. A GPU needs longer turns, because its queue runs empty after each turn.
 STEPS = {False: 5, True: 50}
 AUTOCAST = {"16": torch.float16, "bf16": torch.bfloat16}
 
@@ -117,10 +117,10 @@ def make_workplace() -> Iterator[Path]:
 
 
 def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
-    """Time configurations in alternation with bare loops that train the student of the first configuration.
+    """Time configurations, each in turns with bare loops, which train the student of the first configuration.
 
     Args:
-        fits: The configurations by name; the others are compared with the first one.
+        fits: The configurations by name. All others are compared with the first one.
         pace: The numbers of steps, warm-up steps and turns.
 
     Returns:
@@ -143,7 +143,7 @@ def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
             progress.update(task, description=f"{name}, part by part")
             measured.append(Timing(name, stopwatch, *fit.measure_parts(pace._replace(turns=-(-pace.turns // 3)))))
             progress.advance(task)
-            loops = {BARE: loops[BARE]}  # the loop with given logits is timed only once
+            loops = {BARE: loops[BARE]}  # the loop with given logits is timed only with the first configuration
     loss = "KD" if isinstance(first.model, Distiller) else "cross-entropy"
     content = {**pace._asdict(), "bare_loss": loss, **describe_circumstances(first)}
     return content | compute_rates(measured, clock="cpu" if first.device.type == "cpu" else "wall")

@@ -35,7 +35,7 @@ class DataPath(NamedTuple):
 
 
 def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
-    """Time how kdlight and torchvision make batches, in turns and in this thread.
+    """Time how fast kdlight and torchvision make batches. They take turns, both in this thread.
 
     Args:
         data: A data module that has its images in memory and augments them.

@@ -1,6 +1,6 @@
 """Measure how much time ``kdlight ablate --jobs 2`` saves on two cores.
 
-The runs of a grid are trained one at a time, then the same runs two at a time.
+A grid of runs is trained one run at a time, then the same grid is trained two runs at a time.
 """
 
 import os
@@ -45,7 +45,7 @@ def time_jobs(*, runs: int = RUNS, epochs: int = EPOCHS) -> ParallelJobs | None:
     if (os.cpu_count() or 1) < 2:
         return None
     with make_workplace() as folder:
-        _time_grid(folder / "start", jobs=1, runs=1, epochs=1)  # starts the server that all runs are forked from
+        _time_grid(folder / "start", jobs=1, runs=1, epochs=1)  # starts the server that forks all runs
         return ParallelJobs(
             one=_time_grid(folder / "one", jobs=1, runs=runs, epochs=epochs),
             two=_time_grid(folder / "two", jobs=2, runs=runs, epochs=epochs),

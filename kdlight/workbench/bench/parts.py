@@ -12,8 +12,9 @@ DATA, TEACHER, STUDENT, LOSS = "data", "teacher forward", "student forward", "lo
 BACKWARD, OPTIMIZER, OTHER = "backward", "optimizer", "logging, loop"
 PARTS = (DATA, TEACHER, STUDENT, LOSS, BACKWARD, OPTIMIZER, OTHER)
 
-# The part of a step to which the time of an action of Lightning is added, by the last word of the action's name. If an
-# action is missing here, its time is added to `OTHER` if it is a callback's, and else to the part in which it happens.
+# Lightning tells a profiler when each of its actions begins and ends. This dict has, for the last word of an action's
+# name, the part of a step to which the action's time is added. The time of an action that is missing here is added to
+# `OTHER` if it is a callback's action, and otherwise to the part during which the action happens.
 ACTIONS = {
     "train_dataloader_next": DATA,
     "batch_to_device": DATA,
@@ -37,7 +38,7 @@ Parts = dict[str, PartTime]
 class PartsProfiler(Profiler):
     """A Lightning profiler that measures how long each part of a step takes.
 
-    If parts are nested, the time counts only for the innermost one.
+    If one part runs inside another, the time counts only for the inner part.
 
     Args:
         device: The device; a GPU is synchronised at the beginning and end of every part.

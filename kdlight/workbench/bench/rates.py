@@ -1,6 +1,7 @@
 """Report the measurements of `kdlight bench` as rates, ratios and shares, in a table and as JSON.
 
-Turns (a few training steps that are timed together) of `kdlight fit` alternate with turns of bare loops of plain torch.
+`kdlight fit` and bare loops, which are written in plain torch, take turns. A turn is a few training steps that are
+timed together.
 """
 
 import platform
@@ -40,7 +41,7 @@ class Timing(NamedTuple):
     peak_memory: int | None
 
     def list_rates(self, clock: Clock, of: str = FIT) -> list[float]:
-        """Return the images per second, of wall time or of CPU time, of each turn of the fit or of a bare loop."""
+        """Return the images per second of each turn of the fit or of a bare loop, by wall time or by CPU time."""
         return [turn.images / getattr(turn.times, clock) for turn in self.stopwatch.turns[of]]
 
 
@@ -62,19 +63,20 @@ def describe_circumstances(fit: TimedFit) -> dict[str, Any]:
 def compute_rates(measured: Sequence[Timing], *, clock: Clock) -> dict[str, Any]:
     """Compute rates, and their ratios to the rates of the bare loop, as medians over the turns.
 
-    For a ratio, the rate of each turn is divided by the rate of the bare loop in the turn beside it.
+    For a ratio, the rate of each turn is divided by the rate of the bare loop in the same round. In a round, the fit
+    and each loop have one turn.
 
     Args:
         measured: The measured configurations. All are compared with the first, whose bare loops get rows of their own.
         clock: "wall" or "cpu": whether ratios are those of images per second or of images per CPU-second.
 
     Returns:
-        ``clock``; ``peak_memory`` of the whole process in bytes, on the GPU if there is one; and ``rows``. Each row has
-        ``images_per_second`` and ``images_per_cpu_second`` (``turns`` has the values of all turns), the ratio to the
-        bare loop, ``of_bare``, and ``of_first``, which is ``of_bare`` divided by the ``of_bare`` of the first
-        configuration. Rows of configurations also have ``start_seconds`` (including the time to build a teacher
-        cache), ``warmup_seconds`` (including compilation), ``peak_memory`` on a GPU, and ``parts`` with ``ms``,
-        ``cpu_ms`` and ``share`` by name.
+        A dict with ``clock``; ``peak_memory``, the peak memory of the whole process in bytes, on the GPU if there is
+        one; and ``rows``. Each row has the rates ``images_per_second`` and ``images_per_cpu_second``, their values in
+        each turn (``turns``), the ratio to the bare loop (``of_bare``), and this ratio divided by that of the first
+        configuration (``of_first``). Rows of configurations also have ``start_seconds`` (including the time to build
+        a teacher cache), ``warmup_seconds`` (including compilation), ``peak_memory`` on a GPU, and ``parts``: for each
+        part of a step ``ms``, ``cpu_ms`` and ``share``.
     """
     first = measured[0]
     reference = _compare_bare(first, FIT, clock)

@@ -1,10 +1,11 @@
 """Measure the speed that kdlight promises: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
 
-For two pairs of teacher and student, KD is timed on images of CIFAR's shape in batches of 64: `kdlight fit`; `kdlight
-fit` with a teacher cache, which stores the teacher's logits for four views of each image; a bare loop (plain torch)
-that computes the teacher's logits; a bare loop that is given these logits; and the filling of the cache. Also timed are
-the making of batches without training, and a grid whose runs are trained one at a time and two at a time. Images are
-random unless a folder with CIFAR-100 is given, and teachers are untrained; neither changes the times.
+KD is timed for two pairs of teacher and student, on images of CIFAR's shape in batches of 64. Five things are timed:
+`kdlight fit`; `kdlight fit` with a teacher cache, which stores the teacher's logits for four views of each image; the
+filling of this cache; a bare loop (plain torch) that computes the teacher's logits; and a bare loop that is given these
+logits. The making of batches without training is timed, too, and so is a grid of runs: with one run at a time, and with
+two. Images are random unless a folder with CIFAR-100 is given, and teachers are untrained. The times do not depend on
+either.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Time the training steps of a configuration: `kdlight fit` takes turns with loops that it is compared with.
+"""Time the training steps of a configuration: `kdlight fit` takes turns with other training loops, for comparison.
 
 The trainer has the loggers and callbacks of an ordinary run, including the progress bar, which writes to /dev/null.
-Only steps are timed: there is no validation, checkpoint or measurement of the information decomposition (`PIDMonitor`).
-But if an epoch ends inside a turn, what Lightning does at its end is timed, too.
+Only steps are timed: there is no validation and no checkpoint, and the callback `PIDMonitor` is left out. But if an
+epoch ends inside a turn, what Lightning does at the epoch's end is timed, too.
 """
 
 import os
@@ -78,7 +78,7 @@ class Pace(NamedTuple):
 
 
 class Stopwatch(Callback):
-    """Times a run in turns, with turns of the loops in between, and then stops the run.
+    """Times a run in turns. After each turn, each loop has a turn. After the last turns, the run is stopped.
 
     Attributes:
         turns: The turns of the fit and of each loop, by name, in the order in which they ran.
@@ -148,10 +148,10 @@ class Stopwatch(Callback):
 
 
 class TimedFit:
-    """A configuration that is built once; each of its runs starts with the weights with which the run before it ended.
+    """A configuration that is built once and run several times. Each run goes on with the weights of the run before it.
 
     Args:
-        experiment: The configuration, built.
+        experiment: The objects that were built from the configuration.
 
     Raises:
         UserError: If the data module is not kdlight's, or more than one process would train.
@@ -192,7 +192,7 @@ class TimedFit:
         return self.experiment.config
 
     def run(self, pace: Pace, loops: Mapping[str, Loop]) -> Stopwatch:
-        """Train in alternation with the loops.
+        """Train the configuration, in turns with the loops.
 
         Raises:
             UserError: If the configuration's run ends before all turns are timed.
@@ -216,7 +216,7 @@ class TimedFit:
         return profiler.average_parts(), torch.cuda.max_memory_allocated(self.device) if on_gpu else None
 
     def _run(self, stopwatch: Stopwatch) -> None:
-        # The trainer sets these for the whole process: reset them, so that they do not affect other configurations.
+        # Trainers set these two options for the whole process: without a reset, the last run's values would stay.
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(False)
         self.model.train()  # a phase of the last run may have left parts of the model in eval mode

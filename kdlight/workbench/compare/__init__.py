@@ -1,1 +1,1 @@
-"""``kdlight compare``: finished runs as a table and a picture."""
+"""``kdlight compare``: runs in a table and in pictures."""

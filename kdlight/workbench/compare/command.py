@@ -82,6 +82,6 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save accuracy and PID over the epochs")
     parser.add_argument("--panels", type=parse_path, metavar="FILE", help="save each run's PID over the epochs")
-    parser.add_argument("--bars", type=parse_path, metavar="FILE", help="save the measures after training as bars")
+    parser.add_argument("--bars", type=parse_path, metavar="FILE", help="save test accuracy and PID as bars")
     parser.add_argument("--scatter", type=parse_path, metavar="FILE", help="save a plot of redundancy against accuracy")
     return parser

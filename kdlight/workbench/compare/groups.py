@@ -34,12 +34,12 @@ class RunGroups(NamedTuple):
         return summarise([MEASURES[column].read(run.result, self.stage) for run in select_finished(self.groups[group])])
 
     def find_opposite(self, group: tuple[str, ...]) -> tuple[str, ...] | None:
-        """Find the baseline group with otherwise equal settings; None if it is missing, or is this group."""
+        """Find the baseline group with otherwise equal settings; None if there is none, or if it is this group."""
         other = tuple(self.baseline.get(name, value) for name, value in zip(self.settings, group, strict=True))
         return other if self.baseline and other != group and other in self.groups else None
 
     def compute_difference(self, group: tuple[str, ...], column: str) -> Difference | None:
-        """Compute by how much a group exceeds the group that `find_opposite` finds for it; None if it finds none."""
+        """Compute by how much a group exceeds its baseline group; None if `find_opposite` finds no baseline group."""
         other = self.find_opposite(group)
         if other is None:
             return None
@@ -64,7 +64,7 @@ def group_runs(
     baseline: str = "",
     sort: str = "",
 ) -> RunGroups:
-    """Put runs that differ in their seed only into one group.
+    """Put runs that differ only in their seed into one group.
 
     Args:
         records: The runs.

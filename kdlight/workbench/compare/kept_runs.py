@@ -18,13 +18,13 @@ from kdlight.runs.folder import RunFolder
 from kdlight.workbench.compare.record import FAILED, FINISHED, Record, is_ignored, write_labels
 
 RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
-DIGITS = 9  # significant digits that are kept; tables show fewer, so they are the same as tables of the runs
+DIGITS = 9  # significant digits that are kept; tables show fewer, so nothing in a table changes
 # Parts of a result that are not kept: no table shows them, they are private to a machine (the command), or they have a
 # column anyway (the seed).
 LEFT_OUT = ("confusion", "class_accuracy", "class_names", "command", "seed")
-FINAL = ("val/accuracy",)  # of the last epoch's values, those that a table shows
+FINAL = ("val/accuracy",)  # the values of the last epoch that a table shows
 FAILURE = "failed"  # the column that says why a run failed; empty for a finished run
-# The columns with a hash of the settings that change what a run computes, and with the class of the data.
+# Two columns: a hash of the settings that change what a run computes, and the class of the run's data.
 SETTINGS = ("configuration", "data")
 # The values of each epoch that are kept; those whose names begin with pid are kept, too.
 CURVES = ("train/loss", "val/accuracy", "val/loss")

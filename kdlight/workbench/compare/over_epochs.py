@@ -1,4 +1,4 @@
-"""Read what runs logged over their epochs, and average runs at each epoch, for every picture of curves."""
+"""Read what runs logged over their epochs, and average runs at each epoch, for pictures of curves."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def pid_keys(stage: str | None, name: str) -> list[str]:
 
 
 def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[int, float]:
-    """Return the values of the first of these keys that the run logged, by epoch counted from 1."""
+    """Return the values, times the factor, of the first of these keys that the run logged, by epoch from 1."""
     rows = run.read_metrics()
     for key in keys:
         found = {epoch + 1: factor * row[key] for epoch, row in rows.items() if key in row}
@@ -29,8 +29,8 @@ def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[i
 def average_runs(runs: Sequence[dict[int, float]]) -> dict[int, Summary]:
     """Summarise runs at each epoch at which at least half of them have a value; runs without any value do not count.
 
-    Epochs with fewer values are left out, because an atom (a part of the PID) that could be estimated for only one of
-    ten runs would look like the mean of ten.
+    Epochs with fewer values are left out. Otherwise the value of a single run would look like the mean of all runs if,
+    for example, an atom (a part of the PID) could be estimated for only one of ten runs.
 
     Args:
         runs: The values of each run by epoch.

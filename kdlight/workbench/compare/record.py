@@ -9,8 +9,8 @@ FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "
 LOGS = "logs"  # the folder with the output of each run of a grid; it lies beside the runs' folders
 PUBLISHED = "published.json"  # the file with test accuracies in % that others report; it lies beside the runs' folders
 # Settings that are left out when the settings of runs are compared: the seed, which is a field of `Record`, and those
-# that do not change how the student is trained, such as folders, loggers and callbacks. A name stands also for all
-# dotted names that begin with it: trainer.logger also for trainer.logger.save_dir.
+# that do not change how the student is trained, such as folders, loggers and callbacks. A name also stands for the
+# settings below it: trainer.logger stands for trainer.logger.save_dir, too.
 IGNORED = (
     *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("default_root_dir", "logger", "callbacks", "enable_progress_bar", "plugins")),
@@ -32,12 +32,13 @@ class Record(NamedTuple):
         state: "finished", "unfinished", "failed" or "unreadable".
         reason: Why the run is not finished.
         seed: The run's seed; None if it is unknown.
-        axes: The run's label on each axis of its grid (see `kdlight ablate`); empty if the run belongs to no grid.
+        axes: For each axis (a setting that the run's grid varies, see `kdlight ablate`), the label of the run's value;
+            empty if the run belongs to no grid.
         settings: The run's configuration by dotted names, as `flatten` returns it.
-        result: The content of ``result.json``, and under ``published`` the accuracy that others report, if the grid
-            names one; empty if the run is not finished.
-        curves: What the run logged, by epoch counted from 0, if it was read from ``curves.csv``. None: it is read from
-            ``metrics.csv`` when needed.
+        result: The content of ``result.json``; empty if the run is not finished. If the grid names an accuracy that
+            others report for this run, the dict has it under ``published``.
+        curves: What the run logged, by epoch counted from 0, if it was read from ``curves.csv``. None:
+            `read_metrics` reads it from ``metrics.csv``.
     """
 
     folder: RunFolder

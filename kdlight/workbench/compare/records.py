@@ -1,4 +1,4 @@
-"""Read runs as rows of a table: state, settings and result of each, and the settings by which they differ."""
+"""Read runs as rows of a table (state, settings and result), and find the settings by which runs differ."""
 
 import glob
 import json
@@ -28,8 +28,8 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
     """Read the runs in some places.
 
     Args:
-        places: Runs' folders, patterns such as ``runs/digits/*``, folders with many runs, such as that of a grid of
-            `kdlight ablate`, or folders that `keep_runs` has written.
+        places: Each is the folder of a run, of a grid of `kdlight ablate` or of several runs; a pattern such as
+            ``runs/digits/*``; or a folder that `keep_runs` has written.
 
     Raises:
         MissingFileError: If there is no run in a place.
@@ -95,7 +95,10 @@ def _find_without_folder(folder: Path) -> dict[Path, Record]:
 
 
 def _read_place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
-    """Read the axes and the seed from a folder's name such as ``method=kd,labels=6/seed=0``."""
+    """Read the labels of the grid's axes and the seed from a path that ends with ``method=kd,labels=6/seed=0``.
+
+    For a path of another form, the labels are empty and the seed is None.
+    """
     key, _, seed = path.name.partition("=")
     parts = [part.partition("=") for part in path.parent.name.split(",")]
     if key != "seed" or not seed.isdigit() or not all(equals for _, equals, _ in parts):
@@ -104,7 +107,7 @@ def _read_place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
 
 
 def _read_published(run: Path) -> dict[str, float]:
-    """Return the accuracy that others report for this run's group, if the grid names one."""
+    """Return the accuracy that others report for this run's group as ``published``; empty if the grid names none."""
     file = run.parent.parent / PUBLISHED
     values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     value = values.get(run.parent.name) if isinstance(values, dict) else None
@@ -157,7 +160,7 @@ def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def find_differing_settings(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Return each setting that differs between runs, with one value per run; those of `is_ignored` are left out."""
+    """Return each setting that differs between runs, with one value per run, without the settings in `IGNORED`."""
     names = sorted({name for record in records for name in record.settings if not is_ignored(name)})
     shown = {name: [_format_value(record.settings.get(name)) for record in records] for name in names}
     return {name: values for name, values in shown.items() if len(set(values)) > 1}

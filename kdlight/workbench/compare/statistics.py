@@ -29,12 +29,12 @@ class Difference(NamedTuple):
     """How much a group's measure lies above the baseline's, as a mean over pairs of runs with equal seeds.
 
     Attributes:
-        mean: The mean difference.
-        lower: Lower end of the 95 % interval of the mean, by Student's t; NaN for one pair.
+        mean: The mean difference; NaN if there is no pair.
+        lower: Lower end of the 95 % interval of the mean, by Student's t; NaN for fewer than two pairs.
         upper: Upper end of the interval.
         n: Number of pairs.
         detectable: The smallest true difference that a test at the 5 % level would detect with a power of 80 %, given
-            this number of pairs and their spread; NaN for one pair.
+            this number of pairs and their spread; NaN for fewer than two pairs.
     """
 
     mean: float

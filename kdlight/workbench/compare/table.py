@@ -23,7 +23,7 @@ MARK = " *"  # follows a difference whose interval does not contain 0
 
 
 def name_columns(axes: Iterable[str], measures: Iterable[str]) -> dict[str, str]:
-    """Return the column of each measure: the measure's name, or ``measured_NAME`` if an axis has the same name."""
+    """Return the column name of each measure: the measure's name, or ``measured_NAME`` if an axis has this name."""
     taken = set(axes)
     return {name: f"measured_{name}" if name in taken else name for name in measures}
 
@@ -46,7 +46,9 @@ def tidy(comparison: RunGroups) -> pd.DataFrame:
 
 
 def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.DataFrame:
-    """Return one row per run: its axes, ``seed``, ``state``, ``reason``, ``folder``, and every measure that a run has.
+    """Return one row per run: its label on each axis of its grid, its state and folder, and its measures.
+
+    The table also has the columns ``seed`` and ``reason`` (why a run is not finished). Measures that no run has are left out.
 
     Args:
         records: The runs.
@@ -110,7 +112,7 @@ def format_table(comparison: RunGroups, kind: str) -> str:
 
 
 def format_cells(comparison: RunGroups) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and the rows of the table as texts: the settings of a group, ``n``, its measures."""
+    """Return headings and rows as texts. A row has a group's settings, its number of finished runs, and measures."""
     measures = [MEASURES[column].heading for column in comparison.columns]
     headings = [*(comparison.settings or ("run",)), "n", *measures]
     return headings, [_format_row(comparison, group) for group in comparison.groups]
@@ -185,7 +187,7 @@ def explain(comparison: RunGroups) -> list[str]:
     if several:
         said.append("mean ± standard deviation over the runs of a row")
     elif comparison.stage is not None:
-        said.append("in square brackets the interval in which a repeated measurement lies")
+        said.append("in square brackets the interval that contains 95 % of repeated measurements")
     lines = ["; ".join(said) + "."]
     done = [run for runs in comparison.groups.values() for run in select_finished(runs)]
     capped = [run for run in done if _is_capped(run, comparison.stage)]

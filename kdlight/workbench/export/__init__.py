@@ -1,1 +1,1 @@
-"""``kdlight export``: a student's weights or program, the preparation of its images, and a model card."""
+"""``kdlight export``: a folder with a student, a description of how its images are prepared, and a model card."""

@@ -138,7 +138,7 @@ def _describe_usage(student: Any, prepared: Preparation, kind: str) -> str:
 
 
 def _describe_information(result: Any) -> str:
-    """Write a table of the PID of the logits, or of the last measured stage if the logits were not measured.
+    """Return a table of the PID of the logits or, without it, of the last measured stage; empty without any PID.
 
     The PID (partial information decomposition) splits what teacher and student tell about the label into redundant,
     unique and synergistic information.

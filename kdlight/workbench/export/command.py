@@ -1,11 +1,11 @@
-"""``kdlight export RUN``: write the student alone, with the preparation of its images and a model card.
+"""``kdlight export RUN``: write the student, a file that says how its images are prepared, and a model card.
 
 Files in the formats onnx and torch-export are programs that include the normalisation: they take uint8 pixels in
 batches of any size, return logits and run without kdlight. A file in the format safetensors holds weights only.
-preparation.json holds the sizes for resizing and cropping, the class names, mean and std. README.md is the model card;
-it contains a script that classifies an image with these files (for safetensors, a script that loads the weights). The
-exported file is checked on test images: if its logits differ from those of the checkpoint by more than rounding errors,
-nothing is written.
+preparation.json holds the sizes for resizing and cropping, the mean and std for normalising, and the class names.
+README.md is the model card; it contains a script that classifies an image with these files (for safetensors, a script
+that loads the weights). The exported file is checked on test images: if its logits differ from those of the checkpoint
+by more than rounding errors, nothing is written.
 """
 
 import os
@@ -39,7 +39,7 @@ FILES = {"safetensors": "model.safetensors", "onnx": "model.onnx", "torch-export
 INT8 = "model-int8.onnx"
 TOLERANCE = 1e-4  # largest allowed difference of logits, as a fraction of the largest logit (of 1 if all are below 1)
 BATCH = 50
-CALIBRATION = 200  # number of training images on which the ranges of an int8 file are measured
+CALIBRATION = 200  # number of training images on which the activations' ranges are measured for an int8 file
 
 
 class ExportCheck(NamedTuple):

@@ -1,4 +1,4 @@
-"""A student with its normalisation, and the formats in which the student can be written."""
+"""A student with its normalisation, and functions that write the student to files of several formats."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +43,7 @@ class DeployedStudent(nn.Module):
 
 
 def write_onnx(model: DeployedStudent, image_shape: Sequence[int], file: Path) -> Program:
-    """Write an ONNX file whose batch may have any size, and open it with onnxruntime.
+    """Write an ONNX file that takes batches of any size, open it with onnxruntime, and return it as a function.
 
     Raises:
         UserError: If a package is missing.
@@ -65,7 +65,7 @@ def write_onnx(model: DeployedStudent, image_shape: Sequence[int], file: Path) -
 
 
 def open_onnx(file: Path) -> Program:
-    """Open an ONNX file with onnxruntime on the CPU."""
+    """Open an ONNX file with onnxruntime on the CPU, and return it as a function from pixels to logits."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
@@ -78,7 +78,7 @@ def open_onnx(file: Path) -> Program:
 
 
 def write_torch_export(model: DeployedStudent, image_shape: Sequence[int], file: Path) -> Program:
-    """Write a program of `torch.export` whose batch may have any size, and load it again."""
+    """Write a program of `torch.export` that takes batches of any size, load it again, and return it."""
     with _silence():
         batch = torch.export.Dim("batch")
         program = torch.export.export(model, (_make_example(image_shape),), dynamic_shapes=({0: batch},))
@@ -88,7 +88,7 @@ def write_torch_export(model: DeployedStudent, image_shape: Sequence[int], file:
 
 
 def write_safetensors(model: DeployedStudent, again: nn.Module, prepared: Preparation, file: Path) -> Program:
-    """Write the student's weights, and load them into another network of the same kind.
+    """Write the student's weights, load them into another network of the same kind, and return this network.
 
     Args:
         model: The student whose weights are written.
@@ -135,7 +135,7 @@ def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) ->
     try:
         with _silence():
             quant_pre_process(str(file), str(ready))
-            # Weights get seven bits, because CPUs without VNNI sum two products in 16 bits, which could overflow.
+            # Weights get seven bits: CPUs without VNNI add two products in 16 bits, which could overflow with eight.
             quantize_static(
                 str(ready),
                 str(target),
@@ -157,7 +157,7 @@ def _make_example(image_shape: Sequence[int]) -> Tensor:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Hide what the exporting libraries print and warn of, which is meant for the developers of these libraries."""
+    """Hide the output and the warnings of the exporting libraries, which are meant for these libraries' developers."""
     import logging
 
     disabled = logging.root.manager.disable
