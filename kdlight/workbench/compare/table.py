@@ -48,7 +48,7 @@ def tidy(comparison: RunGroups) -> pd.DataFrame:
 def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.DataFrame:
     """Return one row per run: its label on each axis of its grid, its state and folder, and its measures.
 
-    The table also has the columns ``seed`` and ``reason`` (why a run is not finished). Measures that no run has are left out.
+    Further columns are ``seed`` and ``reason`` (why the run is not finished). Measures that no run has are left out.
 
     Args:
         records: The runs.
