@@ -23,17 +23,17 @@ class Ensemble(Classifier):
 
     The logits of the ensemble are the logarithms of the mean of the members' probabilities. Its embedding is the
     concatenation of the members' embeddings, and each of its stages concatenates the members' maps over the channels.
-    It has as many stages as the member with the fewest. `Activations.member_logits` has each member's logits:
-    methods that soften the teacher's predictions need them, because the mean of the members' softmaxes at one
+    The ensemble has as many stages as the member with the fewest stages. `Activations.member_logits` has each member's
+    logits: methods that soften the teacher's predictions need them, because the mean of the members' softmaxes at one
     temperature cannot be computed from their mean at another temperature.
 
     Args:
         members: The classifiers, as many as memory allows; they run one after the other.
         weights: For each member, the path of a file that `load_weights` reads. None: the members are trained already,
-            or one file has the weights of the whole ensemble.
+            or the weights of the whole ensemble are loaded from one file later.
 
     Raises:
-        UserError: If there are no members, their numbers of classes differ, or `weights` has not one path per member.
+        UserError: If there are no members, their numbers of classes differ, or `weights` is not as long as `members`.
     """
 
     stage_names = ()  # no single submodule computes a stage
@@ -74,8 +74,8 @@ def join_stages(member_stages: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ..
             channels may differ. If their heights or widths differ, the maps are average-pooled to the smallest.
 
     Returns:
-        The joined maps (batch, sum of channels, height, width), the shallowest first. There are as many as the member
-        with the fewest stages has.
+        The joined maps (batch, sum of channels, height, width), the shallowest first. Their number is that of the
+        member with the fewest stages.
     """
     shared = min(map(len, member_stages))
     joined = []
@@ -94,7 +94,7 @@ def average_softened_logits(member_logits: Sequence[Tensor], temperature: float 
     vanishes as the temperature goes to infinity.
 
     Args:
-        member_logits: (batch, classes) of each member; the logits of a single member are returned unchanged.
+        member_logits: The logits (batch, classes) of each member; those of a single member are returned unchanged.
         temperature: T, positive; infinity gives the mean of the logits.
     """
     if len(member_logits) == 1:

@@ -44,8 +44,8 @@ class Torchvision(Tapped):
             MobileNetV3 has 0.01. With 0.01, the running statistics, which evaluation uses, need about a thousand steps
             to come close to the statistics of training batches.
         options: Further arguments of torchvision's function that builds the network, such as ``{dropout: 0.1}``.
-        taps: Names of modules for `stages`, `embedding`, `stem` and `head`, as in `Tapped`, to replace those that are
-            found automatically.
+        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, or some of them: names of modules that
+            replace the modules that are found automatically.
 
     Raises:
         UserError: If there is no such network, or its weights are not on this machine and cannot be fetched.
@@ -118,8 +118,8 @@ class Timm(Tapped):
         pretrained: Start from timm's weights. If `num_classes` differs from the weights' number of classes, the head
             starts from random weights.
         options: Further arguments of `timm.create_model`, such as ``{drop_path_rate: 0.1}``.
-        taps: Names of modules for `stages`, `embedding`, `stem` and `head`, as in `Tapped`, to replace those that are
-            found automatically.
+        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, or some of them: names of modules that
+            replace the modules that are found automatically.
 
     Raises:
         UserError: If timm is not installed or has no such network, or its weights are not on this machine and cannot be

@@ -16,10 +16,10 @@ from kdlight.models.classifier import Classifier
 class Frozen:
     """A classifier in eval mode whose parameters get no gradient.
 
-    A `Frozen` is not an `nn.Module`, so the module that holds it as an attribute does not count it among its children:
-    the holder's parameters and `state_dict` do not contain the classifier's, DDP does not broadcast it, and `train()`
+    A `Frozen` is not an `nn.Module`. So a module that holds a `Frozen` as an attribute does not list it as a child: the
+    holder's parameters and `state_dict` do not contain the classifier's, DDP does not broadcast it, and `train()`
     does not reach it. To move the classifier to a device together with its holder, the holder overrides
-    `_apply`. `Module.to` calls `_apply` with the function that moves a tensor, and the holder passes this function on::
+    `_apply`. `Module.to` calls `_apply` with a function that moves a tensor; the holder passes this function on::
 
         def _apply(self, fn, recurse=True):
             self.teacher.convert(fn)
@@ -102,7 +102,7 @@ class Frozen:
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Apply a function to every parameter and buffer, such as the one with which `Module.to` moves tensors.
 
-        After a change of type, `sha256` still returns the hash of the weights before it.
+        After a change of type, `sha256` still returns the hash of the weights before the change.
         """
         parameter = next(self.model.parameters(), None)
         if parameter is not None and self._sha256 is None and fn(parameter.new_empty(0)).dtype != parameter.dtype:

@@ -65,7 +65,7 @@ WEIGHTS = {
 
 
 def find_published(name: str) -> PublishedWeights:
-    """Return what ``published:NAME`` stands for.
+    """Return the entry of `WEIGHTS` that ``published:NAME`` stands for.
 
     Raises:
         UserError: If nothing is published under that name.

@@ -15,7 +15,7 @@ class RandomImages(ImageDataModule):
 
     Args:
         train_images: Number of training images.
-        val_size: How many of them are held out for validation.
+        val_size: How many of the training images are held out for validation.
         augment: Crop and flip the training images at random.
         mean: The mean of each channel, for pixels in [0, 1].
         std: The standard deviation of each channel, for pixels in [0, 1].

@@ -21,8 +21,8 @@ class Measure(NamedTuple):
         digits: Digits after the decimal point.
         read: A function that returns the value, given a result and the stage of the PID; NaN if the result
             lacks the value.
-        interval: Two functions of the same arguments, which return the lower and the upper end of the interval that
-            contains 95 % of repeated measurements; None: the measure has no interval.
+        interval: Two functions with the arguments of `read`. They return the lower and the upper end of the interval
+            that contains 95 % of repeated measurements; None: the measure has no interval.
     """
 
     heading: str

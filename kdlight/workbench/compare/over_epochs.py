@@ -12,12 +12,12 @@ SPLITS = ("pid", "pid_train")
 
 
 def pid_keys(stage: str | None, name: str) -> list[str]:
-    """Return the two keys that a number of the PID may have; the log of a run has only one of them."""
+    """Return the two keys under which a run may have logged a number of the PID; it has logged only one of them."""
     return [f"{split}/{stage}/{name}" for split in SPLITS]
 
 
 def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[int, float]:
-    """Return the values, times the factor, of the first of these keys that the run logged, by epoch from 1."""
+    """Return the values of the first key that the run has logged, multiplied by `factor`, by epoch counted from 1."""
     rows = run.read_metrics()
     for key in keys:
         found = {epoch + 1: factor * row[key] for epoch, row in rows.items() if key in row}

@@ -36,7 +36,7 @@ class Record(NamedTuple):
             empty if the run belongs to no grid.
         settings: The run's configuration by dotted names, as `flatten` returns it.
         result: The content of ``result.json``; empty if the run is not finished. If the grid names an accuracy that
-            others report for this run, the dict has it under ``published``.
+            others report for this run, it is added as ``published``.
         curves: What the run logged, by epoch counted from 0, if it was read from ``curves.csv``. None:
             `read_metrics` reads it from ``metrics.csv``.
     """

@@ -136,11 +136,11 @@ def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
     """Find the settings that are needed to tell the groups of runs apart, and the value that each run has.
 
     For runs of a grid, these are the grid's axes. For other runs, settings are tried one by one, those with the fewest
-    dots in their names first. A setting is left out if it does not split any group of runs that the settings before it
-    have formed. If the methods differ, for example, an argument that has one value per method is left out.
+    dots in their names first. Each setting divides the runs into smaller groups. A setting that divides no
+    group any further is left out: for example, an argument that has one value per method, if the methods differ.
 
     Returns:
-        For the name of each setting, its values, one per run.
+        The values of each setting, one per run, by the setting's name.
     """
     axes = list(dict.fromkeys(axis for record in records for axis in record.axes))
     if axes and all(record.axes for record in records):
