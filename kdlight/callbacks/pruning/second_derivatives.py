@@ -70,6 +70,7 @@ def estimate_hessian_diagonal(model: nn.Module, batches: Sequence[tuple[Tensor, 
 
 
 def _estimate_batch(model: nn.Module, images: Tensor, target: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Return what a batch contributes to the second derivatives: one tensor for each parameter."""
     activated: list[Tensor] = []
     with _ActivationRecorder(activated):
         logits = model(images)
@@ -123,6 +124,7 @@ class _SecondOrderMode(TorchFunctionMode):
         return value
 
     def _apply(self, func: Callable[..., Tensor], a: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return y = f(a), whose backward pass computes ``h(a) = f'(a)^2 h(y) + f''(a) dL/dy``."""
         point = a.detach().requires_grad_()
         value = func(point, *args, **kwargs)
         (slope,) = torch.autograd.grad(value.sum(), point, create_graph=True)
