@@ -12,7 +12,7 @@ PUBLISHED = "published.json"  # the file with test accuracies in % that others r
 # that do not change how the student is trained, such as folders, loggers and callbacks. A name also stands for the
 # settings below it: trainer.logger stands for trainer.logger.save_dir, too.
 IGNORED = (
-    *("seed_everything", "ckpt_path", "weights_only", "resume_changed", "train_teacher", "optimizer", "lr_scheduler"),
+    *("seed_everything", "ckpt_path", "resume_changed"),
     *(f"trainer.{name}" for name in ("default_root_dir", "logger", "callbacks", "enable_progress_bar", "plugins")),
     *(f"trainer.{name}" for name in ("enable_model_summary", "log_every_n_steps", "enable_checkpointing")),
     *("data.data_dir", "data.num_workers", "data.download", "model.teacher_cache.path"),
