@@ -1,8 +1,9 @@
 """A cached teacher answers for the views it has seen, and for nothing else."""
 
+import io
 import json
 import shutil
-import threading
+import sys
 
 import pytest
 import torch
@@ -260,13 +261,25 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
     assert (tmp_path / "cache/thesis.tex").read_text() == "mine"
 
 
-def test_a_run_waits_for_another_that_makes_the_cache(tmp_path, monkeypatch, capsys):
+class Waited(io.StringIO):
+    """A stderr that releases a lock as soon as something is written."""
+
+    def __init__(self, lock):
+        super().__init__()
+        self.lock = lock
+
+    def write(self, text):
+        self.lock.release()
+        return super().write(text)
+
+
+def test_a_run_waits_for_another_that_makes_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(builder, "LOCK_SECONDS", 0.05)
     lock = FileLock(tmp_path / "cache.lock", thread_local=False)
     lock.acquire()
-    threading.Timer(0.5, lock.release).start()
+    monkeypatch.setattr(sys, "stderr", stderr := Waited(lock))
     fit(tmp_path, cached(tmp_path), digits(), epochs=1)
-    assert "another run makes" in capsys.readouterr().err
+    assert "another run makes" in stderr.getvalue()
 
 
 @pytest.mark.parametrize("folder", ["/proc/cache", "{tmp_path}/file/cache"])
