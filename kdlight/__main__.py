@@ -27,7 +27,7 @@ COMMANDS = {
     "bench": ("kdlight.workbench.bench.command", "time the parts of a training step, and a plain PyTorch loop"),
     "pid": (
         "kdlight.workbench.pid.command",
-        "measure how much information about the label two networks, or two arrays, share",
+        "measure how much information two networks, or two arrays, share about the label",
     ),
     "evaluate": ("kdlight.workbench.evaluate.command", "measure calibration, robustness and costs of a run's student"),
     "models": ("kdlight.workbench.list_models", "list the networks, and the weights published for them"),
@@ -38,18 +38,18 @@ COMMANDS = {
     "report": ("kdlight.workbench.report.command", "write one page about finished runs, with commands to repeat them"),
     "dashboard": (
         "kdlight.workbench.dashboard",
-        "write a file with a W&B workspace, the charts of a project's runs; --save also saves it in W&B",
+        "write a W&B workspace (the charts of a project's runs) to a file; --save also saves the workspace in W&B",
     ),
     "completion": ("kdlight.workbench.completion", "print a script that completes commands and options in a shell"),
     "compare": (
         "kdlight.workbench.compare.command",
-        "print finished runs as a table, and plot how much information about the label student and teacher share",
+        "print finished runs as a table, and plot how much information student and teacher share about the label",
     ),
 }
 TAKE_OPTIONS_OF_FIT = (RUN, "kdlight.cli.cache")
 HELP = """usage: kdlight COMMAND [OPTIONS]
 
-Run knowledge distillation experiments, and measure how much information about the label student and teacher share.
+Run knowledge distillation experiments, and measure how much information student and teacher share about the label.
 
 {commands}
 

@@ -18,7 +18,7 @@ TIMEOUT = 30  # seconds without a byte after which a download counts as cut off
 
 
 class DownloadError(UserError, ConnectionError):
-    """The whole file could be downloaded from none of its addresses."""
+    """None of a file's addresses delivered the whole file."""
 
 
 def download(url: str, part: Path) -> None:

@@ -1,4 +1,4 @@
-"""Measure how much information about the label a method's student shares with its teacher.
+"""Measure how much information a method's student shares with its teacher about the label.
 
 The measure is a partial information decomposition (PID). It splits what the features of both networks tell about the
 label into redundant (shared), unique and synergistic information.

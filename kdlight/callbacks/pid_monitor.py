@@ -1,4 +1,4 @@
-"""Measure during training how much of the teacher's information about the label the student has.
+"""Measure during training how much the student shares of the teacher's information about the label.
 
 The measure is the partial information decomposition (PID) of teacher, student and label:
 Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information
@@ -39,11 +39,12 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
 
     Both networks compute features of fixed probe images. The features of a stage are turned into symbols (integers). By
     default this is done as in the code of Dissanayake et al. (arXiv 2411.07483): features are flattened, L2-normalised,
-    reduced by PCA, and clustered. What both symbols tell about the label is then split into four atoms, logged for each
-    stage as ``pid/<stage>/…``: redundant (transferred knowledge), unique_teacher (knowledge left to distil),
-    unique_student and synergistic. Mutual informations with the label, which are sums of atoms, are logged, too. All
-    values are corrected for bias and have an interval (``_lower``, ``_upper``). A value is left out if there are too
-    few samples to estimate it. ``kdlight/measuring/README.md`` lists every key with its formula.
+    reduced by PCA, and clustered. What an image's two symbols (the teacher's and the student's) tell of the label is
+    then split into four atoms, logged for each stage as ``pid/<stage>/…``: redundant (transferred knowledge),
+    unique_teacher (knowledge left to distil), unique_student and synergistic. Mutual informations with the label, which
+    are sums of atoms, are logged, too. All values are corrected for bias and have an interval (``_lower``, ``_upper``).
+    A value is left out if there are too few samples to estimate it. ``kdlight/measuring/README.md`` lists every key
+    with its formula.
 
     The probe images are those of the validation split. If there is no validation split, a fixed part of the training
     images is used, and the keys begin with ``pid_train/``. After training, the test set is measured once, as in the
@@ -81,7 +82,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             read them; null: the run's folder.
         details: Also log values without the correction for bias (plug-in values), redundancies by other definitions,
             and what each class contributes to the atoms.
-        seed: Seed of the clustering, and of the random parts of the images from which bias and interval are estimated.
+        seed: Seed of the clustering, and of the random subsets of images from which bias and interval are estimated.
         tolerance: The solver of a decomposition stops when its error is at most this many bits.
 
     Raises:
@@ -109,8 +110,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         tolerance: PositiveFloat = 1e-5,
     ) -> None:
         if symbols == "predictions" and (filtered or stages is None or list(stages) != ["logits"]):
-            given = f"stages: {stages} and filtered: {filtered}"
-            raise UserError(f"PIDMonitor: symbols: predictions need stages: [logits] and filtered: false, got {given}")
+            needed = "'symbols: predictions' needs 'stages: [logits]' and 'filtered: false'"
+            raise UserError(f"PIDMonitor: {needed}, got 'stages: {stages}' and 'filtered: {str(filtered).lower()}'")
         self.times, self.every_n_epochs = times, every_n_epochs
         self.stages, self.filtered, self.target = stages, filtered, target
         self.discretizer = RepeatedDiscretizer(
@@ -149,8 +150,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             )
         if self.filtered and not isinstance(pl_module, FilteredDistiller):
             raise UserError(
-                "PIDMonitor: filtered: true needs a method with filters and heads, such as RID, but "
-                f"{type(pl_module).__name__} has none; set filtered: false"
+                "PIDMonitor: 'filtered: true' needs a method with filters and heads, such as RID, but "
+                f"{type(pl_module).__name__} has none; set 'filtered: false'"
             )
         self._split = "val" if data.val_size > 0 else "train"
         self._during, self.test = None, None

@@ -49,7 +49,9 @@ def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> T
 
 @widen_half_precision
 def rkd_angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """Compute the smooth L1 loss between the cosines of all triplets' angles, averaged over triplets.
+    """Compute the smooth L1 loss between student and teacher of the cosines of the angles in all triplets of samples.
+
+    It is averaged over the triplets.
 
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.

@@ -1,4 +1,4 @@
-"""Measure how much information about the label students share with a teacher, on a fixed set of images (the probe)."""
+"""Measure how much information students share with a teacher about the label, on a fixed set of images (the probe)."""
 
 import hashlib
 import json

@@ -16,7 +16,7 @@ from kdlight.unpack import Unpack
 
 
 class DKD(LogitDistiller):
-    """Weight target and other classes separately: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
+    """Give target and other classes separate weights: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
 
     TCKD and NCKD are KL divergences. TCKD compares the two probabilities (target, not target), NCKD the probabilities
     within the other classes. w grows linearly to 1 over `warmup_epochs`.
@@ -24,7 +24,7 @@ class DKD(LogitDistiller):
     The defaults are those of the authors for CIFAR-100 (resnet32x4 -> resnet8x4). The authors choose beta by pair: 2
     for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. For ImageNet they use beta 0.5, T = 1 and one epoch of
     warm-up. The authors of logit standardisation (`standardize_logits`) combine it with DKD. They then multiply alpha
-    and beta by the weight that they give to the divergence of KD.
+    and beta by the weight that the divergence has when they combine it with KD.
 
     Args:
         student: The network that is trained.

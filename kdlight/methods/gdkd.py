@@ -23,8 +23,8 @@ class GDKD(LogitDistiller):
     """Decoupled distillation of two class sets: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
 
     The classes are split into two sets: the top classes, to which the teacher gives the highest logits, and the rest.
-    Each KL compares student and teacher. KL is the divergence of the total probabilities (masses) of the two sets.
-    KL_top and KL_rest are the divergences of the probabilities within each set. w grows linearly to 1 over
+    The three divergences compare student and teacher: KL (without index) compares the total probabilities (masses) of
+    the two sets, KL_top and KL_rest compare the probabilities within each set. w grows linearly to 1 over
     `warmup_epochs`. The defaults are those of the authors' code, (w1, w2) = (1, 8). For some pairs of networks, the
     code has other values, for example (1, 1) for resnet56 -> resnet20, (2, 8) for resnet32x4 -> resnet8x4, and (2, 6)
     if the teacher is wrn_40_2.

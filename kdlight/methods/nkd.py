@@ -22,10 +22,11 @@ class NKD(LogitDistiller):
     """Compare target and other classes separately: ``ce_weight * CE - p_t(y) log p_s(y) - gamma T^2 sum q_t log q_s``.
 
     p_s and p_t are the probabilities of student and teacher. q_s and q_t are the probabilities that student and teacher
-    give to the classes other than the target y, computed at temperature T and normalised to sum to 1. The logged term
-    is not a divergence, so it is in general not 0 if the student's outputs equal the teacher's. The defaults are those
-    of the authors for CIFAR-100; for ImageNet they set gamma to 1.5 and T to 1. If the teacher is an ensemble, both
-    terms use the logits whose softmax at T is the mean of the members' softmaxes at T.
+    give to the classes other than the target y, computed at temperature T and normalised to sum to 1. The last two
+    terms of the formula are logged as `nkd`. They are cross-entropies, not divergences, so they are usually above 0
+    even if the student's outputs equal the teacher's. The defaults are those of the authors for CIFAR-100; for ImageNet
+    they set gamma to 1.5 and T to 1. If the teacher is an ensemble, the members' softmaxes at T are averaged, and the
+    last two terms use logits whose softmax at T is this average.
 
     Args:
         student: The network that is trained.

@@ -31,8 +31,9 @@ class VIDRegressor(nn.Module):
 
     The mean is computed by three 1x1 convolutions without bias, with ReLU between them, as in RepDistiller. With
     `norm`, the inner layers are twice as wide as the teacher's map, and batch norms follow the first two convolutions,
-    as in the VID of the RID authors (arXiv 2411.07483). The variance of channel c is softplus(a_c) + 1e-5, where a_c is
-    initialised so that the variance is 5. a_c is trained, as in RepDistiller; mdistiller's optimizer does not train it.
+    as in the paper on RID (arXiv 2411.07483), whose baseline is VID. The variance of channel c is softplus(a_c) + 1e-5,
+    where a_c is initialised so that the variance is 5. a_c is trained, as in RepDistiller; mdistiller's optimizer does
+    not train it.
 
     Args:
         student_channels: Channels of the student's map.
@@ -78,11 +79,11 @@ class VID(FeatureDistiller):
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
         regressor_norm: Whether the regressors have batch norms, and inner layers twice as wide as the teacher's map, as
             in the RID authors' baseline.
-        initialisation: How the regressors' weights are drawn: "torch", by torch's own rule; or "authors", from He's
-            uniform distribution with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`), as in the RID authors'
-            baseline. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate
-            digits_initialisation.yaml``), the test accuracy with "authors" minus that with "torch" is +1.30 points
-            (95 % interval -3.30 to +5.89).
+        initialisation: How the regressors' weights are drawn. "torch": by torch's own rule. "authors" (those of RID,
+            for their baseline): from He's uniform distribution with ``mode="fan_out"``
+            (`torch.nn.init.kaiming_uniform_`). With six labelled digits per class, three seeds and 120 epochs
+            (``kdlight ablate digits_initialisation.yaml``), the test accuracy with "authors" minus that with "torch" is
+            +1.30 points (95 % interval -3.30 to +5.89).
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

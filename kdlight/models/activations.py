@@ -17,10 +17,10 @@ class Activations(NamedTuple):
         logits: (batch, classes).
         embedding: (batch, dim), the input of the classifier head.
         stages: The feature maps at the end of each stage, in order, (batch, channels, height, width).
-        preactivations: For each stage, the map before the ReLU that ends the stage. In pre-activation networks, whose
-            stages do not end with a ReLU, this is the stage's map after the batch norm that follows the stage, before
-            the ReLU after that batch norm. None for networks without these ReLUs (MobileNetV2), for ensembles,
-            and for networks of other libraries.
+        preactivations: For each stage, the map before the ReLU that ends the stage. The stages of pre-activation
+            networks do not end with a ReLU, but are followed by a batch norm and a ReLU; there it is the map between
+            the two. None for networks without these ReLUs (MobileNetV2), for ensembles, and for networks of other
+            libraries.
         stem: The feature map that enters the first stage, or None if it is not known.
         member_logits: The logits of each member if the classifier is an `Ensemble`; empty for a single network.
     """

@@ -100,7 +100,7 @@ class Frozen:
         return {**vars(self), "_compiled": None}
 
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
-        """Apply a function to every parameter and buffer, such as the one with which `Module.to` moves tensors.
+        """Apply a function, such as the one with which `Module.to` moves tensors, to every parameter and buffer.
 
         After a change of type, `sha256` still returns the hash of the weights before the change.
         """

@@ -140,7 +140,8 @@ def _unpack(part: Path, member: str, file: Path) -> None:
                     stream.write(data)
     except (tarfile.TarError, KeyError) as error:
         part.unlink()
-        raise UserError(f"{part.name.removesuffix('.part')} has no {member} ({error}); run again") from error
+        archive = part.name.removesuffix(".part")
+        raise UserError(f"{archive} is damaged or has no {member} ({error}); run again to download it") from error
     os.replace(draft, file)
 
 

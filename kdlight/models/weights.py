@@ -68,7 +68,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         MissingFileError: If there is no such file.
-        UserError: If the file needs code to be read, is damaged, or holds no weights.
+        UserError: If the file cannot be loaded without running code, is damaged, or holds no weights.
     """
     given = str(path)
     path = fetch_published(path) if is_published(path) else Path(path)
@@ -171,10 +171,12 @@ def _read_pickle(path: Path) -> dict[str, Any]:
 def _find_alias(name: str, free: Collection[str]) -> str:
     """Return the name that a tensor of the file has in the model.
 
+    The head may be called `fc` in one of the two and `linear` in the other, or the model's names may begin with
+    `model.`. If neither is the case, `name` is returned.
+
     Args:
         name: The tensor's name in the file.
-        free: Names in the model that the file does not have. If one of them is `name` with the other name of the head
-            (`fc` or `linear`), or with the prefix `model.`, this one is returned; otherwise `name`.
+        free: Names in the model that the file does not have.
     """
     layer, _, rest = name.partition(".")
     other_head = {"fc": "linear", "linear": "fc"}.get(layer, layer)

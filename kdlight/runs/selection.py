@@ -12,14 +12,14 @@ from kdlight.runs.folder import RunFolder
 
 @runtime_checkable
 class EpochFilter(Protocol):
-    """A callback that changes the network during training, so that not every epoch may become the best one."""
+    """A callback that decides which epochs may become the best one, for example because it prunes the network."""
 
     def selectable(self, trainer: Trainer) -> bool:
         """Return whether the current network may become the run's best checkpoint."""
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Saves the last or the best epoch of a run under a fixed name, even after the run's folder was moved.
+    """Saves the last or the best epoch of a run under a fixed name; the best score survives a move of the run's folder.
 
     Lightning's `ModelCheckpoint` forgets the best score if a run is continued in a folder of another name, and then
     saves the next epoch as the best one even if it is worse.

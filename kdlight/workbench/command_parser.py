@@ -15,8 +15,8 @@ class CommandParser(argparse.ArgumentParser):
     Args:
         prog: The command.
         usage: How the command is called; None: argparse writes the usage.
-        description: The docstring of the command's file, which says what the command does. If the docstring begins
-            with the command's call in double backticks and a colon, the help leaves the call out.
+        description: The docstring of the command's file, which says what the command does. If it begins with
+            the command in double backticks and a colon, such as "``kdlight pid``: ", the help leaves this part out.
         options: Further arguments of ``argparse.ArgumentParser``.
     """
 

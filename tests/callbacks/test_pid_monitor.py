@@ -204,7 +204,7 @@ def test_filtered_stages(tmp_path):
     assert set(monitor.collect_result()["pid_test"]) == {"filtered_stage2"}
     assert "pid/filtered_stage2/redundant" in log.measured()[0]
     assert not list(tmp_path.glob("*.npz"))  # f_t moves
-    with pytest.raises(ValueError, match="filtered: true needs a method with filters and heads, such as RID, but KD"):
+    with pytest.raises(ValueError, match="'filtered: true' needs a method with filters and heads, such as RID, but KD"):
         fit(tmp_path, build(KD), quick(filtered=True))
     with pytest.raises(ValueError, match="expected stages among stage1, stage2, stage3, got logits"):
         fit(tmp_path, build(RID), quick(filtered=True, stages=["logits"]), epochs=3)
@@ -229,7 +229,7 @@ def test_predictions_of_the_student_are_its_accuracy(tmp_path):
     monitor = quick(symbols="predictions", stages=["logits"], details=True)
     fit(tmp_path, build(KD), monitor, epochs=1)
     assert 0 <= monitor.test.stages["logits"].pid.information_second.counted <= np.log2(10)
-    with pytest.raises(ValueError, match=r"need stages: \[logits\] and filtered: false, got stages: None"):
+    with pytest.raises(ValueError, match=r"needs 'stages: \[logits\]' and 'filtered: false', got 'stages: None'"):
         PIDMonitor(symbols="predictions")
 
 

@@ -6,14 +6,14 @@ propagated backwards. For a linear layer a = w x + b,
     h(w) = sum over samples and positions of h(a) x^2,    h(x) = sum over outputs of w^2 h(a),
 
 and for y = f(a), ``h(a) = f'(a)^2 h(y) + f''(a) dL/dy``. The second term is often dropped. It is kept here, because
-without it the results for hidden layers are less accurate. At the logits, ``h = p (1 - p) / n`` holds
-exactly for the predicted probabilities p and n samples, so the results for the output layer are exact.
+without it the results for hidden layers are less accurate. At the logits, ``h = p (1 - p) / n`` is exact, where p are
+the predicted probabilities and n is the number of samples. So the results for the output layer are exact, too.
 
 The results for the other layers are approximations. When two values depend on a common value, the mixed derivative with
-respect to the two (the cross term) is dropped. Such values are the outputs of a shortcut and its block, two uses of one
-feature map, the outputs of a convolution at two positions (they depend on the same weight), and two units of a layer
-(they depend on the same inputs). A batch norm is treated as the fixed linear map that it is in evaluation mode. During
-training, however, its statistics depend on the weights of earlier layers.
+respect to the two (the cross term) is dropped. Examples of such pairs are the outputs of a shortcut and of its block;
+the outputs of a convolution at two positions, which depend on the same weight; and two units of a layer, which depend
+on the same inputs. A batch norm is treated as the fixed linear map that it is in evaluation mode. During training,
+however, its statistics depend on the weights of earlier layers.
 """
 
 import math
@@ -142,7 +142,8 @@ def _replace_gradient(value: Tensor, gradient_of: Tensor) -> Tensor:
 def _square(x: Tensor) -> Tensor:
     """Return x^2 with the gradient of x.
 
-    A bilinear function of two such squares, such as inputs and weights, then propagates h to both of them.
+    A bilinear function, such as `linear`, of squared inputs and squared weights then propagates h to the inputs and to
+    the weights.
     """
     return _replace_gradient(x**2, x)
 

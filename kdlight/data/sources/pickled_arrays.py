@@ -71,7 +71,7 @@ def load_pickled_arrays(data: bytes) -> dict[str, Any]:
         data: The file's content, written by Python 2 or 3.
 
     Returns:
-        The dictionary, with keys of type str and numpy arrays.
+        The dictionary. Its keys are of type str; what was an array is a numpy array.
 
     Raises:
         UserError: If the file is broken or contains anything but these types; the message says what.

@@ -73,8 +73,8 @@ def _is_operation(operations: Tensor, name: str) -> Tensor:
 def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     """Rotate images by up to 30 degrees, or shear or translate them by up to 0.3 of a side.
 
-    Each pixel of the result takes the value at its place of origin, rounded to a whole pixel. It is black if this place
-    lies outside the image.
+    Each pixel of the result takes the value of the pixel that is nearest to its place of origin, without interpolation.
+    It is black if its place of origin lies outside the image.
     """
     count, channels, height, width = images.shape
     signed = 2 * strengths - 1
@@ -165,8 +165,8 @@ def _smooth(pixels: Tensor) -> Tensor:
 def _cut_out(images: Tensor, cutout: Tensor, fill: Sequence[float]) -> Tensor:
     """Fill a square whose side is at most half the image's width.
 
-    A square that would begin above or left of the image begins at the image's border instead; what lies beyond the
-    lower or right border is cut off.
+    A square that would begin above or left of the image is moved to the border and keeps its size. If a square extends
+    beyond the lower or right border, this part is cut off.
     """
     height, width = images.shape[2:]
     side = cutout[:, 2:] * 0.5 * width

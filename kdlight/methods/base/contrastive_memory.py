@@ -30,9 +30,9 @@ class ContrastiveMemory(nn.Module):
     gathers the batches of all processes.
 
     A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,). The latter
-    holds log Z for the student's and for the teacher's embeddings. Z normalises the similarities: a score, the input of
-    `crd_loss`, is a similarity minus log Z (`crd_log_normalizer`). log Z is NaN until the first batch determines it;
-    from then on it is constant. In a distributed run, DDP sends the first process's log Z to the others.
+    holds log Z for the student's and for the teacher's embeddings. `crd_log_normalizer` computes log Z. The scores that
+    `crd_loss` takes are the similarities minus log Z. log Z is NaN until the first batch determines it; from then on it
+    is constant. In a distributed run, DDP sends the first process's log Z to the others.
 
     Args:
         dim: Size of an embedding.
@@ -67,7 +67,8 @@ class ContrastiveMemory(nn.Module):
     def allocate(self, samples: int, *, seed: int = 0) -> None:
         """Make random rows, unless the memory has this number of rows already.
 
-        The elements are drawn uniformly from an interval around 0. Its length makes the mean squared norm of a row 1.
+        The elements are drawn uniformly from an interval around 0. The interval is so long that the squared norm of a
+        row is 1 on average.
         """
         if self.samples == samples:
             return

@@ -22,9 +22,9 @@ from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
 from kdlight.unpack import Unpack
 
-# If the mean absolute difference of normalised pixels is at most this, a step's images count as the augmented views for
-# which the teacher cache has outputs. Rounding errors of different devices are far smaller; MixUp and CutMix change
-# images far more.
+# A teacher cache holds outputs for certain augmented views. A step's images count as these views if the mean absolute
+# difference of normalised pixels is at most this. Rounding errors of different devices are far smaller; MixUp and
+# CutMix change images far more.
 SAME_IMAGES = 0.05
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
@@ -86,7 +86,8 @@ class Distiller(Learner):
             raise UserError("student and teacher are the same object; build two networks")
         self.teacher = freeze_teacher(teacher, teacher_weights, untrained_teacher)
         self.untrained_teacher = untrained_teacher
-        # The configuration names no file with the weights of an untrained or a `Frozen` teacher, so runs store them.
+        # Runs store the weights of a teacher that is untrained or was given as a `Frozen` object, because the
+        # configuration has no path from which these weights could be loaded again.
         self.keeps_teacher = untrained_teacher or isinstance(teacher, Frozen)
         if not isinstance(teacher_cache, TeacherCache | None):
             raise UserError(
@@ -102,7 +103,10 @@ class Distiller(Learner):
             self.require_same_classes(type(self).__name__)
 
     def require_same_classes(self, what: str) -> None:
-        """Refuse a pair whose logits cannot be compared. The message begins with `what`, which compares logits.
+        """Refuse a pair whose logits cannot be compared.
+
+        Args:
+            what: The name of what compares logits, for example of the method; the message begins with it.
 
         Raises:
             UserError: If the numbers of classes differ.
@@ -117,7 +121,8 @@ class Distiller(Learner):
     def require_one_teacher(self, what: str) -> None:
         """Refuse an ensemble as teacher, because its feature maps are the concatenated maps of several networks.
 
-        The message begins with `what`, which compares features.
+        Args:
+            what: The name of what compares features, for example of the method; the message begins with it.
 
         Raises:
             UserError: If the teacher is an ensemble.

@@ -19,7 +19,8 @@ from kdlight.models.classifier import PHOTOGRAPH_SHAPE, Classifier, ImageShape
 
 #: Output channels and stride of the 13 depthwise separable blocks (table 1 of the paper).
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
-STAGE_ENDS = (3, 5, 11, 13)  # the last blocks at 1/4, 1/8, 1/16 and 1/32 of the image's side; `model.0` is the stem
+#: Indices in `MobileNetV1.model`, where 0 is the stem: the last block at 1/4, 1/8, 1/16 and 1/32 of the image's side.
+STAGE_ENDS = (3, 5, 11, 13)
 
 
 class MobileNetV1(Classifier):

@@ -3,9 +3,9 @@
 Zagoruyko and Komodakis 2016, "Wide Residual Networks", https://arxiv.org/abs/1605.07146, table 1, without dropout.
 Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/wrn.py); the head's
 bias starts at 0. A block begins with a batch norm and a ReLU, so the batch norm and the ReLU that follow a stage are
-the first layers of the next stage; after the last stage, they are layers of the network. The preactivation of a stage
-is the map between this batch norm and this ReLU. Therefore a stage returns, beside its output, the preactivation of the
-stage before it.
+the first layers of the next stage. Those after the last stage belong to no stage, but to the network itself (`bn1`).
+The preactivation of a stage is the map between this batch norm and this ReLU. Therefore a stage returns, beside its
+output, the preactivation of the stage before it.
 """
 
 __all__ = ["WideResNet", "wrn_16_1", "wrn_16_2", "wrn_16_8", "wrn_28_10", "wrn_40_1", "wrn_40_2"]

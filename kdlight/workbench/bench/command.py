@@ -117,7 +117,7 @@ def make_workplace() -> Iterator[Path]:
 
 
 def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
-    """Time configurations, each in turns with bare loops, which train the student of the first configuration.
+    """Time configurations. Each takes turns with bare loops, which train the student of the first configuration.
 
     Args:
         fits: The configurations by name. All others are compared with the first one.

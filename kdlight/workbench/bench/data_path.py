@@ -39,11 +39,11 @@ def time_data_path(data: ImageDataModule, *, turns: int = 9) -> DataPath:
 
     Args:
         data: A data module that has its images in memory and augments them.
-        turns: The number of turns of kdlight, and of torchvision.
+        turns: The number of timed turns that each of the two gets.
     """
     data.setup("fit")
     samples = data.get_split("train")
-    assert isinstance(samples, Samples), "expected images in memory, from which torchvision's PIL images are made, too"
+    assert isinstance(samples, Samples), "expected a data module with its images in memory"
     loader = DataLoader(_Pictures(samples, data), batch_size=data.batch_size, shuffle=True)
     batches = data.train_dataloader()
 

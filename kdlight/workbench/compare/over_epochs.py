@@ -12,12 +12,12 @@ SPLITS = ("pid", "pid_train")
 
 
 def pid_keys(stage: str | None, name: str) -> list[str]:
-    """Return the two keys under which a run may have logged a number of the PID; it has logged only one of them."""
+    """Return the two possible keys of one value of the PID. A run has logged the value under only one of them."""
     return [f"{split}/{stage}/{name}" for split in SPLITS]
 
 
 def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[int, float]:
-    """Return the values of the first key that the run has logged, multiplied by `factor`, by epoch counted from 1."""
+    """Return ``{epoch: factor * value}`` for the first of `keys` that the run has logged; epochs count from 1."""
     rows = run.read_metrics()
     for key in keys:
         found = {epoch + 1: factor * row[key] for epoch, row in rows.items() if key in row}
