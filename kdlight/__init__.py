@@ -1,8 +1,7 @@
 """Knowledge distillation on PyTorch Lightning, and measurements of the information that student and teacher share.
 
-Import kdlight before lightning or torchvision. Otherwise, if torch is a CPU-only build, the import of the torchvision
-from the Python package index fails. Lightning imports torchvision, so its import fails, too. The docstring of
-`kdlight.torchvision_shim` explains the reason.
+Import kdlight before lightning or torchvision. Otherwise importing them fails if torch is a CPU-only build and
+torchvision comes from the Python package index. The docstring of `kdlight.torchvision_shim` explains the reason.
 """
 
 from typing import TYPE_CHECKING, Any

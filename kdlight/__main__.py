@@ -34,7 +34,7 @@ COMMANDS = {
     "data": ("kdlight.workbench.list_data", "list the data modules"),
     "methods": ("kdlight.workbench.list_methods", "list the methods, or show one with its arguments"),
     "configs": ("kdlight.workbench.list_configs", "list the configurations that come with kdlight, or copy them"),
-    "ablate": ("kdlight.workbench.ablate.command", "train every combination of a grid of values, several at a time"),
+    "ablate": ("kdlight.workbench.ablate.command", "train a run for each combination of the values in a grid"),
     "report": ("kdlight.workbench.report.command", "write one page about finished runs, with commands to repeat them"),
     "dashboard": (
         "kdlight.workbench.dashboard",
@@ -53,16 +53,16 @@ Run knowledge distillation experiments, and measure how much information student
 
 {commands}
 
-kdlight fit --config rid.yaml                      run an experiment from a file, or from one of `kdlight configs`
+kdlight fit --config rid.yaml                      run an experiment: a file, or a name from `kdlight configs`
 kdlight fit --config FILE --trainer.max_epochs 3   any value can be overridden
 kdlight fit --config FILE --print_config           print the resolved configuration
 kdlight fit --config FILE --ckpt_path last         continue a run that was stopped
-kdlight COMMAND --help                             every option of a command
+kdlight COMMAND --help                             print the options of a command
 kdlight COMMAND … --debug                          show the traceback of an error"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 2 after a user's mistake, 130 after Ctrl-C or 143 after SIGTERM."""
+    """Run one command and return its exit code: 0 (success), 2 (a user's mistake), 130 (Ctrl-C) or 143 (SIGTERM)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help"):
@@ -85,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(format_short_help(command))
         return 0
     # By default the threads of OpenMP spin while they wait. If several processes share the cores, spinning threads keep
-    # others from computing, and small networks train many times slower. Torch reads the variable when it is imported.
+    # other threads from computing, and small networks train many times slower. OMP_WAIT_POLICY is read when torch is
+    # imported, so it is set before that.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "--debug" in arguments:
         arguments.remove("--debug")

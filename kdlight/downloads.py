@@ -1,4 +1,4 @@
-"""Download files. Unlike torch.hub and pooch, continue a download that was cut off."""
+"""Download files. A download that was cut off continues where it stopped, unlike in torch.hub and pooch."""
 
 import hashlib
 import http
@@ -14,15 +14,15 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from kdlight.errors import UserError
 
 CHUNK = 1 << 18
-TIMEOUT = 30  # seconds without a byte after which a download counts as cut off
+TIMEOUT = 30  # a download counts as cut off after this many seconds without a byte
 
 
 class DownloadError(UserError, ConnectionError):
-    """None of a file's addresses delivered the whole file."""
+    """None of a file's addresses delivered the file."""
 
 
 def download(url: str, part: Path) -> None:
-    """Download an address into a file. If the file exists, only the bytes that it lacks are downloaded.
+    """Download an address into a file. If the file exists, only the bytes that it lacks are requested.
 
     Args:
         url: The address.
@@ -30,7 +30,7 @@ def download(url: str, part: Path) -> None:
 
     Raises:
         OSError: If there is no connection, the server refuses, or the download is cut off.
-        http.client.HTTPException: If the answer is not HTTP.
+        http.client.HTTPException: If the answer is not valid HTTP, or a chunked answer is cut off.
     """
     start = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "kdlight", **({"Range": f"bytes={start}-"} if start else {})}
@@ -41,7 +41,7 @@ def download(url: str, part: Path) -> None:
             return  # The file is complete or too long: the caller compares its checksum.
         raise
     with response, part.open("ab") as stream:
-        # A server that ignores the header Range sends the whole file, which then replaces the old bytes.
+        # A server that ignores the Range header sends the whole file, which then replaces the old bytes.
         if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             stream.truncate(start := 0)
         size = response.headers.get("Content-Length")

@@ -1,14 +1,15 @@
 """Execute certain modules not when torchmetrics imports them, but when they are first used. Most runs never use them.
 
-Lightning imports torchmetrics, and torchmetrics imports three things that a run rarely needs: scipy.signal, to which it
-adds an old name; matplotlib, for the type annotations of `plot` methods; and torchvision with all networks, for two
-metrics of image quality. Together these imports take a quarter of the time that `kdlight fit` needs to start.
+Lightning imports torchmetrics, and torchmetrics imports three things that a run rarely needs: scipy.signal, to put back
+the function `hamming`, which scipy has moved; matplotlib, for the type annotations of `plot` methods; and torchvision
+with all of its networks, for two metrics of image quality. Together these imports take a quarter of the time that
+`kdlight fit` needs to start.
 
-`install`, which `import kdlight` calls, hooks the import of the modules in `LATE`. Such a module at first contains only
-the names that torchmetrics reads while torchmetrics is imported. Asking for any other name, or importing a submodule,
-executes the module's true code in the same module object, so that users of these libraries see no difference. A
-module that was imported before kdlight stays as it is. `importlib.util.LazyLoader` cannot be used, because it executes
-a module as soon as *any* name is read.
+`install`, which `import kdlight` calls, hooks the import of the modules in `LATE`: scipy.signal, and the modules of
+torchmetrics that import matplotlib or torchvision. Such a module at first contains only the names that torchmetrics
+reads while torchmetrics is imported. Asking for any other name, or importing a submodule, executes the module's true
+code in the same module object, so that users of the module see no difference. A module that was imported before kdlight
+stays as it is. `importlib.util.LazyLoader` cannot be used, because it executes a module as soon as *any* name is read.
 """
 
 import importlib
@@ -32,12 +33,12 @@ def install() -> None:
 
 
 def _compute_hamming(*args: Any, **kwargs: Any) -> Any:
-    """Compute the Hamming window. torchmetrics expects this function in scipy.signal, where it was in old versions."""
+    """Compute the Hamming window. torchmetrics looks for this function in scipy.signal, where old scipy had it."""
     return importlib.import_module("scipy.signal.windows").hamming(*args, **kwargs)
 
 
 def _make_callers(module: str, *names: str) -> dict[str, Callable[..., Any]]:
-    """Return functions by name. When called, each one executes a late module and calls the function in it."""
+    """Return for each name a function that executes a late module and calls that module's function of this name."""
 
     def make(name: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -49,7 +49,7 @@ def find_lazy_names(package: str, path: Iterable[str]) -> tuple[Callable[[str], 
 
 
 def find_public_names(package: str, folder: Path) -> dict[str, str]:
-    """Find the public names of a package, each with the module below the package that defines it.
+    """Find the public names of a package. Return for each name the module that defines it, relative to the package.
 
     Raises:
         ImportError: If two files list the same name, or if a listed name is also the name of a file or folder.
@@ -63,11 +63,15 @@ def find_public_names(package: str, folder: Path) -> dict[str, str]:
             # Importing a file sets its module as an attribute of the package, in place of a function of the same name.
             if name in modules:
                 raise ImportError(
-                    f"{package}: {file.name} lists {name} in __all__, the name of a file; rename the file"
+                    f"{package}: {file.name} lists {name} in __all__, but a file or folder has this name, too; rename "
+                    "the file or folder"
                 )
             if name in found:
                 other = found[name].replace(".", "/")
-                raise ImportError(f"{package}: both {other}.py and {'/'.join(path)}.py list {name}; rename one")
+                raise ImportError(
+                    f"{package}: both {other}.py and {'/'.join(path)}.py list {name} in __all__; rename {name} in one "
+                    "of these files"
+                )
             found[name] = ".".join(path)
     return found
 
@@ -97,7 +101,9 @@ def _read_listed_names(file: Path) -> list[str]:
     if found is None:
         return []
     if found[1] is None:
-        raise ImportError(f"{file}: expected __all__ = [...] in one piece, for it is read without importing the file")
+        raise ImportError(
+            f"{file}: expected __all__ = [...], a single list of strings, because it is read without importing the file"
+        )
     names: list[str] = ast.literal_eval(found[1])
     return names
 

@@ -56,10 +56,10 @@ def test_a_new_file_is_public_by_what_it_lists(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"one": '__all__ = ["same"]', "two": '__all__ = ["same"]'}, "both one.py and two.py list same; rename one"),
-        ({"one": '__all__ = ["one"]'}, "one.py lists one in __all__, the name of a file; rename the file"),
-        ({"one": '__all__ = ["below"]', "below_two": ""}, "one.py lists below in __all__, the name of a file"),
-        ({"one": '__all__ = ["a"] + ["b"]'}, r"one.py: expected __all__ = \[...\] in one piece"),
+        ({"one": '__all__ = ["same"]', "two": '__all__ = ["same"]'}, "both one.py and two.py list same in __all__"),
+        ({"one": '__all__ = ["one"]'}, "one.py lists one in __all__, but a file or folder has this name, too"),
+        ({"one": '__all__ = ["below"]', "below_two": ""}, "one.py lists below in __all__, but a file or folder has"),
+        ({"one": '__all__ = ["a"] + ["b"]'}, r"one.py: expected __all__ = \[...\], a single list of strings"),
     ],
 )
 def test_ambiguous_names_are_refused(tmp_path: Path, files: dict[str, str], message: str) -> None:

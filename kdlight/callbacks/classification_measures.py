@@ -46,7 +46,7 @@ class ClassificationMeasures(Callback):
         self._of_student = self._of_teacher = self._of_both = MetricCollection({})
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Count parameters and operations now, because FSDP will divide the networks' parameters after this hook."""
+        """Count parameters and operations now, because FSDP shards the networks' parameters after this hook."""
         assert isinstance(pl_module, Learner)
         if not self._networks:
             self._networks["student"] = measure_size(pl_module.student)
@@ -119,12 +119,17 @@ class ClassificationMeasures(Callback):
         """Return what is written to ``result.json`` in addition to the logged numbers.
 
         Returns:
-            ``networks`` contains for "student" and "teacher" the number of ``parameters``, and the ``flops`` for one
-            image, where a multiply-add counts as two. After a test there are also ``teacher_test``, the accuracy, top-5
-            accuracy and calibration error of the teacher (if it has as many classes as the student), and
-            ``class_names``, a list in the order of the classes' indices. ``class_accuracy`` and ``confusion`` have one
-            entry for "teacher" and one for each tested checkpoint ("last", "best"): the accuracy of each class (null
-            for a class without images), and the numbers of images by true class (row) and predicted class (column).
+            ``networks``: for "student" and "teacher", the number of ``parameters`` and the ``flops`` for one image. A
+            multiply-add counts as two operations. After a test also:
+
+            - ``teacher_test``: the teacher's accuracy, top-5 accuracy and calibration error.
+            - ``class_names``: the names of the classes in the order of their indices.
+            - ``class_accuracy``: the accuracy of each class; null for a class without images.
+            - ``confusion``: the confusion matrix, in which rows are true classes and columns are predicted classes.
+
+            ``class_accuracy`` and ``confusion`` have one entry for each tested checkpoint ("last", "best"), and one for
+            "teacher". ``teacher_test`` and these entries for "teacher" are left out if there is no teacher with as many
+            classes as the student.
         """
         networks = {"networks": self._networks}
         if not self._confusions:

@@ -1,7 +1,8 @@
-"""Measure how much information a method's student shares with its teacher about the label.
+"""Measure how much information about the label the student and the teacher of a method share.
 
 The measure is a partial information decomposition (PID). It splits what the features of both networks tell about the
-label into redundant (shared), unique and synergistic information.
+label into redundant information (both networks tell it), unique information of either network, and synergistic
+information (only both networks together tell it).
 """
 
 from collections.abc import Sequence
@@ -24,27 +25,31 @@ from kdlight.models.frozen import Frozen
 class NetworkMeasurement:
     """Compares the features of a method's student with those of its teacher.
 
-    The methods RID and TED train filters, small networks that transform the feature maps of student and teacher, and
-    heads that predict the label from the filtered maps. For these two methods, the values of
-    `FilteredComparison.certify` are added at stages with filters. One of them is a lower bound of the information that
-    the teacher's filtered map has about the label; it is computed from a head's cross-entropy.
+    The methods RID and TED train filters and heads. A filter is a small network that transforms a feature map of the
+    student or the teacher. A head predicts the label from a filtered map. For RID and TED, the values of
+    `FilteredComparison.certify` can be added at stages with filters (`certifies`). One of these values is a lower bound
+    of the information that the teacher's filtered map has about the label. This bound is computed from the
+    cross-entropy of a head.
 
     Args:
         method: The method with its teacher.
         probe: The images that both networks see.
         discretizer: Turns features into symbols (integers, such as cluster indices).
-        stages: Names of the stages that are compared; None: the deepest stage and the logits.
+        stages: Names of the stages that are compared; None: the deepest stage and the logits or, if `filtered` is true,
+            all stages with filters.
         filtered: Compare the outputs of the method's filters instead of the networks' own features.
-        certifies: Add the values of `FilteredComparison.certify`. This has to be false if the target of the PID is not
-            the label, because the heads are trained to predict the label.
-        keep_in: The folder in which the teacher's symbols are stored; None: they are not stored.
-        tolerance: The solver of a decomposition stops when its bounds on the atoms differ by at most this many bits.
+        certifies: Add the values of `FilteredComparison.certify`; ignored if `filtered` is true. It has to be false if
+            the probe has another target in place of the label, because the heads are trained to predict the label.
+        keep_in: The folder in which the teacher's symbols are stored; None: they are not stored. Ignored if `filtered`
+            is true.
+        tolerance: Each decomposition is computed iteratively until its error is at most this many bits.
         details: Also compute the values of `compute_details`, such as redundant information by other definitions.
 
     Attributes:
         probe: The images.
         stages: Names of the stages that are compared.
-        clusters: The number of symbols of each stage, by the name of the stage; empty if `filtered` is true.
+        clusters: The number of the teacher's symbols at each stage, by the name of the stage; empty if `filtered` is
+            true.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The warnings of `PIDMonitor`, each of which is given once in a run.
 
-`PIDMonitor` turns the features of teacher and student into symbols (integers, such as cluster indices), and splits the
-information that the symbols have about the label into four atoms: a partial information decomposition (PID).
+`PIDMonitor` turns the features of teacher and student into symbols (integers, such as cluster indices). It splits the
+information that the symbols have about the label into four atoms. This is a partial information decomposition (PID).
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from kdlight.measuring.report import Report
 
 
 class PIDWarnings:
-    """Warns of values that are missing from the log, and of values that the number of symbols limits."""
+    """Warns of values that are missing from the log, and of values close to a limit set by the number of symbols."""
 
     def __init__(self) -> None:
         self._given: set[str] = set()
@@ -55,7 +55,7 @@ class PIDWarnings:
                 )
 
     def _is_new(self, subject: str) -> bool:
-        """Return whether no warning about a subject was given before, and remember the subject."""
+        """Return whether this is the first warning about a subject, and remember the subject."""
         new = subject not in self._given
         self._given.add(subject)
         return new

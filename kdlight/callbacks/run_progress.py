@@ -17,10 +17,10 @@ WINDOW = 600.0  # seconds over which the speed is averaged: long enough to inclu
 
 
 class RunProgress(ProgressBar):
-    """Shows one bar for the training of all epochs, and one bar for each test, prediction or separate validation.
+    """Shows one bar for the training of all epochs, and one for each test, prediction or validation outside training.
 
-    Only the bar of the training stays visible at the end. Epochs are counted from 1. A line is at most as wide as the
-    terminal; the bar in the line is shortened to fit.
+    Only the bar of the training stays visible at the end. Epochs are counted from 1. A bar and its text fill one line
+    of the terminal: the longer the text, the shorter the bar.
 
     Args:
         console: The console to draw on; None: standard output.
@@ -38,11 +38,11 @@ class RunProgress(ProgressBar):
         self._loss = self._accuracy = ""
 
     def disable(self) -> None:
-        """Draw nothing from now on. Lightning calls this in all processes but the first."""
+        """Start no bar from now on. Lightning calls this in all processes but the first."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Draw from now on."""
+        """Start bars from now on."""
         self._enabled = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -58,7 +58,7 @@ class RunProgress(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Advance the bar, and read the loss a few times per second."""
+        """Update the bar and the loss a few times per second, and after the last batch of an epoch."""
         if self._is_due() or trainer.is_last_batch:
             terms = pl_module.terms if isinstance(pl_module, Learner) else {}
             self._loss = f"loss {sum(float(term) for term in terms.values()):.4g}" if terms else ""

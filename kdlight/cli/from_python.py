@@ -71,17 +71,18 @@ def fit(
         run = kdlight.fit(method, DigitsDataModule(), max_epochs=10, folder="runs/mine")
 
     In both cases the run has a folder with a log, checkpoints and ``result.json``. Ctrl-C stops the run and saves its
-    position; the same call with ``ckpt_path="last"`` continues it. Outside the main thread, Ctrl-C and other signals
-    cannot stop a run.
+    position; the same call with the run's ``folder`` and ``ckpt_path="last"`` continues the run. Outside the main
+    thread, Ctrl-C and other signals cannot stop a run.
 
     Args:
         experiment: One configuration file, a list of several, or a method as an object.
         changes: With a configuration: values to change, by their dotted names, as on the command line. With a method:
             the data module.
-        seed: Seed of shuffling, augmentation and, with a configuration, of the initial weights (networks given as
-            objects already have weights). None: the configuration's seed, or 0.
-        folder: The run's folder. None: ``runs/`` and the configuration's or the method's name. An existing folder is
-            never overwritten: if there is one, the new run's folder gets a number at the end of its name.
+        seed: Seed of shuffling and augmentation. With a configuration, also of the initial weights; networks given as
+            objects already have weights. None: the configuration's seed, or 0.
+        folder: The run's folder. None: ``runs/`` followed by the name of the configuration or, in lower case, of the
+            method. An existing folder is never overwritten: if there is one, the new run's folder gets a number at the
+            end of its name.
         ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. "auto": start the run if it does
             not exist, continue it if it was interrupted, and do nothing if it has ended.
         resume_changed: Continue the run even if it began with another configuration.
@@ -184,7 +185,10 @@ def _build_from_objects(
 
 
 def _find_place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> RunPlace:
-    """Find the run's folder and its checkpoint, as the command ``kdlight fit`` does."""
+    """Find the run's folder and its checkpoint.
+
+    "last" and "best" are the checkpoints of `base` itself, even if newer runs are in ``base-2``, ``base-3`` and so on.
+    """
     place = RunFolder(base)
     if ckpt_path == AUTO:
         place = place if named else find_latest(base, "last")

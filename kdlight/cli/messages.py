@@ -119,7 +119,7 @@ def _describe_mistake(error: BaseException) -> str | None:
         cause = cause.__cause__
     if type(error).__name__ == "MisconfigurationException":  # Lightning's own checks of the trainer's arguments
         return str(error)
-    if _find_raising_module(error).startswith("lightning.pytorch.callbacks"):  # such as a missing metric
+    if _find_raising_module(error).startswith("lightning.pytorch.callbacks"):  # e.g. the metric to monitor is missing
         return str(error)
     if type(error).__module__.startswith("wandb"):
         return f"W&B: {error}; log in with `wandb login`, or stay offline: --trainer.logger.offline true"

@@ -1,4 +1,7 @@
-"""Shorten jsonargparse's messages, which list all failed attempts to parse a value, to one reason and a suggestion."""
+"""Shorten jsonargparse's error messages to one reason and a suggestion.
+
+The original messages list all failed attempts to parse a value.
+"""
 
 import importlib
 import inspect
@@ -50,7 +53,7 @@ def shorten_message(message: str, options: Iterable[str]) -> str:
 
 
 def _leave_out_bases(message: str) -> str:
-    """Remove complaints about a base class of Lightning, unless there is no complaint about the given class.
+    """Remove complaints about a base class of Lightning if the message also complains about the user's class.
 
     If an option of a callback is wrong, jsonargparse also tries the callback's base class, such as
     ``lightning.Callback``, and complains that the base class has no such option either.
@@ -65,9 +68,9 @@ def _find_keys(message: str) -> list[str]:
 
 
 def _find_owner(found: re.Match[str], message: str) -> str:
-    """Return the class that has the wrong argument; "" if the message does not name it.
+    """Return the path of the class that the reason is about; "" if the message does not name the class.
 
-    A message names this class in one of three places: behind the reason in the same line, before the reason, or at the
+    A message names the class in one of three places: behind the reason in the same line, before the reason, or at the
     beginning of the wrong value.
     """
     behind = CLASS.findall(message[found.end() :].partition("\n")[0])
@@ -125,8 +128,8 @@ def _explain_range(found: re.Match[str], message: str, options: list[str]) -> st
 def _explain_wrong_type(found: re.Match[str], message: str, options: list[str]) -> str:
     """Return a text such as ``expected a number or null, got 'x'``.
 
-    The types are taken from the errors of jsonargparse's innermost attempts to parse the value. The errors of the outer
-    attempts only say that these failed.
+    An attempt of jsonargparse to parse the value can consist of several inner attempts. The types are taken from the
+    errors of the innermost attempts. The errors of the outer attempts only say that the inner attempts failed.
     """
     attempts = found[1].rpartition("Errors:")[2]
     kinds = [PLAIN[kind] for kind in re.findall(r"Expected a <class '(?:[\w.]+\.)?(\w+)'>", attempts) if kind in PLAIN]
@@ -189,7 +192,7 @@ def _takes_others(path: str) -> bool:
 
 
 def _suggest_shipped(name: str) -> str:
-    """Return ``; did you mean 'kdlight.models.resnet20'?`` with the most similar public name, or an empty text."""
+    """Return a text such as ``; did you mean 'kdlight.models.resnet20'?``, or an empty text if no name is similar."""
     shipped = {public: package for package in PACKAGES for public in dir(importlib.import_module(package))}
     found = suggest(name.rpartition(".")[2], shipped)
     return re.sub(r"'(\w+)'", lambda match: f"'{shipped[match[1]]}.{match[1]}'", found)

@@ -16,8 +16,8 @@ from kdlight.models.published import find_published, is_published
 from kdlight.models.weights import count_classes, read_state_dict
 from kdlight.runs.folder import find_folder
 
-FILLED = ("num_classes", "image_shape")  # arguments of networks that follow from the data and the teacher's weights
-PREPARED = ("image_size", "mean", "std")  # arguments of data that follow from the weights of a network
+FILLED = ("num_classes", "image_shape")  # networks' arguments; data and teacher's weights determine their values
+PREPARED = ("image_size", "mean", "std")  # the data's arguments; a network's weights determine their values
 
 
 class Parser(LightningArgumentParser):
@@ -71,7 +71,7 @@ def _prepare_like_the_weights(config: Namespace) -> None:
 
     If no values are found for the teacher, those for the student are used. If a run of kdlight wrote the weights, the
     values are those of that run's data; otherwise they are those that timm or torchvision publish for the network. If
-    all weights are random, the data module chooses the image size for the images in its folder.
+    this gives no image size, the data module chooses one for the images in its folder.
     """
     made = import_object(config.data.get("class_path", ""))
     parameters = inspect.signature(made).parameters if callable(made) else {}
@@ -121,7 +121,7 @@ def _to_list(value: Any) -> Any:
 
 
 def _count_classes(path: str | None) -> dict[str, Any]:
-    """Return the number of classes of the teacher in a file; {} if there is no file, which is reported later."""
+    """Return the number of classes of the weights at a path; {} if there is no file. A later check reports that."""
     if path and is_published(path):
         return {"num_classes": find_published(path).num_classes}
     return {"num_classes": count_classes(read_state_dict(path))} if path and Path(path).is_file() else {}

@@ -35,8 +35,9 @@ class RunPlace(NamedTuple):
         folder: The run's folder.
         checkpoint: The path of the checkpoint to continue from, or to measure.
         automatic: Whether ``--ckpt_path auto`` was given. The command then starts or continues the run, or does nothing
-            if the run has ended.
-        existing: Whether an existing run was chosen; if not, `claim` creates a new folder.
+            if nothing is left to do. `claim` takes `folder` itself, and creates it if it does not exist.
+        existing: Whether `folder` belongs to an earlier run. If not, `claim` creates a new folder. If `automatic` is
+            true, `existing` has no effect.
     """
 
     folder: RunFolder
@@ -62,7 +63,7 @@ def find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
         folder = RunFolder(base) if root else find_latest(base, "last")
         checkpoint = str(folder.locate_checkpoint("last")) if folder.locate_checkpoint("last").is_file() else None
     elif checkpoint in NAMED_CHECKPOINTS or not (fitting or checkpoint):
-        # If the user named a folder, take it; otherwise take the newest of the folders base, base-2, base-3 and so on.
+        # If the user named a folder, take it; otherwise take the newest of base, base-2, … that has the checkpoint.
         folder = RunFolder(base) if root else find_latest(base, checkpoint or "last")
         checkpoint = checkpoint and str(folder.locate_checkpoint(checkpoint))
     if checkpoint is not None:
@@ -92,12 +93,12 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
     Args:
         now: The configuration with which the command was started, as YAML.
         place: The run's folder and checkpoint.
-        on_purpose: Whether to continue even if the configurations differ.
+        on_purpose: Whether to accept differences of the configurations, see `require_unchanged`.
 
     Raises:
-        UserError: If the run has another configuration.
-        RunHasEndedError: If ``--ckpt_path auto`` was given, the run has ended, and its limits, such as the number of
-            epochs, are the same in `now`.
+        UserError: If the configurations differ in a way that is not accepted.
+        RunHasEndedError: If the run has ended, and `now` has the same limits (of epochs, steps and time) as the run.
+            This error is raised only with ``--ckpt_path auto``.
     """
     run = None if place.checkpoint is None else find_folder(Path(place.checkpoint))
     if run is None:

@@ -1,4 +1,4 @@
-"""Find the configurations that come with kdlight by the names given on the command line."""
+"""Find configuration files by path, or by the name of a shipped configuration (one that comes with kdlight)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +15,14 @@ CONFIG_FLAGS = ("-c", "--config")
 
 
 class ConfigChoice(NamedTuple):
-    """The files found for the user's names.
+    """The configuration files that were found for the names that a user gave.
 
     Attributes:
-        files: Paths, in the order of the names.
-        names: One name for each of the user's names; the name of the run's folder is made from them. It is the path
-            that the user gave or, for a shipped configuration, its name, such as ``digits/dkd.yaml``.
-        said: Lines to print, one for each name for which a shipped file was taken.
+        files: Paths, in the order of the given names.
+        names: One entry for each given name; the name of the run's folder is made from the entries. An entry is the
+            given name if that is the path of a file, otherwise a path below ``configs/``, such as ``digits/rid.yaml``.
+            For ``dkd.yaml`` alone, it is ``digits/dkd.yaml``, although this file does not exist.
+        said: Lines to print, one for each given name for which shipped files were taken.
     """
 
     files: list[str]

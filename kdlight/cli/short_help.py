@@ -1,4 +1,7 @@
-"""Print ``kdlight fit --help``: the most common options, and the classes to choose from, without importing torch."""
+"""Make the text of ``kdlight fit --help``: the most common options, and the classes to choose from.
+
+This file does not import torch, so that the help appears at once.
+"""
 
 from pathlib import Path
 

@@ -45,7 +45,11 @@ class CUBDataModule(ImageFilesDataModule):
     """
 
     num_classes = CLASSES
-    advice: ClassVar[str] = "replace it by an intact copy, or take it out of the data set and set accept_modified: true"
+    # The end of the error message about an image file that cannot be decoded.
+    advice: ClassVar[str] = (
+        "replace it by an intact copy, or remove its lines from images.txt, image_class_labels.txt and "
+        "train_test_split.txt and set accept_modified: true"
+    )
 
     def __init__(
         self,
@@ -105,7 +109,7 @@ class CUBDataModule(ImageFilesDataModule):
         return self.make_split(self.root, Listing([f"images/{paths[number]}" for number in chosen], target))
 
     def _read_column(self, name: str) -> dict[str, str]:
-        """Return a published list of two columns as a dict: number of image or class -> entry of the other column."""
+        """Return {number: value} from a published list. A line has the number of an image or a class, and a value."""
         path: Path = self.root / name
         if not path.is_file():
             raise MissingFileError(

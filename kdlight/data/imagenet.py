@@ -16,8 +16,8 @@ from kdlight.ranges import NonNegativeInt, PositiveInt
 
 TRAIN_IMAGES, TEST_IMAGES = 1_281_167, 50_000
 REMEDY = (
-    "unpack the missing part of ILSVRC2012_img_train.tar or ILSVRC2012_img_val.tar from image-net.org again "
-    "(torchvision.datasets.ImageNet sorts both into class folders)"
+    "let torchvision.datasets.ImageNet unpack ILSVRC2012_img_train.tar or ILSVRC2012_img_val.tar (from image-net.org) "
+    "again, into an empty folder"
 )
 
 

@@ -52,10 +52,10 @@ class TinyImageNetDataModule(ImageDataModule):
             et al. 2022).
         std: The standard deviation of each channel, for pixels in [0, 1]. The default is that of mdistiller, too.
         val_size: Number of training images held out for validation.
-        augment: Pad the images by eight black pixels, crop them at random, and flip them horizontally at random.
-            (mdistiller rotates the images by up to 20 degrees instead of cropping them.)
+        augment: Pad the images with eight black pixels on each side, crop them at random, and flip them horizontally at
+            random. (mdistiller rotates the images by up to 20 degrees instead of cropping them.)
         num_classes: 200, or the number of classes in ``wnids.txt`` if the data set was reduced to some of its classes.
-            `accept_modified` is needed only if a class does not have all of its images.
+            If these classes have all of their images, `accept_modified` is not needed.
         download: Download the published archive if ``tiny-imagenet-200/`` is missing.
         mirrors: Addresses of the archive, tried in this order.
         accept_modified: If there are more or fewer images than were published, warn instead of raising an error.

@@ -65,7 +65,7 @@ class TransferDataModule(ImageDataModule):
         return self.train.view_kind
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return the description that `train` gives of its transform, with the mean and std of `evaluation` instead."""
+        """Return `train`'s description of its transform, but with the mean and std of `evaluation`."""
         identity = self.train.describe_transform(views=views, strong=strong)
         return {**identity, "mean": list(self.mean), "std": list(self.std)}
 
@@ -75,7 +75,7 @@ class TransferDataModule(ImageDataModule):
         self.evaluation.prepare_data()
 
     def setup(self, stage: str) -> None:
-        """Read from both data sets the images that `stage` needs."""
+        """Read the images that `stage` needs: the training images from `train`, all others from `evaluation`."""
         self.train.trainer = self.evaluation.trainer = self.trainer
         if stage == "fit" and "train" not in self._splits:
             self.train.setup("fit")

@@ -9,7 +9,7 @@ from scipy.special import xlogy
 
 from kdlight.information.entropies import Array
 
-#: Divisors and the arguments of logarithms are at least this large.
+#: Divisors, and arguments of logarithms, that could underflow to 0 are raised to this value.
 TINY = 1e-300
 
 
@@ -17,17 +17,18 @@ class Bracket:
     """The interval in which the optimum of the BROJA problem is known to lie.
 
     P is the joint distribution of two sources T and S and a target Y. The problem is to minimise -H_Q(Y|T,S) over all
-    joint distributions Q of the three with Q(t,y) = P(t,y) and Q(s,y) = P(s,y) (Bertschinger et al., 2014,
-    arXiv:1311.2852). The objective is homogeneous of degree one, so the dual problem needs only one variable
-    for each entry of the two tables P(t,y) and P(s,y):
+    joint distributions Q of T, S and Y with Q(t,y) = P(t,y) and Q(s,y) = P(s,y) (Bertschinger et al., 2014,
+    arXiv:1311.2852). The dual problem has one variable for each entry of the two tables P(t,y) and P(s,y). The dual
+    objective is linear, because -H_Q(Y|T,S) is homogeneous of degree one in Q:
 
         maximise  sum P(t,y) a(t,y) + sum P(s,y) b(s,y)  subject to  log sum_y exp(a(t,y) + b(s,y)) <= 0  for all t, s.
 
     A solver visits points of the form Q(t,s,y) = u(t,y) v(s,y) w(t,s). Each point also gives values of the dual
-    variables, a = log u and b = log v. To get an upper bound, the point is scaled down and completed until it has the
-    prescribed marginals (Altschuler et al., 2017, arXiv:1705.09634, algorithm 2). Then it is feasible, so its objective
-    is an upper bound. To get a lower bound, a and b are shifted until the constraints hold. Both bounds are valid even
-    if the point is far from the optimum. Q itself, of size |T||S||Y|, is never formed.
+    variables, a = log u and b = log v. To get an upper bound, the point is scaled down until its marginals nowhere
+    exceed P(t,y) and P(s,y), and the missing mass is added (Altschuler et al., 2017, arXiv:1705.09634, algorithm 2).
+    Then the point is feasible, so its objective is an upper bound. To get a lower bound, a and b are shifted until the
+    constraints hold. Both bounds are valid even if the point is far from the optimum. Q itself, of size |T||S||Y|, is
+    never formed.
 
     Attributes:
         first: P(t,y), shape (T, Y), without empty rows or columns.
@@ -83,9 +84,9 @@ class Bracket:
         v = v * np.minimum(1, self.second / np.maximum(v * (w.T @ u), TINY))
         first, second, mixture = u * (w @ v), v * (w.T @ u), u @ v.T
         scaled = xlogy(first, u).sum() + xlogy(second, v).sum() - (w * xlogy(mixture, mixture)).sum()
-        # The marginals of the scaled point nowhere exceed the prescribed ones. The missing mass is added: within each
-        # class, as a product distribution of t and s. The objective is convex and homogeneous, so its value at a sum is
-        # at most the sum of its values at the summands.
+        # The marginals of the scaled point nowhere exceed P(t,y) and P(s,y). For each y, the missing mass is added as a
+        # product of a function of t and a function of s. The objective is convex and homogeneous, so its value at a sum
+        # is at most the sum of its values at the summands.
         first, second = np.maximum(self.first - first, 0), np.maximum(self.second - second, 0)
         mass = second.sum(axis=0)
         pairs = (first / np.maximum(mass, TINY)) @ second.T

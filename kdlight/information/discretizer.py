@@ -38,9 +38,10 @@ class Discretizer:
     - ``probe``: the prediction of a multinomial logistic regression of the target on the principal components.
     - ``predictions``: the features are logits, and the symbol is their argmax; nothing is fitted.
 
-    The information is overestimated if the discretizer is fitted on the same samples from which the information is then
-    estimated, so fit it on other samples if there are enough. The overestimate is largest with ``probe``; therefore,
-    with this method, ``fit_transform`` predicts each half of the samples with a probe that is fitted on the other half.
+    The information of the symbols about the target is overestimated if the discretizer is fitted on the same samples
+    from which the information is then estimated, so fit the discretizer on other samples if there are enough. The
+    overestimate is largest with ``probe``; therefore, with this method, ``fit_transform`` predicts each half of the
+    samples with a probe that is fitted on the other half.
 
     If there are too few samples or dimensions, or features are constant or all zero, there are fewer symbols than asked
     for, and no error is raised.
@@ -52,7 +53,7 @@ class Discretizer:
         seed: Seed of PCA, k-means and the probe's halves; the same seed gives the same symbols.
 
     Raises:
-        UserError: If the method is unknown or a number is below one.
+        UserError: If the method is unknown, or ``clusters`` or ``components`` is below one.
     """
 
     def __init__(self, method: Method = "kmeans", *, clusters: int = 10, components: int = 10, seed: int = 0) -> None:
@@ -139,7 +140,7 @@ class Discretizer:
             target: As for ``fit``.
 
         Raises:
-            UserError: As for ``fit``; also if a probe has fewer than two samples.
+            UserError: As for ``fit``; also if the method is ``probe`` and there are fewer than two samples.
         """
         if self.method != "probe":
             return self.fit(features, target).transform(features)

@@ -13,10 +13,10 @@ def joint_histogram(
 ) -> npt.NDArray[np.int64]:
     """Count how often each combination of symbols occurs.
 
-    The result holds counts instead of probabilities. If an information is estimated from them, its bias and its
-    interval depend on the number of samples, which probabilities do not tell. Counts of several batches of equal
-    ``sizes`` may be added. `kdlight.information.broja`, which decomposes the information, takes probabilities: the
-    counts divided by their sum.
+    The result holds counts instead of probabilities, because the bias and the interval of an estimated information
+    depend on the number of samples, which probabilities do not tell. If several batches of samples are counted with the
+    same ``sizes``, their counts may be added. `kdlight.information.broja`, which decomposes the information, takes
+    probabilities: the counts divided by their sum.
 
     Args:
         first: Symbols of the first source, integers from 0, shape (samples,).
@@ -48,7 +48,7 @@ def joint_histogram(
 
 
 def expand_histogram(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return samples that have this histogram: for each axis an array of symbols (samples,), as `estimate_pid` takes.
+    """Return samples that have this histogram: one array of symbols (samples,) for each axis, for `estimate_pid`.
 
     Args:
         counts: What `joint_histogram` returned, or the ``counts`` of the metric

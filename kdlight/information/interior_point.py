@@ -14,9 +14,10 @@ from kdlight.information.entropies import Array
 
 #: A step goes at most this fraction of the way to the point where a multiplier or a slack would become 0.
 _TO_BOUNDARY = 0.9
-#: A step may violate the constraints by this much, in nats, because a step is straight and the constraints are curved.
+#: After a step, the violation of a constraint may exceed its linear prediction by this much, in nats. The prediction is
+#: not exact, because a step is straight and the constraints are curved.
 _CURVATURE = 1.0
-#: No logarithm of a probability changes by more than this in one step, so that its exponential does not overflow.
+#: No entry of the dual variables a and b changes by more than this in one step, so that exp(a + b) does not overflow.
 _LARGEST_MOVE = 50.0
 #: The complementarity (the sum of multiplier times slack) that a step aims for is never below this fraction of the
 #: tolerance: a smaller aim would only make the Newton matrix worse conditioned.
@@ -58,7 +59,8 @@ class _Support:
             entries are sorted by this symbol.
         of_class: (F,), the class to which each of these entries of b belongs.
         same: (T, M, F), 1.0 where an entry of a and an entry of b belong to the same class.
-        rows, columns: All pairs of these F entries whose two entries belong to the same symbol of the second source.
+        rows, columns: The indices of all pairs of the F entries in which both entries belong to the same symbol of the
+            second source.
         gathered: (T, S, M), the places of the elements (t, s, classes[t]) in a flattened array (T, S, Y).
     """
 
@@ -166,12 +168,14 @@ def run_interior_point(bracket: Bracket, *, steps: int = 60) -> None:
 
     The multiplier of the constraint (t, s) is Q(t,s), so each iterate also gives a point of the primal problem:
     ``Q(t,s,y) = Q(t,s) exp(a + b) / sum_y exp(a + b)``. About ten steps usually bring the bounds within 1e-6 of each
-    other, and a few more steps within 1e-9, for tables of any size. A step costs O((S Y)^2 (S Y + T Y)) operations.
-    In this count, S Y and T Y are the numbers of positive entries of P(s,y) and P(t,y): where P is zero, a and b stay
-    at minus infinity.
+    other, and a few more steps within 1e-9, for tables of any size. A step costs O((S Y)^2 (S Y + T Y)) operations. In
+    this count, S Y and T Y are the numbers of positive entries of P(s,y) and P(t,y): where P is zero, a and b stay at
+    minus infinity.
 
-    If P(t,y) and P(s,y) determine Q, there is nothing to do. If rounding errors leave no descent direction, the method
-    stops early and the bounds stay apart. That happens with probabilities far below 1e-16 or a tolerance near 1e-16.
+    If each class occurs with only one symbol of the second source, P(t,y) and P(s,y) determine Q. Then this function
+    leaves the bounds as they are, because mirror descent closes the bracket in few steps. If rounding errors leave no
+    usable step, the method stops early and the bounds stay apart. That happens with probabilities far below 1e-16 or a
+    tolerance near 1e-16.
 
     Args:
         bracket: The problem; its bounds are updated.

@@ -1,4 +1,4 @@
-"""Intersection information, a lower bound of redundant information that the distillation method RID maximises.
+"""Intersection information, which the distillation method RID maximises. It is a lower bound of redundant information.
 
 RID: Dissanayake et al., AISTATS 2025, arXiv 2411.07483.
 """
@@ -29,7 +29,7 @@ def intersection_information(
     The unknowns are m_q(t,s,y) = P(q,t,s,y). Both constraints are linear in these unknowns, and so is the condition
     that the sum of m_q over q is P(t,s,y). The objective I(Y;Q) is convex and homogeneous. Each step solves a linear
     program, whose objective is the tangent of I(Y;Q) at the last point. A convex function lies above its tangents, so
-    I(Y;Q) never decreases. A convex function can have several local maxima, so the method starts at several random
+    I(Y;Q) never decreases. A convex function can have several local maxima, so the search starts at several random
     points and returns the best result. Every result is a lower bound, because its Q satisfies the constraints. The
     linear program has ``symbols`` unknowns for each positive cell of the joint, so use this function for small tables.
 
@@ -78,7 +78,8 @@ def intersection_information(
 def _build_posterior_constraints(pair: Array, cells: npt.NDArray[np.int64], side: int) -> Array:
     """Return the constraints m(x, y) - P(y|x) m(x) = 0 on m = m_q for one symbol q of Q.
 
-    Each symbol x of the source and each class y have one row. Each positive cell of the joint has one column.
+    Here x is a symbol of the source that `side` selects, y is a class, and m(x, y) and m(x) are marginals of m. Each
+    pair (x, y) has one row. Each positive cell of the joint has one column.
 
     Args:
         pair: P(x, y).

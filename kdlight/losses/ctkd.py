@@ -15,7 +15,7 @@ from kdlight.errors import UserError
 
 
 def ctkd_temperature(parameter: Tensor, *, start: float = 1.0, span: float = 20.0) -> Tensor:
-    """Compute the temperature of all samples: ``start + span * sigmoid(parameter)``, from start to start + span.
+    """Compute the temperature ``start + span * sigmoid(parameter)``, which all samples share.
 
     Args:
         parameter: Unbounded scalar tensor. The authors' code initialises it with 1; the temperature is then 15.62.
@@ -42,7 +42,9 @@ def ctkd_reversal(epoch: int, *, epochs: int = 10, strongest: float = -1.0) -> f
         UserError: If ``epochs`` is not positive.
     """
     if epochs < 1:
-        raise UserError(f"expected at least 1 epoch of curriculum, got {epochs}; 1 gives full strength from epoch 1 on")
+        raise UserError(
+            f"expected at least 1 epoch of curriculum, got {epochs}; epochs=1 gives full strength from epoch 1 on"
+        )
     return strongest * (1 - math.cos(math.pi * min(epoch, epochs) / epochs)) / 2
 
 

@@ -22,11 +22,11 @@ def dist_loss(
     The correlations are Pearson correlations between the softened probabilities of student and teacher. A row holds the
     probabilities of one sample; its correlation is called inter-class. A column holds the probabilities of one class
     over the batch; its correlation is called intra-class. The factor T^2 follows the authors' code, as does the 1e-8
-    that is added to the denominator of each correlation. A constant row or column, such as a row of equal logits, has
-    correlation 0 and gets no gradient. The gradient of an almost constant row or column is inversely proportional to
-    its standard deviation. If the student equals the teacher, and no row or column is constant, the loss differs from 0
-    only by the effect of the 1e-8. With two classes every row's correlation is 1 or -1, so the inter-class term has
-    almost no gradient.
+    that is added to the denominator of each correlation. A row or column that is constant in student or teacher, such
+    as a row of equal logits, has correlation 0 and gets no gradient. The gradient with respect to an almost constant
+    row or column is inversely proportional to its standard deviation. If the student equals the teacher, and no row or
+    column is constant, the loss differs from 0 only by the effect of the 1e-8. With two classes every row's correlation
+    is 1 or -1, so the inter-class term has almost no gradient.
 
     Args:
         student_logits: (batch, classes).
@@ -50,7 +50,7 @@ def _correlate_rows(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _centre_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rows minus their means, and a mask (rows,) of those of which only rounding errors are left."""
+    """Return the rows minus their means, and a mask (rows,) of the constant rows, see `CONSTANT`."""
     centred = rows - rows.mean(dim=1, keepdim=True)
     left, whole = (torch.linalg.vector_norm(values.detach(), dim=1) for values in (centred, rows))
     return centred, left <= CONSTANT * whole

@@ -14,8 +14,8 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
     """Compute T^2 KL(teacher || student) of the class probabilities at temperature T, averaged over the batch.
 
     This is the form of RepDistiller and mdistiller. The paper has a cross-entropy instead (`soft_cross_entropy_loss`),
-    which differs by T^2 times the teacher's entropy and has the same gradient. The KL divergence is 0 if both
-    distributions are equal.
+    which differs by T^2 times the teacher's entropy and has the same gradient with respect to the student's logits. The
+    KL divergence is 0 if both distributions are equal.
 
     Args:
         student_logits: (batch, classes).
@@ -35,8 +35,9 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
 def soft_cross_entropy_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
     """Compute the paper's cross-entropy with soft targets, -T^2 sum_i y_i(teacher, T) log y_i(student, T).
 
-    The cross-entropy is averaged over the batch and equals `kd_loss` plus T^2 times the entropy of the teacher's
-    softened probabilities. Therefore it is not 0 if the student equals the teacher.
+    y_i is the probability of class i at temperature T. The cross-entropy is averaged over the batch and equals
+    `kd_loss` plus T^2 times the entropy of the teacher's probabilities at temperature T. Therefore it is not 0 if the
+    student equals the teacher.
 
     Args:
         student_logits: (batch, classes).

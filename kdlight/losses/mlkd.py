@@ -35,7 +35,7 @@ def mlkd_class_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperatu
 
 @widen_half_precision
 def mlkd_batch_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """Compare how similar the samples of the batch are: ``||P_t P_t' - P_s P_s'||^2 / batch``, with ' for transpose.
+    """Compare the similarities between the batch's samples: ``||P_t P_t' - P_s P_s'||^2 / batch``; ' is the transpose.
 
     The factor T^2 is left out, as in the authors' code.
 
@@ -58,10 +58,10 @@ def mlkd_kept_fractions(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
     The confidence of a sample is the teacher's highest probability for it. The confidence of a class is the sum of the
     teacher's probabilities for this class over the batch.
 
-    In the paper, a mask drops the samples and classes with a confidence above the median from the terms of the weakly
-    augmented view. In the authors' code, with which the paper's tables were made and which the method `MLKD` follows,
-    the mask is applied to a value that is already averaged. So the mask only multiplies the instance and batch levels
-    by the first fraction and the class level by the second. Both fractions are about 1/2.
+    In the paper, a mask is applied to the terms of the weakly augmented view. It drops the samples and classes with a
+    confidence above the median. The paper's tables were made with the authors' code, and the method `MLKD` follows this
+    code. There the mask is applied to a value that is already averaged. So the mask only multiplies the instance and
+    batch levels by the first fraction and the class level by the second. Both fractions are about 1/2.
 
     Args:
         teacher_logits: (batch, classes) of the weakly augmented view; no gradient reaches it.

@@ -40,7 +40,8 @@ class Comparison:
         teacher: The teacher, on the device where it should run.
         probe: The images.
         discretizer: Turns features into symbols. A student's features get as many clusters as the teacher's features
-            of the same pair. If they are in several pairs, they get the smallest of these numbers.
+            of the same pair. If a student's features are in several pairs, the teacher's features of these pairs may
+            have different numbers of clusters; then the smallest number is taken.
         pairs: The pairs of teacher and student features that are compared.
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         details: Whether to add the values that `compute_details` computes.
@@ -75,7 +76,7 @@ class Comparison:
 
     @property
     def clusters(self) -> dict[str, int]:
-        """The number of the teacher's symbols in each pair, by the name of the pair."""
+        """The number of clusters of the teacher's features in each pair, by the name of the pair."""
         return {pair.name: self._clusters[str(pair.teacher)] for pair in self.pairs}
 
     def measure(self, student: Classifier | Frozen) -> Report:
@@ -152,7 +153,7 @@ _CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
 def measure_stage(
     of_teacher: Symbols, of_student: Symbols, target: Symbols, *, tolerance: float, seed: int, details: bool
 ) -> StageReport:
-    """Decompose the information that teacher and student have about the target in one stage.
+    """Decompose the information that the symbols of teacher and student have about the target.
 
     Args:
         of_teacher: The teacher's symbols, (symbolisations, samples); each row is from another clustering.
@@ -167,7 +168,7 @@ def measure_stage(
 
 
 def compute_label_entropy(probe: Probe) -> float:
-    """Return the entropy H(Y), in bits, of the labels of the images whose symbols are counted."""
+    """Return the entropy H(Y) of the labels of `probe.counted`, in bits."""
     return entropy(np.bincount(probe.target) / probe.samples)
 
 

@@ -1,13 +1,14 @@
 """Measure what the filtered features of the methods RID and TED tell about the label.
 
-These methods learn filters, f_t of the teacher's features T and f_s of the student's features S, and heads, which
-predict the label Y from filtered features.
+These methods learn filters and heads. The filter f_t transforms the teacher's features T, and the filter f_s transforms
+the student's features S. The heads predict the label Y from filtered features.
 
 Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: the redundant information is the information about Y
 that T and S share. RID bounds it from below by the intersection information of Griffith and Ho. This is the largest
-I(Y;Q) of all variables Q that meet two constraints: Q tells nothing about Y beyond T, I(Y;Q|T) = 0, and nothing beyond
-S, I(Y;Q|S) = 0. RID takes Q = f_t(T), which meets the first constraint. In the second constraint, RID writes f_s(S) for
-S: I(Y; f_t(T) | f_s(S)) = 0. It then replaces this constraint by a small distance between f_t(T) and f_s(S).
+I(Y;Q) of all variables Q that meet two constraints. The first is I(Y;Q|T) = 0: Q tells nothing about Y beyond what T
+tells. The second is I(Y;Q|S) = 0, the same for S. RID takes Q = f_t(T), which meets the first constraint. In the second
+constraint, RID replaces S by f_s(S), which gives I(Y; f_t(T) | f_s(S)) = 0. Its training does not enforce this
+constraint, but only makes the distance between f_t(T) and f_s(S) small.
 """
 
 import math
@@ -44,8 +45,8 @@ class FilteredComparison:
     What they tell about the label is decomposed into redundant information (both tell it), unique information of either
     one, and synergistic information (only both together tell it).
 
-    Both filters learn, so the features of both networks are turned into symbols (integers, such as cluster indices)
-    anew in every measurement.
+    Training changes both filters. Therefore every measurement turns the filtered features of both networks into symbols
+    (integers, such as cluster indices) anew.
 
     Args:
         teacher: The teacher, on the device where it should run.
@@ -53,7 +54,7 @@ class FilteredComparison:
         discretizer: Turns features into symbols.
         method: The method that has the filters.
         stages: Names of the stages to measure; None: all that have filters.
-        tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
+        tolerance: Each decomposition is computed iteratively until its error is at most this many bits.
         details: Whether to add the values that `kdlight.measuring.details` computes.
 
     Raises:
@@ -99,15 +100,17 @@ class FilteredComparison:
         return Report(stages, {"label_entropy": compute_label_entropy(self.probe)})
 
     def certify(self, method: Learner) -> dict[str, dict[str, float]]:
-        """Bound I(Y; f_t(T)) from below for each stage, and test RID's constraint and assumption.
+        """Bound I(Y; f_t(T)) from below for each stage, and test RID's constraint I(Y; f_t(T) | f_s(S)) = 0.
 
         Values that are not finite are left out. ``certified_information`` is H(Y) - CE(g_t(f_t(T))) in bits, where CE
         is the cross-entropy and g_t the head for the teacher's filter. It is at most I(Y; f_t(T)) (Barber and Agakov,
         2003). ``constraint_slack`` is E||f_t(T) - f_s(S)||^2 divided by the variance of f_t(T), both summed over the
         elements. It is 0 if f_s(S) = f_t(T), which meets RID's constraint. It is 1 if f_s(S) is as far from f_t(T) as
-        the mean of f_t(T) is. The certified information is redundant only if the slack is near 0 and an assumption of
-        RID holds, which `kdlight.measuring.assumption` states. The values whose keys begin with ``assumption_`` tell
-        whether it holds.
+        the mean of f_t(T) is.
+
+        If the constraint is met, the certified information is a lower bound of the redundant information. A slack near
+        0 does not guarantee that the constraint is met. The values whose keys begin with ``assumption_`` measure how
+        far the constraint is violated (`kdlight.measuring.assumption`).
         """
         assert isinstance(method, FilteredDistiller)
         sums = {name: _CertificateSums() for name in self.stages}

@@ -11,8 +11,8 @@ from kdlight.information.gaussian import gaussian_pid_of_symbols
 from kdlight.information.intersection import intersection_information
 from kdlight.information.redundancies import i_min, i_mmi
 
-#: The intersection information is computed if the table has at most this many positive cells; with 100, it takes about
-#: a second.
+#: The intersection information is computed only if at most this many probabilities of the joint distribution are
+#: positive. With 100 positive ones, it takes about a second.
 MOST_CELLS = 100
 
 #: The names of rows in printed tables, by the keys that `compute_other_redundancies` returns.
@@ -25,16 +25,18 @@ LABELS = {
 
 
 def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Compute the redundant information by four other definitions, in bits by key, without bias correction.
+    """Compute the redundant information by four other definitions, in bits, without bias correction.
+
+    The result has these keys:
 
     - ``redundant_i_min``: I_min (Williams and Beer, 2010).
     - ``redundant_mmi``: the smaller one of the two sources' informations about the target (Barrett, 2015).
-    - ``redundant_gaussian``: BROJA's redundancy of Gaussian variables that have the covariance of the symbols'
-      indicators (variables that are 1 for one symbol and otherwise 0); left out if `gaussian_pid_of_symbols` returns
-      None.
-    - ``redundant_intersection``: a lower bound of the intersection information, which the distillation method RID
-      maximises. The intersection information is at most BROJA's redundancy (arXiv 2411.07483, theorem 4.1). The bound
-      is slow to compute, so it is left out if more than 100 cells are positive.
+    - ``redundant_gaussian``: BROJA's redundancy of Gaussian variables. Their covariance is that of the symbols'
+      indicators; an indicator is 1 for its symbol and 0 for all other symbols. The key is left out if this covariance
+      is singular, or if a source or the target has only one symbol.
+    - ``redundant_intersection``: a lower bound of the intersection information. The intersection information, which the
+      distillation method RID maximises, is at most BROJA's redundancy (arXiv 2411.07483, theorem 4.1). The bound is
+      slow to compute, so the key is left out if more than `MOST_CELLS` of the probabilities are positive.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
@@ -49,9 +51,10 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
 
 def average(found: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of the values of each key over several ways of turning the same features into symbols.
+    """Return the mean of each key's values over several ways of turning the same features into symbols.
 
-    Keys that one of the ways lacks are left out.
+    Args:
+        found: The values by key, one dict for each way. A key that is missing in one of the dicts is left out.
     """
     names = [name for name in found[0] if all(name in values for values in found)]
     return {name: float(np.mean([values[name] for values in found])) for name in names}

@@ -20,16 +20,16 @@ from kdlight.unpack import Unpack
 class AT(FeatureDistiller):
     """Match the attention maps: ``CE + at_weight * sum over stages of mean (a(s) - a(t))^2``.
 
-    s and t are the feature maps of student and teacher. The attention map a is the mean over channels of the squared
-    feature map, scaled to a vector of length 1. In the paper, the term of a stage is the norm of a(s) - a(t), and the
-    weight is 1000 / (number of positions * number of samples). In the authors' code, and here, the term is the mean of
-    the squared differences.
+    s and t are the feature maps of student and teacher at a stage. The attention map a(s) is s squared, averaged over
+    the channels, and scaled to norm 1. In the paper, the term of a stage is the norm of a(s) - a(t), and the weight is
+    1000 / (height * width * batch size). In the authors' code, and here, the term is the mean of the squared
+    differences.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        at_weight: Weight of the squared differences.
-        stages: The stages to compare: 0 is the shallowest that both networks have, -1 the deepest. null: all stages.
+        at_weight: Weight of the mean squared differences.
+        stages: Which pairs of stages to compare (see `pair_stages`): 0 is the shallowest, -1 the deepest; null: all.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 
@@ -49,7 +49,7 @@ class AT(FeatureDistiller):
         self.pairs = pair_stages(self, stages)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term for each stage."""
+        """Return the terms of `task_terms`, and one term for each pair of stages."""
         terms = self.task_terms(student, teacher, batch)
         for pair in self.pairs:
             terms[f"at_{pair.name}"] = self.at_weight * at_loss(*pair.pool_maps(student, teacher))

@@ -59,7 +59,7 @@ class CAKD(LogitDistiller):
             strong set is only the target, SCD is 0, and unlabelled samples are left out of the logits' level.
         top: How many of the classes with the teacher's highest logits are in the strong set.
         strong_channels: Fraction of a stage's channels in its strong set.
-        stages: The stages to compare: 0 is the shallowest that both networks have, -1 the deepest. null: all stages.
+        stages: Which pairs of stages to compare (see `pair_stages`): 0 is the shallowest, -1 the deepest; null: all.
             []: none, only the logits.
         bcd_weight: Weight of the divergence of the sets' masses.
         alpha: Weight of the divergence within the strong set: a number, or numbers by epoch, such as {0: 1, 100: 4}.

@@ -30,14 +30,16 @@ class CRD(FeatureDistiller):
     """Make the two networks' embeddings similar for the same sample, and dissimilar for samples of different classes.
 
     The loss is ``CE + crd_weight * (L_s + L_t)``, where L_s and L_t are noise-contrastive losses (equation 18 of the
-    paper). L_s compares the student's embedding with a memory of the teacher's embeddings, L_t the teacher's embedding
-    with a memory of the student's embeddings. Each embedding is the normalised output of a trained linear layer.
+    paper). L_s compares the student's embedding with a memory of the teacher's embeddings. L_t compares the teacher's
+    embedding with a memory of the student's embeddings. Each embedding is the normalised output of a trained linear
+    layer.
 
-    As in the authors' code (mode "exact"), the K negatives of a sample are drawn from the N samples of other classes,
-    all of which are equally likely. The authors' data loader draws K different negatives for each sample. This method
-    draws them with replacement, as the paper's derivation assumes, and for the whole batch at once on the device. The
-    expected gradient is the same as with K different negatives. The variance that the random choice of negatives adds
-    to the gradient is larger, by the factor (N - 1) / (N - K) for K < N. With replacement, K may also exceed N.
+    As in the authors' code (mode "exact"), the K negatives of a sample are drawn uniformly from the N samples of other
+    classes. The authors' data loader draws K different negatives for each sample. This method draws the negatives of
+    the whole batch at once on the device, with replacement, as the paper's derivation assumes. The expected gradient is
+    the same as with K different negatives. The variance that the random choice of negatives adds to the gradient is
+    larger than with K different negatives, by the factor (N - 1) / (N - K) for K < N. With replacement, K may also
+    exceed N.
 
     Args:
         student: The network that is trained.
@@ -105,7 +107,7 @@ class CRD(FeatureDistiller):
         self.memory.allocate(samples)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the contrastive losses; update the memory after it was used for these losses."""
+        """Return the terms of `task_terms` and the contrastive loss; update the memory after computing this loss."""
         terms = self.task_terms(student, teacher, batch)
         of_student = normalize(self.student_embedding(student.embedding))
         of_teacher = normalize(self.teacher_embedding(teacher.embedding))

@@ -31,7 +31,7 @@ class FitNet(FeatureDistiller):
         student: The network that is trained.
         teacher: The network that the student learns from.
         fitnet_weight: Weight of the squared error.
-        stage: The stage of the hint: 0 is the shallowest that both networks have, -1 the deepest.
+        stage: The pair of stages of the hint (see `pair_stages`): 0 is the shallowest pair, -1 the deepest.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

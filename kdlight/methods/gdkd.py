@@ -20,19 +20,19 @@ from kdlight.unpack import Unpack
 
 
 class GDKD(LogitDistiller):
-    """Decoupled distillation of two class sets: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
+    """Decoupled distillation with two class sets: ``ce_weight * CE + w(epoch) T^2 (w0 KL + w1 KL_top + w2 KL_rest)``.
 
     The classes are split into two sets: the top classes, to which the teacher gives the highest logits, and the rest.
     The three divergences compare student and teacher: KL (without index) compares the total probabilities (masses) of
-    the two sets, KL_top and KL_rest compare the probabilities within each set. w grows linearly to 1 over
-    `warmup_epochs`. The defaults are those of the authors' code, (w1, w2) = (1, 8). For some pairs of networks, the
-    code has other values, for example (1, 1) for resnet56 -> resnet20, (2, 8) for resnet32x4 -> resnet8x4, and (2, 6)
-    if the teacher is wrn_40_2.
+    the two sets. KL_top compares the probabilities within the top classes, and KL_rest those within the rest. w grows
+    linearly to 1 over `warmup_epochs`. The defaults are those of the authors' code, (w1, w2) = (1, 8). For some pairs
+    of networks, the authors' code has other values, for example (1, 1) for resnet56 -> resnet20, (2, 8) for
+    resnet32x4 -> resnet8x4, and (2, 6) if the teacher is wrn_40_2.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        top: How many classes with the teacher's highest logits form the first set; k in the authors' code.
+        top: Number of top classes; k in the authors' code.
         binary_weight: w0, weight of the divergence of the two sets' masses.
         top_weight: w1, weight of the divergence within the top classes.
         other_weight: w2, weight of the divergence within the other classes.

@@ -28,7 +28,7 @@ class NST(FeatureDistiller):
         student: The network that is trained.
         teacher: The network that the student learns from.
         nst_weight: Weight of the discrepancies.
-        stages: The stages to compare: 0 is the shallowest that both networks have, -1 the deepest. null: all stages.
+        stages: Which pairs of stages to compare (see `pair_stages`): 0 is the shallowest, -1 the deepest; null: all.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

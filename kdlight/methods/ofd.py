@@ -22,13 +22,14 @@ from kdlight.unpack import Unpack
 
 
 class OFD(FeatureDistiller):
-    """Regress the teacher's maps before the ReLU, in which values below a negative margin are raised to the margin.
+    """Predict the teacher's feature maps before the ReLU from the student's, at each stage.
 
-    The loss is ``CE + ofd_weight * sum over stages of 2^-(number of deeper stages) * ofd_loss(r(s), t, m)``. The maps s
-    of the student and t of the teacher are those before the ReLU, and r is a 1x1 convolution with batch norm. The
-    margin m of a channel is the mean of the teacher's negative values, estimated from weight and bias of the batch norm
-    before the teacher's ReLU. `ofd_loss` is the squared distance of r(s) from max(t, m). Where t is not positive, a
-    value of r(s) up to max(t, m) costs nothing. The weight 1e-3 is that of mdistiller for CIFAR-100.
+    In the teacher's maps, values below a negative margin are raised to the margin. The loss is ``CE + ofd_weight * sum
+    over stages of 2^-(number of deeper stages) * ofd_loss(r(s), t, m)``. The maps s of the student and t of the teacher
+    are those before the ReLU, and r is a 1x1 convolution with batch norm. The margin m of a channel is the mean of the
+    teacher's negative values, estimated from weight and bias of the batch norm before the teacher's ReLU. `ofd_loss` is
+    the squared distance of r(s) from max(t, m). Where t is not positive, a value of r(s) up to max(t, m) costs nothing.
+    The weight 1e-3 is that of mdistiller for CIFAR-100.
 
     Args:
         student: The network that is trained.
@@ -66,7 +67,7 @@ class OFD(FeatureDistiller):
             self.register_buffer(f"margin{place}", ofd_margin(norm.weight, norm.bias), persistent=False)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term for each stage."""
+        """Return the terms of `task_terms`, and one term for each pair of stages."""
         terms = self.task_terms(student, teacher, batch)
         for place, (pair, regressor) in enumerate(zip(self.pairs, self.regressors, strict=True)):
             regressed = regressor(get_student_preactivations(student, self.student)[pair.student])

@@ -46,13 +46,14 @@ class AttentionFusion(nn.Module):
         """Fuse a level with the deeper levels, and resize the result.
 
         Args:
-            level: (batch, inputs, height, width) of the student.
-            deeper: (batch, width, any height, any width), the second map that the fusion of the next deeper level
-                returned; None at the deepest level.
+            level: The student's map, with `inputs` channels.
+            deeper: The second map that the fusion of the next deeper level returned, with `width` channels and any
+                size; None at the deepest level.
             size: Height and width of the teacher's level.
 
         Returns:
-            The fused map (batch, outputs, *size), and a map (batch, width, *size) for the next shallower level.
+            The fused map with `outputs` channels, and a map with `width` channels for the next shallower level. Both
+            have the height and width `size`.
         """
         fused: Tensor = self.conv1(level)
         if self.att_conv is not None:
@@ -91,15 +92,15 @@ class KnowledgeReview(nn.Module):
 
 
 class ReviewKD(FeatureDistiller):
-    """Compare each level of the teacher with the fusion of the student's level and all deeper levels.
+    """Compare the teacher's map at each level with a fusion of the student's maps at this and all deeper levels.
 
     The loss is ``CE + reviewkd_weight * min((epoch + 1) / warmup_epochs, 1) * sum over levels of HCL(ABF(s, deeper),
-    t)``. The levels are the stages, and the embedding as a map with one position. s and t are the maps of student and
-    teacher at a level, and `deeper` is the student's fused map of the next deeper level. ABF is the attention-based
-    fusion of `AttentionFusion`. HCL is the hierarchical context loss (`hcl_loss`): a weighted mean of squared errors at
-    several resolutions. As in the authors' code for CIFAR-100, the student's maps are taken after the ReLU and the
-    teacher's maps before the ReLU. Epochs are counted from 0. The warm-up is that of mdistiller, in which the first
-    epoch already has a part of the weight; in the authors' code the first epoch has weight 0.
+    t)``. The levels are the stages, and the embedding as a 1x1 map. s and t are the maps of student and teacher at a
+    level, and `deeper` is the student's fused map of the next deeper level. ABF is the attention-based fusion of
+    `AttentionFusion`. HCL is the hierarchical context loss (`hcl_loss`): a weighted mean of squared errors at several
+    resolutions. As in the authors' code for CIFAR-100, the student's maps are taken after the ReLU and the teacher's
+    maps before the ReLU. Epochs are counted from 0. The warm-up is that of mdistiller, in which the first epoch already
+    has a part of the weight; in the authors' code the first epoch has weight 0.
 
     Args:
         student: The network that is trained.
@@ -134,7 +135,7 @@ class ReviewKD(FeatureDistiller):
         )
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term for each level."""
+        """Return the cross-entropy, Hinton's term if it has a weight, and one term for each level."""
         terms = self.task_terms(student, teacher, batch)
         weight = self.reviewkd_weight * ramp_up(self.current_epoch, self.warmup_epochs)
         of_student, of_teacher = _collect_levels(self.pairs, student, teacher)

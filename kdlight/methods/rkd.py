@@ -49,7 +49,7 @@ class RKD(FeatureDistiller):
         self.angle_weight = angle_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy, the term of the distances and the term of the angles."""
+        """Return the terms of `task_terms`, the term of the distances and the term of the angles."""
         terms = self.task_terms(student, teacher, batch)
         terms["rkd_distance"] = self.distance_weight * rkd_distance_loss(student.embedding, teacher.embedding)
         terms["rkd_angle"] = self.angle_weight * rkd_angle_loss(student.embedding, teacher.embedding)

@@ -75,7 +75,7 @@ class VID(FeatureDistiller):
         student: The network that is trained.
         teacher: The network that the student learns from.
         vid_weight: Weight of the regression's negative log-likelihood.
-        stages: The stages to compare: 0 is the shallowest that both networks have, -1 the deepest. null: all stages.
+        stages: Which pairs of stages to compare (see `pair_stages`): 0 is the shallowest, -1 the deepest; null: all.
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
         regressor_norm: Whether the regressors have batch norms, and inner layers twice as wide as the teacher's map, as
             in the RID authors' baseline.

@@ -28,7 +28,7 @@ class PartialInformationDecomposition(Metric):
     counted on the metric's device; features are copied to the CPU, where the discretizer runs. For estimates with 95 %
     intervals, use the counts: ``kdlight.information.estimate_pid(*expand_histogram(metric.counts.cpu().numpy()))``.
 
-    Samples with a negative target count as unlabelled and are left out.
+    Samples whose target is negative are unlabelled, and they are left out.
 
     Example::
 
@@ -123,7 +123,7 @@ def _count_symbols(source: Source, name: str) -> int:
             raise UserError(f"{name}: expected at least 1 symbol, got {source}")
         return source
     if not source.is_fitted:
-        raise UserError(f"{name}: expected a fitted Discretizer; call its fit with features of other samples")
+        raise UserError(f"{name}: expected a fitted Discretizer; fit it on samples other than those to measure")
     return source.num_symbols
 
 

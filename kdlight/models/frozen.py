@@ -17,18 +17,19 @@ class Frozen:
     """A classifier in eval mode whose parameters get no gradient.
 
     A `Frozen` is not an `nn.Module`. So a module that holds a `Frozen` as an attribute does not list it as a child: the
-    holder's parameters and `state_dict` do not contain the classifier's, DDP does not broadcast it, and `train()`
-    does not reach it. To move the classifier to a device together with its holder, the holder overrides
-    `_apply`. `Module.to` calls `_apply` with a function that moves a tensor; the holder passes this function on::
+    holder's parameters and `state_dict` do not contain the classifier's, DDP does not broadcast the classifier, and
+    the holder's `train()` does not reach it. The holder has to override `_apply`, so that the classifier moves to a
+    device whenever the holder does. `Module.to` calls `_apply` with a function that moves a tensor; the holder passes
+    this function on::
 
         def _apply(self, fn, recurse=True):
             self.teacher.convert(fn)
             return super()._apply(fn, recurse)
 
-    `deepcopy` and `pickle` copy the classifier, too.
+    `deepcopy` and `pickle` of a `Frozen` copy the classifier with it.
 
     Args:
-        model: The classifier. It is not copied: this object itself is put into eval mode.
+        model: The classifier. It is changed, not copied: it is put into eval mode, and its parameters get no gradient.
 
     Attributes:
         lowered: The floating point type that `lower` was given; None if `lower` was not called.
@@ -72,11 +73,11 @@ class Frozen:
         Args:
             images: (batch, channels, height, width).
             inference: Run in `inference_mode`, which is faster than `no_grad`. A backward pass cannot use the tensors
-                that are returned. So these tensors cannot be the input of a module that is trained, such as a filter
-                of the teacher's maps, and they cannot be multiplied by tensors that the student computed.
+                that are returned. So these tensors cannot be the input of a module that is trained, such as a
+                convolution on the teacher's maps, and they cannot be multiplied by tensors that the student computed.
             gradient_from: The index of a stage. The graph is recorded from this stage's output to the logits, so that
-                `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works. The
-                results are not converted to float32 then.
+                `torch.autograd.grad(activations.logits[...].sum(), activations.stages[gradient_from])` works. If it
+                is given, `inference` has no effect, and the results are not converted to float32.
         """
         # Other code that holds the model may have called `train()`.
         if self.model.training:
@@ -100,9 +101,9 @@ class Frozen:
         return {**vars(self), "_compiled": None}
 
     def convert(self, fn: Callable[[Tensor], Tensor]) -> None:
-        """Apply a function, such as the one with which `Module.to` moves tensors, to every parameter and buffer.
+        """Apply a function to every parameter and buffer, for example the function that `Module.to` passes to `_apply`.
 
-        After a change of type, `sha256` still returns the hash of the weights before the change.
+        If the function changes the type, `sha256` still returns the hash of the weights before the change.
         """
         parameter = next(self.model.parameters(), None)
         if parameter is not None and self._sha256 is None and fn(parameter.new_empty(0)).dtype != parameter.dtype:

@@ -1,4 +1,4 @@
-"""A teacher with nuisance: part of each of its feature maps is noise that says nothing about the label."""
+"""A teacher whose feature maps are disturbed by noise, which says nothing about the label."""
 
 __all__ = ["NoisyFeatures"]
 
@@ -51,9 +51,8 @@ class NoisyFeatures(RangeCheck, Classifier):
         computed = self.model.activations(images)
         if any(stage.requires_grad for stage in computed.stages):
             raise UserError(
-                "NoisyFeatures: expected a teacher whose maps need no gradient, got a student, or a teacher of the "
-                "method CAKD with `stages`, which needs the maps' gradient; use NoisyFeatures only for a teacher, or "
-                "choose another method"
+                "NoisyFeatures: expected feature maps that need no gradient, got maps that need one; use NoisyFeatures "
+                "only for a teacher, and if the method is CAKD, set stages: []"
             )
         return computed._replace(stages=tuple(map(self._disturb, computed.stages)))
 

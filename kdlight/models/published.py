@@ -49,7 +49,7 @@ def _describe_cifar100(name: str) -> PublishedWeights:
 
 
 def _describe_cifar10(name: str, digits: str) -> PublishedWeights:
-    """Describe a file of akamaster/pytorch_resnet_cifar10; its name has the first digits of the file's checksum."""
+    """Describe a file of akamaster/pytorch_resnet_cifar10. The file's name contains the first digits of its sha256."""
     file = f"{name}-{digits}.th"
     return PublishedWeights(f"{name}, shortcut: padding", 10, file, (f"{AKAMASTER}/{file}",), sha256=digits)
 
@@ -84,12 +84,12 @@ def is_published(path: str | Path) -> bool:
 def fetch_published(path: str | Path) -> Path:
     """Return the file that ``published:NAME`` stands for. If it is missing, download it first.
 
-    A download that was cut off continues where it stopped. If no checksum is published, the file's checksum is
-    printed and stored in a second file when the file is first used. If the file changes later, it is refused.
+    A download that was cut off continues where it stopped. If no checksum is published for the weights, the first use
+    prints their checksum and stores it beside them; weights that change later are refused.
 
     Raises:
         DownloadError: If the file could not be downloaded; the message says where the user can put it by hand.
-        UserError: If nothing is published under that name, or the file has another checksum.
+        UserError: If nothing is published under that name, or the file's checksum is not the published or stored one.
     """
     weights = find_published(str(path))
     file = FOLDER / weights.file
@@ -156,5 +156,5 @@ def _check(weights: PublishedWeights, file: Path) -> None:
         expected += "…" if len(expected) < len(found) else ""
         raise UserError(
             f"{file} has changed: expected sha256 {expected}, found {found}; "
-            f"remove the file (and {record.name}), and run again to download it"
+            f"remove the file (and {record.name}, if it exists), and run again to download it"
         )

@@ -1,4 +1,4 @@
-"""A network that sees its images in another size than that of the data."""
+"""A network for which the images are resized."""
 
 __all__ = ["Resized"]
 

@@ -24,9 +24,10 @@ ZIP_MAGIC = b"PK\x03\x04"  # the first bytes of every file that `torch.save` of 
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load a file of weights into a model; if they do not fit, the model is left unchanged.
 
-    `read_state_dict` lists the layouts that can be read. Values are cast to the model's types. A head `linear` in the
-    file is loaded into the model's head `fc`, and the other way round. If the model is a `Tapped`, kdlight's wrapper of
-    other libraries' models, the file may also hold the weights of the wrapped model alone.
+    The docstring of `read_state_dict` lists the layouts that can be read. Values are cast to the model's types. A head
+    `linear` in the file is loaded into the model's head `fc`, and a head `fc` into the model's head `linear`. If the
+    model is a `Tapped`, kdlight's wrapper of other libraries' models, the file may also hold the weights of the wrapped
+    model alone.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -36,7 +37,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     file = read_state_dict(path)
     free = expected.keys() - file.keys()
     given = {_find_alias(name, free): tensor for name, tensor in file.items()}
-    # Files from before torch 0.4.1 lack num_batches_tracked, which only norms with momentum=None use.
+    # Files from before torch 0.4.1 lack num_batches_tracked. Only batch normalisation with momentum=None uses it.
     missing = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in given if name not in expected]
     reshaped = [
@@ -57,14 +58,16 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the weights of one network from a file, on the CPU.
 
-    The file may hold a bare `state_dict`, or a `state_dict` below the key `model` or `state_dict`. All names may begin
-    with `module.` (`DataParallel`) or `model.` (a wrapper). From the checkpoint of a kdlight run the student is taken.
-    Safetensors files and `published:NAME` (`kdlight.models.published`) are read, too. Files are read with
-    `weights_only=True`, so that none of them can run code.
+    `path` is the path of a file of `torch.save` or of a safetensors file, or has the form `published:NAME` (see
+    `kdlight.models.published`). A file of `torch.save` may hold a `state_dict` alone, or a `state_dict` under the key
+    `model` or `state_dict`. It is read with `weights_only=True`, so that it cannot run code. From the checkpoint of a
+    kdlight run, only the student's weights are returned. If all names begin with `module.` (`DataParallel`) or `model.`
+    (a wrapper), this prefix is removed.
 
-    Files of `torch.save` contain checksums, which `check_records` compares with their content. Every file with a value
-    that is not finite, or larger than `LARGEST`, is refused as damaged. Safetensors files and files from before torch
-    1.6 contain no checksums, so in these files a flipped bit is not noticed if the value keeps a usual size.
+    A file is refused as damaged if the absolute value of a weight is above `LARGEST` or not finite. Files of
+    `torch.save` from torch 1.6 on contain checksums, which are checked, too (`check_records`). Safetensors files and
+    older files of `torch.save` contain none. In these files, a flipped bit of a weight is noticed only if the
+    changed absolute value is above `LARGEST` or not finite.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -76,7 +79,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         raise MissingFileError(f"no file of weights at '{given}'; expected the path of a checkpoint or a state_dict")
     weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise UserError(f"{path} holds no state_dict: expected tensors by name, bare or below 'model' or 'state_dict'")
+        raise UserError(
+            f"{path} holds no state_dict: expected a dict of tensors, at the top level or under the key 'model' or "
+            "'state_dict'"
+        )
     for prefix in ("module.", "model."):
         if all(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
@@ -87,7 +93,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 def check_records(path: str | Path) -> None:
     """Compare the records of a file of `torch.save` with their CRC32 checksums, which `torch.load` does not do.
 
-    The check reads the whole file, at about 1.5 GB/s. A file without checksums (a pickle from before torch 1.6) passes.
+    A record is an entry of the zip archive that `torch.save` writes. The check reads the whole file, at about 1.5 GB/s.
+    A file without checksums (a pickle from before torch 1.6) passes.
 
     Raises:
         UserError: If a record was changed, or the archive is damaged in another way.
@@ -125,14 +132,14 @@ def _check_values(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def count_classes(state_dict: Mapping[str, Tensor]) -> int:
-    """Return the number of classes of a network: the rows of its last matrix, which is the classifier head.
+    """Return a network's number of classes: the number of rows of its last matrix, the classifier head's weight.
 
     Raises:
         UserError: If there is no matrix.
     """
     matrices = [tensor for tensor in state_dict.values() if tensor.ndim == 2]
     if not matrices:
-        raise UserError("expected weights with a classifier head, whose rows are the classes; got no matrix")
+        raise UserError("expected weights with a classifier head (a matrix with one row per class); found no matrix")
     return matrices[-1].shape[0]
 
 
@@ -171,8 +178,8 @@ def _read_pickle(path: Path) -> dict[str, Any]:
 def _find_alias(name: str, free: Collection[str]) -> str:
     """Return the name that a tensor of the file has in the model.
 
-    The head may be called `fc` in one of the two and `linear` in the other, or the model's names may begin with
-    `model.`. If neither is the case, `name` is returned.
+    The head may be called `fc` in the file and `linear` in the model, or the reverse. Or the tensor's name in the model
+    may be `model.` followed by its name in the file. Otherwise `name` is returned.
 
     Args:
         name: The tensor's name in the file.

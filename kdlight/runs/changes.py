@@ -8,10 +8,11 @@ from torch.optim import Optimizer
 
 from kdlight.errors import UserError
 
-# Options that may differ when a run is continued: they determine on which devices and for how long it computes, where
-# its files lie, and what it shows. A name stands for all names below it, too. Paths of weights may change: the
-# checkpoint holds the sha256 of the teacher's weights, so a path to other weights is refused when the checkpoint is
-# loaded. The precision may not change, because accuracies of runs are compared at equal precision.
+# Options that may differ when a run is continued. They determine on which devices, with which kernels and for how long
+# the run computes, where its files lie, and what it shows. A name also stands for all options nested in it. Paths of
+# weights may change: the student's weights come from the checkpoint, which also holds the sha256 of the teacher's
+# weights, so that a teacher with other weights is refused when the checkpoint is loaded. The precision may not change,
+# because accuracies of runs are compared at equal precision.
 MAY_CHANGE = (
     *("ckpt_path", "weights_only", "resume_changed", "optimizer", "lr_scheduler"),
     *(f"trainer.{name}" for name in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")),
@@ -34,17 +35,18 @@ SHOWN = 4  # how many differences a message lists
 
 
 def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> None:
-    """Compare the configuration of a run with the configuration of the start that is to continue the run.
+    """Refuse to continue a run with another configuration.
 
     Args:
         before: The resolved configuration of the run, as YAML.
-        now: The resolved configuration of this start, as YAML.
+        now: The resolved configuration with which the run is to be continued, as YAML.
         run: The run's folder, for the message.
         on_purpose: Whether to accept differences (``--resume_changed true``), except in options that are restored from
             the checkpoint.
 
     Raises:
-        UserError: If options differ that are not in `MAY_CHANGE`; the message has their names and both values.
+        UserError: If an option differs that is not in `MAY_CHANGE`; with `on_purpose`, only if it is in `RESTORED`. The
+            message has the names of up to `SHOWN` such options, with their old and new values.
     """
     found = find_differences(before, now)
     restored = {key: values for key, values in found.items() if _is_below(key, RESTORED)}
@@ -56,7 +58,7 @@ def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> N
     if found and not on_purpose:
         raise UserError(
             f"{_format_differences(found)} in {run}: expected the configuration that the run began with; leave "
-            "--ckpt_path out to start another run, or change this one on purpose: --resume_changed true"
+            "--ckpt_path out to start another run, or change this run on purpose: --resume_changed true"
         )
 
 
@@ -68,8 +70,8 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
         optimizers: The optimizers of the run.
 
     Raises:
-        UserError: If the numbers of their parameters differ, or if the checkpoint lacks options of an optimizer, which
-            shows that the checkpoint's optimizer was of another class.
+        UserError: If the groups of parameters differ in number or size, or if the checkpoint lacks options of an
+            optimizer, which shows that the checkpoint's optimizer was of another class.
     """
     shapes = [[len(group["params"]) for group in state["param_groups"]] for state in saved]
     expected = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]

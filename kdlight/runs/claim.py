@@ -83,7 +83,7 @@ class Claim:
 
         Raises:
             FolderInUseError: If another process trains in the folder.
-            UserError: If the folder cannot be created, or holds something that is not a run.
+            UserError: If the folder cannot be created or written to, or holds something that is not a run.
         """
         if not is_first_process():
             return cls(folder)

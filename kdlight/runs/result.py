@@ -102,14 +102,14 @@ def write_test(measured: Mapping[str, float], trainer: Trainer, checkpoint: str 
 
 @runtime_checkable
 class ResultSource(Protocol):
-    """A callback that adds entries to ``result.json``."""
+    """A callback that adds entries to ``result.json`` and ``test.json``."""
 
     def collect_result(self) -> Mapping[str, Any]:
-        """Return entries by key; if several callbacks return the same key, their mappings are merged."""
+        """Return entries by key. If several callbacks return a mapping under the same key, the mappings are merged."""
 
 
 def collect_results(callbacks: Iterable[object]) -> dict[str, Any]:
-    """Collect the entries that callbacks add to ``result.json``, by key."""
+    """Collect the entries that callbacks add to ``result.json`` and ``test.json``, by key."""
     joined: dict[str, Any] = {}
     for callback in callbacks:
         if isinstance(callback, ResultSource):

@@ -40,7 +40,8 @@ class RunFiles(Callback):
         because no other file has them.
 
         Raises:
-            UserError: If there are too few images to train on, or batch norms are to be synchronised on a CPU.
+            UserError: If there are too few images to train on, the validation interval is longer than an epoch, the
+                test set is damaged, or batch norms are to be synchronised on a CPU.
         """
         if pl_module.device.type == "cpu" and any(isinstance(norm, SyncBatchNorm) for norm in pl_module.modules()):
             raise UserError("torch synchronises batch norms only on GPUs: leave --trainer.sync_batchnorm out")
@@ -64,7 +65,11 @@ class RunFiles(Callback):
                     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
 
     def _write_config(self) -> None:
-        """Write the configuration; if the run had a different one before, keep it as ``config.1.yaml`` and so on."""
+        """Write the configuration.
+
+        If the run had a different configuration before, that one is kept as ``config.1.yaml``, or with the next free
+        number.
+        """
         before = self.folder.config.read_text(encoding="utf-8") if self.folder.config.is_file() else self.config
         if before != self.config:
             numbers = itertools.count(1)

@@ -12,7 +12,7 @@ from kdlight.runs.folder import RunFolder
 
 @runtime_checkable
 class EpochFilter(Protocol):
-    """A callback that decides which epochs may become the best one, for example because it prunes the network."""
+    """A callback, such as `OptimalBrainDamage`, that decides which epochs may be selected as the best one."""
 
     def selectable(self, trainer: Trainer) -> bool:
         """Return whether the current network may become the run's best checkpoint."""
@@ -25,8 +25,8 @@ class RunCheckpoint(ModelCheckpoint):
     saves the next epoch as the best one even if it is worse.
 
     The best epoch is chosen among those that every `EpochFilter` callback permits. For example, the pruning callback
-    `OptimalBrainDamage` permits only epochs whose network is fully pruned. Otherwise a more accurate network from
-    before the pruning could be chosen.
+    `OptimalBrainDamage` permits only epochs after its last deletion of weights. Otherwise a more accurate network with
+    more weights could be chosen.
 
     Args:
         folder: The run's folder.
@@ -38,14 +38,15 @@ class RunCheckpoint(ModelCheckpoint):
         super().__init__(dirpath=folder.checkpoints, filename=name, enable_version_counter=False, **options)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the epoch, unless a callback forbids it."""
+        """Save the epoch as `ModelCheckpoint` does, but not as the best one if a callback forbids it."""
         if self.monitor is None or not _list_refusing(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the epoch, unless a callback forbids it.
+        """Save the epoch as `ModelCheckpoint` does, but not as the best one if a callback forbids it.
 
-        `ModelCheckpoint` saves in this hook if validation takes place more or less often than once per epoch.
+        By default, `ModelCheckpoint` saves in this hook if validation takes place more or less often than once per
+        epoch.
         """
         if self.monitor is None or not _list_refusing(trainer):
             super().on_validation_end(trainer, pl_module)

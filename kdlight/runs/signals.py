@@ -22,19 +22,19 @@ from kdlight.runs.stop_deadline import SIGNALS, StopDeadline
 class SignalHandler(Callback):
     """After SIGTERM or Ctrl-C, stops the run at the end of a step; this is the same step in all processes.
 
-    A second signal kills the process at once. Before the first step, after the last one and during the final tests, the
-    first signal stops the run at once, because nothing would be lost: either nothing has been computed yet, or the last
-    epoch is saved and only the tests have to be repeated.
+    A second signal kills the process at once. Before the training, after it and during the final tests, the first
+    signal stops the run at once, because nothing would be lost: either nothing has been computed yet, or the last epoch
+    is saved and only the tests have to be repeated.
 
     All random choices follow from the seed, the epoch and the step. The checkpoint holds everything else on which the
-    rest of the epoch depends, so a run that was stopped between two steps sees every batch of the epoch exactly once.
-    If the signal comes during the last step of an epoch, the epoch is first completed with its validation and
-    checkpoint.
+    rest of the epoch depends, so a run that is stopped between two steps and resumed sees every batch of the epoch
+    exactly once. If the signal comes during the last step of an epoch, the epoch is first completed with its validation
+    and checkpoint.
 
-    Lightning stops after a step, too, but saves nothing. Under DDP, it broadcasts inside its signal handler: if the
-    signal interrupts a gradient all-reduce, two collective operations interleave and the job hangs. Lightning also
-    synchronises with the device before every step. With this callback, the processes tell each other about signals over
-    the CPU, while the device computes.
+    Without this callback, Lightning would stop after a step, too, but save nothing. Under DDP, its signal handler
+    broadcasts: if the signal interrupts a gradient all-reduce, two collective operations interleave and the job hangs.
+    Lightning would also synchronise with the device before every step, to learn whether a signal came. With this
+    callback, the processes tell each other about signals over the CPU, while the device computes.
 
     Args:
         folder: The run's folder, whose ``last.ckpt`` holds the position.
@@ -100,7 +100,7 @@ class SignalHandler(Callback):
         raise SIGTERMException
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Ask the other processes whether one of them has received a signal, or the position is to be saved."""
+        """Ask the other processes whether one of them has received a signal, or whether the position is to be saved."""
         if self._group is not None:
             self._ballot = torch.tensor([self.received or 0, trainer.is_global_zero and self._is_due()])
             operation = torch.distributed.ReduceOp.MAX
@@ -129,7 +129,7 @@ class SignalHandler(Callback):
             self._save(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Record that the processes make progress, because they communicate during validation, too."""
+        """Record progress, so that a long validation does not look like a wait for a process that does not answer."""
         self._note_progress()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -189,7 +189,7 @@ class SignalHandler(Callback):
 def _install_handler(handler: Callable[[int, FrameType | None], Any] | int | None, *numbers: int) -> None:
     """Install a handler for the signals `numbers`, or for SIGINT and SIGTERM if none are given.
 
-    Do nothing in a thread that is not the main thread, because Python allows handlers only there.
+    Do nothing outside the main thread, because Python lets only the main thread install handlers.
     """
     if threading.current_thread() is threading.main_thread() and handler is not None:
         for number in numbers or SIGNALS:

@@ -24,7 +24,7 @@ class Throughput(Callback):
         return {"seconds": self._ended - self._started, "images": self._images}
 
     def resume(self, so_far: dict[str, Any]) -> None:
-        """Continue an interrupted epoch: count on from the seconds and images of its first part."""
+        """Continue an interrupted epoch. The seconds and images before the interruption are counted, too."""
         self._ended = time.perf_counter()
         self._images, self._started = so_far["images"], self._ended - so_far["seconds"]
 
@@ -36,7 +36,7 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the images. After the epoch's last batch, wait for the device, so that its time counts, too."""
+        """Count the images. After the epoch's last batch, wait until the GPU is done, so that all its work is timed."""
         self._images += len(batch.target)
         if trainer.is_last_batch and torch.cuda.is_available():
             torch.cuda.synchronize()

@@ -1,7 +1,7 @@
 """``kdlight completion SHELL``: print a script that completes commands, options and their values in a shell.
 
-The library shtab writes the script from a parser that knows every command. The script contains the names that it
-completes and does not start Python, so print it again after each update of kdlight.
+The library shtab writes the script from a parser that knows every command. The script does not start Python, but
+contains all names that it completes. Print it again after each update of kdlight, because names may have changed.
 """
 
 import argparse
@@ -116,7 +116,10 @@ def describe_fit(beginning: str) -> argparse.ArgumentParser:
 
 
 def find_arguments(made: type) -> dict[str, Any]:
-    """Return the types of a class's arguments by name, including those that it passes on to kdlight's base classes."""
+    """Return the type of each argument of a class, by the argument's name.
+
+    Arguments that the class passes on to base classes in kdlight are included.
+    """
     found: dict[str, Any] = {}
     for owner in made.__mro__:
         if "__init__" in vars(owner) and (owner is made or owner.__module__.startswith("kdlight.")):
@@ -129,7 +132,10 @@ def find_arguments(made: type) -> dict[str, Any]:
 
 
 def list_values(kind: Any) -> list[str]:
-    """Return the values that a type names (bool, Literal), as the command line takes them; none for other types."""
+    """Return the values of a bool or Literal type, as the command line takes them.
+
+    A union has the values of all its members. Other types have none.
+    """
     if kind is bool:
         return ["true", "false"]
     origin = typing.get_origin(kind)

@@ -43,7 +43,7 @@ def copy_to(folder: Path) -> None:
     """Write the shipped configurations into a folder.
 
     Raises:
-        UserError: If the folder is not empty.
+        UserError: If the path is a file, or a folder that is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--copy {folder}: expected a folder that is empty or does not exist; name another one")

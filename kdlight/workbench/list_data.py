@@ -1,4 +1,4 @@
-"""``kdlight data``: list every data module, whether it can download its data, and its own arguments."""
+"""``kdlight data``: list the data modules with their own arguments, and say which modules can download their data."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""``kdlight predict RUN [IMAGES…]``: predict the class of images with a run's student.
+"""``kdlight predict RUN [IMAGES…]``: use a run's student to predict the class of each image.
 
 IMAGES are image files and folders of images, which need no labels; without IMAGES, the run's test set is predicted.
 `kdlight predict --config FILE --ckpt_path best` writes the probabilities of all classes for the test set into the run's
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     run_ = Run(options.run, options.weights)
     output = str(run_.files.predictions if options.output is None else options.output)
     if output != "-" and Path(output).suffix not in (".csv", ".jsonl"):
-        raise UserError(f"--output: expected a file that ends with .csv or .jsonl, or -, got {output}")
+        raise UserError(f"--output: expected a file that ends with .csv or .jsonl (or - for stdout), got {output}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     student = run_.student().to(device)
     if options.images:
@@ -94,7 +94,7 @@ def make_parser() -> CommandParser:
         default="refuse",
         help="if files cannot be decoded: refuse (the default) ends with an error, skip leaves them out",
     )
-    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="images per forward pass")
+    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="number of IMAGES per forward pass")
     return parser
 
 
@@ -106,7 +106,7 @@ def find_preparation(run: Any, changes: Mapping[str, Any] | None = None) -> Prep
 
 
 def list_files(given: Iterable[Path]) -> list[Path]:
-    """List the given files, and the images below the given folders, sorted by their paths within each folder.
+    """List the given files, and the images below the given folders. The images of each folder are sorted by path.
 
     Raises:
         MissingFileError: If a file or folder does not exist, or a folder has no images.
@@ -122,7 +122,7 @@ def list_files(given: Iterable[Path]) -> list[Path]:
             raise MissingFileError(f"{path} does not exist; expected an image, or a folder of images")
         found = sorted(file for file in path.rglob("*") if _is_image(file.relative_to(path), IMG_EXTENSIONS))
         if not found:
-            raise MissingFileError(f"{path} has no images ({', '.join(IMG_EXTENSIONS)}); name files, or another folder")
+            raise MissingFileError(f"{path} has no images ({', '.join(IMG_EXTENSIONS)}); give files, or another folder")
         files += found
     return files
 
@@ -170,7 +170,7 @@ def predict_files(
     said = f"{len(bad)} of {len(files)} files cannot be decoded: {', '.join(bad[:NAMED])}"
     said += ", …" if len(bad) > NAMED else ""
     if broken == "refuse":
-        raise UserError(f"{said}; no file was written; remove these files, or leave them out with --broken skip")
+        raise UserError(f"{said}; nothing was saved; remove the broken files, or leave them out with --broken skip")
     print(f"kdlight: warning: {said}; they are left out", file=sys.stderr)
 
 
@@ -204,7 +204,7 @@ def write_rows(
         predictions: The predictions. Either all of them have a known target, or none has.
         class_names: Class names in the order of the probabilities.
         stream: The stream to write to.
-        every_class: Add the probabilities of all classes: a column for each, or in JSON a mapping from class names.
+        every_class: Add the probabilities of all classes: one column per class in CSV, a mapping by class name in JSON.
         lines: Write JSON lines instead of CSV.
 
     Returns:

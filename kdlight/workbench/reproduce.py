@@ -2,10 +2,11 @@
 
 The runs are written below ``runs/``. If they are stopped, the same command continues them. Runs that differ only in
 their seed are a group. For each group and measure, the mean over the m new runs is compared with the mean over the n
-kept runs. If nothing has changed, the new mean lies within ``t(0.975, n - 1) s sqrt(1/n + 1/m)`` of the kept mean with
-95 % probability; t is the quantile of Student's t, and s the standard deviation over the kept runs. So about one of
-twenty values is expected to lie outside of its interval even if nothing has changed. If only one run of a group is
-kept, there is no interval, and the values are printed without a verdict.
+kept runs. If nothing has changed, there is a probability of 95 % that the two means differ by at most
+``t(0.975, n - 1) s sqrt(1/n + 1/m)``. Here t(0.975, n - 1) is the 0.975 quantile of Student's t distribution with n - 1
+degrees of freedom, and s is the standard deviation over the kept runs. This gives an interval around each kept mean.
+About one of twenty new means is expected to lie outside of its interval even if nothing has changed. If only one run of
+a group is kept, there is no interval, and the means are printed without a verdict.
 """
 
 import argparse
@@ -35,7 +36,9 @@ COLUMNS = ("last", "redundant")
 class Part(NamedTuple):
     """The runs of a grid that are repeated: those of the groups ``only`` with this ``seed``.
 
-    If ``only`` is empty, the runs of all groups are repeated; if ``seed`` is None, the runs with all seeds.
+    A grid is a file in ``configs/grids/``. It lists values of some settings, called axes, and has a run for each
+    combination of these values and for each seed. If ``only`` is empty, the runs of all groups are repeated; if
+    ``seed`` is None, the runs with all seeds.
     """
 
     grid: str
@@ -49,10 +52,10 @@ QUICK = (Part("demo"), Part("cifar10_trained", ("method=none", "method=kd"), see
 
 
 class Repetition(NamedTuple):
-    """A measure of a group, as kept and as repeated.
+    """A measure of a group of runs: its values in the kept runs and in the new runs.
 
     Attributes:
-        group: The labels of the group's axes.
+        group: The group's name, such as ``method=kd,labels=6``: for each axis of the grid, the label of the value.
         column: The name of the measure, a key of `MEASURES`.
         kept: The measure's mean and deviation over the kept runs.
         repeated: The measure's mean and deviation over the new runs.
@@ -112,7 +115,9 @@ def require_kept_results() -> None:
 
 
 def link_data(folder: Path) -> None:
-    """Make ``./data``, where the configurations look for data, a symbolic link to the folder of the data.
+    """Make ``./data`` a symbolic link to the folder of the data, because the configurations look for data there.
+
+    If ``./data`` is this folder already, do nothing.
 
     Raises:
         MissingFileError: If the folder does not exist.
@@ -139,7 +144,7 @@ def require_end(grid: str, result: AblationResult, kept: Sequence[Record]) -> No
     others = {name: why for name, why in {**result.stopped, **result.failed}.items() if name not in failed}
     if others or not result.complete:
         name, reason = next(iter(others.items()), ("some runs", "stopped by a signal"))
-        raise UserError(f"{grid}: expected every run to finish, got {name}: {reason}; the same command continues")
+        raise UserError(f"{grid}: expected every run to finish, got {name}: {reason}; call the same command again")
 
 
 def compare_with_kept(kept: Sequence[Record], new: Sequence[Record]) -> list[Repetition]:
@@ -159,7 +164,7 @@ def compare_with_kept(kept: Sequence[Record], new: Sequence[Record]) -> list[Rep
 
 
 def collect_groups(runs: Sequence[Record]) -> dict[str, list[Record]]:
-    """Return the runs of each group. A group is named by its labels on the axes of the grid: ``method=kd,labels=6``."""
+    """Return the runs of each group, by the group's name, which `Repetition` explains."""
     groups: dict[str, list[Record]] = {}
     for run in runs:
         groups.setdefault(write_labels(run.axes), []).append(run)

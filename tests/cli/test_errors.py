@@ -126,7 +126,7 @@ def test_wrong_options_of_a_callback_are_not_those_of_its_base(option, answer, c
         ([*UNTRAINED, "--model.stages", "[5]"], "stages between -3 and 2", "[5]"),
         (["--model.teacher_weights="], "no checkpoint at ''", "name an existing file with the teacher's weights"),
         (["--model.teacher_weights", "null"], "teacher_weights", "untrained_teacher"),
-        ([*UNTRAINED, "--model.kd_weight", "1", "--model.teacher.num_classes", "7"], "10 classes, got 7", "features"),
+        ([*UNTRAINED, "--model.kd_weight", "1", "--model.teacher.num_classes", "7"], "classes (10), got 7", "features"),
     ],
 )
 def test_wrong_teachers(options, place, answer, capsys):

@@ -109,5 +109,5 @@ def test_a_student_with_layers_behind_its_last_map_trains_without_them(tmp_path)
 def test_a_teacher_with_layers_behind_its_last_map_is_refused():
     with pytest.raises(ValueError, match="the mean of its last map, got MobileNetV2"):
         SimKD(resnet8(10, SHAPE), MobileNetV2(10, SHAPE), untrained_teacher=True)
-    with pytest.raises(ValueError, match="teacher of the student's 10 classes, got 7"):
+    with pytest.raises(ValueError, match=r"student's number of classes \(10\), got 7"):
         SimKD(resnet8(10, SHAPE), resnet8(7, SHAPE), untrained_teacher=True)

@@ -80,7 +80,7 @@ def test_broken_files_are_named_counted_and_refused_or_skipped(photographs_run, 
     (odd / "text.png").write_text("no image")
     assert main(["predict", str(run), str(odd)]) == 2
     said = capsys.readouterr().err
-    assert f"2 of 7 files cannot be decoded: {odd / 'cut.jpg'}, {odd / 'text.png'}; no file was written" in said
+    assert f"2 of 7 files cannot be decoded: {odd / 'cut.jpg'}, {odd / 'text.png'}; nothing was saved" in said
     assert not list(run.glob("predictions*"))
     assert main(["predict", str(run), str(odd), "--broken", "skip"]) == 0
     assert "2 of 7 files cannot be decoded" in capsys.readouterr().err

@@ -39,7 +39,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
     all layers are ranked together. A deleted weight is set back to 0 after every step, so it is 0 in every checkpoint
     and export. The fraction of the prunable weights that has been deleted is logged as ``sparsity``.
 
-    ``best.ckpt`` is the best of the epochs after the last deletion, because until then the student is not fully pruned.
+    ``best.ckpt`` is the best of the epochs after deleting has stopped, because the student is not fully pruned before.
 
     Args:
         first_epoch: Weights are deleted for the first time before this epoch, counted from 0; at least 1.
@@ -86,7 +86,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         self.finished = state_dict["finished"]
 
     def selectable(self, trainer: Trainer) -> bool:
-        """Return whether this epoch may become the run's best one: only after the last deletion."""
+        """Return whether this epoch may become the run's best one: only after deleting has stopped."""
         return self.finished
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -144,7 +144,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
         return self.accuracy < self.reference - self.max_drop
 
     def _delete(self, trainer: Trainer, learner: LightningModule) -> dict[str, Tensor]:
-        """Choose the weights to delete, and return the masks: false at deleted weights, old and new."""
+        """Choose the weights to delete. Return masks that are false at these weights and at those deleted before."""
         assert isinstance(learner, Learner)
         data = require_image_data(trainer, NEED)
         batches = [

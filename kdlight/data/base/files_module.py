@@ -21,8 +21,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class ImageFilesDataModule(ImageDataModule):
     """Images of any size: worker processes decode, crop and resize them; the device flips and normalises batches.
 
-    For training, images are cropped at random to 8 to 100 % of their area with an aspect ratio between 3:4 and 4:3, and
-    half of them are mirrored. For evaluation, the middle of the image is cropped.
+    For training, a random crop has between 8 and 100 % of the image's area and an aspect ratio between 3:4 and 4:3, and
+    half of the crops are mirrored. For evaluation, the crop is the middle of the image.
 
     Args:
         data_dir: The folder of the data set.

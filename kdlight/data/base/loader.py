@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 class BatchIndices(Iterable[Tensor], Sized, Protocol):
-    """The batches that one process gets in one pass over a split; each is a tensor of places in the split, (batch,)."""
+    """The batches that one process gets in one pass over a split. Each is a tensor (batch,) of indices of samples."""
 
 
 class TrainingIndices:
@@ -200,7 +200,7 @@ def make_evaluation_loader(samples: Split, trainer: Trainer | None, *, batch_siz
 
 
 def _find_share(trainer: Trainer | None) -> tuple[int, int]:
-    """Return how many processes share the data, and the number of this process among them."""
+    """Return how many processes share the data, and the rank of this process."""
     share = trainer.distributed_sampler_kwargs if trainer is not None else None
     return (share["num_replicas"], share["rank"]) if share else (1, 0)
 

@@ -47,8 +47,8 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
 
     Raises:
         DownloadError: If the whole archive could not be downloaded from any address.
-        UserError: If an address does not end with the name of a published archive, or the archive has another checksum
-            or would write outside of `data_dir`.
+        UserError: If an address does not end with the name of a published archive, or if a downloaded archive does not
+            have the published checksum, is damaged, or would write outside of `data_dir`.
     """
     by_name = {archive.name: archive for archive in archives}
     unknown = [mirror for mirror in mirrors if mirror.rpartition("/")[2] not in by_name]
@@ -76,8 +76,9 @@ def fetch_archive(mirrors: Sequence[str], archives: Sequence[Archive], data_dir:
             failures.append(f"{mirror}: expected sha256 {archive.sha256}, found {found}")
     what = "is not the published archive" if changed else "could not be downloaded"
     raise (UserError if changed else DownloadError)(
-        f"{' or '.join(by_name)} {what} ({'; '.join(failures) or 'no mirrors given'}): run again (a download that was "
-        f"cut off continues), set mirrors to other addresses, or unpack the archive into {data_dir.absolute()} by hand"
+        f"{' or '.join(by_name)} {what} ({'; '.join(failures) or 'no mirrors given'}): run again, which continues an "
+        "interrupted download; set mirrors to other addresses; or unpack the archive by hand into "
+        f"{data_dir.absolute()}"
     )
 
 
@@ -121,4 +122,6 @@ def _refuse_outside(member: zipfile.ZipInfo) -> None:
     parts = member.filename.replace("\\", "/").split("/")
     link = stat.S_ISLNK(member.external_attr >> 16)
     if link or ".." in parts or parts[0] == "" or ":" in parts[0]:
-        raise zipfile.BadZipFile(f"{member.filename!r} {'is a link' if link else 'would be written outside'}")
+        raise zipfile.BadZipFile(
+            f"{member.filename!r} {'is a link' if link else 'would be written outside of the folder'}"
+        )

@@ -1,4 +1,4 @@
-"""Decode image files of any kind to tensors of one kind: three colours with 8 bits each, upright."""
+"""Decode image files of different formats and modes to upright RGB tensors with 8 bits per colour."""
 
 from pathlib import Path
 
@@ -13,18 +13,18 @@ from kdlight.errors import UserError
 def decode(path: Path, *, coarse: bool = False) -> Tensor:
     """Decode an image file to (3, height, width) uint8, turned upright as its EXIF orientation says.
 
-    A grey image gets three equal colours, and palettes, CMYK and other modes are converted to RGB. Transparency is
+    A grey image gets three equal channels. Palettes, CMYK and other modes are converted to RGB. Transparency is
     dropped, as in torchvision. Of grey values with 16 bits, the higher 8 bits are kept; Pillow does the same with
     colours of 16 bits.
 
     Args:
         path: The file.
-        coarse: Decode a JPEG at an eighth of its size. This takes a fraction of the time, but finds the same damage,
-            because it reads the same bytes.
+        coarse: Decode a JPEG at an eighth of its height and width, to check quickly whether the file is broken. All
+            bytes are still read, so the same damage is found as at full size.
 
     Raises:
-        UserError: If the path does not exist or is no regular file, or if the file is broken, has several frames, or
-            has pixels without a fixed range (32-bit integers or floating point numbers).
+        UserError: If the path does not exist or is no regular file, or if the file is broken, has several frames
+            (unless it is an MPO file), or has pixels without a fixed range (32-bit integers or floating point numbers).
     """
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write to it

@@ -1,4 +1,4 @@
-"""List the images of a data set that has one folder per class, and compare their number with the published one."""
+"""List the images of a data set that has one folder per class, and compare their number with the published number."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ class Listing(NamedTuple):
     """Image files and their classes.
 
     Attributes:
-        paths: The paths of the n files relative to the listed root; `list_images` sorts them by class, then by name.
+        paths: The paths of the n files relative to a root folder. `list_images` sorts them by class, then by subfolder,
+            then by name.
         target: The class of each file, (n,) int64.
     """
 
@@ -52,10 +53,11 @@ def list_classes(folder: Path) -> tuple[str, ...]:
 
 
 def list_images(root: Path, folder: str, classes: Sequence[str]) -> Listing:
-    """List the files below ``root/folder/<class>/`` that have a suffix of images, in the order of torchvision.
+    """List the images below ``root/folder/<class>/``, in the order of torchvision's ``ImageFolder``.
 
-    The suffixes are torchvision's, too. Hidden files and folders are left out, such as the ``._`` files of macOS and
-    ``.ipynb_checkpoints``. A warning names the classes that have no image.
+    A file counts as an image if it has one of torchvision's ``IMG_EXTENSIONS``. Hidden files and folders, such as the
+    ``._`` files of macOS and ``.ipynb_checkpoints``, are left out. If classes have no image, a warning gives their
+    number and names the first five.
 
     Raises:
         MissingFileError: If the folder is missing or has no image at all.
@@ -129,10 +131,10 @@ def check_classes(folder: Path, classes: Sequence[str], num_classes: int) -> Non
 
 
 def check_count(what: str, found: int, expected: int, *, accept_modified: bool, remedy: str) -> None:
-    """Compare the number of images with the published one. Refuse a difference, or warn if the user accepts it.
+    """Compare the number of images with the published number. Refuse a difference, or warn if the user accepts it.
 
     Args:
-        what: The folder or list that was counted, for the message.
+        what: The folder, class or list whose images were counted, for the message.
         found: The number of images that were found.
         expected: The published number.
         accept_modified: If the numbers differ, warn instead of raising an error.

@@ -26,15 +26,19 @@ class CropDraws(NamedTuple):
 
 
 def draw_crops(count: int, *, padding: int, flip: bool, generator: torch.Generator) -> CropDraws:
-    """Draw each crop's place uniformly from (2 * padding + 1)^2 places and, if `flip` is true, flips (p = 1/2)."""
+    """Draw the crops of ``count`` images, each uniformly from (2 * padding + 1)^2 places.
+
+    If `flip` is true, each image is also mirrored with probability 1/2.
+    """
     shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
     flipped = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
     return CropDraws(shifts, flipped)
 
 
 def crop(images: Tensor, shifts: Tensor, *, padding: int, flipped: Tensor | None = None) -> Tensor:
-    """Pad the images (n, channels, height, width) with zeros, and crop each at its own place `shifts` (n, 2).
+    """Pad the images (n, channels, height, width) with zeros, and crop each to its old size.
 
+    The crop of image i begins at the row and column ``shifts[i]`` of the padded image; `shifts` has the shape (n, 2).
     The images for which `flipped` (n,) is true are also mirrored left and right.
     """
     count, channels, height, width = images.shape
@@ -44,13 +48,13 @@ def crop(images: Tensor, shifts: Tensor, *, padding: int, flipped: Tensor | None
     if flipped is not None:
         columns = torch.where(flipped[:, None], width - 1 - columns, columns)
     columns = shifts[:, 1:] + columns
-    # One gather with flat indices is faster than indexing by rows and columns and mirroring afterwards.
+    # One gather with flat indices is faster than two steps: indexing by rows and columns, then mirroring.
     places = (rows[:, :, None] * padded.shape[-1] + columns[:, None, :]).view(count, 1, height * width)
     return padded.flatten(2).gather(2, places.expand(-1, channels, -1)).view_as(images)
 
 
 def flip(images: Tensor, flipped: Tensor) -> Tensor:
-    """Mirror left and right those images (n, channels, height, width) for which `flipped` (n,) is true."""
+    """Return the images (n, channels, height, width), mirrored left and right where `flipped` (n,) is true."""
     return torch.where(flipped[:, None, None, None], images.flip(-1), images)
 
 

@@ -59,8 +59,8 @@ class Distiller(Learner):
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
-        UserError: If the teacher has no weights, or if the method compares logits and the networks' numbers of
-            classes differ.
+        UserError: If the teacher's weights come from no source or from several, see `freeze_teacher`; or if the method
+            compares logits and the networks' numbers of classes differ.
     """
 
     compares_logits: ClassVar[bool] = False
@@ -106,7 +106,7 @@ class Distiller(Learner):
         """Refuse a pair whose logits cannot be compared.
 
         Args:
-            what: The name of what compares logits, for example of the method; the message begins with it.
+            what: What compares logits, for example the method's name; the message begins with this text.
 
         Raises:
             UserError: If the numbers of classes differ.
@@ -114,15 +114,15 @@ class Distiller(Learner):
         of_student, of_teacher = self.student.num_classes, self.teacher.num_classes
         if of_student != of_teacher:
             raise UserError(
-                f"{what} compares logits: expected a teacher of the student's {of_student} classes, got {of_teacher}; "
-                "choose a teacher trained on the student's data, or a method that compares features"
+                f"{what} compares logits: expected a teacher with the student's number of classes ({of_student}), got "
+                f"{of_teacher}; choose a teacher trained on the student's data, or a method that compares features"
             )
 
     def require_one_teacher(self, what: str) -> None:
         """Refuse an ensemble as teacher, because its feature maps are the concatenated maps of several networks.
 
         Args:
-            what: The name of what compares features, for example of the method; the message begins with it.
+            what: What compares features, for example the method's name; the message begins with this text.
 
         Raises:
             UserError: If the teacher is an ensemble.
@@ -144,7 +144,7 @@ class Distiller(Learner):
         return self.loss_terms(self.student.activations(batch.images), teacher, batch)
 
     def teacher_activations(self, batch: Batch) -> Activations:
-        """Compute the teacher's activations on a training batch, or read those of the same views from the cache."""
+        """Compute the teacher's activations on a training batch, or read them from the cache."""
         if self._cached is not None:
             if not self._cache_fits:
                 self._require_cached_views(batch, self._cached)
@@ -196,7 +196,8 @@ class Distiller(Learner):
         """Refuse to resume with another cache, because the views of the images would change.
 
         Raises:
-            UserError: If the run began with another cache, or without one.
+            UserError: If the cache is not the one with which the run began, or if only the run's start or only its
+                continuation has a cache.
         """
         super().on_train_start()
         ours = None if self._cached is None else self._cached.sha256

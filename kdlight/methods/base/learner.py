@@ -45,7 +45,8 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
     Args:
         student: The network that is trained.
         student_weights: Path of weights that the student starts from; null: it starts as it was initialised.
-        optimizer: Makes the optimizer from the parameters. The default is the SGD of RepDistiller's CIFAR-100 results.
+        optimizer: Makes the optimizer from the parameters. The default is the SGD with which RepDistiller, the code of
+            the CRD paper, trains on CIFAR-100.
         scheduler: Makes the learning rate schedule from the optimizer. The schedule takes one step per epoch.
         channels_last: Keep the networks' weights, and so their feature maps, in the memory layout in which convolutions
             are fastest on CPUs and on tensor cores. Results change only in their last digits.
@@ -80,9 +81,9 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         if not compile:  # Lightning's summary counts the operations on this input
             self.example_input_array = torch.zeros(1, *student.image_shape)
         self.val_accuracy, self.test_accuracy = self._make_accuracy(), self._make_accuracy()
-        # Lightning's own mean over processes rounds the mean number of samples per process down to an integer, which is
-        # wrong if processes have different numbers of samples. With the NaN strategy "disable", the loss of a
-        # diverged student, which is NaN, is also logged as NaN.
+        # `MeanMetric`, because Lightning's own averaging over processes divides by the mean number of samples per
+        # process, rounded down to an integer. This is wrong if processes have different numbers of samples. With the
+        # NaN strategy "disable", the loss of a diverged student, which is NaN, is also logged as NaN.
         self.val_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
 
     def _make_accuracy(self) -> MulticlassAccuracy:
@@ -104,7 +105,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         return None
 
     def setup(self, stage: str) -> None:
-        """Set the networks' memory layout, compile them, and tell DDP if parameters have no gradients in some phases.
+        """Set the networks' memory layout, compile them, and tell DDP if parameters have no gradients in some epochs.
 
         Raises:
             UserError: If the run ends before the student learns, the loss has only weights of 0, or the data have more
@@ -182,8 +183,9 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Broadcast the first rank's buffers before a validation, so that all ranks validate the network that is saved.
 
-        The hooks of the validation would be too late. At the end of an epoch, only the first rank's progress bar
-        reduces metrics over the ranks. If the other ranks began a broadcast meanwhile, neither operation would end.
+        In a hook of the validation it would be too late for callbacks, whose hooks come first. `on_train_epoch_end`
+        comes after the validation. Besides, the first rank's progress bar may reduce metrics over the ranks in its own
+        `on_train_epoch_end`. If the other ranks began a broadcast meanwhile, neither operation would end.
         """
         validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
         if validated and is_distributed():
@@ -227,7 +229,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         return {"index": batch.index, "target": batch.target, "probabilities": probabilities}
 
     def get_rate_factors(self) -> dict[str, float]:
-        """Return factors on the learning rates of children, by the child's name. The factor of all others is 1."""
+        """Return factors of children's learning rates, by the child's name. Children without an entry have factor 1."""
         return {}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

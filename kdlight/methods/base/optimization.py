@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from kdlight.errors import UserError
 
 Make = Callable[[Any], Any]
-MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # the arguments of schedules that may be below 0
+MAY_BE_NEGATIVE = {"last_epoch", "threshold"}  # arguments of schedules; all others must be at least 0
 
 
 def configure_optimization(
@@ -87,15 +87,18 @@ def make_optimizer(make: Make, groups: Sequence[Mapping[str, Any]], *, channels_
 
 
 def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
-    """Make a learning rate schedule. A copy then makes one step, because some schedules divide by zero only in a step.
+    """Make a learning rate schedule, and check it if its class belongs to torch or Lightning.
+
+    The check includes one step of a copy of the schedule, because some wrong arguments cause an error only in a step.
 
     Args:
         make: Makes the schedule from the optimizer.
-        optimizer: The optimizer, which does not change.
+        optimizer: The optimizer. The check changes only a copy of it.
 
     Raises:
-        UserError: If the schedule refuses its arguments, if an argument is NaN, if an argument other than those in
-            `MAY_BE_NEGATIVE` is negative, or if the learning rate after one step is negative or not finite.
+        UserError: If the schedule refuses its arguments. For a class of torch or Lightning also if an argument is NaN,
+            if an argument other than those in `MAY_BE_NEGATIVE` is negative, or if the learning rate after one step is
+            negative or not finite.
     """
     try:
         scheduler = make(optimizer)
@@ -111,8 +114,8 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
         raise
     except ZeroDivisionError as error:
         raise UserError(
-            "model.scheduler: an argument by which the schedule divides is 0; expected at least 1, for a length such "
-            "as T_max or step_size"
+            "model.scheduler: an argument by which the schedule divides is 0; lengths such as T_max and step_size "
+            "have to be at least 1"
         ) from error
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(f"model.scheduler: {error}; give another value") from error
@@ -123,7 +126,8 @@ def _check_arguments(scheduler: Any) -> None:
     """Check the arguments that a schedule stores as attributes of the same name.
 
     Raises:
-        ValueError: If an attribute is NaN, or an argument is negative; the message names it.
+        ValueError: If an attribute is NaN, or an argument other than those in `MAY_BE_NEGATIVE` is negative. The
+            message names it.
     """
     kinds = [kind for kind in type(scheduler).__mro__ if "__init__" in vars(kind) and kind is not object]
     arguments = {name for kind in kinds for name in inspect.signature(kind).parameters} - MAY_BE_NEGATIVE

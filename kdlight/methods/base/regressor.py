@@ -9,17 +9,17 @@ from kdlight.errors import UserError
 class ConvolutionalRegressor(nn.Sequential):
     """One convolution from the student's shape to the teacher's, a batch norm, and a ReLU if `relu` is true.
 
-    As in RepDistiller's `ConvReg`, a 3x3 convolution with stride 2 halves the size, and a transposed 4x4
-    convolution with stride 2 doubles it. If the size stays the same or falls by another amount, the convolution has no
-    padding, and its kernel is as large as the reduction requires.
+    As in RepDistiller's `ConvReg`, a 3x3 convolution with stride 2 halves the size, and a transposed 4x4 convolution
+    with stride 2 doubles it. In all other cases the convolution has stride 1 and no padding, and the height of its
+    kernel is 1 + the student's height - the teacher's height; the same holds for the width.
 
     Args:
         student_shape: (channels, height, width).
         teacher_shape: (channels, height, width).
-        relu: Whether to end with a ReLU; true if the teacher's map is the output of a ReLU.
+        relu: Whether to end with a ReLU. Set it to true if the teacher's map is the output of a ReLU.
 
     Raises:
-        UserError: If the teacher's map is larger than the student's, but not twice as large.
+        UserError: If the teacher's map is higher or wider than the student's, but not twice as high and twice as wide.
     """
 
     def __init__(self, student_shape: torch.Size, teacher_shape: torch.Size, *, relu: bool) -> None:
@@ -34,7 +34,8 @@ class ConvolutionalRegressor(nn.Sequential):
         else:
             raise UserError(
                 f"expected a student's map at least as large as the teacher's, or half as large, got "
-                f"{given[0]}x{given[1]} for the teacher's {wanted[0]}x{wanted[1]}; choose another stage or pair"
+                f"{given[0]}x{given[1]} for the teacher's {wanted[0]}x{wanted[1]}; choose another stage or "
+                "another pair of networks"
             )
         super().__init__(convolution, nn.BatchNorm2d(outputs), *([nn.ReLU()] if relu else []))
 

@@ -1,4 +1,4 @@
-"""Weights of loss terms that change from epoch to epoch, and learning rates with a warm-up."""
+"""Loss weights that change from epoch to epoch, and learning rates with a warm-up."""
 
 from collections.abc import Mapping
 

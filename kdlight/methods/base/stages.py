@@ -15,7 +15,7 @@ from kdlight.models.evaluating import evaluating
 
 
 class StagePair(NamedTuple):
-    """The indices of a stage of each network, and the shapes (channels, height, width) of both maps.
+    """A stage of the student and one of the teacher: their indices, and their maps' shapes (channels, height, width).
 
     The shapes are those after the larger map is pooled to the height and width of the smaller one.
     """
@@ -31,7 +31,7 @@ class StagePair(NamedTuple):
         return f"stage{self.student + 1}"
 
     def pool_maps(self, student: Activations, teacher: Activations) -> tuple[Tensor, Tensor]:
-        """Return the pair's feature maps (batch, channels, height, width), the larger average-pooled to the smaller."""
+        """Return both feature maps (batch, channels, height, width), the larger average-pooled to the other's size."""
         return pool_to_smaller(student.stages[self.student], teacher.stages[self.teacher])
 
 
@@ -44,21 +44,21 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
             the deepest.
 
     Raises:
-        UserError: If a requested stage does not exist in both networks.
+        UserError: If a network has no stages, or a requested pair does not exist.
     """
     student, teacher = run_both_on_blank_images(method)
     shared = min(len(student.stages), len(teacher.stages))
     if shared == 0:
         raise UserError(
             f"expected networks with stages, but the student has {len(student.stages)} and the teacher "
-            f"{len(teacher.stages)}; choose other networks, or wrap one in kdlight.models.Tapped, whose argument "
-            "stages names the modules that end a stage"
+            f"{len(teacher.stages)}; choose other networks, or wrap the network without stages in "
+            "kdlight.models.Tapped(model, stages), where `stages` lists the modules that end a stage"
         )
     wrong = [stage for stage in stages or () if not -shared <= stage < shared]
     if wrong:
         raise UserError(
-            f"expected stages between {-shared} and {shared - 1}, since the student has {len(student.stages)} and the "
-            f"teacher {len(teacher.stages)}, got {wrong}; choose among the stages that both have"
+            f"expected stages between {-shared} and {shared - 1}, got {wrong}; the student has {len(student.stages)} "
+            f"stages and the teacher {len(teacher.stages)}, which makes {shared} pairs; choose among these"
         )
     pairs = []
     for place in range(shared) if stages is None else stages:
@@ -70,13 +70,13 @@ def pair_stages(method: Distiller, stages: Sequence[int] | None = None) -> list[
 
 
 def run_both_on_blank_images(method: Distiller) -> tuple[Activations, Activations]:
-    """Return both networks' activations on two blank images of the student's size; a method reads shapes from them."""
+    """Run both networks on two blank images of the student's size, so that the activations' shapes can be read."""
     shape = method.student.image_shape
     return run_blank_images(method.student, shape), run_blank_images(method.teacher.model, shape)
 
 
 def run_blank_images(model: Classifier, image_shape: tuple[int, int, int]) -> Activations:
-    """Return a model's activations on two blank images. A method reads from them the sizes that its modules need."""
+    """Run a model on two blank images, so that the number of its stages and the activations' shapes can be read."""
     parameter = next(model.parameters())
     with evaluating(model):
         return model.activations(parameter.new_zeros(2, *image_shape))

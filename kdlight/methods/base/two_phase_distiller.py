@@ -31,7 +31,7 @@ class TwoPhaseDistillerArguments(FeatureDistillerArguments, total=False):
 class TwoPhaseDistiller(FeatureDistiller):
     """A student that learns the teacher's features first and the labels afterwards.
 
-    For `init_epochs` epochs, only the term of the features is minimised, so the student's classifier gets no gradient.
+    For `init_epochs` epochs, only the terms of the features are minimised, so the student's head gets no gradient.
     After that, the cross-entropy is minimised (and Hinton's term, if `kd_weight` is not 0).
 
     RepDistiller, the code of the CRD paper, runs the first phase at the full learning rate, and its second phase has
@@ -61,14 +61,14 @@ class TwoPhaseDistiller(FeatureDistiller):
 
         Raises:
             UserError: If the optimizer is fused. A fused optimizer of PyTorch cannot train parameters that get their
-                first gradient after the first step, as the classifier's parameters do here.
+                first gradient after the first step, as the parameters of the student's head do here.
         """
         made = super().configure_optimizers()
         optimizer: Any = made["optimizer"] if isinstance(made, dict) else made
         if optimizer.defaults.get("fused"):
             raise UserError(
-                f"the student's classifier begins to learn in {type(self).__name__}'s second phase, which a fused "
-                "optimizer does not allow: expected fused: false, got true; correct model.optimizer.init_args.fused"
+                f"the student's head begins to learn in {type(self).__name__}'s second phase, which a fused optimizer "
+                "does not allow: expected fused: false, got true; correct model.optimizer.init_args.fused"
             )
         return made
 
@@ -85,13 +85,13 @@ class TwoPhaseDistiller(FeatureDistiller):
         return (self.student, *self.get_init_children()) if epoch < self.init_epochs else (self.student,)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Compute the terms. The teacher runs only if this phase compares the student with the teacher."""
+        """Compute the terms. The teacher runs only if the current phase compares the student with the teacher."""
         if self.current_epoch < self.init_epochs or self.kd_weight:
             return super().batch_terms(batch)
         return {"cross_entropy": self.ce_weight * cross_entropy(self(batch.images), batch.target)}
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return `init_terms` in the first phase, the cross-entropy and Hinton's term (if weighted) in the second."""
+        """Return `init_terms` in the first phase and `task_terms` in the second."""
         if self.current_epoch < self.init_epochs:
             return self.init_terms(student, teacher)
         return self.task_terms(student, teacher, batch)

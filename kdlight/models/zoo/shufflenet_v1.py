@@ -1,4 +1,4 @@
-"""ShuffleNet with three groups for small images.
+"""ShuffleNet for small images, with 1x1 convolutions in three groups.
 
 Zhang, Zhou, Lin and Sun 2018, "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices",
 https://arxiv.org/abs/1707.01083, table 1 (3 groups). Unlike in the paper, the stem is a 1x1 convolution that keeps the
@@ -63,7 +63,7 @@ class ShuffleV1(Classifier):
 
         self.conv1 = nn.Conv2d(image_shape[0], 24, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(24)
-        # As in the paper, the first 1x1 convolution is not grouped, because it has few input channels.
+        # As in the paper, the first convolution of the first unit is not grouped, because it has few input channels.
         self.layer1 = make_stage(GroupUnit(24, 240, stride=2, first_groups=1), 240, units=4)
         self.layer2 = make_stage(GroupUnit(240, 480, stride=2), 480, units=8)
         self.layer3 = make_stage(GroupUnit(480, 960, stride=2), 960, units=4)

@@ -1,7 +1,7 @@
 """Train the runs of a grid that are not finished.
 
-If a run needs a teacher that is not trained yet, the teacher is trained first. A grid has a run for each combination of
-the values of its axes, and for each seed.
+A grid varies some settings, its axes. It has one run for each combination of a value on each axis and a seed. If a run
+needs a teacher that is not trained yet, the teacher is trained first (see `ablate`).
 """
 
 import logging
@@ -37,8 +37,8 @@ class AblationResult:
     Attributes:
         grid: The grid.
         cells: The runs of the grid that `ablate` was asked for.
-        jobs: For each of these cells, how its training ended, in the same order.
-        complete: Whether every run was tried; False if a signal stopped the training.
+        jobs: The jobs of these cells, in the same order. A job's state says how the training ended.
+        complete: False if Ctrl-C or SIGTERM stopped the training, otherwise True.
     """
 
     grid: Grid
@@ -106,7 +106,8 @@ def ablate(
     Args:
         grid: A grid file, or its content as a mapping.
         jobs: The number of runs that are trained at the same time.
-        only: Groups such as ``method=rid,labels=6``: train only runs that have all labels of at least one group. Empty:
+        only: Selections: train only the runs that match at least one of them. For example, ``method=rid,labels=6``
+            matches the runs with the label ``rid`` on the axis ``method`` and ``6`` on the axis ``labels``. Empty:
             train all runs.
         seed: Train only the runs with this seed; None: with all seeds.
         runs: The folder in which the grid's folder is created.

@@ -1,4 +1,4 @@
-"""``kdlight ablate GRID``: train every combination of a grid, several at a time; run it again to continue."""
+"""``kdlight ablate GRID``: train every combination of a grid. After a stop, the same command continues."""
 
 import shlex
 from collections.abc import Sequence
@@ -75,11 +75,18 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight ablate", description=__doc__)
     parser.add_argument(
-        "grid", type=parse_path, metavar="GRID.yaml", help="file with axes, seeds, runs to leave out; see configs/grids"
+        "grid",
+        type=parse_path,
+        metavar="GRID.yaml",
+        help="file with the settings to combine, and the seeds; see configs/grids",
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many runs to train at a time; default: 1")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="GROUP", help="only these runs, such as method=rid; repeatable"
+        "--only",
+        action="append",
+        default=[],
+        metavar="GROUP",
+        help="train only the runs with these settings, such as method=rid; repeatable",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="train only the runs with this seed")
     parser.add_argument(
@@ -90,7 +97,10 @@ def make_parser() -> CommandParser:
         "--wandb", type=parse_path, metavar="FILE", help="write a W&B sweep whose agents train the grid"
     )
     parser.add_argument(
-        "--slurm", type=parse_path, metavar="DIR", help="submit every run through submitit, which keeps its logs in DIR"
+        "--slurm",
+        type=parse_path,
+        metavar="DIR",
+        help="submit all unfinished runs through submitit, which keeps its logs in DIR",
     )
     parser.add_argument(
         "--slurm_option",

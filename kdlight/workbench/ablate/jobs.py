@@ -1,4 +1,4 @@
-"""Run the jobs of a grid, several at a time, and note how each of them ended."""
+"""Train the runs of a grid (see `kdlight ablate`), several at a time, and note how each of them ended."""
 
 import multiprocessing
 import os
@@ -37,7 +37,7 @@ class Job:
     """A run that is to be trained.
 
     Attributes:
-        name: The run's name in the table.
+        name: The run's name in the table that shows the progress.
         arguments: The arguments of ``kdlight fit``.
         folder: The run's folder.
         log: The file into which the run's output is written.
@@ -45,7 +45,8 @@ class Job:
         epochs: How many epochs the run trains.
         needs: The jobs that train the run's teachers; they have to be finished first.
         state: How far the job has come, or how it ended.
-        reason: Why the job failed or was stopped, or how a finished run differs from the grid.
+        reason: Why the job failed or was stopped. If the run was already finished: the first of its settings that
+            differs from the grid's. Otherwise empty.
     """
 
     name: str
@@ -72,8 +73,8 @@ class Job:
 def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[[], None]) -> bool:
     """Train the jobs that are not finished, each in a process of its own.
 
-    A job that fails does not stop the others. Ctrl-C and SIGTERM are passed on to the running processes. Each process
-    saves how far its training has come, if it has begun to train, and ends. Then this function returns.
+    A job that fails does not stop the others. Ctrl-C and SIGTERM are passed on to the running processes. Each of them
+    saves a checkpoint, if its training has begun, and ends. When all have ended, this function returns.
 
     Args:
         jobs: The jobs, whose states are updated.
@@ -82,7 +83,7 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, show: Callable[
         show: A function that is called a few times per second while the jobs run.
 
     Returns:
-        True if every job was tried; False if a signal stopped them.
+        False if Ctrl-C or SIGTERM stopped the jobs, otherwise True.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))

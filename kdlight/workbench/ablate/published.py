@@ -11,16 +11,16 @@ from kdlight.workbench.compare.record import PUBLISHED
 
 
 def read_published(where: str, given: Any, axes: Mapping[str, Sequence[str]], above: str = "") -> dict[str, float]:
-    """Read the key ``published``: a mapping from the labels of the first axis.
+    """Read the key ``published``: nested mappings such as ``{kd: {"6": 70.66}}``, with one level per axis.
 
-    Its values are mappings from the labels of the second axis, and so on. The values of the innermost mappings are
-    accuracies in %.
+    The keys of the outer mapping are labels of the first axis, the keys one level below are labels of the second axis,
+    and so on. The values of the innermost mappings are accuracies in %.
 
     Args:
-        where: The name of the grid, for messages.
-        given: The value of the key.
-        axes: The labels of each axis.
-        above: The labels under which ``given`` is found, each after a dot, for messages.
+        where: The grid's file, for messages.
+        given: The value of the key ``published``, or a mapping inside it.
+        axes: For each level of ``given``, the axis and its labels.
+        above: The labels that lead to ``given``, each after a dot, for messages.
 
     Returns:
         The accuracies by `Cell.group`, such as ``method=kd,labels=6``.

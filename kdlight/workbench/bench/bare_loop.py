@@ -1,8 +1,9 @@
-"""The baseline that a fit's speed is compared with: a plain torch loop that does nothing but the computation.
+"""The baseline of `kdlight bench`: a plain torch loop, with which the speed of `kdlight fit` is compared.
 
-It trains the same networks in the memory format channels_last, on uint8 images that stay on the device. Images are
-cropped, flipped and normalised in batches, not one by one. The teacher runs under `inference_mode`, the loss is that of
-the method `KD`, and the optimizer is fused SGD. There is no framework, log, validation, checkpoint or resume.
+The loop runs the same networks as `kdlight fit`, in the memory format channels_last, on uint8 images that stay on the
+device. Images are cropped, flipped and normalised in batches, not one by one. The teacher runs under `inference_mode`,
+the loss is that of the method `KD`, and the optimizer is fused SGD. There is no framework, log, validation, checkpoint
+or resume.
 """
 
 import copy
@@ -42,7 +43,8 @@ class BareLoop:
     Args:
         student: The student, which is copied.
         teacher: The teacher, which is copied; None for supervised training. If teacher and student have different
-            numbers of classes, KD's term cannot be computed and is left out; the teacher still runs and takes its time.
+            numbers of classes, KD's term cannot be computed and is left out. The teacher still runs, so that its time
+            counts.
         images: (n, channels, height, width) uint8, on the device.
         target: (n,) int64, on the device.
         recipe: The hyper-parameters.

@@ -1,7 +1,8 @@
 """Report the measurements of `kdlight bench` as rates, ratios and shares, in a table and as JSON.
 
-`kdlight fit` and bare loops, which are written in plain torch, take turns. A turn is a few training steps that are
-timed together.
+`kdlight fit` takes turns with one or two bare loops, which are written in plain torch. A turn is a few training steps
+that are timed together. Ratios are relative to the loop `BARE`, which runs the teacher if there is one. The second loop
+gets random logits in place of the teacher's.
 """
 
 import platform
@@ -30,7 +31,7 @@ class Timing(NamedTuple):
 
     Attributes:
         name: The configuration's name in the table.
-        stopwatch: The times of the turns of the configuration and of the bare loops.
+        stopwatch: The turns of the fit and of the bare loops, with their times.
         parts: The time of each part of a step.
         peak_memory: Peak memory on the GPU in bytes; None on a CPU.
     """
@@ -41,7 +42,7 @@ class Timing(NamedTuple):
     peak_memory: int | None
 
     def list_rates(self, clock: Clock, of: str = FIT) -> list[float]:
-        """Return the images per second of each turn of the fit or of a bare loop, by wall time or by CPU time."""
+        """Return each turn's images per second of wall time or of CPU time. `of` names the fit or a bare loop."""
         return [turn.images / getattr(turn.times, clock) for turn in self.stopwatch.turns[of]]
 
 
@@ -61,22 +62,23 @@ def describe_circumstances(fit: TimedFit) -> dict[str, Any]:
 
 
 def compute_rates(measured: Sequence[Timing], *, clock: Clock) -> dict[str, Any]:
-    """Compute rates, and their ratios to the rates of the bare loop, as medians over the turns.
+    """Compute rates, and their ratios to the rates of the loop `BARE`, as medians over the turns.
 
-    For a ratio, the rate of each turn is divided by the rate of the bare loop in the same round. In a round, the fit
-    and each loop have one turn.
+    For a ratio, the rate of each turn is divided by the rate of `BARE` in the same round. In a round, the fit and each
+    loop have one turn.
 
     Args:
-        measured: The measured configurations. All are compared with the first, whose bare loops get rows of their own.
-        clock: "wall" or "cpu": whether ratios are those of images per second or of images per CPU-second.
+        measured: The measured configurations. The first one is the reference for ``of_first``, and only its bare loops
+            get rows.
+        clock: "wall" or "cpu": whether ratios and shares are those of wall time or of CPU time.
 
     Returns:
         A dict with ``clock``; ``peak_memory``, the peak memory of the whole process in bytes, on the GPU if there is
         one; and ``rows``. Each row has the rates ``images_per_second`` and ``images_per_cpu_second``, their values in
-        each turn (``turns``), the ratio to the bare loop (``of_bare``), and this ratio divided by that of the first
+        each turn (``turns``), the ratio to `BARE` (``of_bare``), and this ratio divided by that of the first
         configuration (``of_first``). Rows of configurations also have ``start_seconds`` (including the time to build
-        a teacher cache), ``warmup_seconds`` (including compilation), ``peak_memory`` on a GPU, and ``parts``: for each
-        part of a step ``ms``, ``cpu_ms`` and ``share``.
+        a teacher cache), ``warmup_seconds`` (including compilation), ``peak_memory`` (None on a CPU), and ``parts``:
+        for each part of a step ``ms``, ``cpu_ms`` and ``share``.
     """
     first = measured[0]
     reference = _compare_bare(first, FIT, clock)

@@ -1,11 +1,13 @@
 """Measure the speed that kdlight promises: ``python -m kdlight.workbench.bench.standard``, or ``make bench``.
 
-KD is timed for two pairs of teacher and student, on images of CIFAR's shape in batches of 64. Five things are timed:
-`kdlight fit`; `kdlight fit` with a teacher cache, which stores the teacher's logits for four views of each image; the
-filling of this cache; a bare loop (plain torch) that computes the teacher's logits; and a bare loop that is given these
-logits. The making of batches without training is timed, too, and so is a grid of runs: with one run at a time, and with
-two. Images are random unless a folder with CIFAR-100 is given, and teachers are untrained. The times do not depend on
-either.
+KD is timed for two pairs of teacher and student, on images of CIFAR's shape in batches of 64. Five things are timed for
+each pair: `kdlight fit`; `kdlight fit` with a teacher cache, which stores the teacher's logits for four views
+(augmented versions) of each image; the filling of this cache; a bare loop (plain torch) that runs the teacher; and a
+bare loop that is given random logits in place of the teacher's. Images are random unless a folder with CIFAR-100 is
+given, and teachers are untrained. The times depend neither on the content of images nor on the teachers' weights.
+
+Two more things are timed: the making of batches without training, by kdlight and by torchvision; and the training of a
+grid of runs, one run at a time and two at a time.
 """
 
 import argparse
@@ -38,9 +40,9 @@ class Pair(NamedTuple):
         teacher: Name of the teacher in `kdlight.models`.
         student: Name of the student in `kdlight.models`.
         pace: How many steps are timed.
-        of_bare: The speed of `kdlight fit`, divided by that of the bare loop.
+        of_bare: The speed of `kdlight fit`, divided by that of the bare loop that runs the teacher.
         cached: The speed of `kdlight fit` with a filled cache, divided by its speed without one.
-        given: The speed of the bare loop that is given the teacher's logits, divided by that of the other bare loop.
+        given: The speed of the bare loop that is given logits, divided by that of the bare loop that runs the teacher.
     """
 
     teacher: str
@@ -61,7 +63,7 @@ OF_ONE_JOB = 1 / 0.6  # with two jobs the same grid takes at most 60 % of the ti
 
 
 class Line(NamedTuple):
-    """A line of the summary: a measured ratio or rate, and the expected one (0 if none is expected)."""
+    """A line of the summary: a measured ratio, rate or time, and the expected value (0 if none is expected)."""
 
     what: str
     measured: float
@@ -90,7 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_data_options(data_dir: str | None) -> list[str]:
-    """Return the options of the data. The images are few, to fill caches quickly; a step takes as long as with many."""
+    """Return options of `kdlight fit` that choose data with few images, so that caches are filled quickly.
+
+    The time of a step does not depend on the number of images.
+    """
     if data_dir is None:
         return ["--data", "kdlight.workbench.bench.random_images.RandomImages", f"--data.train_images={IMAGES}"]
     per_class = f"--data.train_per_class={-(-IMAGES // 100)}"
@@ -144,7 +149,10 @@ def measure_data_path() -> list[Line]:
 
 
 def measure_parallel_jobs() -> list[Line]:
-    """Time a grid with one job and with two, and return its lines in the summary; no lines on a single core."""
+    """Time a grid, trained one run at a time and two at a time, and return its lines in the summary.
+
+    On a machine with a single core, nothing is timed and no lines are returned.
+    """
     timed = time_jobs()
     if timed is None:
         return []

@@ -1,7 +1,8 @@
 """``kdlight compare RUNS``: show runs in a table with means over seeds, and in pictures.
 
-PID is the partial information decomposition of what teacher and student tell about the label: redundant information
-(both tell it), unique information of either one, and synergistic information (only both together tell it).
+PID is the partial information decomposition. It splits what teacher and student tell about the label into redundant
+information (each of the two tells it), unique information of the teacher, unique information of the student, and
+synergistic information (only the two together tell it).
 """
 
 from collections.abc import Sequence
@@ -70,7 +71,7 @@ def make_parser() -> CommandParser:
         "--stage", help="stage whose PID is shown (stage1, …, embedding, logits); default: the deepest measured stage"
     )
     parser.add_argument(
-        "--columns", default="", metavar="A,B", help="measures to show; give a wrong name to see a list of all"
+        "--columns", default="", metavar="A,B", help="measures to show; a wrong name prints the names of all measures"
     )
     parser.add_argument("--sort", default="", metavar="NAME", help="sort by a setting, or by a measure, largest first")
     parser.add_argument("--format", default="table", help="table, markdown, latex, csv or json")
@@ -83,5 +84,5 @@ def make_parser() -> CommandParser:
     parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save accuracy and PID over the epochs")
     parser.add_argument("--panels", type=parse_path, metavar="FILE", help="save each run's PID over the epochs")
     parser.add_argument("--bars", type=parse_path, metavar="FILE", help="save test accuracy and PID as bars")
-    parser.add_argument("--scatter", type=parse_path, metavar="FILE", help="save a plot of redundancy against accuracy")
+    parser.add_argument("--scatter", type=parse_path, metavar="FILE", help="save a plot of accuracy against redundancy")
     return parser

@@ -19,14 +19,14 @@ from kdlight.workbench.compare.record import FAILED, FINISHED, Record, is_ignore
 
 RUNS_FILE, CURVES_FILE = "runs.csv", "curves.csv"
 DIGITS = 9  # significant digits that are kept; tables show fewer, so nothing in a table changes
-# Parts of a result that are not kept: no table shows them, they are private to a machine (the command), or they have a
-# column anyway (the seed).
+# Parts of a result that are not kept. The command may contain paths of the machine, the seed has a column anyway, and
+# no table of `kdlight compare` shows the others.
 LEFT_OUT = ("confusion", "class_accuracy", "class_names", "command", "seed")
-FINAL = ("val/accuracy",)  # the values of the last epoch that a table shows
+FINAL = ("val/accuracy",)  # of a result's values for the last epoch, only these are kept: tables show them
 FAILURE = "failed"  # the column that says why a run failed; empty for a finished run
-# Two columns: a hash of the settings that change what a run computes, and the class of the run's data.
+# Two columns: a hash of the settings that change what a run computes, and the name of the data module's class.
 SETTINGS = ("configuration", "data")
-# The values of each epoch that are kept; those whose names begin with pid are kept, too.
+# For each epoch, these values are kept, and those whose names begin with pid.
 CURVES = ("train/loss", "val/accuracy", "val/loss")
 
 
@@ -83,7 +83,8 @@ def read_kept(folder: Path) -> list[Record]:
         return [_read_row(folder, axes, row, curves) for row in rows.to_dict("records")]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"{folder / RUNS_FILE}: expected what kdlight compare RUNS --keep writes, got {error}; write it again"
+            f"{folder}: {RUNS_FILE} and {CURVES_FILE} are not as kdlight compare RUNS --keep writes them ({error}); "
+            "write them again"
         ) from error
 
 

@@ -28,8 +28,9 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
     """Read the runs in some places.
 
     Args:
-        places: Each is the folder of a run, of a grid of `kdlight ablate` or of several runs; a pattern such as
-            ``runs/digits/*``; or a folder that `keep_runs` has written.
+        places: Each is one of these: the folder of one run; a folder that contains runs, such as that of a grid of
+            `kdlight ablate`; a pattern of such folders, for example ``runs/digits/*``; a folder that `keep_runs` has
+            written.
 
     Raises:
         MissingFileError: If there is no run in a place.
@@ -95,9 +96,9 @@ def _find_without_folder(folder: Path) -> dict[Path, Record]:
 
 
 def _read_place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
-    """Read the labels of the grid's axes and the seed from a path that ends with ``method=kd,labels=6/seed=0``.
+    """Read a run's label on each axis of its grid, and its seed, from a path such as ``method=kd,labels=6/seed=0``.
 
-    For a path of another form, the labels are empty and the seed is None.
+    For a path of another form, there are no labels, and the seed is None.
     """
     key, _, seed = path.name.partition("=")
     parts = [part.partition("=") for part in path.parent.name.split(",")]
@@ -107,7 +108,7 @@ def _read_place_in_grid(path: Path) -> tuple[dict[str, str], int | None]:
 
 
 def _read_published(run: Path) -> dict[str, float]:
-    """Return the accuracy that others report for this run's group as ``published``; empty if the grid names none."""
+    """Return ``{"published": accuracy}`` with the accuracy that others report for this run; {} if there is none."""
     file = run.parent.parent / PUBLISHED
     values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     value = values.get(run.parent.name) if isinstance(values, dict) else None
@@ -133,11 +134,12 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Find the settings that are needed to tell the groups of runs apart, and the value that each run has.
+    """Find settings by which all runs that differ in their settings can be told apart, and the value that each run has.
 
     For runs of a grid, these are the grid's axes. For other runs, settings are tried one by one, those with the fewest
-    dots in their names first. Each setting divides the runs into smaller groups. A setting that divides no
-    group any further is left out: for example, an argument that has one value per method, if the methods differ.
+    dots in their names first. A setting is kept only if its values differ among runs for which all settings kept before
+    are equal. For example, an argument that has the same value in all runs of a method is left out if the method is
+    kept. Settings in `kdlight.workbench.compare.record.IGNORED` are not tried.
 
     Returns:
         The values of each setting, one per run, by the setting's name.
@@ -160,7 +162,7 @@ def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def find_differing_settings(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Return each setting that differs between runs, with one value per run, without the settings in `IGNORED`."""
+    """Return each setting that differs between runs, with one value per run. Settings in `IGNORED` are left out."""
     names = sorted({name for record in records for name in record.settings if not is_ignored(name)})
     shown = {name: [_format_value(record.settings.get(name)) for record in records] for name in names}
     return {name: values for name, values in shown.items() if len(set(values)) > 1}

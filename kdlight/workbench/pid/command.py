@@ -1,12 +1,13 @@
 """``kdlight pid``: the partial information decomposition (PID) of two networks, or of two arrays, about a label.
 
 The PID says how many bits about the label both have (redundant), only one has (unique), or only both together have
-(synergistic). It is computed from the joint histogram of the label and of symbols, which are integers. Arrays of
-integers of shape (samples,) are symbols already. All other arrays are features (samples, …): clusters are fitted on one
-random half of the samples, and the symbol of each sample of the other half is its cluster. For networks, clusters are
-fitted on training images, and the symbol of each image of --split is its cluster. Each stage of the teacher is compared
-with each stage of the student. Several teachers are ranked by their unique information, which they could still give the
-student.
+(synergistic). Each sample has a label and two symbols, one for each network or array. Symbols are integers, and the PID
+is computed from the joint histogram of the label and the two symbols. An array of integers of shape (samples,) holds
+symbols. Any other array holds features (samples, …), which by default (--symbols kmeans) are clustered: clusters are
+fitted on one random half of the samples, and the symbol of each sample of the other half is its cluster. For networks,
+clusters are fitted on training images, and the symbol of each image of --split is its cluster. Each stage of the
+teacher is compared with each stage of the student. Several teachers are compared at one stage and ranked by their
+unique information, which they could still give the student.
 """
 
 import argparse
@@ -28,7 +29,7 @@ METHODS = ("kmeans", "quantile", "probe", "predictions")
 USAGE = """kdlight pid --first A.npy --second B.npy --target Y.npy [OPTIONS]
        kdlight pid --student RUN [--teacher RUN] [--data.KEY VALUE] [OPTIONS]
        kdlight pid --student RUN --teacher RUN RUN [RUN …] [--stage STAGE] [OPTIONS]"""
-OF_NETWORKS = ("stage", "weights", "split", "samples", "fit_samples", "details")  # options that arrays do not have
+OF_NETWORKS = ("stage", "weights", "split", "samples", "fit_samples", "details")  # options for networks only
 SEEDS = 2**32  # numpy's generators take seeds below this number
 
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     parser = make_parser()
     options, others = parser.parse_known_args(arguments[1:])
-    # These modules import torch and matplotlib. --help and errors about values of options need not wait for that.
+    # These modules import torch, which takes long. So they are imported only after --help and the parser's errors.
     from kdlight.workbench.pid.arrays import compare_arrays
     from kdlight.workbench.pid.networks import compare_networks, rank_teachers
     from kdlight.workbench.pid.report_tables import print_report
@@ -77,13 +78,13 @@ def main(arguments: Sequence[str]) -> None:
             raise UserError(f"no option {others[0]}; see kdlight pid --help")
         for name in OF_NETWORKS:
             if getattr(options, name) != parser.get_default(name):
-                raise UserError(f"--{name}: this option needs --student; arrays do not have it")
+                raise UserError(f"--{name}: this option is for networks (--student), not for arrays; leave it out")
         first, second, target = (_read_array(file) for file in given.values())
         report = compare_arrays(first, second, target, settings)
     else:
         raise UserError(
-            "expected either --first, --second and --target, or --student, alone or with --teacher; "
-            "see kdlight pid --help"
+            "expected either --first, --second and --target (arrays), or --student with or without --teacher "
+            "(networks); see kdlight pid --help"
         )
     print_report(report)
     if options.json is not None:
@@ -113,11 +114,15 @@ def make_parser() -> CommandParser:
         type=parse_path,
         nargs="+",
         metavar="RUN",
-        help="run whose student is taken as the teacher (its folder, or a checkpoint in it), or a file of weights for "
-        "the teacher of the student's run; default: the teacher of the student's run; several runs are ranked",
+        help="folder of a run, or a checkpoint in it: this run's student is the teacher; or a file of weights, which "
+        "are loaded into the teacher of --student's run; default: the teacher of --student's run; several RUNs are "
+        "ranked as teachers",
     )
     networks.add_argument(
-        "--stage", default="deepest", help="the stage at which several teachers are compared with the student"
+        "--stage",
+        default="deepest",
+        help="where several teachers are compared with the student: deepest (the default), a stage of the student "
+        "(stage1, stage2, …), embedding or logits",
     )
     networks.add_argument(
         "--weights",
@@ -146,7 +151,8 @@ def make_parser() -> CommandParser:
         "--clusters",
         type=_parse_clusters,
         metavar="N",
-        help="number of symbols for kmeans and quantile; default: at most 20, and at most twice the number of classes",
+        help="number of symbols for kmeans and quantile; default: auto, which chooses at most 20, and at most "
+        "twice the number of classes",
     )
     parser.add_argument(
         "--components", type=int, default=10, metavar="N", help="number of principal components that are clustered"
@@ -158,13 +164,18 @@ def make_parser() -> CommandParser:
         metavar="N",
         help="number of times that features are turned into symbols; results are averaged",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the clustering and the resampling")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the clustering, and of the random subsets of samples that are used to correct the PID's bias",
+    )
     parser.add_argument(
         "--tolerance",
         type=float,
         default=1e-5,
         metavar="BITS",
-        help="largest numerical error of the decomposition to aim for",
+        help="stop computing the PID when its numerical error is at most this",
     )
     parser.add_argument("--json", type=parse_path, metavar="FILE", help="write all results to this file")
     parser.add_argument(

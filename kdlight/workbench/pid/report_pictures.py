@@ -1,7 +1,7 @@
 """The pictures of ``kdlight pid``: bars of the four atoms, heat maps over pairs of stages, or ranked teachers.
 
-The atoms are the parts of the information that two sources have about a target: redundant, unique to either source, and
-synergistic information.
+The atoms are the four parts of the information that two sources have about a target: redundant information, information
+unique to the first source, information unique to the second source, and synergistic information.
 """
 
 from pathlib import Path
@@ -54,8 +54,8 @@ def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> Non
     Args:
         axis: The axes to draw on.
         entropy: The target's entropy.
-        cap: The most redundant information that the symbols can carry: log2 of the number of symbols, for the source
-            that has fewer.
+        cap: An upper bound of the redundant information: log2 of the number of symbols into which the features of a
+            source were discretised. Of the two sources, the one with fewer symbols counts.
         name: The name of the target.
     """
     axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")

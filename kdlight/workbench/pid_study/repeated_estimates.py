@@ -1,7 +1,7 @@
 """Repeatedly sample a joint distribution whose PID is known, and estimate the PID from each sample.
 
 The PID (partial information decomposition) splits what two sources tell about a target into four atoms, in bits:
-redundant, unique to either source (Uni 1, Uni 2), and synergistic information.
+redundant (Red), unique to the first source (Uni 1), unique to the second source (Uni 2), and synergistic (Syn).
 """
 
 from typing import NamedTuple
@@ -52,7 +52,7 @@ class RepeatedEstimate(NamedTuple):
 
     @property
     def kept(self) -> float:
-        """Fraction of pairs of samples in which the value from one sample lies in the interval from the other."""
+        """Fraction of ordered pairs (a, b) of different samples for which b's interval contains a's value."""
         inside = [[estimate.lower <= value <= estimate.upper for value in self.values] for estimate in self.estimates]
         times = len(self.estimates)
         return (float(np.sum(inside)) - times) / (times * (times - 1))

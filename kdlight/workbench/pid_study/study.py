@@ -1,15 +1,15 @@
 """Measure how far estimated PID atoms are from the true ones: ``python -m kdlight.workbench.pid_study.study``.
 
 The PID (partial information decomposition) splits what two sources tell about a target into four atoms. The study draws
-many samples from joint distributions whose PID is known, and estimates the atoms from each sample. For each atom,
-its table gives:
+many samples from joint distributions whose PID is known, and estimates the atoms from each sample. It prints a table
+that gives for each atom:
 
 - truth: the true value;
 - bias counted: the bias of the uncorrected estimate, which is computed from the frequencies in the sample;
 - bias, sd: the bias and the standard deviation of the estimate after correction for bias;
 - half-width: half the width of the estimate's interval;
 - coverage: how often the interval contains the true value;
-- kept: how often the interval contains the value from another sample;
+- kept: how often the interval contains the estimate from another sample;
 - estimable: how often the sample is large enough to estimate the atom.
 
 ``--plot`` draws bias and standard deviation against the size of the samples, and against the number of bins (symbols of
@@ -59,7 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument(
-        "--repetitions", type=int, default=200, help="number of samples per distribution; for the plot, a quarter of it"
+        "--repetitions",
+        type=int,
+        default=200,
+        help="number of samples per distribution and size; for the plot, a quarter of it",
     )
     parser.add_argument(
         "--samples", type=int, nargs="+", default=[10_000, 1_000], metavar="N", help="sizes of the samples"

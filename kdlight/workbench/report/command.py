@@ -35,11 +35,17 @@ def make_parser() -> CommandParser:
     parser = CommandParser("kdlight report", description=__doc__)
     parser.add_runs()
     parser.add_argument(
-        "-o", "--output", type=parse_path, default=Path("report.html"), metavar="FILE", help="the page (report.html)"
+        "-o",
+        "--output",
+        type=parse_path,
+        default=Path("report.html"),
+        metavar="FILE",
+        help="file in which the page is saved; default: report.html",
     )
     parser.add_argument("--title", default="", help="title of the page; default: the folder that all runs share")
     parser.add_argument(
         "--stage",
-        help="stage whose PID (partial information decomposition) the table shows; default: the deepest measured",
+        help="stage of the networks whose PID (partial information decomposition) the table shows; default: the "
+        "deepest stage whose PID a run measured",
     )
     return parser

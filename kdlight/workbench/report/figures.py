@@ -47,8 +47,9 @@ def name_group(comparison: RunGroups, group: tuple[str, ...]) -> str:
 def average_curves(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, float], dict[int, float]]]) -> Band:
     """Average the values of runs at each epoch, see `average_runs`.
 
-    The band goes from one standard deviation of the runs below the mean to one above it. If only one run has values,
-    the band goes from the lower to the upper ends of the intervals that this run logged with its values.
+    The band is the mean ± one standard deviation over the runs, at the epochs at which several runs have a value. If
+    only one run has values at all, the band goes from the lower to the upper ends of the intervals that this run logged
+    with its values.
 
     Args:
         runs: For each run, its values by epoch.
@@ -112,15 +113,16 @@ def draw_curves(comparison: RunGroups, keys: Sequence[str], label: str, factor: 
 def draw_points(
     comparison: RunGroups, read: Callable[[Record], float], label: str, reference: Callable[[Record], float] | None
 ) -> go.Figure | None:
-    """Draw one number per run, with one column per group and a bar up to the group's mean.
+    """Draw a value of each run as a point, with one column per group and a bar up to the group's mean.
 
-    Return None if no run has the number.
+    Return None if no run has the value.
 
     Args:
         comparison: The groups.
-        read: Returns the number of a run; NaN if the run has none.
+        read: Returns the value of a run; NaN if the run has none.
         label: The label of the vertical axis.
-        reference: Returns the number of a run's teacher, which is drawn as an open diamond; None: do not draw teachers.
+        reference: Returns the value of a run's teacher, NaN if there is none. An open diamond shows the mean over the
+            teachers of a group's runs. None: do not draw teachers.
     """
     figure = go.Figure()
     for place, (group, runs) in enumerate(comparison.groups.items()):

@@ -1,8 +1,8 @@
 """``make docs``: build the documentation site from the READMEs, the notebooks and the docstrings.
 
-Sphinx reads the pages from the folder ``pages`` in the output folder. Each build makes ``pages`` anew. It contains
-generated pages, and copies of the repository's READMEs and notebooks under the same relative paths, so that the links
-between these documents keep working.
+Sphinx reads the pages from the folder ``pages`` in the output folder. Each build makes ``pages`` anew. The folder
+contains generated pages, and copies of the repository's READMEs and notebooks under the same paths as in the
+repository, so that the links between these documents keep working.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def find_repository() -> Path:
     """
     root = Path(kdlight.__file__).parents[1]
     if not (root / "notebooks").is_dir():
-        raise MissingFileError(f"the site is built in a clone of the repository; {root / 'notebooks'} is not there")
+        raise MissingFileError(f"the site needs a clone of the repository, but {root / 'notebooks'} does not exist")
     return root
 
 
@@ -86,7 +86,7 @@ def list_guides(root: Path) -> Iterable[Path]:
 
 
 def copy_page(root: Path, path: Path, sources: Path) -> None:
-    """Copy a document with what it links to: pictures as they are, source files as pages that show their text."""
+    """Copy a document and the pictures that it links to. For each linked source file, write a page that shows it."""
     text = (root / path).read_text(encoding="utf-8")
     for link in dict.fromkeys(LINK.findall(text)):
         linked = (root / path.parent / link).resolve().relative_to(root.resolve())

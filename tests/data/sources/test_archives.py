@@ -72,7 +72,7 @@ def test_an_archive_is_fetched_checked_and_unpacked(
 def test_a_download_goes_on_where_it_was_cut_off(server: Server, tmp_path: Path) -> None:
     server.files["set.tar.gz"] = GOOD
     server.cut = [1000]
-    with pytest.raises(ConnectionError, match=rf"cut off after 1000 of {len(GOOD)} bytes\): run again \(a download"):
+    with pytest.raises(ConnectionError, match=rf"cut off after 1000 of {len(GOOD)} bytes\): run again, which"):
         fetch(server, tmp_path, archive())
     assert contents(tmp_path) == ["set.tar.gz.part"]
     fetch(server, tmp_path, archive())

@@ -27,5 +27,5 @@ def test_reaches_the_teachers_shape(student, teacher, kind, kernel):
 
 
 def test_a_teacher_three_times_as_large_is_refused():
-    with pytest.raises(ValueError, match=r"got 4x4 for 12x12"):
+    with pytest.raises(ValueError, match=r"got 4x4 for the teacher's 12x12"):
         ConvolutionalRegressor(torch.Size((3, 4, 4)), torch.Size((3, 12, 12)), relu=True)

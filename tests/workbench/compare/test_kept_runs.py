@@ -98,4 +98,4 @@ def test_a_run_whose_loss_was_not_finite_is_kept_as_failed(grid, tmp_path, capsy
 def test_other_files_of_that_name_are_refused(tmp_path, capsys):
     (tmp_path / "runs.csv").write_text("a,b\n1,2\n")
     assert main(["compare", str(tmp_path)]) == 2
-    assert "expected what kdlight compare RUNS --keep writes" in capsys.readouterr().err
+    assert "are not as kdlight compare RUNS --keep writes them" in capsys.readouterr().err

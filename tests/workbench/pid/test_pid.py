@@ -147,7 +147,7 @@ def test_data_can_be_changed_and_a_network_equals_itself(runs, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "expected either --first, --second and --target, or --student"),
+        ([], "expected either --first, --second and --target (arrays), or --student"),
         (["--first=a.npy"], "expected either"),
         (["--first=a.npy", "--second=a.npy", "--target=a.npy"], "a.npy does not exist"),
         (["--student=nowhere"], "nowhere does not exist"),
