@@ -12,12 +12,11 @@ from lightning.pytorch import LightningDataModule, seed_everything
 from kdlight.arguments import describe, has_unknown
 from kdlight.cli.build import build_experiment, make_run_parser
 from kdlight.cli.messages import suppress_noise
-from kdlight.cli.run_place import AUTO, NAMED_CHECKPOINTS, RunHasEndedError, RunPlace, require_same
-from kdlight.cli.teachers import require_file
+from kdlight.cli.run_place import RunHasEndedError, find_place_of_fit, require_same
 from kdlight.errors import UserError
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.experiment import Experiment
-from kdlight.runs.folder import RUNS, RunFolder, find_latest
+from kdlight.runs.folder import RUNS
 from kdlight.workbench.finished_runs import Run
 
 RESUME = "the same call and ckpt_path='last'"
@@ -71,8 +70,8 @@ def fit(
         run = kdlight.fit(method, DigitsDataModule(), max_epochs=10, folder="runs/mine")
 
     In both cases the run has a folder with a log, checkpoints and ``result.json``. Ctrl-C stops the run and saves its
-    position; the same call with the run's ``folder`` and ``ckpt_path="last"`` continues the run. Outside the main
-    thread, Ctrl-C and other signals cannot stop a run.
+    position; the same call with ``ckpt_path="last"`` continues it. Outside the main thread, Ctrl-C and other signals
+    cannot stop a run.
 
     Args:
         experiment: One configuration file, a list of several, or a method as an object.
@@ -83,8 +82,9 @@ def fit(
         folder: The run's folder. None: ``runs/`` followed by the name of the configuration or, in lower case, of the
             method. An existing folder is never overwritten: if there is one, the new run's folder gets a number at the
             end of its name.
-        ckpt_path: "last", "best" or a path: continue from this checkpoint of the run. "auto": start the run if it does
-            not exist, continue it if it was interrupted, and do nothing if it has ended.
+        ckpt_path: "last", "best" or a path: continue from this checkpoint. Without `folder`, "last" and "best" are
+            those of the newest run in ``runs/NAME``, ``runs/NAME-2``, …. "auto": start the run if it does not exist,
+            continue it if it was interrupted, and do nothing if it has ended.
         resume_changed: Continue the run even if it began with another configuration.
         trainer: Further arguments of Lightning's `Trainer`, such as ``max_epochs``.
 
@@ -157,7 +157,8 @@ def _build_from_objects(
             "kdlight.fit(method, kdlight.data.DigitsDataModule(), max_epochs=10)"
         )
     base = Path(folder) if folder is not None else Path(RUNS, type(method).__name__.lower())
-    place = _find_place(base, ckpt_path, named=folder is not None)
+    checkpoint = None if ckpt_path is None else str(ckpt_path)
+    place = find_place_of_fit(base, checkpoint, named=folder is not None, option="ckpt_path")
     described = {
         "seed_everything": seed_everything(seed or 0, workers=True),
         "trainer": describe(trainer),
@@ -182,24 +183,6 @@ def _build_from_objects(
     except BaseException:
         claim.release()
         raise
-
-
-def _find_place(base: Path, ckpt_path: str | Path | None, *, named: bool) -> RunPlace:
-    """Find the run's folder and its checkpoint.
-
-    "last" and "best" are the checkpoints of `base` itself, even if newer runs are in ``base-2``, ``base-3`` and so on.
-    """
-    place = RunFolder(base)
-    if ckpt_path == AUTO:
-        place = place if named else find_latest(base, "last")
-        last = place.locate_checkpoint("last")
-        return RunPlace(place, str(last) if last.is_file() else None, automatic=True, existing=True)
-    if ckpt_path in NAMED_CHECKPOINTS:
-        ckpt_path = place.locate_checkpoint(str(ckpt_path))
-    if ckpt_path is None:
-        return RunPlace(place, None, automatic=False, existing=False)
-    require_file(str(ckpt_path), "leave ckpt_path out to start a run")
-    return RunPlace(place, str(ckpt_path), automatic=False, existing=True)
 
 
 def _resolve(described: dict[str, Any]) -> str:

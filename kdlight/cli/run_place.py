@@ -54,37 +54,58 @@ class RunPlace(NamedTuple):
 
 def find_place(command: str, config: Namespace, names: list[str]) -> RunPlace:
     """Find the run's folder and its checkpoint."""
-    fitting = command == "fit"
-    root = config.trainer.default_root_dir
+    root, checkpoint = config.trainer.default_root_dir, config.ckpt_path
     base = Path(root) if root else choose_folder(names)
-    checkpoint, folder = config.ckpt_path, None
-    automatic = fitting and checkpoint == AUTO
-    if automatic:
-        folder = RunFolder(base) if root else find_latest(base, "last")
-        checkpoint = str(folder.locate_checkpoint("last")) if folder.locate_checkpoint("last").is_file() else None
-    elif checkpoint in NAMED_CHECKPOINTS or not (fitting or checkpoint):
-        # If the user named a folder, take it; otherwise take the newest of base, base-2, … that has the checkpoint.
-        folder = RunFolder(base) if root else find_latest(base, checkpoint or "last")
+    if command == "fit":
+        return find_place_of_fit(base, checkpoint, named=bool(root), option="--ckpt_path")
+    folder = RunFolder(base) if root else None
+    if checkpoint in NAMED_CHECKPOINTS or checkpoint is None:
+        folder = folder or find_latest(base, checkpoint or "last")
         checkpoint = checkpoint and str(folder.locate_checkpoint(checkpoint))
     if checkpoint is not None:
-        require_file(checkpoint, "leave --ckpt_path out to start a run" if fitting else "train first: kdlight fit")
-        folder = folder or _find_folder(Path(checkpoint), base if root else None, fitting)
-        if not fitting:
-            rank_zero_info(f"measuring {checkpoint}")
-    elif not fitting and config.model.init_args.get("student_weights") is None:
+        require_file(checkpoint, "train first: kdlight fit")
+        folder = folder or find_folder(Path(checkpoint))
+        rank_zero_info(f"measuring {checkpoint}")
+    elif config.model.init_args.get("student_weights") is None:
         raise UserError(
             f"kdlight {command} would measure an untrained student: give --ckpt_path best (or last, or a path) or "
             "--model.student_weights"
         )
-    return RunPlace(folder or RunFolder(base), checkpoint, automatic, folder is not None)
+    return RunPlace(folder or RunFolder(base), checkpoint, automatic=False, existing=folder is not None)
 
 
-def _find_folder(checkpoint: Path, named: Path | None, fitting: bool) -> RunFolder | None:
-    """Find the run's folder for a checkpoint that was given by its path; None if a new folder is to be made."""
-    if named is None:
-        return find_folder(checkpoint)
-    same = checkpoint.resolve().parent == RunFolder(named.resolve()).checkpoints
-    return RunFolder(named) if same or not fitting else None
+def find_place_of_fit(base: Path, checkpoint: str | None, *, named: bool, option: str) -> RunPlace:
+    """Find the folder of a fit, and the checkpoint from which it continues.
+
+    Args:
+        base: The folder that the user named, or the default folder. If it is the default, "last", "best" and "auto"
+            mean the newest of ``base``, ``base-2``, … that has the checkpoint.
+        checkpoint: "last", "best", "auto" or a path; None: start a run.
+        named: Whether the user named the folder.
+        option: What the user calls `checkpoint`, for an error.
+
+    Raises:
+        MissingFileError: If the checkpoint does not exist.
+    """
+    if checkpoint is None:
+        return RunPlace(RunFolder(base), None, automatic=False, existing=False)
+    if checkpoint not in (*NAMED_CHECKPOINTS, AUTO):
+        require_file(checkpoint, f"leave {option} out to start a run")
+        folder = _find_own_folder(Path(checkpoint), base) if named else find_folder(Path(checkpoint))
+        return RunPlace(folder or RunFolder(base), checkpoint, automatic=False, existing=folder is not None)
+    name = "last" if checkpoint == AUTO else checkpoint
+    folder = RunFolder(base) if named else find_latest(base, name)
+    path = folder.locate_checkpoint(name)
+    if checkpoint == AUTO:
+        return RunPlace(folder, str(path) if path.is_file() else None, automatic=True, existing=True)
+    require_file(str(path), f"leave {option} out to start a run")
+    return RunPlace(folder, str(path), automatic=False, existing=True)
+
+
+def _find_own_folder(checkpoint: Path, named: Path) -> RunFolder | None:
+    """Return the folder that the user named if the checkpoint is in it. None: the named folder gets another run."""
+    own = checkpoint.resolve().parent == RunFolder(named.resolve()).checkpoints
+    return RunFolder(named) if own else None
 
 
 def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:

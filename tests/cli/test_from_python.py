@@ -83,6 +83,21 @@ def test_a_run_of_objects_continues(objects, tmp_path):
     assert again.result["epochs"] == 3
 
 
+def test_without_a_folder_the_newest_run_continues(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def fit(epochs, **options):
+        student = resnet8(10, (1, 8, 8))
+        return kdlight.fit(Supervised(student), DigitsDataModule(**FEW), max_epochs=epochs, **options, **QUICK)
+
+    first, second = fit(1), fit(1)
+    continued = fit(2, ckpt_path="last")
+    assert continued.folder == second.folder == Path("runs/supervised-2")
+    assert list(continued.metrics.index) == [0, 1]
+    of_first = fit(2, ckpt_path=first.folder / "checkpoints/last.ckpt")
+    assert of_first.folder == Path("runs/supervised")
+
+
 def test_automatic_checkpoints_start_leave_alone_and_continue(tmp_path):
     def fit(epochs):
         torch.manual_seed(0)
