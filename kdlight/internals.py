@@ -22,7 +22,7 @@ class MissingInternalError(RuntimeError):
 
 
 def _read(owner: Any, *names: str) -> Any:
-    """Return ``owner.first.second`` and so on for the given names."""
+    """Follow a chain of attributes: for the names "first" and "second", return ``owner.first.second``."""
     for name in names:
         try:
             owner = getattr(owner, name)
@@ -69,14 +69,14 @@ def is_resumed_at_epoch_end(trainer: Any) -> bool:
 
 
 def set_epoch(trainer: Any, epoch: int) -> None:
-    """Set ``trainer.current_epoch`` without a fit."""
+    """Set ``trainer.current_epoch`` of a trainer that is not running a fit."""
     _write(_read(trainer, "fit_loop", "epoch_progress", "current"), "completed", epoch)
 
 
 def end_restart(trainer: Any) -> None:
     """Let Lightning treat a resumed fit like a fit that was never interrupted.
 
-    Otherwise Lightning would not step `ReduceLROnPlateau` after this epoch.
+    Otherwise Lightning would not step `ReduceLROnPlateau` at the end of the epoch in which the fit was resumed.
     """
     _write(_read(trainer, "fit_loop"), "_restarting", False)
     steps = _read(trainer, "fit_loop", "epoch_loop")
@@ -104,13 +104,21 @@ def draw_progress_into(progress_bar: Any, stream: Any) -> None:
 # Lightning: how it stops
 
 
-def stop_after_step(trainer: Any) -> None:
-    """Let Lightning raise `SIGTERMException` after this step, or after the validation or epoch end that follows it."""
-    _write(_read(trainer, "_signal_connector"), "received_sigterm", True)
+def stop_after_step(trainer: Any, *, stop: bool = True) -> None:
+    """Let Lightning raise `SIGTERMException` where it next checks for a signal, or take this back.
+
+    It checks at the end of each step, after the step's validation if there is one, and at the end of each epoch. During
+    a validation, it also checks after each batch but the last.
+
+    Args:
+        trainer: The trainer.
+        stop: False: Lightning shall go on.
+    """
+    _write(_read(trainer, "_signal_connector"), "received_sigterm", stop)
 
 
 def share_no_signals(trainer: Any) -> None:
-    """Switch off the message before every step that tells all processes whether the first one received SIGTERM."""
+    """Keep the first process from telling the others, before every step, whether it has received SIGTERM."""
     _write(_read(trainer, "fit_loop", "epoch_loop"), "_broadcast_sigterm_tensor", lambda: None)
 
 

@@ -52,6 +52,7 @@ class SignalHandler(Callback):
         self.received: int | None = None
         self._saved = 0.0
         self._training = False
+        self._stopping = False
         self._deadline: StopDeadline | None = None
         self._group: Any = None
         self._ballot = torch.zeros(2, dtype=torch.long)
@@ -122,22 +123,31 @@ class SignalHandler(Callback):
             return
         if number:
             self.received = number
-            # Lightning raises its exception after this step, or after the validation if one is due.
-            stop_after_step(trainer)
+            self._stop_after_step(trainer)
         elif due and not trainer.is_last_batch and not validates_after(trainer, batch_idx):
             # Do not save between a step and its validation, because a resumed run would skip the validation.
             self._save(trainer)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the validation complete: Lightning would stop inside it, and a resumed run would measure only a part."""
+        if self._stopping:
+            stop_after_step(trainer, stop=False)
+
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Record progress, so that a long validation does not look like a wait for a process that does not answer."""
         self._note_progress()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop after the validation if a signal came before it."""
+        if self._stopping:
+            stop_after_step(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop after the epoch's own checkpoint if a signal came during or after the last step."""
         self._note_progress()
         self._saved = time.monotonic()
         if self._agree():
-            stop_after_step(trainer)
+            self._stop_after_step(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save the position if a signal stopped the run inside an epoch."""
@@ -160,6 +170,10 @@ class SignalHandler(Callback):
         """From now on, stop at once if a signal comes. This replaces Lightning's handler, which only sets a flag."""
         _install_handler(self._stop_now)
         self._require_no_stop()
+
+    def _stop_after_step(self, trainer: Trainer) -> None:
+        self._stopping = True
+        stop_after_step(trainer)
 
     def _require_no_stop(self) -> None:
         if self.received is not None:

@@ -45,11 +45,13 @@ def decay(optimizer):
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, [1], gamma=0.1)
 
 
-def run(path, method, *, epochs=3, resume=None, callbacks=(), model=None, batch_size=50, **options):
+def run(
+    path, method, *, epochs=3, resume=None, callbacks=(), model=None, batch_size=50, eval_batch_size=256, **options
+):
     """Train; a run that is stopped, or whose loss is not finite, comes back with the exception."""
     lightning.pytorch.seed_everything(0, verbose=False)
     folder, module = RunFolder(Path(path)), digits(augment=True, val_size=100)
-    module.batch_size = batch_size
+    module.batch_size, module.eval_batch_size = batch_size, eval_batch_size
     given = {"enable_progress_bar": False, "callbacks": list(callbacks)}
     loop = trainer(path, epochs, **{**add_run_options(given, folder, module, config="model: {}"), **options})
     learner, stopped_by = build(method, **{"scheduler": decay, **(model or {})}), None

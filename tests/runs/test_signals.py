@@ -87,6 +87,14 @@ def test_no_gradient_is_lost_that_was_half_accumulated(tmp_path):
     assert_same(resumed, run(tmp_path / "whole", KD, **options))
 
 
+@pytest.mark.parametrize("options", [{}, {"val_check_interval": 2}])
+@pytest.mark.parametrize("step", [STEPS - 1, STEPS + 1])
+def test_a_validation_of_several_batches_is_completed(options, step, tmp_path):
+    options = {"epochs": 2, "eval_batch_size": 30, **options}
+    _, resumed, _ = stopped_and_resumed(tmp_path / "stopped", KD, step, **options)
+    assert_same(resumed, run(tmp_path / "whole", KD, **options))
+
+
 @pytest.mark.parametrize("step", [STEPS, STEPS + 1])
 def test_a_validation_inside_the_epoch_is_neither_lost_nor_repeated(step, tmp_path):
     options = {"epochs": 2, "val_check_interval": 2}
