@@ -1,4 +1,4 @@
-"""Measure how long each part of a training step takes. The parts do not overlap and add up to the whole step."""
+"""Measure how long each part of a training step takes. The parts do not overlap; they add up to the whole step."""
 
 import time
 from collections.abc import Callable
@@ -12,9 +12,10 @@ DATA, TEACHER, STUDENT, LOSS = "data", "teacher forward", "student forward", "lo
 BACKWARD, OPTIMIZER, OTHER = "backward", "optimizer", "logging, loop"
 PARTS = (DATA, TEACHER, STUDENT, LOSS, BACKWARD, OPTIMIZER, OTHER)
 
-# Lightning tells a profiler when each of its actions begins and ends. This dict has, for the last word of an action's
-# name, the part of a step to which the action's time is added. The time of an action that is missing here is added to
-# `OTHER` if it is a callback's action, and otherwise to the part during which the action happens.
+# Lightning tells a profiler when each of Lightning's actions begins and ends. A key of this dict is the last word of an
+# action's name (after the last dot), and its value is the part of a step to which the action's time is added. The time
+# of an action that is missing here is added to `OTHER` if it is a callback's action, and otherwise to the part during
+# which the action happens.
 ACTIONS = {
     "train_dataloader_next": DATA,
     "batch_to_device": DATA,
@@ -76,14 +77,13 @@ class PartsProfiler(Profiler):
         return {part: PartTime(wall / self._steps, cpu / self._steps) for part, (wall, cpu) in self._sums.items()}
 
     def watch(self, model: LightningModule) -> None:
-        """Count the networks' forward passes, or the reading of a teacher cache, as parts of their own, not as loss."""
-        teacher, taught = getattr(model, "teacher", None), "taught" if hasattr(model, "taught") else None
+        """Count the student's forward pass as `STUDENT`, the teacher's and the reading of its cache as `TEACHER`."""
         for owner, name, part in (
             (getattr(model, "student", None), "activations", STUDENT),
-            (teacher, "activations", TEACHER),
-            (model, taught, TEACHER),
+            (getattr(model, "teacher", None), "activations", TEACHER),
+            (model, "teacher_activations", TEACHER),
         ):
-            if owner is not None and name is not None:
+            if hasattr(owner, name):
                 self._watched.append((owner, name, vars(owner).get(name)))
                 vars(owner)[name] = self._time(getattr(owner, name), part)
 

@@ -1,6 +1,7 @@
 """Write the report page: tables, pictures and commands of the compared runs, in one self-contained HTML file."""
 
 import math
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -56,7 +57,8 @@ def write_page(comparison: RunGroups, file: Path, title: str = "") -> None:
     Args:
         comparison: The groups of runs.
         file: The HTML file that is written.
-        title: The title of the page; empty: the name of the deepest folder that all runs share.
+        title: The title of the page. If it is empty, the title is the deepest folder name that the paths of all runs
+            have at the same depth, or "runs" if there is none.
     """
     records = [record for runs in comparison.groups.values() for record in runs]
     content = {
@@ -90,9 +92,7 @@ def write_page(comparison: RunGroups, file: Path, title: str = "") -> None:
 
 
 def _find_shared_folder(records: Sequence[Record]) -> str:
-    parts = [record.folder.path.parts for record in records]
-    shared = [names[0] for names in zip(*parts, strict=False) if len(set(names)) == 1]
-    return shared[-1] if shared else "runs"
+    return Path(os.path.commonpath([record.folder.path.absolute() for record in records])).name or "runs"
 
 
 def _list_stages(records: Sequence[Record]) -> list[str]:

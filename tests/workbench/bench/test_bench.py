@@ -114,6 +114,13 @@ def test_the_parts_are_the_whole(monkeypatch):
     assert "activations" not in vars(fit.model.student), "what was watched is as it was"
 
 
+def test_reading_a_cache_is_the_teachers_part():
+    with make_workplace() as folder:
+        fit = TimedFit.build([*DIGITS, f"--model.teacher_cache.path={folder}/cache"], folder / "run")
+        parts, _ = fit.measure_parts(Pace(steps=1, warmup=1, turns=1))
+    assert 0 < parts[TEACHER].wall < parts[STUDENT].wall
+
+
 def test_the_command(capsys):
     change = "--model.channels_last=false --model.temperature=2"
     assert main(["bench", *DIGITS, *PACE, "--json", "out/bench.json", "--against", change]) == 0
