@@ -1,4 +1,4 @@
-"""Make objects remember the arguments they were built with, so that a run can write these into its configuration."""
+"""Objects that remember the arguments they were built with. A run writes these arguments into its configuration."""
 
 import copy
 import functools
@@ -9,7 +9,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 
-UNKNOWN = "object of "  # begins the description of an object that does not remember its arguments
+UNKNOWN = "object of "  # the description of an object that does not remember its arguments begins with this
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made", bound="ArgumentRecord")
@@ -19,8 +19,9 @@ class ArgumentRecord:
     """A base class whose objects remember the arguments they were built with.
 
     Attributes:
-        built_from: A dict in the form that a configuration file has: ``class_path`` is the import path of the class,
-            ``init_args`` holds the arguments by name, converted by `describe`.
+        built_from: A dict that describes the object as in a configuration file: ``class_path`` is the import path of
+            the class (or of the function, see `record_arguments`), and ``init_args`` holds the arguments by name,
+            converted by `describe`.
     """
 
     built_from: dict[str, Any]
@@ -30,7 +31,7 @@ class ArgumentRecord:
         made = super().__new__(cls)
         parameters = list(inspect.signature(cls.__init__).parameters)[1:]
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # __init__ refuses wrong arguments
-        # Torch modules override `setattr` and their constructor has not run yet, so the dict is written directly.
+        # Torch modules override `__setattr__`, and it expects that their constructor has run. `vars` bypasses it.
         vars(made)["built_from"] = {
             "class_path": find_import_path(cls),
             "init_args": {name: describe(value) for name, value in given.items()},
@@ -58,8 +59,8 @@ def describe(value: Any) -> Any:
     """Convert an argument to the value that stands for it in a configuration file.
 
     Returns:
-        None, a number or a string, or lists and dicts of these. For an object that cannot be described in this form, a
-        string that begins with `UNKNOWN` and names the object's class.
+        None, a number or a string, or lists and dicts of these. For a function, or an object that cannot be described
+        in this form, a string that begins with `UNKNOWN` and names the function or the object's class.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -91,9 +92,10 @@ def has_unknown(described: Any) -> bool:
 
 
 def find_import_path(made: type | Callable[..., Any]) -> str:
-    """Return the import path of a class or function, such as ``kdlight.methods.kd.KD``.
+    """Return the import path of a class or function, such as ``torch.optim.sgd.SGD``.
 
-    If a package of kdlight exports the class or function, the path is short, such as ``kdlight.methods.KD``.
+    If a package of kdlight exports the class or function, the path leaves out the file: it is ``kdlight.methods.KD``,
+    not ``kdlight.methods.kd.KD``.
     """
     package = ".".join(made.__module__.split(".")[:2])
     if package.startswith("kdlight.") and getattr(sys.modules.get(package), made.__name__, None) is made:

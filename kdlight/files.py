@@ -99,7 +99,7 @@ def _flush(path: Path) -> None:
 
 
 def _find_full_disk(error: BaseException | None) -> OSError | None:
-    """Return the error that says that the disk is full or read-only. None: no error says so.
+    """Return the error that says that the disk is full or read-only; None if there is no such error.
 
     The causes of `error` are searched, too, because torch wraps errors of the disk in errors of its own.
     """

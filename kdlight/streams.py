@@ -10,11 +10,11 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-STREAMS_VERSION = 2  # Raise it when a stream changes: teacher caches and checkpoints of another version are refused.
+STREAMS_VERSION = 2  # Add 1 when a stream changes: teacher caches and checkpoints of another version are refused.
 
 
 class Stream(IntEnum):
-    """The purposes of random numbers. The number of a purpose never changes, and is never given to another purpose."""
+    """The purposes of random numbers. A member's value never changes and is never given to another member."""
 
     VALIDATION_SPLIT = 1
     TRAIN_PER_CLASS = 2
@@ -49,7 +49,7 @@ def derive_seed(stream: Stream, *numbers: int) -> int:
             equally many numbers: two lists that differ only by a zero at the end can give the same seed.
     """
     # SeedSequence itself would split each number into as few 32-bit words as it needs, so two different lists of
-    # numbers could give the same words. With two words for each number, equally long lists give different words.
+    # numbers could give the same words. With two words for each number, different lists of the same length cannot.
     words = [word for number in (stream, *numbers) for word in (number & 0xFFFFFFFF, number >> 32)]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
 

@@ -1,4 +1,4 @@
-"""Read YAML files from any source. If a file is damaged or too large, the error names the file."""
+"""Read YAML files safely, even from untrusted sources. If a file is damaged or too large, the error names the file."""
 
 import re
 import stat
@@ -10,7 +10,7 @@ import yaml
 from kdlight.errors import MissingFileError, UserError
 
 MOST_BYTES = 2**18
-MOST_VALUES = 50_000  # with anchors expanded, because a few lines of them can stand for billions of values
+MOST_VALUES = 50_000  # counted with anchors expanded, because a few lines with anchors can stand for billions of values
 DEEPEST = 50
 EXPECTED = "expected a YAML configuration file"
 
@@ -66,12 +66,12 @@ def read_yaml(file: Path) -> Any:
         raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
     except (_TooMuchError, RecursionError):
         raise UserError(
-            f"{file}: nested too deeply, or its anchors stand for too many values; {EXPECTED} of at most {MOST_VALUES} "
-            f"values in {DEEPEST} levels"
+            f"{file}: nested too deeply, or too many values with its anchors expanded; {EXPECTED} of at most "
+            f"{MOST_VALUES} values in {DEEPEST} levels"
         ) from None
     except UserError:
         raise
-    except (OSError, ValueError) as error:  # such as a path that is too long, or a date that does not exist
+    except (OSError, ValueError) as error:  # such as a path that is too long, or a date such as 2024-02-30
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{str(file)[:200]!r} cannot be read ({reason}); {EXPECTED}") from None
     return {} if content is None else content
@@ -82,7 +82,7 @@ class _TooMuchError(Exception):
 
 
 def _count(content: Any) -> None:
-    """Count the values of a file level by level, with anchors expanded, and raise an error if they exceed a limit."""
+    """Count a file's values level by level, with anchors expanded; raise an error if values or levels are too many."""
     level, seen = [content], 0
     for _ in range(DEEPEST):
         inner: list[Any] = []

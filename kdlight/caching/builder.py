@@ -23,8 +23,8 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import UserError
 from kdlight.models.frozen import Frozen
 
-# While another run holds the lock, the first process of this run sends a message to the other processes of this run at
-# this interval. If no message came for a much longer time, the waiting processes would stop with a timeout.
+# While another run holds the lock of the cache, the first process of this run sends a message to the other processes of
+# this run at this interval. If no message came for a much longer time, the waiting processes would stop with a timeout.
 LOCK_SECONDS = 20
 
 
@@ -49,11 +49,12 @@ class CacheBuilder:
 
     Attributes:
         folder: The folder of the cache.
-        key: Everything that the outputs depend on, such as the hash of the teacher.
+        key: Everything that the outputs depend on, such as the hash of the teacher. ``key["views"]`` is k of `Store`:
+            the cache holds k views of every sample, and each of them consists of ``wanted.views`` images.
         teacher: The teacher, which computes the outputs.
         data: The data module, from which the images and their views come.
         wanted: The outputs to store.
-        trainer: The run's trainer, for its devices, processes and precision.
+        trainer: The run's trainer, whose devices, processes and precision are used.
     """
 
     folder: Path
@@ -86,10 +87,13 @@ class CacheBuilder:
                 lock.release()
 
     def compute_sample(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compute what would be stored for the first two training images: tensors (2, views in a step, …) by name.
+        """Compute the outputs for the first two training images, as the cache would store them.
 
         Args:
             parameters: The random choices of the views, see `EpochViews.draw`.
+
+        Returns:
+            A tensor (2, views in a step, …) for each output, by the output's name.
         """
         two = torch.arange(self.data.train_size)[:2]
         (batch,) = self._load_views([two], parameters)
@@ -121,7 +125,10 @@ class CacheBuilder:
         return lock
 
     def _fill(self) -> None:
-        """Fill the cache view by view. If an earlier run was stopped, continue after its last complete view."""
+        """Fill the cache, one of the k views after the other.
+
+        If an earlier run was stopped, continue after the last view that it completed.
+        """
         draft, first = self.folder.with_name(f"{self.folder.name}.part"), self.trainer.is_global_zero
         share = torch.arange(self.data.train_size).tensor_split(self.trainer.world_size)[self.trainer.global_rank]
         batches = share.split(max(1, self.data.eval_batch_size // self.wanted.views))
@@ -173,7 +180,7 @@ class CacheBuilder:
         return self.data.load_views(indices, parameters, views=self.wanted.views, strong=self.wanted.strong)
 
     def _group_by_sample(self, values: Tensor) -> Tensor:
-        """Reorder outputs (views * batch, …), which begin with all samples of the first view, to (batch, views, …)."""
+        """Turn outputs (views * batch, …), ordered by view, into outputs (batch, views, …)."""
         stacked: Tensor = values.unflatten(0, (self.wanted.views, -1))
         return stacked.transpose(0, 1)
 

@@ -1,4 +1,7 @@
-"""A teacher cache on disk: its description, the random choices of its views, and a memory-mapped array per output."""
+"""A teacher cache on disk: its description, the random choices of its views, and a memory-mapped array per output.
+
+A teacher cache holds the outputs of a frozen teacher on augmented versions (views) of the training images.
+"""
 
 import hashlib
 import json
@@ -22,9 +25,9 @@ DESCRIPTION, VIEWS = "cache.json", "views.safetensors"
 class Store:
     """The files of a cache.
 
-    An array has the shape (k, samples, views in a step, …). The first axis counts the k views of a sample, of which
-    every epoch uses one. If a method sees several images of a sample in one step, such as a weakly and a strongly
-    augmented one, each of the k views consists of these images, and the third axis counts them.
+    The cache holds k views of every sample, and every epoch uses one of them. A view is all that a method sees of a
+    sample in one step: one image, or several, such as a weakly and a strongly augmented one. The array of an output has
+    the shape (k, samples, images in a view, …).
 
     Attributes:
         folder: The folder that holds the files.
@@ -41,14 +44,14 @@ class Store:
         """Read the description of an existing cache.
 
         Raises:
-            UserError: If the description cannot be read.
+            UserError: If the file is not the description of a cache.
         """
         try:
             content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
             return cls(folder, {name: content[name] for name in ("key", "outputs", "filled", "sha256")})
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise UserError(
-                f"{folder / DESCRIPTION} does not describe a teacher cache: {error!r}; remove this folder, and the "
+                f"{folder / DESCRIPTION} does not describe a teacher cache: {error!r}; remove {folder}, and the "
                 "next run fills a new cache"
             ) from error
 
@@ -76,7 +79,7 @@ class Store:
             shutil.rmtree(folder)
             raise DiskFullError(
                 f"the teacher cache {folder.with_suffix('')} needs {needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB "
-                "are free: choose another path, fewer views, a number for `top`, or a method that reads fewer outputs"
+                "are free: choose another path, fewer views, fewer logits (`top`), or a method that reads fewer outputs"
             )
         named = {f"{view}/{name}": value for view, of_view in enumerate(parameters) for name, value in of_view.items()}
         save_file({name: value.contiguous() for name, value in named.items()}, folder / VIEWS)
@@ -110,13 +113,13 @@ class Store:
         return size
 
     def write(self, name: str, view: int, start: int, values: Tensor) -> None:
-        """Write an output for consecutive samples of a view.
+        """Write an output on one view of consecutive samples.
 
         Args:
             name: The name of the output.
             view: The number of the view, from 0 to k - 1.
             start: The number of the first of these samples.
-            values: The output, (samples, views in a step, …).
+            values: The output, (samples, images in a view, …).
         """
         shape, _ = self.description["outputs"][name]
         with self.get_file(name).open("r+b") as file:

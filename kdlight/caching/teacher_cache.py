@@ -1,13 +1,14 @@
 """A cache of the teacher's outputs that stays correct under augmentation.
 
-The teacher's output depends on the augmented view of an image, not on the image alone. So the cache stores the random
-choices of k views of every training image together with the teacher's outputs on these views. Training repeats these
-choices: epoch e sees view e mod k. Without augmentation there is one view. The idea comes from Z. Shen, E. Xing, "A
-Fast Knowledge Distillation Framework for Visual Recognition", ECCV 2022 (arXiv 2112.01528), and F. Faghri et al.,
-"Reinforce Data, Multiply Impact", ICCV 2023 (arXiv 2303.08983).
+The teacher's output depends on the augmented view of an image, not on the image alone. So the cache has k views of
+every training image. For each view, it stores the random choices that make the view, and the teacher's outputs on the
+view. Training repeats these choices: epoch e sees view e mod k. Without augmentation there is one view. The idea comes
+from Z. Shen, E. Xing, "A Fast Knowledge Distillation Framework for Visual Recognition", ECCV 2022 (arXiv 2112.01528),
+and F. Faghri et al., "Reinforce Data, Multiply Impact", ICCV 2023 (arXiv 2303.08983).
 
-Both papers store soft labels of random crops of an image. Here a view is whatever augmentation the data module draws
-for an image in one epoch, and the teacher's features can be stored as well.
+Both papers store soft labels of random crops of an image. This cache works with any augmentation of the data module,
+and can store the teacher's features as well. If a method sees several augmented versions of an image in one step, these
+versions together are one view of the cache.
 """
 
 __all__ = ["TeacherCache"]
@@ -86,9 +87,14 @@ class CachedTeacher:
         self._moved: tuple[int, torch.device, dict[str, Tensor]] | None = None
 
     def activations(self, epoch: int, index: Tensor) -> Activations:
-        """Return the teacher's activations, in float32, on the samples `index` (batch,) in the view of an epoch.
+        """Return the teacher's activations in float32.
 
-        If `index` lies on an accelerator, the arrays of the epoch's view are moved to it once per epoch.
+        If `index` lies on an accelerator, the arrays of the epoch's view are moved there and kept until the view
+        changes.
+
+        Args:
+            epoch: The epoch, which determines the view.
+            index: (batch,) places of the samples in the training split.
         """
         view = epoch % len(self.parameters)
         rows = {name: values[index] for name, values in self._load_view(view, index.device).items()}
@@ -160,7 +166,7 @@ REMEDY = "give this run's cache another path, or remove the folder to have the c
 
 
 def _require_same(store: Store, key: dict[str, Any]) -> None:
-    """Raise `UserError` if a cache was made for anything but what the key describes."""
+    """Raise `UserError` if the cache was made with another key than this run's key."""
     for name, wanted in key.items():
         found = store.description["key"].get(name)
         if found != wanted:

@@ -1,4 +1,4 @@
-"""Measure during training how much the student shares of the teacher's information about the label.
+"""Measure during training how much of the teacher's information about the label the student shares.
 
 The measure is the partial information decomposition (PID) of teacher, student and label:
 Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information
@@ -41,42 +41,42 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
     default this is done as in the code of Dissanayake et al. (arXiv 2411.07483): features are flattened, L2-normalised,
     reduced by PCA, and clustered. What an image's two symbols (the teacher's and the student's) tell of the label is
     then split into four atoms, logged for each stage as ``pid/<stage>/…``: redundant (transferred knowledge),
-    unique_teacher (knowledge left to distil), unique_student and synergistic. Mutual informations with the label, which
-    are sums of atoms, are logged, too. All values are corrected for bias and have an interval (``_lower``, ``_upper``).
-    A value is left out if there are too few samples to estimate it. ``kdlight/measuring/README.md`` lists every key
-    with its formula.
+    unique_teacher (knowledge left to distil), unique_student (known only to the student) and synergistic (told only by
+    both symbols together). Mutual informations with the label, which are sums of atoms, are logged, too. These values
+    are corrected for bias. The atoms and the information of each network have intervals (``_lower``, ``_upper``). A
+    value is left out if there are too few images to estimate it. ``kdlight/measuring/README.md`` explains every key.
 
     The probe images are those of the validation split. If there is no validation split, a fixed part of the training
     images is used, and the keys begin with ``pid_train/``. After training, the test set is measured once, as in the
     paper (``pid_test/…``). ``pid/seconds`` is the duration of a measurement. Measurements run between epochs.
 
     Two things differ from the paper and its authors' code. The authors fit the clusters on the same images from which
-    they then estimate the information, and thereby overestimate it; here the clusters are fitted on other images, those
-    of the training split. The authors cluster once per measurement, without a seed; here every value is the mean over
+    they then estimate the information, and thereby overestimate it; here the clusters are fitted on other images, from
+    the training split. The authors cluster once per measurement, without a seed; here every value is the mean over
     several seeded clusterings, whose spread widens the interval. The teacher's symbols are computed once and stored.
 
-    RID and TED learn filters, f_t of the teacher's features T and f_s of the student's features S. For them, further
-    keys are logged: bounds on the information, and how far RID's assumption about f_t(T) - f_s(S) is violated. See
-    ``kdlight/measuring/README.md``. A stage whose features are not finite is left out with a warning.
+    RID and TED learn filters, f_t of the teacher's features T and f_s of the student's features S. For these methods,
+    further keys are logged: bounds on the information, and how far RID's assumption about f_t(T) - f_s(S) is violated.
+    A stage at which the student's features are not finite is left out with a warning.
 
     Args:
         times: How many times to measure during a run, evenly spread; the last time is after the last epoch.
         every_n_epochs: Measure after every n-th epoch and after the last one; `times` is then ignored.
         stages: Any of "stage1", "stage2", …, "embedding", "logits", "deepest" and "all"; null: the deepest stage and
-            the logits. The numbers are those of the student's stages. The student's deepest stage is compared with the
-            teacher's deepest stage, its second deepest with the teacher's second deepest, and so on.
+            the logits (if `filtered`: all stages with filters). "stage1" is the student's first stage. The deepest
+            stages of the two networks are compared with each other, as are their second deepest stages, and so on.
         filtered: Measure the method's filtered features f_t(T) and f_s(S) instead of the networks' features; keys are
             ``pid/filtered_<stage>/…``. The teacher's filters learn, so its symbols are computed anew every time.
         target: A target of the data that replaces the label, such as CIFAR-100's "coarse" (the superclass); keys are
             ``pid/<target>_<stage>/…``.
         symbols: How features become symbols: "kmeans", "quantile", "probe" (the predictions of a linear
             classifier on the features) or, for logits only, "predictions". See `kdlight.information.Discretizer`.
-        clusters: Number of symbols per network, for kmeans and quantile. "auto": as many as the number of probe images
-            allows, at most twice the classes and at most 20. k symbols carry at most log2 k bits, which is also logged.
-        repeats: How many times features are turned into symbols, each time with clusters fitted on other training
-            images; every value is the mean over these repetitions.
-        components: Number of principal components that are clustered; features with fewer dimensions keep all of them.
-        samples: Number of probe images, at least 8; null: the whole split, or 5,000 images of the training split.
+        clusters: Number of symbols per network, for kmeans and quantile. "auto": as many as the probe images allow, at
+            most 20 and at most twice the number of classes. k symbols carry at most log2 k bits; this limit is logged.
+        repeats: How many times features are turned into symbols. Each time, clusters are fitted on another part of the
+            `fit_samples` images. Every value is the mean over these repetitions.
+        components: Number of principal components that are clustered, or the number of features if that is smaller.
+        samples: Number of probe images, at least 8; null: the whole split, but at most 5,000 training images.
         fit_samples: Number of training images on which clusters are fitted; their features have to fit in memory.
         cache: Folder in which the teacher's symbols are stored, so that other runs with the same teacher and images can
             read them; null: the run's folder.
@@ -130,7 +130,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
 
     @property
     def _prefix(self) -> str:
-        """What stands before the stage's name in each key: ``filtered_``, ``coarse_``, or nothing."""
+        """What stands before the stage's name in each key, such as ``filtered_`` or ``coarse_``; empty by default."""
         return ("filtered_" if self.filtered else "") + (f"{self.target}_" if self.target else "")
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

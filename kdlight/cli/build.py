@@ -42,7 +42,7 @@ class ParsedConfig(NamedTuple):
     names: list[str]
 
     def to_yaml(self) -> str:
-        """Return the configuration as YAML that starts the run anew, even if this command continues the run."""
+        """Return the configuration as YAML, in which the options that continue a run have their default values."""
         config = self.config.clone()
         config.ckpt_path, config.resume_changed = None, False
         config.pop("train_teacher", None)  # an option of this call of the command, not of the experiment
@@ -187,7 +187,7 @@ def _train_shipped(name: str, options: Sequence[str]) -> None:
 
 
 def _place_loggers(config: Any, folder: RunFolder) -> None:
-    """Make loggers without a folder of their own write into the run's folder, under the run's name."""
+    """Set the run's folder in loggers that have no folder, and the run's name in those of them that have no name."""
     for logger in config if isinstance(config, list) else [config]:
         arguments = logger.get("init_args") if isinstance(logger, Namespace) else None
         if arguments is not None and arguments.get("save_dir") in (None, "."):

@@ -7,8 +7,9 @@ file may hold the trainer's arguments with or without the key ``trainer`` above 
 the values of the included files.
 
 Mappings are merged key by key, and later files override earlier ones. If files name different classes for one object,
-the last class wins, and arguments that come with another class are dropped. Arguments in a file without ``class_path``,
-such as one that describes a teacher-student pair, are kept for the class that wins.
+the last class wins, and arguments that come with another class are dropped. Some files give arguments without
+``class_path``, for example the files that describe teacher-student pairs. Their arguments are kept for the class that
+wins.
 
 Values for a combination of two files, such as DKD's beta for one teacher-student pair, are in ``pair+dkd.yaml`` beside
 ``pair.yaml``. If ``pair.yaml`` and a ``dkd.yaml`` of any folder are given or included, ``pair+dkd.yaml`` is added
@@ -44,7 +45,7 @@ class ConfigPart(NamedTuple):
 
 
 class Trail(NamedTuple):
-    """The path of references by which a file was reached.
+    """The chain of references by which a file was reached.
 
     Attributes:
         pointing: The files that lead to the file: each one refers to the next.

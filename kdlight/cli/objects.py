@@ -1,4 +1,4 @@
-"""Build the object that a part of a configuration describes, such as a network or a data module."""
+"""Build an object, such as a network or a data module, from the part of a configuration that describes it."""
 
 import re
 import traceback
@@ -53,8 +53,8 @@ def _build(kind: type[Built], described: Mapping[str, Any]) -> Built:
 def report_library_errors() -> Iterator[None]:
     """Turn an error of a constructor of a library, such as torch, into a `UserError` that names the class.
 
-    Errors of other constructors, such as the user's own, pass through with their traceback. An unknown argument becomes
-    a `UserError` for every class.
+    Errors of other constructors, such as the user's own, pass through with their traceback. But an unknown argument
+    becomes a `UserError` for these constructors, too.
 
     Raises:
         UserError: If a library's constructor fails (the message has the class and the first line of the error's
@@ -92,7 +92,7 @@ def find_data_facts(described: str) -> dict[str, Any] | None:
     """Return the number of classes and the image shape of the data. This builds the data module, but decodes no image.
 
     Args:
-        described: The data's part of a configuration, as YAML.
+        described: The part of a configuration that describes the data, as YAML.
 
     Returns:
         The facts by name. None if the data are not images, or if the description is wrong. A wrong description is

@@ -1,4 +1,4 @@
-"""Handle missing teacher weights: name the command that trains the teacher, or train the teacher first."""
+"""Handle missing teacher weights: name the command that trains the teacher, or train the teacher before the run."""
 
 import inspect
 import os
@@ -17,19 +17,19 @@ from kdlight.runs.folder import find_config
 
 Train = Callable[[str, Sequence[str]], None]
 
-# Options that the training of a missing teacher takes over from the run, so that it finds the images.
+# These options of the run are passed on to the training of a missing teacher, so that this training finds the images.
 PLACE_OF_IMAGES = ("data_dir", "download")
 
 
 def require_teachers(config: Namespace, train: Train | None, *, asked: bool) -> bool:
-    """Check that the weights of every teacher in a configuration exist, including those of an ensemble's members.
+    """Make sure that the weights of every teacher in a configuration exist, including those of an ensemble's members.
 
     Args:
         config: The configuration.
         train: A function that trains a shipped configuration, given its name and further options. None: train nothing;
             commands that measure a finished student pass None.
         asked: Whether the user asked for the training of missing teachers (``--train_teacher``). If not, only teachers
-            on digits are trained, because this takes seconds.
+            on the digits data are trained, which takes seconds.
 
     Returns:
         Whether a teacher was trained.
@@ -90,6 +90,6 @@ def _find_place_of_images(config: Namespace) -> list[str]:
 
 
 def _list_members(teacher: Namespace) -> list[str]:
-    """Return the weights of an ensemble's members."""
+    """Return the paths of the weights of an ensemble's members; [] if there are none."""
     weights = (teacher.get("init_args") or Namespace()).get("weights")
     return weights if isinstance(weights, list) else []

@@ -13,12 +13,13 @@ from kdlight.information.entropies import Array, entropy, mutual_information
 from kdlight.information.interior_point import run_interior_point
 from kdlight.information.mirror_descent import run_mirror_descent
 
-#: Two solvers are used: an interior-point method and mirror descent. Which one does most of the work depends on one
-#: table, the joint probabilities of the target and the source with fewer symbols. If at most this many of them are
-#: positive, it is the interior-point method, whose Newton matrix then has at most this many rows.
+#: Two solvers are used: an interior-point method and mirror descent. One table decides which of them does most of the
+#: work. Its entries are the joint probabilities of the target and one source, the source with fewer symbols. If at most
+#: this many entries are positive, the interior-point method does most of the work, because its Newton matrix then has
+#: at most this many rows.
 _SMALL = 600
-#: If more of them are positive, but at most this many, mirror descent runs first. The interior-point method follows if
-#: mirror descent has not reached the tolerance.
+#: If more than _SMALL entries are positive, but at most this many, mirror descent runs first. The interior-point method
+#: follows if mirror descent has not reached the tolerance.
 _LARGE = 2000
 #: Steps of mirror descent before the interior-point method, if the table has more than _SMALL entries but at most
 #: _SMALL of them are positive.
@@ -37,26 +38,26 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     I_Q(target; first, second) of all such Q is the information without synergy: the sum of the redundant atom and the
     two unique ones. This minimum determines all four atoms, so its error is the error of each atom.
 
-    The solver keeps an upper and a lower bound on this minimum and reports the upper one; their difference is ``gap``.
-    Therefore, except for rounding, the redundant and synergistic atoms are never too large and the unique atoms never
-    too small. At the exact minimum no atom is negative. The solver limits its result to the range in which no atom is
-    negative.
+    This function keeps an upper and a lower bound on the minimum, whose difference is ``gap``, and computes the atoms
+    from the upper bound. Therefore, except for rounding, the redundant and synergistic atoms are never too large and
+    the unique atoms never too small. At the exact minimum no atom is negative. The upper bound is limited to the range
+    in which no atom is negative.
 
-    Two solvers improve the same bounds: an interior-point method and mirror descent. Which of them runs depends on one
-    table, the joint probabilities of the target and the source that has fewer symbols:
+    Two solvers improve the same bounds: an interior-point method and mirror descent. One table decides which of them
+    run. Its entries are the joint probabilities of the target and one source, the source with fewer symbols:
 
-    - up to 600 entries: the interior-point method, then mirror descent if rounding stopped the former early;
+    - up to 600 entries: the interior-point method, then mirror descent;
     - more entries, but at most 600 that are positive (as in a table counted from few samples): about 240 steps of
       mirror descent, then the interior-point method, then mirror descent again;
     - more than 600 positive entries: mirror descent, then, if at most 2000 are positive, the interior-point method.
 
-    The solvers stop as soon as the gap is small enough. Symbols that never occur are removed. The result is
-    deterministic.
+    As soon as the gap is small enough, the running solver stops and no other one follows. Symbols that never occur are
+    removed. The result is deterministic.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
-        tolerance: The solver stops when ``gap`` is at most this many bits. If the solver cannot reach this, it raises
-            no error, so look at the ``gap`` of the result.
+        tolerance: The solvers stop when ``gap`` is at most this many bits. If they cannot reach this, no error is
+            raised, so look at the ``gap`` of the result.
 
     Returns:
         Atoms and gap in bits: floats for one joint, arrays for a batch.
@@ -95,8 +96,8 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
     first, second = joint.sum(axis=1), joint.sum(axis=0)
-    # `Bracket` states the dual problem. One feasible point is the logarithm of P(target | more informative source) in
-    # the variables of this source, and 0 in those of the other source. There, the dual objective is
+    # `Bracket` states the dual problem and its variables. At one feasible point, the variables of the more informative
+    # source are log P(target | this source), and the variables of the other source are 0. There, the dual objective is
     # -H(target | more informative source).
     better = max((first, second), key=mutual_information)
     of_better = xlogy(better, better / better.sum(axis=1, keepdims=True)).sum(axis=0)

@@ -30,22 +30,24 @@ class ClassTerms(NamedTuple):
 def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTerms:
     """Divide the BROJA atoms among the target's symbols.
 
-    Let Y be the target, T and S the sources, and P their joint distribution. Every information about Y is a sum of
-    terms, one for each symbol y of the target. For example, ``I(Y;T) = sum_y P(y) KL(P(t|y) || P(t))``. BROJA minimises
-    I_Q(Y;T,S) over the joint distributions Q whose tables Q(t,y) and Q(s,y) are those of P. The terms of this minimum
-    are ``P(y) KL(Q(t,s|y) || Q(t,s))`` with the optimal Q. Let (a, b) be the optimal point of the dual problem, which
-    `kdlight.information.bracket` states. Then ``log Q(y|t,s) = a(t,y) + b(s,y)`` wherever Q is positive. So the term of
-    y equals
+    Let Y be the target, T and S the sources, and P their joint distribution. Every mutual information with Y is a
+    sum of terms, one for each symbol y of the target. For example, ``I(Y;T) = sum_y P(y) KL(P(t|y) || P(t))``. BROJA
+    minimises I_Q(Y;T,S) over the joint distributions Q whose tables Q(t,y) and Q(s,y) are those of P. The terms of this
+    minimum are ``P(y) KL(Q(t,s|y) || Q(t,s))`` with the optimal Q. Let (a, b) be the optimal point of the dual problem,
+    which `kdlight.information.bracket` states. Then ``log Q(y|t,s) = a(t,y) + b(s,y)`` wherever Q is positive. So the
+    term of y in the minimum equals
 
         sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y),
 
     which can be computed without Q. Each atom is a sum or difference of some of I(Y;T), I(Y;S), I(Y;T,S) and the
-    minimum, so the atom's term of y is the same sum or difference of their terms of y.
+    minimum. For example, the unique atom of T is the minimum minus I(Y;S). The atom's term of y is the same sum or
+    difference of their terms of y.
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
-        tolerance: The bound on the error, in bits, at which the solver stops. The terms of all symbols add up to the
-            atoms with an error of at most this bound.
+        tolerance: The solver stops when its bound on the error is at most this many bits. Then the terms of all symbols
+            add up to each atom with at most this error. If the solver cannot reach the tolerance, it raises nothing,
+            and the sums may be less accurate.
 
     Raises:
         UserError: If ``joint`` is not a distribution.

@@ -81,11 +81,11 @@ class Informations(NamedTuple):
         return min(self.first, self.second, self.both - max(self.first, self.second))
 
     def decompose(self, excess: float, *, gap: float = 0.0) -> PID:
-        """Return the atoms that add up to the informations.
+        """Return the atoms that add up to the informations and have the given excess.
 
         Args:
-            excess: The sum of the redundant and the two unique atoms, minus the information of the more informative
-                source alone, in bits; from 0 to ``largest_excess``.
+            excess: The sum of the redundant and the two unique atoms, minus the larger of ``first`` and ``second``, in
+                bits; from 0 to ``largest_excess``.
             gap: Largest possible error of ``excess``, in bits.
         """
         return PID(

@@ -12,10 +12,14 @@ from typing import Any, NamedTuple, Self
 
 
 class Estimate(NamedTuple):
-    """A quantity in bits, estimated from samples. The estimate can be negative if the true value is near zero."""
+    """A quantity in bits, estimated from samples. The estimate can be negative if the true value is near zero.
+
+    `lower` and `upper` are the ends of the interval that `estimate_pid` explains. A symbolisation is one way of turning
+    features into symbols.
+    """
 
     value: float
-    """Corrected for bias; the mean over the symbolisations (the several ways in which features became symbols)."""
+    """Corrected for bias; the mean over the symbolisations."""
     lower: float
     upper: float
     counted: float
@@ -52,7 +56,7 @@ class EstimatedPID:
     cap_second: float
     """log2 of the second source's number of symbols, an upper bound of `information_second` and `redundant`."""
     gap: float
-    """Certified bound on the numerical error, in bits, of the atoms in the decomposition of all samples."""
+    """Certified bound on the numerical error, in bits, of the atoms' plug-in values (`Estimate.counted`)."""
     samples: int
 
     @property

@@ -23,11 +23,12 @@ from kdlight.streams import Stream, derive_seed
 
 Symbols = npt.NDArray[np.int64]
 
-#: The synergistic atom is estimable only if there are at least 15 samples for each cell of the joint histogram into
-#: which a sample can fall. The number of these cells is estimated, because some of them may still be empty. There must
-#: also be at least 2 samples for each combination of a symbol of the first source, one of the second and one of the
-#: target; symbols that never occur do not count. The second requirement matters if there are few samples, because then
-#: the estimated number of cells is too low.
+#: Quantities that depend on both sources jointly, such as the synergistic atom, are estimable (see `estimate_pid`) only
+#: if there are enough samples for the joint histogram. The number of samples must be at least 15 times the number of
+#: cells into which a sample can fall. The number of these cells is estimated, because some of them may still be empty.
+#: The number of samples must also be at least 2 times the number of combinations of a symbol of the first source, one
+#: of the second and one of the target; symbols that never occur do not count. The second requirement matters if there
+#: are few samples, because then the estimated number of cells is too low.
 SAMPLES_PER_CELL, SAMPLES_PER_COMBINATION = 15, 2
 #: If none of N samples shows an event, its probability is at most 3 / N, with 95 % confidence.
 RULE_OF_THREE = 3
@@ -47,7 +48,7 @@ def estimate_pid(
 
     **Several symbolisations.** A symbolisation is one way of turning the features of the samples into symbols, such as
     a clustering; the result depends on it. If several are given, for example clusterings that were fitted on different
-    images, each value is the mean over the symbolisations, and their spread widens the interval.
+    images, a value is computed for each. The result is the mean of these values, and their spread widens the interval.
 
     **Bias.** A plug-in information is computed from observed frequencies as if they were the probabilities. On average
     it is too large, by an amount that is roughly proportional to 1/N for N samples. Each quantity A is therefore
@@ -64,25 +65,26 @@ def estimate_pid(
     contains the true value in more than 95 of 100 cases, because its width allows for two values that vary by chance,
     and the true value does not vary.
 
-    The variance of a value is the sum of two terms, because the samples and the symbolisations vary. The first term is
-    the mean of two estimates: the variance among the values of the halves, divided by 2 (a delete-half jackknife), and
-    the variance among the values of the quarters, divided by 4. The second term is the variance among the values of the
-    symbolisations, divided by their number. The half-width is the square root of twice this sum, times the 97.5 %
-    quantile of Student's t with the sum's degrees of freedom (Satterthwaite's formula). The half-width is at least
-    3 H(target) / N: an event that none of the N samples shows may still have a probability of up to 3 / N (the rule of
-    three). So about 3 of N new samples may show this event, and each of these samples would change an information by
-    about H(target) / N. Finally, a bound on the numerical error is added to the half-width.
+    The variance of a value is the sum of two terms, one for the choice of the samples and one for the choice of the
+    symbolisations. The first term is the mean of two estimates: the variance among the values of the halves, divided by
+    2 (a delete-half jackknife), and the variance among the values of the quarters, divided by 4. The second term is the
+    variance among the values of the symbolisations, divided by their number. The half-width is the square root of twice
+    this sum, times the 97.5 % quantile of Student's t with the sum's degrees of freedom (Satterthwaite's formula). The
+    half-width is at least 3 H(target) / N: an event that none of the N samples shows may still have a probability of up
+    to 3 / N (the rule of three). So about 3 of N new samples may show this event, and each of these samples would
+    change an information by about H(target) / N. Finally, a bound on the numerical error is added to the half-width.
 
     **Estimable.** A quantity is called estimable if there are enough samples for its interval to be right. The
     extrapolation does not remove all of the bias: if the bias of the plug-in value is too large, what remains is larger
     than the half-width. The bias of the information between two variables is about
-    (cells - rows - columns + 1) / (2 N ln 2) bits (Miller and Madow). Here cells, rows and columns are the numbers of
-    those cells, rows and columns of the table of counts into which a sample can fall. Each number is estimated from how
-    many of them contain any sample, exactly one sample and exactly two samples (Chao, 1984). I(first; target),
-    I(second; target) and I(first; second) are estimable if their own bias is at most 0.45 bits. All other quantities,
-    such as the atoms, are estimable only if I(first; target) and I(second; target) are. Three of them depend on both
-    sources jointly: the synergistic atom, I(target; first, second) and I(target; first | second). These three also need
-    enough samples for the joint histogram, as `SAMPLES_PER_CELL` and `SAMPLES_PER_COMBINATION` say.
+    (cells - rows - columns + 1) / (2 N ln 2) bits (Miller and Madow). Here "cells" is the number of cells into which a
+    sample can fall, in the table of counts of the two variables. This number is estimated from how many cells contain
+    any sample, exactly one sample and exactly two samples (Chao, 1984). The numbers "rows" and "columns" are defined
+    and estimated in the same way. I(first; target), I(second; target) and I(first; second) are estimable if their own
+    bias is at most 0.45 bits. All other quantities, such as the atoms, are estimable only if I(first; target) and
+    I(second; target) are. Three of them depend on both sources jointly: the synergistic atom, I(target; first, second)
+    and I(target; first | second). These three also need enough samples for the joint histogram, as `SAMPLES_PER_CELL`
+    and `SAMPLES_PER_COMBINATION` say.
 
     Args:
         first: Symbols of the first source, integers from 0, shape (samples,) or (symbolisations, samples).
@@ -93,7 +95,8 @@ def estimate_pid(
         seed: Seed of the random halves and quarters. The same seed selects the same samples, even for other symbols.
 
     Raises:
-        UserError: If there are fewer than 8 samples, or the shapes or symbols do not fit.
+        UserError: If there are fewer than 8 samples, the shapes do not fit together, a symbol is not an integer from 0,
+            or the tolerance is not positive.
     """
     sources = [np.atleast_2d(np.asarray(symbols)) for symbols in (first, second)]
     labels = np.asarray(target)
@@ -161,7 +164,7 @@ class _Symbolisation(NamedTuple):
         shuffled = [rng.permutation(size) for _ in range(orders)]
 
         def measure_parts(cut: int) -> Array:
-            """Return the quantities of each order's halves or quarters, (orders, parts, quantities)."""
+            """Return the quantities of each order's halves or quarters as an array (orders, parts, quantities)."""
             starts = [place * (size // cut) for place in range(cut)]
             return np.array(
                 [

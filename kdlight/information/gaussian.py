@@ -23,8 +23,8 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
 
         unique_first = 1/2 sum_l max(0, log2 l),    unique_second = 1/2 sum_l max(0, -log2 l).
 
-    With a scalar target, there is only one l, and the redundant information is the smaller one of the two sources'
-    mutual informations with the target, as in Barrett, 2015 (arXiv:1411.2832).
+    With a scalar target, there is only one l. The redundant information is then the minimum of I(target; first) and
+    I(target; second), as in Barrett, 2015 (arXiv:1411.2832).
 
     Args:
         covariance: Joint covariance matrix. Its rows and columns are those of the first source, then those of the
@@ -32,12 +32,12 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
         sizes: Dimensions of the first source, the second source and the target.
 
     Returns:
-        The atoms in bits, with ``gap`` 0.
+        The atoms in bits. ``gap``, the bound on their error, is 0.
 
     Raises:
         UserError: If the number of rows is not the sum of ``sizes``, or if the matrix is not symmetric and positive
             definite. A singular matrix is refused, because then some variables determine others, and mutual
-            informations are infinite.
+            informations can be infinite.
     """
     matrix = np.asarray(covariance, dtype=np.float64)
     if len(sizes) != 3 or min(sizes) < 1 or matrix.shape != (sum(sizes), sum(sizes)):
@@ -71,7 +71,7 @@ def gaussian_pid(covariance: npt.ArrayLike, sizes: tuple[int, int, int]) -> PID:
 
 
 def gaussian_pid_of_symbols(joint: npt.ArrayLike) -> PID | None:
-    """Decompose Gaussian variables that have the covariance of the symbols' indicators.
+    """Decompose discrete variables as if the indicators of their symbols were jointly Gaussian.
 
     A variable with k symbols becomes k - 1 indicators, one for each symbol but the last. An indicator is 1 for its
     symbol and 0 for all other symbols. The covariance describes only linear relations between indicators, so the result
@@ -82,7 +82,7 @@ def gaussian_pid_of_symbols(joint: npt.ArrayLike) -> PID | None:
 
     Returns:
         The atoms in bits; None if a variable has only one symbol that occurs. Also None if some indicators determine
-        others, because mutual informations are then infinite.
+        others, because their covariance is then singular.
 
     Raises:
         UserError: If ``joint`` is not a distribution.

@@ -1,7 +1,8 @@
-"""Mirror descent in factored form: computes BROJA for tables that are too large for Newton steps.
+"""Compute BROJA by mirror descent, for distributions that are too large for Newton steps.
 
 BROJA is the partial information decomposition of Bertschinger et al., 2014. It is defined by a minimum over joint
-distributions Q of two sources T and S and a target Y; `Bracket` states this problem.
+distributions Q of two sources T and S and a target Y; `Bracket` states this problem. Mirror descent never forms Q, but
+computes with three factors of Q.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ from kdlight.information.bracket import TINY, Bracket
 
 #: The silver ratio, from which the step lengths are computed.
 _SILVER = 1 + 2**0.5
-#: The bounds are computed after at most 2 ** _DEEPEST - 1 steps. The longest step has the length
+#: A schedule (see `run_mirror_descent`) has at most 2 ** _DEEPEST - 1 steps. Its longest step has the length
 #: 1 + _SILVER ** (_DEEPEST - 2).
 _DEEPEST = 8
 #: The logarithm of an entry of the kernel w (see `run_mirror_descent`) changes by at most this in one step.
@@ -24,18 +25,23 @@ def run_mirror_descent(bracket: Bracket, *, steps: int = 20_000) -> None:
     """Tighten the bracket by over-relaxed alternating minimisation.
 
     Banerjee, Rauh and Montufar, 2018 (arXiv:1709.07487) minimise KL(Q || Q') alternately over Q and Q'. Q has the given
-    marginals, and in Q' all symbols y of the target share one kernel w(t,s). Throughout, Q is a product
-    u(t,y) v(s,y) w(t,s) as in Sinkhorn's algorithm, so a step is three matrix products and never forms Q. Without
-    over-relaxation, the scheme is mirror descent on w with steps of length 1, whose error after k steps falls like 1/k.
+    marginals P(t,y) and P(s,y). Q' is P(t,y) w(t,s), with a kernel w that is the same for all symbols y of the target.
+    Here, one sweep of Sinkhorn's algorithm replaces the exact minimum over Q. It keeps Q a product u(t,y) v(s,y)
+    w(t,s), so a step is three matrix products and never forms Q.
 
-    The silver schedule (Altschuler and Parrilo, 2023, arXiv:2309.16530) gives step k the length ``1 + r^(i - 1)``,
-    where r = 1 + sqrt 2, and 2^i is the largest power of two that divides k. With this schedule the error of Euclidean
-    gradient descent falls like 1/k^1.27; for mirror descent, that is not proven. Therefore the bounds are computed
-    after each schedule, which has at most 255 steps. If they are further apart than before, the steps of this schedule
-    are undone, and a schedule with fewer and shorter steps follows.
+    With exact minima, the scheme is mirror descent on w with steps of length 1, and its error after k steps falls like
+    1/k. Over-relaxation means longer steps. The silver schedule (Altschuler and Parrilo, 2023, arXiv:2309.16530) gives
+    step k the length ``1 + r^(i - 1)``, where r = 1 + sqrt 2, and 2^i is the largest power of two that divides k. With
+    this schedule the error of Euclidean gradient descent falls like 1/k^1.27; for mirror descent, this rate is not
+    proven.
+
+    Therefore the steps are taken in schedules of at most 255 steps, and the bounds are computed after each schedule. If
+    they are closer together than after the last schedule that was kept, this schedule is kept, and one with more steps
+    follows. Otherwise this schedule is undone, and one with fewer and shorter steps follows. A schedule of a single
+    step is never undone.
 
     Args:
-        bracket: The problem; its bounds are updated.
+        bracket: The problem, and the bounds of its optimum, which are updated.
         steps: After this many steps, no further schedule begins.
     """
     first, second = bracket.first, bracket.second

@@ -1,8 +1,8 @@
-"""Two definitions of redundant information with a closed form, for comparison with BROJA.
+"""Two closed-form definitions of redundant information, for comparison with BROJA.
 
 A partial information decomposition splits what two sources tell about a target into redundant information (both tell
-it), unique information of either one, and synergistic information (only both together tell it). BROJA is the
-decomposition of Bertschinger et al., 2014, which `kdlight.information.broja` computes.
+it), unique information of either one, and synergistic information (only both together tell it). These parts are called
+its atoms. BROJA is the decomposition of Bertschinger et al., 2014, which `kdlight.information.broja` computes.
 """
 
 __all__ = ["i_min", "i_mmi"]
@@ -38,9 +38,9 @@ def i_min(joint: npt.ArrayLike) -> PID:
 def i_mmi(joint: npt.ArrayLike) -> PID:
     """Decompose with the minimal mutual information as redundancy (Barrett, 2015, arXiv:1411.2832).
 
-    The redundancy is the smaller one of the two sources' informations about the target. No decomposition without
-    negative atoms can have a larger redundancy. If all variables are jointly Gaussian and the target is a scalar, BROJA
-    has the same redundancy.
+    The redundancy is the smaller one of the two sources' informations about the target. A decomposition with a larger
+    redundancy would have a negative atom. If all variables are jointly Gaussian and the target is a scalar, BROJA has
+    the same redundancy.
 
     Args:
         joint: Probabilities with axes (first source, second source, target), or a batch of such tables.
@@ -59,6 +59,6 @@ def _decompose_by_i_min(joint: Array) -> PID:
     informations = Informations.from_joint(joint)
     redundant = float(np.minimum(split_information(joint.sum(axis=1)), split_information(joint.sum(axis=0))).sum())
     # `Informations.decompose` takes the excess: the smaller of the two sources' informations about the target, minus
-    # the redundant information. Without rounding errors it lies between 0 and this smaller information.
+    # the redundant information. Without rounding errors the excess lies between 0 and this smaller information.
     least = min(informations.first, informations.second)
     return informations.decompose(min(max(least - redundant, 0.0), least))

@@ -5,7 +5,8 @@ Kullback-Leibler Divergence", 2024 (arXiv 2410.14741). This file follows the pap
 summaries of the paper, because the full text was not accessible and no code is public. The classes are divided into two
 sets, and the KL divergence is split into three divergences: one between the sets, and one within each set. In this
 split, the divergence within a set is multiplied by the set's mass, the sum of the teacher's probabilities in the set.
-As in DKD, the weights alpha and beta then replace the masses, and the sum of the three terms is multiplied by T^2.
+CAKD replaces the two masses by the weights alpha and beta, as DKD replaces the mass of the non-target classes by its
+weight beta. The sum of the three terms is multiplied by T^2.
 
 DKD and GDKD split the divergence in the same way, with the function in ``parts/decoupling.py``.
 """

@@ -21,14 +21,15 @@ def fsp_matrix(bottom: Tensor, top: Tensor) -> Tensor:
     that, the larger map is average-pooled to the size of the smaller (the paper max-pools).
 
     Args:
-        bottom: (batch, bottom channels, height, width).
-        top: (batch, top channels, height, width) of the same network.
+        bottom: The map of the earlier stage, (batch, bottom channels, height, width).
+        top: The map of the next stage of the same network, (batch, top channels, height, width).
 
     Returns:
         (batch, bottom channels, top channels).
 
     Raises:
-        UserError: If the batch sizes differ, or a tensor does not have these four dimensions.
+        UserError: If the batch sizes differ, a tensor does not have these four dimensions, or one map is higher and the
+            other wider.
     """
     require_same_batch(bottom, top)
     bottom, top = (feature.flatten(2) for feature in pool_to_smaller(bottom, top))

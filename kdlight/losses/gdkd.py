@@ -35,7 +35,7 @@ def gdkd_loss(
     Args:
         student_logits: (batch, classes).
         teacher_logits: (batch, classes); no gradient reaches it.
-        top: Number of classes in S, which are those with the teacher's highest logits; k in the authors' code.
+        top: Number of top classes; k in the authors' code.
         binary_weight: w0, weight of the divergence of the two sets' masses.
         top_weight: w1, weight of the divergence within the top classes.
         other_weight: w2, weight of the divergence within the other classes.

@@ -24,10 +24,10 @@ def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margi
     teacher's map is average-pooled to the student's size, as in mdistiller.
 
     Args:
-        student_preactivation: (batch, channels, height, width), the student's map before the ReLU, brought to the
-            teacher's channels.
+        student_preactivation: (batch, channels, height, width), the student's map before the ReLU, projected to the
+            teacher's number of channels.
         teacher_preactivation: (batch, channels, height, width), before the ReLU; no gradient reaches it.
-        margin: (channels,), not positive: `ofd_margin` of the teacher's batch norm before this ReLU.
+        margin: (channels,), not positive. `ofd_margin` computes it from the teacher's batch norm before the ReLU.
 
     Raises:
         UserError: If batch sizes or channels differ, or the margin is not one number per channel.

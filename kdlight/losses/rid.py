@@ -5,14 +5,14 @@ Decomposition", AISTATS 2025 (arXiv 2411.07483), equations 10 to 12. Authors' co
 
 T and S are the feature maps of teacher and student at one stage, f_t and f_s are trained filters, and
 V = f_t(T) - f_s(S). Each channel c has a variance sigma_c, by which V^2 is divided. Training alternates between two
-phases. Phase 1 trains the teacher's filters: it minimises `rid_mismatch` together with the cross-entropies of heads,
-which predict the label from f_t(T). Phase 2 trains the student, its filters and sigma: it minimises the cross-entropy,
-`rid_variance_penalty` and `rid_mismatch`. RID has sigma^2 where VID (`vid_loss`) has log sigma, and it does not have
-VID's factor 1/2.
+phases. Phase 1 trains f_t and a head that predicts the label from f_t(T): it minimises `rid_mismatch` and the head's
+cross-entropy. Phase 2 trains the student, f_s and sigma: it minimises the student's cross-entropy,
+`rid_variance_penalty` and `rid_mismatch`. In VID (`vid_loss`) the penalty is log sigma instead of sigma^2, and penalty
+and mismatch are multiplied by 1/2.
 
-With the reduction "sum" both terms are those of the paper, with "mean" those of the authors' code. The choice does
-not only scale the loss: with means, the penalty weighs height * width times more relative to the mismatch than with
-sums.
+With the reduction "sum", `rid_mismatch` and `rid_variance_penalty` are those of the paper; with "mean", they are those
+of the authors' code. The choice does not only scale the loss: with means, the penalty weighs height * width times more
+relative to the mismatch than with sums.
 """
 
 __all__ = ["rid_mismatch", "rid_variance_penalty"]
@@ -30,9 +30,8 @@ def rid_mismatch(
 ) -> Tensor:
     """Compute the sum over channels and positions of E[V^2 / sigma_c] (equation 10), or the mean over all elements.
 
-    The authors' code takes the mean. The mismatch is 0 if the filtered maps are equal. Gradients reach all three
-    arguments: phase 1 trains f_t, which computes the teacher's map. Phase 2 trains sigma and f_s, which computes the
-    student's map.
+    The authors' code takes the mean. The mismatch is 0 if the filtered maps are equal. Gradients reach both maps and
+    the variance, because phase 1 trains f_t, and phase 2 trains f_s and sigma.
 
     Args:
         filtered_student: f_s(S), (batch, channels, height, width).

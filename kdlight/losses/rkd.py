@@ -19,7 +19,7 @@ def rkd_loss(
 
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
-        teacher_embedding: (batch, ...); only the batch size has to be that of the student. No gradient reaches it.
+        teacher_embedding: (batch, ...), of the same batch size; the other sizes may differ. It gets no gradient.
         distance_weight: Weight of `rkd_distance_loss`; 25 in RepDistiller and mdistiller.
         angle_weight: Weight of `rkd_angle_loss`; 50 in RepDistiller and mdistiller.
 
@@ -32,13 +32,13 @@ def rkd_loss(
 
 @widen_half_precision
 def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """Compute the smooth L1 loss between the pairwise distances of student and teacher, averaged over pairs.
+    """Compute the smooth L1 loss between the student's and the teacher's distances of all pairs of samples.
 
-    Each network's distances are first divided by their mean.
+    Each network's distances are first divided by their mean. The loss is averaged over the pairs.
 
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
-        teacher_embedding: (batch, ...); only the batch size has to be that of the student. No gradient reaches it.
+        teacher_embedding: (batch, ...), of the same batch size; the other sizes may differ. It gets no gradient.
 
     Raises:
         UserError: If the batch sizes differ, or there is only one sample.
@@ -49,13 +49,13 @@ def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> T
 
 @widen_half_precision
 def rkd_angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
-    """Compute the smooth L1 loss between student and teacher of the cosines of the angles in all triplets of samples.
+    """Compute the smooth L1 loss between the student's and the teacher's cosines of angles, averaged over triplets.
 
-    It is averaged over the triplets.
+    Each triplet (i, j, k) of samples has one angle: at the embedding of i, between the directions to those of j and k.
 
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.
-        teacher_embedding: (batch, ...); only the batch size has to be that of the student. No gradient reaches it.
+        teacher_embedding: (batch, ...), of the same batch size; the other sizes may differ. It gets no gradient.
 
     Raises:
         UserError: If the batch sizes differ, or there is only one sample.

@@ -1,11 +1,12 @@
-"""Check the assumption of the distillation method RID that I(e; Y | f_s(S)) = 0, where e = f_t(T) - f_s(S).
+"""Check RID's assumption that I(e; Y | f_s(S)) = 0, where e = f_t(T) - f_s(S).
 
-RID learns filters, f_t of the teacher's features T and f_s of the student's features S. Y is the label, and e is called
-the residual. Dissanayake et al., AISTATS 2025 (arXiv 2411.07483), section 4: RID maximises a lower bound of the
-redundant information, which is the information about Y that T and S share. This has a constraint: f_t(T) must tell
-nothing about Y beyond f_s(S), that is, I(Y; f_t(T) | f_s(S)) = 0. RID replaces this constraint by a small distance
-between f_t(T) and f_s(S). Because f_t(T) = f_s(S) + e, the constraint is equivalent to I(e; Y | f_s(S)) = 0. A small e
-does not guarantee this.
+RID is the distillation method of Dissanayake et al., AISTATS 2025 (arXiv 2411.07483). It learns a filter f_t of the
+teacher's features T and a filter f_s of the student's features S. Y is the label, and e is called the residual.
+
+RID maximises a lower bound of the redundant information, which is the information about Y that T and S share (section 4
+of the paper). The bound holds under a constraint: f_t(T) must tell nothing about Y beyond what f_s(S) tells, that is,
+I(Y; f_t(T) | f_s(S)) = 0. Because f_t(T) = f_s(S) + e, the constraint is equivalent to I(e; Y | f_s(S)) = 0. RID does
+not enforce the constraint; it only keeps e small. A small e does not guarantee that the constraint is met.
 """
 
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from kdlight.information.discretizer import Symbols
 from kdlight.information.estimates import estimate_pid
 
 Rows = npt.NDArray[np.floating]
-#: How many principal components of f_s(S), and how many of e, the linear probe sees.
+#: The linear probe sees at most this many principal components of f_s(S), and at most this many of e.
 COMPONENTS = 20
 
 
@@ -32,16 +33,18 @@ class ProbeSamples(NamedTuple):
 def estimate_residual_information(
     residual: Symbols, student: Symbols, target: Symbols, seed: int = 0
 ) -> dict[str, float]:
-    """Estimate I(e; Y | f_s(S)) in bits, with its interval, from symbols. If there are too few samples, return {}.
+    """Estimate I(e; Y | f_s(S)) and its interval, in bits, as `estimate_pid` does.
 
-    Symbols are integers, such as cluster indices, that stand for features. Each symbolisation is another clustering
-    of the same samples.
+    If there are too few samples, return {}. Symbols are integers, such as cluster indices, that stand for features. A
+    symbolisation is one way of turning the features into symbols, such as a clustering. All symbolisations are of the
+    same samples.
 
     Args:
         residual: Symbols of e, (symbolisations, samples).
         student: Symbols of f_s(S), (symbolisations, samples).
         target: Classes, (samples,).
-        seed: Seed of the random halves and quarters of the samples, by which `estimate_pid` corrects the bias.
+        seed: Seed of the random halves and quarters of the samples, from which `estimate_pid` computes the interval
+            and the correction for bias.
     """
     found = estimate_pid(residual, student, target, seed=seed).information_first_given_second
     if not found.estimable:
@@ -53,15 +56,16 @@ def estimate_residual_information(
 def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[str, float]:
     """Measure by how many bits e lowers the cross-entropy of a linear probe that already sees f_s(S).
 
-    f_s(S) and e are reduced to at most 20 principal components each. One multinomial logistic regression is fitted on
-    the components of both, another one on those of f_s(S) alone. They are compared on images on which neither was
-    fitted. If a linear probe cannot read anything new from e, the expected difference is 0, or negative because the
-    probe that also sees e overfits more. The interval means the same as in `estimate_pid`: if the measurement is
-    repeated on other images, its value lies in the interval in 95 of 100 cases.
+    f_s(S) and e are reduced to at most 20 principal components each. Two linear probes (multinomial logistic
+    regressions) predict Y: one sees the components of f_s(S), the other sees those of f_s(S) and of e. The gain is the
+    cross-entropy of the first probe minus that of the second, on images on which no probe was fitted. If a linear probe
+    can read nothing new from e, the expected gain is 0 or, because the second probe overfits more, negative. The
+    returned interval is for the same two probes: if their gain is measured again, on equally many other images, the
+    new value lies in the interval in 95 of 100 cases.
 
     Args:
-        fitted: Images on which components and probes are fitted.
-        counted: Other images, on which the cross-entropies are measured.
+        fitted: Samples of the images on which the principal components and the probes are fitted.
+        counted: Samples of other images, on which the cross-entropies are measured.
     """
     from sklearn.decomposition import PCA
 
@@ -89,7 +93,8 @@ def measure_residual_gain(fitted: ProbeSamples, counted: ProbeSamples) -> dict[s
 def _compute_cross_entropies(rows: Rows, target: Symbols, counted: Rows, classes: Symbols) -> npt.NDArray[np.float64]:
     """Fit a logistic regression on `rows`, and return its cross-entropy, in bits, for each of the `counted` rows.
 
-    No probability counts as less than 1 / (number of fitted samples + 1), so that no cross-entropy is infinite.
+    Probabilities below 1 / (number of fitted samples + 1) are raised to this value, so that every cross-entropy is
+    finite. If all fitted samples are of one class, zeros are returned.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -1,4 +1,4 @@
-"""Pair features of the student with the features of the teacher that they are compared with."""
+"""Choose the feature of the teacher with which each feature of the student is compared."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,7 +24,10 @@ class FeaturePair(NamedTuple):
 
 
 def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None) -> list[FeaturePair]:
-    """Return the requested pairs. The deepest stages of both networks form a pair, the second deepest ones, and so on.
+    """Return the requested pairs.
+
+    Stages are paired from the end of the networks: the deepest stage of the student with the deepest stage of the
+    teacher, the second deepest with the second deepest, until one network has no stage left.
 
     Args:
         of_student: Number of the student's stages.
@@ -34,7 +37,7 @@ def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None)
             the deepest stage and the logits.
 
     Raises:
-        UserError: If one of the networks lacks the features of a name.
+        UserError: If a name is unknown, or names a stage of the student that is in no pair.
     """
     shared = range(max(0, of_student - of_teacher), of_student)
     places = [FeaturePair(f"stage{place + 1}", place, place - of_student + of_teacher) for place in shared]
@@ -48,7 +51,7 @@ def pair_features(of_student: int, of_teacher: int, names: Sequence[str] | None)
 
 
 def require_known_names(names: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse names of stages that do not exist.
+    """Refuse unknown names of features.
 
     Raises:
         UserError: If a name is not among the known ones.

@@ -12,8 +12,9 @@ from kdlight.data.base.split_module import SplitName
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Symbols
 
-#: The fewest images from which a partial information decomposition (PID) can be estimated: its bias is corrected by
-#: means of halves and quarters of the images.
+#: The fewest images from which a partial information decomposition (PID) can be estimated. To correct its bias, the PID
+#: is also computed from halves and quarters of the images. A quarter of 8 images is two images. From one image alone,
+#: every information would be 0.
 FEWEST = 8
 #: Batch size of the forward passes. It is fixed, because rounding errors depend on the batch size.
 BATCH = 250
@@ -51,7 +52,7 @@ class Probe(NamedTuple):
             samples: How many images to count, at most; None: all.
             fit_samples: On how many training images to fit clusters, at most; if ``split`` is "train", at most half of
                 the training images.
-            target: Name of a further target to use instead of the label; None: the label.
+            target: A key of `Batch.targets`. These targets are used instead of the label; None: the label.
 
         Raises:
             UserError: If the data have no such target, or the split has fewer than `FEWEST` images to count.
@@ -67,7 +68,7 @@ class Probe(NamedTuple):
             )
         count = size if samples is None else min(samples, size)
         if split == "train":
-            # Both calls of choose_probe_batches take the first images of the same order, so `both` contains `fitted`.
+            # choose_probe_batches always takes the first images of one fixed order, so `both` contains `fitted`.
             both = _join(data.choose_probe_batches("train", fits + count))
             counted = _select(both, ~torch.isin(both.index, fitted.index))
         else:
@@ -97,7 +98,7 @@ def _select_target(target: str | None, batch: Batch) -> Batch:
         return batch
     if target not in batch.targets:
         known = ", ".join(batch.targets) or "none"
-        raise UserError(f"PIDMonitor: expected a further target of the data ({known}), got {target!r}")
+        raise UserError(f"PIDMonitor: expected a name among the data's further targets ({known}), got {target!r}")
     return batch._replace(target=batch.targets[target])
 
 

@@ -22,8 +22,8 @@ Features = Callable[[Batch], Mapping[str, Tensor]]
 Rows = npt.NDArray[np.float32]
 #: The methods for which a number of clusters is given or chosen.
 CLUSTERED = ("kmeans", "quantile")
-#: Largest number of clusters that `RepeatedDiscretizer.choose_clusters` chooses. It keeps measurements fast: with 50
-#: clusters, each of the many decompositions in a measurement would take a tenth of a second.
+#: Largest number of clusters that `RepeatedDiscretizer.choose_clusters` chooses. This limit keeps measurements fast:
+#: with 50 clusters, each of the many information decompositions in a measurement would take a tenth of a second.
 MOST_CLUSTERS = 20
 #: Each discretizer is fitted on at least this many images per cluster, if there are enough images.
 PER_CLUSTER = 10
@@ -38,10 +38,10 @@ class RepeatedDiscretizer:
     Args:
         method: The ``method`` of `kdlight.information.Discretizer`.
         clusters: Number of symbols for the methods "kmeans" and "quantile". None: chosen by `choose_clusters`.
-        components: How many principal components of the features are clustered.
+        components: How many principal components of the features the methods "kmeans" and "probe" use.
         seed: Seed of the choice of images, of PCA and of clustering.
-        repeats: How many times features are turned into symbols. The method "predictions" does it once, because nothing
-            is fitted.
+        repeats: How many times features are turned into symbols. With the method "predictions" they are turned into
+            symbols only once, because nothing is fitted.
     """
 
     method: Method = "kmeans"
@@ -55,7 +55,8 @@ class RepeatedDiscretizer:
     ) -> dict[str, list[Discretizer]]:
         """Fit the discretizers of each kind of features, and return them by the features' name.
 
-        Features that are not finite are left out. All features of all batches are held in memory at once.
+        A kind of features is left out if any of its values is not finite. All features of all batches are held in
+        memory at once.
 
         Args:
             features: Computes the features.
@@ -81,7 +82,10 @@ class RepeatedDiscretizer:
     def transform(
         self, features: Features, batches: list[Batch], fitted: Mapping[str, list[Discretizer]]
     ) -> dict[str, Symbols]:
-        """Return symbols (repeats, samples) by the features' name. Features that are not finite are left out."""
+        """Return symbols (repeats, samples) of each kind of features, by the features' name.
+
+        A kind of features is left out if `fit` left it out, or if any of its values is not finite.
+        """
         collected: dict[str, list[Symbols]] = {name: [] for name in fitted}
         for batch in batches:
             for name, values in features(batch).items():
@@ -99,9 +103,9 @@ class RepeatedDiscretizer:
         the one before, but at least 2. The first candidate whose bias is at most `LARGEST_CHOSEN_BIAS` bits is chosen;
         if there is none, 2.
 
-        The bias of a candidate is estimated as follows. Clusters are fitted on half of the rows, and the other half is
-        counted by cluster and class. From these counts, `estimate_bias` estimates the bias of an I(class; cluster) that
-        is computed from this half. The bias is proportional to 1 / samples, so it is rescaled to ``counted`` images.
+        The bias of a candidate is estimated as follows. Clusters are fitted on one half of the rows. The rows of the
+        other half are counted by cluster and class. `estimate_bias` estimates the bias that I(class; cluster) has if it
+        is computed from these counts. The bias is proportional to 1 / samples, so it is rescaled to ``counted`` images.
 
         Args:
             rows: Features (samples, …).

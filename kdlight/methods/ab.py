@@ -28,7 +28,8 @@ class AB(TwoPhaseDistiller):
     and teacher before the ReLU. The connector c is a convolution with batch norm if the shapes of s and t differ, and
     otherwise the identity. `ab_loss` is a squared hinge loss: a value of the student costs nothing if it is on the same
     side of 0 as the teacher's value and at least `margin` away from 0. The second phase minimises the cross-entropy
-    with the labels. The factors of the stages and the weight 3/1000 are those of RepDistiller.
+    with the labels. The factors ``2^-(number of deeper stages)`` and the default of `ab_weight` are those of
+    RepDistiller.
 
     Args:
         student: The network that is trained.
@@ -38,7 +39,8 @@ class AB(TwoPhaseDistiller):
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If a network's `Activations` lack the maps before the ReLU.
+        UserError: If the teacher's `Activations` lack the maps before the ReLU, or the student's lack them and its
+            `linear_stages` is false.
     """
 
     reads = ("logits", "preactivations")

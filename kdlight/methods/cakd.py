@@ -33,24 +33,26 @@ WarmsUp = Literal["weight", "learning_rate"]
 
 
 class CAKD(LogitDistiller):
-    """Split logits and features into a strong and a weak set: ``ce_weight * CE + w(epoch) * sum over levels of D``.
-
-    ``D = level weight * T^2 mean over samples of (bcd_weight * BCD + alpha SCD + beta WCD)``. The total probability of
-    a set is its mass. BCD is the KL divergence of the two masses, SCD that of the probabilities within the strong set,
-    and WCD that of the probabilities within the weak set. Let p_s and p_w be the teacher's masses of the strong and the
-    weak set. The KL divergence without a split is ``BCD + p_s SCD + p_w WCD``. CAKD replaces p_s by alpha and p_w by
-    beta. w(epoch) grows linearly to 1 over the warm-up; if the learning rate warms up instead, w(epoch) is always 1.
-    The three terms of each level are logged with all their weights.
+    """Split logits and features into a strong and a weak set: ``ce_weight * CE + w(epoch) * sum of D over levels``.
 
     The levels are the logits and any number of stages. At a stage, the channels, averaged over the positions, take the
     place of the classes. A linear adapter maps the student's channels to as many channels as the teacher has.
 
+    At each level, ``D = level weight * T^2 * mean over samples of (bcd_weight * BCD + alpha * SCD + beta * WCD)``. The
+    level weight is `logit_weight` or `feature_weight`. The total probability of a set is its mass. BCD, SCD and WCD are
+    KL divergences between teacher and student: BCD compares the masses of the two sets, SCD the probabilities within
+    the strong set, and WCD the probabilities within the weak set. Let p_s and p_w be the teacher's masses of the strong
+    and the weak set. The KL divergence without a split is ``BCD + p_s SCD + p_w WCD``. CAKD replaces p_s by alpha and
+    p_w by beta. w(epoch) grows linearly to 1 over the warm-up; if the learning rate warms up instead, w(epoch) is
+    always 1. The three terms of each level are logged after multiplication by all their weights.
+
     The text that we could read states the following: the split of the KL divergence; logits and features are distilled
-    together; CE has weight 1; T is 4; there is a warm-up of 20 epochs (of the distillation's weight or of the learning
-    rate); alpha strengthens SCD, and beta strengthens WCD. We chose everything else, and each choice is an argument.
-    With ``stages: []`` and otherwise the default arguments, the loss is that of `DKD`. The linear warm-up is that of
-    mdistiller. The strong set of a stage contains the fraction `strong_channels` of its channels: those with the
-    largest ``|mean over positions of F dz/dF|``, where F is the teacher's map and z the teacher's highest logit.
+    together; CE has weight 1; T is 4; there is a warm-up of 20 epochs (we do not know whether of the distillation's
+    weight or of the learning rate); alpha strengthens SCD, and beta strengthens WCD. We chose everything else; most of
+    these choices are arguments. With ``stages: []`` and otherwise the default arguments, the loss is that of `DKD`. The
+    linear warm-up is that of mdistiller. The strong set of a stage contains the fraction `strong_channels` of its
+    channels: those with the largest ``|mean over positions of F dz/dF|``, where F is the teacher's map and z the
+    teacher's highest logit.
 
     Args:
         student: The network that is trained.
@@ -80,11 +82,11 @@ class CAKD(LogitDistiller):
     Raises:
         UserError: If `strong`, `sample_weights` or `warms_up` has an unknown value, `strong_channels` is not between 0
             and 1, stages are compared although the teacher is an ensemble or has a cache, or logits are compared
-            although the numbers of classes differ.
+            although student and teacher have different numbers of classes.
     """
 
     saves_teacher = False
-    compares_logits = False  # CAKD may compare only features; if it compares logits, the constructor checks the classes
+    compares_logits = False  # true would require equal numbers of classes even if only features are compared
     distils = "logits, features"
 
     def __init__(
@@ -113,7 +115,7 @@ class CAKD(LogitDistiller):
             if value not in get_args(choice):
                 raise UserError(f"CAKD: expected one of {', '.join(get_args(choice))}, got {value!r}; choose one")
         if logit_weight or sample_weights == "progress":
-            self.require_same_classes("CAKD with logit_weight or sample_weights: progress")
+            self.require_same_classes("CAKD with sample_weights=progress or logit_weight > 0")
         logits_alone = stages is not None and not stages
         if not logits_alone:
             self.require_one_teacher("CAKD with stages (stages: [] compares only logits)")

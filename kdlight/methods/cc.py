@@ -1,6 +1,7 @@
 """CC: Peng, Jin, Liu, Zhou, Wu, Liu, Zhou, Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019.
 
-arXiv 1904.01802. The code followed is github.com/HobbitLong/RepDistiller, whose author got it from the paper's authors.
+arXiv 1904.01802. This file follows the code of github.com/HobbitLong/RepDistiller. The authors of CC shared their code
+with the author of RepDistiller.
 """
 
 __all__ = ["CC"]
@@ -19,17 +20,17 @@ from kdlight.unpack import Unpack
 
 
 class CC(FeatureDistiller):
-    """Reduce differences that neighbouring samples have in common: ``CE + cc_weight * mean_i sum_k D_ik D_(i+1)k``.
+    """Reduce the differences D that neighbouring samples share: ``CE + cc_weight * mean_i sum_k D_ik D_(i+1)k``.
 
     D = |e_s(s) - e_t(t)| is the difference between student and teacher, where s and t are their embeddings, and e_s and
-    e_t are trained linear layers. D_ik is element k of sample i, and i + 1 is the next sample of the batch. The paper
-    compares the correlation matrices of whole batches. This class uses the formula of RepDistiller, the code of the CRD
-    paper (Tian et al. 2020).
+    e_t are trained linear layers. D_ik is element k of D for sample i, and i + 1 is the next sample of the batch. The
+    paper compares the correlation matrices of whole batches instead. This class uses the formula of RepDistiller, the
+    code of the CRD paper (Tian et al. 2020).
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        cc_weight: Weight of the mean of the products.
+        cc_weight: Weight of the term with D.
         dim: Size of the outputs of e_s and e_t.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """

@@ -41,15 +41,16 @@ class GlobalTemperature(nn.Module):
 class CTKD(LogitDistiller):
     """KD with a temperature that is trained to maximise the loss: ``ce_weight * CE + kd_weight * T^2 KL``.
 
-    T = start + span * sigmoid(theta), where theta starts at 1 (T = 15.62). The gradient of theta, through T^2 and both
-    softmaxes, is multiplied by a factor. The factor falls along a cosine from 0 to -1 over `curriculum_epochs` and then
-    stays -1. So the student minimises the loss while theta maximises it. As in the authors' code, the student's
-    optimizer also trains theta, and the optimizer's weight decay pulls theta towards 0 (T = 11). All samples have the
-    same temperature, which the authors call global. The paper also has a temperature for each instance, which is not in
-    the public code. The temperature after each epoch is logged as ``temperature``.
+    T = start + span * sigmoid(theta), where theta starts at 1 (T = 15.62 by default). The loss depends on theta through
+    T^2 and through the softmaxes of both networks. Its gradient with respect to theta is multiplied by a factor. The
+    factor falls along a cosine from 0 to -1 over `curriculum_epochs` and then stays -1. So the student minimises the
+    loss while theta maximises it. As in the authors' code, the student's optimizer also trains theta, and the
+    optimizer's weight decay pulls theta towards 0 (T = 11 by default). All samples have the same temperature, which the
+    authors call global. The paper also has a temperature for each instance, which is not in the public code. The
+    temperature after each epoch is logged as ``temperature``.
 
-    The defaults are those of the authors for CIFAR-100. For ImageNet, they set both weights to 1 and use 5 epochs of
-    curriculum.
+    The defaults are those of the authors for CIFAR-100. For ImageNet, they set `ce_weight` and `kd_weight` to 1 and
+    `curriculum_epochs` to 5.
 
     Args:
         student: The network that is trained.

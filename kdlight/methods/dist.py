@@ -17,17 +17,19 @@ from kdlight.unpack import Unpack
 class DIST(LogitDistiller):
     """Correlate with the teacher: ``ce_weight * CE + dist_weight * T^2 (beta * inter-class + gamma * intra-class)``.
 
-    Each term is 1 minus the mean Pearson correlation between the softened probabilities of student and teacher. The
-    inter-class term correlates the probabilities of each sample (rows), the intra-class term those of each class over
-    the batch (columns). The defaults are those of the authors' code for CIFAR-100; for ImageNet the authors set T to 1.
+    The softened probabilities of the student are a matrix (batch, classes), and so are the teacher's. The inter-class
+    term is 1 minus the mean Pearson correlation between a row of the student's matrix and the same row of the
+    teacher's. The intra-class term is 1 minus the mean Pearson correlation between a column of the student's matrix and
+    the same column of the teacher's. The defaults are those of the authors' code for CIFAR-100; for ImageNet the
+    authors set T to 1.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        dist_weight: Weight of the sum of both terms; `kd_loss_weight` in the authors' code.
+        dist_weight: Common weight of the inter-class and the intra-class term; `kd_loss_weight` in the authors' code.
         beta: Weight of the inter-class term.
         gamma: Weight of the intra-class term.
-        temperature: T, which softens both distributions.
+        temperature: T, by which the logits of student and teacher are divided.
         base: Passed on to `LogitDistiller`: ce_weight, standardize_logits, teacher_weights, optimizer, …
     """
 

@@ -16,15 +16,15 @@ from kdlight.unpack import Unpack
 
 
 class DKD(LogitDistiller):
-    """Give target and other classes separate weights: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
+    """Separate the target class from the others: ``ce_weight * CE + w(epoch) T^2 (alpha TCKD + beta NCKD)``.
 
-    TCKD and NCKD are KL divergences. TCKD compares the two probabilities (target, not target), NCKD the probabilities
-    within the other classes. w grows linearly to 1 over `warmup_epochs`.
+    TCKD and NCKD are KL divergences. TCKD compares the two probabilities (target, not target). NCKD compares the
+    probabilities of the other classes, divided by their sum. w grows linearly to 1 over `warmup_epochs`.
 
     The defaults are those of the authors for CIFAR-100 (resnet32x4 -> resnet8x4). The authors choose beta by pair: 2
     for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2. For ImageNet they use beta 0.5, T = 1 and one epoch of
-    warm-up. The authors of logit standardisation (`standardize_logits`) combine it with DKD. They then multiply alpha
-    and beta by the weight that the divergence has when they combine it with KD.
+    warm-up. The authors of logit standardisation (`standardize_logits`) also standardise the logits of DKD. They then
+    multiply alpha and beta by the `kd_weight` that they use for KD with standardised logits.
 
     Args:
         student: The network that is trained.

@@ -20,18 +20,18 @@ from kdlight.unpack import Unpack
 
 
 class FitNet(FeatureDistiller):
-    """Regress one of the teacher's stages, the hint, from the student's: ``CE + fitnet_weight * mean (r(s) - t)^2``.
+    """Predict a feature map of the teacher from a map of the student: ``CE + fitnet_weight * mean (r(s) - t)^2``.
 
-    s and t are the feature maps of student and teacher at this stage, and r is a convolution with batch norm and ReLU.
-    In the paper, the layers up to the hint are trained first, then the whole network on labels and soft targets.
-    RepDistiller (code of the CRD paper) and mdistiller (code of the DKD paper) add the term of the hint to the
-    cross-entropy in every epoch. This class does the same.
+    The teacher's map t is called the hint. s is the student's map, and r is a convolution with batch norm and ReLU. In
+    the paper, the student's layers up to s are first trained to predict the hint. Then the whole student is trained on
+    labels and soft targets. RepDistiller (code of the CRD paper) and mdistiller (code of the DKD paper) add the term of
+    the hint to the cross-entropy in every epoch. This class does the same.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         fitnet_weight: Weight of the squared error.
-        stage: The pair of stages of the hint (see `pair_stages`): 0 is the shallowest pair, -1 the deepest.
+        stage: The pair of stages whose maps are s and t (see `pair_stages`): 0 is the shallowest, -1 the deepest.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

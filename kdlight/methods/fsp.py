@@ -26,8 +26,8 @@ class FSP(TwoPhaseDistiller):
 
     The first phase (`init_epochs`) minimises ``fsp_weight * sum over neighbouring stages of mean (G_s - G_t)^2``. The
     matrix G_s of the student holds the products of every channel of a stage with every channel of the next stage,
-    averaged over the positions. G_t is this matrix for the teacher. The output of the stem, the layers before the first
-    stage, counts as a stage, too. The second phase minimises the cross-entropy with the labels.
+    averaged over the positions. G_t is this matrix for the teacher. The stem (the layers before the first stage) counts
+    as a stage, too. The second phase minimises the cross-entropy with the labels.
 
     Args:
         student: The network that is trained.
@@ -36,7 +36,8 @@ class FSP(TwoPhaseDistiller):
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If the widths of the networks' stages differ, or a network does not return the output of its stem.
+        UserError: If the networks' stages have different numbers of channels, or a network does not return the output
+            of its stem.
     """
 
     reads = ("logits", "stem", "stages")
@@ -58,12 +59,16 @@ class FSP(TwoPhaseDistiller):
         )
         if of_student != of_teacher:
             raise UserError(
-                f"FSP needs stages of equal widths: the student's are {of_student}, the teacher's are {of_teacher}; "
-                "choose a pair of one family and width, such as resnet56 and resnet20"
+                "FSP needs stages with the same numbers of channels in both networks: the student's numbers are "
+                f"{of_student}, the teacher's are {of_teacher}; choose a pair of one family and width, such as "
+                "resnet56 and resnet20"
             )
 
     def init_terms(self, student: Activations, teacher: Activations) -> dict[str, Tensor]:
-        """Return one term for each stage, which compares how the features change from the previous map to this one."""
+        """Return one term for each stage. It compares the stage's FSP matrices in student and teacher.
+
+        A stage's FSP matrix is computed from the stage before and the stage itself. The stem comes before stage 1.
+        """
         flows = zip(pairwise(_collect_maps(student)), pairwise(_collect_maps(teacher)), strict=True)
         return {
             f"fsp_stage{stage}": self.fsp_weight * fsp_loss(fsp_matrix(*of_student), fsp_matrix(*of_teacher))
@@ -74,7 +79,7 @@ class FSP(TwoPhaseDistiller):
 def _collect_maps(computed: Activations) -> tuple[Tensor, ...]:
     if computed.stem is None:
         raise UserError(
-            "FSP begins with the feature map of the stem, the layers before the first stage: expected networks that "
-            "return this map; choose another network, or wrap one in kdlight.models.Tapped with the argument stem"
+            "FSP needs the feature map of the stem (the layers before the first stage), but one of the networks does "
+            "not return it; choose another network, or wrap the network in kdlight.models.Tapped with the argument stem"
         )
     return computed.stem, *computed.stages

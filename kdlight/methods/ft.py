@@ -26,21 +26,21 @@ LARGEST_RATE = 16  # with a larger rate, the factor would be far larger than the
 class FT(FeatureDistiller):
     """Compress the teacher's last map to a factor, which a translator learns to predict from the student's last map.
 
-    In the first phase (`paraphraser_epochs`), the paraphraser, an autoencoder of the teacher's last map, minimises its
-    mean squared error. In the second phase the paraphraser is frozen, and student and translator minimise
-    ``CE + ft_weight * ft_loss(translator(s), encoder(t))``, where s and t are the last maps of student and teacher. The
-    paraphraser's encoder and the translator both have three 3x3 convolutions with leaky ReLU; only the translator has
-    batch norms.
+    The paraphraser is an autoencoder of the teacher's last map. In the first phase, which takes `paraphraser_epochs`,
+    the paraphraser minimises the mean squared error of the reconstructed map. In the second phase the paraphraser is
+    frozen, and student and translator minimise ``CE + ft_weight * ft_loss(translator(s), encoder(t))``, where s and t
+    are the last maps of student and teacher. The paraphraser's encoder and the translator both have three 3x3
+    convolutions with leaky ReLU; only the translator has batch norms.
 
-    RepDistiller trains the paraphraser before the 240 epochs of the student, with a learning rate of 0.01 if the
-    student is a ResNet or a wrn, and otherwise with the student's learning rate. Here the paraphraser always has the
-    student's learning rate. To train the student for as many epochs as RepDistiller does, add `paraphraser_epochs` to
-    the trainer's epochs and to the schedule's milestones.
+    RepDistiller trains the paraphraser before the 240 epochs of the student. The paraphraser's learning rate there is
+    0.01 if the student is a ResNet or a wide ResNet, and otherwise the student's learning rate. Here the paraphraser
+    always has the student's learning rate. To train the student for as many epochs as RepDistiller does, add
+    `paraphraser_epochs` to the trainer's epochs and to the schedule's milestones.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        ft_weight: Weight of the factors' distance.
+        ft_weight: Weight of `ft_loss`.
         paraphraser_epochs: Epochs of the first phase.
         rate: k of the paper: the factor's number of channels divided by that of the teacher's last map.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
@@ -82,7 +82,7 @@ class FT(FeatureDistiller):
         return (self.paraphraser,) if epoch < self.paraphraser_epochs else (self.student, self.translator)
 
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the paraphraser's error in the first phase, which does not run the student, and later `loss_terms`."""
+        """Return the paraphraser's error in the first phase, without running the student; afterwards `loss_terms`."""
         if self.current_epoch >= self.paraphraser_epochs:
             return super().batch_terms(batch)
         of_teacher = self.teacher_activations(batch).stages[-1]
@@ -90,7 +90,7 @@ class FT(FeatureDistiller):
         return {"ft_paraphraser": F.mse_loss(rebuilt, of_teacher)}
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the distance of the factors."""
+        """Return the terms of `task_terms`, and ``ft_weight * ft_loss``."""
         terms = self.task_terms(student, teacher, batch)
         factors = self.translator(student.stages[-1]), self.paraphraser["encoder"](teacher.stages[-1])
         terms["ft"] = self.ft_weight * ft_loss(*factors)

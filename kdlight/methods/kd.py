@@ -18,10 +18,10 @@ from kdlight.unpack import Unpack
 class KD(LogitDistiller):
     """Learn from the teacher's softened outputs and the labels: ``ce_weight * CE + kd_weight * T^2 KL``.
 
-    The defaults are those of mdistiller for CIFAR-100 (0.1 and 0.9 at T = 4); in Hinton's own form both weights are 1.
-    The logged soft term is a KL divergence, so it is 0 if the student's outputs equal the teacher's. On images without
-    labels the cross-entropy is 0. If the teacher is an ensemble, the soft target is the mean of its members' softened
-    outputs.
+    The default weights (0.1 and 0.9, with T = 4) are those of mdistiller for CIFAR-100. In the paper, the best results
+    generally had a considerably lower weight on the labels than on the soft targets. The logged soft term is a KL
+    divergence, so it is 0 if the student's outputs equal the teacher's. On images without labels, the cross-entropy
+    equals 0. If the teacher is an ensemble, the soft target is the mean of its members' softened outputs.
 
     With `noise` the teacher is noisy (Sau, Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy
     Teachers", 2016, arXiv 1610.09650). For a random part of the samples, each logit z is replaced by (1 + xi) z, where

@@ -22,10 +22,10 @@ class LogitMSE(LogitDistiller):
     """Match the teacher's logits: ``ce_weight * CE + mse_weight * 1/2 mean over classes of (d - mean d)^2``.
 
     d = z_s - z_t is the difference between the logits of student and teacher, and mean d is its mean over the classes
-    of a sample. This is the limit of `KD` as T goes to infinity, so the default weights are those of KD. Both papers
-    train only with the teacher's logits (``ce_weight: 0``). Ba and Caruana sum over the classes, which multiplies the
-    term by the number of classes. If the teacher is an ensemble, z_t is the mean of its members' logits, as in Ba and
-    Caruana's paper.
+    of a sample. The second term is the limit of the term T^2 KL of `KD` as T goes to infinity, so the default weights
+    are those of KD. Neither Bucilua et al. nor Ba and Caruana train with labels (``ce_weight: 0``). Ba and Caruana sum
+    over the classes, which multiplies the second term by the number of classes. If the teacher is an ensemble, z_t is
+    the mean of its members' logits, as in Ba and Caruana's paper.
 
     Args:
         student: The network that is trained.
@@ -50,6 +50,6 @@ class LogitMSE(LogitDistiller):
         self.mse_weight = mse_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the distance of the logits."""
+        """Return the weighted cross-entropy and the weighted squared distance between the logits of both networks."""
         loss = logit_mse_loss(*self.prepare_logits(student, teacher, math.inf))
         return {**self.task_terms(student, batch), "logit_mse": self.mse_weight * loss}

@@ -27,20 +27,20 @@ from kdlight.unpack import Unpack
 class MLKD(LogitDistiller):
     """Compare logits by instance, class and batch, at several temperatures, on a weak and a strong view of each image.
 
-    ``ce_weight * (CE(weak) + CE(strong)) + kd_weight * sum over T of (f_s T^2 KL(weak) + T^2 KL(strong) +
+    The loss is ``ce_weight * (CE(weak) + CE(strong)) + kd_weight * sum over T of (f_s T^2 KL(weak) + T^2 KL(strong) +
     f_c class(weak) + f_s batch(weak))``, where class and batch are `mlkd_class_loss` and `mlkd_batch_loss`, and the
     fractions f_s and f_c are explained below. The weak view is the standard augmentation. The strong view has a crop
     and a flip of its own, then RandAugment and cutout.
 
-    Paper and authors' code differ. The paper's tables were made with the code, and this class follows the code except
-    for a mistake:
+    The paper and the authors' code differ in three points. The paper's tables were made with the code, so this class
+    follows the code in the first two points. The third is a mistake in the code, which is corrected here:
 
     - In the paper, masks remove samples and classes for which the teacher is certain. In the code, and here, nothing is
-      removed. The terms are only multiplied by f_s, the fraction of samples that the masks would keep, and by f_c, that
-      of classes (`mlkd_kept_fractions`).
+      removed. Instead, the weak view's KL and batch terms are multiplied by f_s, the fraction of samples that the masks
+      would keep, and its class term by f_c, the fraction of classes that they would keep (`mlkd_kept_fractions`).
     - In the code, and here, the class and batch levels use only the weak view, unlike in the paper.
-    - The mistake: at T = 2 and T = 6, the code computes the KL of the strong view from the weak view. Here this KL is
-      computed from the strong view.
+    - At T = 2 and T = 6, the code computes ``KL(strong)`` from the logits of the weak view. Here it is computed from
+      the logits of the strong view.
 
     Both views pass through the networks as one batch, so the student's batch norms see both views together. The authors
     run one view after the other. With `standardize_logits`, only the KL terms use standardised logits, as in the

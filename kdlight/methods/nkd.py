@@ -19,14 +19,15 @@ from kdlight.unpack import Unpack
 
 
 class NKD(LogitDistiller):
-    """Compare target and other classes separately: ``ce_weight * CE - p_t(y) log p_s(y) - gamma T^2 sum q_t log q_s``.
+    """Compare student and teacher in two terms: one for the target class, one for all other classes.
 
-    p_s and p_t are the probabilities of student and teacher. q_s and q_t are the probabilities that student and teacher
-    give to the classes other than the target y, computed at temperature T and normalised to sum to 1. The last two
-    terms of the formula are logged as `nkd`. They are cross-entropies, not divergences, so they are usually above 0
-    even if the student's outputs equal the teacher's. The defaults are those of the authors for CIFAR-100; for ImageNet
-    they set gamma to 1.5 and T to 1. If the teacher is an ensemble, the members' softmaxes at T are averaged, and the
-    last two terms use logits whose softmax at T is this average.
+    The loss is ``ce_weight * CE - p_t(y) log p_s(y) - gamma T^2 sum q_t log q_s``. p_s and p_t are the probabilities of
+    student and teacher. q_s and q_t are the probabilities that student and teacher give to the classes other than the
+    target y, computed at temperature T and normalised to sum to 1. The sum of the last two terms of the formula is
+    logged as `nkd`. These terms are not divergences: they are usually above 0 even if the student's outputs equal the
+    teacher's. The defaults are those of the authors for CIFAR-100; for ImageNet they set gamma to 1.5 and T to 1. If
+    the teacher is an ensemble, the members' softmaxes at T are averaged, and the last two terms use logits whose
+    softmax at T is this average.
 
     Args:
         student: The network that is trained.
@@ -53,7 +54,7 @@ class NKD(LogitDistiller):
         self.temperature = temperature
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and both soft terms."""
+        """Return the weighted cross-entropy, and the sum of the formula's other two terms as ``nkd``."""
         logits = self.prepare_logits(student, teacher, self.temperature)
         loss = nkd_loss(*logits, batch.target, gamma=self.gamma, temperature=self.temperature)
         return {**self.task_terms(student, batch), "nkd": loss}

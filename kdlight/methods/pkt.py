@@ -46,7 +46,7 @@ class PKT(FeatureDistiller):
         self.pkt_weight = pkt_weight
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the divergence."""
+        """Return the terms of `task_terms`, and the weighted mean of p_t log(p_t / p_s)."""
         terms = self.task_terms(student, teacher, batch)
         terms["pkt"] = self.pkt_weight * pkt_loss(student.embedding, teacher.embedding)
         return terms

@@ -162,14 +162,14 @@ class RID(FilteredDistiller):
         return self.teacher_filters, self.teacher_heads, self.further_heads
 
     def begin_phase(self) -> None:
-        """Begin the phase. `moving_statistics` also puts modules that the phase does not train into training mode."""
+        """Begin the phase. With `moving_statistics`, all modules but the teacher are in training mode."""
         super().begin_phase()
         if self.moving_statistics:
             for child in self.children():
                 child.train()
 
     def get_rate_factors(self) -> dict[str, float]:
-        """Return `filter_rate` for the modules of phase 1; in the authors' code they have their own learning rate."""
+        """Return `filter_rate` for the modules that phase 1 trains. The authors' code gives them their own rate."""
         return dict.fromkeys(("teacher_filters", "teacher_heads", "further_heads"), self.filter_rate)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

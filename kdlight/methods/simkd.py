@@ -27,19 +27,20 @@ from kdlight.unpack import Unpack
 
 
 class ReusedClassifier(Classifier):
-    """A backbone, a projector to the shape of the teacher's last map, and a copy of the teacher's classifier.
+    """A backbone, a projector to the channels of the teacher's last map, and a copy of the teacher's classifier.
 
-    The classifier is applied to the mean of the projected map over positions. The projected map replaces the backbone's
-    last stage, and the backbone's own head is removed. The projector has 1x1, 3x3 and 1x1 convolutions with batch norm
-    and ReLU after each. The weights of the copied classifier are buffers: they are saved in checkpoints but not
-    trained.
+    The backbone's last map, pooled to the size of the teacher's if it is larger, is the input of the projector. The
+    classifier is applied to the mean of the projected map over positions. The projected map is the last stage of this
+    network, instead of the backbone's last stage. The backbone's own head is removed. The projector has a 1x1, a 3x3
+    and a 1x1 convolution, each followed by batch norm and ReLU. The weights of the copied classifier are buffers: they
+    are saved in checkpoints but not trained.
 
     Args:
         backbone: The student. It becomes part of this network and is not copied.
         teacher: The network whose classifier is copied.
         student_map: The backbone's last map (batch, channels, height, width); only its shape is used.
         teacher_map: The teacher's last map; only its shape is used.
-        factor: The number of channels of the teacher's map, divided by that of the projector's inner layers.
+        factor: The projector's inner layers have the teacher map's number of channels, divided by this factor.
     """
 
     head_name = "classifier"
@@ -87,16 +88,17 @@ class SimKD(FeatureDistiller):
     the smaller one. The student becomes a `ReusedClassifier`: validation, test, prediction and export use backbone,
     projector and the teacher's classifier.
 
-    Labels are not used by default. The authors' code computes cross-entropy and Hinton's term, both with weight 0 in
-    its recipe, from the student's own head, whose accuracy is never measured. Here the student has no head of its own,
-    so both terms are computed from the reused classifier.
+    The loss may also have the cross-entropy and Hinton's term (the KL divergence from the teacher's softened
+    probabilities). By default both have weight 0, so that labels are not used. In the authors' recipe, too, both have
+    weight 0. The authors' code computes them from the student's own head, whose accuracy is never measured. Here the
+    student has no head of its own, so both terms are computed from the reused classifier.
 
     Args:
         student: The network that is trained. Layers between its last map and its head, if there are any, are not used.
         teacher: The network that the student learns from. Its embedding must be its last map, averaged over positions.
         simkd_weight: Weight of the squared error.
         ce_weight: Weight of the cross-entropy with the labels.
-        factor: The number of channels of the teacher's map, divided by that of the projector's inner layers.
+        factor: The projector's inner layers have the teacher map's number of channels, divided by this factor.
         base: Passed on to `FeatureDistiller`: kd_weight, teacher_weights, optimizer, …
 
     Raises:
@@ -133,11 +135,15 @@ class SimKD(FeatureDistiller):
         self.student = ReusedClassifier(student, self.teacher.model, student_map, teacher_map, factor=factor)
 
     def trainable_children(self, epoch: int) -> tuple[nn.Module, ...]:
-        """Return the student. Because of this override, `Learner.setup` tells DDP that layers may get no gradient."""
+        """Return the student.
+
+        The override is there for DDP: because of it, `Learner.setup` tells DDP that some parameters may get no
+        gradient. Those of layers between the student's last map and its removed head get none.
+        """
         return (self.student,)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the squared error, and the cross-entropy and Hinton's term if they have a weight."""
+        """Return the squared error, and the cross-entropy and Hinton's term if their weights are not 0."""
         terms = self.task_terms(student, teacher, batch) if self.ce_weight or self.kd_weight else {}
         loss = simkd_loss(*pool_to_smaller(student.stages[-1], get_last_map(teacher)))
         terms["simkd"] = self.simkd_weight * loss
@@ -145,7 +151,7 @@ class SimKD(FeatureDistiller):
 
 
 def get_last_map(computed: Activations) -> Tensor:
-    """Return the last feature map after the ReLU, even if this ReLU comes after the last stage, as in wide ResNets."""
+    """Return the last feature map after its ReLU, even if this ReLU comes after the last stage, as in wide ResNets."""
     return computed.stages[-1] if computed.preactivations is None else F.relu(computed.preactivations[-1])
 
 

@@ -18,8 +18,8 @@ from kdlight.unpack import Unpack
 class SP(FeatureDistiller):
     """Preserve which samples of a batch are similar: ``CE + sp_weight * mean (G_s - G_t)^2``.
 
-    G_s and G_t hold the inner products of the last feature maps of the student and of the teacher, for all pairs of
-    samples in the batch. Each row of these matrices is scaled to length 1, as in RepDistiller.
+    G_s holds the inner products of the student's last feature maps for all pairs of samples in the batch. G_t holds
+    those of the teacher's last feature maps. Each row of these matrices is scaled to length 1, as in RepDistiller.
 
     Args:
         student: The network that is trained.
@@ -45,7 +45,7 @@ class SP(FeatureDistiller):
         (self.pair,) = pair_stages(self, [-1])
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and the term of the last stage."""
+        """Return the terms of `task_terms` and the term of the last stage."""
         terms = self.task_terms(student, teacher, batch)
         terms["sp"] = self.sp_weight * sp_loss(student.stages[self.pair.student], teacher.stages[self.pair.teacher])
         return terms

@@ -29,8 +29,8 @@ class Supervised(Learner):
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
-        UserError: If the weights of a teacher that is not `Frozen` come from none or from several of these:
-            `teacher_weights`, `untrained_teacher`, weights that the teacher was built with.
+        UserError: If a teacher that is not `Frozen` does not have exactly one source of weights. The possible sources
+            are `teacher_weights`, `untrained_teacher`, and weights that the teacher was built with.
     """
 
     def __init__(

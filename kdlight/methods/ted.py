@@ -27,9 +27,9 @@ class TED(FilteredDistiller):
     ``CE + ted_weight * sum over stages of mean (f_s(S) - f_t(T))^2``, where f_s(S) and f_t(T) are the filtered maps of
     student and teacher.
 
-    The paper starts from a student that was trained without a teacher; to do the same, give `student_weights`. By
-    default the student starts untrained, as in the RID authors' experiments: their code draws new initial weights even
-    for a trained student (and teacher), and the curves of their Figure 4 begin at chance accuracy.
+    The RID paper starts from a student that was trained without a teacher; to do the same, give `student_weights`. By
+    default the student starts untrained, as in the RID authors' experiments. Their class `TEDStudent` gets a trained
+    student and teacher, but draws new initial weights for both. The curves of their Figure 4 begin at chance accuracy.
 
     This class is TED as the RID paper describes it. The CIFAR-10 script of the RID authors, however, runs their RID
     class under the name TED: the first eighth of the run trains the filters, the rest the student. Figure 4 of the RID
@@ -42,8 +42,8 @@ class TED(FilteredDistiller):
         teacher: The network that the student learns from.
         filter_epochs: Number of epochs of the first phase.
         ted_weight: Weight of the sum of distances; the RID authors' code uses 10.
-        reduction: "mean" over all elements, as in the RID authors' code; or "sum" over the elements of a sample and
-            mean over the batch.
+        reduction: How the squared differences of a stage are reduced. "mean": to the mean over all elements, as in the
+            RID authors' code. "sum": to the sum over the elements of a sample, averaged over the batch.
         base: Passed on to `FilteredDistiller`: stages, initialisation, ce_weight, teacher_weights, optimizer, …
     """
 
@@ -71,7 +71,11 @@ class TED(FilteredDistiller):
         return self.student, self.student_filters
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the heads' cross-entropies in the first phase, the student's terms and the distances in the second."""
+        """Return the terms of the loss.
+
+        In the first phase they are the cross-entropies of the heads. In the second phase they are the student's
+        cross-entropy and the distances.
+        """
         first_stage = self.current_epoch < self.filter_epochs
         terms = {} if first_stage else self.task_terms(student, teacher, batch)
         for place, pair in enumerate(self.pairs):

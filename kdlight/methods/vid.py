@@ -27,18 +27,18 @@ INITIAL_VARIANCE = 5.0
 
 
 class VIDRegressor(nn.Module):
-    """Predicts the teacher's map from the student's: the mean mu, and one variance per teacher channel.
+    """Predicts a Gaussian for the teacher's map: the mean mu from the student's map, and a variance per channel.
 
     The mean is computed by three 1x1 convolutions without bias, with ReLU between them, as in RepDistiller. With
-    `norm`, the inner layers are twice as wide as the teacher's map, and batch norms follow the first two convolutions,
-    as in the paper on RID (arXiv 2411.07483), whose baseline is VID. The variance of channel c is softplus(a_c) + 1e-5,
-    where a_c is initialised so that the variance is 5. a_c is trained, as in RepDistiller; mdistiller's optimizer does
-    not train it.
+    `norm`, each of the first two convolutions has twice as many output channels as the teacher's map and is followed by
+    a batch norm, as in the paper on RID (arXiv 2411.07483), which compares RID with VID. The variance of channel c is
+    softplus(a_c) + 1e-5, where a_c is initialised so that the variance is 5. a_c is trained, as in RepDistiller;
+    mdistiller's optimizer does not train it.
 
     Args:
         student_channels: Channels of the student's map.
         teacher_channels: Channels of the teacher's map.
-        norm: Whether the inner layers are twice as wide and have batch norms.
+        norm: Whether the first two convolutions are twice as wide and have batch norms, as described above.
     """
 
     def __init__(self, student_channels: int, teacher_channels: int, *, norm: bool = False) -> None:
@@ -58,13 +58,13 @@ class VIDRegressor(nn.Module):
         return softplus(self.raw_variance) + MINIMAL_VARIANCE
 
     def forward(self, student_map: Tensor) -> Tensor:
-        """Return the mean (batch, teacher channels, height, width)."""
+        """Compute mu, (batch, teacher channels, height, width)."""
         mean: Tensor = self.mean(student_map)
         return mean
 
 
 class VID(FeatureDistiller):
-    """Regress the teacher's stages from the student's, with a learned variance per channel.
+    """Predict the teacher's feature maps from the student's, with a learned variance per channel.
 
     The loss is ``CE + vid_weight * sum over stages of 1/2 mean[(mu(s) - t)^2 / v + log v]``, where s and t are the maps
     of student and teacher, mu is the regressor and v the variance. RepDistiller takes the mean over all elements, with
@@ -75,12 +75,13 @@ class VID(FeatureDistiller):
         student: The network that is trained.
         teacher: The network that the student learns from.
         vid_weight: Weight of the regression's negative log-likelihood.
-        stages: Which pairs of stages to compare (see `pair_stages`): 0 is the shallowest, -1 the deepest; null: all.
+        stages: Which pairs of stages to compare: 0 is the shallowest pair, -1 the deepest; null: all pairs.
+            `pair_stages` pairs the deepest stages of the two networks, then their second deepest stages, and so on.
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
-        regressor_norm: Whether the regressors have batch norms, and inner layers twice as wide as the teacher's map, as
-            in the RID authors' baseline.
-        initialisation: How the regressors' weights are drawn. "torch": by torch's own rule. "authors" (those of RID,
-            for their baseline): from He's uniform distribution with ``mode="fan_out"``
+        regressor_norm: Whether the regressors have batch norms and, between their convolutions, twice as many channels
+            as the teacher's map, as in the RID authors' VID.
+        initialisation: How the regressors' weights are drawn. "torch": by torch's own rule. "authors": as the authors
+            of RID draw them for VID, from He's uniform distribution with ``mode="fan_out"``
             (`torch.nn.init.kaiming_uniform_`). With six labelled digits per class, three seeds and 120 epochs
             (``kdlight ablate digits_initialisation.yaml``), the test accuracy with "authors" minus that with "torch" is
             +1.30 points (95 % interval -3.30 to +5.89).
@@ -113,7 +114,7 @@ class VID(FeatureDistiller):
             draw_kaiming_uniform(self.regressors)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy and one term for each stage."""
+        """Return the terms of `FeatureDistiller`, such as the cross-entropy, and one term for each pair of stages."""
         terms = self.task_terms(student, teacher, batch)
         for pair, regressor in zip(self.pairs, self.regressors, strict=True):
             of_student, of_teacher = pair.pool_maps(student, teacher)

@@ -17,10 +17,10 @@ class Activations(NamedTuple):
         logits: (batch, classes).
         embedding: (batch, dim), the input of the classifier head.
         stages: The feature maps at the end of each stage, in order, (batch, channels, height, width).
-        preactivations: For each stage, the map before the ReLU that ends the stage. The stages of pre-activation
-            networks do not end with a ReLU, but are followed by a batch norm and a ReLU; there it is the map between
-            the two. None for networks without these ReLUs (MobileNetV2), for ensembles, and for networks of other
-            libraries.
+        preactivations: For each stage, the map before the ReLU that ends the stage. In a pre-activation network, the
+            stages do not end with a ReLU, but a batch norm and a ReLU follow each stage; the map between this norm and
+            this ReLU is taken. None for networks without these ReLUs (MobileNetV2), for ensembles, and for networks of
+            other libraries.
         stem: The feature map that enters the first stage, or None if it is not known.
         member_logits: The logits of each member if the classifier is an `Ensemble`; empty for a single network.
     """
@@ -33,7 +33,7 @@ class Activations(NamedTuple):
     member_logits: tuple[Tensor, ...] = ()
 
     def keep_only(self, fields: Collection[str]) -> "Activations":
-        """Drop all fields but the given ones to free memory. Reading a dropped field raises an error."""
+        """Drop all fields but the given ones, so that their memory is freed. Using a dropped field raises an error."""
         dropped: dict[str, Any] = {name: DroppedField(name) for name in self._fields if name not in fields}
         return self._replace(**dropped)
 
@@ -61,8 +61,8 @@ class DroppedField:
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise UserError(
-            f"the teacher's {self.field} was not kept: expected a method whose class attribute `reads` names all that "
-            f"the method reads of the teacher; add {self.field!r} to `reads`"
+            f"the teacher's {self.field} was not kept: expected a method whose class attribute `reads` lists all "
+            f"outputs of the teacher that the method uses; add {self.field!r} to `reads`"
         )
 
     __getattr__ = __iter__ = __len__ = __bool__ = __getitem__ = _refuse

@@ -25,7 +25,7 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
             other heights and widths.
         head_name: The name of the submodule that turns the embedding into logits.
         stage_names: The names of the submodules that compute the stages, in order.
-        linear_stages: Whether no ReLU follows the stages, so that a stage's map equals its preactivation.
+        linear_stages: True if no ReLU follows the stages. A stage's map then also serves as its preactivation.
         has_weights: Whether the network was built with trained weights, including those of its head, so that it can be
             a teacher.
     """
@@ -70,5 +70,6 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
             UserError: If the network has stages without such a batch norm, or its batch norms are not known.
         """
         raise UserError(
-            f"{type(self).__name__} has no batch norm before the ReLU of each stage: take a ResNet, a wrn or a vgg"
+            f"{type(self).__name__} does not say which batch norm comes before the ReLU of each stage: take a ResNet, "
+            "a wrn or a vgg"
         )

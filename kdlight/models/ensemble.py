@@ -19,7 +19,7 @@ from kdlight.models.weights import load_weights
 
 
 class Ensemble(Classifier):
-    """Classifiers of the same classes whose predictions are averaged.
+    """Several classifiers of the same classes, used as one: their predictions are averaged.
 
     The logits of the ensemble are the logarithms of the mean of the members' probabilities. Its embedding is the
     concatenation of the members' embeddings, and each of its stages concatenates the members' maps over the channels.
@@ -41,10 +41,10 @@ class Ensemble(Classifier):
     def __init__(self, members: Sequence[Classifier], weights: Sequence[str] | None = None) -> None:
         classes = [member.num_classes for member in members]
         if len(set(classes)) != 1:
-            raise UserError(f"expected members with the same number of classes, got {classes}; give one or more")
+            raise UserError(f"expected one or more members, all with the same number of classes, got {classes}")
         if weights is not None and len(weights) != len(members):
             raise UserError(
-                f"expected a path of weights for each of {len(members)} members, got {len(weights)}; give one each"
+                f"expected a path of weights for each of {len(members)} members, got {len(weights)}; give one path each"
             )
         super().__init__(classes[0], members[0].image_shape)
         for member, path in zip(members, weights or (), strict=False):
@@ -61,7 +61,7 @@ class Ensemble(Classifier):
 
     @property
     def head(self) -> nn.Module:
-        raise UserError(f"an ensemble has no head, but each of its {len(self.members)} members has one: choose one")
+        raise UserError(f"an ensemble has no head, but each of its {len(self.members)} members has one: take a member")
 
 
 def join_stages(member_stages: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:

@@ -32,7 +32,7 @@ class Preprocessing(NamedTuple):
 
 
 class Torchvision(Tapped):
-    """A classifier of torchvision, chosen by one of the names that `torchvision.models.list_models` returns.
+    """A classifier of torchvision, chosen by one of the names that ``list_models(torchvision.models)`` returns.
 
     Args:
         name: The name, such as ``resnet18`` or ``mobilenet_v3_small``.
@@ -44,8 +44,8 @@ class Torchvision(Tapped):
             MobileNetV3 has 0.01. With 0.01, the running statistics, which evaluation uses, need about a thousand steps
             to come close to the statistics of training batches.
         options: Further arguments of torchvision's function that builds the network, such as ``{dropout: 0.1}``.
-        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, or some of them: names of modules that
-            replace the modules that are found automatically.
+        taps: Some or all of the arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, by name. The others
+            keep their defaults.
 
     Raises:
         UserError: If there is no such network, or its weights are not on this machine and cannot be fetched.
@@ -94,7 +94,15 @@ class Torchvision(Tapped):
 
     @staticmethod
     def find_preprocessing(name: str, pretrained: bool | str = False) -> Preprocessing | None:
-        """Return how torchvision prepares images for a network's weights; None if it publishes no such weights."""
+        """Return how torchvision prepares images for a network's weights.
+
+        Args:
+            name: The name of the network.
+            pretrained: The name of the weights; true or false: the default weights.
+
+        Returns:
+            The preprocessing; None if torchvision does not have this network or does not publish these weights.
+        """
         try:
             weights = _find_torchvision_weights(name, pretrained or True)
         except UserError:
@@ -118,8 +126,8 @@ class Timm(Tapped):
         pretrained: Start from timm's weights. If `num_classes` differs from the weights' number of classes, the head
             starts from random weights.
         options: Further arguments of `timm.create_model`, such as ``{drop_path_rate: 0.1}``.
-        taps: The arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, or some of them: names of modules that
-            replace the modules that are found automatically.
+        taps: Some or all of the arguments `stages`, `embedding`, `stem` and `head` of `Tapped`, by name. The others
+            keep their defaults.
 
     Raises:
         UserError: If timm is not installed or has no such network, or its weights are not on this machine and cannot be
@@ -188,7 +196,9 @@ def _find_torchvision_weights(name: str, wanted: bool | str) -> Any:
 
 def _refuse_weights(name: str, published: Sequence[str], wanted: str = "") -> Any:
     known = f"expected one of {', '.join(published)}" if published else "torchvision publishes none"
-    raise UserError(f"torchvision's {name} has no weights {wanted}: {known}; leave `pretrained` out")
+    raise UserError(
+        f"torchvision's {name} has no weights {wanted}: {known}; to start from random weights, leave `pretrained` out"
+    )
 
 
 def _find_hub_folder() -> str:
@@ -213,8 +223,8 @@ def _find_timm_config(name: str) -> Any:
         return timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
     except RuntimeError:  # timm does not know the tag
         tags = timm.list_pretrained(f"{name.partition('.')[0]}.*")
-        known = f"expected one of {', '.join(tags)}" if tags else "timm publishes none"
-        raise UserError(f"timm has no weights {name}: {known}; or leave the tag out") from None
+        known = f"expected one of {', '.join(tags)}, or no tag" if tags else "timm publishes none; leave the tag out"
+        raise UserError(f"timm has no weights {name}: {known}") from None
 
 
 def _describe_unknown_network(library: str, name: str, names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Models of other libraries with the interface of kdlight's own networks."""
+"""A wrapper that gives the models of other libraries the interface of kdlight's own networks."""
 
 __all__ = ["Tapped"]
 
@@ -18,7 +18,7 @@ HEAD_INPUT = "the input of the head"
 
 
 class Tapped(Classifier):
-    """A model of torchvision, of timm or of your own, whose inner values are read by forward hooks.
+    """A model of torchvision, of timm or of your own, whose intermediate outputs are read by forward hooks.
 
     The hooks exist only during `activations`, so copies, DDP and `forward` are not affected. If a module runs more than
     once, the output of its last run is read. The `Activations` have no ``preactivations`` (None).
@@ -57,7 +57,10 @@ class Tapped(Classifier):
         head = head or next(reversed(linears), "")
         layer = modules[head]
         if not isinstance(layer, nn.Linear):
-            raise UserError(f"the head of {type(model).__name__} must be a linear layer; the model has {linears[-3:]}")
+            raise UserError(
+                f"the head of {type(model).__name__} must be a linear layer; the model's last linear layers are "
+                f"{linears[-3:]}"
+            )
         super().__init__(layer.out_features, image_shape)
         self.model = model
         self.head_name = f"model.{head}"
@@ -69,7 +72,7 @@ class Tapped(Classifier):
         return _take_logits(self.model(images))
 
     def activations(self, images: Tensor) -> Activations:
-        """Run the model and read its inner values.
+        """Run the model and read its intermediate outputs.
 
         Raises:
             UserError: If a named module did not run, did not return one tensor, or had its output overwritten.
@@ -96,7 +99,9 @@ class Tapped(Classifier):
             if not isinstance(output, Tensor):
                 raise UserError(f"{name} gave {type(output).__name__} where one tensor is needed: tap another module")
             if _count_changes(output) != version:
-                raise UserError(f"{name} is overwritten by the layer after it: tap that layer or make it not in-place")
+                raise UserError(
+                    f"{name} is overwritten by the layer after it: tap that layer, or make that layer not in-place"
+                )
             return output
 
         return Activations(

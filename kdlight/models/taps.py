@@ -13,8 +13,8 @@ from kdlight.internals import read_version
 from kdlight.models.classifier import ImageShape
 
 MOST_STAGES = 4  # If a model has more resolutions, only the deepest four are stages.
-# Height and width of the images of the trial run. With small images, several deep maps would have one
-# pixel, and their stages could not be told apart.
+# Height and width of the images of the trial run. With small images, several deep maps would have one pixel, and their
+# stages could not be told apart.
 PROBE_SIZE = 224
 LARGEST_PREFIX = 8  # how many tokens, such as a class token or registers, may precede the tokens of the image
 
@@ -57,9 +57,9 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
     """Find the stages of a model by the resolutions of its feature maps.
 
     The maps of one stage have the same resolution, and the stage ends with the last module that returns such a map.
-    Modules inside of residual blocks do not count. If there are more than four resolutions, only the last four are
-    stages. If all maps have one resolution, as in a vision transformer, the network is cut into four parts with equal
-    numbers of blocks. If no module returns a map, the network has no stages, and methods that need stages refuse it.
+    Modules inside of residual blocks do not count. Of more than four stages, only the last four are kept. If all maps
+    have the same resolution, as in a vision transformer, the network is cut into four stages of about equally many
+    blocks. If no module returns a map, the network has no stages, and methods that need stages refuse it.
 
     Args:
         model: The model, which computes logits from images. A copy of it is run in evaluation mode, on the "meta"
@@ -74,12 +74,13 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
         before = [output.name for output in outputs if output.left < quarters[0].entered]
         return Taps(tuple(output.name for output in quarters), before[-1] if before else None)
     trunk = [output for output in outputs if _is_in_chain(model, output.name)]
-    if len({output.size for output in trunk}) < 2:  # the layers are inside of a module that is no nn.Sequential or list
+    if len({output.size for output in trunk}) < 2:
+        # The layers are inside of a module that is no container. For each resolution, the least nested modules count.
         depths = {output.size: output.name.count(".") for output in sorted(outputs, key=lambda o: -o.name.count("."))}
         trunk = [output for output in outputs if output.name.count(".") == depths[output.size]]
     stages: list[_ModuleOutput] = []
     for output in {output.size: output for output in trunk}.values():
-        # A map that is not smaller than the stage before it may be attention weights.
+        # An output that is not smaller than the previous stage's map may be attention weights.
         if not stages or math.prod(output.size) < math.prod(stages[-1].size):
             stages.append(output)
     stages = stages[-MOST_STAGES:]
@@ -89,8 +90,9 @@ def find_taps(model: nn.Module, image_shape: ImageShape) -> Taps:
 def to_feature_map(output: Tensor) -> Tensor:
     """Rearrange a module's output into a feature map (batch, channels, height, width).
 
-    Transformers return (batch, height, width, channels) or (batch, tokens, channels). The last tokens are a
-    square grid; a class token and other extra tokens may precede the grid. Other outputs are returned unchanged.
+    Transformers return (batch, height, width, channels) or (batch, tokens, channels). The tokens of the image form a
+    square grid; a class token and other extra tokens may precede the grid. Outputs of any other shape are returned
+    unchanged.
     """
     if output.ndim == 4 and output.shape[1] == output.shape[2] != output.shape[3]:
         return output.permute(0, 3, 1, 2)
@@ -104,7 +106,7 @@ def to_feature_map(output: Tensor) -> Tensor:
 
 
 def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]:
-    """Run a copy of the model. Return its modules' feature maps in the order of computation, without the head's."""
+    """Run a copy of the model. Return its modules' feature maps in the order of computation, but none of the head."""
     shapes = dict.fromkeys([(image_shape[0], PROBE_SIZE, PROBE_SIZE), image_shape])
     attempts: list[tuple[str, ImageShape]] = [(device, shape) for device in ("meta", "cpu") for shape in shapes]
     for place, (device, shape) in enumerate(attempts):
@@ -123,8 +125,8 @@ def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]
             if place + 1 == len(attempts):
                 raise
             continue
-        # An output that the next layer overwrites cannot be tapped. Maps of a square image are square; other outputs,
-        # such as attention weights, may not be.
+        # An output that the next layer overwrites cannot be tapped. The maps of a square image are square. Outputs that
+        # are not square, such as some attention weights, are no maps.
         square = shape[1] == shape[2]
         outputs = [output for output, tensor, version in kept if read_version(tensor) == version]
         return _keep_trunk(trial, [output for output in outputs if not square or output.size[0] == output.size[1]])
@@ -150,7 +152,7 @@ def _make_exit_hook(
 
 
 def _keep_trunk(model: nn.Module, outputs: list[_ModuleOutput]) -> list[_ModuleOutput]:
-    """Return the outputs without those of poolings, dropout and the like after the last layer that has weights."""
+    """Drop the outputs of poolings, dropout and similar modules that run after the last module with weights."""
     weighted = [bool(list(model.get_submodule(output.name).parameters())) for output in outputs]
     last = max((place for place, has in enumerate(weighted) if has), default=-1)
     behind = re.compile("Pool|Permute|Drop|Identity|Flatten")
@@ -164,14 +166,18 @@ def _keep_trunk(model: nn.Module, outputs: list[_ModuleOutput]) -> list[_ModuleO
 
 
 def _is_in_chain(model: nn.Module, name: str) -> bool:
-    """Return whether only containers surround a module, so that everything that is computed passes through it."""
+    """Return whether a module is inside of containers only (nn.Sequential, …), and so in no branch of a block."""
     parents = name.split(".")[:-1]
     around = [model.get_submodule(".".join(parents[: depth + 1])) for depth in range(len(parents))]
     return all(type(parent) in (nn.Sequential, nn.ModuleList, nn.ModuleDict) for parent in around)
 
 
 def _find_stem(trunk: list[_ModuleOutput], stage: _ModuleOutput) -> str | None:
-    """Return the module whose output enters the first stage: the stage's first pooling, or the module before."""
+    """Return the name of the module whose output enters the first stage.
+
+    This is the stage's first module if that module is a pooling, and otherwise the last module before the stage. If no
+    module runs before the stage, the result is the module that runs before the stage's last module.
+    """
     own = [output for output in trunk if output.size == stage.size]
     earlier = [output for output in trunk if output.left < own[0].entered]
     if own[0].pools and own[0].name != stage.name:
@@ -182,7 +188,11 @@ def _find_stem(trunk: list[_ModuleOutput], stage: _ModuleOutput) -> str | None:
 
 
 def _find_quarters(outputs: list[_ModuleOutput]) -> list[_ModuleOutput]:
-    """Return the last output of each quarter of the longest row of similar modules, such as transformer blocks."""
+    """Find the longest row of similar modules, such as transformer blocks. Return the last output of each quarter.
+
+    Similar modules have names that differ only in the number at the end. If the row has fewer than four modules, only
+    its last output is returned.
+    """
     rows: dict[str, list[_ModuleOutput]] = {}
     for output in outputs:
         rows.setdefault(re.sub(r"\d+$", "", output.name), []).append(output)

@@ -67,13 +67,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 @contextmanager
 def report_misfit(checkpoint: str | None) -> Iterator[None]:
-    """Turn torch's error about a checkpoint of other networks into a short message for the user.
+    """Turn torch's error about a checkpoint that does not fit the networks into a short message for the user.
 
     Args:
         checkpoint: The path of the checkpoint that is loaded in the ``with`` block.
 
     Raises:
-        UserError: If names or shapes of the weights differ.
+        UserError: If names or shapes of the checkpoint's weights are not those of the networks.
     """
     try:
         yield
@@ -91,6 +91,6 @@ def report_misfit(checkpoint: str | None) -> Iterator[None]:
 
 def _refuse_checkpoint(path: str | Path, got: str) -> UserError:
     return UserError(
-        f"{path} is no checkpoint of a run: expected a last.ckpt or best.ckpt that kdlight fit wrote, got {got}; "
+        f"{path} is no checkpoint of a run: expected a last.ckpt or best.ckpt that `kdlight fit` wrote, got {got}; "
         "weights alone are given with --model.student_weights PATH"
     )

@@ -1,4 +1,4 @@
-"""An experiment: a method, data, the trainer's options and a folder. The method can be trained, tested or timed."""
+"""An experiment: a method, data, the trainer's options and a folder. It trains, validates and tests the method."""
 
 import signal
 import sys
@@ -58,10 +58,10 @@ class Experiment:
     resume: str = "the same command and --ckpt_path last"
 
     def make_trainer(self, **changed: Any) -> Trainer:
-        """Create the trainer of a fit from the options, with the loggers, callbacks and checkpoints that every run has.
+        """Create the trainer for a fit. It has `options`, and the loggers, callbacks and checkpoints of every run.
 
         Args:
-            changed: Arguments of the trainer that replace those of the experiment.
+            changed: Arguments of the trainer, which replace those with the same names.
         """
         return self._build_trainer(self.config, changed)
 
@@ -70,7 +70,10 @@ class Experiment:
         return make_trainer({**options, **add_run_options(options, self.folder, self.data, config=config), **changed})
 
     def fit(self) -> None:
-        """Train, then test the weights of the last epoch and of the best validated one, and write ``result.json``.
+        """Train, test the last and the best weights, and write ``result.json``.
+
+        The best weights are those of the epoch with the highest validation accuracy. Without validation, only the last
+        weights are tested.
 
         Raises:
             KeyboardInterrupt: If Ctrl-C stopped the run; its position is saved, and a message says how to continue.
@@ -99,7 +102,7 @@ class Experiment:
                 print(f"kdlight: stopped; {where}, go on with {self.resume}", file=sys.stderr)
             if stops is None or stops.received is None:
                 raise
-            # SIGINT and SIGTERM both end the run with Lightning's `SIGTERMException`. Raise Python's exception instead.
+            # After SIGINT, too, the run ends with Lightning's `SIGTERMException`. Raise what `fit` documents instead.
             raise KeyboardInterrupt if stops.received == signal.SIGINT else SystemExit(TERMINATED) from None
         if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
             print(format_closing_lines(self.folder))

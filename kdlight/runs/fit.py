@@ -30,7 +30,7 @@ TESTED = {"best": "test_selected/", "last": "test_last/"}  # prefixes of logged 
 
 
 def make_run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, validated: bool) -> list[Callback]:
-    """Return the callbacks that every run has, such as those that stop the run or save its last and its best epoch.
+    """Return the callbacks that every run has, such as those that save the checkpoints of the last and the best epoch.
 
     Without validation there is no ``best.ckpt``, because nothing tells which epoch is best.
     """
@@ -44,7 +44,7 @@ def make_run_callbacks(folder: RunFolder, metrics: MetricsCSV, config: str, *, v
 def add_run_options(
     options: dict[str, Any], folder: RunFolder, data: LightningDataModule, *, config: str | None
 ) -> dict[str, Any]:
-    """Add to the configured loggers, callbacks and plugins those that every run has.
+    """Return the configured loggers, callbacks and plugins, together with those that every run has.
 
     Args:
         options: The configured arguments of the trainer.
@@ -82,7 +82,10 @@ def add_run_options(
 
 
 def _select_objects(value: Any, kind: type) -> list[Any]:
-    """Return the objects of a class in an argument of the Trainer, which is an object, a list, a bool or None."""
+    """Return the objects of the class `kind` in `value`.
+
+    `value` is an argument of the Trainer: an object, a list of objects, a bool or None.
+    """
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, kind)]
 
 
@@ -128,7 +131,7 @@ def _fit_and_test(
     for name in ("best", "last"):
         if folder.locate_checkpoint(name).is_file():
             path = str(folder.locate_checkpoint(name))
-            loggers, trainer.loggers = trainer.loggers, []  # loggers would receive both tests under the same names
+            loggers, trainer.loggers = trainer.loggers, []  # else both tests would be logged under the same names
             (measured,) = trainer.test(model, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
             trainer.loggers = loggers
             result.record_test(name, measured)

@@ -127,10 +127,11 @@ class RunFolder(NamedTuple):
 
 
 def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
-    """Return the folder of a run by its configuration: ``configs/digits/rid.yaml`` runs in ``runs/digits/rid``.
+    """Return the folder of a run that has these configuration files.
 
-    The names of several files are joined in their order: ``pairs/resnet56-resnet20.yaml`` and ``methods/dkd.yaml`` run
-    in ``runs/pairs/resnet56-resnet20+dkd``. Files of ``loggers/`` and ``published_protocol.yaml`` do not become part of
+    The run of ``configs/digits/rid.yaml`` has the folder ``runs/digits/rid``. The names of several files are joined in
+    their order: for ``pairs/resnet56-resnet20.yaml`` and ``methods/dkd.yaml``, the folder is
+    ``runs/pairs/resnet56-resnet20+dkd``. Files of ``loggers/`` and ``published_protocol.yaml`` do not become part of
     the name, so that the folder is the same with and without them.
     """
     if not configs:
@@ -164,9 +165,14 @@ def find_folder(checkpoint: Path) -> RunFolder | None:
 
 
 def find_latest(base: Path, checkpoint: str) -> RunFolder:
-    """Return the newest of ``base``, ``base-2`` … that has the checkpoint "last" or "best"; if none has, ``base``.
+    """Return the newest of the runs in ``base``, ``base-2`` … that has a certain checkpoint.
 
-    Folders without a checkpoint are skipped: their runs were refused, or stopped before the first checkpoint.
+    Folders without this checkpoint are skipped; their runs may have been refused, or stopped before the first
+    checkpoint. If no folder has the checkpoint, ``base`` is returned.
+
+    Args:
+        base: The folder without a number.
+        checkpoint: "last" or "best".
     """
     pattern = re.compile(rf"{re.escape(base.name)}(?:-(\d+))?")
     found = [(int(match[1] or 1), path) for path in base.parent.glob("*") if (match := pattern.fullmatch(path.name))]

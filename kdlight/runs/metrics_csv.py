@@ -9,17 +9,17 @@ from lightning.pytorch.utilities import rank_zero_only
 from kdlight.files import replace_file
 from kdlight.runs.folder import RunFolder
 
-#: A value was measured on the test set if this is one of the words before the first slash of its key, where words are
-#: separated by underscores: test/…, test_last/…, pid_test/….
+#: Keys with this word before the first slash belong to values that were measured on the test set. Underscores separate
+#: the words of a key: test/…, test_last/…, pid_test/….
 OF_THE_RESULT = "test"
 
 
 class MetricsCSV(Logger):
     """Writes ``metrics.csv``.
 
-    Lightning's `CSVLogger` writes a row for each call (one for validation, another for training), and deletes the file
-    when a run is resumed. This logger writes one row for each epoch, and a resumed run continues the file. Values
-    measured on the test set are left out, because they are in ``result.json``.
+    Lightning's `CSVLogger` writes a row for each call of `log_metrics`: in an epoch, one for validation and another for
+    training. It deletes the file when a run is resumed. This logger writes one row for each epoch, and a resumed run
+    continues the file. Values measured on the test set are left out, because they are in ``result.json``.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -34,14 +34,19 @@ class MetricsCSV(Logger):
 
     @property
     def version(self) -> str:
-        """An empty version, because the folder's name is enough."""
+        """Empty, because the folder's name alone identifies the run."""
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing, because ``config.yaml`` holds the hyper-parameters."""
 
     def resume(self, epoch: int, row: dict[str, Any]) -> None:
-        """Take the row of the checkpoint's epoch from the checkpoint, and the rows before it from the existing file."""
+        """Go on from a checkpoint: take the rows of earlier epochs from the file, and drop the file's other rows.
+
+        Args:
+            epoch: The epoch in which the checkpoint was written.
+            row: The row of this epoch that the checkpoint has stored; empty if nothing had been logged.
+        """
         logged = self.folder.read_metrics() if self.folder.metrics.is_file() else {}
         before = {place: logged[place] for place in logged if place < epoch}
         self.rows = {place: {**earlier, "step": int(earlier["step"])} for place, earlier in before.items()}

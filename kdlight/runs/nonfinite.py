@@ -1,4 +1,4 @@
-"""Stop a run whose loss is NaN or infinite, and save the batch that caused it and the weights."""
+"""Stop a run whose loss is NaN or infinite, and save the weights and the batch of that step."""
 
 from collections import deque
 from pathlib import Path
@@ -41,12 +41,14 @@ class NonFiniteStop(Callback):
     """Checks the terms of the loss in every step.
 
     On a CPU the terms are checked at once, before the backward pass, so the saved weights are those that gave the loss.
-    On CUDA the terms are copied asynchronously and checked at most `STEPS_BEHIND` steps later, so that no step waits.
-    By then the optimizer may have carried the NaN into the weights, which are then saved with the NaN.
+    On CUDA the terms are copied asynchronously and checked at most `STEPS_BEHIND` steps later, so that steps seldom
+    wait for the device. Meanwhile the optimizer may have changed the weights, even to NaN. The changed weights are
+    saved.
 
     ``nonfinite.pt`` in the run's folder (``nonfinite-1.pt`` from process 1) holds epoch, step, terms by name, the batch
     as the model saw it, the seed of the step's random numbers, and the method's ``state_dict`` (empty under FSDP, where
-    no process has all weights). It can be read with ``weights_only=True``. `replay` computes the terms again.
+    no process has all weights). It can be read with ``weights_only=True``. Except under FSDP, `replay` computes the
+    terms again.
 
     Args:
         folder: The folder of the run.
@@ -66,7 +68,7 @@ class NonFiniteStop(Callback):
         self._batch = batch
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Check the terms of this step; on CUDA, check those terms that have arrived from the device.
+        """Check the terms of this step. On CUDA, start to copy them, and check the terms whose copies have arrived.
 
         Raises:
             NonFiniteLossError: If a term or the sum of all terms is NaN or infinite.
@@ -120,7 +122,7 @@ class NonFiniteStop(Callback):
             torch.save(content, stream)
         listed = ", ".join(f"{name} = {value:.6g}" for name, value in terms.items())
         raise NonFiniteLossError(
-            f"the loss is not finite in step {check.step} of epoch {check.epoch}: {listed}; weights and batch are in "
+            f"the loss is not finite in step {check.step} of epoch {check.epoch}: {listed}; the step is saved in "
             f"{path}; lower the learning rate or the term's weight, or clip gradients (--trainer.gradient_clip_val 1)"
         )
 
@@ -128,13 +130,13 @@ class NonFiniteStop(Callback):
 def replay(path: str | Path, method: Learner) -> dict[str, Tensor]:
     """Recompute the terms of the step that stopped a run, with their autograd graph.
 
-    With the method built as in the run's ``config.yaml``::
+    Build the method as in the run's ``config.yaml``::
 
         method = KD(student, teacher, teacher_weights="runs/digits/teacher/checkpoints/best.ckpt")
         terms = replay("runs/digits/kd/nonfinite.pt", method)
 
-    The terms equal those of the run if the file holds the weights before the step (see `NonFiniteStop`). The terms of
-    `CRD` differ: it adds the batch's embeddings to its memory when it computes the terms, before the file is written.
+    The terms equal those of the run if the file holds the weights from before the step (see `NonFiniteStop`). The terms
+    of `CRD` differ, because the memory in the file already contains the batch's embeddings.
 
     Args:
         path: The path of the file ``nonfinite.pt``.

@@ -32,7 +32,7 @@ class Preparation(NamedTuple):
 
     @classmethod
     def of(cls, data: ImageDataModule) -> "Preparation":
-        """Read the preparation from a data module. For images in memory, ``resize_size`` is their shorter side."""
+        """Read the preparation from a data module. If it has no ``resize_size``, its images' shorter side is taken."""
         names = [str(name) for name in data.class_names]
         resize_size = getattr(data, "resize_size", min(data.image_shape[1:]))
         return cls(names, list(data.image_shape), resize_size, list(data.mean), list(data.std))
@@ -55,7 +55,7 @@ class Preparation(NamedTuple):
             draft.write_text(json.dumps(self._asdict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def prepare(self, image: Tensor) -> Tensor:
-        """Resize a decoded image and crop its centre.
+        """Resize a decoded image and crop its centre; make it grey if the network's input has one channel.
 
         Args:
             image: (3, height, width) uint8.

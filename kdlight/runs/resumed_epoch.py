@@ -1,4 +1,4 @@
-"""Save the log and the sums of the current epoch in checkpoints: a run then continues as if it had not stopped."""
+"""Save the current epoch's log and running sums in checkpoints, so that a run continues as if it had not stopped."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ class ResumedEpoch(Callback):
             return
         if SAVED not in checkpoint:
             raise UserError(
-                f"the checkpoint has no '{SAVED}': expected a checkpoint that kdlight fit of this version wrote; "
+                f"the checkpoint has no '{SAVED}': expected a checkpoint that this version of `kdlight fit` wrote; "
                 "begin a new run with its weights instead: --model.student_weights PATH"
             )
         self._resumed = checkpoint[SAVED]
@@ -66,8 +66,8 @@ class ResumedEpoch(Callback):
         if processes not in (0, trainer.world_size):
             raise UserError(
                 f"the checkpoint was written inside epoch {checkpoint['epoch']} by {processes} processes: expected the "
-                f"same number, got {trainer.world_size}; go on with --trainer.devices {processes}, or from --ckpt_path "
-                "best"
+                f"same number, got {trainer.world_size}; go on with --trainer.devices {processes}, or from another "
+                "checkpoint of the run (--ckpt_path best)"
             )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -107,7 +107,10 @@ class ResumedEpoch(Callback):
 
 
 def _step_plateaus(trainer: Trainer, row: dict[str, float]) -> None:
-    """Step schedulers that follow a metric: when the checkpoint was written, Lightning had not stepped them yet."""
+    """Call `step` of each scheduler that follows a metric.
+
+    At the end of an epoch, Lightning writes the checkpoint before it makes this call.
+    """
     for config in trainer.lr_scheduler_configs:
         if config.reduce_on_plateau and config.interval == "epoch":
             scheduler: Any = config.scheduler

@@ -16,10 +16,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopDeadline:
     """Ends this process if it makes no progress for some time after SIGTERM or Ctrl-C.
 
-    A process that waits in a collective operation runs no Python code, and therefore no signal handler. If it waits for
-    a frozen process, gloo (torch's communication over the CPU) gives up only after half an hour. Therefore a thread
-    waits for signals: Python writes the number of each signal into one end of a pair of sockets as soon as the signal
-    arrives, and the thread reads the other end.
+    While a process waits in a collective operation, its main thread runs no Python code, and therefore no signal
+    handler. If the process waits for a frozen one, gloo (torch's communication over the CPU) gives up only after half
+    an hour. Therefore a second thread waits for signals: Python writes the number of each signal into one end of a pair
+    of sockets as soon as the signal arrives, and the second thread reads the other end.
 
     Args:
         seconds: How long the process may go without progress.
@@ -74,7 +74,7 @@ class StopDeadline:
     def _end(self, number: int) -> None:
         print(
             f"kdlight: told to stop, but another process of this run, perhaps a frozen one, has not answered for "
-            f"{self.seconds:g} seconds; ended without keeping the position, go on with --ckpt_path auto",
+            f"{self.seconds:g} seconds; ended without saving the position in the epoch; go on with --ckpt_path auto",
             file=sys.stderr,
             flush=True,
         )

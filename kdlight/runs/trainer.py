@@ -36,7 +36,7 @@ def make_trainer(options: dict[str, Any]) -> Trainer:
         options: The arguments of Lightning's `Trainer`; callbacks and loggers are objects.
 
     Raises:
-        UserError: If a value is out of range, or Lightning refuses it, such as an unknown strategy or device.
+        UserError: If a value is out of range, or Lightning refuses a value (for example, an unknown strategy).
     """
     for name, kind in RANGES.items():
         value = options.get(name)
@@ -84,8 +84,8 @@ def require_batches(trainer: Trainer, data: ImageDataModule) -> None:
     every, counts_epochs = trainer.val_check_interval, trainer.check_val_every_n_epoch is not None
     if type(every) is int and every > batches and counts_epochs:
         raise UserError(
-            f"trainer.val_check_interval: expected at most {batches}, the steps of an epoch, got {every}; to count "
-            "steps over epochs add --trainer.check_val_every_n_epoch null"
+            f"trainer.val_check_interval: expected at most {batches}, the steps of an epoch, got {every}; for an "
+            "interval longer than an epoch, add --trainer.check_val_every_n_epoch null"
         )
 
 
@@ -111,10 +111,10 @@ def _check_range(name: str, value: float, kind: Any) -> None:
 
 
 def _require_nodes(trainer: Trainer) -> None:
-    """Refuse to wait for other machines whose addresses this process does not know.
+    """Refuse several machines if this process cannot find the others: it would wait for them for ever.
 
     Raises:
-        UserError: If neither a launcher has started this process, nor the variables of the addresses are set.
+        UserError: If no launcher started this process, and MASTER_ADDR, MASTER_PORT and NODE_RANK are not all set.
     """
     environment = getattr(trainer.strategy, "cluster_environment", None)
     alone = "GROUP_RANK" not in os.environ and not os.environ.keys() >= {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"}

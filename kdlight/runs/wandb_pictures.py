@@ -1,8 +1,7 @@
-"""Pictures of a run for Weights & Biases: the confusion matrix, and the PID of each stage over the epochs.
+"""Pictures of a run for Weights & Biases: the confusion matrix, and the PID of each measured stage over the epochs.
 
-The PID (partial information decomposition) divides the information about the class in the teacher's and the student's
-features into four atoms: redundant (both tell it), unique to the teacher, unique to the student, and synergistic (only
-both together tell it).
+The PID (partial information decomposition) divides what teacher and student tell about the class into four atoms:
+redundant (both tell it), unique to the teacher, unique to the student, and synergistic (only both together tell it).
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,13 +34,15 @@ def draw_confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Fig
 
 
 def draw_pid(rows: Mapping[int, Mapping[str, float]]) -> dict[str, Figure]:
-    """Draw the PID's atoms of each measured stage over the epochs, each with a band for its 95 % interval.
+    """Draw the PID's atoms over the epochs, one figure for each measured stage.
+
+    Each atom is a curve. The band around the curve is the atom's 95 % interval.
 
     Args:
-        rows: The logged metrics by epoch.
+        rows: The logged metrics of each epoch, by the number of the epoch, which is counted from 0.
 
     Returns:
-        A figure for each stage, by its name.
+        The figures by the name of the stage.
     """
     keys = dict.fromkeys(
         name.rpartition("/")[0] for row in rows.values() for name in row if name.endswith("/redundant")

@@ -1,8 +1,4 @@
-"""Send to Weights & Biases what Lightning's logger leaves out.
-
-This file adds the epoch as the axis of all metrics, keys by which runs can be grouped, the result, pictures, and the
-student's weights.
-"""
+"""Send to Weights & Biases what Lightning's logger leaves out: see the list at `WandbRecord`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,12 +24,14 @@ class WandbRecord(Callback):
     """Adds to a run of W&B what is needed to group, filter and compare runs.
 
     - Every metric is drawn over ``epoch``; the summary holds the best values of accuracy and loss.
-    - The configuration gets the keys ``method``, ``pair`` (teacher → student), ``seed`` and ``grid``
-      (the name of the ``kdlight ablate`` grid that the run belongs to).
-    - The PID (partial information decomposition) of each stage has four panels, one for each of its atoms: redundant,
-      unique to the teacher, unique to the student, synergistic. All other PID values are logged without a panel.
-    - At the end ``result.json``, without its lists, is added to the summary. Pictures of the PID and of the confusion
-      matrix are added to the media. If the logger was given ``log_model``, the student's weights become an artifact.
+    - The configuration gets the keys ``method``, ``pair`` (teacher → student), ``seed`` and ``grid`` (the name of the
+      ``kdlight ablate`` grid that the run belongs to).
+    - The PID (partial information decomposition) of each stage and of the logits has four panels, one for each of its
+      atoms: redundant, unique to the teacher, unique to the student, synergistic. All other PID values are logged
+      without a panel.
+    - At the end, ``result.json`` is added to the summary, without entries that are or contain lists. Pictures of the
+      PID and of the confusion matrix are added to the media. If the logger was given ``log_model``, the student's
+      weights become an artifact.
 
     Args:
         folder: The folder of the run.
@@ -108,7 +106,7 @@ class WandbRecord(Callback):
 
 
 def finish_wandb(loggers: Iterable[Logger]) -> None:
-    """End the runs of W&B, so that the next run of this process becomes a run of its own."""
+    """End the W&B runs of the loggers. Otherwise the next fit of this process would log into the same W&B run."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             finish_wandb_run(logger)
@@ -118,8 +116,8 @@ def name_group(folder: Path) -> str:
     """Return the name of the group of runs that differ only in their seed.
 
     In a grid of ``kdlight ablate``, runs have folders such as ``seed=0``, and the two folders above give the name:
-    ``runs/grid/method=rid/seed=0`` is in the group ``grid/method=rid``. Otherwise the group is named after the run's
-    folder, without a number at its end, and the folder above: ``runs/digits/kd-2`` is in the group ``digits/kd``.
+    ``runs/grid/method=rid/seed=0`` is in the group ``grid/method=rid``. Otherwise the name consists of the folder
+    above and the run's folder, without the number at the end: ``runs/digits/kd-2`` is in the group ``digits/kd``.
     """
     if _is_in_grid(folder):
         return "/".join(folder.parts[-3:-1])

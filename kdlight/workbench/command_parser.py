@@ -10,13 +10,13 @@ from kdlight.runs.folder import WEIGHTS
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An ``argparse.ArgumentParser`` that raises a `UserError` for a wrong option, and does not print the usage.
+    """An ``argparse.ArgumentParser`` that raises a `UserError` for a wrong option, instead of printing the usage.
 
     Args:
         prog: The command.
-        usage: How the command is called; None: argparse writes the usage.
-        description: The docstring of the command's file, which says what the command does. If it begins with
-            the command in double backticks and a colon, such as "``kdlight pid``: ", the help leaves this part out.
+        usage: The lines of the help that show how to call the command. If None, argparse writes them.
+        description: The docstring of the command's file, which says what the command does. The help leaves out a
+            beginning such as "``kdlight pid``: ".
         options: Further arguments of ``argparse.ArgumentParser``.
     """
 
@@ -35,7 +35,7 @@ class CommandParser(argparse.ArgumentParser):
         )
 
     def add_runs(self) -> None:
-        """Add the arguments that name the runs to compare, the baseline, and settings that select runs."""
+        """Add the arguments RUNS (the runs to compare), ``--baseline`` and ``--where`` (settings that select runs)."""
         self.add_argument(
             "runs",
             nargs="+",
@@ -54,7 +54,7 @@ class CommandParser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raise argparse's message as a `UserError`, with a hint to ``--help``.
+        """Raise argparse's message as a `UserError`, with a reference to ``--help``.
 
         Raises:
             UserError: Always.

@@ -1,4 +1,8 @@
-"""Measure the costs of a network: parameters, operations, bytes of its file, memory and time of a forward pass."""
+"""Measure the costs of a network.
+
+The costs are the numbers of parameters and of operations, the size of the weights file, and the time and the memory
+that a forward pass takes.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -94,7 +98,7 @@ def measure_latency(model: nn.Module, image_shape: Sequence[int], batch: int, *,
         image_shape: (channels, height, width).
         batch: The number of images in the batch.
         threads: The number of CPU threads.
-        seconds: For how long forward passes are repeated, at least.
+        seconds: Forward passes are repeated for at least this many seconds.
     """
     images = torch.zeros(batch, *image_shape, device=next(model.parameters()).device)
     with torch.inference_mode():

@@ -66,7 +66,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "-o", "--output", type=parse_path, default=Path("dashboard.json"), metavar="FILE", help="the file to write"
     )
-    parser.add_argument("--save", action="store_true", help="also save the workspace as a view of the W&B project")
+    parser.add_argument("--save", action="store_true", help="also save the workspace in the W&B project")
     return parser
 
 

@@ -22,7 +22,7 @@ class Run:
     """A run on the disk, named by its folder or by one of its checkpoints.
 
     Args:
-        path: The run's folder, or the checkpoint in it from which the student gets its weights.
+        path: The run's folder; or a checkpoint in the folder, from which the student then gets its weights.
         weights: Which checkpoint to take if ``path`` is a folder: "last", the weights of the last epoch; or
             "best", the weights of the epoch with the best validation accuracy.
 
@@ -60,8 +60,8 @@ class Run:
         """The checkpoint from which the student gets its weights.
 
         Raises:
-            MissingFileError: If the run was stopped before its first checkpoint, or the best weights are wanted and the
-                run selected none by validation.
+            MissingFileError: If the run has no checkpoint yet, or the best weights are wanted and the run did not
+                select weights by validation.
         """
         if self._checkpoint is not None:
             return self._checkpoint
@@ -76,7 +76,7 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration."""
+        """The resolved configuration: the values of all options, given ones and defaults."""
         return self.files.read_config()
 
     @property
@@ -120,14 +120,16 @@ class Run:
         return self._network("student", described, self.checkpoint, network)
 
     def teacher(self, weights: Path | None = None, *, network: Classifier | None = None) -> Classifier:
-        """Return the teacher from which the student learned or, with `Supervised`, with which it was only compared.
+        """Return the run's teacher, from which the student learned.
+
+        In a run of `Supervised`, the student did not learn from the teacher, but was only compared with it.
 
         Args:
             weights: A file of other weights for this network; None: the weights that the run used.
             network: The network to load the weights into, needed in the same case as for `student`.
 
         Raises:
-            UserError: If the run has no teacher, or ``network`` is needed and not given.
+            UserError: If the run has no teacher, its weights are missing, or ``network`` is needed and not given.
         """
         holder = self.config["model"].get("init_args") or {}
         if not holder.get("teacher"):
@@ -157,7 +159,7 @@ class Run:
                     f"give it: run.{role}(network=…)"
                 )
             if weights is not None and (described.get("init_args") or {}).get("pretrained"):
-                # Do not download pretrained weights that are replaced at once.
+                # Do not download pretrained weights, because `load_weights` below replaces them.
                 described = {**described, "init_args": {**described["init_args"], "pretrained": False}}
             network = build_object(Classifier, described)  # type: ignore[type-abstract]
         if weights is not None:
@@ -168,7 +170,7 @@ class Run:
         """Return the data of the run.
 
         Args:
-            changed: Arguments of the data module that have changed since the run, such as ``data_dir``.
+            changed: Arguments of the data module that replace those of the run, such as ``data_dir``.
 
         Raises:
             UserError: If the data module is no `ImageDataModule`, or does not take one of the arguments in ``changed``.

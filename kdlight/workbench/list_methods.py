@@ -1,4 +1,4 @@
-"""``kdlight methods [METHOD]``: list every method with its paper, what it distils and its arguments.
+"""``kdlight methods [METHOD]``: list every method with its paper, its arguments, and what it distils.
 
 The methods' files are parsed and not imported, because importing torch and Lightning would take seconds.
 """
@@ -56,7 +56,7 @@ class Method(NamedTuple):
         opening: The docstring of the file.
         node: The syntax tree of the class.
         constants: The values that are assigned to names at the file's top level.
-        bases: The classes of the methods' folder that it derives from, the nearest first; `ROOT` is the last one.
+        bases: The classes of the methods' folder from which this class derives. The nearest comes first, `ROOT` last.
     """
 
     name: str
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> None:
 def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight methods", description=__doc__)
-    parser.add_argument("method", nargs="?", help="the method to show in full, by the name of its file or its class")
+    parser.add_argument("method", nargs="?", help="the method to show in full: the name of its file, or of its class")
     return parser
 
 
@@ -173,7 +173,7 @@ def find_paper(method: Method) -> Paper | None:
 
 
 def list_arguments(method: Method) -> list[tuple[Method, list[Argument]]]:
-    """Return a method's arguments, grouped by the class that takes them, without ``student`` and ``teacher``.
+    """Return a method's arguments except ``student`` and ``teacher``, grouped by the class that takes them.
 
     The method's own class comes first.
     """
@@ -203,7 +203,7 @@ def _format_default(default: ast.expr | None, owner: Method) -> str:
     try:
         value: Any = ast.literal_eval(default)
     except ValueError:
-        return "(see its text)" if isinstance(default, ast.Lambda | ast.Name) else ast.unparse(default)
+        return "(see its description)" if isinstance(default, ast.Lambda | ast.Name) else ast.unparse(default)
     value = list(value) if isinstance(value, tuple) else value
     return str(yaml.safe_dump(value, default_flow_style=True)).partition("\n")[0]
 

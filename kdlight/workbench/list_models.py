@@ -1,4 +1,4 @@
-"""``kdlight models``: list every network with its parameters, operations, stages and published weights."""
+"""``kdlight models``: list kdlight's networks with their parameters, operations, stages and published weights."""
 
 import importlib
 import inspect
@@ -18,7 +18,8 @@ from kdlight.workbench.costs import count_operations, count_parameters
 PACKAGE = "kdlight.models"
 SHAPE, CLASSES = (3, 32, 32), 100
 FOREIGN = """Networks of torchvision by name: {class_path: kdlight.models.Torchvision, init_args: {name: resnet18}}.
-Networks of timm: kdlight.models.Timm (timm.list_models() returns the names). pretrained: true loads their weights.
+Networks of timm: kdlight.models.Timm (timm.list_models() returns the names).
+For networks of torchvision and timm, pretrained: true loads trained weights.
 Published weights: --model.teacher_weights published:cifar100/resnet56 downloads them once into data/weights."""
 
 
@@ -29,7 +30,7 @@ class Network(NamedTuple):
         name: Name in `kdlight.models`.
         parameters: Number of parameters.
         operations: Floating point operations for one image.
-        stages: The shape of each stage's output for one image, such as (channels, height, width).
+        stages: (channels, height, width) of each stage's output for one image.
         published: Names of the network's published weights.
     """
 
@@ -63,7 +64,10 @@ def make_parser() -> CommandParser:
 
 
 def list_networks() -> list[Network]:
-    """Return a row for every network of `kdlight.models`; networks are built without memory for their weights."""
+    """Return a row for every network of `kdlight.models` that can be built from a number of classes alone.
+
+    The networks are built on the "meta" device, so their weights take no memory.
+    """
     package = importlib.import_module(PACKAGE)
     found = []
     for name in dir(package):

@@ -61,7 +61,7 @@ def test_a_linear_bottleneck_is_compared_as_it_is(method):
     ("student", "teacher", "message"),
     [
         (tapped, resnet8, "expected a student that shows its feature maps before the ReLU"),
-        (resnet8, ShuffleV1, "ShuffleV1 has no batch norm before the ReLU of each stage"),
+        (resnet8, ShuffleV1, "ShuffleV1 does not say which batch norm comes before the ReLU of each stage"),
     ],
 )
 def test_networks_that_do_not_show_what_is_needed_are_refused(student, teacher, message):

@@ -80,7 +80,7 @@ def test_preactivations_and_their_norms(name: str) -> None:
     model = build(name, (3, 8, 8)).eval()
     activations = model.activations(torch.randn(2, 3, 8, 8))
     if activations.preactivations is None or name.startswith("Shuffle"):
-        with pytest.raises(ValueError, match="no batch norm before the ReLU of each stage"):
+        with pytest.raises(ValueError, match="which batch norm comes before the ReLU of each stage"):
             model.get_norms_before_relu()
     else:
         widths = [norm.num_features for norm in model.get_norms_before_relu()]

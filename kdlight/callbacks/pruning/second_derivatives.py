@@ -28,8 +28,8 @@ from torch.overrides import TorchFunctionMode
 from kdlight.errors import UserError
 from kdlight.models.evaluating import evaluating
 
-# Functions that return elements of their inputs, sums of such elements, or 0. Their derivatives are 0 or 1. Squaring
-# does not change these two numbers, so the ordinary backward pass of such a function also propagates h.
+# Functions that return elements of their inputs, sums of such elements, or constants. Their derivatives are 0 or 1.
+# Squaring does not change these two numbers, so the ordinary backward pass of such a function also propagates h.
 SELECTING = {
     *("relu", "relu_", "relu6", "max_pool2d", "dropout"),
     *("add", "add_", "__add__", "__radd__", "__iadd__"),
@@ -140,10 +140,10 @@ def _replace_gradient(value: Tensor, gradient_of: Tensor) -> Tensor:
 
 
 def _square(x: Tensor) -> Tensor:
-    """Return x^2 with the gradient of x.
+    """Return x^2, but with the derivative 1 with respect to x instead of 2x.
 
-    A bilinear function, such as `linear`, of squared inputs and squared weights then propagates h to the inputs and to
-    the weights.
+    If the inputs and the weights of a bilinear function, such as `linear`, are replaced by such squares, its backward
+    pass propagates h to the inputs and to the weights.
     """
     return _replace_gradient(x**2, x)
 

@@ -32,14 +32,16 @@ from kdlight.streams import Stream, make_generator
 
 
 class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
-    """A data module whose images are cropped, flipped and normalised as whole batches, on the GPU if there is one.
+    """A data module that crops, flips and normalises whole batches of images, on the GPU if there is one.
+
+    `ImageFilesDataModule` differs in the cropping: its workers crop each image when they decode the image.
 
     A validation split is held out of the training set, with the training set's class proportions. The test set is read
     for ``test`` and ``predict``, and once when a run begins, to check that it is complete. All random choices depend
     only on the seed, the epoch and the sample. Therefore a sample has the same view in an epoch whether or not the run
     was resumed, and whatever the number of processes.
 
-    A subclass defines its classes, image shape and augmentation, and reads the training and the test set.
+    A subclass defines the class names, the image shape and the augmentation, and reads the training and the test set.
 
     Args:
         val_size: Number of images held out for validation; with 0, no best checkpoint can be selected.
@@ -49,8 +51,9 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         labels: False for a transfer set, on which the student only imitates the teacher: training images get the target
             -1, and supervised terms of the loss leave them out.
         train_per_class: The number of images of each class to train on, among those not held out; None: all of them.
-        label_noise: Fraction of the training labels that are replaced, each by another class. The choices are uniform
-            and the same in every run. Other targets, such as the coarse classes of CIFAR-100, do not change.
+        label_noise: Fraction of the training labels that are replaced, each by another class. Which labels are
+            replaced, and by which class, is drawn uniformly, and is the same in every run. Further targets, such as the
+            coarse classes of CIFAR-100, do not change.
         batch_size: Images per training step and process.
         eval_batch_size: Largest number of images per validation, test or prediction step and process.
         seed: Seed of shuffling and augmentation; None: the run's seed (``seed_everything``), or 0 if it has none.
@@ -101,18 +104,18 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
     def choose_probe_batches(
         self, split: SplitName, count: int | None = None, *, seed: int = SPLIT_SEED
     ) -> list[Batch]:
-        """Return `count` fixed images of a split (None: all), as batches on the CPU that can be passed to a model.
+        """Return `count` images of a split (None: all images) in batches on the CPU.
 
         The images are normalised and not augmented. They have the class proportions and the order of the split, and
         they are the same in every process and epoch. A batch's `index` gives the place of each image in the split.
 
         Raises:
-            UserError: If the split has not been read or has fewer than `count` images.
+            UserError: If the split has not been read, or `count` is below 1 or above the split's number of images.
         """
         samples = self.get_split(split)
         if count is not None and not 0 < count <= len(samples):
             raise UserError(
-                f"expected at most {len(samples)} probe images, as many as the {split} split has, got {count}"
+                f"expected a number of images from 1 to {len(samples)} (the size of the {split} split), got {count}"
             )
         chosen = draw_stratified_order(samples.target, make_generator(Stream.PROBE_IMAGES, seed))[:count].sort().values
         places = make_evaluation_indices(len(chosen), batch_size=self.eval_batch_size)
@@ -193,7 +196,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
     def load_views(
         self, indices: Iterable[Tensor], choices: Mapping[str, Tensor], *, views: int = 1, strong: bool = False
     ) -> Iterator[Batch]:
-        """Fetch, augment and normalise training samples on the CPU, as in training.
+        """Fetch training samples, and augment and normalise them as in training, but on the CPU.
 
         Args:
             indices: For each batch, the places of its samples in the training split, (batch,).
@@ -202,14 +205,14 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
             strong: Whether the last view is strongly augmented.
 
         Raises:
-            UserError: If `choices` are for other views or another number of samples.
+            UserError: If `choices` do not fit `views`, `strong`, the augmentation or the number of training images.
         """
         self.views.check_choices(choices, views=views, strong=strong)
         for batch in self.get_split("train").with_views(choices).fetch_batches(indices):
             yield self.normalize_batch(self.views.apply(batch, choices, views))
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return, as values for JSON, how images become a model's input; the random choices are left out."""
+        """Return how images become a model's input, without the random choices. JSON can hold all the values."""
         return {
             "augment": self.view_kind.describe() if self.augment else False,
             "views": views,

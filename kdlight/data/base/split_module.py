@@ -1,4 +1,4 @@
-"""The part of a data module that reads the images and divides them into training, validation and test split."""
+"""The base of data modules, which reads the training and the test images and holds out the validation split."""
 
 from abc import abstractmethod
 from functools import cached_property
@@ -14,7 +14,7 @@ SplitName = Literal["train", "val", "test"]
 
 
 class SplitDataModule(LightningDataModule):
-    """A data module whose `setup` reads only the splits that are needed. `ImageDataModule` explains the arguments.
+    """A data module whose `setup` reads only the splits that a stage needs. `ImageDataModule` explains the arguments.
 
     Raises:
         UserError: If `label_noise` is above 0 although `labels` is false.
@@ -31,14 +31,14 @@ class SplitDataModule(LightningDataModule):
     @property
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the class numbers in `target`."""
+        """The names of the classes, in the order of the class numbers in `Batch.target`."""
 
     @cached_property
     def num_classes(self) -> int:
-        """The number of classes of `target`.
+        """The number of classes.
 
-        Some subclasses take `num_classes` as an argument. When they read the images, they check that there are as many
-        class names.
+        Some subclasses take `num_classes` as an argument. When they read the images, they check that this number is
+        the number of class names.
         """
         return len(self.class_names)
 
@@ -77,7 +77,7 @@ class SplitDataModule(LightningDataModule):
         """Return a split that `setup` has read, with raw images in a fixed order.
 
         Raises:
-            UserError: If there is no split of that name.
+            UserError: If `setup` has not read the split, or there is no validation split.
         """
         if name not in self._splits:
             raise UserError(

@@ -54,7 +54,7 @@ def hold_out(
         The places of the samples to train on, and the places of the samples held out, both ascending.
 
     Raises:
-        UserError: If no samples are left to train on, or fewer of a class than `train_per_class`.
+        UserError: If no samples are left to train on, or a class has fewer than `train_per_class` samples left.
     """
     if val_size >= len(target):
         raise UserError(f"val_size={val_size} leaves nothing to train on: the training set has {len(target)} images")

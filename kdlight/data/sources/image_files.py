@@ -1,4 +1,4 @@
-"""A split of image files that are decoded when they are needed, by worker processes.
+"""A split of image files, which worker processes decode when the images are needed.
 
 Workers crop and resize; whole batches are mirrored and normalised on the device.
 """
@@ -27,8 +27,8 @@ from kdlight.data.sources.decoding import decode
 from kdlight.data.views.photographs import vary_photograph
 from kdlight.errors import UserError
 
-# The smallest and largest crop, as fractions of the image's area, and the range of a crop's width / height, both from
-# Szegedy et al. 2014, https://arxiv.org/abs/1409.4842.
+# The range of a random crop's area, as a fraction of the image's area, and the range of its width / height. These are
+# the ranges of Szegedy et al. 2014, https://arxiv.org/abs/1409.4842.
 AREA = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 COUNTED = 20_000  # if an image is broken and its split is at most this large, all images of the split are checked
@@ -47,7 +47,7 @@ def draw_box(seed: int, height: int, width: int) -> Box:
     """Draw a random box in an image of this size, by the algorithm of torchvision's ``RandomResizedCrop.get_params``.
 
     Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, section 6. The box depends only on the seed and the size of
-    the image. The process, and the images that it decoded before, have no influence.
+    the image. So it is the same in every worker process, whatever the worker decoded before.
     """
     stream = random.Random(seed)
     for _ in range(10):
@@ -71,11 +71,12 @@ class ImageFiles(Split):
         paths: (n,) paths of the images, packed by `encode_paths`.
         target: (n,) int64 class numbers; -1 for an unlabelled sample.
         size: Height and width of the fetched images.
-        resize: Length to which the shorter side is resized before the middle is cropped.
+        resize: Length to which the shorter side is resized before the middle is cut out; unused if `crops` is given.
         workers: Number of processes that decode; 0: the calling process decodes.
         targets: Further (n,) int64 targets by name.
-        crops: (views, n) seeds for `draw_box`; None: crop the middle of the image.
-        photographs: Whether crops are also varied by `vary_photograph`.
+        crops: (views, n) seeds for `draw_box`, which draws a random crop of each image for each view (augmented
+            version). None: the middle of each image is cut out.
+        photographs: Whether random crops are also varied by `vary_photograph`.
         advice: What the user can do about a file that cannot be decoded; the error's message ends with this text.
     """
 
@@ -101,7 +102,11 @@ class ImageFiles(Split):
         return replace(self, paths=paths, target=target, targets=targets, crops=crops)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return a split that fetches a random crop for each view (augmented version), stacked first view first."""
+        """Return a split that fetches a random crop of each image for each view (augmented version).
+
+        Args:
+            parameters: Random choices by name. A name that ends with ``.crop`` has the seeds (n,) of one view's crops.
+        """
         crops = [choice for name, choice in parameters.items() if name.endswith(".crop")]
         return replace(self, crops=torch.stack(crops) if crops else None)
 
@@ -132,7 +137,11 @@ class ImageFiles(Split):
             yield pin_batch(batch) if pin_memory else batch
 
     def decode_batch(self, places: Sequence[int]) -> Tensor:
-        """Decode the n images at `places` to a tensor (views * n, 3, size, size) uint8, first view first."""
+        """Decode the m images at the positions `places` of the split.
+
+        Returns:
+            (views * m, 3, size, size) uint8: the first views of all m images, then their second views, and so on.
+        """
         views: list[list[Tensor]] = [[] for _ in range(1 if self.crops is None else len(self.crops))]
         for place in places:
             image = self._decode(place)
@@ -142,7 +151,7 @@ class ImageFiles(Split):
         return torch.stack(stacked) if stacked else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
 
     def check_images(self) -> None:
-        """Decode every image once, in threads; JPEG files at an eighth of their size, which is faster.
+        """Decode every image once, in threads. JPEG files are decoded at an eighth of their size, which is faster.
 
         Raises:
             UserError: If an image cannot be decoded.
@@ -184,7 +193,7 @@ class ImageFiles(Split):
         return digest.hexdigest()
 
     def get_path(self, place: int) -> Path:
-        """Return the path of the file at a place of the split."""
+        """Return the path of the image at the position `place` of the split."""
         return self.root / os.fsdecode(bytes(self.paths[place]))
 
     def _crop(self, image: Tensor, seed: int | None) -> Tensor:

@@ -65,16 +65,17 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_pickled_arrays(data: bytes) -> dict[str, Any]:
-    """Unpickle a dictionary whose values are arrays of bytes, lists, numbers or strings.
+    """Unpickle a dictionary whose values are lists, numbers, strings or arrays of uint8.
 
     Args:
-        data: The file's content, written by Python 2 or 3.
+        data: The content of the pickle file, which Python 2 or 3 wrote.
 
     Returns:
-        The dictionary. Its keys are of type str; what was an array is a numpy array.
+        The dictionary, with numpy arrays. Keys of type bytes, as Python 2 writes them, are decoded to str.
 
     Raises:
-        UserError: If the file is broken or contains anything but these types; the message says what.
+        UserError: If the file is broken, holds no dictionary, has an array of another type, or refers to a class or
+            function that no array needs. The message gives the reason.
     """
     try:
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()

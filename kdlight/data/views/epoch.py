@@ -39,8 +39,8 @@ class EpochViews:
             strong: Whether the last view is strong (`kdlight.data.views.strong`).
 
         Returns:
-            Tensors (count, …) on the CPU by name, such as ``"0.shifts"`` for the places of the first view's crops, and
-            ``"strong.operations"`` for the strong view; {} if nothing is random.
+            The choices by name: tensors (count, …) on the CPU. For example, ``"0.shifts"`` holds the places of the
+            first view's crops, and ``"strong.operations"`` the operations of the strong view. {} if nothing is random.
         """
         if self.kind is None:
             return {}
@@ -60,11 +60,17 @@ class EpochViews:
         return self._current[key]
 
     def augment(self, batch: Batch, *, epoch: int, views: int = 1, strong: bool = False) -> Batch:
-        """Replace the images of a raw training batch by their views in an epoch, first view first."""
+        """Replace the images of a training batch, uint8 as they were loaded, by their views in an epoch.
+
+        The views are stacked along the batch: all first views, then all second views, and so on.
+        """
         return self.apply(batch, self.get_choices(epoch, views=views, strong=strong, device=batch.index.device), views)
 
     def apply(self, batch: Batch, choices: Mapping[str, Tensor], views: int) -> Batch:
-        """Replace the images of a raw training batch by the views that `choices` determine, first view first."""
+        """Replace the images of a training batch, uint8 as they were loaded, by the views that `choices` determine.
+
+        The views are stacked along the batch: all first views, then all second views, and so on.
+        """
         if not choices:
             return batch._replace(images=batch.images.repeat(views, 1, 1, 1)) if views > 1 else batch
         assert self.kind is not None
@@ -72,7 +78,7 @@ class EpochViews:
         return batch._replace(images=apply_views(self.kind, batch.images, chosen, self.fill))
 
     def replay(self, kept: Sequence[Mapping[str, Tensor]]) -> None:
-        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on. The images are shuffled as without a replay.
+        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on. The order of the images does not change.
 
         Args:
             kept: What `draw` returned for each of the stored epochs.

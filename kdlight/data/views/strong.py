@@ -1,14 +1,16 @@
 """Strongly augmented views as in semi-supervised learning: two random operations out of fourteen, then cutout.
 
-Cubuk et al. 2020, "RandAugment", https://arxiv.org/abs/1909.13719, in the form that the code of MLKD (Jin et al., CVPR
-2023) takes from FixMatch (Sohn et al. 2020, https://arxiv.org/abs/2001.07685). MLKD's code calls RandAugment(2, 10),
-but the number 10 has no effect there, because every operation draws its strength uniformly from its whole range. The
-results equal those of Pillow's operations, up to rounding. Cutout fills a random square of the image with one colour.
+The operations are those of RandAugment (Cubuk et al. 2020, https://arxiv.org/abs/1909.13719). They are drawn as in the
+code of MLKD (Jin et al., CVPR 2023), which follows FixMatch (Sohn et al. 2020, https://arxiv.org/abs/2001.07685).
+MLKD's code calls RandAugment(2, 10) for two operations of strength 10, but the 10 has no effect there, because every
+operation draws its strength uniformly from its whole range. The results equal those of Pillow's operations, up to
+rounding. Cutout fills a random square of the image with one colour.
 
-Every image has its own operations and strengths, and no step makes the CPU wait for the GPU. A first gather moves
-pixels (rotation, shear, translation), a second one looks up new pixel values (brightness, contrast and similar
-operations), and a blend changes colour or sharpness. Each of these three steps is applied to the whole batch, but
-changes only the images for which one of the step's operations was drawn.
+Every image has its own operations and strengths. The operations are applied in two rounds, one operation per image and
+round. A round has three steps. A gather moves pixels (rotation, shear, translation), a second gather looks up new pixel
+values (brightness, contrast and similar operations), and a blend changes colour or sharpness. Each step is applied to
+the whole batch, but changes only the images for which one of the step's operations was drawn. No step makes the CPU
+wait for the GPU.
 """
 
 import math
@@ -30,10 +32,11 @@ class StrongDraws(NamedTuple):
     """The random choices for a set of images.
 
     Attributes:
-        operations: (n, 2) int64 places in `OPERATIONS`, in the order in which they are applied.
-        strengths: (n, 2) in [0, 1): the place of each operation's parameter within its range.
-        cutout: (n, 3) in [0, 1): the row and column of the square's middle as fractions of the height and width, and
-            its side as a fraction of half the width.
+        operations: (n, 2) int64: for each operation its index in `OPERATIONS`, in the order of application.
+        strengths: (n, 2) in [0, 1): for each operation a position in the range of its strength, from one end (0) to the
+            other (1).
+        cutout: (n, 3) in [0, 1): the row and column of the square's middle as fractions of the image's height and
+            width, and the square's side as a fraction of half the image's width.
     """
 
     operations: Tensor
@@ -73,8 +76,8 @@ def _is_operation(operations: Tensor, name: str) -> Tensor:
 def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     """Rotate images by up to 30 degrees, or shear or translate them by up to 0.3 of a side.
 
-    Each pixel of the result takes the value of the pixel that is nearest to its place of origin, without interpolation.
-    It is black if its place of origin lies outside the image.
+    Each pixel of the result comes from a point of the image. It takes the value of the image's pixel at this point,
+    without interpolation. It is black if the point lies outside the image.
     """
     count, channels, height, width = images.shape
     signed = 2 * strengths - 1
@@ -86,7 +89,7 @@ def _move(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
     cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
     rows = (torch.arange(height, device=images.device) + 0.5)[None, :, None]
     columns = (torch.arange(width, device=images.device) + 0.5)[None, None, :]
-    # A rotation turns the image around its middle; a shear keeps its upper left corner in place.
+    # A rotation turns the image around its middle; a shear keeps the image's upper left corner in place.
     down, right = rows - height / 2, columns - width / 2
     from_column = cosine * right - sine * down + width / 2 + amount["shear_x"] * rows + amount["translate_x"] * width
     from_row = sine * right + cosine * down + height / 2 + amount["shear_y"] * columns + amount["translate_y"] * height
@@ -166,7 +169,7 @@ def _cut_out(images: Tensor, cutout: Tensor, fill: Sequence[float]) -> Tensor:
     """Fill a square whose side is at most half the image's width.
 
     A square that would begin above or left of the image is moved to the border and keeps its size. If a square extends
-    beyond the lower or right border, this part is cut off.
+    beyond the lower or right border, the part outside the image is cut off.
     """
     height, width = images.shape[2:]
     side = cutout[:, 2:] * 0.5 * width

@@ -18,7 +18,7 @@ from kdlight.data.views.crops import crop, draw_crops, flip
 from kdlight.data.views.strong import StrongDraws, apply_strong, draw_strong
 from kdlight.streams import Stream, make_generator
 
-STRONG = "strong"  # begins the names of the choices for a strong view (`kdlight.data.views.strong`)
+STRONG = "strong"  # the choices for a strongly augmented view have names that begin with this
 
 
 class ViewKind(Protocol):
@@ -28,7 +28,7 @@ class ViewKind(Protocol):
         """Draw the random choices of one view for `count` samples: tensors (count, …) by name."""
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Make one batch (n, channels, height, width) for each view, from the view's choices for these n samples."""
+        """Make one batch (n, channels, height, width) for each view; `choices` has the choices of each view."""
 
     def describe(self) -> dict[str, Any]:
         """Describe everything that determines a view except its random choices."""
@@ -67,8 +67,8 @@ class PaddedCrops:
 class ResizedCrops:
     """Crops of random size and shape, resized, and mirroring: the standard for photographs.
 
-    Images are cropped when they are decoded (`kdlight.data.sources.image_files`). `apply` gets them as one batch for
-    all views, first view first.
+    Images are cropped when they are decoded (`kdlight.data.sources.image_files`). `apply` gets one batch with the crops
+    of all views: first those of the first view, and so on.
 
     Attributes:
         mirror: Whether an image may be flipped.
@@ -77,7 +77,7 @@ class ResizedCrops:
     mirror: bool = True
 
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw ``crop`` (count,) int64, the seed of each crop, and, if images are mirrored, ``flipped`` (count,) bool.
+        """Draw the seeds of the crops, ``crop`` (count,) int64. If images are mirrored, also ``flipped`` (count,) bool.
 
         Only a seed is drawn here, because the crop also depends on the size of the image, which is not known before the
         image is decoded.
@@ -88,7 +88,7 @@ class ResizedCrops:
         return {"crop": seeds, "flipped": torch.rand(count, generator=generator) < 0.5}
 
     def apply(self, images: Tensor, choices: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Flip the images (views * n, channels, height, width), which are already cropped, first view first."""
+        """Flip the crops (views * n, channels, height, width), which begin with all crops of the first view."""
         parts = images.chunk(len(choices))
         return [
             flip(part, chosen["flipped"]) if self.mirror else part for part, chosen in zip(parts, choices, strict=True)
@@ -118,12 +118,13 @@ def apply_views(kind: ViewKind, images: Tensor, chosen: Mapping[str, Tensor], fi
     Args:
         kind: The kind of view.
         images: The uint8 batch that `kind.apply` expects: (n, …) for `PaddedCrops`; for `ResizedCrops` (views * n, …),
-            already cropped, first view first.
+            already cropped, beginning with all crops of the first view.
         chosen: The choices of `draw_views` for these samples.
-        fill: Value of each channel, in [0, 255]. A strong view fills the square that it cuts out with these values.
+        fill: Value of each channel, in [0, 255], for the square that strong augmentation cuts out of an image.
 
     Returns:
-        The views stacked along the batch, first view first. The last one is strong if `chosen` has choices for it.
+        The views, concatenated along the batch axis: the first views of all images, their second views, and so on. The
+        last view is strongly augmented (`kdlight.data.views.strong`) if `chosen` has choices for strong augmentation.
     """
     results = kind.apply(images, [select_choices(chosen, str(view)) for view in range(count_views(chosen))])
     strong = select_choices(chosen, STRONG)

@@ -2,7 +2,7 @@
 
 A mask splits the classes (or channels) into a strong set S and a weak set W. Their total probabilities p_S and p_W are
 called masses. Three divergences compare the teacher with the student: binary compares (p_S, p_W), strong compares the
-probabilities within S, and weak those within W. Then
+probabilities within S (divided by p_S), and weak the probabilities within W (divided by p_W). Then
 
     KL(teacher || student) = binary + p_S(teacher) * strong + p_W(teacher) * weak.
 """
@@ -41,7 +41,7 @@ class CAKDDivergences(NamedTuple):
 def cakd_divergences(
     student_logits: Tensor, teacher_logits: Tensor, strong: Tensor, *, temperature: float
 ) -> CAKDDivergences:
-    """Split KL(teacher || student) of every sample at the temperature into its three divergences.
+    """Split every sample's KL(teacher || student) into three divergences.
 
     Everything is computed from differences of logarithms. Nothing is divided by a mass, so a mass that underflows to 0
     needs no special treatment. Where S or W is empty, its divergence and the binary one are 0, and the divergence of
@@ -49,9 +49,9 @@ def cakd_divergences(
 
     Args:
         student_logits: (batch, classes), or any vectors to be compared as distributions.
-        teacher_logits: (batch, classes); no gradient reaches it, so none reaches the masses.
+        teacher_logits: (batch, classes); no gradient reaches it, so the returned masses carry none.
         strong: Boolean mask (batch, classes), true in S.
-        temperature: T, positive.
+        temperature: T of the softmax, positive.
 
     Returns:
         The three divergences and the teacher's two masses, each (batch,).
@@ -61,7 +61,7 @@ def cakd_divergences(
     """
     require_same_shape(student_logits, strong)
     if strong.dtype != torch.bool:
-        raise UserError(f"expected a boolean mask of the strong set, got {strong.dtype}; compare or cast it first")
+        raise UserError(f"expected a boolean mask of the strong set, got {strong.dtype}; make it boolean first")
     student, teacher = to_log_probability_pair(to_float64(student_logits), to_float64(teacher_logits), temperature)
     strong_mass, weak_mass = _compute_log_mass(teacher, strong), _compute_log_mass(teacher, ~strong)
     terms = CAKDDivergences(

@@ -9,7 +9,8 @@ from kdlight.errors import UserError
 def mask_target(logits: Tensor, target: Tensor) -> Tensor:
     """Mark the target class of every sample.
 
-    In an unlabelled sample (-1) class 0 is marked, so the caller has to leave the sample out (`average_labelled`).
+    For a target of -1 (a sample without a label), class 0 is marked. The caller has to leave such samples out, for
+    example by `average_labelled`.
 
     Args:
         logits: (batch, classes); only its shape is used.
@@ -29,7 +30,7 @@ def mask_target(logits: Tensor, target: Tensor) -> Tensor:
 def fill_outside(values: Tensor, mask: Tensor) -> Tensor:
     """Replace the values outside a mask by the lowest number of their type.
 
-    With -inf instead, a row that has no element in the mask would get NaN gradients.
+    With -inf instead, the softmax of a row that has no element in the mask would be NaN, and so would its gradients.
 
     Args:
         values: (batch, classes).

@@ -12,17 +12,17 @@ R = TypeVar("R")
 
 
 def widen_half_precision(loss: Callable[P, R]) -> Callable[P, R]:
-    """Make a loss run outside autocast, with its half-precision tensors widened to float32.
+    """Make a loss run outside autocast, and widen its half-precision arguments to float32.
 
-    Products of features or probabilities would otherwise run in half precision under autocast: a Gram matrix overflows
-    float16, and bfloat16 has only three digits, which are lost in a difference of similar numbers. Tensors of float32
-    and float64 pass unchanged.
+    Products of features or probabilities would otherwise run in half precision under autocast: a Gram matrix can
+    overflow float16, and bfloat16 has only two to three digits, which are lost in a difference of similar numbers.
+    Tensors of float32 and float64 pass unchanged.
 
     Args:
         loss: A function with at least one tensor argument.
 
     Returns:
-        The function with the same signature; gradients arrive in the precision of the arguments.
+        A function with the same signature. The gradient of each argument has the argument's precision.
     """
 
     @functools.wraps(loss)
@@ -37,7 +37,7 @@ def widen_half_precision(loss: Callable[P, R]) -> Callable[P, R]:
 def to_float64(values: Tensor) -> Tensor:
     """Convert to float64, for a loss that is a small difference of large numbers.
 
-    A divergence at a high temperature T is such a difference: it falls with 1/T^2, but the rounding errors of the
+    A divergence at a high temperature T is such a difference: it falls like 1/T^2, but the rounding errors of the
     logarithms in it do not. In float32 it has no correct digit at T = 1e4; in float64 it has six correct digits at
     T = 1e5. Apple's GPUs have no float64, so values stay in float32 there.
     """

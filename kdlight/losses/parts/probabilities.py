@@ -11,7 +11,7 @@ from kdlight.losses.parts.shapes import require_same_shape
 
 
 def to_log_probabilities(logits: Tensor, temperature: float | Tensor) -> Tensor:
-    """Compute ``log softmax(logits / temperature)`` over the classes, finite however far apart the logits are.
+    """Compute ``log softmax(logits / temperature)`` over the classes, with finite values only.
 
     A class that is masked by a logit of -inf gets a very low logarithm instead of -inf. Its probability is still 0, but
     a difference of two such logarithms is 0 instead of NaN.
@@ -36,7 +36,7 @@ def to_log_probability_pair(
     """Compute `to_log_probabilities` of student and teacher; no gradient reaches the teacher's logits.
 
     Raises:
-        UserError: If the shapes differ or the temperature is not positive.
+        UserError: If the shapes differ, or the temperature is a plain number that is not positive and finite.
     """
     require_same_shape(student_logits, teacher_logits)
     return to_log_probabilities(student_logits, temperature), to_log_probabilities(teacher_logits.detach(), temperature)

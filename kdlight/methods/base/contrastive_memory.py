@@ -24,15 +24,16 @@ LARGE = 2**62
 class ContrastiveMemory(nn.Module):
     """Stores for each network the embeddings of all training samples, one per row.
 
-    `allocate` makes the rows and `group_by_class` stores the classes, both before training. In training, negatives are
-    drawn and rows are updated on the device. Every process of a distributed run has all rows. Each row has the same
-    values in every process, without a broadcast, because the initial rows depend only on the run's seed and `update`
-    gathers the batches of all processes.
+    Before training, `allocate` makes the rows and `group_by_class` stores the classes. In training, negatives are drawn
+    and rows are updated on the device. Every process of a distributed run has all rows. Each row has the same values in
+    every process, without a broadcast, because the initial rows depend only on the run's seed and `update` gathers the
+    batches of all processes.
 
-    A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,). The latter
-    holds log Z for the student's and for the teacher's embeddings. `crd_log_normalizer` computes log Z. The scores that
-    `crd_loss` takes are the similarities minus log Z. log Z is NaN until the first batch determines it; from then on it
-    is constant. In a distributed run, DDP sends the first process's log Z to the others.
+    A checkpoint contains the buffers `student` and `teacher` (samples, dim), and `log_normalizer` (2,). The buffer
+    `log_normalizer` holds two values of log Z (see `crd_log_normalizer`): the first for the student's embeddings, the
+    second for the teacher's. The scores that `crd_loss` takes are the similarities minus log Z. log Z is NaN until the
+    first batch determines it; from then on it is constant. In a distributed run, DDP sends the first process's log Z to
+    the others.
 
     Args:
         dim: Size of an embedding.
@@ -65,7 +66,7 @@ class ContrastiveMemory(nn.Module):
         return len(self.student)
 
     def allocate(self, samples: int, *, seed: int = 0) -> None:
-        """Make random rows, unless the memory has this number of rows already.
+        """Make `samples` random rows for each network, unless the memory already has that many.
 
         The elements are drawn uniformly from an interval around 0. The interval is so long that the squared norm of a
         row is 1 on average.
@@ -103,7 +104,7 @@ class ContrastiveMemory(nn.Module):
             index: (batch,), places in the training set.
 
         Returns:
-            (batch, 1 + negatives), places in the training set: first that of the sample itself, then the negatives.
+            (batch, 1 + negatives), places in the training set: first the sample's own, then those of its negatives.
         """
         start, size = self.class_start[index, None], self.class_size[index, None]
         # `by_class` lists the samples class by class. The sample's own class takes up `size` places of this list, the

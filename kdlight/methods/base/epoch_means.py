@@ -11,11 +11,12 @@ from kdlight.errors import UserError
 class EpochMeans:
     """The means of named scalars over an epoch. Each step counts in proportion to its number of samples.
 
-    The sums stay on the device, so no step has to wait for the device. Lightning's `self.log` is not used, because a
-    checkpoint that is written inside an epoch does not contain the values that `self.log` has collected.
+    The sums from which the means are computed stay on the device, so that no step has to wait until the device has
+    computed them. Lightning's `self.log` is not used to compute the means, because a checkpoint that is written inside
+    an epoch does not contain the values that `self.log` has collected.
 
     Attributes:
-        samples: The number of samples in the sums, from the epoch's steps so far.
+        samples: The number of samples in the epoch's steps so far.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,7 @@ class EpochMeans:
         self._sums: Tensor | None = None
 
     def add(self, values: dict[str, Tensor], *, samples: int) -> None:
-        """Add the scalars of a step, multiplied by its number of samples.
+        """Add the scalars of a step, multiplied by the step's number of samples.
 
         Raises:
             UserError: If the names differ from those of the epoch's first step.
@@ -51,5 +52,5 @@ class EpochMeans:
         self._sums = None if state["sums"] is None else state["sums"].to(device)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the means by name."""
+        """Return the means by name; before the first step there are none."""
         return {} if self._sums is None else dict(zip(self._names, (self._sums / self.samples).unbind(), strict=True))

@@ -19,7 +19,7 @@ from kdlight.unpack import Unpack
 
 
 class FeatureDistillerArgumentsWithoutCE(DistillerArguments, total=False):
-    """The arguments that a method with a cross-entropy weight of its own passes on to `FeatureDistiller`."""
+    """The arguments that a method passes on to `FeatureDistiller` as ``**base`` if it declares `ce_weight` itself."""
 
     kd_weight: Weight
     temperature: PositiveFloat

@@ -34,11 +34,11 @@ class FilteredDistillerArgumentsWithoutCE(FeatureDistillerArgumentsWithoutCE, to
 
 
 class FilteredDistillerArguments(FeatureDistillerArguments, FilteredDistillerArgumentsWithoutCE, total=False):
-    """The arguments that methods pass on to `FilteredDistiller`, which explains them and has their defaults."""
+    """The arguments that other methods pass on to `FilteredDistiller`, which explains them and has their defaults."""
 
 
 class FilteredDistiller(FeatureDistiller):
-    """A method that compares filtered maps: at each stage, f_s(S) of the student's map S and f_t(T) of the teacher's T.
+    """A method that filters the student's map S and the teacher's map T at each stage, and compares f_s(S) with f_t(T).
 
     The layers are those of the RID authors' code. If the teacher's map has t channels and the student's map has s, then
     f_t is a 1x1 convolution from t to t channels, batch norm, ReLU, and a 1x1 convolution from t to s channels. f_s has
@@ -48,14 +48,16 @@ class FilteredDistiller(FeatureDistiller):
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
-        stages: The stages to compare: 0 is the shallowest that both networks have, -1 the deepest. null: all stages.
-        initialisation: How the weights of filters and heads are drawn: "torch", by torch's own rule for such layers; or
-            "authors", from He's uniform distribution with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`) and
-            with zero biases, as in the RID authors' code. "authors" makes the weights of a head about 50 times as
-            large as "torch" does. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate
+        stages: Which pairs of stages to compare: 0 is the shallowest pair, -1 the deepest; null: all pairs.
+            `pair_stages` pairs the deepest stages of the two networks, then their second deepest stages, and so on.
+        initialisation: How the weights of filters and heads are drawn. "torch": by torch's own rule for such layers.
+            "authors": from He's uniform distribution with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`) and
+            with zero biases, as in the RID authors' code. For K classes and a filtered map of n numbers, "authors"
+            makes the weights of a head sqrt(6 n / K) times as large as "torch" does: about 50 times for 10 classes and
+            a map of 64 x 8 x 8. With six labelled digits per class, three seeds and 120 epochs (``kdlight ablate
             digits_initialisation.yaml``), the test accuracy with "authors" minus that with "torch" is +1.57 points for
-            RID (95 % interval +0.14 to +3.01) and -0.46 points for TED (-2.89 to +1.96). This is too little
-            evidence to replace torch's rule as the default.
+            RID (95 % interval +0.14 to +3.01) and -0.46 points for TED (-2.89 to +1.96). This is too little evidence to
+            replace torch's rule as the default.
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
     """
 

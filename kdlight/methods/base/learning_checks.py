@@ -40,7 +40,7 @@ def require_learning(learner: "Learner") -> None:
     if weights and not any(weights.values()):
         raise UserError(f"{name} learns nothing: expected one or more of {', '.join(weights)} above 0, got 0 for all")
     epochs = learner.trainer.max_epochs or -1
-    # `any` stops at the first epoch in which the student learns, because `map` is lazy.
+    # `map` is lazy: epochs after the first one in which the student learns are not computed.
     phases = map(learner.trainable_children, range(epochs))
     if epochs > 0 and not any(phase is None or learner.student in phase for phase in phases):
         arguments = [name for name in inspect.signature(type(learner).__init__).parameters if name.endswith("_epochs")]

@@ -34,8 +34,8 @@ class LogitDistillerArguments(LogitDistillerArgumentsWithoutCE, total=False):
 class LogitDistiller(Distiller):
     """A method that adds the cross-entropy to a comparison of logits.
 
-    If the teacher is an `Ensemble`, its logits are chosen so that their softmax at the method's temperature is the mean
-    of the members' softened outputs.
+    If the teacher is an `Ensemble`, the student is compared with logits whose softmax at the method's temperature is
+    the mean of the members' softmaxes at this temperature.
 
     Args:
         student: The network that is trained.
@@ -72,7 +72,7 @@ class LogitDistiller(Distiller):
     def prepare_logits(
         self, student: Activations, teacher: Activations, temperature: float | Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the student's and the teacher's logits (batch, classes) as they are compared at a temperature."""
+        """Return the student's and the teacher's logits (batch, classes), to be compared at this temperature."""
         of_student, of_members = student.logits, teacher.member_logits or (teacher.logits,)
         if self.standardize_logits:
             of_student, of_members = standardize(of_student), tuple(map(standardize, of_members))

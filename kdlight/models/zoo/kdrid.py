@@ -1,12 +1,11 @@
 """The networks that the authors of RID (redundant information distillation) trained on CIFAR-10.
 
 Dissanayake et al. 2024, "Quantifying Knowledge Distillation Using Partial Information Decomposition",
-https://arxiv.org/abs/2411.07483. Their code (https://github.com/pasandissanayake/kd-rid, systems/wrncifar.py) calls
-the networks WRN-40-2 and WRN-16-1, and they have the depths and widths that these names stand for. But they are not
-the wide residual networks of Zagoruyko and Komodakis (`wrn.py`): their blocks end with the ReLU, as the blocks of a
-ResNet do, and a shortcut that changes the shape has a batch norm. So they are `ResNet`s with (depth - 4) / 6 blocks per
-stage. Use `wrn_40_2` and `wrn_16_1` to follow the paper's text, and the networks in this file to follow the authors'
-code.
+https://arxiv.org/abs/2411.07483. Their code (https://github.com/pasandissanayake/kd-rid, systems/wrncifar.py) calls the
+networks WRN-40-2 and WRN-16-1, and they have the depths and widths that these names stand for. But they are not the
+wide residual networks of Zagoruyko and Komodakis (`wrn.py`). They are `ResNet`s with (depth - 4) / 6 blocks per stage:
+a block ends with a ReLU, and a shortcut that changes the shape has a batch norm. Use `wrn_40_2` and `wrn_16_1` to
+follow the paper's text, and the networks in this file to follow the authors' code.
 
 As in the authors' code, the weights of the convolutions and of the head are drawn from He et al.'s uniform distribution
 with ``mode="fan_out"`` (`torch.nn.init.kaiming_uniform_`), and biases are 0. The submodule that is called `downsample`

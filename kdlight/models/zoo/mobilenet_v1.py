@@ -1,10 +1,10 @@
 """MobileNetV1 for photographs.
 
 Howard et al. 2017, "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
-https://arxiv.org/abs/1704.04861, table 1. Names and parameters are those of
+https://arxiv.org/abs/1704.04861, table 1. The parameters and their names are those of
 https://github.com/megvii-research/mdistiller (models/imagenet/mobilenetv1.py). mdistiller's average pooling accepts
-only images of 224 pixels; the one in this file accepts images of any size. As in mdistiller, the initial weights are
-torch's default.
+only images of 224x224 pixels; the average pooling in this file accepts images of any size. As in mdistiller, the
+initial weights are torch's default.
 """
 
 __all__ = ["MobileNetV1"]
@@ -19,12 +19,13 @@ from kdlight.models.classifier import PHOTOGRAPH_SHAPE, Classifier, ImageShape
 
 #: Output channels and stride of the 13 depthwise separable blocks (table 1 of the paper).
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
-#: Indices in `MobileNetV1.model`, where 0 is the stem: the last block at 1/4, 1/8, 1/16 and 1/32 of the image's side.
+#: The four stages end with the last blocks whose maps have 1/4, 1/8, 1/16 and 1/32 of the image's side. The numbers are
+#: the indices of these blocks in `MobileNetV1.model`, where the stem has the index 0.
 STAGE_ENDS = (3, 5, 11, 13)
 
 
 class MobileNetV1(Classifier):
-    """A convolution and 13 depthwise separable blocks; the stages have 1/4, 1/8, 1/16 and 1/32 of the image's side.
+    """A convolution and 13 depthwise separable blocks. The maps of the stages have 1/4 to 1/32 of the image's side.
 
     Args:
         num_classes: Number of classes.
@@ -69,7 +70,7 @@ class MobileNetV1(Classifier):
 
 
 def _build_separable(in_channels: int, channels: int, stride: int) -> nn.Sequential:
-    """Build a 3x3 convolution of each channel, then a 1x1 convolution of all; batch norm and ReLU follow each."""
+    """Build a 3x3 convolution of each channel and a 1x1 convolution of all channels, each with batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False),
         nn.BatchNorm2d(in_channels),

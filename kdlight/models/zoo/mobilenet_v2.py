@@ -3,7 +3,7 @@
 Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", https://arxiv.org/abs/1801.04381, table
 2, with width 0.5, expansion 6, ReLU instead of ReLU6, no dropout, and stride 1 in the second group of blocks. Names,
 parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/mobilenetv2.py,
-`mobile_half`). Every block ends without a ReLU (the linear bottleneck), so there are no preactivations.
+`mobile_half`). Every block ends without a ReLU (the linear bottleneck), so `Activations.preactivations` is None.
 """
 
 __all__ = ["MobileNetV2"]
@@ -16,9 +16,9 @@ from kdlight.models.zoo.initialisation import draw_kaiming_convolutions, draw_sm
 
 
 class InvertedResidual(nn.Module):
-    """Widens a map by a 1x1 convolution, filters each channel by a 3x3 convolution, and narrows the map again.
+    """A 1x1 convolution to `expansion` times the channels, a 3x3 convolution of each channel, and a 1x1 convolution.
 
-    If the shape stays the same, there is a shortcut.
+    If input and output have the same shape, there is a shortcut.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int, expansion: int) -> None:

@@ -1,10 +1,10 @@
 """ResNets of basic blocks for small images.
 
 He, Zhang, Ren and Sun 2016, "Deep Residual Learning for Image Recognition", https://arxiv.org/abs/1512.03385, section
-4.2. Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/resnet.py), so
-that RepDistiller's weights can be loaded unchanged; the head has torch's default initialisation. The paper uses a
-shortcut without parameters ("padding", the paper's option A). RepDistiller, and therefore most published tables of
-distillation, use a 1x1 convolution ("projection", option B).
+4.2. The parameters have the names and shapes of https://github.com/HobbitLong/RepDistiller (models/resnet.py), so that
+RepDistiller's weights can be loaded unchanged. The initialisation is RepDistiller's, too; for the head, this is torch's
+default. In blocks that change the shape, the paper uses a shortcut without parameters ("padding", the paper's option
+A). RepDistiller, and therefore most published results of distillation, use a 1x1 convolution ("projection", option B).
 """
 
 __all__ = [
@@ -36,7 +36,7 @@ Shortcut = Literal["projection", "padding"]
 
 
 class PaddingShortcut(nn.Module):
-    """He et al.'s option A: takes every stride-th pixel, and adds channels of zeros before and after its channels."""
+    """He et al.'s option A: takes every stride-th pixel, and puts channels of zeros before and after the others."""
 
     def __init__(self, added_channels: int, stride: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class PaddingShortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut. It returns their sum; `Stage` applies the ReLU that follows."""
+    """Two 3x3 convolutions, one after the other, plus a shortcut. `Stage` applies the ReLU after the sum."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, shortcut: Shortcut) -> None:
         super().__init__()

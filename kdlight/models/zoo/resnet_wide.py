@@ -1,8 +1,9 @@
-"""ResNet-18 and ResNet-50 for small images, with the same widths as for photographs.
+"""ResNet-18 and ResNet-50 for small images, as wide as the original networks for ImageNet.
 
-He, Zhang, Ren and Sun 2016, "Deep Residual Learning for Image Recognition", https://arxiv.org/abs/1512.03385, table 1,
-with a 3x3 stem that keeps the image's size. Names, parameters and initialisation are those of
-https://github.com/HobbitLong/RepDistiller (models/resnetv2.py). In a bottleneck, the 3x3 convolution has the stride.
+The original networks are those of He, Zhang, Ren and Sun 2016, "Deep Residual Learning for Image Recognition",
+https://arxiv.org/abs/1512.03385, table 1. Here, the stem is one 3x3 convolution, which keeps the image's size. Module
+names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/resnetv2.py). In a
+bottleneck, the 3x3 convolution has the stride.
 """
 
 __all__ = ["ResNet18", "ResNet50"]
@@ -20,7 +21,7 @@ from kdlight.models.zoo.stage import Stage
 
 
 class BasicUnit(nn.Module):
-    """Two 3x3 convolutions with a shortcut around them. It returns the sum before the ReLU."""
+    """Two 3x3 convolutions with a shortcut around them. It returns the sum; `Stage` applies the ReLU."""
 
     expansion = 1
 
@@ -34,7 +35,7 @@ class BasicUnit(nn.Module):
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
-        """The batch norm before the sum."""
+        """The batch norm after the last 3x3 convolution."""
         return self.bn2
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ class BasicUnit(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 1x1, a 3x3 and a 1x1 convolution, with a shortcut around them. It returns the sum before the ReLU.
+    """A 1x1, a 3x3 and a 1x1 convolution, with a shortcut around them. It returns the sum; `Stage` applies the ReLU.
 
     The last convolution has four times as many channels as the others.
     """
@@ -63,7 +64,7 @@ class Bottleneck(nn.Module):
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
-        """The batch norm before the sum."""
+        """The batch norm after the last 1x1 convolution."""
         return self.bn3
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,9 +81,9 @@ def _build_shortcut(in_channels: int, channels: int, stride: int) -> nn.Module:
 
 
 class FourStageResNet(Classifier):
-    """A 3x3 stem and four stages of 64, 128, 256 and 512 channels, multiplied by the block's expansion.
+    """A 3x3 stem and four stages. Each stage but the first halves the image.
 
-    Each stage but the first halves the image.
+    The stages have 64, 128, 256 and 512 channels, each number multiplied by the block's `expansion`.
     """
 
     head_name = "linear"

@@ -1,9 +1,9 @@
 """ShuffleNet V2 for small images.
 
 Ma, Zhang, Zheng and Sun 2018, "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design",
-https://arxiv.org/abs/1807.11164, table 5 (width 1), with a 1x1 stem that keeps the image's size and no max pooling.
-Names, parameters and initialisation (the default of torch) are those of https://github.com/HobbitLong/RepDistiller
-(models/ShuffleNetv2.py).
+https://arxiv.org/abs/1807.11164, table 5 (width 1). Two changes keep the image's size: the stem is a 1x1 convolution,
+and there is no max pooling. The modules' names, their parameters and their initialisation (the default of torch) are
+those of https://github.com/HobbitLong/RepDistiller (models/ShuffleNetv2.py).
 """
 
 __all__ = ["ShuffleV2"]
@@ -19,7 +19,7 @@ from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
 class SplitUnit(nn.Module):
     """The unit of the paper's figure 3c, in which half of the channels pass unchanged.
 
-    It returns its map before ReLU and shuffle.
+    The last ReLU and the channel shuffle are left to `SplitStage`.
     """
 
     def __init__(self, channels: int) -> None:
@@ -42,7 +42,7 @@ class SplitUnit(nn.Module):
 class DownUnit(nn.Module):
     """The unit of the paper's figure 3d, in which both branches halve the image.
 
-    It returns its map before ReLU and shuffle.
+    The last ReLU and the channel shuffle are left to `SplitStage`.
     """
 
     def __init__(self, in_channels: int, channels: int) -> None:
@@ -69,7 +69,8 @@ class DownUnit(nn.Module):
 class SplitStage(nn.Sequential):
     """A sequence of units, each followed by ReLU and channel shuffle.
 
-    The ReLU does not change the half of the channels that a unit passes on, because they come out of an earlier ReLU.
+    The ReLU does not change the channels that a `SplitUnit` passes unchanged, because an earlier ReLU has already made
+    them non-negative.
     """
 
     def __init__(self, in_channels: int, channels: int, units: int) -> None:

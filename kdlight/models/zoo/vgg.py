@@ -1,13 +1,14 @@
 """VGG networks with batch norm for small images.
 
 Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
-https://arxiv.org/abs/1409.1556, table 1, with global average pooling and one linear layer instead of three. Names,
-parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/vgg.py, its `_bn`
-variants).
+https://arxiv.org/abs/1409.1556, table 1. Global average pooling and one linear layer replace the paper's three linear
+layers. The parameters have the names and shapes of https://github.com/HobbitLong/RepDistiller (models/vgg.py, the `_bn`
+variants), so that RepDistiller's weights can be loaded unchanged. The initialisation is RepDistiller's, too. VGG-8 is
+not in the paper, but in RepDistiller.
 
-The image is halved before the second, third and fourth block, and before the fifth if the input has 64 rows or more (in
-RepDistiller: exactly 64). Halved sizes are rounded up. Rounding up changes nothing at 32 and 64 pixels, and keeps
-smaller images from vanishing.
+Max pooling halves the height and width of the maps before the second, third and fourth block, and before the fifth if
+the image has 64 rows or more (in RepDistiller: exactly 64). Halved sizes are rounded up. Rounding up changes nothing at
+32 and 64 pixels, and keeps smaller images from vanishing.
 """
 
 __all__ = ["VGG", "vgg8", "vgg11", "vgg13", "vgg16", "vgg19"]

@@ -1,11 +1,13 @@
 """Wide residual networks.
 
 Zagoruyko and Komodakis 2016, "Wide Residual Networks", https://arxiv.org/abs/1605.07146, table 1, without dropout.
-Names, parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/wrn.py); the head's
-bias starts at 0. A block begins with a batch norm and a ReLU, so the batch norm and the ReLU that follow a stage are
-the first layers of the next stage. Those after the last stage belong to no stage, but to the network itself (`bn1`).
-The preactivation of a stage is the map between this batch norm and this ReLU. Therefore a stage returns, beside its
-output, the preactivation of the stage before it.
+Names, parameters and initialisation (the head's bias starts at 0) are those of RepDistiller,
+https://github.com/HobbitLong/RepDistiller (models/wrn.py).
+
+Every stage is followed by a batch norm and a ReLU. The stage's preactivation is the map between these two layers. After
+the last stage, the two layers belong to the network itself (`bn1`). After any other stage, they are the first layers of
+the next stage, because a block begins with a batch norm and a ReLU. Therefore a stage returns, beside its output, the
+preactivation of the stage before it.
 """
 
 __all__ = ["WideResNet", "wrn_16_1", "wrn_16_2", "wrn_16_8", "wrn_28_10", "wrn_40_1", "wrn_40_2"]
@@ -22,7 +24,11 @@ from kdlight.models.zoo.initialisation import draw_kaiming_convolutions
 
 
 class PreActivationBlock(nn.Module):
-    """Batch norm, ReLU, 3x3 convolution, then the same three layers again, with a shortcut around all six."""
+    """Batch norm, ReLU, 3x3 convolution, then the same three layers again, with a shortcut.
+
+    The shortcut goes around all six layers if the block keeps the number of channels. Otherwise it is a 1x1 convolution
+    that begins after the first ReLU.
+    """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -65,7 +71,7 @@ class PreActivationStage(nn.Module):
 
 
 class WideResNet(Classifier):
-    """A 3x3 stem and three stages; the second and the third halve the image's sides.
+    """A 3x3 stem and three stages. The second and the third stage each halve the height and width of the maps.
 
     Args:
         depth: Number of layers, 4 plus a multiple of 6.

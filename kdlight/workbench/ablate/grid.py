@@ -5,13 +5,13 @@
     base: [pairs/resnet56-resnet20.yaml]      # files of every run; not needed if an axis gives each run a file
     options: {trainer.max_epochs: 40}         # options of every run, which override all files
     axes:
-      method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # a label and its file, or several files
-      labels: {"6": {data.train_per_class: 6}, all: {}}                        # a label and its options
+      method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # labels, each with a file or a list
+      labels: {"6": {data.train_per_class: 6}, all: {}}                        # labels, each with options
       model.temperature: [1, 4]                                                # an option and its values
     seeds: 3                                  # 0, 1, 2; or a list
     leave_out: [{method: none, model.temperature: 4}]
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
-    threads: 1                                # CPU threads of each run, whatever --jobs is; the results depend on them
+    threads: 1                                # CPU threads of each run; the results depend on them, but not on --jobs
 
 In an option's value, ``{seed}`` is replaced by the run's seed, ``{method}`` by the run's label on the axis ``method``.
 """
@@ -35,7 +35,7 @@ from kdlight.yaml_files import read_yaml
 GRIDS = "grids"  # a folder below the shipped configurations
 KEYS = ("base", "options", "axes", "seeds", "leave_out", "published", "threads", "name")
 SUFFIXES = (".yaml", ".yml")
-LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # folders are named ``axis=label,axis=label``, so a label has no / , =
+LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # no slash, comma or =: folders are named ``axis=label,axis=label``
 
 
 class AxisValue(NamedTuple):
@@ -53,7 +53,7 @@ class Cell(NamedTuple):
         axes: The label of each axis.
         seed: The seed.
         files: The configuration files, in the order in which they are merged.
-        options: Values by the dotted names of the options, which override the files.
+        options: The value of each option, by the option's dotted name. The options override the files.
         folder: The run's folder.
     """
 
@@ -141,7 +141,7 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
 
 
 def _find(file: Path) -> Path:
-    """Return the file if it exists, or else the shipped grid, such as ``demo.yaml`` or ``grids/demo.yaml``."""
+    """Return the file. If it does not exist and a shipped grid has its name, such as ``demo.yaml``, return the grid."""
     shipped = find_shipped_folder() / GRIDS / file.name
     return (
         shipped
@@ -187,7 +187,7 @@ def _find_files(where: str, key: str, given: Any, beside: Path) -> tuple[str, ..
     files = given if isinstance(given, list) else [given]
     for file in files:
         if not isinstance(file, str) or not file.endswith(SUFFIXES):
-            raise UserError(f"{where}: {key}: expected one YAML file or a list, or a mapping of options, got {file!r}")
+            raise UserError(f"{where}: {key}: expected YAML files or, for a label, a mapping of options, got {file!r}")
     return tuple(str(beside / file) if (beside / file).is_file() else file for file in files)
 
 
@@ -195,7 +195,7 @@ def _read_seeds(where: str, given: Any) -> list[int]:
     seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
     whole = isinstance(seeds, list) and all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"{where}: expected 'seeds' to be a number of seeds above 0, or a list of seeds, got {given!r}")
+        raise UserError(f"{where}: expected 'seeds' to be a count above 0 or a list of different seeds, got {given!r}")
     return seeds
 
 
@@ -212,8 +212,8 @@ def _read_left_out(where: str, given: Any, axes: Mapping[str, Sequence[AxisValue
         for axis, label in one.items():
             labels = [value.label for value in axes.get(str(axis), ())]
             if str(label) not in labels:
-                right = f"one of {', '.join(labels)}" if labels else f"an axis: {', '.join(axes)}"
-                raise UserError(f"{where}: leave_out: {axis}: expected {right}, got {label!r}")
+                right = f"{axis} to be one of {', '.join(labels)}" if labels else f"one of the axes {', '.join(axes)}"
+                raise UserError(f"{where}: leave_out: expected {right}, got {{{axis}: {label}}}")
     return [{str(axis): str(label) for axis, label in one.items()} for one in given]
 
 
@@ -229,7 +229,7 @@ def _make_cell(
 
 
 def _insert_labels(value: Any, labels: Mapping[str, str]) -> Any:
-    """Replace each axis that a text names in braces, such as ``{method}``, by the run's label on this axis."""
+    """In a text, replace each key of ``labels`` in braces, such as ``{method}``, by its label."""
     if isinstance(value, str):
         for axis, label in labels.items():
             value = value.replace(f"{{{axis}}}", label)
@@ -240,7 +240,7 @@ def _require_label(where: str, key: str, label: str) -> None:
     if not LABEL.fullmatch(label) or label in (".", ".."):
         raise UserError(
             f"{where}: {key}: {label!r} becomes part of a folder's name: expected text without '/', ',' or '='; "
-            "give the value a label of its own: {label: value}"
+            "choose another name or label, as in {label: file} or {label: {option: value}}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The live table of ``kdlight ablate``, which trains the runs of a grid of settings and the teachers that they need.
+"""The live table of ``kdlight ablate``, a command that trains the runs of a grid of settings, and these runs' teachers.
 
 The table shows the state of each run and each teacher, why a run failed or was stopped, and the time left.
 """
@@ -25,10 +25,12 @@ EVERY_SECONDS = 1.0
 
 
 class Progress:
-    """Shows the jobs: on a terminal in a table that is redrawn in place, elsewhere in a line for each new state.
+    """Shows how far the jobs have come.
+
+    On a terminal, a table is redrawn in place. Elsewhere, a line is printed whenever a job's state has changed.
 
     Args:
-        jobs: The jobs.
+        jobs: The jobs. Each of them trains a run or a teacher.
         console: Where to print.
     """
 

@@ -26,7 +26,7 @@ def submit(
         The jobs as objects of submitit.
 
     Raises:
-        UserError: If submitit is not installed, a teacher is missing, or the cluster refuses the jobs.
+        UserError: If submitit is not installed, a teacher is not trained, or the cluster refuses the jobs.
     """
     try:
         import submitit

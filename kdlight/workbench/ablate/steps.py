@@ -1,4 +1,4 @@
-"""Count the optimizer steps that the runs of a grid will take, from their configurations and data."""
+"""Compute from configurations and data how many optimizer steps the runs of a grid (see `kdlight ablate`) will take."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def describe_total(due: Sequence[Job], finished: int) -> str:
 
     Args:
         due: The jobs that are to be trained.
-        finished: The number of other runs, which are finished.
+        finished: How many other runs are finished already.
     """
     said = f"{len(due)} runs to train, {sum(job.epochs for job in due)} epochs"
     others = f"{finished} other runs are finished"

@@ -1,4 +1,4 @@
-"""Run one job of a grid in a process of its own.
+"""Run one job of a grid (see `kdlight ablate`) in a process of its own.
 
 The process is forked from the fork server of multiprocessing, which has imported everything already.
 """
@@ -26,10 +26,10 @@ def run_fit(arguments: Sequence[str], threads: int, log: Path) -> None:
     Args:
         arguments: The arguments of ``kdlight fit``.
         threads: Number of CPU threads.
-        log: The file to which all that the run prints is appended.
+        log: A file; what the run prints is appended to it.
     """
-    # Ctrl-C now reaches only `kdlight ablate`, which passes it on. If this process also received it from the terminal,
-    # the second signal would kill the run.
+    # Start a new process group. Ctrl-C in the terminal then reaches only `kdlight ablate`, which passes it on. If this
+    # process also received it from the terminal, the second signal would kill the run.
     os.setpgrp()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
 """``kdlight bench --config FILE``: how fast a configuration trains, where the time goes, and how fast it could train.
 
-`kdlight fit` and a bare loop take turns of a few steps each, so that a busy machine slows both. The bare loop is plain
-torch: it trains the same student on images in memory, by KD or without a teacher. On a GPU the ratios of speeds are
-computed from images per second, on a CPU from images per CPU-second, which other programs hardly change. If a method
-trains in phases, steps of the first phase are timed.
+`kdlight fit` and a bare loop take turns of a few steps each, so that other programs on the machine slow both alike. The
+bare loop is plain torch. It trains the same student on random images in memory: by KD if the configuration has a
+teacher, and otherwise with the cross-entropy. On a GPU the ratios of speeds are computed from images per second, on a
+CPU from images per CPU-second, which other programs hardly change. If a method trains in phases, steps of the first
+phase are timed.
 """
 
 import json
@@ -66,11 +67,11 @@ def make_parser() -> CommandParser:
         "kdlight bench",
         USAGE,
         description=__doc__,
-        epilog="Every other option is one of `kdlight fit`.",
+        epilog="All other options are those of `kdlight fit`.",
     )
     parser.add_argument("--steps", type=int, metavar="N", help="steps of a turn; default: 5 on a CPU, 50 on a GPU")
     parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before the first turn")
-    parser.add_argument("--repeat", type=int, default=20, metavar="N", help="number of turns; their median is shown")
+    parser.add_argument("--repeat", type=int, default=20, metavar="N", help="number of turns; medians are shown")
     parser.add_argument("--json", type=parse_path, metavar="FILE", help="write all measurements to this file")
     parser.add_argument(
         "--against", metavar="OPTIONS", help="also time the configuration with these further options; repeatable"
@@ -104,7 +105,10 @@ def take_against(options: Sequence[str]) -> tuple[list[list[str]], list[str]]:
 
 @contextmanager
 def make_workplace() -> Iterator[Path]:
-    """Yield a temporary folder for the timed runs. In this context Lightning logs only warnings, and W&B is offline."""
+    """Yield a temporary folder for the timed runs. While it exists, Lightning logs nothing below warnings.
+
+    W&B is offline from then on, unless the environment variable WANDB_MODE says otherwise.
+    """
     os.environ.setdefault("WANDB_MODE", "offline")
     lightning = logging.getLogger("lightning.pytorch")
     level = lightning.level
@@ -117,10 +121,12 @@ def make_workplace() -> Iterator[Path]:
 
 
 def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
-    """Time configurations. Each takes turns with bare loops, which train the student of the first configuration.
+    """Time configurations. Each takes turns with a bare loop, which trains the student of the first configuration.
+
+    If the first configuration has a teacher, it also takes turns with a bare loop that is given logits.
 
     Args:
-        fits: The configurations by name. All others are compared with the first one.
+        fits: The configurations by name. The first is the one with which the others are compared.
         pace: The numbers of steps, warm-up steps and turns.
 
     Returns:
@@ -152,7 +158,7 @@ def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
 def build_bare_loops(fit: TimedFit) -> dict[str, Loop]:
     """Build a bare loop that trains a configuration's student, with its teacher if it has one.
 
-    If there is a teacher, also build a second loop, which gets random logits in place of the teacher's.
+    If there is a teacher, also build a second loop, which does not run the teacher but uses random logits instead.
     """
     model, data = fit.model, fit.data
     augments = getattr(data, "augment", True)

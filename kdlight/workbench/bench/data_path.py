@@ -20,7 +20,9 @@ PIL_IMAGES = 512  # the least number of PIL images per turn
 
 
 class DataPath(NamedTuple):
-    """Rates, in images per CPU-second on one thread, of fetching, cropping, mirroring, normalising and batching images.
+    """How fast images are fetched, cropped, mirrored, normalised and batched.
+
+    A rate is the number of images per CPU-second, on one thread.
 
     Attributes:
         kdlight: kdlight's rate, the median over the turns.

@@ -30,7 +30,7 @@ class ParallelJobs(NamedTuple):
 
 
 def time_jobs(*, runs: int = RUNS, epochs: int = EPOCHS) -> ParallelJobs | None:
-    """Train a grid of ResNet-8 on digits with one job and with two. Each run has one thread.
+    """Train a grid of runs (ResNet-8 on the digits) one at a time, then two at a time. Each run has one thread.
 
     Args:
         runs: How many runs the grid has.
@@ -45,7 +45,7 @@ def time_jobs(*, runs: int = RUNS, epochs: int = EPOCHS) -> ParallelJobs | None:
     if (os.cpu_count() or 1) < 2:
         return None
     with make_workplace() as folder:
-        _time_grid(folder / "start", jobs=1, runs=1, epochs=1)  # starts the server that forks all runs
+        _time_grid(folder / "start", jobs=1, runs=1, epochs=1)  # not timed: starts the process that forks the runs
         return ParallelJobs(
             one=_time_grid(folder / "one", jobs=1, runs=runs, epochs=epochs),
             two=_time_grid(folder / "two", jobs=2, runs=runs, epochs=epochs),
@@ -64,5 +64,5 @@ def _time_grid(folder: Path, *, jobs: int, runs: int, epochs: int) -> float:
     result = ablate(grid, jobs=jobs, runs=folder, console=Console(quiet=True))
     seconds = time.perf_counter() - began
     if len(result.runs) < runs:
-        raise UserError(f"a timed run did not end: {result.failed or result.stopped}")
+        raise UserError(f"a timed run was not finished: {result.failed or result.stopped}")
     return seconds

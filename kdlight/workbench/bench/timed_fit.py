@@ -78,7 +78,7 @@ class Pace(NamedTuple):
 
 
 class Stopwatch(Callback):
-    """Times a run in turns. After each turn, each loop has a turn. After the last turns, the run is stopped.
+    """Times a run in turns. After each turn of the run, every loop has one turn. After the last turns, the run stops.
 
     Attributes:
         turns: The turns of the fit and of each loop, by name, in the order in which they ran.
@@ -127,7 +127,7 @@ class Stopwatch(Callback):
         self._last = Times.read(self._device)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check that all turns were timed, and undo changes to the networks.
+        """Undo the profiler's changes to the networks, and check that all turns were timed.
 
         Raises:
             UserError: If the run ended before all turns were timed.
@@ -182,7 +182,7 @@ class TimedFit:
 
         Args:
             arguments: The options.
-            folder: The folder of its runs.
+            folder: The folder for the configuration's runs.
         """
         return cls(build_experiment("fit", [*arguments, f"--trainer.default_root_dir={folder}"]))
 

@@ -1,7 +1,8 @@
-"""Draw pictures of groups of runs: curves over the epochs, bars, and redundancy against accuracy.
+"""Draw pictures of groups of runs: curves over the epochs, bars, and test accuracy against redundancy.
 
-The runs of a group differ only in their seed. The atoms are the four parts of the PID (partial information
-decomposition) of what teacher and student tell about the label; redundancy is what both of them tell.
+The runs of a group differ only in their seed. The PID (partial information decomposition) splits what teacher and
+student tell about the label into four atoms. One of these is the redundancy: what the teacher tells and the student
+tells, too.
 """
 
 import math
@@ -53,7 +54,7 @@ def save_curves(comparison: RunGroups, file: Path) -> None:
     save_picture(
         figure,
         file,
-        f"{stage}lines: means over the seeds that have a value; bands: one standard deviation; marks: measurements",
+        f"{stage}lines: means over the seeds that have a value; bands: one standard deviation; marks: measured epochs",
     )
 
 
@@ -83,7 +84,7 @@ def save_bars(comparison: RunGroups, file: Path) -> None:
 
 
 def save_scatter(comparison: RunGroups, file: Path) -> None:
-    """Save redundancy against test accuracy, one mark per run.
+    """Save test accuracy (vertical axis) against redundancy (horizontal axis), one mark per run.
 
     Raises:
         UserError: If no run has both numbers, or the format is unknown.
@@ -106,11 +107,11 @@ def save_scatter(comparison: RunGroups, file: Path) -> None:
     axis.set(xlabel=f"redundant information of {comparison.stage}, bits", ylabel="test accuracy, %")
     axis.spines[["top", "right"]].set_visible(False)
     _draw_legend(figure, comparison)
-    save_picture(figure, file, "one mark per run: test set, weights of the last epoch")
+    save_picture(figure, file, "one mark per run, measured on the test set with the weights of the last epoch")
 
 
 def _draw_curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> None:
-    """Draw the mean over the runs, and a band of one standard deviation where there are two or more runs."""
+    """Draw the mean over the runs, and a band of one standard deviation at epochs with values of at least two runs."""
     averaged = average_runs(runs)
     if not averaged:
         return
@@ -123,7 +124,7 @@ def _draw_curve(axis: Axes, runs: Sequence[dict[int, float]], place: int) -> Non
 
 
 def _begin_near_the_smallest(axis: Axes, comparison: RunGroups) -> None:
-    """Let the axis begin a little below the smallest accuracy, because from 0 all bars would look equally high."""
+    """Let the axis begin a little below the smallest accuracy: if it began at 0, all bars would look equally high."""
     runs = [run for group in comparison.groups.values() for run in select_finished(group)]
     smallest = min(MEASURES["last"].read(run.result, comparison.stage) for run in runs)
     axis.set_ylim(bottom=max(0.0, 5 * math.floor(smallest / 5) - 5))

@@ -18,7 +18,7 @@ class RunGroups(NamedTuple):
         settings: The settings by which the groups differ.
         columns: The measures that are shown.
         groups: The runs of each group, by the values of the settings.
-        stage: The stage of the networks whose PID (partial information decomposition) is shown; None: there is none.
+        stage: The name of the stage whose PID (partial information decomposition) is shown; None: no PID was measured.
         baseline: Settings and their values. Each group is compared with the group that has these values and otherwise
             equal settings. Empty: no group is compared.
     """
@@ -34,7 +34,10 @@ class RunGroups(NamedTuple):
         return summarise([MEASURES[column].read(run.result, self.stage) for run in select_finished(self.groups[group])])
 
     def find_opposite(self, group: tuple[str, ...]) -> tuple[str, ...] | None:
-        """Find the baseline group with otherwise equal settings; None if there is none, or if it is this group."""
+        """Find the baseline group with which a group is compared (see `baseline`).
+
+        Return None if there is no such group, or if the given group is itself the baseline group.
+        """
         other = tuple(self.baseline.get(name, value) for name, value in zip(self.settings, group, strict=True))
         return other if self.baseline and other != group and other in self.groups else None
 
@@ -70,8 +73,8 @@ def group_runs(
         records: The runs.
         stage: The stage whose PID is shown; None: the deepest stage whose PID a run measured.
         columns: Names of `MEASURES`; if empty, those of `DEFAULT` that at least one run has.
-        baseline: The groups to compare with: the value of a setting, such as ``method=none``, or of several settings,
-            separated by commas.
+        baseline: The groups to compare with: a setting and its value, such as ``method=none``, or several settings
+            with their values, separated by commas. Empty: no group is compared.
         sort: The setting or measure to sort by; for a measure, the largest value comes first.
 
     Raises:
@@ -128,7 +131,8 @@ def find_stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str 
     measured = dict.fromkeys(stage for result in results for stage in result.get("pid_test") or {})
     if wanted is not None and wanted not in measured:
         raise UserError(
-            f"no run measured the PID of '{wanted}'; expected one of {', '.join(sorted(measured)) or 'none'}"
+            f"no run measured the PID of '{wanted}'; stages with a measured PID: "
+            f"{', '.join(sorted(measured)) or 'none'}"
         )
     deepest = [stage for stage in measured if stage.startswith("stage")]
     return wanted or max(deepest, key=lambda stage: int(stage.removeprefix("stage")), default=None)

@@ -29,8 +29,8 @@ def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[i
 def average_runs(runs: Sequence[dict[int, float]]) -> dict[int, Summary]:
     """Summarise runs at each epoch at which at least half of them have a value; runs without any value do not count.
 
-    Epochs with fewer values are left out. Otherwise the value of a single run would look like the mean of all runs if,
-    for example, an atom (a part of the PID) could be estimated for only one of ten runs.
+    Epochs with fewer values are left out. Otherwise, if an atom (a part of the PID) could be estimated for only one of
+    ten runs at some epoch, this run's value would look like the mean of all runs.
 
     Args:
         runs: The values of each run by epoch.

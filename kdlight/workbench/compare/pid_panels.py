@@ -25,7 +25,13 @@ INFORMATIONS = {"information_first": ("I(Y; teacher)", "--"), "information_secon
 
 
 class PidCurve(NamedTuple):
-    """The PIDs that a run logged for a stage, their epochs counted from 1, and their keys' prefix (see `SPLITS`)."""
+    """The PIDs that a run logged for a stage.
+
+    Attributes:
+        epochs: The epochs in which the PIDs were measured, counted from 1.
+        measured: The PIDs, one for each of these epochs.
+        split: The entry of `SPLITS` with which the keys of the PIDs begin; empty if there are no PIDs.
+    """
 
     epochs: list[int]
     measured: list[EstimatedPID]
@@ -33,7 +39,7 @@ class PidCurve(NamedTuple):
 
 
 def save_pid_picture(runs: Sequence[Record], stage: str, file: Path) -> None:
-    """Save a picture of the bias-corrected atoms: a mark for each measurement, and a band for its interval.
+    """Save a picture of the bias-corrected atoms: a mark for each value, and a band for the values' 95 % intervals.
 
     Args:
         runs: Finished runs; those that logged neither ``pid/<stage>/…`` nor ``pid_train/<stage>/…`` are left out.

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from kdlight.runs.folder import RunFolder
 
 FINISHED, UNFINISHED, FAILED, UNREADABLE = "finished", "unfinished", "failed", "unreadable"
-LOGS = "logs"  # the folder with the output of each run of a grid; it lies beside the runs' folders
-PUBLISHED = "published.json"  # the file with test accuracies in % that others report; it lies beside the runs' folders
+LOGS = "logs"  # the folder of the log files of a grid's runs; it lies beside the runs' folders
+PUBLISHED = "published.json"  # test accuracies in % that other authors report; the file lies beside the runs' folders
 # Settings that are left out when the settings of runs are compared: the seed, which is a field of `Record`, and those
 # that do not change how the student is trained, such as folders, loggers and callbacks. A name also stands for the
 # settings below it: trainer.logger stands for trainer.logger.save_dir, too.
@@ -20,7 +20,7 @@ IGNORED = (
 
 
 def write_labels(axes: Mapping[str, str]) -> str:
-    """Return the axes of a run's grid with the run's labels, as in the folder's name: ``method=rid,labels=6``."""
+    """Return axes and labels of a run (see `Record`) as in its folder's name: ``method=kd,model.temperature=4``."""
     return ",".join(f"{axis}={label}" for axis, label in axes.items())
 
 
@@ -34,11 +34,12 @@ class Record(NamedTuple):
         seed: The run's seed; None if it is unknown.
         axes: For each axis (a setting that the run's grid varies, see `kdlight ablate`), the label of the run's value;
             empty if the run belongs to no grid.
-        settings: The run's configuration by dotted names, as `flatten` returns it.
-        result: The content of ``result.json``; empty if the run is not finished. If the grid names an accuracy that
-            others report for this run, it is added as ``published``.
-        curves: What the run logged, by epoch counted from 0, if it was read from ``curves.csv``. None:
-            `read_metrics` reads it from ``metrics.csv``.
+        settings: The run's configuration by dotted names, as `kdlight.workbench.compare.records.flatten` returns it. A
+            run that was read from ``runs.csv`` has only ``data`` and a hash of the configuration.
+        result: The content of ``result.json``, or what ``runs.csv`` holds of it; empty if the run is not finished. If
+            the grid names an accuracy that other authors report, ``published`` is this accuracy, as a fraction.
+        curves: What the run logged, by epoch counted from 0, as read from ``curves.csv``. None: the run was not read
+            from ``runs.csv`` and ``curves.csv``, and `read_metrics` reads ``metrics.csv``.
     """
 
     folder: RunFolder

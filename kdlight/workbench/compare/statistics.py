@@ -1,4 +1,4 @@
-"""Means over seeds, and differences between groups of runs, computed for pairs of runs with the same seed."""
+"""Means of measures over a group's runs, and mean differences between groups over pairs of runs with equal seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,17 @@ class Summary(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How much a group's measure lies above the baseline's, as a mean over pairs of runs with equal seeds.
+    """How much a group's measure lies above the baseline's.
+
+    A pair is a run of the group and the baseline's run with the same seed. Each pair gives one difference.
 
     Attributes:
         mean: The mean difference; NaN if there is no pair.
         lower: Lower end of the 95 % interval of the mean, by Student's t; NaN for fewer than two pairs.
         upper: Upper end of the interval.
         n: Number of pairs.
-        detectable: The smallest true difference that a test at the 5 % level would detect with a power of 80 %, given
-            this number of pairs and their spread; NaN for fewer than two pairs.
+        detectable: About the smallest true difference that a test at the 5 % level would detect with a power of 80 %,
+            given the number of pairs and the spread of their differences; NaN for fewer than two pairs.
     """
 
     mean: float
@@ -58,10 +60,10 @@ def summarise(values: Sequence[float]) -> Summary:
 
 
 def compute_difference(of_group: Mapping[int, float], of_baseline: Mapping[int, float]) -> Difference:
-    """Compute the mean difference between two groups over pairs of runs with equal seeds, with its interval.
+    """Compute by how much a group's measure lies above the baseline's; see `Difference`.
 
     Args:
-        of_group: A measure by seed.
+        of_group: The group's measure by seed.
         of_baseline: The baseline's measure by seed.
     """
     seeds = sorted(of_group.keys() & of_baseline.keys())

@@ -16,20 +16,24 @@ from kdlight.workbench.compare.record import Record
 FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # tabulate's names
 MISSING = "–"
 IN_LATEX = {"±": r"$\pm$", "−": "$-$", "–": "--"}  # pdflatex does not know the minus sign of Unicode
-# Stands for a part of the PID (partial information decomposition) if too few images were measured to estimate it.
+# Shown instead of a value of the PID (partial information decomposition) if the measured images are too few for it.
 NOT_ESTIMABLE = "not estimable"
 COMPARED = ("last", "redundant", "unique_teacher")  # the columns for which differences are shown
 MARK = " *"  # follows a difference whose interval does not contain 0
 
 
 def name_columns(axes: Iterable[str], measures: Iterable[str]) -> dict[str, str]:
-    """Return the column name of each measure: the measure's name, or ``measured_NAME`` if an axis has this name."""
+    """Return the column name of each measure: its own NAME, or ``measured_NAME`` if an axis is already called NAME."""
     taken = set(axes)
     return {name: f"measured_{name}" if name in taken else name for name in measures}
 
 
 def tidy(comparison: RunGroups) -> pd.DataFrame:
-    """Return one row per group: mean, standard deviation, number of runs and baseline difference of each measure."""
+    """Return one row per group.
+
+    A row has the group's settings, its number of runs and its number of finished runs. For each measure it has the
+    mean, the standard deviation, the number of runs with this measure, and the difference to the baseline, if any.
+    """
     rows = []
     for group, runs in comparison.groups.items():
         row: dict[str, Any] = {**dict(zip(comparison.settings, group, strict=True)), "runs": len(runs)}
@@ -46,9 +50,10 @@ def tidy(comparison: RunGroups) -> pd.DataFrame:
 
 
 def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.DataFrame:
-    """Return one row per run: its label on each axis of its grid, its state and folder, and its measures.
+    """Return one row per run: its label on each axis of its grid, its seed, state, reason and folder, and its measures.
 
-    Further columns are ``seed`` and ``reason`` (why the run is not finished). Measures that no run has are left out.
+    An axis is a setting that the grid varies, and the label stands for the run's value of this setting. The reason says
+    why a run is not finished. Measures that no run has are left out.
 
     Args:
         records: The runs.
@@ -168,7 +173,10 @@ def _format_cell(comparison: RunGroups, group: tuple[str, ...], column: str) -> 
 
 
 def _was_measured(comparison: RunGroups, group: tuple[str, ...], column: str) -> bool:
-    """Return whether a run measured the PID; a missing part of the PID then means that there were too few images."""
+    """Return whether a column belongs to the PID and a run measured the PID.
+
+    If such a column has no value, too few images were measured.
+    """
     stages = [run.result.get("pid_test") or {} for run in select_finished(comparison.groups[group])]
     return MEASURES[column].interval is not None and any(comparison.stage in measured for measured in stages)
 
@@ -193,8 +201,8 @@ def explain(comparison: RunGroups) -> list[str]:
     capped = [run for run in done if _is_capped(run, comparison.stage)]
     if capped:
         lines.append(
-            f"The number of symbols, not the network, limits the PID of {len(capped)} runs ({capped[0].folder.path}, …)"
-            ": more clusters or `symbols: probe` would find more."
+            f"Number of runs whose PID is limited by the number of symbols, not by the network: {len(capped)} (first: "
+            f"{capped[0].folder.path}). To see more of the information, increase clusters or set `symbols: probe`."
         )
     if comparison.baseline:
         name = ",".join(f"{key}={value}" for key, value in comparison.baseline.items())

@@ -36,8 +36,8 @@ def measure_calibration(logits: Tensor, target: Tensor, temperature: float = 1.0
     """Return accuracy, cross-entropy in nats, and the expected calibration error.
 
     For the calibration error, images are sorted into 15 bins by their largest probability. In each bin, the mean of
-    these probabilities is compared with the accuracy. The error is the mean absolute difference, weighted by the bins'
-    sizes.
+    these probabilities is compared with the accuracy. The error is the mean absolute difference, weighted by the number
+    of images in each bin.
 
     Args:
         logits: (n, classes).

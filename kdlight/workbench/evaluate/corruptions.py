@@ -1,8 +1,8 @@
-"""A fixed set of image corruptions, each with one strength, similar to those of the data set ImageNet-C.
+"""A fixed set of image corruptions, similar to those of the data set ImageNet-C. Each has a single strength.
 
 D. Hendrycks and T. Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", 2019,
-https://arxiv.org/abs/1903.12261. The kinds and strengths are kdlight's own, so results cannot be compared with those
-on ImageNet-C.
+https://arxiv.org/abs/1903.12261. The corruptions and their strengths are kdlight's own, so results cannot be compared
+with those on ImageNet-C.
 """
 
 from collections.abc import Callable

@@ -131,17 +131,17 @@ def _describe_usage(student: Any, prepared: Preparation, kind: str) -> str:
     script = SCRIPT.format(library=LIBRARY[kind], mode=mode, opened=opened, logits=logits)
     intro = (
         "The exported program expects uint8 pixels (batch, channels, height, width) of any batch size and returns "
-        "logits. It normalises images but does not resize them. This script does everything without kdlight: "
-        "`python predict.py IMAGE`"
+        "logits. It normalises images but does not resize them. Save this script in this folder as predict.py: "
+        "`python predict.py IMAGE` then prints the class of an image, without kdlight."
     )
     return f"{intro}\n\n```python\n{script}```\n"
 
 
 def _describe_information(result: Any) -> str:
-    """Return a table of the PID of the logits or, without it, of the last measured stage; empty without any PID.
+    """Return a table of the PID of the logits or, if this was not measured, of the last measured stage.
 
-    The PID (partial information decomposition) splits what teacher and student tell about the label into redundant,
-    unique and synergistic information.
+    If no PID was measured, return an empty text. The PID (partial information decomposition) splits what teacher and
+    student tell about the label into redundant, unique and synergistic information.
     """
     measured = result.get("pid_test") or {}
     if not measured:
@@ -151,8 +151,8 @@ def _describe_information(result: Any) -> str:
     names = [name for name in ATOMS if name in atoms]
     rows = "".join(f"| {name.replace('_', ' ')} | {atoms[name]:.3f} |\n" for name in names)
     return (
-        "## What was transferred\n\nPartial information decomposition of what teacher and student know about the "
-        f"label, at the {place}, on the test set, in bits:\n\n| atom | bits |\n|---|---|\n{rows}\n"
+        "## What was transferred\n\nPartial information decomposition of what teacher and student tell about the "
+        f"label. It was measured on the test set, from these values: {place}.\n\n| atom | bits |\n|---|---|\n{rows}\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""``kdlight export RUN``: write the student, a file that says how its images are prepared, and a model card.
+"""``kdlight export RUN``: write the student to a file, and beside it the preparation of its images and a model card.
 
 Files in the formats onnx and torch-export are programs that include the normalisation: they take uint8 pixels in
 batches of any size, return logits and run without kdlight. A file in the format safetensors holds weights only.
@@ -37,7 +37,7 @@ from kdlight.workbench.export.deployed import (
 
 FILES = {"safetensors": "model.safetensors", "onnx": "model.onnx", "torch-export": "model.pt2"}
 INT8 = "model-int8.onnx"
-TOLERANCE = 1e-4  # largest allowed difference of logits, as a fraction of the largest logit (of 1 if all are below 1)
+TOLERANCE = 1e-4  # the largest allowed difference of logits is this times max(1, largest absolute logit)
 BATCH = 50
 CALIBRATION = 200  # number of training images on which the activations' ranges are measured for an int8 file
 
@@ -78,7 +78,10 @@ def main(arguments: Sequence[str]) -> None:
     if output.exists():
         raise UserError(f"{output} exists already; remove it, or name a new folder with --output")
     check = export(run, options.format, output, options.quantize, options.images, changes, options.license)
-    print(f"saved {output}: on {check.images} test images no logit differs by more than {check.difference:.1e}")
+    print(
+        f"saved {output}: on {check.images} test images no logit differs from the checkpoint's by more than "
+        f"{check.difference:.1e}"
+    )
     if check.int8_accuracy is not None:
         print(
             f"int8: accuracy {100 * check.int8_accuracy:.2f} % instead of {100 * check.accuracy:.2f} % on these "
@@ -156,7 +159,7 @@ def compare(program: Program, pixels: Tensor, expected: Tensor, target: Tensor, 
         name: Name of the file, for the message.
 
     Raises:
-        UserError: If a logit differs by more than 1e-4 times the largest logit, or 1e-4 if all logits are below 1.
+        UserError: If a logit differs by more than `TOLERANCE` times max(1, largest absolute logit).
     """
     logits = _run_program(program, pixels)
     difference = float((logits - expected).abs().max())

@@ -1,4 +1,4 @@
-"""A student with its normalisation, and functions that write the student to files of several formats."""
+"""A student that normalises its images itself, and functions that write the student to files of several formats."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ NEEDS_ONNX = "needs onnx, onnxruntime and onnxscript, and {} is not installed: p
 
 
 class DeployedStudent(nn.Module):
-    """A student with its normalisation, so that it takes uint8 pixels (batch, channels, height, width).
+    """A student that normalises its images itself: it takes uint8 pixels (batch, channels, height, width).
 
     Args:
         student: The network.
@@ -88,11 +88,13 @@ def write_torch_export(model: DeployedStudent, image_shape: Sequence[int], file:
 
 
 def write_safetensors(model: DeployedStudent, again: nn.Module, prepared: Preparation, file: Path) -> Program:
-    """Write the student's weights, load them into another network of the same kind, and return this network.
+    """Write the student's weights, load the file into the network `again`, and return it as a `DeployedStudent`.
+
+    The returned network should compute the same logits as `model`; the caller checks this.
 
     Args:
         model: The student whose weights are written.
-        again: A network of the same kind with other weights, into which the file is loaded to check it.
+        again: A network of the same architecture, with other weights.
         prepared: The mean and std with which the student's images are normalised.
         file: The file to write.
     """
@@ -135,7 +137,8 @@ def quantize_to_int8(file: Path, calibration: Iterator[Tensor], target: Path) ->
     try:
         with _silence():
             quant_pre_process(str(file), str(ready))
-            # Weights get seven bits: CPUs without VNNI add two products in 16 bits, which could overflow with eight.
+            # Weights get seven bits, because CPUs without VNNI instructions add two products of weights and activations
+            # in 16 bits. With eight-bit weights, this sum could overflow.
             quantize_static(
                 str(ready),
                 str(target),
@@ -157,7 +160,7 @@ def _make_example(image_shape: Sequence[int]) -> Tensor:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Hide the output and the warnings of the exporting libraries, which are meant for these libraries' developers."""
+    """Hide what the exporting libraries print, log and warn of, because it is meant for their own developers."""
     import logging
 
     disabled = logging.root.manager.disable

@@ -45,13 +45,14 @@ def compare_arrays(
 
     Args:
         first: Symbols (samples,), integers from 0, or features (samples, …).
-        second: Symbols or features; one of the two sources may have symbols and the other one features.
+        second: Symbols or features; ``first`` may contain symbols and ``second`` features, or the reverse.
         target: Classes (samples,), integers from 0.
         settings: The command's options ``symbols``, ``clusters``, ``components``, ``repeats``, ``seed`` and
             ``tolerance``.
 
     Raises:
-        UserError: If the arrays' shapes, types or lengths do not fit together.
+        UserError: If the arrays differ in length, are not as described above, or have too few samples or too many
+            symbols; or if a setting is wrong.
     """
     if len({len(values) for values in (first, second, target)}) > 1 or target.ndim != 1:
         shapes = ", ".join(str(values.shape) for values in (first, second, target))
@@ -95,8 +96,9 @@ def _require_cells(*symbols: Symbols) -> None:
     if cells > MOST_CELLS:
         shape = " x ".join(map(str, states))
         raise UserError(
-            f"expected at most {MOST_CELLS:,} cells, got {shape} = {cells:,}: decomposing more takes very long, or "
-            "does not fit into memory; number the symbols from 0 without gaps, or merge some"
+            f"expected at most {MOST_CELLS:,} cells in the joint distribution of the symbols, got {shape} = {cells:,}: "
+            "decomposing more takes very long, or does not fit into memory; number the symbols from 0 without gaps, or "
+            "merge some"
         )
 
 

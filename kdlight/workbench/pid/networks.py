@@ -32,7 +32,7 @@ class Matrix:
     circumstances: Mapping[str, Any]
     """Which networks and images were measured, and how."""
     cells: Mapping[str, Mapping[str, StageReport]]
-    """The measurement of each pair, by the name of the teacher's stage and then of the student's."""
+    """``cells[teacher_stage][student_stage]`` is the measurement of this pair of stages."""
     bounds: Mapping[str, float]
     """The label's entropy, and bounds of the PID that hold for any choice of symbols, see `bound_informations`."""
 
@@ -100,8 +100,8 @@ def compare_networks(options: argparse.Namespace, settings: Any, changed: Mappin
 def rank_teachers(options: argparse.Namespace, settings: Any, changed: Mapping[str, Any]) -> Ranking:
     """Measure the information that each of several teachers could still give a student.
 
-    The features of all teachers are turned into the same number of symbols. If ``clusters`` is None, a number is chosen
-    for each teacher alone, and the smallest of these numbers is taken for all.
+    With ``symbols`` "kmeans" or "quantile", the features of all teachers are turned into the same number of symbols. If
+    ``clusters`` is None, a number is chosen for each teacher alone, and the smallest of these numbers is taken for all.
 
     Args:
         options: As for `compare_networks`; also ``stage``, at which the networks are compared.

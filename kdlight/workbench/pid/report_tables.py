@@ -1,7 +1,7 @@
-"""The tables that ``kdlight pid`` prints of the partial information decomposition of two sources about a target.
+"""The tables that ``kdlight pid`` prints.
 
-The sources are either two arrays, or the stages of a teacher (T) and a student (S). For networks, the target is the
-label (Y).
+They show the partial information decomposition of what two sources tell about a target. Either the sources and the
+target are three arrays, or the sources are stages of a teacher (T) and a student (S), and the target is the label (Y).
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,8 @@ def format_half_width(estimate: Estimate) -> str:
     """Return the value ± the half-width of its interval as text, or "not estimable" if the samples are too few."""
     if not estimate.estimable:
         return NOT_ESTIMABLE
-    return f"{estimate.value:.2f} ±{estimate.upper - estimate.value:.2f}"  # narrow columns break at the space
+    # In a narrow column, the line breaks at the space.
+    return f"{estimate.value:.2f} ±{estimate.upper - estimate.value:.2f}"
 
 
 def _make_table(title: str) -> Table:
@@ -67,9 +68,9 @@ def _tabulate_atoms(report: ArrayReport) -> Table:
         f"Information about the target in bits, estimated from {pid.samples:,} samples.\n"
         "value: corrected for bias\n"
         f"interval: {INTERVAL}\n"
-        "counted: computed from the sample's frequencies, without a correction\n"
-        f"No information exceeds H(target) = {pid.target_entropy:.4f} bits. The symbols can carry\n"
-        f"at most {pid.cap_first:.2f} (first source) and {pid.cap_second:.2f} bits (second source)."
+        "counted: computed from the observed frequencies, without a correction\n"
+        f"Information about the target is at most H(target) = {pid.target_entropy:.4f} bits. The symbols\n"
+        f"can carry at most {pid.cap_first:.2f} (first source) and {pid.cap_second:.2f} bits (second source)."
     )
     rows.add_column("quantity")
     for heading in ("value", "interval", "counted"):
@@ -90,7 +91,7 @@ def _describe_limits(report: Matrix) -> str:
     said = f"The label's entropy H(Y) is {bounds['label_entropy']:.2f} bits."
     if "redundant_at_least" in bounds:
         said += (
-            "\nThe cross-entropies of the logits imply, for any choice of symbols:\n"
+            "\nFor the features before they become symbols, the logits' cross-entropies imply:\n"
             f"I(Y;T) ≥ {bounds['information_teacher_at_least']:.2f}, I(Y;S) ≥ "
             f"{bounds['information_student_at_least']:.2f}, redundant ≥ {bounds['redundant_at_least']:.2f}."
         )
@@ -102,7 +103,7 @@ def _tabulate_matrix(report: Matrix) -> Table:
         "Redundant information in bits: what a stage of the teacher (row) and a stage\n"
         "of the student (column) both tell about the label, corrected for bias.\n"
         f"±: half of {INTERVAL}\n"
-        "cap: the most that this number of symbols can carry\n"
+        "cap: the most bits that the symbols of a stage can carry\n"
         f"{describe_circumstances(report.circumstances)}.\n{_describe_limits(report)}"
     )
     students = list(next(iter(report.cells.values())))

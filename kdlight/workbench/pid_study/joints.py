@@ -1,9 +1,9 @@
 """Joint distributions that resemble those of two networks' symbols and a label, but are known exactly.
 
-They serve to test estimates of the PID (partial information decomposition of what two sources tell about a label). The
-symbols of a source are the numbers into which a network's features would be turned. A joint distribution ("joint" for
-short) is an array of probabilities with the axes (first source, second source, label). The labels are equally frequent,
-except in `make_sparse`.
+They serve to test estimates of the PID (partial information decomposition of what two sources tell about a label). When
+real networks are measured, the sources are networks, and a symbol is an integer that stands for a network's features of
+one image. A joint distribution ("joint" for short) is an array of probabilities with the axes (first source, second
+source, label). The labels are equally frequent, except in `make_sparse`.
 """
 
 import numpy as np
@@ -18,10 +18,10 @@ def make_classifiers(classes: int, *, first: float, second: float, copied: float
     """Return the joint of two classifiers that confuse different classes; the second sometimes repeats the first.
 
     Args:
-        classes: Number of the label's classes, which has to be even. Each source has one symbol per class.
+        classes: Number of the label's classes, which has to be even and at least 4. Each source has one symbol per
+            class.
         first: Accuracy of the first classifier, before 2 % of its symbols are replaced by random ones.
-        second: Accuracy of the second classifier where it does not repeat the first, before 2 % of its symbols are
-            replaced, too.
+        second: The same for the second classifier, where it does not repeat the first.
         copied: Probability that the second classifier repeats the symbol of the first.
     """
     labels = np.arange(classes)
@@ -40,7 +40,8 @@ def make_clusters(classes: int, bins: int, *, kept: float, copied: float, seed: 
     Args:
         classes: Number of the label's classes.
         bins: Number of symbols of each source.
-        kept: Probability that a sample has the symbol of its class's group; otherwise its symbol is drawn at random.
+        kept: Probability with which a sample gets the symbol of its class's group. Otherwise its symbol is drawn at
+            random from all symbols.
         copied: Probability that the second source repeats the symbol of the first.
         seed: Seed of the grouping of the classes.
     """

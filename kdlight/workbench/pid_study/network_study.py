@@ -1,13 +1,13 @@
-"""Measure how accurate the PID of two networks is: ``python -m kdlight.workbench.pid_study.network_study --help``.
+"""Measure how well PIDs of two networks are estimated: ``python -m kdlight.workbench.pid_study.network_study --help``.
 
-The PID (partial information decomposition) splits what two networks tell about the label into four atoms: redundant,
-two unique ones, synergistic. The images of CIFAR-10 are the population. The study computes the features of all images
-with a teacher (ResNet-56) and with a trained and an untrained student (ResNet-20). A discretisation replaces the
-features of each image by one symbol, such as the number of a cluster. The study makes many discretisations, each with
-clusters that are fitted on 400 randomly drawn images. The PID of all images, averaged over these discretisations, is
-the true value. Then the study draws 300 to 10,000 images with replacement and five of the discretisations, and
-estimates the PID from these alone. The table compares the estimates with the true value. Every result is stored in a
-folder, so that the next call continues.
+The PID (partial information decomposition) splits what two networks tell about the label into four atoms: one
+redundant, two unique and one synergistic. The networks are a teacher (ResNet-56) and a trained or untrained student
+(ResNet-20). Their features of all images of CIFAR-10 are computed. A discretisation replaces the features of each image
+by one symbol, such as the index of a cluster. Many discretisations are made, each fitted on 400 randomly drawn images.
+The true value is the PID of all images, averaged over these discretisations. Each estimate is computed from 300 to
+10,000 images, which are drawn with replacement, and from five of the discretisations. In some settings, one
+discretisation is drawn instead of five, or the discretisations are fitted on the images of the estimate. A table
+compares the estimates with the true value. Features and estimates are stored in a folder for later calls.
 """
 
 import argparse
@@ -33,7 +33,8 @@ from kdlight.models.zoo.resnet import resnet20, resnet56
 from kdlight.workbench.pid_study.repeated_estimates import ATOMS, HEADINGS, RepeatedEstimate
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-#: How many principal components of a stage's features are stored; clusters are fitted on the first ten of these.
+#: The deepest stage's features are stored as projections onto this many directions: the first singular vectors of the
+#: features of 4,000 images. `Discretizer` then reduces the projections further, by a PCA of its own.
 KEPT = 256
 FITTED, POOL, REPEATS = 400, 30, 5
 #: Batch size of forward passes: on one core, batches of 50 take half as long per image as batches of 250.
@@ -41,7 +42,7 @@ BATCH = 50
 
 
 class Case(NamedTuple):
-    """One setting of the measurement."""
+    """One setting: the method `symbols` of `Discretizer` turns the features at `place` into symbols `repeats` times."""
 
     student: str
     place: str
@@ -49,10 +50,7 @@ class Case(NamedTuple):
     clusters: int
     repeats: int = REPEATS
     fitted_on: str = "others"
-    """On which images clusters are fitted.
-
-    "counted": the images from which the PID is estimated; "others": images that are drawn separately.
-    """
+    """Images on which discretisations are fitted: "counted", those of the estimate; "others", independent ones."""
 
     def __str__(self) -> str:
         count = f" {self.clusters}" if self.symbols in ("kmeans", "quantile") else ""
@@ -81,7 +79,7 @@ def list_cases() -> Iterator[tuple[Case, tuple[int, ...], int]]:
 
 
 class Population:
-    """The networks' features of all images, and their symbols.
+    """The features of all images, and the symbols of these features.
 
     Args:
         data: The folder with CIFAR-10's binary files.
@@ -101,17 +99,20 @@ class Population:
         self._symbols: dict[tuple[str, Case], np.ndarray[Any, Any]] = {}
 
     def compute_features(self, network: str) -> dict[str, np.ndarray[Any, Any]]:
-        """Return a network's features of all images, at "stage" (the deepest stage) and "logits"; compute them once."""
+        """Return a network's features of all images, at "stage" (the deepest stage) and "logits".
+
+        The first call computes the features and stores them in a file; later calls read the file.
+        """
         file = self.kept / f"{network}.npz"
         if not file.is_file():
             computed = _compute_features(network, self._weights.get(network), self._images)
             with replace_file(file) as draft, draft.open("wb") as stream:
-                np.savez(stream, **computed)  # type: ignore[arg-type]  # no key is savez's `allow_pickle`
+                np.savez(stream, **computed)  # type: ignore[arg-type]  # no key is `allow_pickle`, an argument of savez
         with np.load(file, allow_pickle=False) as stored:
             return {place: stored[place] for place in ("stage", "logits")}
 
     def compute_symbols(self, network: str, case: Case) -> np.ndarray[Any, Any]:
-        """Turn the features of all images into symbols many times; return them as (discretisations, images)."""
+        """Turn the features of all images into symbols many times; return the symbols (discretisations, images)."""
         key = (network, case._replace(student="", repeats=0))
         if key not in self._symbols:
             rows = self.compute_features(network)[case.place]
@@ -132,7 +133,7 @@ class Population:
         return discretizer, discretizer.transform(rows if chosen is None else rows[own])
 
     def compute_truth(self, case: Case) -> list[float]:
-        """Return the atoms and informations computed from all images, averaged over the discretisations."""
+        """Compute atoms and mutual informations from all images; return their means over the discretisations."""
         first, second = self.compute_symbols("teacher", case), self.compute_symbols(case.student, case)
         found = []
         for place in range(len(first)):
@@ -142,7 +143,7 @@ class Population:
         return [float(value) for value in np.mean(found, axis=0)]
 
     def estimate(self, case: Case, samples: int, repetition: int) -> dict[str, Any]:
-        """Draw the images and discretisations of one repetition, and estimate the PID from them."""
+        """Draw the images of one repetition, draw or fit its discretisations, and estimate the PID from these."""
         rng = np.random.default_rng((2, samples, repetition))
         images = rng.integers(len(self.target), size=samples)
         started = time.process_time()

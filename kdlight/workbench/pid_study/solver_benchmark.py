@@ -1,14 +1,19 @@
 """Time kdlight's BROJA solver and two others: ``python -m kdlight.workbench.pid_study.solver_benchmark``.
 
 A partial information decomposition splits what two variables, the sources, tell about a third one, the target, into
-redundant information (both sources tell it), unique information of either one, and synergistic information (only both
-together tell it). BROJA is the decomposition that Bertschinger et al. defined in 2014 (arXiv 1311.2852). The table
-gives CPU seconds of one core. Two other solvers are timed if they are installed (``pip install -e '.[bench]'``): the
-cone program of the library dit, and the optimisation problem of the authors of the method RID (arXiv 2411.07483). The
-RID authors' problem is rewritten in cvxpy from its formula and solved twice: by the solver that cvxpy chooses, and by
-SCS, which the authors use. The column "gap" is the bound, in bits, that kdlight's solver certifies for the error of its
-result. For the column "error", kdlight's solver computes a more exact solution, with a gap of 1e-9 bits. The error is
-how far the redundant information of a result lies from the redundant information of this solution.
+redundant information (both sources tell it), unique information of each source (only this source tells it), and
+synergistic information (only both together tell it). BROJA is the decomposition that Bertschinger et al. defined in
+2014 (arXiv 1311.2852).
+
+The command prints a table of CPU seconds, summed over all cores. Two other solvers are timed if they are installed
+(``pip install -e '.[bench]'``). One solves the cone program of the library dit. The other solves the optimisation
+problem of the authors of RID (a distillation method, arXiv 2411.07483). The RID authors' problem is rewritten in cvxpy
+from its formula and solved twice: by the solver that cvxpy chooses, and by SCS, which the authors use.
+
+The column "gap" is an upper bound, in bits, on the error of kdlight's result. kdlight's solver certifies this bound.
+The column "error" is the difference, in bits, between a solver's redundant information and that of a reference. The
+reference is a more exact solution by kdlight's solver, with a gap of 1e-9 bits. The reference is not computed for joint
+distributions of more than 25,000 cells.
 """
 
 import argparse
@@ -26,7 +31,8 @@ from kdlight.information.broja_solver import broja
 from kdlight.information.entropies import Array, mutual_information
 from kdlight.workbench.pid_study.joints import make_peaked, make_sparse
 
-#: The numbers of values of (target, first source, second source), and the gap in bits at which kdlight's solver stops.
+#: How many values the target, the first source and the second source have, and the gap, in bits, at which kdlight's
+#: solver stops.
 SIZES = (
     ((2, 2, 2), 1e-6),
     ((4, 4, 4), 1e-6),
@@ -64,8 +70,8 @@ def solve_by_cvxpy(joint: Array, solver: str | None) -> float:
 
     The problem minimises ``sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|)``, in nats, over distributions Q. |Y| is the number
     of the target's values, and Q_y is the table Q(first, second, y) for the value y. As a constraint, Q and ``joint``
-    have the same joint distribution of each single source with the target. The authors took this estimator from Liang
-    et al., 2023 (arXiv 2302.12247).
+    have the same joint distribution of each single source with the target. The RID authors took this problem from
+    Liang et al., 2023 (arXiv 2302.12247).
 
     Args:
         joint: Axes (first source, second source, target).
@@ -115,7 +121,7 @@ def time_solvers(largest_rival: int) -> Iterator[str]:
     """Yield the rows of the table, in Markdown.
 
     Args:
-        largest_rival: The other solvers are timed on joint distributions of up to this many cells. For larger
+        largest_rival: The other solvers are timed on joint distributions of up to this many cells. On large
             distributions they need minutes and gigabytes.
     """
     yield "| target x first x second | joint | solver | seconds | gap | error | times kdlight |"
@@ -187,7 +193,7 @@ def _transform(discretizers: Sequence[Any], rows: Array) -> Any:
 def _time_one(row: str, solve: Callable[[Array], float], joint: Array, truth: float | None, own_seconds: float) -> str:
     try:
         theirs = time_call(functools.partial(solve, joint))
-    except Exception as failure:  # the table reports the error in this solver's row
+    except Exception as failure:  # this solver's row then names the exception
         return f"{row} | failed: {type(failure).__name__} | | | |"
     error = "" if truth is None else f"{abs(theirs.result - truth):.0e}"
     return f"{row} | {theirs.seconds:.4f} | | {error} | {theirs.seconds / own_seconds:.0f} |"
@@ -205,7 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         default=4_000,
         metavar="CELLS",
-        help="other solvers are timed on joints of up to this many cells; 25,000 cells (10 x 50 x 50) take minutes",
+        help="other solvers are timed on joint distributions of up to this many cells; 25,000 cells (10 x 50 x 50) "
+        "take minutes",
     )
     parser.add_argument(
         "--stage", action="store_true", help="instead of the solvers, time what PIDMonitor computes for one stage"

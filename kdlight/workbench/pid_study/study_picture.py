@@ -1,7 +1,7 @@
 """Draw bias and standard deviation of estimated PID atoms against the number of samples and the number of bins.
 
-The PID (partial information decomposition) splits what two sources tell about a target into four atoms. The bins are
-the symbols of a source.
+The PID (partial information decomposition) splits what two sources tell about a target into four atoms. A bin is one of
+the symbols (integers) that a source can take.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,12 @@ CLASSES, USUAL_BINS, USUAL_SIZE = 10, 10, 5_000
 
 
 def save_study_picture(file: Path, repetitions: int) -> None:
-    """Repeat estimates for several numbers of samples and bins, and draw them; the file's suffix is the format."""
+    """Estimate the atoms for several numbers of samples and several numbers of bins, and draw the picture.
+
+    Args:
+        file: The picture's file. Its suffix decides the format.
+        repetitions: How many times to estimate the atoms for each number, each time from a new sample.
+    """
     by_size = [repeat_estimate(_make_joint(USUAL_BINS), size, repetitions) for size in SIZES]
     by_bins = [repeat_estimate(_make_joint(bins), USUAL_SIZE, repetitions) for bins in BINS]
     figure = Figure(figsize=(9, 6), layout="constrained")

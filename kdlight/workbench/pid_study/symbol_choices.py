@@ -3,9 +3,9 @@
 How much a method transfers is measured by the PID, the partial information decomposition of what teacher and student
 tell about the label. It is computed from symbols, the numbers into which the networks' features are turned. This study
 takes finished runs with the same teacher, and measures their last weights on the test images with several kinds of
-symbols. The kinds are 4, 10 and 30 clusters by k-means (the paper of the method RID takes 10 for CIFAR-10), as many
-clusters as the number of images allows (kdlight's default), and the predictions of a probe, which is a linear
-classifier of the features. (The class `Probe` is something else: the images of a measurement.)
+symbols. The kinds are 4, 10 and 30 clusters by k-means (the paper of the method RID takes 10 for CIFAR-10); kdlight's
+default, which is at most 20 clusters, and fewer if there are few images; and the predictions of a probe, which is a
+linear classifier of the features. (The class `Probe` is something else: the images of a measurement.)
 
 The study writes a file with a row per run, kind of symbols and stage::
 
@@ -53,7 +53,7 @@ VALUES = (*ATOMS, "information_teacher", "information_student")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the runs, and write the file."""
     parser = argparse.ArgumentParser("symbol_choices", description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="folders or patterns of finished runs of one teacher")
+    parser.add_argument("runs", nargs="+", metavar="RUNS", help="finished runs of one teacher: folders or patterns")
     parser.add_argument("--keep", type=parse_path, required=True, metavar="FILE.csv", help="where the rows are written")
     options = parser.parse_args(arguments)
     silence_libraries()
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of each run. A run has a row for each kind of symbols and each place of `STAGES`.
+    """Yield the rows of each run. A run has a row for each kind of symbols and each key of `STAGES`.
 
     Raises:
         UserError: If the runs have different teachers.
@@ -79,7 +79,7 @@ def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
         one, other, *_ = teachers.values()
         raise UserError(
             f"expected runs of one teacher, got different teachers in {one} and {other}; "
-            "measure the runs of each teacher alone"
+            "measure the runs of each teacher separately"
         )
     data = first.data({})
     data.setup("fit")
@@ -106,7 +106,7 @@ def measure(runs: Sequence[Record]) -> Iterator[list[dict[str, Any]]]:
 
 
 def compute_features(network: Frozen, probe: Probe) -> dict[int | str, Probe]:
-    """Return, for each place of `STAGES`, a `Probe` with the network's features in place of the images."""
+    """Return, for each key of `STAGES`, a `Probe` that contains the network's features instead of the images."""
     found = {place: Probe([], []) for place in STAGES}
     for part, batches in probe._asdict().items():
         for batch in batches:

@@ -59,8 +59,8 @@ def show_arguments(
 ) -> tuple[str | None, str | None]:
     """Show the constructor's arguments in a class's signature, and replace each range's type by its name.
 
-    Lightning's classes, and those that kdlight derives from them, have metaclasses. For such a class, Sphinx shows the
-    arguments of the metaclass, ``*args, **kwargs``. This function shows the constructor's instead.
+    `ArgumentRecord` has a method ``__new__(cls, *args, **kwargs)``. Therefore Sphinx shows ``*args, **kwargs`` as the
+    arguments of every class derived from it. This function shows the arguments of ``__init__`` instead.
     """
     shown = app.env.current_document.autodoc_annotations.get(name, {})
     for parameter, text in shown.items():

@@ -45,7 +45,10 @@ def list_names(package: str) -> list[tuple[str, str]]:
 
 
 def write_package_page(package: str, pages: list[tuple[str, list[str]]]) -> str:
-    """Write the page of a package: its docstring, and each public name with the first line of its docstring."""
+    """Return the page of a package: the package's docstring, and a table of its public names.
+
+    Each name has the first line of its own docstring beside it.
+    """
     module = importlib.import_module(package)
     rows = [
         f"   * - :py:obj:`{name} <{package}.{name}>`\n     - {convert_to_rst(read_first_line(getattr(module, name)))}"
@@ -62,7 +65,10 @@ def write_package_page(package: str, pages: list[tuple[str, list[str]]]) -> str:
 
 
 def write_module_page(package: str, stem: str, names: list[str]) -> str:
-    """Write the page of a file: its docstring, and the docstrings of its public names, named as users import them."""
+    """Return the page of a file: the file's docstring, and the documentation of its public names.
+
+    Each name is shown with the package from which users import it.
+    """
     module = importlib.import_module(stem if package == "kdlight" else f"{package}.{stem}")
     title = ", ".join(names)
     opening = convert_to_rst(inspect.getdoc(module) or "")
@@ -80,7 +86,7 @@ def read_first_line(value: object) -> str:
 
 
 def convert_to_rst(text: str, besides: str = "") -> str:
-    """Turn the public names that a docstring has in single backticks into links, and escape "|" outside of code.
+    """Turn each public name in single backticks into a link, and escape each "|" that is not in code.
 
     Args:
         text: The docstring, or a line of it.

@@ -54,7 +54,7 @@ def test_networks_that_do_not_fit_are_refused():
         FSP(resnet8x4(10, SHAPE), **teacher)
     without_stem = Tapped(resnet8(10, SHAPE), ["layer1", "layer2", "layer3"], image_shape=SHAPE)
     without_stem.activations = lambda images: without_stem.model.activations(images)._replace(stem=None)
-    with pytest.raises(ValueError, match=r"wrap one in kdlight\.models\.Tapped with the argument stem"):
+    with pytest.raises(ValueError, match=r"wrap the network in kdlight\.models\.Tapped with the argument stem"):
         FSP(without_stem, **teacher)
 
 

@@ -126,7 +126,7 @@ def test_one_run_shows_the_interval_of_its_pid_and_what_is_not_estimable(tmp_pat
     comparison = group_runs(read_records([tmp_path / "one"]), columns=["last", "redundant", "synergistic", "selected"])
     row = format_table(comparison, "table").splitlines()[-1]
     assert row.split() == ["one", "1", "50.00", "2.500", "[2.400,", "2.600]", "not", "estimable", "–"]
-    with pytest.raises(UserError, match="no run measured the PID of 'stage9'; expected one of stage2, stage3"):
+    with pytest.raises(UserError, match="PID of 'stage9'; stages with a measured PID: stage2, stage3"):
         group_runs(read_records([tmp_path]), stage="stage9")
     assert group_runs(read_records([tmp_path]), stage="stage2").summarise((), "redundant").mean == 1.0
 

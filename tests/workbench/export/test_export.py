@@ -27,7 +27,7 @@ def onnx() -> None:
 
 
 def largest_difference(said: str, images: int) -> float:
-    found = re.search(rf"on {images} test images no logit differs by more than (\S+)", said)
+    found = re.search(rf"on {images} test images no logit differs from the checkpoint's by more than (\S+)", said)
     assert found, said
     return float(found[1])
 
