@@ -123,7 +123,9 @@ def _sort(comparison: RunGroups, sort: str) -> dict[tuple[str, ...], list[Record
 
 
 def find_stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
-    """Return the wanted stage or, if it is None, the deepest stage whose PID a run measured; None if there is no PID.
+    """Return the wanted stage. If it is None, return the deepest numbered stage whose PID a run measured.
+
+    If only others were measured, such as "logits", return the last of them; None if no run measured a PID.
 
     Raises:
         UserError: If no run measured the PID of the wanted stage.
@@ -134,5 +136,6 @@ def find_stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str 
             f"no run measured the PID of '{wanted}'; stages with a measured PID: "
             f"{', '.join(sorted(measured)) or 'none'}"
         )
-    deepest = [stage for stage in measured if stage.startswith("stage")]
-    return wanted or max(deepest, key=lambda stage: int(stage.removeprefix("stage")), default=None)
+    numbered = [stage for stage in measured if stage.startswith("stage")]
+    last = next(reversed(measured), None)
+    return wanted or max(numbered, key=lambda stage: int(stage.removeprefix("stage")), default=last)

@@ -19,7 +19,7 @@ from scipy import stats
 
 from kdlight.__main__ import main
 from kdlight.errors import MissingFileError, UserError
-from kdlight.workbench.compare.groups import group_runs
+from kdlight.workbench.compare.groups import find_stage, group_runs
 from kdlight.workbench.compare.records import find_varied_settings, read_records, select_records
 from kdlight.workbench.compare.statistics import compute_difference, summarise
 from kdlight.workbench.compare.table import explain, format_cells, format_difference_cells, format_table, tabulate_runs
@@ -129,6 +129,14 @@ def test_one_run_shows_the_interval_of_its_pid_and_what_is_not_estimable(tmp_pat
     with pytest.raises(UserError, match="PID of 'stage9'; stages with a measured PID: stage2, stage3"):
         group_runs(read_records([tmp_path]), stage="stage9")
     assert group_runs(read_records([tmp_path]), stage="stage2").summarise((), "redundant").mean == 1.0
+
+
+@pytest.mark.parametrize(
+    ("measured", "chosen"),
+    [(["stage2", "stage10", "embedding", "logits"], "stage10"), (["logits"], "logits"), ([], None)],
+)
+def test_without_a_wish_the_deepest_stage_is_read(measured, chosen):
+    assert find_stage([{}, {"pid_test": {stage: {} for stage in measured}}], None) == chosen
 
 
 def test_unfinished_failed_and_broken_runs_stand_in_the_table(runs):
