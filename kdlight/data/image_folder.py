@@ -34,24 +34,24 @@ class ImageFolderDataModule(ImageFilesDataModule):
     ``val/`` is the validation split. Classes are numbered in the order of their names. With `labels` false, the
     training images are a transfer set: their labels are not used, and the student only imitates the teacher.
 
-    With a configuration, image size and normalisation default to those that belong to the teacher's weights, or to the
-    student's weights if there is no teacher. They come from the run that trained the weights, or from timm or
+    In a run from a configuration, image size and normalisation default to those that belong to the teacher's weights,
+    or to the student's weights if there is no teacher. They come from the run that trained the weights, or from timm or
     torchvision if these published the weights. For random weights, `choose_image_size` chooses the image size.
 
     Args:
         data_dir: The folder with ``train/``, or with the class folders.
-        image_size: Height and width of the images that a network gets. None: the size that belongs to the weights (with
-            a configuration), or else the size that `choose_image_size` returns.
-        mean: Mean of each channel, for pixels in [0, 1]. None: the mean that belongs to the weights (with a
+        image_size: Height and width of the images that a network gets. None: the size that belongs to the weights (in
+            a run from a configuration), or else the size that `choose_image_size` returns.
+        mean: Mean of each channel, for pixels in [0, 1]. None: the mean that belongs to the weights (in a run from a
             configuration), or else ImageNet's.
-        std: Standard deviation of each channel, for pixels in [0, 1]. None: the std that belongs to the weights (with a
-            configuration), or else ImageNet's.
+        std: Standard deviation of each channel, for pixels in [0, 1]. None: the std that belongs to the weights (in a
+            run from a configuration), or else ImageNet's.
         augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` also has RandAugment and
             colour jitter (`kdlight.data.views.photographs`).
         broken: ``refuse`` stops at the first file that cannot be decoded. ``skip`` leaves out all such files, with a
             warning; to find them, every file is decoded once when its split is read. The warning counts the broken
-            files and names the first five. The error of ``refuse`` does so, too, if several files are broken and the
-            split has at most 20,000 images.
+            files and names the first five. If a split has at most 20,000 images, ``refuse`` searches the rest of the
+            split before it stops, so that its error does so, too.
         num_classes: The networks' number of classes; None: the number of class folders.
         test_folder: The folder of the test set; None: ``test`` if there is one, else ``val``, else a part of the
             training images.

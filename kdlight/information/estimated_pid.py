@@ -99,7 +99,7 @@ _PARTS = ("", "_lower", "_upper", "_counted")
 
 
 def _rename_fields(names: tuple[str, str, str]) -> dict[str, str]:
-    """Return the keys of the attributes of `EstimatedPID`, by the attributes' names."""
+    """Return, for the name of each attribute of `EstimatedPID`, the name under which it is stored in files."""
     renamed = dict(zip(("first", "second", "target"), names, strict=True))
     return {
         field.name: "_".join(renamed.get(word, word) for word in field.name.split("_"))

@@ -45,7 +45,9 @@ class _Iterate(NamedTuple):
 
 
 class _Support:
-    """The entries of the dual variables a (T, Y) and b (S, Y) that the solver changes: those where P is positive.
+    """The entries of the dual variables a (T, Y) and b (S, Y) that the solver changes.
+
+    These are the entries a(t,y) where the prescribed P(t,y) is positive, and b(s,y) where P(s,y) is positive.
 
     Adding a constant to a(:,y) and subtracting it from b(:,y) changes neither the objective nor the constraints, so one
     entry of b is fixed for each class. A table that was counted from few samples is mostly zeros, so few entries change
@@ -59,8 +61,8 @@ class _Support:
             entries are sorted by this symbol.
         of_class: (F,), the class to which each of these entries of b belongs.
         same: (T, M, F), 1.0 where an entry of a and an entry of b belong to the same class.
-        rows, columns: The indices of all pairs of the F entries in which both entries belong to the same symbol of the
-            second source.
+        rows, columns: All pairs (i, j) of the F entries with ``of_source[i] == of_source[j]``: `rows` has each i,
+            `columns` each j.
         gathered: (T, S, M), the places of the elements (t, s, classes[t]) in a flattened array (T, S, Y).
     """
 
@@ -168,14 +170,13 @@ def run_interior_point(bracket: Bracket, *, steps: int = 60) -> None:
 
     The multiplier of the constraint (t, s) is Q(t,s), so each iterate also gives a point of the primal problem:
     ``Q(t,s,y) = Q(t,s) exp(a + b) / sum_y exp(a + b)``. About ten steps usually bring the bounds within 1e-6 of each
-    other, and a few more steps within 1e-9, for tables of any size. A step costs O((S Y)^2 (S Y + T Y)) operations. In
-    this count, S Y and T Y are the numbers of positive entries of P(s,y) and P(t,y): where P is zero, a and b stay at
-    minus infinity.
+    other, and a few more steps within 1e-9, for tables of any size. Let m and n be the numbers of positive entries of
+    P(t,y) and P(s,y); elsewhere a and b stay at minus infinity. A step costs O(n^2 (m + n)) operations.
 
     If each class occurs with only one symbol of the second source, P(t,y) and P(s,y) determine Q. Then this function
-    leaves the bounds as they are, because mirror descent closes the bracket in few steps. If rounding errors leave no
-    usable step, the method stops early and the bounds stay apart. That happens with probabilities far below 1e-16 or a
-    tolerance near 1e-16.
+    leaves the bounds as they are. `broja` calls mirror descent afterwards, which closes the bracket in few steps. If
+    rounding errors leave no usable step, the method stops early and the bounds stay apart. That happens with
+    probabilities far below 1e-16 or a tolerance near 1e-16.
 
     Args:
         bracket: The problem; its bounds are updated.

@@ -26,9 +26,9 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 
     Args:
         embedding: (batch, dim), unit norm.
-        candidates: Rows of a memory: the teacher's if the embedding is the student's, the student's if the embedding is
-            the teacher's. Either (batch, 1 + negatives, dim): for each sample first the positive (the row of the same
-            sample), then the negatives. Or (samples, dim): rows with which every sample of the batch is compared.
+        candidates: Rows of the other network's memory: of the teacher's for the student's embedding, and vice versa.
+            Either (batch, 1 + negatives, dim): for each sample first the positive (the row of the same sample), then
+            the negatives. Or (samples, dim): rows with which every sample of the batch is compared.
         temperature: tau of the paper, positive; 0.07 in the authors' code.
 
     Returns:
@@ -42,7 +42,7 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 def crd_log_normalizer(similarities: Tensor, *, samples: int) -> Tensor:
     """Compute log Z, where Z is the size of the training set times the mean of exp(similarity) in the first batch.
 
-    A score is a similarity minus log Z. The method computes log Z once; it stays constant afterwards.
+    A score is a similarity minus log Z. `kdlight.methods.CRD` computes log Z once, for the first batch, and keeps it.
 
     Args:
         similarities: (batch, 1 + negatives) of the first batch; no gradient reaches it.
@@ -59,8 +59,8 @@ def crd_loss(student_scores: Tensor, teacher_scores: Tensor, *, samples: int) ->
     With P = exp(score), K negatives of each sample, n training samples and eps = 1e-7, the loss of one direction is the
     sum of ``-log[P / (P + K/n + eps)]`` for the positive and of ``-log[(K/n) / (P + K/n + eps)]`` for every negative.
     One direction compares the student's embedding with the teacher's memory, the other compares the teacher's embedding
-    with the student's memory. Gradients reach the scores of both directions, because each network's embedding comes
-    from a trained layer.
+    with the student's memory. Gradients reach the scores of both directions, because the embeddings of both networks
+    are computed by layers that are trained with the student.
 
     Args:
         student_scores: (batch, 1 + negatives), `crd_similarities` minus `crd_log_normalizer`, the positive first.

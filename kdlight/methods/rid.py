@@ -173,7 +173,7 @@ class RID(FilteredDistiller):
         return dict.fromkeys(("teacher_filters", "teacher_heads", "further_heads"), self.filter_rate)
 
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of the epoch's phase. Each stage has its own terms; those of `task_terms` occur once."""
+        """Return the terms of the epoch's phase: terms for each stage, and in phase 2 also those of `task_terms`."""
         phase = self.find_phase(self.current_epoch)
         terms = self.task_terms(student, teacher, batch) if phase == "student" else {}
         for place, pair in enumerate(self.pairs):

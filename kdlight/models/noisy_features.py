@@ -52,7 +52,7 @@ class NoisyFeatures(RangeCheck, Classifier):
         if any(stage.requires_grad for stage in computed.stages):
             raise UserError(
                 "NoisyFeatures: expected feature maps that need no gradient, got maps that need one; use NoisyFeatures "
-                "only for a teacher, and if the method is CAKD, set stages: []"
+                "for a teacher, not for a student (with the method CAKD also set stages: [])"
             )
         return computed._replace(stages=tuple(map(self._disturb, computed.stages)))
 

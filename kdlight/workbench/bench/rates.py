@@ -125,7 +125,7 @@ def build_tables(content: dict[str, Any]) -> list[Table]:
         rates.add_row(escape(row["name"]), *cells)
     kind = "ms" if on_gpu else "cpu_ms"
     timed = [row for row in content["rows"] if "parts" in row]
-    parts = Table(title=f"Time of a step's parts in {'ms' if on_gpu else 'CPU-ms'}, one after the other", **LOOK)
+    parts = Table(title=f"Time of a step's parts in {'ms' if on_gpu else 'CPU-ms'}, without overlap", **LOOK)
     parts.add_column("")
     for row in timed:
         parts.add_column(escape(row["name"]), justify="right", overflow="fold")

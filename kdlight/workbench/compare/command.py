@@ -79,10 +79,10 @@ def make_parser() -> CommandParser:
         "--keep",
         type=parse_path,
         metavar="DIR",
-        help="write the results and curves of RUNS, which kdlight ablate trained, as two small CSV files",
+        help="write the results and curves of RUNS (runs of a grid) as two small CSV files",
     )
-    parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save accuracy and PID over the epochs")
-    parser.add_argument("--panels", type=parse_path, metavar="FILE", help="save each run's PID over the epochs")
+    parser.add_argument("--plot", type=parse_path, metavar="FILE", help="save each row's accuracy and PID by epoch")
+    parser.add_argument("--panels", type=parse_path, metavar="FILE", help="save each run's PID by epoch")
     parser.add_argument("--bars", type=parse_path, metavar="FILE", help="save test accuracy and PID as bars")
     parser.add_argument("--scatter", type=parse_path, metavar="FILE", help="save a plot of accuracy against redundancy")
     return parser

@@ -30,7 +30,8 @@ class PidCurve(NamedTuple):
     Attributes:
         epochs: The epochs in which the PIDs were measured, counted from 1.
         measured: The PIDs, one for each of these epochs.
-        split: The entry of `SPLITS` with which the keys of the PIDs begin; empty if there are no PIDs.
+        split: The prefix of the logged values, "pid" (validation images) or "pid_train" (training images); empty if
+            there are none.
     """
 
     epochs: list[int]

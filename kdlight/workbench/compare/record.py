@@ -36,10 +36,11 @@ class Record(NamedTuple):
             empty if the run belongs to no grid.
         settings: The run's configuration by dotted names, as `kdlight.workbench.compare.records.flatten` returns it. A
             run that was read from ``runs.csv`` has only ``data`` and a hash of the configuration.
-        result: The content of ``result.json``, or what ``runs.csv`` holds of it; empty if the run is not finished. If
-            the grid names an accuracy that other authors report, ``published`` is this accuracy, as a fraction.
-        curves: What the run logged, by epoch counted from 0, as read from ``curves.csv``. None: the run was not read
-            from ``runs.csv`` and ``curves.csv``, and `read_metrics` reads ``metrics.csv``.
+        result: The content of ``result.json``, or what ``runs.csv`` holds of it; empty if the run is not finished. Its
+            key ``published`` is the accuracy that others report for this run, as a fraction; it exists if the grid
+            states one.
+        curves: What the run logged, by epoch counted from 0, as read from ``curves.csv``. None: the run was read from
+            its own folder, and `read_metrics` reads ``metrics.csv``.
     """
 
     folder: RunFolder

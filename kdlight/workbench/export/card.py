@@ -152,7 +152,7 @@ def _describe_information(result: Any) -> str:
     rows = "".join(f"| {name.replace('_', ' ')} | {atoms[name]:.3f} |\n" for name in names)
     return (
         "## What was transferred\n\nPartial information decomposition of what teacher and student tell about the "
-        f"label. It was measured on the test set, from these values: {place}.\n\n| atom | bits |\n|---|---|\n{rows}\n"
+        f"label. It was measured on the test set at {place}.\n\n| atom | bits |\n|---|---|\n{rows}\n"
     )
 
 

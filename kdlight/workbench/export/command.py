@@ -1,4 +1,4 @@
-"""``kdlight export RUN``: write the student to a file, and beside it the preparation of its images and a model card.
+"""``kdlight export RUN``: write the student to a file, and beside it how images are prepared for it, and a model card.
 
 Files in the formats onnx and torch-export are programs that include the normalisation: they take uint8 pixels in
 batches of any size, return logits and run without kdlight. A file in the format safetensors holds weights only.
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
     if check.int8_accuracy is not None:
         print(
             f"int8: accuracy {100 * check.int8_accuracy:.2f} % instead of {100 * check.accuracy:.2f} % on these "
-            f"images, the same class on {100 * (check.int8_agreement or 0):.2f} % of them"
+            f"images, the checkpoint's class on {100 * (check.int8_agreement or 0):.2f} % of them"
         )
 
 
@@ -200,7 +200,7 @@ def _take_images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, lis
     """Choose ``count`` images of a split, always the same ones.
 
     Returns:
-        Pixels; classes; and a list with the path of the first image, which is empty if the images are not files.
+        Pixels; classes; and a list that has the path of the first image, or nothing if the images are not files.
     """
     from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
     from kdlight.data.sources.image_files import ImageFiles

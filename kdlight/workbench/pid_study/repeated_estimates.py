@@ -42,7 +42,7 @@ class RepeatedEstimate(NamedTuple):
 
     @property
     def estimable(self) -> float:
-        """Fraction of the samples that are large enough to estimate the quantity, see `Estimate.estimable`."""
+        """Fraction of the estimates with enough samples for a reliable interval, see `Estimate.estimable`."""
         return float(np.mean([estimate.estimable for estimate in self.estimates]))
 
     @property
@@ -52,7 +52,7 @@ class RepeatedEstimate(NamedTuple):
 
     @property
     def kept(self) -> float:
-        """Fraction of ordered pairs (a, b) of different samples for which b's interval contains a's value."""
+        """Fraction of the ordered pairs of different estimates whose second interval contains the first value."""
         inside = [[estimate.lower <= value <= estimate.upper for value in self.values] for estimate in self.estimates]
         times = len(self.estimates)
         return (float(np.sum(inside)) - times) / (times * (times - 1))
@@ -79,8 +79,8 @@ def repeat_estimate(joint: Array, samples: int, repetitions: int) -> dict[str, R
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
-        samples: The number of draws in each sample.
-        repetitions: The number of samples.
+        samples: How many symbols are drawn for each estimate.
+        repetitions: How many estimates are made.
     """
     rng = np.random.default_rng(samples)
     truth = broja(joint, tolerance=1e-8)
