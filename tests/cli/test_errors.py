@@ -121,7 +121,7 @@ def test_wrong_options_of_a_callback_are_not_those_of_its_base(option, answer, c
         (
             [*UNTRAINED, "--model.lambda1", "0", "--model.lambda2", "0"],
             "RID learns nothing",
-            "expected one of lambda2, ce_weight, kd_weight above 0",
+            "expected one or more of lambda2, ce_weight, kd_weight above 0",
         ),
         ([*UNTRAINED, "--model.stages", "[5]"], "stages between -3 and 2", "[5]"),
         (["--model.teacher_weights="], "no checkpoint at ''", "name an existing file with the teacher's weights"),

@@ -139,7 +139,7 @@ def test_another_archive_is_refused(server: Server, tmp_path: Path) -> None:
 def test_where_nothing_answers_every_mirror_is_named(server: Server, tmp_path: Path) -> None:
     mirrors = [server.url(f"{folder}/set.tar.gz") for folder in "ab"]
     message = (
-        rf"{mirrors[0]}: HTTP Error 404: Not Found; {mirrors[1]}: HTTP.*unpack the archive into {tmp_path} by hand"
+        rf"{mirrors[0]}: HTTP Error 404: Not Found; {mirrors[1]}: HTTP.*unpack the archive by hand into {tmp_path}"
     )
     with pytest.raises(ConnectionError, match=message):
         fetch(server, tmp_path, archive(), *mirrors)

@@ -83,7 +83,10 @@ def test_files_beside_the_grid_come_first_and_its_name_is_the_folder(tmp_path):
         ({"seeds": True}, "expected 'seeds' to be"),
         ({"threads": 0}, "expected 'threads' to be a whole number above 0"),
         ({"leave_out": [{"labels": "7"}]}, "leave_out: expected labels to be one of 6, all, got {labels: 7}"),
-        ({"leave_out": [{"lables": "6"}]}, "leave_out: expected one of the axes method, labels, got {lables: 6}"),
+        (
+            {"leave_out": [{"lables": "6"}]},
+            "leave_out: expected one of the axes method, labels, model.optimizer.lr, got {lables: 6}",
+        ),
         ({"leave_out": [{"method": "kd"}, {"method": "none"}]}, "leaves no run"),
         ({"name": "../elsewhere"}, "becomes part of a folder's name"),
         ({"published": [70]}, "published: expected a mapping from the labels of method"),
