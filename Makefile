@@ -25,8 +25,8 @@ demo: setup ## train a teacher on digits, distil from it in four ways, compare; 
 	$(BIN)/kdlight compare runs/demo --baseline method=none --plot runs/demo/curves.png \
 		--columns last,agreement,redundant,unique_teacher,unique_student,information_teacher
 
-# The folder of the data holds CIFAR-10 as published (batches 1, 2 and the test set suffice), and gets the teacher's weights
-# below weights/ unless they are there.
+# The folder of the data holds CIFAR-10 as published (batches 1, 2 and the test set suffice) and, for `reproduce`, CIFAR-100. The
+# weights of published teachers are downloaded into weights/ there if they are missing.
 reproduce: setup ## repeat all runs of notebooks/results on CPU cores (a stopped one continues): make reproduce DATA=DIR
 	$(BIN)/python -m kdlight.workbench.reproduce "$(DATA)" --jobs $(WORKERS)
 

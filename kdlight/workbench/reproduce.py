@@ -46,7 +46,11 @@ class Part(NamedTuple):
     seed: int | None = None
 
 
-GRIDS = ("demo", "demo_again", "cifar10_protocol", "cifar10_weights", "cifar10_trained", "cifar10_untrained")
+# In this order, because the teachers of cifar10_teachers include a student of cifar10_protocol.
+GRIDS = (
+    *("demo", "demo_again", "cifar10_protocol", "cifar10_weights", "cifar10_trained", "cifar10_untrained"),
+    *("cifar100_protocol",),
+)
 FULL = tuple(Part(grid) for grid in GRIDS)
 QUICK = (Part("demo"), Part("cifar10_trained", ("method=none", "method=kd"), seed=0))
 
@@ -79,7 +83,7 @@ class Repetition(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Repeat and compare; return 1 if a value lies outside its interval, 2 if a run does not finish."""
     parser = argparse.ArgumentParser("make reproduce", description=__doc__, allow_abbrev=False)
-    parser.add_argument("data", type=Path, help="folder with CIFAR-10; data batches 1 and 2 and the test batch suffice")
+    parser.add_argument("data", type=Path, help="folder with CIFAR-10 and CIFAR-100; --quick needs only CIFAR-10")
     parser.add_argument("--quick", action="store_true", help="only the demo, and two runs of CIFAR-10")
     parser.add_argument("--jobs", type=int, default=2, help="how many runs to train at a time; default: 2")
     options = parser.parse_args(arguments)
@@ -124,7 +128,7 @@ def link_data(folder: Path) -> None:
         UserError: If ``./data`` exists already and is another folder.
     """
     if not folder.is_dir():
-        raise MissingFileError(f"expected a folder with the images of CIFAR-10, got '{folder}', which does not exist")
+        raise MissingFileError(f"expected a folder with CIFAR-10 and CIFAR-100, got '{folder}', which does not exist")
     if not DATA.exists():
         DATA.symlink_to(folder.resolve(), target_is_directory=True)
     elif not DATA.samefile(folder):
