@@ -12,8 +12,8 @@ def vary_photograph(image: Tensor, seed: int) -> Tensor:
 
     RandAugment is described by Cubuk et al. 2020, https://arxiv.org/abs/1909.13719. Its parameters are torchvision's
     defaults: two operations of magnitude 9 on a scale from 0 to 30. Colour jitter changes brightness, contrast and
-    saturation by up to a fifth. All choices depend only on the seed. The process, and the images
-    that it decoded before, have no influence.
+    saturation by up to a fifth. All choices depend only on the seed, not on the process or on the images that the
+    process decoded before.
 
     Args:
         image: (3, height, width) uint8.
