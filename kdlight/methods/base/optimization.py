@@ -114,8 +114,8 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
         raise
     except ZeroDivisionError as error:
         raise UserError(
-            "model.scheduler: an argument by which the schedule divides is 0; lengths such as T_max and step_size "
-            "have to be at least 1"
+            "model.scheduler: an argument by which the schedule divides is 0: expected lengths such as T_max "
+            "and step_size to be at least 1"
         ) from error
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(f"model.scheduler: {error}; give another value") from error
