@@ -109,12 +109,22 @@ def test_another_number_of_images_is_an_error_or_a_warning(
     assert data.train_size == train - 1
 
 
-@pytest.mark.parametrize(("write", "build"), [(write_image_net, image_net), (write_cub, birds)])
-def test_a_broken_image_of_a_counted_set_is_taken_out_and_accepted(write, build, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("write", "build", "remedy"),
+    [
+        (write_image_net, image_net, "take it out of the data set and set accept_modified: true"),
+        (
+            write_cub,
+            birds,
+            r"remove its lines from images\.txt, .* and train_test_split\.txt and set accept_modified: true",
+        ),
+    ],
+)
+def test_a_broken_image_of_a_counted_set_is_taken_out_and_accepted(write, build, remedy, tmp_path: Path) -> None:
     data = build(write(tmp_path))
     data.setup("test")
     data.get_split("test").get_path(0).write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"and set accept_modified: true$"):
+    with pytest.raises(UserError, match=f"{remedy}$"):
         list(data.test_dataloader())
 
 
