@@ -67,11 +67,11 @@ def list_teacher_holders(config: Namespace) -> list[Namespace]:
 
 
 def _prepare_like_the_weights(config: Namespace) -> None:
-    """Set the data's image size, mean and std, where they are not given, to those that the weights were trained with.
+    """Where the data's image size, mean and std are not given, set them to those that the weights were trained with.
 
-    If no values are found for the teacher, those for the student are used. If a run of kdlight wrote the weights, the
-    values are those of that run's data; otherwise they are those that timm or torchvision publish for the network. If
-    this gives no image size, the data module chooses one for the images in its folder.
+    These are the teacher's weights, or the student's if no values are found for the teacher's. If a run of kdlight
+    wrote the weights, the values are those of that run's data; otherwise they are those that timm or torchvision
+    publish for the network. If this gives no image size, the data module chooses one for the images in its folder.
     """
     made = import_object(config.data.get("class_path", ""))
     parameters = inspect.signature(made).parameters if callable(made) else {}

@@ -74,7 +74,7 @@ def _train_missing(path: str, train: Train | None, options: Sequence[str], *, as
         raise MissingFileError(f"no checkpoint at {path}; make it: {command}{hint}")
     rank_zero_info(f"no teacher at {path} yet: training it first ({command})")
     train(name, options)
-    require_file(path, f"training {name} did not write this file; name last.ckpt or best.ckpt of that run instead")
+    require_file(path, f"training {name} did not write this file; set weights to last.ckpt or best.ckpt of that run")
 
 
 def _find_place_of_images(config: Namespace) -> list[str]:

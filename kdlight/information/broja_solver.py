@@ -13,16 +13,16 @@ from kdlight.information.entropies import Array, entropy, mutual_information
 from kdlight.information.interior_point import run_interior_point
 from kdlight.information.mirror_descent import run_mirror_descent
 
-#: Two solvers are used: an interior-point method and mirror descent. One table decides which of them does most of the
-#: work. Its entries are the joint probabilities of the target and one source, the source with fewer symbols. If at most
-#: this many entries are positive, the interior-point method does most of the work, because its Newton matrix then has
-#: at most this many rows.
+#: Two solvers are used: an interior-point method and mirror descent. Which of them does most of the work depends on the
+#: joint distribution of the target and one source, the source with fewer symbols. If at most this many of its
+#: probabilities are positive, the interior-point method does most of the work, because its Newton matrix then has at
+#: most this many rows.
 _SMALL = 600
-#: If more than _SMALL entries are positive, but at most this many, mirror descent runs first. The interior-point method
-#: follows if mirror descent has not reached the tolerance.
+#: If more than _SMALL probabilities are positive, but at most this many, mirror descent runs first. The interior-point
+#: method follows if mirror descent has not reached the tolerance.
 _LARGE = 2000
-#: Steps of mirror descent before the interior-point method, if the table has more than _SMALL entries but at most
-#: _SMALL of them are positive.
+#: Steps of mirror descent before the interior-point method, if this distribution has more than _SMALL probabilities but
+#: at most _SMALL of them are positive.
 _FEW_STEPS = 240
 #: Rounding error of sums over 100 x 100 x 100 symbols, in bits; added to every certified error (``gap``).
 _ROUNDING = 1e-12
@@ -43,13 +43,13 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     the unique atoms never too small. At the exact minimum no atom is negative. The upper bound is limited to the range
     in which no atom is negative.
 
-    Two solvers improve the same bounds: an interior-point method and mirror descent. One table decides which of them
-    run. Its entries are the joint probabilities of the target and one source, the source with fewer symbols:
+    Two solvers improve the same bounds: an interior-point method and mirror descent. Which of them run depends on the
+    joint distribution of the target and one source, the source with fewer symbols. It has
 
-    - up to 600 entries: the interior-point method, then mirror descent;
-    - more entries, but at most 600 that are positive (as in a table counted from few samples): about 240 steps of
-      mirror descent, then the interior-point method, then mirror descent again;
-    - more than 600 positive entries: mirror descent, then, if at most 2000 are positive, the interior-point method.
+    - up to 600 probabilities: the interior-point method, then mirror descent;
+    - more, but at most 600 that are positive (as if counted from few samples): about 240 steps of mirror descent, then
+      the interior-point method, then mirror descent again;
+    - more than 600 that are positive: mirror descent, then, if at most 2000 are positive, the interior-point method.
 
     As soon as the gap is small enough, the running solver stops and no other one follows. Symbols that never occur are
     removed. The result is deterministic.
@@ -96,8 +96,8 @@ def bracket_optimum(joint: Array, tolerance: float) -> Bracket:
     if joint.shape[0] < joint.shape[1]:
         joint = joint.swapaxes(0, 1)
     first, second = joint.sum(axis=1), joint.sum(axis=0)
-    # `Bracket` states the dual problem and its variables. At one feasible point, the variables of the more informative
-    # source are log P(target | this source), and the variables of the other source are 0. There, the dual objective is
+    # The first lower bound is the dual objective (see `Bracket`) at this feasible point: the variables of the more
+    # informative source are log P(target | this source), those of the other source are 0. The objective there is
     # -H(target | more informative source).
     better = max((first, second), key=mutual_information)
     of_better = xlogy(better, better / better.sum(axis=1, keepdims=True)).sum(axis=0)

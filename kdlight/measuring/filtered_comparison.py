@@ -105,8 +105,8 @@ class FilteredComparison:
         Values that are not finite are left out. ``certified_information`` is H(Y) - CE(g_t(f_t(T))) in bits, where CE
         is the cross-entropy and g_t the head for the teacher's filter. It is at most I(Y; f_t(T)) (Barber and Agakov,
         2003). ``constraint_slack`` is E||f_t(T) - f_s(S)||^2 divided by the variance of f_t(T), both summed over the
-        elements. It is 0 if f_s(S) = f_t(T), which meets RID's constraint. It is 1 if f_s(S) is as far from f_t(T) as
-        the mean of f_t(T) is.
+        elements. It is 0 if f_s(S) = f_t(T), which meets RID's constraint. It is 1 if f_s(S) predicts f_t(T) no
+        better than the constant E f_t(T) does.
 
         If the constraint is met, the certified information is a lower bound of the redundant information. A slack near
         0 does not guarantee that the constraint is met. The values whose keys begin with ``assumption_`` measure how

@@ -47,8 +47,8 @@ class AttentionFusion(nn.Module):
 
         Args:
             level: The student's map, with `inputs` channels.
-            deeper: The second map that the fusion of the next deeper level returned, with `width` channels and any
-                size; None at the deepest level.
+            deeper: The second of the two maps that the next deeper level's fusion returned, with `width` channels and
+                any height and width; None at the deepest level.
             size: Height and width of the teacher's level.
 
         Returns:

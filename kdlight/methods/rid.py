@@ -74,7 +74,7 @@ class RID(FilteredDistiller):
     - The code draws the initial weights of filters and heads from another distribution (``initialisation: authors``).
     - The code passes `LambdaLR` an absolute learning rate where a factor is expected, so the student's effective
       learning rate is the square of the declared one. The code also never steps this schedule, so the learning rate
-      stays constant. configs/cifar10/rid_authors.yaml declares the effective learning rate.
+      stays constant. kdlight's configs/cifar10/rid_authors.yaml sets the learning rate to this square.
 
     Filters and heads have the layers of the authors' code (`FilteredDistiller`). sigma_c = softplus(a_c) + 1e-3, where
     a_c starts at 5.

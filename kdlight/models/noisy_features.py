@@ -12,7 +12,7 @@ from kdlight.ranges import Fraction, NonNegativeFloat, RangeCheck
 
 
 class NoisyFeatures(RangeCheck, Classifier):
-    """Disturbs the lower rows of a network's stages with normal noise, drawn anew in every forward pass.
+    """Disturbs the bottom rows of every stage's feature map with normal noise, drawn anew in every forward pass.
 
     Dissanayake et al. (arXiv 2411.07483), theorem 3.1: let a teacher T = (Z, G) have a part G that says nothing about
     the label Y. Then Red(Y : T, S), the redundant information that T and S both have about Y, is largest for a student
@@ -52,7 +52,8 @@ class NoisyFeatures(RangeCheck, Classifier):
         if any(stage.requires_grad for stage in computed.stages):
             raise UserError(
                 "NoisyFeatures: expected feature maps that need no gradient, got maps that need one; use NoisyFeatures "
-                "for a teacher, not for a student (with the method CAKD also set stages: [])"
+                "for a teacher, not for a student; the method CAKD needs gradients of its teacher's feature maps, too: "
+                "set its stages to []"
             )
         return computed._replace(stages=tuple(map(self._disturb, computed.stages)))
 

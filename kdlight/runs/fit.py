@@ -59,7 +59,7 @@ def add_run_options(
     loggers = _select_objects(options.get("logger"), Logger)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            folder.path.mkdir(parents=True, exist_ok=True)  # needed here: W&B looks for a git repository in it
+            folder.path.mkdir(parents=True, exist_ok=True)  # W&B starts git in this folder, so it must exist
             read_wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 passes on a setting that W&B warns about
     callbacks = [*_select_objects(options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:

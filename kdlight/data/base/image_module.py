@@ -148,7 +148,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
         return make_evaluation_loader(self._place_split(name), self.trainer, batch_size=self.eval_batch_size)
 
     def _place_split(self, name: SplitName) -> Split:
-        """Return a split on the device that makes its batches: the GPU if the split is in memory and fits there."""
+        """Return a split. If main memory holds it and the GPU has room for it, it is moved to the GPU."""
         samples = self.get_split(name)
         device = self.trainer.strategy.root_device if self.trainer is not None else CPU
         if device.type != "cuda" or not isinstance(samples, Samples):

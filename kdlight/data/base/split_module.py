@@ -23,7 +23,7 @@ class SplitDataModule(LightningDataModule):
     def __init__(self, val_size: int, *, labels: bool, train_per_class: int | None, label_noise: float) -> None:
         super().__init__()
         if label_noise > 0 and not labels:
-            raise UserError(f"label_noise: expected 0 if labels is false, got {label_noise}; leave one of them out")
+            raise UserError(f"label_noise: expected 0 if labels is false, got {label_noise}; set one of the two")
         self.labels, self.label_noise = labels, label_noise
         self.val_size, self.train_per_class = val_size, train_per_class
         self._splits: dict[str, Split] = {}

@@ -125,7 +125,8 @@ def _sort(comparison: RunGroups, sort: str) -> dict[tuple[str, ...], list[Record
 def find_stage(results: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
     """Return the wanted stage. If it is None, return the deepest numbered stage whose PID a run measured.
 
-    If only others were measured, such as "logits", return the last of them; None if no run measured a PID.
+    If runs measured only stages without a number, such as "logits", return the one that comes last in their results. If
+    no run measured a PID, return None.
 
     Raises:
         UserError: If no run measured the PID of the wanted stage.

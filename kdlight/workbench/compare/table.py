@@ -50,10 +50,10 @@ def tidy(comparison: RunGroups) -> pd.DataFrame:
 
 
 def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.DataFrame:
-    """Return one row per run: its label on each axis of its grid, its seed, state, reason and folder, and its measures.
+    """Return a table with one row per run.
 
-    An axis is a setting that the grid varies, and the label stands for the run's value of this setting. The reason says
-    why a run is not finished. Measures that no run has are left out.
+    The columns are: for each axis, which is a setting that a grid varies, the label of the run's value; the run's seed,
+    state and folder; the reason why a run is not finished; and the measures. Measures that no run has are left out.
 
     Args:
         records: The runs.
@@ -201,8 +201,8 @@ def explain(comparison: RunGroups) -> list[str]:
     capped = [run for run in done if _is_capped(run, comparison.stage)]
     if capped:
         lines.append(
-            f"Number of runs whose PID is limited by the number of symbols, not by the network: {len(capped)} (first: "
-            f"{capped[0].folder.path}). To see more of the information, increase clusters or set `symbols: probe`."
+            f"The PID of some runs ({len(capped)}; the first is {capped[0].folder.path}) is limited by the number of "
+            "symbols, not by the network. To see more of the information, increase clusters or set `symbols: probe`."
         )
     if comparison.baseline:
         name = ",".join(f"{key}={value}" for key, value in comparison.baseline.items())

@@ -3,11 +3,12 @@
 The PID says how many bits about the label both have (redundant), only one has (unique), or only both together have
 (synergistic). Each sample has a label and two symbols, one for each network or array. Symbols are integers, and the PID
 is computed from the joint histogram of the label and the two symbols. An array of integers of shape (samples,) holds
-symbols. Any other array holds features (samples, …), which by default (--symbols kmeans) are clustered: clusters are
-fitted on one random half of the samples, and the symbol of each sample of the other half is its cluster. For networks,
-clusters are fitted on training images, and the symbol of each image of --split is its cluster. Each stage of the
-teacher is compared with each stage of the student. Several teachers are compared at one stage and ranked by their
-unique information, which they could still give the student.
+symbols. Any other array holds features (samples, …), which are turned into symbols. By default (--symbols kmeans) they
+are clustered: the clusters are fitted on a random half of the samples. The PID is that of the other half, where the
+symbol of a sample is its cluster. For networks, the clusters are fitted on training images, and the PID is that of the
+images of --split. Each stage of the teacher is compared with each stage of the student. If --teacher names several
+networks, each is compared with the student at one stage only, and they are ranked by their unique information, which
+they could still give the student.
 """
 
 import argparse
@@ -114,9 +115,8 @@ def make_parser() -> CommandParser:
         type=parse_path,
         nargs="+",
         metavar="RUN",
-        help="folder of a run, or a checkpoint in it: this run's student is the teacher; or a file of weights, which "
-        "are loaded into the teacher of --student's run; default: the teacher of --student's run; several RUNs are "
-        "ranked as teachers",
+        help="a run (its folder, or a checkpoint in it), whose student then serves as teacher, or a file of weights "
+        "for the teacher network of --student's run; default: the teacher of --student's run; several RUNs are ranked",
     )
     networks.add_argument(
         "--stage",
