@@ -112,7 +112,7 @@ def stop_after_step(trainer: Any, *, stop: bool = True) -> None:
 
     Args:
         trainer: The trainer.
-        stop: False: Lightning shall go on.
+        stop: False takes back an earlier request to stop.
     """
     _write(_read(trainer, "_signal_connector"), "received_sigterm", stop)
 

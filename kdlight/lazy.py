@@ -19,7 +19,7 @@ LAZY = "find_lazy_names(__name__, __path__)"  # how an `__init__.py` says that i
 
 
 def find_lazy_names(package: str, path: Iterable[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make the ``__getattr__`` and ``__dir__`` of a package from the files of its folder and of the folders in it.
+    """Make the ``__getattr__`` and ``__dir__`` of a package from the files in its folder and subfolders.
 
     The public names are those that the files list in ``__all__``. The lists are read without importing the files, so
     asking for one name imports only the file that defines it. A new file needs no entry anywhere.

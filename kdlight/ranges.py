@@ -47,9 +47,10 @@ Probes = Annotated[int, Field(ge=8, le=MOST)]  # how many images a partial infor
 
 
 def read_weights(learner: object) -> dict[str, float]:
-    """Return the weights of the loss terms of a learner (a LightningModule that trains a student), by name.
+    """Return the weights of a learner's loss terms, by argument name.
 
-    These are the arguments that the constructors of the learner's class and its bases annotate as `Weight`.
+    A learner is a LightningModule that trains a student. Its weights are the constructor arguments that its class and
+    the base classes annotate as `Weight`.
     """
     constructors = [vars(kind)["__init__"] for kind in type(learner).__mro__ if "__init__" in vars(kind)]
     names = (

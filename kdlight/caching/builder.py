@@ -34,8 +34,8 @@ class TeacherOutputs:
 
     Attributes:
         fields: Names of the fields of `Activations` that the method reads.
-        views: Number of views of each sample that the method sees in one step.
-        strong: Whether the last view is strongly augmented.
+        views: How many augmented images of each sample the method sees in one step.
+        strong: Whether the last of these images is strongly augmented.
     """
 
     fields: tuple[str, ...]
@@ -50,7 +50,7 @@ class CacheBuilder:
     Attributes:
         folder: The folder of the cache.
         key: Everything that the outputs depend on, such as the hash of the teacher. ``key["views"]`` is k of `Store`:
-            the cache holds k views of every sample, and each of them consists of ``wanted.views`` images.
+            the cache holds k views of every sample. Each view consists of ``wanted.views`` images.
         teacher: The teacher, which computes the outputs.
         data: The data module, from which the images and their views come.
         wanted: The outputs to store.
@@ -90,10 +90,10 @@ class CacheBuilder:
         """Compute the outputs for the first two training images, as the cache would store them.
 
         Args:
-            parameters: The random choices of the views, see `EpochViews.draw`.
+            parameters: The random choices of one view, see `EpochViews.draw`.
 
         Returns:
-            A tensor (2, views in a step, …) for each output, by the output's name.
+            A tensor (2, images in a view, …) for each output, by the output's name.
         """
         two = torch.arange(self.data.train_size)[:2]
         (batch,) = self._load_views([two], parameters)
@@ -180,7 +180,7 @@ class CacheBuilder:
         return self.data.load_views(indices, parameters, views=self.wanted.views, strong=self.wanted.strong)
 
     def _group_by_sample(self, values: Tensor) -> Tensor:
-        """Turn outputs (views * batch, …), ordered by view, into outputs (batch, views, …)."""
+        """Turn outputs (images in a view * batch, …) into outputs (batch, images in a view, …)."""
         stacked: Tensor = values.unflatten(0, (self.wanted.views, -1))
         return stacked.transpose(0, 1)
 

@@ -113,7 +113,7 @@ class Store:
         return size
 
     def write(self, name: str, view: int, start: int, values: Tensor) -> None:
-        """Write an output on one view of consecutive samples.
+        """Write a part of an output's array: one view of consecutive samples.
 
         Args:
             name: The name of the output.

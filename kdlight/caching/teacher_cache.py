@@ -40,7 +40,7 @@ class TeacherCache:
         path: The folder of the cache. The command `kdlight cache` can fill it in advance; otherwise the first run that
             uses the cache fills it.
         views: k, the number of augmented views of every image. With more views the student sees more variety, but the
-            cache takes longer to fill and more space on the disk.
+            cache takes longer to fill and needs more space on the disk.
         top: How many of the highest logits to store for each sample. Of the other classes, only the total probability
             is stored. null: store all logits.
         precision: The type of the stored numbers. float16 keeps about three decimal digits of numbers up to 65,504.

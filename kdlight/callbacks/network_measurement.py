@@ -26,10 +26,10 @@ class NetworkMeasurement:
     """Compares the features of a method's student with those of its teacher.
 
     The methods RID and TED train filters and heads. A filter is a small network that transforms a feature map of the
-    student or the teacher. A head predicts the label from a filtered map. For RID and TED, the values of
-    `FilteredComparison.certify` can be added at stages with filters (`certifies`). One of these values is a lower bound
-    of the information that the teacher's filtered map has about the label. This bound is computed from the
-    cross-entropy of a head.
+    student or the teacher. A head predicts the label from a filtered map. With `certifies`, the report of a stage that
+    has filters also contains the values of `FilteredComparison.certify`. One of these values is a lower bound of the
+    information that the teacher's filtered map has about the label. This bound is computed from the cross-entropy of a
+    head.
 
     Args:
         method: The method with its teacher.
@@ -38,8 +38,9 @@ class NetworkMeasurement:
         stages: Names of the stages that are compared; None: the deepest stage and the logits or, if `filtered` is true,
             all stages with filters.
         filtered: Compare the outputs of the method's filters instead of the networks' own features.
-        certifies: Add the values of `FilteredComparison.certify`; ignored if `filtered` is true. It has to be false if
-            the probe has another target in place of the label, because the heads are trained to predict the label.
+        certifies: Report the values of `FilteredComparison.certify`, too; ignored if `filtered` is true. It has to be
+            false if the probe has another target in place of the label, because the heads are trained to predict the
+            label.
         keep_in: The folder in which the teacher's symbols are stored; None: they are not stored. Ignored if `filtered`
             is true.
         tolerance: Each decomposition is computed iteratively until its error is at most this many bits.

@@ -1,4 +1,4 @@
-"""Measure during training how much of the teacher's information about the label the student shares.
+"""Measure during training how much information about the label student and teacher share.
 
 The measure is the partial information decomposition (PID) of teacher, student and label:
 Dissanayake, Hamman, Halder, Sucholutsky, Zhang, Dutta, "Quantifying Knowledge Distillation Using Partial Information

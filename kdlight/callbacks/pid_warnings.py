@@ -50,8 +50,9 @@ class PIDWarnings:
                 network, cap = next(iter(found.capped.items()))
                 rank_zero_info(
                     f"PIDMonitor: the information of the {network}'s {stage} is close to the most that its symbols can "
-                    f"carry (log2 of {2**cap:.0f} symbols = {cap:.2f} bits, H(label) = {found.pid.target_entropy:.2f} "
-                    "bits): to see more of it, increase clusters or samples, or set symbols: probe"
+                    f"carry (log2 of {2**cap:.0f} symbols = {cap:.2f} bits, less than H(label) = "
+                    f"{found.pid.target_entropy:.2f} bits); to measure more of the information, increase clusters or "
+                    "samples, or set symbols: probe"
                 )
 
     def _is_new(self, subject: str) -> bool:

@@ -140,7 +140,8 @@ def build_experiment(command: str, arguments: Sequence[str], *, claim: bool = Fa
     place = find_place(command, parsed.config, parsed.names)
     asked = parsed.config.pop("train_teacher")
     if require_teachers(parsed.config, _train_shipped if command == "fit" else None, asked=asked):
-        # Parse again: images are to be prepared as in the teacher's run, which did not exist at the first parse.
+        # Parse again: the parser reads from the teacher's run how images are prepared. At the first parse, that run
+        # did not exist.
         parsed = parse(command, arguments, announce=False)
         parsed.config.pop("train_teacher")
     config = parsed.config

@@ -37,7 +37,7 @@ MOST_FILES = 300
 class ConfigPart(NamedTuple):
     """A configuration file and its own content, without the content of included files.
 
-    If a value is the path of another file, the content of that file already replaces the value.
+    In `content`, every path of another YAML file has been replaced by the content of that file.
     """
 
     file: Path

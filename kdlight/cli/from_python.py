@@ -79,9 +79,9 @@ def fit(
             the data module.
         seed: Seed of shuffling and augmentation. With a configuration, also of the initial weights; networks given as
             objects already have weights. None: the configuration's seed, or 0.
-        folder: The run's folder. None: ``runs/`` followed by the name of the configuration or, in lower case, of the
-            method. An existing folder is never overwritten: if there is one, the new run's folder gets a number at the
-            end of its name.
+        folder: The run's folder. None: ``runs/NAME``, where NAME is the name of the configuration, or the name of the
+            method's class in lower case. An existing folder is never overwritten: if there is one, the new run's folder
+            gets a number at the end of its name.
         ckpt_path: "last", "best" or a path: continue from this checkpoint. Without `folder`, "last" and "best" are
             those of the newest run in ``runs/NAME``, ``runs/NAME-2``, …. "auto": start the run if it does not exist,
             continue it if it was interrupted, and do nothing if it has ended.

@@ -73,7 +73,7 @@ def report_errors() -> Iterator[Outcome]:
 
 
 def _has_reader(stream: TextIO) -> bool:
-    """Return whether a stream can still be written to. A pipe cannot if its reader, such as ``head``, has ended."""
+    """Return whether a stream can still be written to. A pipe cannot be written to after its reader has ended."""
     poll = select.poll()
     poll.register(stream, 0)  # poll reports errors, whatever events it is asked for
     return not poll.poll(0)

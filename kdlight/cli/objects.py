@@ -53,8 +53,8 @@ def _build(kind: type[Built], described: Mapping[str, Any]) -> Built:
 def report_library_errors() -> Iterator[None]:
     """Turn an error of a constructor of a library, such as torch, into a `UserError` that names the class.
 
-    Errors of other constructors, such as the user's own, pass through with their traceback. But an unknown argument
-    becomes a `UserError` for these constructors, too.
+    Errors of other constructors, such as the user's own, pass through with their traceback. Only an unknown argument
+    becomes a `UserError` whatever the constructor.
 
     Raises:
         UserError: If a library's constructor fails (the message has the class and the first line of the error's

@@ -35,9 +35,9 @@ class RunPlace(NamedTuple):
         folder: The run's folder.
         checkpoint: The path of the checkpoint to continue from, or to measure.
         automatic: Whether ``--ckpt_path auto`` was given. The command then starts or continues the run, or does nothing
-            if nothing is left to do. `claim` takes `folder` itself, and creates it if it does not exist.
-        existing: Whether `folder` belongs to an earlier run. If not, `claim` creates a new folder. If `automatic` is
-            true, `existing` has no effect.
+            if nothing is left to do. `claim` claims exactly `folder`, and creates it if it does not exist.
+        existing: Whether `folder` belongs to an earlier run. If not, `claim` creates the first of ``folder``,
+            ``folder-2``, … that does not exist. If `automatic` is true, `existing` has no effect.
     """
 
     folder: RunFolder
@@ -103,7 +103,7 @@ def find_place_of_fit(base: Path, checkpoint: str | None, *, named: bool, option
 
 
 def _find_own_folder(checkpoint: Path, named: Path) -> RunFolder | None:
-    """Return the folder that the user named if the checkpoint is in it. None: the named folder gets another run."""
+    """Return the folder that the user named if the checkpoint is in it; otherwise None, and the fit is a new run."""
     own = checkpoint.resolve().parent == RunFolder(named.resolve()).checkpoints
     return RunFolder(named) if own else None
 

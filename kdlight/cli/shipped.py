@@ -21,7 +21,7 @@ class ConfigChoice(NamedTuple):
         files: Paths, in the order of the given names.
         names: One entry for each given name; the name of the run's folder is made from the entries. An entry is the
             given name if that is the path of a file, otherwise a path below ``configs/``, such as ``digits/rid.yaml``.
-            For ``dkd.yaml`` alone, it is ``digits/dkd.yaml``, although this file does not exist.
+            If the only given name is ``dkd.yaml``, the entry is ``digits/dkd.yaml``, although there is no such file.
         said: Lines to print, one for each given name for which shipped files were taken.
     """
 

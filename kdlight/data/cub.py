@@ -109,7 +109,7 @@ class CUBDataModule(ImageFilesDataModule):
         return self.make_split(self.root, Listing([f"images/{paths[number]}" for number in chosen], target))
 
     def _read_column(self, name: str) -> dict[str, str]:
-        """Return {number: value} from a published list. A line has the number of an image or a class, and a value."""
+        """Return {number: value} from a published list. Each line has a number (of an image or a class) and a value."""
         path: Path = self.root / name
         if not path.is_file():
             raise MissingFileError(

@@ -48,10 +48,10 @@ class ImageFolderDataModule(ImageFilesDataModule):
             run from a configuration), or else ImageNet's.
         augmentation: ``crops`` are random resized crops and mirror images; ``photographs`` also has RandAugment and
             colour jitter (`kdlight.data.views.photographs`).
-        broken: ``refuse`` stops at the first file that cannot be decoded. ``skip`` leaves out all such files, with a
-            warning; to find them, every file is decoded once when its split is read. The warning counts the broken
-            files and names the first five. If a split has at most 20,000 images, ``refuse`` searches the rest of the
-            split before it stops, so that its error does so, too.
+        broken: ``refuse`` stops at the first file that cannot be decoded. If its split has at most 20,000 images, all
+            of them are then checked; if several are broken, the error counts them and names the first five. ``skip``
+            leaves out all broken files, with a warning that counts them and names the first five. To find them, every
+            file is decoded once when its split is read.
         num_classes: The networks' number of classes; None: the number of class folders.
         test_folder: The folder of the test set; None: ``test`` if there is one, else ``val``, else a part of the
             training images.
@@ -115,7 +115,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return list_classes(self.data_dir / self.train_folder)
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return, as values for JSON, how images become a model's input; the random choices are left out."""
+        """Return how images become a model's input, without the random choices. JSON can hold all the values."""
         return {**super().describe_transform(views=views, strong=strong), "augmentation": self.augmentation}
 
     def read_train(self) -> ImageFiles:
@@ -158,9 +158,9 @@ class ImageFolderDataModule(ImageFilesDataModule):
         inside = named.is_relative_to(os.path.abspath(self.data_dir)) and named.is_dir()
         if not inside or train.resolve().is_relative_to(named.resolve()):
             raise UserError(
-                f"test_folder: expected the name of a folder inside {self.data_dir.absolute()}, with other images than "
-                f"{self.train_folder}, got {self.test_folder!r}; leave the option out to use test, val or a part of "
-                "the training images"
+                f"test_folder: expected the name of a folder inside {self.data_dir.absolute()}, without the training "
+                f"images, got {self.test_folder!r}; leave the option out to use test, val or a part of the training "
+                "images"
             )
         return self.test_folder
 

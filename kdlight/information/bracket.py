@@ -9,7 +9,7 @@ from scipy.special import xlogy
 
 from kdlight.information.entropies import Array
 
-#: Divisors, and arguments of logarithms, that could underflow to 0 are raised to this value.
+#: Smallest divisor and smallest argument of a logarithm. Without this limit, some of them could underflow to 0.
 TINY = 1e-300
 
 

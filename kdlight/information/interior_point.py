@@ -47,11 +47,11 @@ class _Iterate(NamedTuple):
 class _Support:
     """The entries of the dual variables a (T, Y) and b (S, Y) that the solver changes.
 
-    These are the entries a(t,y) where the prescribed P(t,y) is positive, and b(s,y) where P(s,y) is positive.
+    The entry a(t,y) changes only if the prescribed P(t,y) is positive, and b(s,y) only if P(s,y) is positive. A table
+    that was counted from few samples is mostly zeros, so few entries change and the Newton matrix is small.
 
-    Adding a constant to a(:,y) and subtracting it from b(:,y) changes neither the objective nor the constraints, so one
-    entry of b is fixed for each class. A table that was counted from few samples is mostly zeros, so few entries change
-    and the Newton matrix is small.
+    Also, one entry of b is fixed for each class y, because adding a constant to a(:,y) and subtracting it from b(:,y)
+    changes neither the objective nor the constraints.
 
     Attributes:
         classes: (T, M), the classes that each symbol of the first source occurs with. M is the largest number of such

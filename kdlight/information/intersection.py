@@ -12,7 +12,7 @@ from kdlight.information.entropies import Array, check_probabilities
 
 #: The search from one start ends when a step gains less than this, in bits.
 _CONVERGED = 1e-9
-#: Smallest argument of a logarithm.
+#: Smallest argument of a logarithm and smallest divisor.
 _TINY = 1e-12
 
 

@@ -35,10 +35,10 @@ def run_mirror_descent(bracket: Bracket, *, steps: int = 20_000) -> None:
     this schedule the error of Euclidean gradient descent falls like 1/k^1.27; for mirror descent, this rate is not
     proven.
 
-    Therefore the steps are taken in schedules of at most 255 steps, and the bounds are computed after each schedule. If
-    they are closer together than after the last schedule that was kept, this schedule is kept, and one with more steps
-    follows. Otherwise this schedule is undone, and one with fewer and shorter steps follows. A schedule of a single
-    step is never undone.
+    Therefore the steps are taken in schedules of at most 255 steps, and the bounds are computed after each schedule. A
+    schedule is kept if its bounds are closer together than those of the previously kept schedule; then a schedule with
+    more steps follows. Otherwise the schedule is undone, and one with fewer and shorter steps follows. A schedule of a
+    single step is never undone.
 
     Args:
         bracket: The problem, and the bounds of its optimum, which are updated.

@@ -26,9 +26,10 @@ def crd_similarities(embedding: Tensor, candidates: Tensor, *, temperature: floa
 
     Args:
         embedding: (batch, dim), unit norm.
-        candidates: Rows of the other network's memory: of the teacher's for the student's embedding, and vice versa.
-            Either (batch, 1 + negatives, dim): for each sample first the positive (the row of the same sample), then
-            the negatives. Or (samples, dim): rows with which every sample of the batch is compared.
+        candidates: Rows of the other network's memory. The student's embedding is compared with the teacher's memory,
+            and the teacher's embedding with the student's memory. Either (batch, 1 + negatives, dim): for each sample
+            first the positive (the row of the same sample), then the negatives. Or (samples, dim): rows with which
+            every sample of the batch is compared.
         temperature: tau of the paper, positive; 0.07 in the authors' code.
 
     Returns:

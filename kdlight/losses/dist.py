@@ -9,7 +9,7 @@ from kdlight.losses.parts.precision import widen_half_precision
 from kdlight.losses.parts.probabilities import to_log_probability_pair
 
 EPSILON = 1e-8
-#: A row counts as constant if its norm falls to at most this fraction when the row's mean is subtracted.
+#: A row counts as constant if subtracting the row's mean leaves at most this fraction of the row's norm.
 CONSTANT = 1e-5
 
 

@@ -42,7 +42,8 @@ def gdkd_loss(
         temperature: T, positive.
 
     Raises:
-        UserError: If the shapes differ, the temperature is not positive or there are fewer than ``top`` classes.
+        UserError: If the shapes differ, the temperature is not positive, or ``top`` is below 1 or above the number of
+            classes.
     """
     strong = mask_top(teacher_logits, top)
     terms = cakd_divergences(student_logits, teacher_logits, strong, temperature=temperature)

@@ -17,7 +17,7 @@ from kdlight.losses.parts.shapes import expand_per_channel, require_same_shape
 
 @widen_half_precision
 def ofd_loss(student_preactivation: Tensor, teacher_preactivation: Tensor, margin: Tensor) -> Tensor:
-    """Compute the squared distance of the student's map from the teacher's, whose low values are raised to a margin.
+    """Compute the squared distance between two maps, where the teacher's values are clamped to at least a margin.
 
     A teacher's value t gives the target max(t, margin). Where t is not positive, the loss is 0 if the student's value
     is at or below the target. The loss is summed over the elements of a sample and averaged over the batch. The

@@ -51,7 +51,7 @@ def rkd_distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> T
 def rkd_angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Compute the smooth L1 loss between the student's and the teacher's cosines of angles, averaged over triplets.
 
-    Each triplet (i, j, k) of samples has one angle: at the embedding of i, between the directions to those of j and k.
+    The angle of a triplet (i, j, k) of samples is between the directions from i's embedding to j's and to k's.
 
     Args:
         student_embedding: (batch, ...), flattened to one vector per sample; at least two samples.

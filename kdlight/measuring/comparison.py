@@ -146,7 +146,7 @@ class Comparison:
         return {**symbols, **clusters, _LOSS: np.array(loss.mean)}
 
 
-#: Keys in the file of the teacher's symbols. To `_CLUSTERS`, the name of the features is appended.
+#: Keys in the file of the teacher's symbols. The name of the features is appended to `_CLUSTERS`.
 _CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
 
 

@@ -38,7 +38,7 @@ class RepeatedDiscretizer:
     Args:
         method: The ``method`` of `kdlight.information.Discretizer`.
         clusters: Number of symbols for the methods "kmeans" and "quantile". None: chosen by `choose_clusters`.
-        components: How many principal components of the features the methods "kmeans" and "probe" use.
+        components: Number of principal components to which "kmeans" and "probe" reduce the features.
         seed: Seed of the choice of images, of PCA and of clustering.
         repeats: How many times features are turned into symbols. With the method "predictions" they are turned into
             symbols only once, because nothing is fitted.

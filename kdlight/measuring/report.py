@@ -30,6 +30,7 @@ class StageReport:
         """The upper limit log2(number of symbols), in bits, for each network whose information comes close to it."""
         pid = self.pid
         caps = ("teacher", pid.information_first, pid.cap_first), ("student", pid.information_second, pid.cap_second)
+        # A cap is reported only if it is clearly below the label's entropy, which is another limit of the information.
         # A cap of 0 bits is not reported. It means that there is only one symbol: the features do not vary at all.
         limiting = [(name, found, cap) for name, found, cap in caps if 0 < cap < pid.target_entropy - 0.01]
         return {name: cap for name, found, cap in limiting if found.upper > 0.9 * cap}

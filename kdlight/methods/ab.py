@@ -39,8 +39,8 @@ class AB(TwoPhaseDistiller):
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If the teacher's `Activations` lack the maps before the ReLU, or the student's lack them and its
-            `linear_stages` is false.
+        UserError: If a network does not return its maps before the ReLU. A student with `linear_stages` need not return
+            them.
     """
 
     reads = ("logits", "preactivations")

@@ -138,8 +138,8 @@ class CAKD(LogitDistiller):
     def batch_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the terms as every distiller does, and record the teacher's autograd graph if stages are compared.
 
-        The graph gives the gradient of the teacher's highest logit, which decides which channels of a stage are strong.
-        It begins at the shallowest compared stage.
+        The gradient of the teacher's highest logit is computed from the graph. With this gradient, the strong channels
+        of each stage are chosen. The graph begins at the shallowest compared stage.
         """
         if not self.pairs:
             return super().batch_terms(batch)

@@ -23,9 +23,9 @@ class LogitMSE(LogitDistiller):
 
     d = z_s - z_t is the difference between the logits of student and teacher, and mean d is its mean over the classes
     of a sample. The second term is the limit of the term T^2 KL of `KD` as T goes to infinity, so the default weights
-    are those of KD. Neither Bucilua et al. nor Ba and Caruana train with labels (``ce_weight: 0``). Ba and Caruana sum
-    over the classes, which multiplies the second term by the number of classes. If the teacher is an ensemble, z_t is
-    the mean of its members' logits, as in Ba and Caruana's paper.
+    are those of KD. Neither Bucilua et al. nor Ba and Caruana train with labels (``ce_weight: 0``). Ba and Caruana do
+    not subtract mean d, and they sum over the classes, which multiplies the second term by the number of classes. If
+    the teacher is an ensemble, z_t is the mean of its members' logits, as in Ba and Caruana's paper.
 
     Args:
         student: The network that is trained.

@@ -36,8 +36,8 @@ class MLKD(LogitDistiller):
     follows the code in the first two points. The third is a mistake in the code, which is corrected here:
 
     - In the paper, masks remove samples and classes for which the teacher is certain. In the code, and here, nothing is
-      removed. Instead, the weak view's KL and batch terms are multiplied by f_s, the fraction of samples that the masks
-      would keep, and its class term by f_c, the fraction of classes that they would keep (`mlkd_kept_fractions`).
+      removed. Instead, terms of the weak view are multiplied by the fractions that the masks would keep
+      (`mlkd_kept_fractions`): KL and batch by f_s, the fraction of samples, and class by f_c, the fraction of classes.
     - In the code, and here, the class and batch levels use only the weak view, unlike in the paper.
     - At T = 2 and T = 6, the code computes ``KL(strong)`` from the logits of the weak view. Here it is computed from
       the logits of the strong view.

@@ -25,9 +25,10 @@ class NKD(LogitDistiller):
     student and teacher. q_s and q_t are the probabilities that student and teacher give to the classes other than the
     target y, computed at temperature T and normalised to sum to 1. The sum of the last two terms of the formula is
     logged as `nkd`. These terms are not divergences: they are usually above 0 even if the student's outputs equal the
-    teacher's. The defaults are those of the authors for CIFAR-100; for ImageNet they set gamma to 1.5 and T to 1. If
-    the teacher is an ensemble, the members' softmaxes at T are averaged, and the last two terms use logits whose
-    softmax at T is this average.
+    teacher's. The defaults are those of the authors for CIFAR-100; for ImageNet they set gamma to 1.5 and T to 1.
+
+    If the teacher is an ensemble, the softmaxes of its members at T are averaged. p_t and q_t are computed from logits
+    whose softmax at T is this average.
 
     Args:
         student: The network that is trained.

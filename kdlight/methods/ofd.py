@@ -22,7 +22,7 @@ from kdlight.unpack import Unpack
 
 
 class OFD(FeatureDistiller):
-    """Predict the teacher's feature maps before the ReLU from the student's, at each stage.
+    """At each stage, predict the teacher's map before the ReLU from the student's map before the ReLU.
 
     In the teacher's maps, values below a negative margin are raised to the margin. The loss is ``CE + ofd_weight * sum
     over stages of 2^-(number of deeper stages) * ofd_loss(r(s), t, m)``. The maps s of the student and t of the teacher

@@ -29,11 +29,11 @@ from kdlight.unpack import Unpack
 class ReusedClassifier(Classifier):
     """A backbone, a projector to the channels of the teacher's last map, and a copy of the teacher's classifier.
 
-    The backbone's last map, pooled to the size of the teacher's if it is larger, is the input of the projector. The
-    classifier is applied to the mean of the projected map over positions. The projected map is the last stage of this
-    network, instead of the backbone's last stage. The backbone's own head is removed. The projector has a 1x1, a 3x3
-    and a 1x1 convolution, each followed by batch norm and ReLU. The weights of the copied classifier are buffers: they
-    are saved in checkpoints but not trained.
+    The projector's input is the backbone's last map. If the backbone's last map is larger than the teacher's, it is
+    first average-pooled to the size of the teacher's. The classifier is applied to the mean of the projected map over
+    positions. The projected map is the last stage of this network, instead of the backbone's last stage. The backbone's
+    own head is removed. The projector has a 1x1, a 3x3 and a 1x1 convolution, each followed by batch norm and ReLU. The
+    weights of the copied classifier are buffers: they are saved in checkpoints but not trained.
 
     Args:
         backbone: The student. It becomes part of this network and is not copied.

@@ -29,7 +29,7 @@ class Supervised(Learner):
         base: Passed on to `Learner`: student_weights, optimizer, scheduler, …
 
     Raises:
-        UserError: If a teacher that is not `Frozen` does not have exactly one source of weights. The possible sources
+        UserError: If a teacher that is not `Frozen` has no source of weights, or more than one. The possible sources
             are `teacher_weights`, `untrained_teacher`, and weights that the teacher was built with.
     """
 

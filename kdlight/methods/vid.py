@@ -78,8 +78,8 @@ class VID(FeatureDistiller):
         stages: Which pairs of stages to compare: 0 is the shallowest pair, -1 the deepest; null: all pairs.
             `pair_stages` pairs the deepest stages of the two networks, then their second deepest stages, and so on.
         reduction: "mean" over all elements, or "sum" over a sample's elements and mean over the batch.
-        regressor_norm: Whether the regressors have batch norms and, between their convolutions, twice as many channels
-            as the teacher's map, as in the RID authors' VID.
+        regressor_norm: Build the regressors as in the RID authors' VID: with batch norms, and with inner layers that
+            have twice as many channels as the teacher's map.
         initialisation: How the regressors' weights are drawn. "torch": by torch's own rule. "authors": as the authors
             of RID draw them for VID, from He's uniform distribution with ``mode="fan_out"``
             (`torch.nn.init.kaiming_uniform_`). With six labelled digits per class, three seeds and 120 epochs

@@ -108,7 +108,8 @@ class PartialInformationDecomposition(Metric):
         if outside := int(self.outside):
             sizes = " x ".join(map(str, self.counts.shape))
             raise UserError(
-                f"{outside} samples had symbols outside of the declared {sizes}; declare as many symbols as occur"
+                f"{outside} samples had symbols outside of the declared {sizes}; symbols count from 0: "
+                "declare one more than the largest"
             )
         counts = self.counts.cpu().numpy()
         if not counts.any():
@@ -123,7 +124,7 @@ def _count_symbols(source: Source, name: str) -> int:
             raise UserError(f"{name}: expected at least 1 symbol, got {source}")
         return source
     if not source.is_fitted:
-        raise UserError(f"{name}: expected a fitted Discretizer; fit it on samples other than those to measure")
+        raise UserError(f"{name}: expected a fitted Discretizer; fit it first, on samples that are not measured")
     return source.num_symbols
 
 

@@ -74,8 +74,8 @@ def join_stages(member_stages: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ..
             channels may differ. If their heights or widths differ, the maps are average-pooled to the smallest.
 
     Returns:
-        The joined maps (batch, sum of channels, height, width), the shallowest first. Their number is that of the
-        member with the fewest stages.
+        The joined maps (batch, sum of channels, height, width), the shallowest first: one for each stage of the member
+        with the fewest stages.
     """
     shared = min(map(len, member_stages))
     joined = []

@@ -119,7 +119,7 @@ class Timm(Tapped):
     timm is not installed with kdlight; install it with ``pip install kdlight[timm]``.
 
     Args:
-        name: The name, such as ``resnet10t``. After a dot, a tag selects one of several weights, as in
+        name: The name, such as ``resnet10t``. A tag after a dot selects one of several sets of weights, as in
             ``resnet18.a1_in1k``.
         num_classes: The number of logits.
         image_shape: (channels, height, width).

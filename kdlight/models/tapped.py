@@ -113,7 +113,7 @@ class Tapped(Classifier):
 
 
 def _take_logits(output: Any) -> Tensor:
-    """Take the logits out of a model's output, to which Inception and GoogLeNet add further logits in training."""
+    """Return the logits alone: in training, Inception and GoogLeNet return auxiliary logits with them."""
     logits: Tensor = output if isinstance(output, Tensor) else output.logits
     return logits
 

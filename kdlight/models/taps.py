@@ -106,7 +106,7 @@ def to_feature_map(output: Tensor) -> Tensor:
 
 
 def _run_trial(model: nn.Module, image_shape: ImageShape) -> list[_ModuleOutput]:
-    """Run a copy of the model. Return its modules' feature maps in the order of computation, but none of the head."""
+    """Run a copy of the model. Return the feature maps of its trunk (`_keep_trunk`) in the order of computation."""
     shapes = dict.fromkeys([(image_shape[0], PROBE_SIZE, PROBE_SIZE), image_shape])
     attempts: list[tuple[str, ImageShape]] = [(device, shape) for device in ("meta", "cpu") for shape in shapes]
     for place, (device, shape) in enumerate(attempts):

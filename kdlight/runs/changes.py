@@ -89,7 +89,10 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
 
 
 def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
-    """Return both values of each option that differs but must not. If a class differs, leave out its options."""
+    """Return the old and the new value of each option that differs although it may not, by the option's name.
+
+    If a class differs, the options of the class are left out.
+    """
     old, new = (_flatten(yaml.safe_load(text)) for text in (before, now))
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*old, *new}, key=lambda key: (key.count("."), key)):

@@ -134,7 +134,7 @@ def _make_folder(path: Path) -> list[Path]:
             except FileNotFoundError:
                 if path.parent.exists():
                     raise
-                continue  # another process had made the parent for a run that did not begin, and has just removed it
+                continue  # another process, whose run did not begin, has just removed the parent
             return missing
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -152,7 +152,7 @@ class Experiment:
         The cache is filled by a fit without steps, so that teacher, data and devices are set up as in a real run.
 
         Returns:
-            The trainer, which knows the number of processes.
+            The trainer, which knows whether this process is the first one.
 
         Raises:
             UserError: If the method has no teacher or no teacher cache.

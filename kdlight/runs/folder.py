@@ -148,9 +148,9 @@ def choose_folder(configs: list[str], root: Path = Path(RUNS)) -> Path:
 
 
 def find_config(checkpoint: str) -> str | None:
-    """Return the configuration whose run writes a checkpoint; None if the path is not in a run's default folder.
+    """Return the configuration that a checkpoint's path implies; None if the path is not in a run's default folder.
 
-    ``runs/digits/teacher/checkpoints/best.ckpt`` comes from ``digits/teacher.yaml``.
+    For example, the run of ``digits/teacher.yaml`` writes ``runs/digits/teacher/checkpoints/best.ckpt``.
     """
     parts = Path(checkpoint).parts[1:]
     if Path(checkpoint).parts[:1] != (RUNS,) or len(parts) < 3 or parts[-2] != "checkpoints":

@@ -107,9 +107,9 @@ class ResumedEpoch(Callback):
 
 
 def _step_plateaus(trainer: Trainer, row: dict[str, float]) -> None:
-    """Call `step` of each scheduler that follows a metric.
+    """Call `step` of each scheduler that follows a metric, as Lightning does at the end of an epoch.
 
-    At the end of an epoch, Lightning writes the checkpoint before it makes this call.
+    Lightning writes the epoch's checkpoint before this call, so a run resumed from that checkpoint must make the call.
     """
     for config in trainer.lr_scheduler_configs:
         if config.reduce_on_plateau and config.interval == "epoch":

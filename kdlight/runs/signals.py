@@ -31,15 +31,16 @@ class SignalHandler(Callback):
     exactly once. If the signal comes during the last step of an epoch, the epoch is first completed with its validation
     and checkpoint.
 
-    Without this callback, Lightning would stop after a step, too, but save nothing. Under DDP, its signal handler
-    broadcasts: if the signal interrupts a gradient all-reduce, two collective operations interleave and the job hangs.
-    Lightning would also synchronise with the device before every step, to learn whether a signal came. With this
-    callback, the processes tell each other about signals over the CPU, while the device computes.
+    Without this callback, Lightning would stop after a step, too, but save nothing. Under DDP, Lightning's signal
+    handler starts a broadcast. If the signal comes during a gradient all-reduce, the two collective operations
+    interleave and the job hangs. Lightning would also synchronise with the device before every step, to learn whether a
+    signal came. With this callback, the processes tell each other about signals over the CPU, while the device
+    computes.
 
     Args:
         folder: The run's folder, whose ``last.ckpt`` holds the position.
         every_seconds: Also save the position when the last checkpoint is older than this many seconds.
-        answer_within: After a signal, end this process if the others have not answered for this many seconds.
+        answer_within: After a signal, end this process if it waits this many seconds for another process of the run.
 
     Attributes:
         received: The signal that stopped the run.

@@ -49,7 +49,7 @@ class WandbRecord(Callback):
             read_wandb_options(logger).setdefault(name, value)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Define the axis and the best values, and add the keys to the configuration."""
+        """Define the metrics' axis and best values, and add method, pair, seed and grid to the configuration."""
         if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, Learner)
@@ -68,7 +68,7 @@ class WandbRecord(Callback):
 
     def _find_flat_keys(self, method: Learner) -> dict[str, Any]:
         described = (yaml.safe_load(self.config).get("model") or {}).get("init_args") or {}
-        # A network is described by a mapping, or by a text if it is an object that does not remember its arguments.
+        # A network is described by a mapping, or by a text if it is unknown with which arguments it was built.
         networks = [described.get(role) for role in ("teacher", "student")]
         classes = [network["class_path"] for network in networks if isinstance(network, dict)]
         pair = " → ".join(path.rpartition(".")[2] for path in classes)

@@ -120,9 +120,9 @@ class Run:
         return self._network("student", described, self.checkpoint, network)
 
     def teacher(self, weights: Path | None = None, *, network: Classifier | None = None) -> Classifier:
-        """Return the run's teacher, from which the student learned.
+        """Return the run's teacher.
 
-        In a run of `Supervised`, the student did not learn from the teacher, but was only compared with it.
+        The student learned from the teacher; in a run of `Supervised`, it was only compared with the teacher.
 
         Args:
             weights: A file of other weights for this network; None: the weights that the run used.

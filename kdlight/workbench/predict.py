@@ -145,8 +145,7 @@ def predict_files(
             an error after the last file.
 
     Raises:
-        UserError: If ``batch_size`` is below 1; or after the last file, if ``broken`` is "refuse" and some files cannot
-            be decoded.
+        UserError: If ``batch_size`` is below 1, or if ``broken`` is "refuse" and some files cannot be decoded.
     """
     from kdlight.data.sources.decoding import decode
 

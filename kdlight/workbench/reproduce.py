@@ -59,7 +59,7 @@ class Repetition(NamedTuple):
     """A measure of a group of runs: its values in the kept runs and in the new runs.
 
     Attributes:
-        group: The group's name, such as ``method=kd,labels=6``: for each axis of the grid, the label of the value.
+        group: The group's name, such as ``task=few,method=kd``: each axis of the grid, and the label of its value.
         column: The name of the measure, a key of `MEASURES`.
         kept: The measure's mean and deviation over the kept runs.
         repeated: The measure's mean and deviation over the new runs.

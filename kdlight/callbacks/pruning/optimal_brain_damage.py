@@ -28,8 +28,8 @@ class OptimalBrainDamage(RangeCheck, Callback):
     ``1/2 h theta^2`` are deleted, and the student is trained further. This repeats until the given `sparsity` is
     reached or the accuracy has fallen too far (`max_drop`). The loss is the cross-entropy on training images without
     augmentation, whatever loss the student is trained with. At a minimum, where the gradient is 0, the saliency of a
-    weight is to second order the increase of the loss if this weight alone is deleted. Elsewhere the saliency may be
-    negative.
+    weight is the second-order estimate of how much the loss increases if this weight alone is deleted. Elsewhere the
+    saliency may be negative.
 
     h is an approximation (`estimate_hessian_diagonal`). Batch norms are taken as fixed linear maps with their running
     statistics. If a value enters two paths, such as a block and its shortcut, the second derivatives along the two
@@ -42,7 +42,7 @@ class OptimalBrainDamage(RangeCheck, Callback):
     ``best.ckpt`` is the best of the epochs after deleting has stopped, because the student is not fully pruned before.
 
     Args:
-        first_epoch: Weights are deleted for the first time before this epoch, counted from 0; at least 1.
+        first_epoch: The epoch at whose start weights are deleted for the first time; counted from 0, at least 1.
         sparsity: Stop deleting when this fraction of the weights has been deleted.
         every_n_epochs: Number of epochs of training between two deletions.
         fraction: Fraction of the remaining weights to delete each time.

@@ -78,7 +78,7 @@ class ImageFilesDataModule(ImageDataModule):
         return ResizedCrops()
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return, as values for JSON, how images become a model's input; the random choices are left out."""
+        """Return how images become a model's input, without the random choices. JSON can hold all the values."""
         return {**super().describe_transform(views=views, strong=strong), "resize_size": self.resize_size}
 
     def make_split(self, root: Path, listing: Listing) -> ImageFiles:

@@ -31,7 +31,7 @@ class Layout:
         algorithm: The algorithm of the checksums, the strongest one for which checksums are published.
         train: The checksums of the training files: file name -> checksum, in the order in which the files are read.
         test: The checksum of the test file, in the same form.
-        labels: The kinds of labels that each image has, such as "coarse": name in `Samples` -> key in the pickle. For
+        labels: One entry for each label of an image: its name ("target" or "coarse") -> its key in the pickle. For
             binary records, which have no keys, every value is None. In a binary record the labels come before the
             pixels, one byte each, in the dict's order.
     """

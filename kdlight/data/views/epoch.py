@@ -20,8 +20,8 @@ class EpochViews:
     Args:
         kind: The kind of view; None if nothing is random.
         count: Number of training images.
-        fill: Value of each channel, in [0, 255]. A strong view (`kdlight.data.views.strong`) fills the square that it
-            cuts out with these values.
+        fill: Value of each channel, in [0, 255]. A strong view (`kdlight.data.views.strong`) sets a random square of
+            the image to these values.
         seed: The seed of the choices.
     """
 
@@ -60,16 +60,18 @@ class EpochViews:
         return self._current[key]
 
     def augment(self, batch: Batch, *, epoch: int, views: int = 1, strong: bool = False) -> Batch:
-        """Replace the images of a training batch, uint8 as they were loaded, by their views in an epoch.
+        """Replace the images of a training batch by their views in an epoch.
 
-        The views are stacked along the batch: all first views, then all second views, and so on.
+        The images are uint8, as they were loaded. The views are stacked along the batch: all first views, then all
+        second views, and so on.
         """
         return self.apply(batch, self.get_choices(epoch, views=views, strong=strong, device=batch.index.device), views)
 
     def apply(self, batch: Batch, choices: Mapping[str, Tensor], views: int) -> Batch:
-        """Replace the images of a training batch, uint8 as they were loaded, by the views that `choices` determine.
+        """Replace the images of a training batch by the views that `choices` determine.
 
-        The views are stacked along the batch: all first views, then all second views, and so on.
+        The images are uint8, as they were loaded. The views are stacked along the batch: all first views, then all
+        second views, and so on.
         """
         if not choices:
             return batch._replace(images=batch.images.repeat(views, 1, 1, 1)) if views > 1 else batch
@@ -78,7 +80,9 @@ class EpochViews:
         return batch._replace(images=apply_views(self.kind, batch.images, chosen, self.fill))
 
     def replay(self, kept: Sequence[Mapping[str, Tensor]]) -> None:
-        """Use the choices ``kept[e % len(kept)]`` in epoch e from now on. The order of the images does not change.
+        """From now on, use the choices ``kept[e % len(kept)]`` in epoch e.
+
+        Only the views are replayed, not the order in which the images are drawn.
 
         Args:
             kept: What `draw` returned for each of the stored epochs.

@@ -1,8 +1,9 @@
 """Split KL(teacher || student) into three divergences, for CAKD, DKD and GDKD.
 
 A mask splits the classes (or channels) into a strong set S and a weak set W. Their total probabilities p_S and p_W are
-called masses. Three divergences compare the teacher with the student: binary compares (p_S, p_W), strong compares the
-probabilities within S (divided by p_S), and weak the probabilities within W (divided by p_W). Then
+called masses. Three divergences compare the teacher with the student: ``binary`` compares the masses (p_S, p_W),
+``strong`` compares the probabilities within S (divided by p_S), and ``weak`` compares the probabilities within W
+(divided by p_W). Then
 
     KL(teacher || student) = binary + p_S(teacher) * strong + p_W(teacher) * weak.
 """

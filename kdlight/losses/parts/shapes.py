@@ -19,7 +19,7 @@ def require_same_shape(student: Tensor, teacher: Tensor) -> None:
 
 
 def require_same_batch(student: Tensor, teacher: Tensor, *, at_least: int = 1) -> None:
-    """Refuse tensors of different batch sizes, for losses that compare relations within the batch.
+    """Refuse tensors of different batch sizes or of too few samples.
 
     Raises:
         UserError: If the first dimensions differ or are smaller than ``at_least``.
@@ -27,8 +27,8 @@ def require_same_batch(student: Tensor, teacher: Tensor, *, at_least: int = 1) -
     if len(student) != len(teacher) or len(student) < at_least:
         raise UserError(
             f"expected tensors of student and teacher for the same samples, at least {at_least}, got "
-            f"{tuple(student.shape)} and {tuple(teacher.shape)}; pass the same samples to both networks (the loader's "
-            "drop_last=True leaves out a short last batch)"
+            f"{tuple(student.shape)} and {tuple(teacher.shape)}; pass the same samples to both networks. If "
+            "only the last batch is too small, set the loader's drop_last=True"
         )
 
 

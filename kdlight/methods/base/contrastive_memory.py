@@ -138,7 +138,7 @@ class ContrastiveMemory(nn.Module):
 
     @torch.no_grad()
     def update(self, index: Tensor, student: Tensor, teacher: Tensor) -> None:
-        """Move the rows of this step's samples, which are gathered from all processes, towards the new embeddings.
+        """Gather this step's samples from all processes, and move their rows towards their new embeddings.
 
         Args:
             index: (batch,), places in the training set.

@@ -196,16 +196,15 @@ class Distiller(Learner):
         """Refuse to resume with another cache, because the views of the images would change.
 
         Raises:
-            UserError: If the cache is not the one with which the run began, or if only the run's start or only its
-                continuation has a cache.
+            UserError: If the run began with another cache, or if `teacher_cache` was added or left out since then.
         """
         super().on_train_start()
         ours = None if self._cached is None else self._cached.sha256
         if self.trainer.ckpt_path is not None and self._resumed_cache != ours:
             began = "without a teacher cache" if self._resumed_cache is None else "with another teacher cache"
             raise UserError(
-                f"this run began {began}: expected the same teacher_cache, got {self.teacher_cache}; restore the "
-                "setting and the files of that run, or begin a new run"
+                f"this run began {began}: expected the same teacher_cache, got {self.teacher_cache}; set "
+                "teacher_cache as in that run and restore the cache's files, or begin a new run"
             )
 
     def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:

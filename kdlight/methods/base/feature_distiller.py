@@ -34,8 +34,7 @@ class FeatureDistillerArguments(FeatureDistillerArgumentsWithoutCE, total=False)
 class FeatureDistiller(Distiller):
     """A method that adds the cross-entropy and, if `kd_weight` is not 0, Hinton's term to a comparison of features.
 
-    Hinton's term is T^2 times the KL divergence of the student's probabilities from the teacher's, both softened at
-    the temperature T.
+    Hinton's term is T^2 KL(teacher || student) of the class probabilities at the temperature T.
 
     Args:
         student: The network that is trained.

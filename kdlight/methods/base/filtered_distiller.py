@@ -34,7 +34,7 @@ class FilteredDistillerArgumentsWithoutCE(FeatureDistillerArgumentsWithoutCE, to
 
 
 class FilteredDistillerArguments(FeatureDistillerArguments, FilteredDistillerArgumentsWithoutCE, total=False):
-    """The arguments that other methods pass on to `FilteredDistiller`, which explains them and has their defaults."""
+    """The arguments that methods pass on to `FilteredDistiller`, which explains them and has their defaults."""
 
 
 class FilteredDistiller(FeatureDistiller):

@@ -183,9 +183,10 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Broadcast the first rank's buffers before a validation, so that all ranks validate the network that is saved.
 
-        In a hook of the validation it would be too late for callbacks, whose hooks come first. `on_train_epoch_end`
-        comes after the validation. Besides, the first rank's progress bar may reduce metrics over the ranks in its own
-        `on_train_epoch_end`. If the other ranks began a broadcast meanwhile, neither operation would end.
+        A validation hook of this class would be too late: the callbacks' hooks come first, and may use the buffers.
+        `on_train_epoch_end` would be too late, too, because it comes after the validation. Besides, the first rank's
+        progress bar may reduce metrics over the ranks in its own `on_train_epoch_end`. If the other ranks began a
+        broadcast meanwhile, neither operation would end.
         """
         validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
         if validated and is_distributed():

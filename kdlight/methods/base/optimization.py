@@ -96,9 +96,9 @@ def make_scheduler(make: Make, optimizer: Optimizer) -> Any:
         optimizer: The optimizer. The check changes only a copy of it.
 
     Raises:
-        UserError: If the schedule refuses its arguments. For a class of torch or Lightning also if an argument is NaN,
-            if an argument other than those in `MAY_BE_NEGATIVE` is negative, or if the learning rate after one step is
-            negative or not finite.
+        UserError: If the schedule refuses its arguments. Schedules of torch and Lightning are also refused if an
+            argument is NaN, if an argument other than those in `MAY_BE_NEGATIVE` is negative, or if the learning rate
+            after one step is negative or not finite.
     """
     try:
         scheduler = make(optimizer)

@@ -46,7 +46,7 @@ def ramp_up(epoch: int, epochs: int) -> float:
 
 
 def add_warm_up(optimizer: Optimizer, schedule: LRSchedulerCallable | None, epochs: int) -> LRScheduler:
-    """Multiply a learning rate schedule by `ramp_up` of each epoch.
+    """Make a schedule whose learning rate in each epoch is that of the given schedule times `ramp_up`.
 
     Args:
         optimizer: The optimizer.

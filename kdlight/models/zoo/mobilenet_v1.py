@@ -19,7 +19,7 @@ from kdlight.models.classifier import PHOTOGRAPH_SHAPE, Classifier, ImageShape
 
 #: Output channels and stride of the 13 depthwise separable blocks (table 1 of the paper).
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
-#: The four stages end with the last blocks whose maps have 1/4, 1/8, 1/16 and 1/32 of the image's side. The numbers are
+#: Each stage ends with the last block of its resolution: 1/4, 1/8, 1/16 or 1/32 of the image's side. The numbers are
 #: the indices of these blocks in `MobileNetV1.model`, where the stem has the index 0.
 STAGE_ENDS = (3, 5, 11, 13)
 

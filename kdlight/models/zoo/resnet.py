@@ -36,7 +36,7 @@ Shortcut = Literal["projection", "padding"]
 
 
 class PaddingShortcut(nn.Module):
-    """He et al.'s option A: takes every stride-th pixel, and puts channels of zeros before and after the others."""
+    """He et al.'s option A: takes every stride-th pixel, and adds channels of zeros at both ends."""
 
     def __init__(self, added_channels: int, stride: int) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
 """Train the runs of a grid that are not finished.
 
-A grid varies some settings, its axes. It has one run for each combination of a value on each axis and a seed. If a run
-needs a teacher that is not trained yet, the teacher is trained first (see `ablate`).
+A grid varies some settings, its axes. It has one run for each seed and each combination of the axes' values, except the
+combinations that it leaves out. If a run needs a teacher that is not trained yet, the teacher is trained first (see
+`ablate`).
 """
 
 import logging
@@ -191,7 +192,7 @@ def _make_job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder
 
 
 def _find_missing_teachers(parsed: ParsedConfig) -> list[str]:
-    """Return the paths of teachers' weights that are missing and that a run of a shipped configuration writes."""
+    """Return the paths of missing teachers' weights that training with a shipped configuration would write."""
     paths = dict.fromkeys(holder.get("teacher_weights") for holder in list_teacher_holders(parsed.config))
     missing = [path for path in paths if path is not None and not Path(path).is_file()]
     return [path for path in missing if find_config(path) in list_shipped()]

@@ -5,9 +5,9 @@
     base: [pairs/resnet56-resnet20.yaml]      # files of every run; not needed if an axis gives each run a file
     options: {trainer.max_epochs: 40}         # options of every run, which override all files
     axes:
-      method: {kd: methods/kd.yaml, none: methods/supervised.yaml}             # labels, each with a file or a list
-      labels: {"6": {data.train_per_class: 6}, all: {}}                        # labels, each with options
-      model.temperature: [1, 4]                                                # an option and its values
+      method: {kd: methods/kd.yaml, none: methods/supervised.yaml}        # labels, each with a file or a list of files
+      labels: {"6": {data.train_per_class: 6}, all: {}}                   # labels, each with options
+      model.temperature: [1, 4]                                           # an option and its values
     seeds: 3                                  # 0, 1, 2; or a list
     leave_out: [{method: none, model.temperature: 4}]
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
@@ -35,7 +35,7 @@ from kdlight.yaml_files import read_yaml
 GRIDS = "grids"  # a folder below the shipped configurations
 KEYS = ("base", "options", "axes", "seeds", "leave_out", "published", "threads", "name")
 SUFFIXES = (".yaml", ".yml")
-LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # no slash, comma or =: folders are named ``axis=label,axis=label``
+LABEL = re.compile(r"[^/\\,=\s\0][^/\\,=\0]*")  # part of the name of a run's folder: ``axis=label,axis=label``
 
 
 class AxisValue(NamedTuple):

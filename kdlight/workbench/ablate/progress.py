@@ -1,4 +1,4 @@
-"""The live table of ``kdlight ablate``, a command that trains the runs of a grid of settings, and these runs' teachers.
+"""The live table of ``kdlight ablate``, which trains the runs of a grid and their teachers.
 
 The table shows the state of each run and each teacher, why a run failed or was stopped, and the time left.
 """

@@ -1,6 +1,6 @@
 """Run one job of a grid (see `kdlight ablate`) in a process of its own.
 
-The process is forked from the fork server of multiprocessing, which has imported everything already.
+The process is forked from the fork server of multiprocessing, which has already imported the modules `PRELOADED`.
 """
 
 import os

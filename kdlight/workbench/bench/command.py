@@ -123,7 +123,8 @@ def make_workplace() -> Iterator[Path]:
 def measure(fits: dict[str, TimedFit], pace: Pace) -> dict[str, Any]:
     """Time configurations. Each takes turns with a bare loop, which trains the student of the first configuration.
 
-    If the first configuration has a teacher, it also takes turns with a bare loop that is given logits.
+    If the first configuration has a teacher, this configuration also takes turns with a second bare loop, which uses
+    random logits instead of running the teacher.
 
     Args:
         fits: The configurations by name. The first is the one with which the others are compared.

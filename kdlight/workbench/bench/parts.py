@@ -56,13 +56,13 @@ class PartsProfiler(Profiler):
         self._watched: list[tuple[Any, str, Any]] = []
 
     def start(self, action_name: str) -> None:
-        """Note that an action begins."""
+        """Record the beginning of an action."""
         self._account()
         inherited = OTHER if action_name.startswith("[Callback]") else self._open[-1]
         self._open.append(ACTIONS.get(action_name.rpartition(".")[2], inherited))
 
     def stop(self, action_name: str) -> None:
-        """Note that an action ends."""
+        """Record the end of an action."""
         self._account()
         self._open.pop()
 
@@ -77,7 +77,7 @@ class PartsProfiler(Profiler):
         return {part: PartTime(wall / self._steps, cpu / self._steps) for part, (wall, cpu) in self._sums.items()}
 
     def watch(self, model: LightningModule) -> None:
-        """Count the student's forward pass as `STUDENT`, the teacher's and the reading of its cache as `TEACHER`."""
+        """Count the student's forward pass as `STUDENT`; count the teacher's, or reading its cache, as `TEACHER`."""
         for owner, name, part in (
             (getattr(model, "student", None), "activations", STUDENT),
             (getattr(model, "teacher", None), "activations", TEACHER),

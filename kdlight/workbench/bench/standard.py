@@ -127,7 +127,7 @@ def measure_pair(pair: Pair, data: Sequence[str]) -> dict[str, Any]:
 
 
 def list_pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
-    """Return the lines of a pair in the summary."""
+    """Return the summary's lines about a pair."""
     rows, name = {row["name"]: row for row in content["rows"]}, f"{pair.teacher} -> {pair.student}"
     filling = content["filling"]
     return [
@@ -139,7 +139,7 @@ def list_pair_lines(pair: Pair, content: dict[str, Any]) -> list[Line]:
 
 
 def measure_data_path() -> list[Line]:
-    """Time the making of batches without training, and return its lines in the summary."""
+    """Time the making of batches without training, and return the summary's lines about it."""
     timed = time_data_path(RandomImages(train_images=DATA_PATH_IMAGES))
     return [
         Line("data path, images per CPU-second on one thread", timed.kdlight, DATA_PATH),
@@ -149,7 +149,7 @@ def measure_data_path() -> list[Line]:
 
 
 def measure_parallel_jobs() -> list[Line]:
-    """Time a grid, trained one run at a time and two at a time, and return its lines in the summary.
+    """Time the training of a grid, one run at a time and two at a time, and return the summary's lines about it.
 
     On a machine with a single core, nothing is timed and no lines are returned.
     """

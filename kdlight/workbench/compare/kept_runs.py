@@ -22,7 +22,7 @@ DIGITS = 9  # significant digits that are kept; tables show fewer, so nothing in
 # Parts of a result that are not kept. The command may contain paths of the machine, the seed has a column anyway, and
 # no table of `kdlight compare` shows the others.
 LEFT_OUT = ("confusion", "class_accuracy", "class_names", "command", "seed")
-FINAL = ("val/accuracy",)  # of a result's values for the last epoch, only these are kept: tables show them
+FINAL = ("val/accuracy",)  # of the values of the last epoch, only those that tables show are kept
 FAILURE = "failed"  # the column that says why a run failed; empty for a finished run
 # Two columns: a hash of the settings that change what a run computes, and the name of the data module's class.
 SETTINGS = ("configuration", "data")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from kdlight.workbench.compare.record import Record
 from kdlight.workbench.compare.statistics import Summary, summarise
 
-# How the keys of a PID (partial information decomposition) begin in a run's log: with the first prefix if the PID was
-# measured on validation images, with the second if the run has no validation split.
+# The two prefixes of the keys under which a run logs a PID (partial information decomposition): the first is used if
+# the PID was measured on validation images, the second if the run has no validation split.
 SPLITS = ("pid", "pid_train")
 
 
@@ -27,10 +27,11 @@ def read_logged(run: Record, keys: Sequence[str], factor: float = 1.0) -> dict[i
 
 
 def average_runs(runs: Sequence[dict[int, float]]) -> dict[int, Summary]:
-    """Summarise runs at each epoch at which at least half of them have a value; runs without any value do not count.
+    """Summarise the values of several runs, epoch by epoch.
 
-    Epochs with fewer values are left out. Otherwise, if an atom (a part of the PID) could be estimated for only one of
-    ten runs at some epoch, this run's value would look like the mean of all runs.
+    Runs without any value are ignored. An epoch is left out if fewer than half of the other runs have a value for it.
+    Otherwise, if an atom (a part of the PID) could be estimated for only one of ten runs at some epoch, this run's
+    value would look like the mean of all runs.
 
     Args:
         runs: The values of each run by epoch.

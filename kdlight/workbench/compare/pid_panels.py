@@ -31,7 +31,7 @@ class PidCurve(NamedTuple):
         epochs: The epochs in which the PIDs were measured, counted from 1.
         measured: The PIDs, one for each of these epochs.
         split: The prefix of the logged values, "pid" (validation images) or "pid_train" (training images); empty if
-            there are none.
+            the run logged no PID.
     """
 
     epochs: list[int]

@@ -32,13 +32,13 @@ class Record(NamedTuple):
         state: "finished", "unfinished", "failed" or "unreadable".
         reason: Why the run is not finished.
         seed: The run's seed; None if it is unknown.
-        axes: For each axis (a setting that the run's grid varies, see `kdlight ablate`), the label of the run's value;
-            empty if the run belongs to no grid.
+        axes: The run's label on each axis of its grid. An axis is what the grid varies, such as the method; see
+            `kdlight ablate`. Empty if the run belongs to no grid.
         settings: The run's configuration by dotted names, as `kdlight.workbench.compare.records.flatten` returns it. A
             run that was read from ``runs.csv`` has only ``data`` and a hash of the configuration.
         result: The content of ``result.json``, or what ``runs.csv`` holds of it; empty if the run is not finished. Its
-            key ``published`` is the accuracy that others report for this run, as a fraction; it exists if the grid
-            states one.
+            key ``published`` is the accuracy that others report for this run, as a fraction. The key is missing if the
+            grid states no such accuracy.
         curves: What the run logged, by epoch counted from 0, as read from ``curves.csv``. None: the run was read from
             its own folder, and `read_metrics` reads ``metrics.csv``.
     """

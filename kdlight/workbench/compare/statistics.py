@@ -1,4 +1,4 @@
-"""Means of measures over a group's runs, and mean differences between groups over pairs of runs with equal seeds."""
+"""Average a measure over a group's runs, and compare two groups by pairs of runs that have the same seed."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -70,7 +70,7 @@ def evaluate(run: Run, changes: dict[str, Any], *, threads: int, seconds: float)
         run: The run.
         changes: Arguments of the data module that have other values now than in the run, such as the images' folder.
         threads: The number of CPU threads for measuring latency.
-        seconds: For how long, at least, forward passes are repeated to measure one latency.
+        seconds: To measure one latency, forward passes are repeated for at least this many seconds.
 
     Returns:
         A mapping with the keys ``checkpoint``, ``device``, ``threads`` and ``student``. The value of ``student`` is a

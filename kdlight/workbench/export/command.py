@@ -1,4 +1,4 @@
-"""``kdlight export RUN``: write the student to a file, and beside it how images are prepared for it, and a model card.
+"""``kdlight export RUN``: write a folder with the student, the settings for preparing images, and a model card.
 
 Files in the formats onnx and torch-export are programs that include the normalisation: they take uint8 pixels in
 batches of any size, return logits and run without kdlight. A file in the format safetensors holds weights only.
@@ -84,8 +84,9 @@ def main(arguments: Sequence[str]) -> None:
     )
     if check.int8_accuracy is not None:
         print(
-            f"int8: accuracy {100 * check.int8_accuracy:.2f} % instead of {100 * check.accuracy:.2f} % on these "
-            f"images, the checkpoint's class on {100 * (check.int8_agreement or 0):.2f} % of them"
+            f"int8: on these images, the accuracy is {100 * check.int8_accuracy:.2f} % instead of "
+            f"{100 * check.accuracy:.2f} %; {INT8} predicts the checkpoint's class for "
+            f"{100 * (check.int8_agreement or 0):.2f} % of the images"
         )
 
 

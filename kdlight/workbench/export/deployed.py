@@ -88,7 +88,7 @@ def write_torch_export(model: DeployedStudent, image_shape: Sequence[int], file:
 
 
 def write_safetensors(model: DeployedStudent, again: nn.Module, prepared: Preparation, file: Path) -> Program:
-    """Write the student's weights, load the file into the network `again`, and return it as a `DeployedStudent`.
+    """Write the student's weights, load the file into the network `again`, and return `again` as a `DeployedStudent`.
 
     The returned network should compute the same logits as `model`; the caller checks this.
 

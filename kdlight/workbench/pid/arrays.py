@@ -23,7 +23,7 @@ from kdlight.streams import Stream, derive_seed
 
 __all__ = ["ArrayReport", "compare_arrays"]
 
-MOST_CELLS = 1_000_000  # the most cells of the joint distribution of all arrays that are given as symbols
+MOST_CELLS = 1_000_000  # the joint distribution of the arrays that are given as symbols may have this many cells
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _require_cells(*symbols: Symbols) -> None:
 
 
 def _discretize(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
-    """Fit ``repeats`` discretizers, each on another part of ``fitted``, and return the symbols of ``counted``.
+    """Fit several discretizers, each on its own part of some samples, and return the symbols of other samples.
 
     Args:
         values: Features (samples, …).

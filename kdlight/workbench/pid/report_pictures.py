@@ -54,8 +54,8 @@ def _draw_limits(axis: Axes, entropy: float, cap: float, name: str = "Y") -> Non
     Args:
         axis: The axes to draw on.
         entropy: The target's entropy.
-        cap: An upper bound of the redundant information: log2 of the number of symbols into which the features of a
-            source were discretised. Of the two sources, the one with fewer symbols counts.
+        cap: An upper bound of the redundant information: log2 of the number of symbols of the source that has fewer
+            symbols.
         name: The name of the target.
     """
     axis.axhline(entropy, color=LIMIT, lw=1, ls="-.", label=f"H({name}) = {entropy:.2f}")

@@ -42,7 +42,7 @@ BATCH = 50
 
 
 class Case(NamedTuple):
-    """One setting: the method `symbols` of `Discretizer` turns the features at `place` into symbols `repeats` times."""
+    """One setting: `Discretizer` with ``method=symbols`` turns the features at `place` into symbols `repeats` times."""
 
     student: str
     place: str

@@ -52,7 +52,7 @@ class RepeatedEstimate(NamedTuple):
 
     @property
     def kept(self) -> float:
-        """Fraction of the ordered pairs of different estimates whose second interval contains the first value."""
+        """Fraction of the other estimates whose value lies in an estimate's interval, averaged over all estimates."""
         inside = [[estimate.lower <= value <= estimate.upper for value in self.values] for estimate in self.estimates]
         times = len(self.estimates)
         return (float(np.sum(inside)) - times) / (times * (times - 1))
@@ -79,7 +79,7 @@ def repeat_estimate(joint: Array, samples: int, repetitions: int) -> dict[str, R
 
     Args:
         joint: Probabilities, axes (first source, second source, target).
-        samples: How many symbols are drawn for each estimate.
+        samples: How many triples (first source, second source, target) are drawn for each estimate.
         repetitions: How many estimates are made.
     """
     rng = np.random.default_rng(samples)

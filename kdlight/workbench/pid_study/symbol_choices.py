@@ -43,7 +43,7 @@ KINDS: dict[str, tuple[Method, int | None]] = {
     "as many clusters as the images bear": ("kmeans", None),
     "probe": ("probe", None),
 }
-# The features that are measured of both networks, and their names in the file; -1 is the last stage.
+# Which features of both networks are measured, and the names of these features in the file; -1 is the last stage.
 STAGES: dict[int | str, str] = {-1: "deepest", "logits": "logits"}
 COMPONENTS, REPEATS, SEED, FIT_SAMPLES = 10, 5, 0, 2_000  # the defaults of PIDMonitor
 EXACT: dict[str, Any] = {"tolerance": 1e-5, "seed": SEED, "details": False}

@@ -57,8 +57,8 @@ def write_page(comparison: RunGroups, file: Path, title: str = "") -> None:
     Args:
         comparison: The groups of runs.
         file: The HTML file that is written.
-        title: The title of the page. If it is empty, the title is the deepest folder name that the paths of all runs
-            have at the same depth, or "runs" if there is none.
+        title: The title of the page. If it is empty, the title is the name of the deepest folder that all runs share,
+            or "runs" if they share only the root of the file system.
     """
     records = [record for runs in comparison.groups.values() for record in runs]
     content = {
