@@ -88,9 +88,10 @@ class PartialInformationDecomposition(Metric):
             ("first", "second", "target"), (*symbols, target), self.counts.shape, strict=True
         ):
             if values.shape != target.shape or values.ndim != 1 or values.is_floating_point():
+                features = values.is_floating_point() and name != "target"
                 raise UserError(
                     f"{name}: expected integers of shape ({len(target)},), got {values.dtype} of {tuple(values.shape)}"
-                    + ("; features need a fitted Discretizer in the metric" if values.is_floating_point() else "")
+                    + ("; features need a fitted Discretizer in the metric" if features else "")
                 )
             values = values.to(target.device)
             inside &= (values >= 0) & (values < size)

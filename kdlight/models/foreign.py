@@ -187,18 +187,14 @@ def _find_torchvision_weights(name: str, wanted: bool | str) -> Any:
     _require_torchvision(name)
     published = get_model_weights(name)
     if wanted is True:
-        return published.DEFAULT if len(published) else _refuse_weights(name, ())
-    try:
-        return published[str(wanted)]
-    except KeyError:
-        return _refuse_weights(name, [entry.name for entry in published], str(wanted))
-
-
-def _refuse_weights(name: str, published: Sequence[str], wanted: str = "") -> Any:
-    known = f"expected one of {', '.join(published)}" if published else "torchvision publishes none"
-    raise UserError(
-        f"torchvision's {name} has no weights {wanted}: {known}; to start from random weights, leave `pretrained` out"
-    )
+        return published.DEFAULT
+    known = published.__members__  # the names, with the alias DEFAULT
+    if wanted not in known:
+        raise UserError(
+            f"torchvision's {name} has no weights {wanted}: expected one of {', '.join(known)}; to start from random "
+            "weights, leave `pretrained` out"
+        )
+    return published[wanted]
 
 
 def _find_hub_folder() -> str:

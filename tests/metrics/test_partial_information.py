@@ -83,6 +83,8 @@ def test_errors():
         metric.update(torch.zeros(2), torch.zeros(2, dtype=int), torch.zeros(2, dtype=int))
     with pytest.raises(ValueError, match=r"second: expected integers of shape \(2,\)"):
         metric.update(torch.zeros(2, dtype=int), torch.zeros(3, dtype=int), torch.zeros(2, dtype=int))
+    with pytest.raises(ValueError, match=r"target: expected integers of shape \(2,\), got torch.float32 of \(2,\)$"):
+        metric.update(torch.zeros(2, dtype=int), torch.zeros(2, dtype=int), torch.zeros(2))
     metric.update(torch.tensor([0, 3]), torch.tensor([0, 0]), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="1 samples had symbols outside of the declared 3 x 4 x 2"):
         metric.compute()
