@@ -11,6 +11,7 @@ a group is kept, there is no interval, and the means are printed without a verdi
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from kdlight.workbench.compare.statistics import CONFIDENCE, Summary, summarise
 KEPT = Path("notebooks/results")
 DATA = Path("data")  # where the configurations look for images and for published weights
 COLUMNS = ("last", "redundant")
+WITHIN, OUTSIDE = "within", "outside"  # verdicts
 
 
 class Part(NamedTuple):
@@ -77,7 +79,7 @@ class Repetition(NamedTuple):
         """Whether the new mean lies within the interval around the kept one, in words."""
         if math.isnan(self.margin):
             return "one kept run: no interval"
-        return "within" if abs(self.repeated.mean - self.kept.mean) <= self.margin else "outside"
+        return WITHIN if abs(self.repeated.mean - self.kept.mean) <= self.margin else OUTSIDE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     silence_libraries()
     console = Console()
-    within = True
+    found: list[Repetition] = []
     with report_errors() as outcome:
         require_kept_results()
         link_data(options.data)
@@ -99,13 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             require_end(part.grid, result, kept)
             repetitions = compare_with_kept(kept, read_records([run.folder for run in result.runs]))
             console.print(tabulate(part.grid, repetitions))
-            within &= all(each.verdict != "outside" for each in repetitions)
-        console.print(
-            "Everything lies within the recorded intervals."
-            if within
-            else "Some values lie outside the recorded intervals; see above."
-        )
-    return outcome.code or int(not within)
+            found += repetitions
+        console.print(conclude(found))
+    return outcome.code or int(any(each.verdict == OUTSIDE for each in found))
 
 
 def require_kept_results() -> None:
@@ -181,6 +179,18 @@ def compute_margin(kept: Summary, repeated: int) -> float:
         return math.nan
     quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, kept.n - 1))
     return quantile * kept.deviation * math.sqrt(1 / kept.n + 1 / repeated)
+
+
+def conclude(repetitions: Sequence[Repetition]) -> str:
+    """Return how many of the new means lie within their intervals, in words."""
+    verdicts = Counter(each.verdict for each in repetitions)
+    judged = verdicts[WITHIN] + verdicts[OUTSIDE]
+    said = f"{verdicts[WITHIN]} of {judged} new means lie within their intervals."
+    if verdicts[OUTSIDE]:
+        said += f" About {judged * (1 - CONFIDENCE):.1f} would lie outside if nothing had changed."
+    if judged < len(repetitions):
+        said += f" The other {len(repetitions) - judged} have no interval, because only one run of their group is kept."
+    return said
 
 
 def tabulate(grid: str, repetitions: Sequence[Repetition]) -> Table:

@@ -48,6 +48,19 @@ def test_a_mean_beyond_the_interval_lies_outside(kept):
             assert each.verdict == verdict
 
 
+def test_the_conclusion_counts_means_within_outside_and_without_interval(kept):
+    new = change_accuracy([run for run in kept if run.axes["method"] == "kd"], 0.5)
+    outside = reproduce.compare_with_kept(kept, new)
+    assert reproduce.conclude(outside) == (
+        "1 of 2 new means lie within their intervals. About 0.1 would lie outside if nothing had changed."
+    )
+    single = reproduce.compare_with_kept(kept[:1], kept[:1])
+    assert reproduce.conclude([*reproduce.compare_with_kept(kept, kept), *single]) == (
+        "8 of 8 new means lie within their intervals. The other 2 have no interval, because only one run of their "
+        "group is kept."
+    )
+
+
 def test_the_margin_is_that_of_a_prediction_interval():
     # t(0.975, 2) = 4.302653; a deviation of 2 over 3 kept runs, and 1 new run: 4.302653 * 2 * sqrt(1/3 + 1)
     assert math.isclose(reproduce.compute_margin(summarise([1.0, 3.0, 5.0]), 1), 9.936552, rel_tol=1e-6)
@@ -102,4 +115,4 @@ def test_a_repeated_arm_of_the_demo_lies_within(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reproduce, "QUICK", (reproduce.Part("demo", ("method=kd",), seed=0),))
     (tmp_path / "data").mkdir()
     assert reproduce.main(["data", "--quick"]) == 0
-    assert "Everything lies within" in capsys.readouterr().out
+    assert "2 of 2 new means lie within their intervals." in capsys.readouterr().out

@@ -9,7 +9,7 @@
       labels: {"6": {data.train_per_class: 6}, all: {}}                   # labels, each with options
       model.temperature: [1, 4]                                           # an option and its values
     seeds: 3                                  # 0, 1, 2; or a list
-    leave_out: [{method: none, model.temperature: 4}]
+    leave_out: [{method: none, model.temperature: 4}, {method: kd, seed: 2}]
     published: {kd: {all: {"4": 70.66}}}      # test accuracies in % that others report, by the labels of the axes
     threads: 1                                # CPU threads of each run; the results depend on them, but not on --jobs
 
@@ -64,6 +64,11 @@ class Cell(NamedTuple):
     folder: RunFolder
 
     @property
+    def labels(self) -> dict[str, str]:
+        """The label of each axis, and the seed."""
+        return {**self.axes, "seed": str(self.seed)}
+
+    @property
     def group(self) -> str:
         """The cell's name without the seed: ``method=rid,labels=6``."""
         return write_labels(self.axes) or "run"
@@ -116,45 +121,40 @@ def read_grid(grid: str | Path | Mapping[str, Any], *, runs: Path = Path(RUNS)) 
             raise UserError(f"{where}: there is no key {key!r} in a grid{suggest(str(key), KEYS)}")
     name = str(content.get("name") or name)
     _require_label(where, "name", name)
-    written = _read_axes(where, content)
-    axes = {str(axis): _read_values(where, str(axis), given, beside) for axis, given in written.items()}
+    axes = _read_axes(where, content.get("axes", {}), beside)
     base = _find_files(where, "base", content.get("base", []), beside)
-    left_out = _read_left_out(where, content.get("leave_out", []), axes)
+    labels = {axis: [value.label for value in values] for axis, values in axes.items()}
+    seeds = _read_seeds(where, content.get("seeds", 1))
+    left_out = _read_left_out(where, content.get("leave_out", []), {**labels, "seed": list(map(str, seeds))})
     options = content.get("options", {})
     if not isinstance(options, Mapping):
         raise UserError(f"{where}: expected 'options' to be a mapping of option names to values, got {options!r}")
-    root = runs / name
     every = (
-        _make_cell(dict(zip(axes, values, strict=True)), seed, base, options, root)
+        _make_cell(dict(zip(axes, values, strict=True)), seed, base, options, runs / name)
         for values in itertools.product(*axes.values())
-        for seed in _read_seeds(where, content.get("seeds", 1))
+        for seed in seeds
     )
-    cells = tuple(cell for cell in every if not any(one.items() <= cell.axes.items() for one in left_out))
+    cells = tuple(cell for cell in every if not any(one.items() <= cell.labels.items() for one in left_out))
     if not cells:
         raise UserError(f"{where}: leave_out leaves no run; expected at least one combination")
     for cell in cells:
         if not cell.files:
             raise UserError(f"{where}: {cell.group} names no configuration file; give one in 'base' or in an axis")
     threads, published = _read_threads(where, content.get("threads", 1)), content.get("published", {})
-    labels = {axis: [value.label for value in values] for axis, values in axes.items()}
-    return Grid(name, root, cells, threads, read_published(where, published, labels))
+    return Grid(name, runs / name, cells, threads, read_published(where, published, labels))
 
 
 def _find(file: Path) -> Path:
     """Return the file. If it does not exist and a shipped grid has its name, such as ``demo.yaml``, return the grid."""
     shipped = find_shipped_folder() / GRIDS / file.name
-    return (
-        shipped
-        if not file.exists() and file.parent in (Path(), Path(GRIDS), Path(CONFIGS) / GRIDS) and shipped.is_file()
-        else file
-    )
+    named = not file.exists() and file.parent in (Path(), Path(GRIDS), Path(CONFIGS) / GRIDS)
+    return shipped if named and shipped.is_file() else file
 
 
-def _read_axes(where: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    axes = content.get("axes", {})
-    if not isinstance(axes, Mapping):
-        raise UserError(f"{where}: expected 'axes' to be a mapping of names to values, got {axes!r}")
-    return axes
+def _read_axes(where: str, given: Any, beside: Path) -> dict[str, list[AxisValue]]:
+    if not isinstance(given, Mapping):
+        raise UserError(f"{where}: expected 'axes' to be a mapping of names to values, got {given!r}")
+    return {str(axis): _read_values(where, str(axis), values, beside) for axis, values in given.items()}
 
 
 def _read_values(where: str, axis: str, given: Any, beside: Path) -> list[AxisValue]:
@@ -205,14 +205,14 @@ def _read_threads(where: str, given: Any) -> int:
     return given
 
 
-def _read_left_out(where: str, given: Any, axes: Mapping[str, Sequence[AxisValue]]) -> list[dict[str, str]]:
+def _read_left_out(where: str, given: Any, labels: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     if not isinstance(given, list) or not all(isinstance(one, Mapping) and one for one in given):
         raise UserError(f"{where}: expected 'leave_out' to be a list such as [{{method: none}}], got {given!r}")
     for one in given:
         for axis, label in one.items():
-            labels = [value.label for value in axes.get(str(axis), ())]
-            if str(label) not in labels:
-                right = f"{axis} to be one of {', '.join(labels)}" if labels else f"one of the axes {', '.join(axes)}"
+            known = labels.get(str(axis), ())
+            if str(label) not in known:
+                right = f"{axis} to be one of {', '.join(known)}" if known else f"one of {', '.join(labels)}"
                 raise UserError(f"{where}: leave_out: expected {right}, got {{{axis}: {label}}}")
     return [{str(axis): str(label) for axis, label in one.items()} for one in given]
 
@@ -223,9 +223,9 @@ def _make_cell(
     axes = {axis: value.label for axis, value in values.items()}
     files = (*base, *(file for value in values.values() for file in value.files))
     own = {name: option for value in values.values() for name, option in value.options.items()}
-    written = {name: _insert_labels(option, {**axes, "seed": str(seed)}) for name, option in {**options, **own}.items()}
-    cell = Cell(axes, seed, files, written, RunFolder(root))
-    return cell._replace(folder=RunFolder(root / cell.name))
+    cell = Cell(axes, seed, files, {}, RunFolder(root))
+    written = {name: _insert_labels(option, cell.labels) for name, option in {**options, **own}.items()}
+    return cell._replace(options=written, folder=RunFolder(root / cell.name))
 
 
 def _insert_labels(value: Any, labels: Mapping[str, str]) -> Any:

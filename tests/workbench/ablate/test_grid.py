@@ -40,6 +40,11 @@ def test_what_is_left_out_is_left_out():
     }
 
 
+def test_a_seed_can_be_left_out_for_some_runs_only():
+    grid = read_grid({"axes": {"method": AXES["method"]}, "seeds": [0, 1], "leave_out": [{"method": "kd", "seed": 1}]})
+    assert [cell.name for cell in grid.cells] == ["method=kd/seed=0", "method=none/seed=0", "method=none/seed=1"]
+
+
 def test_a_value_may_name_the_seed_and_the_labels_of_its_run():
     axes = {"teacher": {"own": {"model.teacher_weights": "runs/{teacher}/seed={seed}/last.ckpt", "model.lambda2": 1.0}}}
     grid = read_grid({"base": ["digits/rid.yaml"], "axes": axes, "seeds": [3, 5]})
@@ -85,8 +90,9 @@ def test_files_beside_the_grid_come_first_and_its_name_is_the_folder(tmp_path):
         ({"leave_out": [{"labels": "7"}]}, "leave_out: expected labels to be one of 6, all, got {labels: 7}"),
         (
             {"leave_out": [{"lables": "6"}]},
-            "leave_out: expected one of the axes method, labels, model.optimizer.lr, got {lables: 6}",
+            "leave_out: expected one of method, labels, model.optimizer.lr, seed, got {lables: 6}",
         ),
+        ({"leave_out": [{"seed": 1}]}, "leave_out: expected seed to be one of 0, got {seed: 1}"),
         ({"leave_out": [{"method": "kd"}, {"method": "none"}]}, "leaves no run"),
         ({"name": "../elsewhere"}, "becomes part of a folder's name"),
         ({"published": [70]}, "published: expected a mapping from the labels of method"),
