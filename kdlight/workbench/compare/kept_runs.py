@@ -51,8 +51,7 @@ def keep_runs(records: Sequence[Record], folder: Path) -> None:
         place = {**record.axes, "seed": record.seed}
         result = {name: value for name, value in record.result.items() if name not in (*LEFT_OUT, *place)}
         result["final"] = {name: result["final"][name] for name in FINAL if name in result.get("final", {})}
-        settings = sorted((name, value) for name, value in record.settings.items() if not is_ignored(name))
-        config = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
+        config = hash_settings(record.settings)
         (flat,) = pd.json_normalize(result).to_dict("records")
         numbers = {str(name): value for name, value in flat.items() if isinstance(value, int | float | str)}
         failure = {FAILURE: record.reason} if record.state == FAILED else {}
@@ -65,6 +64,15 @@ def keep_runs(records: Sequence[Record], folder: Path) -> None:
     for name, content in ((RUNS_FILE, rows), (CURVES_FILE, curves)):
         with replace_file(folder / name) as draft:
             pd.DataFrame(content).to_csv(draft, index=False, float_format=f"%.{DIGITS}g")
+
+
+def hash_settings(settings: Mapping[str, Any]) -> str:
+    """Return a hash of the settings that change what a run computes; the numbers 1 and 1.0 count as the same value."""
+    kept = {name: value for name, value in settings.items() if not is_ignored(name)}
+    same = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in kept.items()
+    }
+    return hashlib.sha256(repr(sorted(same.items())).encode()).hexdigest()[:12]
 
 
 def read_kept(folder: Path) -> list[Record]:
