@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kdlight.arguments import ArgumentRecord
+from kdlight.callbacks.pid_pictures import PIDPictures
 from kdlight.callbacks.pid_warnings import PIDWarnings
 from kdlight.data.base.image_module import ImageDataModule
 from kdlight.data.base.split_module import SplitName
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # slow to import, so it is imported where it is used, after w
 TRAINING_SAMPLES = 5_000
 
 
-class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
+class PIDMonitor(PIDPictures, ArgumentRecord, RangeCheck, Callback):
     """Logs how much information teacher and student share about the label, in bits.
 
     Both networks compute features of fixed probe images. The features of a stage are turned into symbols (integers). By
@@ -89,6 +90,8 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         UserError: If a number is too small. Also if ``symbols`` is "predictions", unless ``stages`` is ["logits"] and
             ``filtered`` is false.
     """
+
+    only_observes = True  # so a resumed run may add, change or leave out this callback
 
     def __init__(
         self,
@@ -164,7 +167,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             return
         started = time.perf_counter()
         report = self._measure(self._during, trainer, pl_module)
-        values = self._flatten(report, f"{self._key}/")
+        values = report.to_dict(f"{self._key}/{self._prefix}", details=self.details)
         values[f"{self._key}/{self._prefix}seconds"] = time.perf_counter() - started
         for name, value in values.items():
             pl_module.log(name, value, rank_zero_only=True)
@@ -182,7 +185,7 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
             return
         measurement = self._make_measurement(trainer, pl_module, "test")
         self.test = self._measure(measurement, trainer, pl_module)
-        values = self._flatten(self.test, "pid_test/")
+        values = self.test.to_dict(f"pid_test/{self._prefix}", details=self.details)
         values |= {f"pid_test/{self._prefix}seconds": time.perf_counter() - started, "epoch": trainer.current_epoch}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
@@ -245,6 +248,3 @@ class PIDMonitor(ArgumentRecord, RangeCheck, Callback):
         self._warnings.warn_of_infinite_stages(measurement.stages, report, trainer.current_epoch)
         self._warnings.report_caps(report)
         return report
-
-    def _flatten(self, report: Report, key: str) -> dict[str, float]:
-        return report.to_dict(key + self._prefix, details=self.details)

@@ -1,6 +1,7 @@
 """Find the options that changed when a run is continued, and refuse changes that are not allowed."""
 
 from collections.abc import Mapping, Sequence
+from pydoc import locate
 from typing import Any
 
 import yaml
@@ -28,8 +29,8 @@ MAY_CHANGE = (
 # These options come from the checkpoint when a run is resumed: a new value would be in config.yaml but have no effect.
 RESTORED = ("model.init_args.optimizer", "model.init_args.scheduler")
 LIMITS = ("max_epochs", "max_steps", "max_time")
-# Lightning's callbacks whose names contain one of these words influence training. Lightning's other callbacks, and
-# PIDMonitor, only observe.
+# Lightning's callbacks whose names contain one of these words influence training. Its other callbacks, and those with
+# the attribute `only_observes = True`, do not.
 LEARNING = ("Averaging", "Finetuning", "GradientAccumulationScheduler", "LambdaCallback", "Pruning")
 SHOWN = 4  # how many differences a message lists
 
@@ -121,10 +122,9 @@ def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 def _learns(callback: Any) -> bool:
     path = callback.get("class_path", "") if isinstance(callback, Mapping) else ""
-    name = path.rpartition(".")[2]
-    of_lightning = path.startswith(("lightning.", "pytorch_lightning."))
-    watches = name == "PIDMonitor" or (of_lightning and not any(part in name for part in LEARNING))
-    return bool(path) and not watches
+    if path.startswith(("lightning.", "pytorch_lightning.")):
+        return any(part in path.rpartition(".")[2] for part in LEARNING)
+    return bool(path) and not getattr(locate(path), "only_observes", False)
 
 
 def _is_below(key: str, names: tuple[str, ...]) -> bool:

@@ -1,8 +1,8 @@
 """Send to Weights & Biases what Lightning's logger leaves out: see the list at `WandbRecord`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -10,14 +10,27 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 from safetensors.torch import save
 
-from kdlight.atoms import ATOMS
 from kdlight.internals import finish_wandb_run, read_wandb_options, take_wandb_artifacts
 from kdlight.methods.base.learner import Learner
 from kdlight.models.weights import read_state_dict
 from kdlight.processes import read_run_seed
 from kdlight.runs.folder import RunFolder
 
+if TYPE_CHECKING:  # matplotlib is slow to import
+    from matplotlib.figure import Figure
+
 BEST = {"val/accuracy": "max", "val/loss": "min", "train/loss": "min"}
+
+
+@runtime_checkable
+class PictureSource(Protocol):
+    """A callback that chooses the panels of what it logs, and adds pictures."""
+
+    def list_panels(self, stage_names: Sequence[str]) -> dict[str, bool]:
+        """Return keys of logged values, with whether each gets a panel. A key may end in ``*``."""
+
+    def draw_pictures(self, rows: Mapping[int, Mapping[str, float]]) -> "dict[str, Figure]":
+        """Return pictures by name, drawn from the logged metrics of each epoch (counted from 0)."""
 
 
 class WandbRecord(Callback):
@@ -26,11 +39,10 @@ class WandbRecord(Callback):
     - Every metric is drawn over ``epoch``; the summary holds the best values of accuracy and loss.
     - The configuration gets the keys ``method``, ``pair`` (teacher → student), ``seed`` and ``grid`` (the name of the
       ``kdlight ablate`` grid that the run belongs to).
-    - The PID (partial information decomposition) of each stage and of the logits has four panels, one for each of its
-      atoms: redundant, unique to the teacher, unique to the student, synergistic. All other PID values are logged
-      without a panel.
-    - At the end, ``result.json`` is added to the summary, without entries that are or contain lists. Pictures of the
-      PID and of the confusion matrix are added to the media. If the logger was given ``log_model``, the student's
+    - A callback that is a `PictureSource` decides which of its values get a panel. For `PIDMonitor`, these are the four
+      atoms of the PID (partial information decomposition) of each stage and of the logits.
+    - At the end, ``result.json`` is added to the summary, without entries that are or contain lists. The confusion
+      matrix and the callbacks' pictures are added to the media. If the logger was given ``log_model``, the student's
       weights become an artifact.
 
     Args:
@@ -43,6 +55,7 @@ class WandbRecord(Callback):
         self.folder = folder
         self.logger = logger
         self.config = config
+        self._sources: list[PictureSource] = []
         self._sends_student = take_wandb_artifacts(logger)  # else the logger would send whole checkpoints
         group = name_group(folder.path)
         for name, value in {"group": group, "job_type": "fit"}.items():
@@ -58,12 +71,11 @@ class WandbRecord(Callback):
         run.define_metric("*", step_metric="epoch", step_sync=True)
         for name, goal in BEST.items():
             run.define_metric(name, step_metric="epoch", summary=f"last,{goal}")
-        for prefix in ("pid", "pid_train", "pid_test"):
-            run.define_metric(f"{prefix}/*", step_metric="epoch", hidden=True)
-        for stage in [*(f"stage{number + 1}" for number in range(len(pl_module.student.stage_names))), "logits"]:
-            for atom in ATOMS:
-                for prefix in ("pid", "pid_train"):
-                    run.define_metric(f"{prefix}/{stage}/{atom}", step_metric="epoch")
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        self._sources = [callback for callback in callbacks if isinstance(callback, PictureSource)]
+        for source in self._sources:
+            for key, shown in source.list_panels(pl_module.student.stage_names).items():
+                run.define_metric(key, step_metric="epoch", hidden=not shown)
         run.config.update(self._find_flat_keys(pl_module), allow_val_change=True)
 
     def _find_flat_keys(self, method: Learner) -> dict[str, Any]:
@@ -84,7 +96,7 @@ class WandbRecord(Callback):
         import matplotlib.pyplot  # noqa: F401  # W&B expects that pyplot is imported when it is given a figure
         import wandb
 
-        from kdlight.runs.wandb_pictures import draw_confusion, draw_pid  # this imports matplotlib
+        from kdlight.runs.wandb_pictures import draw_confusion  # this imports matplotlib
 
         run: Any = self.logger.experiment
         rows = self.folder.read_metrics()
@@ -92,7 +104,7 @@ class WandbRecord(Callback):
         if validated:
             run.summary["best_val_accuracy"] = max(validated)
         run.summary["result"] = _drop_lists(result)
-        pictures = {f"pid_{stage}": figure for stage, figure in draw_pid(rows).items()}
+        pictures = {name: figure for source in self._sources for name, figure in source.draw_pictures(rows).items()}
         if "last" in result.get("confusion", {}):
             pictures["confusion"] = draw_confusion(result["confusion"]["last"], result["class_names"])
         run.log({f"pictures/{name}": wandb.Image(figure) for name, figure in pictures.items()})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning.pytorch import Callback
 
 from kdlight.__main__ import main
 from kdlight.errors import UserError
@@ -32,6 +33,16 @@ MONITOR = {"class_path": "kdlight.callbacks.PIDMonitor", "init_args": {"clusters
 PRUNING = {"class_path": "kdlight.callbacks.OptimalBrainDamage", "init_args": {"sparsity": 0.5}}
 
 
+class Watcher(Callback):
+    """A callback of a user that does not influence training."""
+
+    only_observes = True
+
+
+class Meddler(Callback):
+    """A callback of a user that may influence training."""
+
+
 def changed(key, value):
     """`CONFIG` with another value, as YAML."""
     config = json.loads(json.dumps(CONFIG))
@@ -50,6 +61,7 @@ def changed(key, value):
         ("trainer.devices", 2),
         ("trainer.strategy", {"class_path": "lightning.pytorch.strategies.DDPStrategy"}),
         ("trainer.callbacks", [MONITOR, {"class_path": "lightning.pytorch.callbacks.LearningRateMonitor"}]),
+        ("trainer.callbacks", [{"class_path": f"{__name__}.Watcher"}]),
         ("trainer.logger", True),
         ("trainer.absent", None),
         ("data.init_args.data_dir", "there"),
@@ -70,6 +82,8 @@ def test_what_may_change(key, value):
         ("trainer.gradient_clip_val", 1.0, "trainer.gradient_clip_val was None, is 1.0"),
         ("trainer.callbacks", [MONITOR, PRUNING], "callbacks.0.class_path was None, is 'kdlight.callbacks.Optimal"),
         ("trainer.callbacks", [{"class_path": "lightning.pytorch.callbacks.StochasticWeightAveraging"}], "Stochastic"),
+        ("trainer.callbacks", [{"class_path": f"{__name__}.Meddler"}], "Meddler"),
+        ("trainer.callbacks", [{"class_path": "a_package_that_is_gone.Watcher"}], "a_package_that_is_gone"),
         ("data.init_args.val_size", 4, "data.init_args.val_size was 5, is 4"),
         ("data.init_args.batch_size", 3, "data.init_args.batch_size was 2, is 3"),
         ("model.init_args.temperature", 2.0, "model.init_args.temperature was 4.0, is 2.0"),

@@ -64,6 +64,7 @@ def sent(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("WANDB_MODE", "offline")
     patch.setenv("WANDB_SILENT", "true")
+    patch.setenv("PL_GLOBAL_SEED", "0")  # an earlier test may have set another one
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "grid/method=kd/seed=0")
     logger, module = WandbLogger(project="kdlight", save_dir=str(folder.path), log_model=True), digits(val_size=400)
     monitor = PIDMonitor(every_n_epochs=1, clusters=2, repeats=2, stages=["stage3"], fit_samples=100)
