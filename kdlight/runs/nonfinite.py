@@ -1,6 +1,7 @@
 """Stop a run whose loss is NaN or infinite, and save the weights and the batch of that step."""
 
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,36 @@ class CopiedTerms(NamedTuple):
     arrived: torch.cuda.Event | None
 
 
+class UncheckedTerms:
+    """The terms of the steps that have not been checked yet."""
+
+    def __init__(self) -> None:
+        self._steps: deque[CopiedTerms] = deque()
+
+    def add(self, step: CopiedTerms) -> None:
+        """Add the terms of a step."""
+        self._steps.append(step)
+
+    def take(self, *, behind: int) -> Iterator[CopiedTerms]:
+        """Remove and yield the steps whose terms have arrived, the oldest first.
+
+        Args:
+            behind: How many steps may stay. If there are more, wait until the terms of the oldest have arrived.
+        """
+        while self._steps:
+            oldest = self._steps[0]
+            if oldest.arrived is not None:
+                if len(self._steps) <= behind and not oldest.arrived.query():
+                    return
+                oldest.arrived.synchronize()
+            yield self._steps.popleft()
+
+
+def has_finite_sum(terms: Tensor) -> bool:
+    """Return whether the sum of the terms is finite in float32, and so every term."""
+    return bool(abs(sum(terms.tolist())) <= LARGEST)  # comparisons with NaN are False
+
+
 class NonFiniteStop(Callback):
     """Checks the terms of the loss in every step.
 
@@ -57,7 +88,7 @@ class NonFiniteStop(Callback):
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self._batch: Batch | None = None
-        self._pending: deque[CopiedTerms] = deque()
+        self._unchecked = UncheckedTerms()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Receive the run's folder from the first process."""
@@ -83,7 +114,7 @@ class NonFiniteStop(Callback):
             arrived.record()
         step = trainer.fit_loop.epoch_loop.batch_idx
         seed = torch.initial_seed()
-        self._pending.append(CopiedTerms(trainer.current_epoch, step, seed, tuple(terms), values, self._batch, arrived))
+        self._unchecked.add(CopiedTerms(trainer.current_epoch, step, seed, tuple(terms), values, self._batch, arrived))
         self._check_terms(trainer, pl_module, behind=STEPS_BEHIND)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -95,15 +126,9 @@ class NonFiniteStop(Callback):
         self._check_terms(trainer, pl_module, behind=0)
 
     def _check_terms(self, trainer: Trainer, pl_module: LightningModule, *, behind: int) -> None:
-        while self._pending:
-            check = self._pending[0]
-            if check.arrived is not None:
-                if len(self._pending) <= behind and not check.arrived.query():
-                    return
-                check.arrived.synchronize()
-            self._pending.popleft()
-            if not abs(sum(check.values.tolist())) <= LARGEST:  # Comparisons with NaN are False, so NaN is caught, too.
-                self._stop(check, trainer, pl_module)
+        for step in self._unchecked.take(behind=behind):
+            if not has_finite_sum(step.values):
+                self._stop(step, trainer, pl_module)
 
     def _stop(self, check: CopiedTerms, trainer: Trainer, pl_module: LightningModule) -> None:
         terms = dict(zip(check.names, check.values.tolist(), strict=True))

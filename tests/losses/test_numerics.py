@@ -25,10 +25,14 @@ def parameters(name: str) -> list[inspect.Parameter]:
 
 
 def is_loss(name: str) -> bool:
-    """Whether a public function takes two tensors first and has no "Returns:", where others than losses say what."""
+    """Whether a public function is called a loss, or compares something with the teacher's and returns a tensor."""
     function = getattr(kdlight.losses, name)
-    tensors = [p for p in parameters(name) if p.kind is not p.KEYWORD_ONLY] if inspect.isfunction(function) else []
-    return len(tensors) >= 2 and "Returns:" not in (inspect.getdoc(function) or "")
+    if not inspect.isfunction(function):
+        return False
+    second = [p.name for p in parameters(name) if p.kind is not p.KEYWORD_ONLY][1:2]
+    returned = inspect.signature(function).return_annotation
+    compares = any("teacher" in name for name in second) and returned in (Tensor, inspect.Signature.empty)
+    return name.endswith("_loss") or compares
 
 
 ALL = [name for name in dir(kdlight.losses) if is_loss(name)]

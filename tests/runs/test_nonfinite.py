@@ -11,8 +11,14 @@ from kdlight.errors import MissingFileError, UserError
 from kdlight.methods.kd import KD
 from kdlight.methods.rid import RID
 from kdlight.methods.supervised import Supervised
-from kdlight.runs.folder import RunFolder
-from kdlight.runs.nonfinite import STEPS_BEHIND, CopiedTerms, NonFiniteLossError, NonFiniteStop, replay
+from kdlight.runs.nonfinite import (
+    STEPS_BEHIND,
+    CopiedTerms,
+    NonFiniteLossError,
+    UncheckedTerms,
+    has_finite_sum,
+    replay,
+)
 from tests.methods.conftest import build
 from tests.runs.conftest import STEPS, run
 
@@ -67,21 +73,16 @@ def test_a_damaged_file_is_not_replayed(tmp_path):
         replay(tmp_path / "gone.pt", build(Supervised))
 
 
-def test_terms_that_cancel_or_overflow_are_noticed(tmp_path):
-    class Trainer:
-        global_rank, strategy = 0, None
-
-    method, stop = build(Supervised), NonFiniteStop(RunFolder(tmp_path))
-    batch = Batch(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2))
-    for values in ([math.inf, -math.inf], [3e38, 3e38], [1.0, math.nan]):
-        stop._pending.append(CopiedTerms(0, 3, 0, ("one", "other"), torch.tensor(values), batch, None))
-        with pytest.raises(NonFiniteLossError, match=r"one = .*other = "):
-            stop._check_terms(Trainer(), method, behind=0)
-    stop._pending.append(CopiedTerms(0, 3, 0, ("one", "other"), torch.tensor([1.0, -2.0]), batch, None))
-    stop._check_terms(Trainer(), method, behind=0)
+@pytest.mark.parametrize("values", [[math.inf, -math.inf], [3e38, 3e38], [1.0, math.nan], [-math.inf]])
+def test_terms_that_cancel_or_overflow_are_not_finite(values):
+    assert not has_finite_sum(torch.tensor(values))
 
 
-def test_what_is_on_its_way_is_not_waited_for(tmp_path):
+def test_finite_terms_of_both_signs_are_finite():
+    assert has_finite_sum(torch.tensor([1.0, -2.0, 3e38]))
+
+
+def test_what_is_on_its_way_is_not_waited_for():
     """As on CUDA: terms that have not arrived are looked at later, but no more than a few steps."""
 
     class Arriving:
@@ -93,14 +94,12 @@ def test_what_is_on_its_way_is_not_waited_for(tmp_path):
         def synchronize(self):
             self.waited += 1
 
-    stop, batch = NonFiniteStop(RunFolder(tmp_path)), Batch(*[torch.zeros(1)] * 3)
+    unchecked, batch = UncheckedTerms(), Batch(*[torch.zeros(1)] * 3)
     events = [Arriving() for _ in range(STEPS_BEHIND + 1)]
-    for event in events[:-1]:
-        stop._pending.append(CopiedTerms(0, 0, 0, ("one",), torch.ones(1), batch, event))
-        stop._check_terms(None, None, behind=STEPS_BEHIND)
-    assert [event.waited for event in events] == [0] * (STEPS_BEHIND + 1)
-    stop._pending.append(CopiedTerms(0, 0, 0, ("one",), torch.ones(1), batch, events[-1]))
-    stop._check_terms(None, None, behind=STEPS_BEHIND)
+    for step, event in enumerate(events):
+        unchecked.add(CopiedTerms(0, step, 0, ("one",), torch.ones(1), batch, event))
+        taken = [each.step for each in unchecked.take(behind=STEPS_BEHIND)]
+        assert taken == ([0] if step == STEPS_BEHIND else [])
     assert [event.waited for event in events] == [1] + [0] * STEPS_BEHIND
-    stop._check_terms(None, None, behind=0)
+    assert [each.step for each in unchecked.take(behind=0)] == [1, 2, 3, 4]
     assert [event.waited for event in events] == [1] * (STEPS_BEHIND + 1)
