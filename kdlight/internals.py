@@ -1,4 +1,4 @@
-"""Functions that read or change private names of Lightning, torch, jsonargparse and W&B, one function for each purpose.
+"""Functions that use private names of Lightning, torch, torchvision, jsonargparse and W&B, one for each purpose.
 
 Any new version of a library may remove a private name. Setting a name that was removed would have no effect and raise
 no error, so each function first checks that the name exists. None of the libraries is imported at the top of this file,
@@ -6,6 +6,7 @@ so importing this file is fast.
 """
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 
@@ -14,10 +15,10 @@ class MissingInternalError(RuntimeError):
 
     def __init__(self, owner: object, name: str) -> None:
         kind = owner if isinstance(owner, type) else type(owner)
-        package = kind.__module__.partition(".")[0]
+        path = owner.__name__ if isinstance(owner, ModuleType) else f"{kind.__module__}.{kind.__qualname__}"
         super().__init__(
-            f"{kind.__module__}.{kind.__qualname__} has no '{name}' in the installed version of {package}: install a "
-            "version that pyproject.toml of kdlight allows, or mend kdlight/internals.py"
+            f"{path} has no '{name}' in the installed version of {path.partition('.')[0]}: install a version that "
+            "pyproject.toml of kdlight allows, or mend kdlight/internals.py"
         )
 
 
@@ -138,12 +139,17 @@ def ignore_under_ddp(module: Any, names: Sequence[str]) -> None:
     _read(DistributedDataParallel, "_set_params_and_buffers_to_ignore_for_model")(module, list(names))
 
 
-# torch
+# torch and torchvision
 
 
 def read_version(tensor: Any) -> int:
     """Return how often a tensor has been changed in place."""
     return int(_read(tensor, "_version"))
+
+
+def has_torchvision_operators(extension: Any) -> bool:
+    """Return whether torchvision has loaded its compiled operators, given its module ``torchvision.extension``."""
+    return bool(_read(extension, "_has_ops")())
 
 
 # argparse, and jsonargparse, which builds on it

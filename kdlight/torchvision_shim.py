@@ -16,6 +16,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from kdlight.internals import has_torchvision_operators
+
 
 def install() -> None:
     """Install the import hook, unless it is installed already."""
@@ -34,9 +36,9 @@ class _OperatorFinder:
 
 def _declare_missing_operators() -> None:
     import torch
-    from torchvision.extension import _has_ops
+    from torchvision import extension
 
-    if _has_ops() or torch.version.cuda is not None:
+    if has_torchvision_operators(extension) or torch.version.cuda is not None:
         return
     for name in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, name):

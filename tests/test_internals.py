@@ -20,6 +20,8 @@ from kdlight.internals import MissingInternalError
 PACKAGE = Path(__file__).parents[1] / "kdlight"
 # Names of Python, of kdlight, and one of dit, which a study calls and which fails by itself if it is gone.
 OWN = {"_asdict", "_replace", "_fields", "_exit", "_made", "_refuse", "_splits", "_apply", "_measure"}
+# Private by its name only: torch's notes on extending PyTorch tell users to import `TorchDispatchMode` from here.
+DOCUMENTED = {"torch.utils._python_dispatch"}
 
 
 @pytest.fixture
@@ -42,6 +44,24 @@ def test_after_which_steps_a_validation_follows(trainer):
     assert [internals.validates_after(trainer, step) for step in range(4)] == [False, True, False, True]
     trainer.val_check_batch = float("inf")
     assert not internals.validates_after(trainer, 1)
+
+
+def test_how_many_batches_a_fit_has_seen(trainer):
+    assert internals.count_batches(trainer) == 0
+    trainer.fit_loop.epoch_loop.batch_progress.increment_ready()
+    assert internals.count_batches(trainer) == 1
+
+
+def test_what_wandb_would_be_sent_of_a_workspace():
+    workspaces = pytest.importorskip("wandb_workspaces.workspaces")
+    described = internals.describe_workspace(workspaces.Workspace(entity="me", project="mine", name="all"))
+    assert described["displayName"] == "all"
+
+
+def test_whether_torchvision_has_its_operators():
+    from torchvision import extension
+
+    assert internals.has_torchvision_operators(extension) == hasattr(extension.torch.ops.torchvision, "roi_align")
 
 
 def test_a_restart_ends(trainer):
@@ -137,7 +157,10 @@ LOOP = {"check_val_every_n_epoch": None, "val_check_batch": 1}
         (lambda owner: internals.draw_progress_into(owner, None), {}, "_console_kwargs"),
         (internals.stop_after_step, {"_signal_connector": {}}, "received_sigterm"),
         (internals.share_no_signals, {"fit_loop": {"epoch_loop": {}}}, "_broadcast_sigterm_tensor"),
+        (internals.count_batches, {"fit_loop": {}}, "total_batch_idx"),
         (internals.read_version, {}, "_version"),
+        (internals.has_torchvision_operators, {}, "_has_ops"),
+        (internals.describe_workspace, {}, "_to_model"),
         (internals.list_options, {}, "_actions"),
         (internals.read_wandb_options, {}, "_wandb_init"),
         (internals.take_wandb_artifacts, {}, "_log_model"),
@@ -162,6 +185,23 @@ def test_no_other_file_touches_a_private_name():
         if node.attr not in OWN and not _is_own(node.value)
     ]
     assert not found
+
+
+def test_no_other_file_imports_a_private_name():
+    found = []
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            paths = (
+                names if isinstance(node, ast.Import) else [f"{getattr(node, 'module', '')}.{name}" for name in names]
+            )
+            found += [f"{file.relative_to(PACKAGE)}: {path}" for path in paths if _is_private(path)]
+    assert not found
+
+
+def _is_private(path):
+    parts = [part for part in path.split(".") if not part.endswith("__")]
+    return any(part.startswith("_") for part in parts) and path.rpartition(".")[0] not in DOCUMENTED
 
 
 def _is_own(owner):
