@@ -1,6 +1,7 @@
 """The shipped configurations: found by name in any folder, listed, copied, and part of the wheel."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import kdlight
 from kdlight.__main__ import main
@@ -16,6 +18,7 @@ from kdlight.cli.build import build_experiment
 from kdlight.cli.shipped import choose_configs, find_shipped_folder, list_shipped
 from kdlight.errors import MissingFileError
 from kdlight.runs.experiment import Experiment
+from kdlight.runs.folder import RunFolder
 from tests.data.image_sets import write_folder
 
 ROOT = Path(__file__).parents[2]
@@ -172,7 +175,17 @@ def test_the_wheel_runs_in_a_fresh_environment_outside_the_clone(tmp_path):
     assert "training it first" in said
     assert "test accuracy: " in said
     assert "the run is in runs/digits/rid" in said
-    program = 'import kdlight; run = kdlight.fit("kd.yaml", max_epochs=1, enable_progress_bar=False); print(run.folder)'
-    assert "runs/digits/kd" in run("-c", program)
     assert {path.name for path in outside.iterdir()} == {"runs"}
+    (program,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.M | re.S)
+    for written, shorter in {
+        "max_epochs=10": "max_epochs=1",
+        '"data.batch_size": 32': '"trainer.max_epochs": 1',
+    }.items():
+        assert written in program
+        program = program.replace(written, shorter)
+    grid = {"base": ["digits/kd.yaml"], "axes": {"model.temperature": [1, 4]}, "options": {"trainer.max_epochs": 1}}
+    (outside / "GRID.yaml").write_text(yaml.safe_dump(grid))
+    run("-c", f"{program}\nprint(run.folder)")
+    assert RunFolder(outside / "runs/mine").result.is_file()
+    assert len(list((outside / "runs/GRID").glob("*/seed=0/result.json"))) == 2
     assert kdlight.__file__ not in said

@@ -122,12 +122,6 @@ def run(root: Path, *command: str, code: int = 0) -> str:
 
 
 @pytest.mark.slow
-def test_four_new_files_and_no_change(copied) -> None:
-    status = run(copied, "git", "status", "--short", "--untracked-files=all")
-    assert status.splitlines() == [f"?? {name}" for name in sorted(ADDED)]
-
-
-@pytest.mark.slow
 def test_the_contracts_find_it_and_hold(copied) -> None:
     named = "AbsoluteLogits or absolute_logits"
     pytest_ = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=", "-v", "-k", named)
@@ -152,3 +146,9 @@ def test_its_own_error_keeps_its_traceback(copied) -> None:
     assert "Traceback" in said
     assert "kdlight/methods/absolute_logits.py" in said
     assert "ValueError: a bug of this method" in said
+
+
+@pytest.mark.slow
+def test_all_this_needed_four_new_files_and_no_change(copied) -> None:
+    status = run(copied, "git", "status", "--short", "--untracked-files=all")
+    assert status.splitlines() == [f"?? {name}" for name in sorted(ADDED)]
