@@ -33,7 +33,7 @@ WarmsUp = Literal["weight", "learning_rate"]
 
 
 class CAKD(LogitDistiller):
-    """Split logits and features into a strong and a weak set: ``ce_weight * CE + w(epoch) * sum of D over levels``.
+    """Distil logits and features, each split in strong and weak: ``ce_weight * CE + w(epoch) * sum of D over levels``.
 
     The levels are the logits and any number of stages. At a stage, the channels, averaged over the positions, take the
     place of the classes. A linear adapter maps the student's channels to as many channels as the teacher has.
@@ -47,19 +47,19 @@ class CAKD(LogitDistiller):
     always 1. The three terms of each level are logged after multiplication by all their weights.
 
     The text that we could read states the following: the split of the KL divergence; logits and features are distilled
-    together; CE has weight 1; T is 4; there is a warm-up of 20 epochs (we do not know whether of the distillation's
-    weight or of the learning rate); alpha strengthens SCD, and beta strengthens WCD. We chose everything else; most of
-    these choices are arguments. With ``stages: []`` and otherwise the default arguments, the loss is that of `DKD`. The
-    linear warm-up is that of mdistiller. The strong set of a stage contains the fraction `strong_channels` of its
-    channels: those with the largest ``|mean over positions of F dz/dF|``, where F is the teacher's map and z the
-    teacher's highest logit.
+    together; CE has weight 1; T is 4; there is a warm-up of 20 epochs (we do not know what it raises: the
+    distillation's weight or the learning rate); alpha strengthens SCD, and beta strengthens WCD. We chose everything
+    else; most of these choices are arguments. With ``stages: []`` and otherwise the default arguments, the loss is that
+    of `DKD`. The linear warm-up is that of mdistiller. The strong set of a stage contains the fraction
+    `strong_channels` of its channels: those with the largest ``|mean over positions of F dz/dF|``, where F is the
+    teacher's map and z the teacher's highest logit.
 
     Args:
         student: The network that is trained.
         teacher: The network that the student learns from.
         strong: The strong set of the logits: the target class, the teacher's `top` classes, or both together. If the
             strong set is only the target, SCD is 0, and unlabelled samples are left out of the logits' level.
-        top: How many of the classes with the teacher's highest logits are in the strong set.
+        top: How many classes `strong` takes from the teacher: those with its highest logits.
         strong_channels: Fraction of a stage's channels in its strong set.
         stages: Which pairs of stages to compare (see `pair_stages`): 0 is the shallowest, -1 the deepest; null: all.
             []: none, only the logits.

@@ -61,7 +61,7 @@ class RunFolder(NamedTuple):
 
     @property
     def teacher(self) -> Path:
-        """The weights of a teacher that is untrained or was given as an object; no other file has them."""
+        """The weights of a teacher that is untrained or was passed from Python as a module: no other file has them."""
         return self.path / "teacher.safetensors"
 
     def locate_nonfinite(self, rank: int) -> Path:
@@ -167,8 +167,8 @@ def find_folder(checkpoint: Path) -> RunFolder | None:
 def find_latest(base: Path, checkpoint: str) -> RunFolder:
     """Return the newest of the runs in ``base``, ``base-2`` … that has a certain checkpoint.
 
-    Folders without this checkpoint are skipped; their runs may have been refused, or stopped before the first
-    checkpoint. If no folder has the checkpoint, ``base`` is returned.
+    Folders without this checkpoint are skipped; their runs may have ended with an error at the start, or stopped before
+    the first checkpoint. If no folder has the checkpoint, ``base`` is returned.
 
     Args:
         base: The folder without a number.

@@ -64,7 +64,7 @@ class UncheckedTerms:
 
 
 def has_finite_sum(terms: Tensor) -> bool:
-    """Return whether the sum of the terms is finite in float32, and so every term."""
+    """Return whether the sum of the terms is finite in float32. If it is, every term is finite, too."""
     return bool(abs(sum(terms.tolist())) <= LARGEST)  # comparisons with NaN are False
 
 

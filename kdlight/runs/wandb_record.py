@@ -56,7 +56,7 @@ class WandbRecord(Callback):
         self.logger = logger
         self.config = config
         self._sources: list[PictureSource] = []
-        self._sends_student = take_wandb_artifacts(logger)  # else the logger would send whole checkpoints
+        self._sends_student = take_wandb_artifacts(logger)  # keeps the logger from sending whole checkpoints
         group = name_group(folder.path)
         for name, value in {"group": group, "job_type": "fit"}.items():
             read_wandb_options(logger).setdefault(name, value)
@@ -80,7 +80,7 @@ class WandbRecord(Callback):
 
     def _find_flat_keys(self, method: Learner) -> dict[str, Any]:
         described = (yaml.safe_load(self.config).get("model") or {}).get("init_args") or {}
-        # A network is described by a mapping, or by a text if it is unknown with which arguments it was built.
+        # A network is described by a mapping. If its arguments are unknown, it is described by a text.
         networks = [described.get(role) for role in ("teacher", "student")]
         classes = [network["class_path"] for network in networks if isinstance(network, dict)]
         pair = " → ".join(path.rpartition(".")[2] for path in classes)

@@ -33,7 +33,7 @@ class Split(ABC):
 
     @abstractmethod
     def with_target(self, target: Tensor) -> Self:
-        """Return a copy of the split in which `target` (n,) replaces the attribute `target`."""
+        """Return a copy of the split whose targets are the given ones, (n,)."""
 
     def without_labels(self) -> Self:
         """Return the split with the class of every sample set to -1, which means unlabelled."""
@@ -53,7 +53,7 @@ class Split(ABC):
             yield pin_batch(self.fetch_batch(index)) if pin_memory else self.fetch_batch(index)
 
     def with_views(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return a split that fetches a random crop of each image for each view (augmented version).
+        """Return a split that fetches several views (augmented versions) of each image, each with its own random crop.
 
         A split in memory is returned unchanged, because its images are cropped later, as whole batches.
 
@@ -92,7 +92,7 @@ class Samples(Split):
     targets: dict[str, Tensor] = field(default_factory=dict)
 
     def with_target(self, target: Tensor) -> Self:
-        """Return a copy of the split in which `target` (n,) replaces the attribute `target`."""
+        """Return a copy of the split whose targets are the given ones, (n,)."""
         return replace(self, target=target)
 
     def select(self, index: Tensor) -> Self:

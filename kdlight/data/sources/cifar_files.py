@@ -132,7 +132,7 @@ def read_files(
         data_dir: The folder that contains the layout's folder.
         layout: The published form of the files.
         part: Whether to read the training or the test files.
-        accept_modified: Accept files whose content differs from the published one, and missing training files.
+        accept_modified: Accept missing training files, and files whose checksum is not the published one.
         train_batches: How many of the training files to read, from the first on; None: all.
 
     Returns:

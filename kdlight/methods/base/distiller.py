@@ -22,9 +22,9 @@ from kdlight.models.ensemble import Ensemble
 from kdlight.models.frozen import Frozen
 from kdlight.unpack import Unpack
 
-# A teacher cache holds outputs for certain augmented views. A step's images count as these views if the mean absolute
-# difference of normalised pixels is at most this. Rounding errors of different devices are far smaller; MixUp and
-# CutMix change images far more.
+# A teacher cache holds outputs for certain augmented views. A step's images count as these views if their normalised
+# pixels differ from those of the views by at most this on average. Rounding errors of different devices are far
+# smaller; MixUp and CutMix change images far more.
 SAME_IMAGES = 0.05
 TEACHER_TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
@@ -204,7 +204,7 @@ class Distiller(Learner):
             began = "without a teacher cache" if self._resumed_cache is None else "with another teacher cache"
             raise UserError(
                 f"this run began {began}: expected the same teacher_cache, got {self.teacher_cache}; set "
-                "teacher_cache as in that run and restore the cache's files, or begin a new run"
+                "teacher_cache as it was at the beginning and restore the cache's files, or begin a new run"
             )
 
     def _require_cached_views(self, batch: Batch, cached: CachedTeacher) -> None:

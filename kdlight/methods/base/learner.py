@@ -184,9 +184,9 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         """Broadcast the first rank's buffers before a validation, so that all ranks validate the network that is saved.
 
         A validation hook of this class would be too late: the callbacks' hooks come first, and may use the buffers.
-        `on_train_epoch_end` would be too late, too, because it comes after the validation. Besides, the first rank's
-        progress bar may reduce metrics over the ranks in its own `on_train_epoch_end`. If the other ranks began a
-        broadcast meanwhile, neither operation would end.
+        `on_train_epoch_end` would be too late, too, because it comes after the validation. A broadcast there could also
+        deadlock: the first rank's progress bar may begin to reduce metrics while the other ranks begin the broadcast,
+        and each side would wait for the other.
         """
         validated = self.trainer.is_last_batch or validates_after(self.trainer, batch_idx)
         if validated and is_distributed():

@@ -3,7 +3,8 @@
 Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", https://arxiv.org/abs/1801.04381, table
 2, with width 0.5, expansion 6, ReLU instead of ReLU6, no dropout, and stride 1 in the second group of blocks. Names,
 parameters and initialisation are those of https://github.com/HobbitLong/RepDistiller (models/mobilenetv2.py,
-`mobile_half`). Every block ends without a ReLU (the linear bottleneck), so `Activations.preactivations` is None.
+`mobile_half`). No block ends with a ReLU (the linear bottleneck), so no map lies before such a ReLU, and
+`Activations.preactivations` is None.
 """
 
 __all__ = ["MobileNetV2"]

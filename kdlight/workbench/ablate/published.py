@@ -20,10 +20,10 @@ def read_published(where: str, given: Any, axes: Mapping[str, Sequence[str]], ab
         where: The grid's file, for messages.
         given: The value of the key ``published``, or a mapping inside it.
         axes: For each level of ``given``, the axis and its labels.
-        above: The labels that lead to ``given``, each after a dot, for messages.
+        above: The keys that lead to ``given``, for messages, such as ``.kd.all``.
 
     Returns:
-        The accuracies by `Cell.group`, such as ``method=kd,labels=6``.
+        The accuracies. The keys are those of `Cell.group`, such as ``pair=vgg13-vgg8,method=kd``.
 
     Raises:
         UserError: If a label does not exist, or a value is no accuracy in %.

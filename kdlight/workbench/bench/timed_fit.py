@@ -1,4 +1,4 @@
-"""Time the training steps of a configuration, in turns with other training loops to which they are compared.
+"""Time the training steps of a configuration and of other training loops, which take turns.
 
 The trainer has the loggers and callbacks of an ordinary run, including the progress bar, which writes to /dev/null.
 Only steps are timed: there is no validation and no checkpoint, and the callback `PIDMonitor` is left out. But if an

@@ -47,9 +47,8 @@ def name_group(comparison: RunGroups, group: tuple[str, ...]) -> str:
 def average_curves(runs: Sequence[dict[int, float]], ends: Sequence[tuple[dict[int, float], dict[int, float]]]) -> Band:
     """Average the values of runs at each epoch, see `average_runs`.
 
-    The band is the mean ± one standard deviation over the runs, at the epochs at which several runs have a value. If
-    only one run has values at all, the band goes from the lower to the upper ends of the intervals that this run logged
-    with its values.
+    The band is the mean ± one standard deviation over the runs, at the epochs at which several runs have a value. A run
+    may log an interval with each value. If only one run has values at all, the band shows its intervals.
 
     Args:
         runs: For each run, its values by epoch.
