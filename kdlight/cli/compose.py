@@ -4,7 +4,8 @@ A value can be the path of a YAML file, relative to the file that contains the v
 of that YAML file. For example, ``trainer: trainers/cifar.yaml`` takes the trainer from ``trainers/cifar.yaml``; that
 file may hold the trainer's arguments with or without the key ``trainer`` above them. The line
 ``include: [a.yaml, b.yaml]`` merges whole files into the file that contains the line. That file's own values override
-the values of the included files.
+the values of the included files. A path is relative to the file that contains the line; if there is no such file, a
+shipped configuration of that name is taken, such as ``digits/kd.yaml``.
 
 Mappings are merged key by key, and later files override earlier ones. If files name different classes for one object,
 the last class wins, and arguments that come with another class are dropped. Some files give arguments without
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_info
 
+from kdlight.cli.shipped import find_shipped_folder
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import expand_home
 from kdlight.runs.folder import RunFolder
@@ -147,8 +149,14 @@ def _read_parts(file: Path, trail: Trail) -> list[ConfigPart]:
     if not isinstance(included, list) or not all(isinstance(name, str) for name in included):
         raise UserError(f"{file}: expected 'include' to be a list of YAML files, got {included!r}")
     trail = trail._replace(pointing=(*trail.pointing, file.resolve()))
-    below = [part for name in included for part in _read_parts(file.parent / expand_home(name), trail)]
+    below = [part for name in included for part in _read_parts(_locate(name, file), trail)]
     return [*below, ConfigPart(file, {key: _resolve(value, key, file, trail) for key, value in content.items()})]
+
+
+def _locate(name: str, file: Path) -> Path:
+    """Return the path of an included file: beside the file that includes it, or else a shipped file of that name."""
+    beside, shipped = file.parent / expand_home(name), find_shipped_folder() / name
+    return shipped if not beside.exists() and shipped.is_file() else beside
 
 
 def _require_names(content: Any, file: Path) -> None:

@@ -112,7 +112,14 @@ class ImageFolderDataModule(ImageFilesDataModule):
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The names of the class folders."""
-        return list_classes(self.data_dir / self.train_folder)
+        folder = self.data_dir / self.train_folder
+        names = list_classes(folder)
+        if len(names) == 1:
+            raise UserError(
+                f"{folder.absolute()} has only one class folder, {names[0]}: expected two or more; set data_dir to the "
+                "folder that holds a folder for each class"
+            )
+        return names
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
         """Return how images become a model's input, without the random choices. JSON can hold all the values."""

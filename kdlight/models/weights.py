@@ -76,7 +76,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     given = str(path)
     path = fetch_published(path) if is_published(path) else Path(path)
     if not path.is_file():
-        raise MissingFileError(f"no file of weights at '{given}'; expected the path of a checkpoint or a state_dict")
+        where = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise MissingFileError(
+            f"no file of weights at '{given}'{where}; expected the path of a checkpoint or a state_dict"
+        )
     weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise UserError(

@@ -1,6 +1,7 @@
 """Read runs from the disk: their measurements, and their networks and data, rebuilt from the run's configuration."""
 
 import glob
+import itertools
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -181,7 +182,7 @@ class Run:
 
 
 def load_runs(pattern: str | Path) -> list[Run]:
-    """Return the runs whose folders match a pattern, such as ``runs/digits/*``, in alphabetical order.
+    """Return the runs whose folders match a pattern, such as ``runs/digits/*``, or lie below it, in alphabetical order.
 
     Runs that have not ended are included as soon as their ``config.yaml`` is written; see `Run.finished`.
 
@@ -189,7 +190,11 @@ def load_runs(pattern: str | Path) -> list[Run]:
         MissingFileError: If there is no such run.
     """
     folders = [Path(found) for found in sorted(glob.glob(str(pattern), recursive=True))]
-    runs = [Run(folder) for folder in folders if folder.is_dir() and RunFolder(folder).config.is_file()]
+    found = [
+        [config] if (config := RunFolder(folder).config).is_file() else sorted(folder.rglob(config.name))
+        for folder in folders
+    ]
+    runs = [Run(config.parent) for config in dict.fromkeys(itertools.chain(*found))]
     if not runs:
         raise MissingFileError(f"{pattern}: expected folders of runs, found none; a run's folder has a config.yaml")
     return runs

@@ -35,6 +35,13 @@ def test_later_values_win_and_lists_are_replaced():
     assert merge([{"a": {"x": 1}}, {"a": None}, {"a": {"y": 2}}]) == {"a": {"y": 2}}
 
 
+def test_a_file_includes_a_shipped_one_unless_one_of_this_name_lies_beside_it(tmp_path):
+    main = write(tmp_path, "mine.yaml", "include: [digits/kd.yaml]\ntrainer: {max_epochs: 3}")
+    assert compose([main])["model"]["class_path"] == "kdlight.methods.KD"
+    write(tmp_path, "digits/kd.yaml", "model: {class_path: Mine}")
+    assert compose([main]) == {"model": {"class_path": "Mine"}, "trainer": {"max_epochs": 3}}
+
+
 def test_files_point_at_files_from_their_own_folder(tmp_path):
     write(tmp_path, "data/d.yaml", "data: {class_path: D}")
     write(tmp_path, "nets/t.yaml", "class_path: T\ninit_args: {depth: 3}")

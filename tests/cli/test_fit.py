@@ -179,3 +179,15 @@ def test_two_processes_and_reduced_precision(workplace):
     result = json.loads((workplace / "runs/ddp/result.json").read_text())
     assert result["processes"] == 2
     assert not (workplace / "runs/ddp-2").exists()
+
+
+@pytest.mark.slow
+def test_a_method_in_a_file_of_the_working_folder_is_found(tmp_path):
+    text = "from kdlight.methods import Supervised\n\n\nclass Mine(Supervised):\n    pass\n"
+    (tmp_path / "my_method_of_the_folder.py").write_text(text)
+    command = str(Path(sys.executable).with_name("kdlight"))
+    options = ["--data=kdlight.data.DigitsDataModule", "--model=my_method_of_the_folder.Mine", "--print_config"]
+    given = [command, "fit", *options, "--model.student=kdlight.models.resnet8"]
+    done = subprocess.run(given, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "class_path: my_method_of_the_folder.Mine" in done.stdout

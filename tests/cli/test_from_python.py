@@ -145,7 +145,9 @@ def test_a_configuration_runs_as_by_the_command(tmp_path, monkeypatch):
     assert main(again) == 0
     expected = kdlight.Run("runs/again")
     assert expected.result["test"] == run.result["test"]
-    assert [found.folder.name for found in kdlight.load_runs("runs/digits/*")] == ["teacher"]
+    assert [found.folder.name for found in kdlight.load_runs("runs")] == ["again", "teacher"]
+    for place in ("runs/digits/*", "runs/digits", "runs/digits/teacher"):
+        assert [found.folder.name for found in kdlight.load_runs(place)] == ["teacher"]
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
 
 

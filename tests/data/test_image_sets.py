@@ -266,8 +266,15 @@ def test_any_folder_of_classes(test_folder: str, tmp_path: Path) -> None:
 
 
 def test_the_classes_of_a_folder_are_asked_for_or_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=rf"there is no {tmp_path}/train: set data_dir"):
+        folder(tmp_path).num_classes  # noqa: B018
+    (tmp_path / "train").mkdir()
     with pytest.raises(FileNotFoundError, match=rf"{tmp_path}/train has no class folders: set data_dir"):
         folder(tmp_path).num_classes  # noqa: B018
+    (tmp_path / "train/cat").mkdir()
+    with pytest.raises(UserError, match=rf"{tmp_path}/train has only one class folder, cat: expected two or more"):
+        folder(tmp_path).num_classes  # noqa: B018
+    (tmp_path / "train/cat").rmdir()
     assert folder(tmp_path, num_classes=7).num_classes == 7
     write_folder(tmp_path)
     with pytest.raises(ValueError, match=r"has 3 classes, but num_classes is 7: .*or set num_classes: 3"):

@@ -46,8 +46,10 @@ def list_classes(folder: Path) -> tuple[str, ...]:
     except OSError as error:
         raise _make_access_error(error, folder) from error
     if not names:
+        what = f"{folder.absolute()} has no class folders" if folder.exists() else f"there is no {folder.absolute()}"
         raise MissingFileError(
-            f"{folder.absolute()} has no class folders: set data_dir to the folder that holds {folder.name}/"
+            f"{what}: set data_dir to the folder that holds {folder.name}/ or, for images of your own, "
+            "to the folder of class folders"
         )
     return tuple(names)
 

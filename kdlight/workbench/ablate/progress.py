@@ -46,6 +46,10 @@ class Progress:
     def __enter__(self) -> "Progress":
         if self._live is not None:
             self._live.start()
+        else:  # a finished run has a reason if its settings differ from the grid's
+            for job in self.jobs:
+                if job.reason:
+                    self.console.print(Text(f"{job.name}: {job.state}, but {job.reason}"), soft_wrap=True)
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,5 +1,6 @@
 """A grid that is trained: each run once, whatever fails, is stopped or killed in between."""
 
+import io
 import json
 import math
 import multiprocessing
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonargparse import Namespace
+from rich.console import Console
 
 from kdlight.__main__ import main
 from kdlight.cli.shipped import find_shipped_folder
@@ -95,6 +97,10 @@ def test_a_finished_run_of_another_configuration_is_said(folder):
     grid = read_grid({**changed, "seeds": 1})
     jobs = plan_jobs(grid, grid.cells)
     assert all("batch_size was 30, the grid says 20" in job.reason for job in jobs)
+    console = Console(file=io.StringIO())
+    ablate({**changed, "seeds": 1}, console=console)
+    said = console.file.getvalue()
+    assert said.count("finished, but differs: data.init_args.batch_size was 30, the grid says 20") == len(jobs)
 
 
 def test_a_missing_teacher_is_a_run_before_those_that_need_it(folder):
