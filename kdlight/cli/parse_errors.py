@@ -101,6 +101,12 @@ def _explain_missing_module(found: re.Match[str], message: str, options: list[st
     return f"there is no module '{found[1]}' to import {wanted} from{_suggest_shipped(wanted)}"
 
 
+def _explain_abstract_class(found: re.Match[str], message: str, options: list[str]) -> str:
+    path = found[1] or found[2]
+    missing = sorted(getattr(import_object(path), "__abstractmethods__", ()))
+    return f"{path} is abstract: expected a class that implements {' and '.join(missing) or 'every method'}"
+
+
 def _explain_required(found: re.Match[str], message: str, options: list[str]) -> str:
     owner = _find_owner(found, message)
     names = [name.partition(".")[2] or name for name in found[1].split(", ")]
@@ -162,6 +168,7 @@ REASONS: tuple[tuple[str, Any], ...] = (
     (r"Option '([\w.]+)' is not accepted", _explain_unknown_argument),
     (r"module '([\w.]+)' has no attribute '(\w+)'", _explain_unknown_name),
     (r"No module named '([\w.]+)'", _explain_missing_module),
+    (r"but ([\w.]+) is abstract|is abstract(?:.|\n)*Given value: ([\w.]+)", _explain_abstract_class),
     (r"the following arguments are required: (.+)", _explain_required),
     (r"does not accept option '([\w.]+)'", _explain_unknown_option),
     (r"[Uu]nrecognized arguments: (\S+)", _explain_unknown_option),

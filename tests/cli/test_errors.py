@@ -76,6 +76,7 @@ def said(arguments, capsys):
         ),
         (["--model.optimizer.lrr", "3"], "model.optimizer", "did you mean 'lr'"),
         (["--model", "kdlight.methods.RIDD"], "model", "did you mean 'RID'"),
+        (["--model", "kdlight.methods.Distiller"], "kdlight.methods.Distiller is abstract", "implements loss_terms"),
         (["--data", "kdlight.data.Foo"], "data", "DigitsDataModule"),
         (["--data.val_siz", "3"], "data", "did you mean 'val_size'"),
         (["--ckpt_path", "last"], "runs/digits/teacher/checkpoints/last.ckpt", "leave --ckpt_path out"),

@@ -20,7 +20,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.internals import find_unused_parameters, is_resumed_mid_epoch, validates_after
 from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.methods.base.labels import UNLABELLED, replace_empty_batch
-from kdlight.methods.base.learning_checks import require_learning, require_matching_classes
+from kdlight.methods.base.learning_checks import require_learning, require_matching_classes, require_terms
 from kdlight.methods.base.optimization import configure_optimization, require_rates
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
@@ -169,6 +169,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         """Return the sum of the weighted terms, and add each term to the means that are logged after the epoch."""
         batch = self.to_network_format(batch)
         terms = self.batch_terms(batch)
+        require_terms(self, terms)
         stacked = torch.stack(tuple(terms.values()))
         loss = stacked.sum()
         self.terms = dict(zip(terms, stacked.detach().unbind(), strict=True))

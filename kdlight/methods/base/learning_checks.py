@@ -1,7 +1,10 @@
 """Refuse runs in which the student cannot learn."""
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from kdlight.errors import UserError
 from kdlight.ranges import read_weights
@@ -25,6 +28,21 @@ def require_matching_classes(learner: "Learner") -> None:
             f"model.student.num_classes: expected {classes} as in the data, got {learner.student.num_classes}; "
             "leave the option out to take the number from the data"
         )
+
+
+def require_terms(learner: "Learner", terms: object) -> None:
+    """Refuse loss terms of a wrong type or shape.
+
+    Raises:
+        UserError: If the terms are not a mapping from names to scalar tensors.
+    """
+    wrong = {} if isinstance(terms, Mapping) else {"": terms}
+    if isinstance(terms, Mapping):
+        wrong = {f"[{key!r}]": term for key, term in terms.items() if not isinstance(term, Tensor) or term.ndim}
+    for place, term in wrong.items():
+        got = f"a tensor of shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
+        what = "a scalar tensor" if place else "a dict of scalar tensors by name"
+        raise UserError(f"{type(learner).__name__}.loss_terms(…){place}: expected {what}, got {got}")
 
 
 def require_learning(learner: "Learner") -> None:

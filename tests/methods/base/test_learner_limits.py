@@ -7,6 +7,7 @@ import torch
 
 from kdlight.errors import UserError
 from kdlight.methods import RID, Supervised
+from kdlight.methods.base.learning_checks import require_terms
 from kdlight.models import resnet8
 from kdlight.models.frozen import Frozen
 
@@ -37,3 +38,20 @@ def test_torch_s_own_errors_of_an_optimizer_are_the_user_s(made, options):
     learner = Supervised(network(), optimizer=lambda parameters: made(parameters, **options))
     with pytest.raises(UserError, match=r"model\.optimizer: Invalid"):
         learner.configure_optimizers()
+
+
+@pytest.mark.parametrize(
+    ("terms", "answer"),
+    [
+        (
+            torch.zeros(()),
+            r"Supervised\.loss_terms\(…\): expected a dict of scalar tensors by name, got a tensor of sh",
+        ),
+        ({"ce": torch.zeros(3)}, r"loss_terms\(…\)\['ce'\]: expected a scalar tensor, got a tensor of shape \(3,\)"),
+        ({"ce": 1.0}, r"loss_terms\(…\)\['ce'\]: expected a scalar tensor, got float"),
+    ],
+)
+def test_terms_of_another_form_are_refused(terms, answer):
+    with pytest.raises(UserError, match=answer):
+        require_terms(Supervised(network()), terms)
+    require_terms(Supervised(network()), {"ce": torch.zeros(())})
