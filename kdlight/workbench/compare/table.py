@@ -188,16 +188,23 @@ def _is_capped(run: Record, stage: str | None) -> bool:
 
 def explain(comparison: RunGroups) -> list[str]:
     """Return sentences that explain the table, to print below it."""
-    several = any(len(select_finished(runs)) > 1 for runs in comparison.groups.values())
+    finished = [select_finished(runs) for runs in comparison.groups.values()]
+    several, single = any(len(runs) > 1 for runs in finished), any(len(runs) == 1 for runs in finished)
     said = ["accuracy on the test set, of the last and of the selected epoch, in %"]
     if comparison.stage is not None:
         said.append(f"PID of {comparison.stage} on the test set, last weights, in bits")
     if several:
         said.append("mean ± standard deviation over the runs of a row")
-    elif comparison.stage is not None:
+    if single and comparison.stage is not None:
         said.append("in square brackets the interval that contains 95 % of repeated measurements")
     lines = ["; ".join(said) + "."]
-    done = [run for runs in comparison.groups.values() for run in select_finished(runs)]
+    done = [run for runs in finished for run in runs]
+    epochs = sorted({run.result["epochs"] for run in done if "epochs" in run.result})
+    if len(epochs) > 1:
+        lines.append(f"The runs have different numbers of epochs: {', '.join(map(str, epochs))}.")
+    seeds = [[run.seed for run in runs if run.seed is not None] for runs in finished]
+    if any(len(set(of_row)) < len(of_row) for of_row in seeds):
+        lines.append("In some rows several runs have the same seed, so their deviation is not that over seeds.")
     capped = [run for run in done if _is_capped(run, comparison.stage)]
     if capped:
         lines.append(

@@ -113,6 +113,18 @@ def test_a_difference_is_paired_by_seed(runs):
     assert f"{found.detectable:.2f} would show in 80 % of repetitions" in explain(comparison)[-1]
 
 
+def test_runs_with_equal_seeds_and_with_other_epochs_are_noted(runs):
+    assert len(explain(group_runs(read_records([runs])))) == 1
+    again = write_run(runs / "again", "KD", 0, 0.7, temperature=4.0)
+    for place, epochs in ((again, 20), (runs / "KD-0", 3)):
+        result = json.loads((place / "result.json").read_text())
+        (place / "result.json").write_text(json.dumps({**result, "epochs": epochs}))
+    assert explain(group_runs(read_records([runs])))[1:] == [
+        "The runs have different numbers of epochs: 3, 20.",
+        "In some rows several runs have the same seed, so their deviation is not that over seeds.",
+    ]
+
+
 def test_what_n_could_have_shown():
     """The power of the paired test at the difference that is called detectable, by the noncentral t distribution."""
     found = compute_difference(dict(enumerate([1.0, 2.0, 4.0, 3.0, 2.5])), dict.fromkeys(range(5), 0.0))
