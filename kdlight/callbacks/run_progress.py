@@ -1,10 +1,13 @@
 """The progress bar of a run, with the epoch, the loss, the validation accuracy, and the time left for all epochs."""
 
 import time
+from importlib.util import find_spec
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.utilities import rank_zero_info
+from rich import get_console
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
@@ -34,7 +37,7 @@ class RunProgress(ProgressBar):
         self.console = console
         self._enabled = True
         self._bar: Progress | None = None
-        self._updated = 0.0
+        self._updated, self._said = 0.0, False
         self._loss = self._accuracy = ""
 
     def disable(self) -> None:
@@ -121,7 +124,7 @@ class RunProgress(ProgressBar):
 
     def _begin(self, description: str, total: float | None, completed: int = 0, *, transient: bool = True) -> None:
         self._end()
-        if not self._enabled:
+        if not self._enabled or self._lacks_widgets():
             return
         whole = Column(no_wrap=True)
         self._bar = Progress(
@@ -138,6 +141,14 @@ class RunProgress(ProgressBar):
         )
         self._bar.add_task(description, total=total, completed=completed, figures="")
         self._bar.start()
+
+    def _lacks_widgets(self) -> bool:
+        """Return whether this is a notebook that cannot draw the bar, and say once what to install."""
+        lacks = (self.console or get_console()).is_jupyter and find_spec("ipywidgets") is None
+        if lacks and not self._said:
+            self._said = True
+            rank_zero_info("no progress bar: it needs ipywidgets in a notebook (pip install ipywidgets)")
+        return lacks
 
     def _show(self, **changes: Any) -> None:
         if self._bar is not None:

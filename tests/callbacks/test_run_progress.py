@@ -3,9 +3,11 @@
 import csv
 import io
 import re
+import warnings
 
 from rich.console import Console
 
+from kdlight.callbacks import run_progress
 from kdlight.callbacks.run_progress import RunProgress, _count_all_batches
 from kdlight.methods.supervised import Supervised
 from kdlight.runs.fit import add_run_options, fit_and_test
@@ -46,3 +48,15 @@ def test_the_whole_run_is_the_end_of_the_bar(tmp_path):
         bar.on_train_epoch_start = lambda trainer, module, ends=ends: ends.append(_count_all_batches(trainer))
         loop.fit(build(Supervised), module)
         assert set(ends) == {expected}
+
+
+def test_in_a_notebook_without_ipywidgets_it_says_once_what_to_install(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(run_progress, "find_spec", lambda name: None)
+    bar = RunProgress(Console(force_jupyter=True))
+    module = digits(val_size=100)
+    with caplog.at_level("INFO"), warnings.catch_warnings(record=True) as warned:
+        trainer(tmp_path, 2, callbacks=[bar], enable_progress_bar=True).fit(build(Supervised), datamodule=module)
+    assert [record.message for record in caplog.records if "ipywidgets" in record.message] == [
+        "no progress bar: it needs ipywidgets in a notebook (pip install ipywidgets)"
+    ]
+    assert not any("ipywidgets" in str(each.message) for each in warned)
