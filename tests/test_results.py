@@ -5,8 +5,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kdlight.__main__ import main
+from kdlight.cli.build import parse
+from kdlight.workbench.ablate.grid import read_grid
+from kdlight.workbench.compare.kept_runs import hash_settings, read_kept
+from kdlight.workbench.compare.record import write_labels
+from kdlight.workbench.compare.records import flatten
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "notebooks" / "results"
@@ -24,6 +30,14 @@ def test_every_kept_grid_is_printed_by_a_command() -> None:
     assert RECORDS
     places = {word for command in COMMANDS for word in shlex.split(command) if word.startswith("notebooks/")}
     assert places == {f"notebooks/results/{each.name}" for each in RECORDS}
+
+
+@pytest.mark.parametrize("folder", RECORDS, ids=lambda folder: folder.name)
+def test_the_kept_runs_have_the_configurations_of_their_grid(folder) -> None:
+    kept = {write_labels(run.axes): run.settings["configuration"] for run in read_kept(folder)}
+    first = {cell.group: cell for cell in reversed(read_grid(f"{folder.name}.yaml").cells)}
+    parsed = {group: yaml.safe_load(parse("fit", cell.list_arguments()).to_yaml()) for group, cell in first.items()}
+    assert kept == {group: hash_settings(flatten(config)) for group, config in parsed.items()}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

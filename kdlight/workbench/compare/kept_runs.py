@@ -26,6 +26,7 @@ FINAL = ("val/accuracy",)  # of the values of the last epoch, only those that ta
 FAILURE = "failed"  # the column that says why a run failed; empty for a finished run
 # Two columns: a hash of the settings that change what a run computes, and the name of the data module's class.
 SETTINGS = ("configuration", "data")
+TEACHER = "model.teacher_weights"
 # For each epoch, these values are kept, and those whose names begin with pid.
 CURVES = ("train/loss", "val/accuracy", "val/loss")
 
@@ -67,8 +68,11 @@ def keep_runs(records: Sequence[Record], folder: Path) -> None:
 
 
 def hash_settings(settings: Mapping[str, Any]) -> str:
-    """Return a hash of the settings that change what a run computes; the numbers 1 and 1.0 count as the same value."""
-    kept = {name: value for name, value in settings.items() if not is_ignored(name)}
+    """Return a hash of the settings that change what a run computes; the numbers 1 and 1.0 count as the same value.
+
+    The path of the teacher's weights is left out, because the result has the checksum of their file.
+    """
+    kept = {name: value for name, value in settings.items() if not is_ignored(name) and name != TEACHER}
     same = {
         name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in kept.items()
     }
