@@ -61,7 +61,7 @@ MEASURES: dict[str, Measure] = {
     "parameters": Measure("parameters", 0, _make_reader("student_parameters")),
     "flops": Measure("FLOPs", 0, _make_reader("networks", "student", "flops")),
     "images_per_second": Measure("images/s", 0, _make_reader("images_per_second")),
-    "seconds": Measure("s", 0, _make_reader("seconds")),
+    "train_seconds": Measure("train s", 0, _make_reader("train_seconds")),
 }
 DEFAULT: tuple[str, ...] = ("last", "selected", "published", "teacher", "agreement", *ATOMS)
-DEFAULT += ("information_teacher", "information_student", "seconds")
+DEFAULT += ("information_teacher", "information_student", "train_seconds")

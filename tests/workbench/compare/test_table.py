@@ -44,6 +44,7 @@ def write_run(folder, method="KD", seed=0, accuracy=0.5, *, finished=True, data=
             "pid_test": {"stage2": {"redundant": 1.0}, "stage3": pid},
             "seed": seed,
             "seconds": 7.0,
+            "train_seconds": 6.0,
             "student_parameters": 1000,
         }
         (folder / "result.json").write_text(json.dumps(result))
