@@ -51,7 +51,7 @@ class Part(NamedTuple):
 # In this order, because the teachers of cifar10_teachers include a student of cifar10_protocol.
 GRIDS = (
     *("demo", "demo_again", "cifar10_protocol", "cifar10_weights", "cifar10_trained", "cifar10_untrained"),
-    *("cifar10_rid_variants", "cifar10_teachers", "cifar100_protocol", "cifar100_parts"),
+    *("cifar10_rid_variants", "cifar10_teachers", "cifar100_protocol", "cifar100_parts", "cifar100_alpha_beta"),
 )
 FULL = tuple(Part(grid) for grid in GRIDS)
 QUICK = (Part("demo"), Part("cifar10_trained", ("method=none", "method=kd"), seed=0))
