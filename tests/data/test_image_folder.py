@@ -118,9 +118,10 @@ def test_a_folder_that_is_also_the_test_set_is_searched_for_broken_files_once(tm
 
 
 def test_where_every_file_is_broken_there_is_nothing_to_skip(tmp_path: Path) -> None:
-    write_image(tmp_path / "a/0.png", 0)
-    (tmp_path / "a/0.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"none of the 1 images .* can be decoded: a/0.png"):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"none of the \d images .* can be decoded: [ab]/0.png"):
         folder(tmp_path, broken="skip").setup("fit")
 
 
