@@ -91,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--debug" in arguments:
         arguments.remove("--debug")
         os.environ[DEBUG] = "1"  # the processes of a distributed run inherit it
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # so that classes in the user's own files are found, as with ``python -m``
+    if "" not in sys.path:
+        sys.path.append("")  # the working folder, in which the user's own classes may be
     with report_errors() as outcome:
         importlib.import_module(COMMANDS[command][0]).main(arguments)
     return outcome.code

@@ -4,7 +4,7 @@ The PID (partial information decomposition) divides what teacher and student tel
 redundant (both tell it), unique to the teacher, unique to the student, and synergistic (only both together tell it).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kdlight.atoms import ATOMS
@@ -20,14 +20,14 @@ PREFIXES = ("pid", "pid_train", "pid_test")  # how the keys of logged PID values
 class PIDPictures:
     """The part of `PIDMonitor` that dashboards use: see `kdlight.runs.wandb_record.PictureSource`."""
 
-    def list_panels(self, stage_names: Sequence[str]) -> dict[str, bool]:
+    def list_panels(self, stages: int) -> dict[str, bool]:
         """Return the keys of logged values, with whether each gets a panel: only the atoms of stages and logits do.
 
         Args:
-            stage_names: The names of the student's stages; they are logged as stage1, stage2, ….
+            stages: The student's number of stages, which are logged as stage1, stage2, ….
         """
         panels = {f"{prefix}/*": False for prefix in PREFIXES}
-        for stage in [*(f"stage{number + 1}" for number in range(len(stage_names))), "logits"]:
+        for stage in [*(f"stage{number + 1}" for number in range(stages)), "logits"]:
             panels |= {f"{prefix}/{stage}/{atom}": True for atom in ATOMS for prefix in ("pid", "pid_train")}
         return panels
 

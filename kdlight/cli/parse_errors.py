@@ -103,8 +103,8 @@ def _explain_missing_module(found: re.Match[str], message: str, options: list[st
 
 def _explain_abstract_class(found: re.Match[str], message: str, options: list[str]) -> str:
     path = found[1] or found[2]
-    missing = sorted(getattr(import_object(path), "__abstractmethods__", ()))
-    return f"{path} is abstract: expected a class that implements {' and '.join(missing) or 'every method'}"
+    missing = sorted(import_object(path).__abstractmethods__)
+    return f"{path} is abstract: expected a class that implements {' and '.join(missing)}"
 
 
 def _explain_required(found: re.Match[str], message: str, options: list[str]) -> str:

@@ -129,7 +129,7 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
     require_unchanged(before, now, str(run.path), on_purpose=on_purpose)
     if place.automatic and run.has_ended() and has_same_limits(before, now):
         rank_zero_info(
-            f"{run.path} is finished; to train it further, raise trainer.max_epochs; a schedule keeps its length, "
-            "such as T_max, so the learning rate may rise again"
+            f"{run.path} is finished; to train it further, raise trainer.max_epochs; the schedule keeps its T_max or "
+            "other length, after which the learning rate may rise again"
         )
         raise RunHasEndedError(run)

@@ -164,6 +164,15 @@ def find_folder(checkpoint: Path) -> RunFolder | None:
     return folder if checkpoint.parent == folder.checkpoints and folder.config.is_file() else None
 
 
+def list_runs(folder: Path) -> list[Path]:
+    """Return the folder if it is a run's, otherwise the folders of all runs below it, in alphabetical order."""
+    if not folder.is_dir():
+        return []
+    if any(file.is_file() for file in (RunFolder(folder).config, RunFolder(folder).result)):
+        return [folder]
+    return sorted({file.parent for name in ("config.yaml", "result.json") for file in folder.rglob(name)})
+
+
 def find_latest(base: Path, checkpoint: str) -> RunFolder:
     """Return the newest of the runs in ``base``, ``base-2`` … that has a certain checkpoint.
 

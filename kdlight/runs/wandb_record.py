@@ -1,6 +1,6 @@
 """Send to Weights & Biases what Lightning's logger leaves out: see the list at `WandbRecord`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -26,8 +26,11 @@ BEST = {"val/accuracy": "max", "val/loss": "min", "train/loss": "min"}
 class PictureSource(Protocol):
     """A callback that chooses the panels of what it logs, and adds pictures."""
 
-    def list_panels(self, stage_names: Sequence[str]) -> dict[str, bool]:
-        """Return keys of logged values, with whether each gets a panel. A key may end in ``*``."""
+    def list_panels(self, stages: int) -> dict[str, bool]:
+        """Return keys of logged values, with whether each gets a panel, for a student with so many stages.
+
+        A key may end in ``*``.
+        """
 
     def draw_pictures(self, rows: Mapping[int, Mapping[str, float]]) -> "dict[str, Figure]":
         """Return pictures by name, drawn from the logged metrics of each epoch (counted from 0)."""
@@ -74,7 +77,7 @@ class WandbRecord(Callback):
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
         self._sources = [callback for callback in callbacks if isinstance(callback, PictureSource)]
         for source in self._sources:
-            for key, shown in source.list_panels(pl_module.student.stage_names).items():
+            for key, shown in source.list_panels(len(pl_module.student.stage_names)).items():
                 run.define_metric(key, step_metric="epoch", hidden=not shown)
         run.config.update(self._find_flat_keys(pl_module), allow_val_change=True)
 

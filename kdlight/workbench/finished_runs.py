@@ -1,7 +1,6 @@
 """Read runs from the disk: their measurements, and their networks and data, rebuilt from the run's configuration."""
 
 import glob
-import itertools
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from kdlight.data.base.image_module import ImageDataModule
 from kdlight.errors import MissingFileError, UserError
 from kdlight.models.classifier import Classifier
 from kdlight.models.weights import load_weights
-from kdlight.runs.folder import RunFolder
+from kdlight.runs.folder import RunFolder, list_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,11 +189,8 @@ def load_runs(pattern: str | Path) -> list[Run]:
         MissingFileError: If there is no such run.
     """
     folders = [Path(found) for found in sorted(glob.glob(str(pattern), recursive=True))]
-    found = [
-        [config] if (config := RunFolder(folder).config).is_file() else sorted(folder.rglob(config.name))
-        for folder in folders
-    ]
-    runs = [Run(config.parent) for config in dict.fromkeys(itertools.chain(*found))]
+    found = dict.fromkeys(run for folder in folders for run in list_runs(folder))
+    runs = [Run(run) for run in found if RunFolder(run).config.is_file()]
     if not runs:
         raise MissingFileError(f"{pattern}: expected folders of runs, found none; a run's folder has a config.yaml")
     return runs

@@ -118,10 +118,10 @@ def test_a_folder_that_is_also_the_test_set_is_searched_for_broken_files_once(tm
 
 
 def test_where_every_file_is_broken_there_is_nothing_to_skip(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "0.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"none of the \d images .* can be decoded: [ab]/0.png"):
+    write_folder(tmp_path, classes=2, train=1)
+    for name in ("class0", "class1"):
+        (tmp_path / "train" / name / "0.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"none of the 2 images .* can be decoded: train/class0/0.png"):
         folder(tmp_path, broken="skip").setup("fit")
 
 

@@ -81,14 +81,14 @@ def test_synergy_of_more_cells_than_samples_is_not_estimable():
     assert "synergistic" not in pid.to_dict()
 
 
-def test_a_thousand_samples_of_a_hundred_classes_take_seconds_not_minutes():
+def test_a_thousand_samples_of_a_hundred_classes_take_no_longer_than_a_second():
     """The halves and quarters of so few samples are tables with hardly a cell filled, the hardest to decompose."""
     rng = np.random.default_rng(5)
     target = rng.integers(0, 100, 1000)
     sources = (np.where(rng.random(1000) < 0.9, target % 10, rng.integers(0, 10, 1000)) for _ in range(2))
     start = time.process_time()
     assert not estimate_pid(*sources, target).synergistic.estimable
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 1
 
 
 def test_caps_and_entropy():

@@ -60,7 +60,8 @@ def test_the_weights_of_the_bare_network_fit(network, tmp_path) -> None:
 
 def test_what_cannot_use_it_says_so(tmp_path) -> None:
     teacher = Frozen(NoisyFeatures(resnet8(10, SHAPE), 0.5))
-    with pytest.raises(ValueError, match=r"gradients of its teacher's feature maps, too: set its stages to \[\]"):
+    said = r"the method CAKD needs gradients of its teacher's feature maps, too: set its stages to \[\]"
+    with pytest.raises(ValueError, match=said):
         trainer(tmp_path, 1).fit(CAKD(resnet8(10, SHAPE), teacher), datamodule=digits())
     cached = RID(resnet8(10, SHAPE), teacher, teacher_cache=TeacherCache(str(tmp_path / "cache")), **arguments(RID))
     with pytest.raises(ValueError, match="noise of NoisyFeatures changes"):

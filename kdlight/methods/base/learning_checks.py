@@ -1,4 +1,4 @@
-"""Refuse runs in which the student cannot learn."""
+"""Refuse runs in which the student cannot learn, and loss terms of another form than expected."""
 
 import inspect
 from collections.abc import Mapping
@@ -33,16 +33,23 @@ def require_matching_classes(learner: "Learner") -> None:
 def require_terms(learner: "Learner", terms: object) -> None:
     """Refuse loss terms of a wrong type or shape.
 
+    Args:
+        learner: A method.
+        terms: The loss terms that it returned.
+
     Raises:
         UserError: If the terms are not a mapping from names to scalar tensors.
     """
-    wrong = {} if isinstance(terms, Mapping) else {"": terms}
-    if isinstance(terms, Mapping):
-        wrong = {f"[{key!r}]": term for key, term in terms.items() if not isinstance(term, Tensor) or term.ndim}
-    for place, term in wrong.items():
-        got = f"a tensor of shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
-        what = "a scalar tensor" if place else "a dict of scalar tensors by name"
-        raise UserError(f"{type(learner).__name__}.loss_terms(…){place}: expected {what}, got {got}")
+    method = type(learner).__name__
+    if not isinstance(terms, Mapping):
+        raise UserError(f"{method}: expected the loss terms as a dict of scalar tensors, got {_describe(terms)}")
+    for name, term in terms.items():
+        if not isinstance(term, Tensor) or term.ndim:
+            raise UserError(f"{method}: expected the loss term {name!r} to be a scalar tensor, got {_describe(term)}")
+
+
+def _describe(term: object) -> str:
+    return f"a tensor of shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
 
 
 def require_learning(learner: "Learner") -> None:

@@ -5,6 +5,8 @@ weights none of the functions below draws keeps torch's default, unless the netw
 convolutions and linear layers, this default is `kaiming_uniform_` with a = sqrt(5).
 """
 
+import math
+
 from torch import nn
 
 
@@ -30,6 +32,17 @@ def draw_kaiming_uniform(network: nn.Module) -> None:
             nn.init.kaiming_uniform_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def draw_xavier_convolutions(network: nn.Module) -> None:
+    """Draw the weights of every convolution from Glorot's uniform distribution with gain sqrt(2); biases stay.
+
+    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", equation 16
+    (`torch.nn.init.xavier_uniform_`).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2))
 
 
 def draw_small_head(head: nn.Linear) -> None:

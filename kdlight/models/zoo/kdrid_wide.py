@@ -10,8 +10,6 @@ and a momentum of 0.9 in the last batch norm. The authors published no weights.
 
 __all__ = ["kdrid_wrn_16_8", "kdrid_wrn_28_10"]
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,7 +17,7 @@ from torch.nn import functional as F
 from kdlight.arguments import record_arguments
 from kdlight.models.activations import Activations
 from kdlight.models.classifier import CIFAR_SHAPE, Classifier, ImageShape
-from kdlight.models.zoo.initialisation import draw_kaiming_uniform
+from kdlight.models.zoo.initialisation import draw_kaiming_uniform, draw_xavier_convolutions
 
 DROPOUT = 0.3
 
@@ -86,14 +84,9 @@ class WideDropoutResNet(Classifier):
 
 @record_arguments
 def kdrid_wrn_28_10(num_classes: int, image_shape: ImageShape = CIFAR_SHAPE) -> WideDropoutResNet:
-    """Build the RID authors' CIFAR-100 teacher: four blocks per stage, widths 160, 320, 640.
-
-    The weights of convolutions are drawn from Glorot and Bengio's uniform distribution with gain sqrt(2).
-    """
+    """Build the RID authors' CIFAR-100 teacher: four blocks per stage, widths 160, 320, 640."""
     network = WideDropoutResNet(28, 10, num_classes, image_shape)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2))
+    draw_xavier_convolutions(network)
     return network
 
 

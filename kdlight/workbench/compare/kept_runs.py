@@ -26,7 +26,7 @@ FINAL = ("val/accuracy",)  # of the values of the last epoch, only those that ta
 FAILURE = "failed"  # the column that says why a run failed; empty for a finished run
 # Two columns: a hash of the settings that change what a run computes, and the name of the data module's class.
 SETTINGS = ("configuration", "data")
-TEACHER = "model.teacher_weights"
+TEACHER = "model.teacher_weights"  # a setting that the hash leaves out
 # For each epoch, these values are kept, and those whose names begin with pid.
 CURVES = ("train/loss", "val/accuracy", "val/loss")
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from kdlight.errors import MissingFileError, UserError
-from kdlight.runs.folder import RunFolder
+from kdlight.runs.folder import RunFolder, list_runs
 from kdlight.workbench.compare.kept_runs import RUNS_FILE, read_kept
 from kdlight.workbench.compare.record import (
     FAILED,
@@ -42,7 +42,7 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
         kept = [folder for folder in folders if (folder / RUNS_FILE).is_file()]
         for folder in kept:
             found |= {record.folder.path: record for record in read_kept(folder)}
-        runs = [run for folder in folders if folder not in kept for run in _find_runs(folder)]
+        runs = [run for folder in folders if folder not in kept for run in list_runs(folder)]
         if not runs and not kept:
             raise MissingFileError(
                 f"'{place}': expected a run's folder, a folder with several runs, or a pattern of folders; found no run"
@@ -51,14 +51,6 @@ def read_records(places: Iterable[str | Path]) -> list[Record]:
         for folder in folders:
             found |= {run: record for run, record in _find_without_folder(folder).items() if run not in found}
     return list(found.values())
-
-
-def _find_runs(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    if any(file.is_file() for file in (RunFolder(folder).config, RunFolder(folder).result)):
-        return [folder]
-    return sorted({file.parent for name in ("config.yaml", "result.json") for file in folder.rglob(name)})
 
 
 def _read_record(path: Path) -> Record:
