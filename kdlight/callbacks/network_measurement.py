@@ -49,8 +49,6 @@ class NetworkMeasurement:
     Attributes:
         probe: The images.
         stages: Names of the stages that are compared.
-        clusters: The number of the teacher's symbols at each stage, by the name of the stage; empty if `filtered` is
-            true.
     """
 
     def __init__(
@@ -70,7 +68,6 @@ class NetworkMeasurement:
         assert isinstance(teacher, Frozen)
         teacher.convert(lambda tensor: tensor.to(method.device))
         self.probe, self.filters = probe, None
-        self.clusters: dict[str, int] = {}
         exact: dict[str, Any] = {"tolerance": tolerance, "details": details}
         self.comparison: Comparison | FilteredComparison
         if filtered:
@@ -84,14 +81,27 @@ class NetworkMeasurement:
         )
         places = pair_features(of_student, of_teacher, stages)
         self.comparison = Comparison(teacher, probe, discretizer, places, keep_in=keep_in, **exact)
-        self.stages, self.clusters = [place.name for place in places], self.comparison.clusters
+        self.stages = [place.name for place in places]
         if isinstance(method, FilteredDistiller) and certifies:
             both = [name for name in list_filtered_stages(method) if name in self.stages]
             if both:
                 self.filters = FilteredComparison(teacher, probe, discretizer, method, both, **exact)
 
+    @property
+    def clusters(self) -> dict[str, int]:
+        """The number of the teacher's symbols at each stage, by the name of the stage; empty if `filtered` is true.
+
+        Raises:
+            UserError: If the teacher's features are not finite.
+        """
+        return {} if isinstance(self.comparison, FilteredComparison) else self.comparison.clusters
+
     def measure(self, method: Learner) -> Report:
-        """Measure the method's student."""
+        """Measure the method's student.
+
+        Raises:
+            UserError: If the teacher's features are not finite.
+        """
         if isinstance(self.comparison, FilteredComparison):
             return self.comparison.measure(method)
         report = self.comparison.measure(method.student)

@@ -137,11 +137,10 @@ class PIDMonitor(PIDPictures, ArgumentRecord, RangeCheck, Callback):
         return ("filtered_" if self.filtered else "") + (f"{self.target}_" if self.target else "")
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose the probe images and compute the teacher's symbols.
+        """Choose the probe images. The teacher's symbols are computed at the first measurement.
 
         Raises:
-            UserError: If the method has no teacher, the data module is not kdlight's, a stage does not exist, or the
-                teacher's features are not finite.
+            UserError: If the method has no teacher, the data module is not kdlight's, or a stage does not exist.
         """
         data: Any = getattr(trainer, "datamodule", None)
         if not isinstance(data, ImageDataModule):

@@ -5,8 +5,9 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class Comparison:
 
     The features of both networks are turned into symbols (integers, such as cluster indices), and the information that
     the symbols have about the label is decomposed into redundant, unique and synergistic information (`estimate_pid`).
-    The teacher's symbols are computed only once.
+    The teacher's symbols are computed once, when they are first needed.
 
     Args:
         teacher: The teacher, on the device where it should run.
@@ -46,9 +47,6 @@ class Comparison:
         tolerance: The bound on the error of each decomposition, in bits, at which its solver stops.
         details: Whether to add the values that `compute_details` computes.
         keep_in: Folder in which the teacher's symbols are stored; None: do not store them.
-
-    Raises:
-        UserError: If the teacher's features are not finite.
     """
 
     def __init__(
@@ -64,30 +62,29 @@ class Comparison:
     ) -> None:
         self.teacher, self.probe, self.discretizer, self.pairs = teacher, probe, discretizer, pairs
         self.tolerance, self.details = tolerance, details
-        if keep_in is None:
-            kept = self._symbolise_teacher()
-        else:
-            identity = [teacher.sha256(), probe.sha256(), str(discretizer), [str(pair.teacher) for pair in pairs]]
-            digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-            kept = load_or_compute_symbols(keep_in / f"pid_teacher_{digest[:12]}.npz", self._symbolise_teacher)
-        self._teacher_loss = float(kept.pop(_LOSS))
-        self._clusters = {name: int(kept.pop(_CLUSTERS + name)) for name in [*kept] if not name.startswith(_CLUSTERS)}
-        self._teacher_symbols: Mapping[str, Symbols] = kept
+        self.keep_in = keep_in
 
     @property
     def clusters(self) -> dict[str, int]:
-        """The number of clusters of the teacher's features in each pair, by the name of the pair."""
-        return {pair.name: self._clusters[str(pair.teacher)] for pair in self.pairs}
+        """The number of clusters of the teacher's features in each pair, by the name of the pair.
+
+        Raises:
+            UserError: If the teacher's features are not finite.
+        """
+        return {pair.name: self._teacher_side.clusters[str(pair.teacher)] for pair in self.pairs}
 
     def measure(self, student: Classifier | Frozen) -> Report:
         """Decompose what each pair of features tells about the label.
 
         A pair is left out if the student's features are not finite.
+
+        Raises:
+            UserError: If the teacher's features are not finite.
         """
         pairs = {str(pair.student): pair for pair in self.pairs}
         sides: dict[str, int] = {}
         for pair in self.pairs:
-            bearable = self._clusters[str(pair.teacher)]
+            bearable = self._teacher_side.clusters[str(pair.teacher)]
             sides[str(pair.student)] = min(sides.get(str(pair.student), bearable), bearable)
         model = student.model if isinstance(student, Frozen) else student
         loss = _CrossEntropyMean()
@@ -102,7 +99,7 @@ class Comparison:
             loss = _CrossEntropyMean()
             symbols = self.discretizer.transform(compute_features, self.probe.counted, fitted)
         stages = {
-            pair.name: self._report_stage(self._teacher_symbols[str(pair.teacher)], symbols[str(pair.student)])
+            pair.name: self._report_stage(self._teacher_side.symbols[str(pair.teacher)], symbols[str(pair.student)])
             for pair in self.pairs
             if str(pair.student) in symbols
         }
@@ -111,9 +108,9 @@ class Comparison:
     def _compute_bounds(self, student_loss: float) -> dict[str, float]:
         of_label = compute_label_entropy(self.probe)
         # A loss is not finite if the logits are not, or if a label is not one of their classes.
-        if not math.isfinite(self._teacher_loss + student_loss):
+        if not math.isfinite(self._teacher_side.loss + student_loss):
             return {"label_entropy": of_label}
-        return bound_informations(of_label, self._teacher_loss, student_loss)
+        return bound_informations(of_label, self._teacher_side.loss, student_loss)
 
     def _report_stage(self, of_teacher: Symbols, of_student: Symbols) -> StageReport:
         return measure_stage(
@@ -124,6 +121,19 @@ class Comparison:
             seed=self.discretizer.seed,
             details=self.details,
         )
+
+    @cached_property
+    def _teacher_side(self) -> "_TeacherSide":
+        if self.keep_in is None:
+            kept = self._symbolise_teacher()
+        else:
+            teachers = [str(pair.teacher) for pair in self.pairs]
+            identity = [self.teacher.sha256(), self.probe.sha256(), str(self.discretizer), teachers]
+            digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+            kept = load_or_compute_symbols(self.keep_in / f"pid_teacher_{digest[:12]}.npz", self._symbolise_teacher)
+        loss = float(kept.pop(_LOSS))
+        clusters = {name: int(kept.pop(_CLUSTERS + name)) for name in [*kept] if not name.startswith(_CLUSTERS)}
+        return _TeacherSide(kept, clusters, loss)
 
     def _symbolise_teacher(self) -> dict[str, Any]:
         pairs = {str(pair.teacher): pair for pair in self.pairs}
@@ -148,6 +158,20 @@ class Comparison:
 
 #: Keys in the file of the teacher's symbols. The name of the features is appended to `_CLUSTERS`.
 _CLUSTERS, _LOSS = "clusters of ", "cross-entropy"
+
+
+class _TeacherSide(NamedTuple):
+    """What a comparison has to know of the teacher.
+
+    Attributes:
+        symbols: The symbols (repeats, samples) of each kind of features, by the features' name.
+        clusters: The number of clusters of each kind of features, by the features' name.
+        loss: The mean cross-entropy of the logits, in bits.
+    """
+
+    symbols: Mapping[str, Symbols]
+    clusters: Mapping[str, int]
+    loss: float
 
 
 def measure_stage(
