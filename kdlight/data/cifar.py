@@ -32,11 +32,6 @@ CIFAR100_CLASSES = """
 """
 
 
-def list_addresses(archive: str) -> tuple[str, str]:
-    """Return two addresses of an archive of pickles: the author's and a mirror's. Binary archives have no mirror."""
-    return f"https://www.cs.toronto.edu/~kriz/{archive}", f"https://dataset.bj.bcebos.com/cifar/{archive}"
-
-
 class CIFARDataModule(ImageDataModule):
     """The base of CIFAR-10 and CIFAR-100.
 
@@ -162,7 +157,10 @@ class CIFAR10DataModule(CIFARDataModule):
         *,
         mean: Sequence[float] = (0.4914, 0.4822, 0.4465),
         std: Sequence[float] = (0.2470, 0.2435, 0.2616),
-        mirrors: Sequence[str] = list_addresses("cifar-10-python.tar.gz"),
+        mirrors: Sequence[str] = (
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
+        ),
         train_batches: TrainBatches | None = None,
         **options: Any,
     ) -> None:
@@ -205,7 +203,10 @@ class CIFAR100DataModule(CIFARDataModule):
         *,
         mean: Sequence[float] = (0.5071, 0.4867, 0.4408),
         std: Sequence[float] = (0.2675, 0.2565, 0.2761),
-        mirrors: Sequence[str] = list_addresses("cifar-100-python.tar.gz"),
+        mirrors: Sequence[str] = (
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            "https://dataset.bj.bcebos.com/cifar/cifar-100-python.tar.gz",
+        ),
         **options: Any,
     ) -> None:
         super().__init__(data_dir, mean=mean, std=std, mirrors=mirrors, **options)

@@ -70,6 +70,8 @@ def describe_commands() -> argparse.ArgumentParser:
                 action.complete = complete_file_or(_names_in("grids"), "grid")
             if (name, action.dest) == ("methods", "method"):
                 action.choices = [file.removesuffix(".yaml") for file in _names_in("methods")]
+            if (name, action.dest) == ("data", "module"):
+                action.choices = list_classes("data")
     return whole
 
 

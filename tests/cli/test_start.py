@@ -16,6 +16,8 @@ from kdlight.__main__ import main
         ([], 0, "usage"),
         (["methods"], 0, "Hinton"),
         (["methods", "kd"], 0, "temperature"),
+        (["data"], 0, "DigitsDataModule"),
+        (["data", "cifar10"], 0, "train_batches"),
         (["configs"], 0, "digits/rid.yaml"),
         (["fit", "--config", "rid.yaml", "--help"], 0, "DigitsDataModule"),
         (["fit", "--help"], 0, " RID "),

@@ -3,7 +3,8 @@
 import pytest
 
 from kdlight.__main__ import main
-from kdlight.workbench.list_methods import Argument, find_paper, list_arguments, list_methods
+from kdlight.workbench.list_methods import find_paper, find_what_it_distils, list_arguments, list_methods
+from kdlight.workbench.source_classes import Argument
 from tests.methods.conftest import ROOT
 from tests.methods.conftest import shipped as concrete
 
@@ -33,7 +34,7 @@ def test_knows_the_paper_what_is_distilled_and_every_argument(stem):
         assert paper.authors[0].isupper()
         assert len(paper.title) > 10
         assert 1989 <= int(paper.year) <= 2026
-        assert method.distils != "–"
+        assert find_what_it_distils(method) != "–"
     for owner, arguments in list_arguments(method):
         for argument in arguments:
             assert argument.meaning, f"{owner.name} does not say what {argument.name} is"

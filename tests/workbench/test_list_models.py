@@ -1,13 +1,10 @@
-"""`kdlight models` and `kdlight data`."""
-
-import inspect
+"""`kdlight models`."""
 
 import pytest
 
-import kdlight.data
 from kdlight.__main__ import main
 from kdlight.models.zoo.resnet import resnet20
-from kdlight.workbench import list_data, list_models
+from kdlight.workbench import list_models
 
 
 def test_every_network_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,16 +21,3 @@ def test_every_network_is_counted(capsys: pytest.CaptureFixture[str], monkeypatc
     said = capsys.readouterr().out
     assert all(name in said for name in found)
     assert "published:cifar100/wrn_40_2" in said
-
-
-def test_every_data_module_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    found = {data.name: data for data in list_data.list_data_modules()}
-    modules = {name for name in dir(kdlight.data) if name.endswith("DataModule")}
-    assert found.keys() == {name for name in modules if not inspect.isabstract(getattr(kdlight.data, name))}
-    fetched = {name for name, data in found.items() if data.fetched}
-    assert fetched == {"CIFAR10DataModule", "CIFAR100DataModule", "TinyImageNetDataModule", "CUBDataModule"}
-    assert "data_dir=(required)" in found["ImageFolderDataModule"].arguments
-    assert main(["data"]) == 0
-    said = capsys.readouterr().out
-    assert all(name in said for name in found)

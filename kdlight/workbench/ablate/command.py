@@ -7,7 +7,6 @@ from rich.console import Console
 
 from kdlight.errors import UserError
 from kdlight.files import parse_path
-from kdlight.workbench.ablate.jobs import State
 from kdlight.workbench.command_parser import CommandParser
 
 
@@ -25,8 +24,10 @@ def main(arguments: Sequence[str]) -> None:
         if not option.partition("=")[0] or "=" not in option:
             raise UserError(f"--slurm_option: expected K=V, such as slurm_partition=gpu, got '{option}'")
 
+    # These modules import torch, which takes long. So they are imported only after --help and the parser's errors.
     from kdlight.workbench.ablate.ablation import ablate, plan_jobs, select_cells
     from kdlight.workbench.ablate.grid import read_grid
+    from kdlight.workbench.ablate.jobs import State
     from kdlight.workbench.ablate.published import keep_published
 
     console = Console()

@@ -2,7 +2,8 @@
 
 from itertools import groupby
 
-from kdlight.workbench.list_methods import SHARED, Method, find_paper, list_arguments, list_methods
+from kdlight.workbench.list_methods import find_paper, find_what_it_distils, list_methods, list_own_arguments
+from kdlight.workbench.source_classes import SourceClass
 
 OPENING = """# Methods at a glance
 
@@ -15,19 +16,18 @@ GRID = "`````{grid} 1 1 2 2\n:gutter: 3\n"
 
 def write_page() -> str:
     """Write the page, with the methods grouped by what they distil."""
-    methods = sorted(list_methods().values(), key=lambda method: (method.distils, method.stem))
+    methods = sorted(list_methods().values(), key=lambda method: (find_what_it_distils(method), method.stem))
     parts = [OPENING]
-    for distils, group in groupby(methods, key=lambda method: method.distils):
+    for distils, group in groupby(methods, key=find_what_it_distils):
         parts += [f"## {_write_heading(distils)}\n", GRID, *(write_card(method) for method in group), "`````\n"]
     return "\n".join(parts)
 
 
-def write_card(method: Method) -> str:
+def write_card(method: SourceClass) -> str:
     """Write a method's card: its name, its paper, what its loss is, and its own arguments."""
     paper = find_paper(method)
     source = f"{paper.authors} ({paper.year})<br>*{paper.title}*\n\n" if paper else ""
-    own = [argument for owner, given in list_arguments(method) if owner.name not in SHARED for argument in given]
-    arguments = ", ".join(f"`{argument.name}: {argument.default}`" for argument in own)
+    arguments = ", ".join(f"`{argument.name}: {argument.default}`" for argument in list_own_arguments(method))
     summary = " ".join(method.text.partition("\n\n")[0].split())
     return (
         f"````{{grid-item-card}} {method.name}\n:link: kdlight.methods.{method.name}\n:link-type: any\n\n"
