@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kdlight.errors import UserError
 from kdlight.workbench.ablate.ablation import ablate
-from kdlight.workbench.bench.command import make_workplace
+from kdlight.workbench.bench.measure import make_workplace
 
 RUNS, EPOCHS = 4, 40  # each run takes some seconds, much longer than the start of its process
 

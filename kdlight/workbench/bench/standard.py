@@ -20,8 +20,8 @@ from rich.table import Table
 
 from kdlight.cli.messages import report_errors, silence_libraries
 from kdlight.files import parse_path
-from kdlight.workbench.bench.command import GIVEN, make_workplace, measure, write_json
 from kdlight.workbench.bench.data_path import time_data_path
+from kdlight.workbench.bench.measure import GIVEN, make_workplace, measure, write_json
 from kdlight.workbench.bench.parallel_jobs import time_jobs
 from kdlight.workbench.bench.random_images import RandomImages
 from kdlight.workbench.bench.rates import LOOK, print_report

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from kdlight.__main__ import main
 from kdlight.errors import UserError
-from kdlight.workbench.export.command import compare
+from kdlight.workbench.export.export_student import compare
 from kdlight.workbench.finished_runs import Run
 
 SCRIPT = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -85,7 +85,7 @@ def test_a_file_that_computes_something_else_is_refused():
 
 def test_nothing_stays_of_an_export_that_is_refused(photographs_run, tmp_path, monkeypatch, capsys):
     run = photographs_run()
-    monkeypatch.setattr("kdlight.workbench.export.command.TOLERANCE", -1.0)
+    monkeypatch.setattr("kdlight.workbench.export.export_student.TOLERANCE", -1.0)
     assert main(["export", str(run), "--format=safetensors", f"--output={tmp_path / 'out'}"]) == 2
     assert "model.safetensors was not written" in capsys.readouterr().err
     assert not list(tmp_path.glob("*out*"))

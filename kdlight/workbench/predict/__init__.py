@@ -1,0 +1,1 @@
+"""``kdlight predict``: the classes that a student predicts for images."""
