@@ -18,19 +18,19 @@ COMMANDS = {
     "fit": (RUN, "train a student (or a teacher) and test it"),
     "validate": (RUN, "measure a checkpoint on the validation split"),
     "test": (RUN, "measure a checkpoint on the test set"),
-    "predict": ("kdlight.workbench.predict.predictions", "predict the classes of images, or of the test set"),
+    "predict": ("kdlight.workbench.predict.command", "predict the classes of images, or of the test set"),
     "export": (
-        "kdlight.workbench.export.export_student",
+        "kdlight.workbench.export.command",
         "write a student as ONNX, torch.export or safetensors, with a model card",
     ),
     "cache": ("kdlight.cli.cache", "compute and store a teacher's outputs on the training images"),
-    "bench": ("kdlight.workbench.bench.measure", "time the parts of a training step, and a plain PyTorch loop"),
+    "bench": ("kdlight.workbench.bench.command", "time the parts of a training step, and a plain PyTorch loop"),
     "pid": (
         "kdlight.workbench.pid.command",
         "measure how much information two networks, or two arrays, share about the label",
     ),
     "evaluate": (
-        "kdlight.workbench.evaluate.evaluate_run",
+        "kdlight.workbench.evaluate.command",
         "measure calibration, robustness and costs of a run's student",
     ),
     "models": ("kdlight.workbench.list_models", "list the networks, and the weights published for them"),

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-from kdlight.__main__ import main
+from kdlight.__main__ import COMMANDS, main
+
+# Commands that pass options on to `kdlight fit`, whose options are known only after torch was imported.
+TAKE_OPTIONS_OF_FIT = {"fit", "validate", "test", "predict", "cache", "bench"}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,20 @@ from kdlight.__main__ import main
     ],
 )
 def test_answers_without_torch(arguments, code, text):
+    assert text in assert_answers_without_torch(arguments, code)
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"models"}))
+def test_the_help_of_a_command_answers_without_torch(command):
+    assert_answers_without_torch([command, "--help"], 0)
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - TAKE_OPTIONS_OF_FIT - {"models"}))
+def test_a_mistyped_option_of_a_command_is_refused_without_torch(command):
+    assert_answers_without_torch([command, "--optoin"], 2)
+
+
+def assert_answers_without_torch(arguments, code):
     program = f"""
 import sys
 from kdlight.__main__ import main
@@ -35,7 +52,7 @@ sys.exit(code)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
-    assert text in done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def test_help_imports_only_a_few_modules_of_the_standard_library():

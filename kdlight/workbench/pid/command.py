@@ -49,15 +49,6 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     parser = make_parser()
     options, others = parser.parse_known_args(arguments[1:])
-    # These modules import torch, which takes long. So they are imported only after --help and the parser's errors.
-    from kdlight.workbench.pid.arrays import compare_arrays
-    from kdlight.workbench.pid.networks import compare_networks, rank_teachers
-    from kdlight.workbench.pid.report_tables import print_report
-
-    if options.plot is not None:
-        from kdlight.workbench.picture_files import require_format
-
-        require_format(options.plot)
     if options.repeats < 1:
         raise UserError(f"--repeats: expected at least 1, got {options.repeats}")
     if not 0 <= options.seed < SEEDS:
@@ -68,15 +59,25 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(
             f"--stage {options.stage}: expected several RUNs after --teacher; with one teacher every stage is measured"
         )
+    changes = read_data_options(others, "kdlight pid")
+    # These modules import torch, which takes long. So they are imported only after --help and the parser's errors.
+    from kdlight.workbench.pid.arrays import compare_arrays
+    from kdlight.workbench.pid.networks import compare_networks, rank_teachers
+    from kdlight.workbench.pid.report_tables import print_report
+
+    if options.plot is not None:
+        from kdlight.workbench.picture_files import require_format
+
+        require_format(options.plot)
     settings = Settings(*(getattr(options, name) for name in Settings._fields))
     given = {name: getattr(options, name) for name in ("first", "second", "target")}
     report: Any
     if options.student is not None and not any(given.values()):
         measure = rank_teachers if len(options.teacher or ()) > 1 else compare_networks
-        report = measure(options, settings, read_data_options(others, "kdlight pid"))
+        report = measure(options, settings, changes)
     elif all(given.values()) and options.student is options.teacher is None:
-        if others:
-            raise UserError(f"no option {others[0]}; see kdlight pid --help")
+        if changes:
+            raise UserError(f"{others[0]}: this option is for networks (--student), not for arrays; leave it out")
         for name in OF_NETWORKS:
             if getattr(options, name) != parser.get_default(name):
                 raise UserError(f"--{name}: this option is for networks (--student), not for arrays; leave it out")

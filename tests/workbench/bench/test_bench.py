@@ -14,8 +14,9 @@ from kdlight.__main__ import main
 from kdlight.cli.messages import silence_libraries
 from kdlight.workbench.bench import bare_loop, parallel_jobs, standard
 from kdlight.workbench.bench.bare_loop import BareLoop, Recipe
+from kdlight.workbench.bench.command import take_against
 from kdlight.workbench.bench.data_path import time_data_path
-from kdlight.workbench.bench.measure import make_workplace, take_against
+from kdlight.workbench.bench.measure import make_workplace
 from kdlight.workbench.bench.parallel_jobs import ParallelJobs
 from kdlight.workbench.bench.parts import BACKWARD, PARTS, STUDENT, TEACHER, PartsProfiler
 from kdlight.workbench.bench.random_images import RandomImages
