@@ -18,8 +18,6 @@ from kdlight.data.base.batch import Batch
 from kdlight.errors import UserError
 from kdlight.information.discretizer import Symbols
 from kdlight.information.entropies import entropy
-from kdlight.information.estimates import estimate_pid
-from kdlight.measuring.details import compute_details
 from kdlight.measuring.feature_pairs import FeaturePair, get_features
 from kdlight.measuring.probe import Probe, move_images
 from kdlight.measuring.repeated_discretizer import RepeatedDiscretizer, load_or_compute_symbols
@@ -187,6 +185,10 @@ def measure_stage(
         seed: Seed of the random halves and quarters of the samples in `estimate_pid`.
         details: Whether to add the values that `compute_details` computes.
     """
+    # These modules import scipy, which takes long. So a run imports them only when it measures.
+    from kdlight.information.estimates import estimate_pid
+    from kdlight.measuring.details import compute_details
+
     pid = estimate_pid(of_teacher, of_student, target, tolerance=tolerance, seed=seed)
     return StageReport(pid, compute_details(of_teacher, of_student, target, tolerance=tolerance) if details else {})
 
