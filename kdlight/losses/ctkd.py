@@ -34,7 +34,8 @@ def ctkd_reversal(epoch: int, *, epochs: int = 10, strongest: float = -1.0) -> f
     it.
 
     Args:
-        epoch: The epoch, which the authors' code counts from 1. From epoch ``epochs`` on, the factor is constant.
+        epoch: Number of the epoch. The first epoch has the number 1 in the authors' code. From epoch ``epochs`` on, the
+            factor is constant.
         epochs: The epoch at which the factor reaches ``strongest``; 10 on CIFAR-100, 5 on ImageNet.
         strongest: The final factor. It must be negative to reverse the gradient.
 

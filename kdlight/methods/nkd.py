@@ -27,8 +27,8 @@ class NKD(LogitDistiller):
     logged as `nkd`. These terms are not divergences: they are usually above 0 even if the student's outputs equal the
     teacher's. The defaults are those of the authors for CIFAR-100; for ImageNet they set gamma to 1.5 and T to 1.
 
-    If the teacher is an ensemble, the softmaxes of its members at T are averaged. p_t and q_t are computed from logits
-    whose softmax at T is this average.
+    If the teacher is an ensemble, the softmaxes of its members at T are averaged, and the average is turned back into
+    logits: T times its logarithm. From these logits p_t is computed at temperature 1, and q_t at temperature T.
 
     Args:
         student: The network that is trained.

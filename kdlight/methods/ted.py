@@ -28,14 +28,14 @@ class TED(FilteredDistiller):
     student and teacher.
 
     The RID paper starts from a student that was trained without a teacher; to do the same, give `student_weights`. By
-    default the student starts untrained, as in the RID authors' experiments. Their class `TEDStudent` gets a trained
-    student and teacher, but draws new initial weights for both. The curves of their Figure 4 begin at chance accuracy.
+    default the student starts untrained, as in the RID authors' experiments. Their class `TEDStudent` is given trained
+    networks but draws new initial weights for both. Accordingly, the curves of their Figure 4 begin at chance accuracy.
 
-    This class is TED as the RID paper describes it. The CIFAR-10 script of the RID authors, however, runs their RID
-    class under the name TED: the first eighth of the run trains the filters, the rest the student. Figure 4 of the RID
-    paper may show the results of this script. To repeat the script with kdlight, use `RID` with
-    ``warmup_epochs: null``, ``cycle_epochs`` equal to the epochs of the run, and ``filter_ratio: 0.125``
-    (configs/cifar10/ted_authors.yaml).
+    This class is TED as the RID paper describes it. The CIFAR-10 script of the RID authors does not run TED, however.
+    What it calls TED is their RID class, with RID's losses and one cycle as long as the run: the first eighth of the
+    run trains the filters, the rest the student. Figure 4 of the RID paper may show the results of this script. To
+    repeat the script with kdlight, use `RID` with ``warmup_epochs: null``, ``cycle_epochs`` equal to the epochs of the
+    run, and ``filter_ratio: 0.125`` (configs/cifar10/ted_authors.yaml).
 
     Args:
         student: The network that is trained.

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from kdlight.errors import UserError
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def require_matching_classes(learner: "Learner") -> None:
-    """Refuse data with more classes than the student.
+    """Refuse data with more classes than the student, and warn if the student has more classes than the data.
+
+    A student with more classes than the data can be intended, for example if its teacher knows further classes.
 
     Args:
         learner: A method with its trainer.
@@ -22,12 +25,17 @@ def require_matching_classes(learner: "Learner") -> None:
     Raises:
         UserError: If the data have more classes than the student.
     """
-    classes = getattr(getattr(learner.trainer, "datamodule", None), "num_classes", 0)
-    if classes > learner.student.num_classes:
-        raise UserError(
-            f"model.student.num_classes: expected {classes} as in the data, got {learner.student.num_classes}; "
-            "leave the option out to take the number from the data"
-        )
+    of_student = learner.student.num_classes
+    classes = getattr(getattr(learner.trainer, "datamodule", None), "num_classes", of_student)
+    if classes == of_student:
+        return
+    remedy = "leave the option out to take the number from the data"
+    if classes > of_student:
+        raise UserError(f"model.student.num_classes: expected {classes} as in the data, got {of_student}; {remedy}")
+    rank_zero_warn(
+        f"model.student.num_classes is {of_student}, but the data have only {classes} classes; if this is a mistake, "
+        f"{remedy}"
+    )
 
 
 def require_terms(learner: "Learner", terms: object) -> None:

@@ -91,7 +91,7 @@ def _describe_limits(report: Matrix) -> str:
     said = f"The label's entropy H(Y) is {bounds['label_entropy']:.2f} bits."
     if "redundant_at_least" in bounds:
         said += (
-            "\nFor the features before they become symbols, the logits' cross-entropies imply:\n"
+            "\nThe tables are about symbols. For the features themselves, the logits' cross-entropies imply:\n"
             f"I(Y;T) ≥ {bounds['information_teacher_at_least']:.2f}, I(Y;S) ≥ "
             f"{bounds['information_student_at_least']:.2f}, redundant ≥ {bounds['redundant_at_least']:.2f}."
         )
