@@ -188,7 +188,7 @@ def _train_shipped(name: str, options: Sequence[str]) -> None:
 
 
 def _place_loggers(config: Any, folder: RunFolder) -> None:
-    """Set the run's folder in loggers that have no folder, and the run's name in those of them that have no name."""
+    """Give each logger without a folder the run's folder and, if it has no name either, the run's name."""
     for logger in config if isinstance(config, list) else [config]:
         arguments = logger.get("init_args") if isinstance(logger, Namespace) else None
         if arguments is not None and arguments.get("save_dir") in (None, "."):

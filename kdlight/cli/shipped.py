@@ -21,7 +21,8 @@ class ConfigChoice(NamedTuple):
         files: Paths, in the order of the given names.
         names: One entry for each given name; the name of the run's folder is made from the entries. An entry is the
             given name if that is the path of a file, otherwise a path below ``configs/``, such as ``digits/rid.yaml``.
-            If the only given name is ``dkd.yaml``, the entry is ``digits/dkd.yaml``, although there is no such file.
+            There need not be such a file: if ``dkd.yaml`` is the only given name, the entry is ``digits/dkd.yaml``, and
+            the run's configuration is composed of several files.
         said: Lines to print, one for each given name for which shipped files were taken.
     """
 

@@ -181,7 +181,9 @@ class Run:
 
 
 def load_runs(pattern: str | Path) -> list[Run]:
-    """Return the runs whose folders match a pattern, such as ``runs/digits/*``, or lie below it, in alphabetical order.
+    """Return, in alphabetical order, the runs in folders that match a pattern, such as ``runs/digits/*``.
+
+    A folder that matches can itself be a run, or contain runs.
 
     Runs that have not ended are included as soon as their ``config.yaml`` is written; see `Run.finished`.
 

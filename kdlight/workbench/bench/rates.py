@@ -1,8 +1,8 @@
 """Report the measurements of `kdlight bench` as rates, ratios and shares, in a table and as JSON.
 
-`kdlight fit` takes turns with one or two bare loops, which are written in plain torch. A turn is a few training steps
-that are timed together. Ratios are relative to the loop `BARE`, which runs the teacher if there is one. The second loop
-gets random logits in place of the teacher's.
+For comparison, a loop in plain torch trains the same student. This bare loop (`BARE`) runs the teacher if there is one.
+A second bare loop uses random logits instead of running the teacher. `kdlight fit` and the bare loops take turns of a
+few training steps, which are timed together. Ratios are relative to `BARE`.
 """
 
 import platform
@@ -68,8 +68,7 @@ def compute_rates(measured: Sequence[Timing], *, clock: Clock) -> dict[str, Any]
     loop have one turn.
 
     Args:
-        measured: The measured configurations. The first one is the reference for ``of_first``, and only its bare loops
-            get rows.
+        measured: The measured configurations. Of the bare loops, only those of the first configuration get rows.
         clock: "wall" or "cpu": whether ratios and shares are those of wall time or of CPU time.
 
     Returns:

@@ -30,8 +30,8 @@ def average_runs(runs: Sequence[dict[int, float]]) -> dict[int, Summary]:
     """Summarise the values of several runs, epoch by epoch.
 
     Runs without any value are ignored. An epoch is left out if fewer than half of the other runs have a value for it.
-    Otherwise, if an atom (a part of the PID) could be estimated for only one of ten runs at some epoch, this run's
-    value would look like the mean of all runs.
+    Without this rule, if an atom (a part of the PID) could be estimated for only one of ten runs at some epoch, this
+    run's value would look like the mean of all ten.
 
     Args:
         runs: The values of each run by epoch.

@@ -1,4 +1,4 @@
-"""Joint distributions that resemble those of two networks' symbols and a label, but are known exactly.
+"""Constructed joint distributions of two sources and a label. They resemble measured ones, but are known exactly.
 
 They serve to test estimates of the PID (partial information decomposition of what two sources tell about a label). When
 real networks are measured, the sources are networks, and a symbol is an integer that stands for a network's features of

@@ -5,7 +5,8 @@ tell about the label. It is computed from symbols, the numbers into which the ne
 takes finished runs with the same teacher, and measures their last weights on the test images with several kinds of
 symbols. The kinds are 4, 10 and 30 clusters by k-means (the paper of the method RID takes 10 for CIFAR-10); kdlight's
 default, which is at most 20 clusters, and fewer if there are few images; and the predictions of a probe, which is a
-linear classifier of the features. (The class `Probe` is something else: the images of a measurement.)
+linear classifier of the features. (The class `Probe` is something else. It holds the images on which networks are
+measured.)
 
 The study writes a file with a row per run, kind of symbols and stage::
 
@@ -117,12 +118,15 @@ def compute_features(network: Frozen, probe: Probe) -> dict[int | str, Probe]:
 
 
 def symbolise(features: Probe, discretizer: RepeatedDiscretizer, clusters: int | None = None) -> tuple[Symbols, int]:
-    """Fit ``discretizer``; return the symbols of the counted images, (repeats, samples), and the number of clusters.
+    """Turn features into symbols.
 
     Args:
         features: Features of the images to fit on (``fitted``) and of the images that get symbols (``counted``).
         discretizer: The discretizer.
         clusters: The number of clusters; None: the discretizer's number or, if it has none, the number that it chooses.
+
+    Returns:
+        The symbols, an array of shape (repeats, samples), and the number of clusters.
     """
 
     def read(batch: Batch) -> dict[str, Tensor]:

@@ -153,12 +153,12 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
     rows = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     labels = _escape_names(names)
     bar = {"title": {"text": "%"}, "thickness": 10}
-    shown = "class %{y}, named %{x}: %{z:.2f} %<extra></extra>"
+    shown = "class %{y}, predicted %{x}: %{z:.2f} %<extra></extra>"
     figure = go.Figure(
         go.Heatmap(z=rows.tolist(), x=labels, y=labels, colorscale="Cividis", reversescale=True, zmin=0, zmax=100,
                    colorbar=bar, hovertemplate=shown)
     )  # fmt: skip
-    figure = _frame(figure, "named", "class").update_layout(height=360, margin_t=14)
+    figure = _frame(figure, "predicted", "class").update_layout(height=360, margin_t=14)
     figure.update_xaxes(type="category")
     return figure.update_yaxes(type="category", autorange="reversed")
 
