@@ -170,6 +170,9 @@ def _build_from_objects(
     claim = place.claim()
     try:
         described["trainer"]["default_root_dir"] = str(claim.folder.path)
+        arguments = described["model"]["init_args"]
+        if getattr(method, "keeps_teacher", False) and not arguments.get("untrained_teacher"):
+            arguments["teacher_weights"] = str(claim.folder.teacher)  # `RunFiles` writes this file
         return Experiment(
             method=method,
             data=data,

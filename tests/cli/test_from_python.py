@@ -62,6 +62,8 @@ def test_objects_make_the_run_that_a_command_makes(objects, tmp_path, capsys):
     torch.testing.assert_close(run.teacher()(images), method.teacher.model(images))
     assert main(["compare", "runs/mine"]) == 0
     assert "mine" in capsys.readouterr().out
+    assert main(["test", "--config=runs/mine/config.yaml", "--ckpt_path=last"]) == 0
+    assert f"test accuracy {100 * run.result['test']['last']['accuracy']:.2f} %" in capsys.readouterr().out
     options = ["--symbols=predictions", "--fit_samples=50", "--json=pid.json"]
     assert main(["pid", "--student", "runs/mine", *options]) == 0
     assert json.loads(Path("pid.json").read_text())["teacher_sha256"] == method.teacher.sha256()
