@@ -37,7 +37,7 @@ def evaluate_run(run: Run, changes: dict[str, Any], *, threads: int, seconds: fl
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks: dict[str, nn.Module] = {"student": run.student().to(device)}
-    if any(isinstance(part, dict) and (part.get("init_args") or {}).get("teacher") for part in _list_holders(run)):
+    if (run.config["model"].get("init_args") or {}).get("teacher"):
         networks["teacher"] = run.teacher().to(device)
     data = run.data(changes)
     data.setup("test")
@@ -63,11 +63,6 @@ def evaluate_run(run: Run, changes: dict[str, Any], *, threads: int, seconds: fl
     if "teacher" in predicted:
         measured["agreement"] = float((predicted["student"] == predicted["teacher"]).float().mean())
     return measured
-
-
-def _list_holders(run: Run) -> list[Any]:
-    """Return the parts of the configuration that may name a teacher: the method and the callbacks."""
-    return [run.config["model"], *(run.config["trainer"].get("callbacks") or [])]
 
 
 def _measure_costs(network: nn.Module, image_shape: Sequence[int], threads: int, seconds: float) -> dict[str, Any]:
