@@ -56,7 +56,7 @@ Run knowledge distillation experiments, and measure how much information student
 
 {commands}
 
-kdlight fit --config rid.yaml                      run an experiment: a file, or a name from `kdlight configs`
+kdlight fit --config rid.yaml                      run a configuration (a file, or a name from `kdlight configs`)
 kdlight fit --config FILE --trainer.max_epochs 3   any value can be overridden
 kdlight fit --config FILE --print_config           print the resolved configuration
 kdlight fit --config FILE --ckpt_path last         continue a run that was stopped

@@ -35,7 +35,7 @@ def expand_home(value: Any) -> Any:
 
 
 def parse_path(text: str) -> Path:
-    """Return the path that a command's option names, with ``~`` expanded even if the shell did not expand it.
+    """Return the path given as a command's argument, with ``~`` expanded even if the shell did not expand it.
 
     Raises:
         argparse.ArgumentTypeError: If the text is empty, because ``Path("")`` would be the working folder.

@@ -6,7 +6,7 @@ raises `operator torchvision::nms does not exist` (pytorch/vision issues 8985, 9
 `import torchmetrics` then fail as well, because they import torchvision wherever it is installed.
 
 `import kdlight` calls `install`, which hooks the import of `_meta_registrations`. Right before `_meta_registrations` is
-executed, the hook declares the two operators without which it fails: `nms` and `qnms`. Declared operators have a schema
+executed, the hook declares the two operators that this module needs: `nms` and `qnms`. Declared operators have a schema
 but no kernel: models, transforms and data sets work, but calling `nms` still raises an error. Nothing is declared if
 torchvision has loaded its operators, or if torch was built with CUDA. If operators are missing beside a torch with
 CUDA, the two packages do not fit together, and the user must see torchvision's error. `install` does not import torch.

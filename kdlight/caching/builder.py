@@ -125,7 +125,7 @@ class CacheBuilder:
         return lock
 
     def _fill(self) -> None:
-        """Fill the cache, one of the k views after the other.
+        """Fill the cache, one view after the other.
 
         If an earlier run was stopped, continue after the last view that it completed.
         """

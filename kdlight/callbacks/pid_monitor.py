@@ -76,7 +76,8 @@ class PIDMonitor(PIDPictures, ArgumentRecord, RangeCheck, Callback):
             most 20 and at most twice the number of classes. k symbols carry at most log2 k bits; this limit is logged.
         repeats: How many times features are turned into symbols. Each time, clusters are fitted on another part of the
             `fit_samples` images. Every value is the mean over these repetitions.
-        components: Number of principal components that are clustered, or the number of features if that is smaller.
+        components: Features are reduced to this many principal components ("quantile": to one). If there are fewer
+            features, all of their components are used.
         samples: Number of probe images, at least 8; null: the whole split, but at most 5,000 training images.
         fit_samples: Number of training images on which clusters are fitted; their features have to fit in memory.
         cache: Folder in which the teacher's symbols are stored, so that other runs with the same teacher and images can

@@ -21,7 +21,9 @@ class PIDPictures:
     """The part of `PIDMonitor` that dashboards use: see `kdlight.runs.wandb_record.PictureSource`."""
 
     def list_panels(self, stages: int) -> dict[str, bool]:
-        """Return the keys of logged values, with whether each gets a panel: only the atoms of stages and logits do.
+        """Return for each key of logged values whether it gets a panel. A key may end in ``*``.
+
+        Only the atoms of stages and logits that are measured during training get panels.
 
         Args:
             stages: The student's number of stages, which are logged as stage1, stage2, ….

@@ -1,4 +1,4 @@
-"""Compose one configuration from several files: those that are given together, and those that they refer to.
+"""Compose one configuration from the given files and the files that these refer to.
 
 A value can be the path of a YAML file, relative to the file that contains the value. It is then replaced by the content
 of that YAML file. For example, ``trainer: trainers/cifar.yaml`` takes the trainer from ``trainers/cifar.yaml``; that

@@ -101,7 +101,10 @@ def fit(
                 )
             else:
                 if not isinstance(changes, Mapping | None):
-                    raise UserError(f"changes: expected values by their dotted names, got {type(changes).__name__}")
+                    raise UserError(
+                        "changes: expected a mapping of dotted names to values, such as {'model.lambda2': 0.1}, got "
+                        f"{type(changes).__name__}"
+                    )
                 given = {**(changes or {}), **({"resume_changed": True} if resume_changed else {})}
                 built = _build_from_files(experiment, given, seed, folder, ckpt_path, trainer)
         except RunHasEndedError as ended:

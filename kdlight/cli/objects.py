@@ -51,14 +51,14 @@ def _build(kind: type[Built], described: Mapping[str, Any]) -> Built:
 
 @contextmanager
 def report_library_errors() -> Iterator[None]:
-    """Turn an error of a constructor of a library, such as torch, into a `UserError` that names the class.
+    """Turn an error that a constructor of a library, such as torch, raises into a `UserError` that names the class.
 
-    Errors of other constructors, such as the user's own, pass through with their traceback. Only an unknown argument
-    becomes a `UserError` whatever the constructor.
+    Errors of other constructors, such as the user's own, pass through with their traceback. An unknown argument becomes
+    a `UserError` with any constructor.
 
     Raises:
-        UserError: If a library's constructor fails (the message has the class and the first line of the error's
-            message), or if an argument is unknown.
+        UserError: If a library's constructor fails (the message quotes the first line of the original message), or if
+            an argument is unknown.
     """
     try:
         yield

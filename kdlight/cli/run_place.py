@@ -79,7 +79,7 @@ def find_place_of_fit(base: Path, checkpoint: str | None, *, named: bool, option
 
     Args:
         base: The folder that the user named, or the default folder. If it is the default, "last", "best" and "auto"
-            mean the newest of ``base``, ``base-2``, … that has the checkpoint.
+            are looked up in the newest of ``base``, ``base-2``, … that has the checkpoint.
         checkpoint: "last", "best", "auto" or a path; None: start a run.
         named: Whether the user named the folder.
         option: What the user calls `checkpoint`, for an error.
@@ -129,7 +129,7 @@ def require_same(now: str, place: RunPlace, *, on_purpose: bool) -> None:
     require_unchanged(before, now, str(run.path), on_purpose=on_purpose)
     if place.automatic and run.has_ended() and has_same_limits(before, now):
         rank_zero_info(
-            f"{run.path} is finished; to train it further, raise trainer.max_epochs; the schedule keeps its T_max or "
-            "other length, after which the learning rate may rise again"
+            f"{run.path} is finished; to train it further, raise trainer.max_epochs; the schedule keeps its length "
+            "(such as T_max), and after its end the learning rate may rise again"
         )
         raise RunHasEndedError(run)

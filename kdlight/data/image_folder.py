@@ -122,7 +122,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return names
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return how images become a model's input, without the random choices. JSON can hold all the values."""
+        """Describe how images become a model's input, except for the random choices. All values fit into JSON."""
         return {**super().describe_transform(views=views, strong=strong), "augmentation": self.augmentation}
 
     def read_train(self) -> ImageFiles:

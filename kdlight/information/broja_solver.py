@@ -21,8 +21,8 @@ _SMALL = 600
 #: If more than _SMALL probabilities are positive, but at most this many, mirror descent runs first. The interior-point
 #: method follows if mirror descent has not reached the tolerance.
 _LARGE = 2000
-#: Steps of mirror descent before the interior-point method, if this distribution has more than _SMALL probabilities but
-#: at most _SMALL of them are positive.
+#: Steps of mirror descent before the interior-point method, if the joint distribution of the target and the source with
+#: fewer symbols has more than _SMALL probabilities, but at most _SMALL of them are positive.
 _FEW_STEPS = 240
 #: Rounding error of sums over 100 x 100 x 100 symbols, in bits; added to every certified error (``gap``).
 _ROUNDING = 1e-12
@@ -44,11 +44,11 @@ def broja(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> PID:
     in which no atom is negative.
 
     Two solvers improve the same bounds: an interior-point method and mirror descent. Which of them run depends on the
-    joint distribution of the target and one source, the source with fewer symbols. It has
+    number of probabilities in the joint distribution of the target and the source with fewer symbols:
 
-    - up to 600 probabilities: the interior-point method, then mirror descent;
-    - more, but at most 600 that are positive (as if counted from few samples): about 240 steps of mirror descent, then
-      the interior-point method, then mirror descent again;
+    - up to 600: the interior-point method, then mirror descent;
+    - more, but at most 600 that are positive (for example if they were counted from few samples): about 240 steps of
+      mirror descent, then the interior-point method, then mirror descent again;
     - more than 600 that are positive: mirror descent, then, if at most 2000 are positive, the interior-point method.
 
     As soon as the gap is small enough, the running solver stops and no other one follows. Symbols that never occur are

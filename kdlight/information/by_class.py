@@ -39,9 +39,9 @@ def broja_by_class(joint: npt.ArrayLike, *, tolerance: float = 1e-4) -> ClassTer
 
         sum_t P(t,y) a(t,y) + sum_s P(s,y) b(s,y) - P(y) log P(y),
 
-    which can be computed without Q. Each atom is a sum or difference of some of I(Y;T), I(Y;S), I(Y;T,S) and the
-    minimum, and the atom's terms are computed from the terms of these in the same way. For example, the unique atom of
-    T is the minimum minus I(Y;S), so its term of y is the minimum's term of y minus that of I(Y;S).
+    which can be computed without Q. Each atom is a sum or difference of some of these four: I(Y;T), I(Y;S), I(Y;T,S)
+    and the minimum. The same sum or difference of their terms gives the atom's terms. For example, the unique atom of T
+    is the minimum minus I(Y;S), so its term of y is the minimum's term of y minus that of I(Y;S).
 
     Args:
         joint: Probabilities, axes (first source, second source, target).

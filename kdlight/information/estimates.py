@@ -35,7 +35,7 @@ RULE_OF_THREE = 3
 #: For each symbolisation, the samples are brought into several random orders, each of which is cut into halves and into
 #: quarters. There are about 10 orders for all symbolisations together, and at least 2 for each.
 _ORDERS, _LEAST_ORDERS = 10, 2
-#: Solver tolerance in bits for halves and quarters: about a hundredth of the usual difference of two halves' values.
+#: Solver tolerance in bits for halves and quarters. The values of two halves usually differ by about 100 times as much.
 _TOLERANCE_OF_PARTS = 1e-4
 
 
@@ -138,7 +138,7 @@ def estimate_pid(
 class _ResampledQuantity(NamedTuple):
     """One quantity of one symbolisation: its plug-in value, its value corrected for bias, and its variance.
 
-    The variance is the one that the choice of the samples causes.
+    The variance is due to the choice of the samples alone.
     """
 
     counted: float

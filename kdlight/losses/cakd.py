@@ -35,8 +35,8 @@ def cakd_loss(
     S is the set of strong classes, and W is the set of all other classes. The mass of a set is the sum of its
     probabilities. BCD is the divergence of the two masses, SCD is the divergence of the probabilities within S, and WCD
     is the divergence of the probabilities within W. If alpha and beta are the teacher's masses of S and W, this loss is
-    `kd_loss`. If S is only the target, SCD is 0, and the loss is `dkd_loss` with the same beta and with ``alpha=1``,
-    whose alpha weighs BCD; the alpha here weighs SCD.
+    `kd_loss`. If S is only the target, SCD is 0, and the loss is `dkd_loss` with ``alpha=1`` and the same beta. In
+    `dkd_loss`, alpha weighs BCD; here, alpha weighs SCD.
 
     Args:
         student_logits: (batch, classes).

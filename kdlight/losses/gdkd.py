@@ -27,10 +27,10 @@ def gdkd_loss(
     """Compute the batch mean of ``T^2 (w0 KL_between + w1 KL_top + w2 KL_other)``.
 
     Each KL is KL(teacher || student) of certain probabilities. The classes with the teacher's highest logits are called
-    top. KL_between compares two total probabilities (masses): that of the top classes and that of all other classes.
-    KL_top compares the probabilities within the top classes, and KL_other those within the other classes. The three are
-    the divergences of `cakd_divergences`, where the strong set S consists of the top classes. With two classes and
-    ``top`` 1, only KL_between can differ from 0.
+    top. The total probabilities of the top classes and of all other classes are called masses. KL_between is the
+    divergence of the two masses, KL_top that of the probabilities within the top classes, and KL_other that of the
+    probabilities within the other classes. The three are the divergences of `cakd_divergences`, where the strong set S
+    consists of the top classes. With two classes and ``top`` 1, only KL_between can differ from 0.
 
     Args:
         student_logits: (batch, classes).

@@ -11,8 +11,8 @@ cross-entropy. Phase 2 trains the student, f_s and sigma: it minimises the stude
 and mismatch are multiplied by 1/2.
 
 With the reduction "sum", `rid_mismatch` and `rid_variance_penalty` are those of the paper; with "mean", they are those
-of the authors' code. The choice does not only scale the loss: with means, the penalty weighs height * width times more
-relative to the mismatch than with sums.
+of the authors' code. The choice does not only scale the loss: with means, the ratio of penalty to mismatch is
+height * width times as large as with sums.
 """
 
 __all__ = ["rid_mismatch", "rid_variance_penalty"]

@@ -10,7 +10,7 @@ from typing import Self
 
 from kdlight.information.estimated_pid import EstimatedPID
 
-#: The names that the first source, the second source and the target of `EstimatedPID` have in keys.
+#: The keys call the first source, the second source and the target of `EstimatedPID` by these names.
 NAMES = ("teacher", "student", "label")
 #: Keys with these endings are logged only with ``details: true``: values without bias correction, the intervals of
 #: `EstimatedPID.information_both` and `EstimatedPID.information_between`, the numerical error, the number of images.

@@ -39,8 +39,8 @@ class AB(TwoPhaseDistiller):
         base: Passed on to `TwoPhaseDistiller`: init_epochs, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If a network does not return its maps before the ReLU. A student with `linear_stages` need not return
-            them.
+        UserError: If a network does not return its maps before the ReLU. A student whose stages end without a ReLU
+            (`linear_stages`) need not return them.
     """
 
     reads = ("logits", "preactivations")

@@ -39,12 +39,13 @@ class CAKD(LogitDistiller):
     place of the classes. A linear adapter maps the student's channels to as many channels as the teacher has.
 
     At each level, ``D = level weight * T^2 * mean over samples of (bcd_weight * BCD + alpha * SCD + beta * WCD)``. The
-    level weight is `logit_weight` or `feature_weight`. The total probability of a set is its mass. BCD, SCD and WCD are
-    KL divergences between teacher and student: BCD compares the masses of the two sets, SCD the probabilities within
-    the strong set, and WCD the probabilities within the weak set. Let p_s and p_w be the teacher's masses of the strong
-    and the weak set. The KL divergence without a split is ``BCD + p_s SCD + p_w WCD``. CAKD replaces p_s by alpha and
-    p_w by beta. w(epoch) grows linearly to 1 over the warm-up; if the learning rate warms up instead, w(epoch) is
-    always 1. The three terms of each level are logged after multiplication by all their weights.
+    level weight is `logit_weight` or `feature_weight`. The classes (or channels) are split into a strong set and a weak
+    set. The total probability of a set is its mass. BCD, SCD and WCD are KL divergences between teacher and student:
+    BCD compares the masses of the two sets, SCD the probabilities within the strong set, and WCD the probabilities
+    within the weak set. Let p_s and p_w be the teacher's masses of the strong and the weak set. The KL divergence
+    without a split is ``BCD + p_s SCD + p_w WCD``. CAKD replaces p_s by alpha and p_w by beta. w(epoch) grows linearly
+    to 1 over the warm-up; if the learning rate warms up instead, w(epoch) is always 1. The three terms of each level
+    are logged after multiplication by all their weights.
 
     The text that we could read states the following: the split of the KL divergence; logits and features are distilled
     together; CE has weight 1; T is 4; there is a warm-up of 20 epochs (we do not know what it raises: the

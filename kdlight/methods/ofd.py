@@ -38,8 +38,8 @@ class OFD(FeatureDistiller):
         base: Passed on to `FeatureDistiller`: ce_weight, kd_weight, teacher_weights, optimizer, …
 
     Raises:
-        UserError: If a network's `Activations` lack the maps before the ReLU, or no batch norm precedes the teacher's
-            ReLU.
+        UserError: If a network does not return its maps before the ReLU, or no batch norm precedes the teacher's ReLU.
+            A student whose stages end without a ReLU (`linear_stages`) need not return these maps.
     """
 
     reads = ("logits", "preactivations")

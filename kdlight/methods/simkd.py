@@ -82,7 +82,7 @@ class ReusedClassifier(Classifier):
 
 
 class SimKD(FeatureDistiller):
-    """Give the student the teacher's classifier and match the classifier's input: ``mean (projector(s) - t)^2``.
+    """Give the student the teacher's classifier and match the last feature maps: ``mean (projector(s) - t)^2``.
 
     s and t are the last maps of student and teacher, after their ReLU; the larger map is average-pooled to the size of
     the smaller one. The student becomes a `ReusedClassifier`: validation, test, prediction and export use backbone,

@@ -109,8 +109,8 @@ class PartialInformationDecomposition(Metric):
         if outside := int(self.outside):
             sizes = " x ".join(map(str, self.counts.shape))
             raise UserError(
-                f"{outside} samples had symbols outside of the declared {sizes}; symbols count from 0: "
-                "declare one more than the largest"
+                f"{outside} samples had symbols out of range: the metric was built for {sizes} symbols (first x second "
+                "x target), numbered from 0; build it with numbers above the largest symbols"
             )
         counts = self.counts.cpu().numpy()
         if not counts.any():

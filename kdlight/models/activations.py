@@ -17,10 +17,10 @@ class Activations(NamedTuple):
         logits: (batch, classes).
         embedding: (batch, dim), the input of the classifier head.
         stages: The feature maps at the end of each stage, in order, (batch, channels, height, width).
-        preactivations: For each stage, the map before the ReLU that ends the stage. In a pre-activation network, no
-            ReLU ends a stage; there, it is the map after the batch norm, and before the ReLU, that follow the stage.
-            None for networks without these ReLUs (MobileNetV2), for the RID authors' CIFAR-100 networks, for ensembles,
-            and for networks of other libraries.
+        preactivations: For each stage, the map before the ReLU that ends the stage. In a pre-activation network, a
+            batch norm and a ReLU follow each stage; there, it is the map between these two layers. None for networks
+            without these ReLUs (MobileNetV2), for the RID authors' CIFAR-100 networks, for ensembles, and for networks
+            of other libraries.
         stem: The feature map that enters the first stage, or None if it is not known.
         member_logits: The logits of each member if the classifier is an `Ensemble`; empty for a single network.
     """

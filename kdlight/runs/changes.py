@@ -29,8 +29,8 @@ MAY_CHANGE = (
 # These options come from the checkpoint when a run is resumed: a new value would be in config.yaml but have no effect.
 RESTORED = ("model.init_args.optimizer", "model.init_args.scheduler")
 LIMITS = ("max_epochs", "max_steps", "max_time")
-# Lightning's callbacks whose names contain one of these words influence training. Its other callbacks, and those with
-# the attribute `only_observes = True`, do not.
+# A callback of Lightning influences training if its class name contains one of these words. A callback from elsewhere
+# influences training unless it has the attribute `only_observes = True`.
 LEARNING = ("Averaging", "Finetuning", "GradientAccumulationScheduler", "LambdaCallback", "Pruning")
 SHOWN = 4  # how many differences a message lists
 
@@ -90,7 +90,7 @@ def require_same_optimizers(saved: Sequence[Mapping[str, Any]], optimizers: Sequ
 
 
 def find_differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
-    """Return the old and the new value of each option that differs although it may not, by the option's name.
+    """Return the old and the new value of each option that differs and is not in `MAY_CHANGE`, by the option's name.
 
     If a class differs, the options of the class are left out.
     """

@@ -58,7 +58,7 @@ class Experiment:
     resume: str = "the same command and --ckpt_path last"
 
     def make_trainer(self, **changed: Any) -> Trainer:
-        """Create the trainer for a fit. It has `options`, and the loggers, callbacks and checkpoints of every run.
+        """Create the trainer for a fit. It has `options`, and the loggers and callbacks that every run has.
 
         Args:
             changed: Arguments of the trainer, which replace those with the same names.

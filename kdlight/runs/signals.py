@@ -135,7 +135,7 @@ class SignalHandler(Callback):
             stop_after_step(trainer, stop=False)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Record progress, so that a long validation does not look like a wait for a process that does not answer."""
+        """Record progress, so that `StopDeadline` does not end this process during a long validation."""
         self._note_progress()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

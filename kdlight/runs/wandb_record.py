@@ -24,12 +24,13 @@ BEST = {"val/accuracy": "max", "val/loss": "min", "train/loss": "min"}
 
 @runtime_checkable
 class PictureSource(Protocol):
-    """A callback that chooses the panels of what it logs, and adds pictures."""
+    """A callback that chooses which of its logged values get a panel, and that draws pictures."""
 
     def list_panels(self, stages: int) -> dict[str, bool]:
-        """Return keys of logged values, with whether each gets a panel, for a student with so many stages.
+        """Return whether the values logged under each key get a panel. A key may end in ``*``.
 
-        A key may end in ``*``.
+        Args:
+            stages: The student's number of stages.
         """
 
     def draw_pictures(self, rows: Mapping[int, Mapping[str, float]]) -> "dict[str, Figure]":

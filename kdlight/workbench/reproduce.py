@@ -38,9 +38,9 @@ WITHIN, OUTSIDE = "within", "outside"  # verdicts
 class Part(NamedTuple):
     """The runs of a grid that are repeated: those of the groups ``only`` with this ``seed``.
 
-    A grid is a file in ``configs/grids/``. It lists values of some settings, called axes, and has a run for each
-    combination of these values and for each seed. If ``only`` is empty, the runs of all groups are repeated; if
-    ``seed`` is None, the runs with all seeds.
+    A grid is a file in ``configs/grids/``. It varies some settings, its axes. It has a run for each seed and each
+    combination of the axes' values, except the combinations that it leaves out. If ``only`` is empty, the runs of all
+    groups are repeated; if ``seed`` is None, the runs with all seeds.
     """
 
     grid: str

@@ -87,7 +87,7 @@ def read_classes(folder: Path) -> dict[str, SourceClass]:
 def list_arguments(made: SourceClass, hidden: Iterable[str] = ()) -> list[tuple[SourceClass, list[Argument]]]:
     """Return the arguments of a class, grouped by the class whose constructor takes them.
 
-    The class itself comes first. A base's arguments belong to it if the constructors before it pass on ``**options``.
+    The class itself comes first. The arguments of a base are included if all constructors before it take ``**options``.
 
     Args:
         made: The class.

@@ -86,7 +86,7 @@ def test_errors():
     with pytest.raises(ValueError, match=r"target: expected integers of shape \(2,\), got torch.float32 of \(2,\)$"):
         metric.update(torch.zeros(2, dtype=int), torch.zeros(2, dtype=int), torch.zeros(2))
     metric.update(torch.tensor([0, 3]), torch.tensor([0, 0]), torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match="1 samples had symbols outside of the declared 3 x 4 x 2"):
+    with pytest.raises(ValueError, match="1 samples had symbols out of range: the metric was built for 3 x 4 x 2"):
         metric.compute()
 
 

@@ -33,7 +33,7 @@ class ImageFilesDataModule(ImageDataModule):
             None: the number of CPU cores divided by the number of devices, minus one, but at least 1.
         mean: The mean of each channel, for pixels in [0, 1].
         std: The standard deviation of each channel, for pixels in [0, 1].
-        augment: Train on random crops and mirror images.
+        augment: Train on random crops, half of them mirrored.
         photographs: Also apply RandAugment and colour jitter to the crops.
         options: Passed on to `ImageDataModule`: val_size, train_per_class, label_noise, batch_size, seed, …
 
@@ -78,7 +78,7 @@ class ImageFilesDataModule(ImageDataModule):
         return ResizedCrops()
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return how images become a model's input, without the random choices. JSON can hold all the values."""
+        """Describe how images become a model's input, except for the random choices. All values fit into JSON."""
         return {**super().describe_transform(views=views, strong=strong), "resize_size": self.resize_size}
 
     def make_split(self, root: Path, listing: Listing) -> ImageFiles:

@@ -212,7 +212,7 @@ class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
             yield self.normalize_batch(self.views.apply(batch, choices, views))
 
     def describe_transform(self, *, views: int = 1, strong: bool = False) -> dict[str, Any]:
-        """Return how images become a model's input, without the random choices. JSON can hold all the values."""
+        """Describe how images become a model's input, except for the random choices. All values fit into JSON."""
         return {
             "augment": self.view_kind.describe() if self.augment else False,
             "views": views,

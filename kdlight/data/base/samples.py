@@ -33,7 +33,7 @@ class Split(ABC):
 
     @abstractmethod
     def with_target(self, target: Tensor) -> Self:
-        """Return a copy of the split whose targets are the given ones, (n,)."""
+        """Return a copy of the split with the classes `target` (n,)."""
 
     def without_labels(self) -> Self:
         """Return the split with the class of every sample set to -1, which means unlabelled."""
@@ -92,7 +92,7 @@ class Samples(Split):
     targets: dict[str, Tensor] = field(default_factory=dict)
 
     def with_target(self, target: Tensor) -> Self:
-        """Return a copy of the split whose targets are the given ones, (n,)."""
+        """Return a copy of the split with the classes `target` (n,)."""
         return replace(self, target=target)
 
     def select(self, index: Tensor) -> Self:

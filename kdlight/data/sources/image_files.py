@@ -92,7 +92,7 @@ class ImageFiles(Split):
     advice: str = "replace it by an intact copy, or take it away"
 
     def with_target(self, target: Tensor) -> Self:
-        """Return a copy of the split with other targets (n,)."""
+        """Return a copy of the split with the classes `target` (n,)."""
         return replace(self, target=target)
 
     def select(self, index: Tensor) -> Self:

@@ -3,8 +3,8 @@
 A kind says which random choices determine a view, and how they are applied to whole batches.
 
 The choices for all samples of an epoch are tensors by name, such as ``"0.shifts"`` for the shifts of the first view.
-They can therefore be stored and replayed. A teacher cache does this, because it holds the teacher's outputs for certain
-views only, so the student must see exactly these views.
+They can therefore be stored and replayed. A teacher cache does this, because the student must see exactly the views for
+which the cache holds the teacher's outputs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -134,7 +134,7 @@ def apply_views(kind: ViewKind, images: Tensor, chosen: Mapping[str, Tensor], fi
 
 
 def count_views(chosen: Mapping[str, Tensor]) -> int:
-    """Return for how many views there are choices.
+    """Return the number of views for which there are choices.
 
     The strong operations do not count as a view of their own, because they are applied to the last of the views.
     """

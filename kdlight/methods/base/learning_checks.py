@@ -1,4 +1,4 @@
-"""Refuse runs in which the student cannot learn, and loss terms of another form than expected."""
+"""Refuse runs in which the student cannot learn, and loss terms that are not scalar tensors."""
 
 import inspect
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def require_matching_classes(learner: "Learner") -> None:
     """Refuse data with more classes than the student, and warn if the student has more classes than the data.
 
-    A student with more classes than the data can be intended, for example if its teacher knows further classes.
+    A student may have more classes on purpose, for example if its teacher knows further classes.
 
     Args:
         learner: A method with its trainer.

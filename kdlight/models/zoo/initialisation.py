@@ -1,8 +1,8 @@
 """Draw the initial weights of a network.
 
-Batch norms start at weight 1 and bias 0, torch's default. A layer whose
-weights none of the functions below draws keeps torch's default, unless the network's docstring says otherwise. For
-convolutions and linear layers, this default is `kaiming_uniform_` with a = sqrt(5).
+Batch norms start at weight 1 and bias 0, torch's default. Other layers also keep torch's default, unless one of the
+functions below draws their weights or the network's docstring says otherwise. For convolutions and linear layers, this
+default is `kaiming_uniform_` with a = sqrt(5).
 """
 
 import math
@@ -35,10 +35,10 @@ def draw_kaiming_uniform(network: nn.Module) -> None:
 
 
 def draw_xavier_convolutions(network: nn.Module) -> None:
-    """Draw the weights of every convolution from Glorot's uniform distribution with gain sqrt(2); biases stay.
+    """Draw the weights of every convolution from Glorot's uniform distribution with gain sqrt(2).
 
     Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", equation 16
-    (`torch.nn.init.xavier_uniform_`).
+    (`torch.nn.init.xavier_uniform_`). Biases are not changed.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

@@ -1,11 +1,11 @@
 """The networks that the authors of RID (redundant information distillation) trained on CIFAR-100.
 
 Dissanayake et al. 2024, "Quantifying Knowledge Distillation Using Partial Information Decomposition",
-https://arxiv.org/abs/2411.07483. The networks follow their code (https://github.com/pasandissanayake/kd-rid,
-systems/wrncifar100A2810Mod.py), and have the names of its submodules. Depths and widths are those of WRN-28-10 and
-WRN-16-8. Unlike `wrn_28_10` and `wrn_16_8`, they have dropout of 0.3 between a block's convolutions, the stride in the
-second convolution, biases in all convolutions, a shortcut that takes the block's input before its batch norm and ReLU,
-and a momentum of 0.9 in the last batch norm. The authors published no weights.
+https://arxiv.org/abs/2411.07483. The networks and the names of their submodules follow the authors' code
+(https://github.com/pasandissanayake/kd-rid, systems/wrncifar100A2810Mod.py). Depths and widths are those of WRN-28-10
+and WRN-16-8. Unlike `wrn_28_10` and `wrn_16_8`, the networks have dropout of 0.3 between a block's convolutions, the
+stride in the second convolution, biases in all convolutions, a shortcut that takes the block's input before its batch
+norm and ReLU, and a momentum of 0.9 in the last batch norm. The authors published no weights.
 """
 
 __all__ = ["kdrid_wrn_16_8", "kdrid_wrn_28_10"]
@@ -45,7 +45,7 @@ class WideBlock(nn.Module):
 class WideDropoutResNet(Classifier):
     """A 3x3 stem and three stages of `WideBlock`. The second and the third stage each halve height and width.
 
-    The stages end before the batch norm and the ReLU of what follows. `Activations.preactivations` is None.
+    A batch norm and a ReLU follow each stage, but do not belong to it. `Activations.preactivations` is None.
 
     Args:
         depth: Number of layers, 4 plus a multiple of 6.

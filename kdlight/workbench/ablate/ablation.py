@@ -107,7 +107,7 @@ def ablate(
     Args:
         grid: A grid file, or its content as a mapping.
         jobs: The number of runs that are trained at the same time.
-        only: Selections: train only the runs that match at least one of them. For example, ``method=rid,labels=6``
+        only: Train only the runs that match at least one of these selections. For example, ``method=rid,labels=6``
             matches the runs with the label ``rid`` on the axis ``method`` and ``6`` on the axis ``labels``. Empty:
             train all runs.
         seed: Train only the runs with this seed; None: with all seeds.
@@ -192,7 +192,7 @@ def _make_job(grid: Grid, name: str, arguments: Sequence[str], folder: RunFolder
 
 
 def _find_missing_teachers(parsed: ParsedConfig) -> list[str]:
-    """Return the paths of missing teachers' weights that training with a shipped configuration would write."""
+    """Find the missing weights of teachers whose configuration comes with kdlight, and return their paths."""
     paths = dict.fromkeys(holder.get("teacher_weights") for holder in list_teacher_holders(parsed.config))
     missing = [path for path in paths if path is not None and not Path(path).is_file()]
     return [path for path in missing if find_config(path) in list_shipped()]

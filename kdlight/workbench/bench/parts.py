@@ -77,7 +77,10 @@ class PartsProfiler(Profiler):
         return {part: PartTime(wall / self._steps, cpu / self._steps) for part, (wall, cpu) in self._sums.items()}
 
     def watch(self, model: LightningModule) -> None:
-        """Count the student's forward pass as `STUDENT`; count the teacher's, or reading its cache, as `TEACHER`."""
+        """Count the student's forward pass as `STUDENT`.
+
+        The teacher's forward pass is counted as `TEACHER`, and so is reading the teacher's cache.
+        """
         for owner, name, part in (
             (getattr(model, "student", None), "activations", STUDENT),
             (getattr(model, "teacher", None), "activations", TEACHER),

@@ -59,7 +59,7 @@ PAIRS = (
 )
 DATA_PATH = 15_000  # expected speed of making batches, in images per CPU-second
 OF_TORCHVISION = 8.0  # the expected speed of making batches, divided by that of torchvision's transforms
-OF_ONE_JOB = 1 / 0.6  # with two jobs the same grid takes at most 60 % of the time it takes with one
+OF_ONE_JOB = 1 / 0.6  # expected speed with two jobs, divided by that with one; two should take at most 60 % of the time
 
 
 class Line(NamedTuple):

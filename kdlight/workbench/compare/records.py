@@ -126,12 +126,12 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def find_varied_settings(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Find settings that tell apart all runs with different settings, and return them with each run's value.
+    """Find settings that suffice to tell differently configured runs apart, and return them with each run's value.
 
     For runs of a grid, these are the grid's axes. For other runs, settings are tried one by one, those with the fewest
-    dots in their names first. A setting is kept only if it tells apart runs that the settings kept before it do not.
-    For example, an argument that has the same value in all runs of a method is left out if the method is kept. Settings
-    in `kdlight.workbench.compare.record.IGNORED` are not tried.
+    dots in their names first. A setting is kept only if it differs between runs for which all settings kept before are
+    equal. For example, an argument that has the same value in all runs of a method is left out if the method is kept.
+    Settings in `kdlight.workbench.compare.record.IGNORED` are not tried.
 
     Returns:
         The values of each setting, one per run, by the setting's name.

@@ -52,7 +52,7 @@ def tidy(comparison: RunGroups) -> pd.DataFrame:
 def tabulate_runs(records: Sequence[Record], stage: str | None = None) -> pd.DataFrame:
     """Return a table with one row per run.
 
-    The columns are: for each axis, which is a setting that a grid varies, the label of the run's value; the run's seed,
+    The columns are: one for each axis (a setting that a grid varies), with the labels of the values; the run's seed,
     state and folder; the reason why a run is not finished; and the measures. Measures that no run has are left out.
 
     Args:
@@ -204,7 +204,7 @@ def explain(comparison: RunGroups) -> list[str]:
         lines.append(f"The runs have different numbers of epochs: {', '.join(map(str, epochs))}.")
     seeds = [[run.seed for run in runs if run.seed is not None] for runs in finished]
     if any(len(set(of_row)) < len(of_row) for of_row in seeds):
-        lines.append("In some rows several runs have the same seed, so their deviation is not that over seeds.")
+        lines.append("In some rows, ± is the deviation over runs, not over seeds: several runs have the same seed.")
     capped = [run for run in done if _is_capped(run, comparison.stage)]
     if capped:
         lines.append(

@@ -146,7 +146,7 @@ def _take_images(data: Any, split: str, count: int) -> tuple[Tensor, Tensor, lis
     """Choose ``count`` images of a split, always the same ones.
 
     Returns:
-        Pixels; classes; and a list that has the path of the first image, or nothing if the images are not files.
+        Pixels; classes; and a list with the path of the first image. The list is empty if the images are not files.
     """
     from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
     from kdlight.data.sources.image_files import ImageFiles

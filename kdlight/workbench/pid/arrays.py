@@ -103,7 +103,7 @@ def _require_cells(*symbols: Symbols) -> None:
 
 
 def _discretize(values: npt.NDArray[Any], target: Symbols, fitted: Symbols, counted: Symbols, settings: Any) -> Symbols:
-    """Fit several discretizers, each on its own part of some samples, and return the symbols of other samples.
+    """Split some samples into parts, fit a discretizer on each part, and return the symbols of the other samples.
 
     Args:
         values: Features (samples, …).

@@ -116,8 +116,8 @@ def make_parser() -> CommandParser:
         type=parse_path,
         nargs="+",
         metavar="RUN",
-        help="a run (its folder, or a checkpoint in it), whose student then serves as teacher, or a file of weights "
-        "for the teacher network of --student's run; default: the teacher of --student's run; several RUNs are ranked",
+        help="a run, whose student then serves as teacher; or a file of weights for the teacher network of --student's "
+        "run; default: the teacher of --student's run; several RUNs are ranked",
     )
     networks.add_argument(
         "--stage",

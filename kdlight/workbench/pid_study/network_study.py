@@ -42,7 +42,7 @@ BATCH = 50
 
 
 class Case(NamedTuple):
-    """One setting: `Discretizer` with ``method=symbols`` turns the features at `place` into symbols `repeats` times."""
+    """One setting: `repeats` discretizers with the method `symbols` turn the features at `place` into symbols."""
 
     student: str
     place: str

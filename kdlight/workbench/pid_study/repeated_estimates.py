@@ -52,7 +52,7 @@ class RepeatedEstimate(NamedTuple):
 
     @property
     def kept(self) -> float:
-        """Fraction of the other estimates whose value lies in an estimate's interval, averaged over all estimates."""
+        """Fraction of all pairs of estimates in which the interval of the first contains the value of the second."""
         inside = [[estimate.lower <= value <= estimate.upper for value in self.values] for estimate in self.estimates]
         times = len(self.estimates)
         return (float(np.sum(inside)) - times) / (times * (times - 1))

@@ -69,9 +69,9 @@ def solve_by_cvxpy(joint: Array, solver: str | None) -> float:
     """Compute the redundant information in bits by the RID authors' optimisation problem.
 
     The problem minimises ``sum_y rel_entr(Q_y, sum_y' Q_y' / |Y|)``, in nats, over distributions Q. |Y| is the number
-    of the target's values, and Q_y is the table Q(first, second, y) for the value y. As a constraint, Q and ``joint``
-    have the same joint distribution of each single source with the target. The RID authors took this problem from
-    Liang et al., 2023 (arXiv 2302.12247).
+    of the target's values, and Q_y is the table Q(first, second, y) for the value y. The constraints are
+    Q(first, y) = P(first, y) and Q(second, y) = P(second, y), where P is ``joint``. The RID authors took this problem
+    from Liang et al., 2023 (arXiv 2302.12247).
 
     Args:
         joint: Axes (first source, second source, target).

@@ -5,7 +5,7 @@ many samples from joint distributions whose PID is known, and estimates the atom
 that gives for each atom:
 
 - truth: the true value;
-- bias counted: the bias of the estimate before its correction, the PID of the sample's frequencies;
+- bias counted: the bias of the uncorrected estimate (the PID of the sample's frequencies);
 - bias, sd: the bias and the standard deviation of the estimate after correction for bias;
 - half-width: half the width of the estimate's interval;
 - coverage: how often the interval contains the true value;

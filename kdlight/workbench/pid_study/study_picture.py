@@ -26,7 +26,7 @@ def save_study_picture(file: Path, repetitions: int) -> None:
 
     Args:
         file: The picture's file. Its suffix decides the format.
-        repetitions: How many times to estimate the atoms for each number, each time from a new sample.
+        repetitions: How many estimates are made for each number of samples or bins, each from new samples.
     """
     by_size = [repeat_estimate(_make_joint(USUAL_BINS), size, repetitions) for size in SIZES]
     by_bins = [repeat_estimate(_make_joint(bins), USUAL_SIZE, repetitions) for bins in BINS]

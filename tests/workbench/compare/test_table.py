@@ -122,7 +122,7 @@ def test_runs_with_equal_seeds_and_with_other_epochs_are_noted(runs):
         (place / "result.json").write_text(json.dumps({**result, "epochs": epochs}))
     assert explain(group_runs(read_records([runs])))[1:] == [
         "The runs have different numbers of epochs: 3, 20.",
-        "In some rows several runs have the same seed, so their deviation is not that over seeds.",
+        "In some rows, ± is the deviation over runs, not over seeds: several runs have the same seed.",
     ]
 
 
