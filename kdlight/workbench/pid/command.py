@@ -156,7 +156,11 @@ def make_parser() -> CommandParser:
         "twice the number of classes",
     )
     parser.add_argument(
-        "--components", type=int, default=10, metavar="N", help="number of principal components that are clustered"
+        "--components",
+        type=int,
+        default=10,
+        metavar="N",
+        help="number of principal components to which features are reduced",
     )
     parser.add_argument(
         "--repeats",
