@@ -61,7 +61,8 @@ class RepeatedDiscretizer:
         Args:
             features: Computes the features.
             batches: The images to fit on.
-            counted: On how many other images the symbols will be counted. `choose_clusters` needs this number.
+            counted: The number of other images, from whose symbols the information will be estimated later.
+                `choose_clusters` needs this number.
             clusters: Numbers of clusters by the features' name. They take precedence over `self.clusters`.
         """
         collected: dict[str, list[Tensor]] = {}

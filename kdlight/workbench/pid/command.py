@@ -4,11 +4,11 @@ The PID says how many bits about the label both have (redundant), only one has (
 (synergistic). Each sample has a label and two symbols, one for each network or array. Symbols are integers, and the PID
 is computed from the joint histogram of the label and the two symbols. An array of integers of shape (samples,) holds
 symbols. Any other array holds features (samples, …), which are turned into symbols. By default (--symbols kmeans) they
-are clustered: the clusters are fitted on a random half of the samples. The PID is that of the other half, where the
-symbol of a sample is its cluster. For networks, the clusters are fitted on training images, and the PID is that of the
-images of --split. Each stage of the teacher is compared with each stage of the student. If --teacher names several
-networks, each is compared with the student at one stage only, and they are ranked by their unique information, which
-they could still give the student.
+are clustered: the clusters are fitted on a random half of the samples. The PID is then computed from the other half,
+with each sample's cluster as its symbol. For networks, the clusters are fitted on training images, and the PID is
+computed from the images of --split. Each stage of the teacher is compared with each stage of the student. If --teacher
+names several networks, each is compared with the student at one stage only (--stage). The teachers are ranked by their
+unique information: what a teacher tells about the label, but the student does not tell yet.
 """
 
 import argparse
@@ -116,8 +116,8 @@ def make_parser() -> CommandParser:
         type=parse_path,
         nargs="+",
         metavar="RUN",
-        help="a run, whose student then serves as teacher; or a file of weights for the teacher network of --student's "
-        "run; default: the teacher of --student's run; several RUNs are ranked",
+        help="a run, whose student is taken as the teacher; or a file of weights, which is loaded into the teacher that "
+        "--student was trained with. Default: that teacher with its own weights. Several RUNs are ranked",
     )
     networks.add_argument(
         "--stage",
