@@ -31,9 +31,9 @@ def compute_other_redundancies(joint: npt.NDArray[np.float64]) -> dict[str, floa
 
     - ``redundant_i_min``: I_min (Williams and Beer, 2010).
     - ``redundant_mmi``: the smaller one of the two sources' informations about the target (Barrett, 2015).
-    - ``redundant_gaussian``: BROJA's redundancy for jointly Gaussian variables that have the covariance of the symbols'
-      indicators. An indicator is 1 for its symbol and 0 for all other symbols. The key is left out if this covariance
-      is singular, or if a source or the target has only one symbol.
+    - ``redundant_gaussian``: symbols are encoded as one-hot vectors. This is BROJA's redundancy of jointly Gaussian
+      vectors with the covariance of the one-hot vectors. The key is left out if this covariance is singular, or if a
+      source or the target has only one symbol.
     - ``redundant_intersection``: a lower bound of the intersection information. The intersection information, which the
       distillation method RID maximises, is at most BROJA's redundancy (arXiv 2411.07483, theorem 4.1). The bound is
       slow to compute, so the key is left out if more than `MOST_CELLS` of the probabilities are positive.

@@ -102,7 +102,8 @@ class Experiment:
                 print(f"kdlight: stopped; {where}, go on with {self.resume}", file=sys.stderr)
             if stops is None or stops.received is None:
                 raise
-            # After SIGINT, too, the run ends with Lightning's `SIGTERMException`. Raise what `fit` documents instead.
+            # After SIGTERM and also after SIGINT, the run ends with Lightning's `SIGTERMException`, which is a
+            # `SystemExit`. Raise the exceptions that the docstring of `fit` names instead.
             raise KeyboardInterrupt if stops.received == signal.SIGINT else SystemExit(TERMINATED) from None
         if trainer.is_global_zero and self.folder.result.is_file() and not self.options.get("fast_dev_run"):
             print(format_closing_lines(self.folder))
@@ -152,7 +153,7 @@ class Experiment:
         The cache is filled by a fit without steps, so that teacher, data and devices are set up as in a real run.
 
         Returns:
-            The trainer, which knows whether this process is the first one.
+            The trainer. Its `is_global_zero` says whether this process has rank 0.
 
         Raises:
             UserError: If the method has no teacher or no teacher cache.

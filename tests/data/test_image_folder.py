@@ -101,7 +101,7 @@ def test_broken_files_are_skipped_where_asked_and_counted(tmp_path: Path) -> Non
     said = str(caught.value).splitlines()
     assert said[1:] == ["2 of the 24 images cannot be decoded: train/class1/2.png, train/class1/4.png"]
     skipping = folder(tmp_path, broken="skip", val_size=0)
-    with pytest.warns(UserWarning, match=r"left out 2 of 24 images .*: train/class1/2.png, train/class1/4.png"):
+    with pytest.warns(UserWarning, match=r"leaves out 2 of 24 images .*: train/class1/2.png, train/class1/4.png"):
         skipping.setup("fit")
     assert skipping.train_size == 22
     assert skipping.get_split("train").target.bincount().tolist() == [8, 6, 8]
@@ -112,7 +112,7 @@ def test_a_folder_that_is_also_the_test_set_is_searched_for_broken_files_once(tm
     write_folder(tmp_path, train=20, test=0)
     (tmp_path / "train/class1/2.png").write_bytes(b"no image")
     skipping = folder(tmp_path / "train", broken="skip")
-    with pytest.warns(UserWarning, match=r"left out 1 of 60 images .*: class1/2.png"):
+    with pytest.warns(UserWarning, match=r"leaves out 1 of 60 images .*: class1/2.png"):
         skipping.setup("fit")
     skipping.setup("test")  # another warning would be an error
 

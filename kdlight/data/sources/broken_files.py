@@ -36,8 +36,8 @@ def leave_out_broken(root: Path, listing: Listing) -> Listing:
             f"none of the {len(intact)} images below {root.absolute()} can be decoded: {name_first(broken)}"
         )
     rank_zero_warn(
-        f"left out {len(broken)} of {len(intact)} images below {root.absolute()}, because they cannot be decoded "
-        f"(broken: skip): {name_first(broken)}"
+        f"'broken: skip' leaves out {len(broken)} of {len(intact)} images below {root.absolute()}, which cannot be "
+        f"decoded: {name_first(broken)}"
     )
     kept = [path for path, whole in zip(listing.paths, intact, strict=True) if whole]
     return Listing(kept, listing.target[torch.tensor(intact)])

@@ -27,7 +27,7 @@ Initialisation = Literal["torch", "authors"]
 
 
 class FilteredDistillerArgumentsWithoutCE(FeatureDistillerArgumentsWithoutCE, total=False):
-    """The arguments that a method with a cross-entropy weight of its own passes on to `FilteredDistiller`."""
+    """The arguments of `FilteredDistiller` without ``ce_weight``, for methods that declare ``ce_weight`` themselves."""
 
     stages: Sequence[int] | None
     initialisation: Initialisation

@@ -20,7 +20,7 @@ from kdlight.unpack import Unpack
 
 
 class LogitDistillerArgumentsWithoutCE(DistillerArguments, total=False):
-    """The arguments that a method with a cross-entropy weight of its own passes on to `LogitDistiller`."""
+    """The arguments of `LogitDistiller` without ``ce_weight``, for methods that declare ``ce_weight`` themselves."""
 
     standardize_logits: bool
 

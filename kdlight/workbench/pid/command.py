@@ -116,8 +116,8 @@ def make_parser() -> CommandParser:
         type=parse_path,
         nargs="+",
         metavar="RUN",
-        help="a run, whose student is taken as the teacher; or a file of weights, which is loaded into the teacher that "
-        "--student was trained with. Default: that teacher with its own weights. Several RUNs are ranked",
+        help="a run, whose student is taken as the teacher; or a file of weights, which is loaded into the teacher "
+        "that --student was trained with. Default: that teacher with its own weights. Several RUNs are ranked",
     )
     networks.add_argument(
         "--stage",
