@@ -9,6 +9,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 
+import numpy as np
+
 UNKNOWN = "object of "  # the description of an object that does not remember its arguments begins with this
 
 Given = ParamSpec("Given")
@@ -64,6 +66,8 @@ def describe(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, np.generic):
+        return describe(value.item())
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-LISTED = re.compile(r"^__all__\b(?: = (\[[^\]]*\])$)?", re.MULTILINE)
+LISTED = re.compile(r"^__all__\b(?:(?:: [\w\[\]]+)? = (\[[^\]]*\])[ \t]*(?:#.*)?$)?.*", re.MULTILINE)
 LAZY = "find_lazy_names(__name__, __path__)"  # how an `__init__.py` says that its names are lazy
 
 
@@ -102,7 +102,8 @@ def _read_listed_names(file: Path) -> list[str]:
         return []
     if found[1] is None:
         raise ImportError(
-            f"{file}: expected __all__ = [...], a single list of strings, because it is read without importing the file"
+            f"{file}: expected __all__ = [...], a single list of strings, because it is read without importing the "
+            f"file; got the line {found[0]!r}"
         )
     names: list[str] = ast.literal_eval(found[1])
     return names

@@ -20,10 +20,13 @@ __all__ = [
     "read_weights",
 ]
 
+import difflib
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
@@ -53,14 +56,26 @@ def read_weights(learner: object) -> dict[str, float]:
     the base classes annotate as `Weight`.
     """
     constructors = [vars(kind)["__init__"] for kind in type(learner).__mro__ if "__init__" in vars(kind)]
-    names = (
-        name for made in constructors for name, kind in getattr(made, "__annotations__", {}).items() if kind == Weight
-    )
+    names = (name for made in constructors for name, kind in read_annotations(made).items() if kind == Weight)
     return {name: getattr(learner, name) for name in names if hasattr(learner, name)}
 
 
+def read_annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a function by argument name; those that are strings are evaluated.
+
+    ``from __future__ import annotations`` makes strings of all annotations. A string with a name that is not known yet,
+    such as that of a class that is only imported for type checkers, is left out.
+    """
+    found = {}
+    inner = inspect.unwrap(function)
+    for name, kind in getattr(inner, "__annotations__", {}).items():
+        with suppress(NameError, AttributeError):
+            found[name] = eval(kind, inner.__globals__) if isinstance(kind, str) else kind
+    return found
+
+
 class RangeCheck:
-    """Checks that the numbers given to the constructor of a subclass lie in the ranges of their annotations."""
+    """Checks the numbers, bools and choices given to the constructor of a subclass against their annotations."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -69,9 +84,12 @@ class RangeCheck:
 
 
 def check_ranges(function: Function) -> Function:
-    """Wrap a function so that it raises `UserError` for numbers outside the ranges of its annotations."""
+    """Wrap a function so that it raises `UserError` for values that do not fit its annotations.
+
+    Only arguments are checked whose annotation consists of numbers, ranges of numbers, bools and `Literal` choices.
+    """
     signature = inspect.signature(function)
-    ranges = {name: TypeAdapter(kind) for name, kind in function.__annotations__.items() if _has_range(kind)}
+    kinds = {name: TypeAdapter(kind) for name, kind in read_annotations(function).items() if _is_checked(kind)}
     owner = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
@@ -79,11 +97,12 @@ def check_ranges(function: Function) -> Function:
         try:
             given = signature.bind_partial(*arguments, **options).arguments
         except TypeError:  # calling the function, below, raises the same error
+            _require_known(arguments[0], options, signature) if function.__name__ == "__init__" else None
             given = {}
-        for name in ranges.keys() & given.keys():
+        for name in kinds.keys() & given.keys():
             value = given[name].item() if isinstance(given[name], np.generic) else given[name]
             try:
-                ranges[name].validate_python(value, strict=True)
+                kinds[name].validate_python(value, strict=True)
             except ValidationError as error:
                 raise UserError(f"{owner}: {_describe(error, name)}") from None
         return function(*arguments, **options)
@@ -91,11 +110,31 @@ def check_ranges(function: Function) -> Function:
     return call  # type: ignore[return-value]
 
 
+def _require_known(made: object, options: Iterable[str], signature: inspect.Signature) -> None:
+    """Raise a `TypeError` that names the class of `made` for an argument that this constructor of a base does not have.
+
+    Python's own message names the base, whose constructor the user has not called.
+    """
+    constructors = [vars(kind)["__init__"] for kind in type(made).__mro__ if "__init__" in vars(kind)]
+    names = {name for constructor in constructors for name in inspect.signature(constructor).parameters} - {"self"}
+    for name in options:
+        if name not in signature.parameters:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{type(made).__name__} has no argument {name!r}{hint}")
+
+
 def _describe(error: ValidationError, name: str) -> str:
     """Describe what was expected of the argument `name`, and what was given."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
     return f"expected {name}{place} {first['msg'].replace('Input should', 'to', 1)}, got {first['input']!r}"
+
+
+def _is_checked(kind: Any) -> bool:
+    if get_origin(kind) in (Union, UnionType):
+        return all(part in (None, type(None)) or _is_checked(part) for part in get_args(kind))
+    return kind in (bool, int, float) or get_origin(kind) is Literal or _has_range(kind)
 
 
 def _has_range(kind: Any) -> bool:

@@ -54,12 +54,23 @@ def test_a_new_file_is_public_by_what_it_lists(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
+    "line", ['__all__ = ["one_name"]', '__all__: list[str] = ["one_name"]', '__all__ = ["one_name"]  # the public one']
+)
+def test_common_ways_to_list_names_are_read(tmp_path: Path, line: str) -> None:
+    _, listed = find_lazy_names("package", [str(write_package(tmp_path / "package", file=f'"""Text."""\n{line}\n'))])
+    assert listed() == ["one_name"]
+
+
+@pytest.mark.parametrize(
     ("files", "message"),
     [
         ({"one": '__all__ = ["same"]', "two": '__all__ = ["same"]'}, "both one.py and two.py list same in __all__"),
         ({"one": '__all__ = ["one"]'}, "one.py lists one in __all__, but a file or folder has this name, too"),
         ({"one": '__all__ = ["below"]', "below_two": ""}, "one.py lists below in __all__, but a file or folder has"),
-        ({"one": '__all__ = ["a"] + ["b"]'}, r"one.py: expected __all__ = \[...\], a single list of strings"),
+        (
+            {"one": '__all__ = ["a"] + ["b"]'},
+            r"expected __all__ = \[...\], a single list of strings, .* got the line",
+        ),
     ],
 )
 def test_ambiguous_names_are_refused(tmp_path: Path, files: dict[str, str], message: str) -> None:

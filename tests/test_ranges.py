@@ -40,6 +40,53 @@ def test_methods(made, options, said):
         made(*networks(), **options)
 
 
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: DigitsDataModule(augment="no"), "expected augment to be a valid boolean, got 'no'"),
+        (lambda: DigitsDataModule(seed=1.5), "expected seed to be a valid integer, got 1.5"),
+        (lambda: KD(*networks(), teacher_precision="fp8"), "teacher_precision to be 'bf16' or '16', got 'fp8'"),
+        (lambda: KD(*networks(), standardize_logits=1), "standardize_logits to be a valid boolean, got 1"),
+    ],
+)
+def test_bools_and_choices(make, said):
+    with pytest.raises(UserError, match=said):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: KD(*networks(), kd_wieght=1.0), "KD has no argument 'kd_wieght'; did you mean 'kd_weight'?"),
+        (lambda: KD(*networks(), optimiser=None), "KD has no argument 'optimiser'; did you mean 'optimizer'?"),
+        (lambda: DigitsDataModule(batchsize=4), "no argument 'batchsize'; did you mean 'batch_size'?"),
+        (lambda: Own(*networks(), zzz=4), "Own has no argument 'zzz'$"),
+    ],
+)
+def test_a_misspelt_argument_names_the_class_that_was_called(make, said):
+    with pytest.raises(TypeError, match=said.replace("?", "[?]")):
+        make()
+
+
+def test_annotations_that_are_strings_are_checked():
+    made = {}
+    source = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+from kdlight.ranges import PositiveFloat, RangeCheck, Weight
+if TYPE_CHECKING:
+    from somewhere import Unknown
+
+class Late(RangeCheck):
+    def __init__(self, scale: PositiveFloat, a_weight: Weight = 1.0, other: Unknown | None = None) -> None:
+        self.a_weight = a_weight
+"""
+    exec(source, made)
+    with pytest.raises(UserError, match="Late: expected scale to be greater than 0, got 0"):
+        made["Late"](0)
+    assert read_weights(made["Late"](1.0, 0.5)) == {"a_weight": 0.5}
+
+
 def test_data_and_callbacks():
     for made, said in (
         (lambda: DigitsDataModule(batch_size=0), "batch_size"),

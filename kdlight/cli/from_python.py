@@ -192,18 +192,24 @@ def _build_from_objects(
 
 
 def _resolve(described: dict[str, Any]) -> str:
-    """Return the configuration of objects as YAML, with all defaults, so that the run can be repeated from it.
+    """Return the configuration of objects as YAML, with all defaults.
 
-    If a configuration cannot describe one of the objects, the defaults are left out.
+    Callbacks, loggers and other arguments of the trainer that a configuration cannot describe are kept as they are
+    described. If it cannot describe the method or the data, all defaults are left out.
     """
-    if not has_unknown(described):
+    undescribed = {name: value for name, value in described["trainer"].items() if has_unknown(value)}
+    known = {name: value for name, value in described["trainer"].items() if name not in undescribed}
+    if not has_unknown(described["model"]) and not has_unknown(described["data"]):
         parser = make_run_parser("fit")
         try:
-            text: str = parser.dump(parser.parse_object(described), skip_unset=False)
+            text: str = parser.dump(parser.parse_object({**described, "trainer": known}), skip_unset=False)
         except (
             ArgumentError
         ):  # the parser cannot import a class that is described, such as one defined inside a function
             pass
         else:
-            return text
+            if not undescribed:
+                return text
+            described = yaml.safe_load(text)
+            described["trainer"] |= undescribed
     return yaml.safe_dump(described, sort_keys=False)

@@ -73,3 +73,19 @@ class Classifier(ArgumentRecord, nn.Module, ABC):
             f"{type(self).__name__} does not say which batch norm comes before the ReLU of each stage: take a ResNet, "
             "a wrn or a vgg"
         )
+
+
+def require_classifier(role: str, network: object) -> None:
+    """Refuse networks that are no `Classifier`.
+
+    Args:
+        role: What the network is to be, such as "student", for the message.
+        network: The network.
+
+    Raises:
+        UserError: If the network is no `Classifier`.
+    """
+    if not isinstance(network, Classifier):
+        hint = "; wrap it: kdlight.models.Tapped(model, image_shape=…)" if isinstance(network, nn.Module) else ""
+        given = type(network).__name__ if isinstance(network, nn.Module) else repr(network)
+        raise UserError(f"{role}: expected a network of kdlight.models (a Classifier), got {given}{hint}")

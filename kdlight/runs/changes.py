@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from torch.optim import Optimizer
 
+from kdlight.arguments import UNKNOWN
 from kdlight.errors import UserError
 
 # Options that may differ when a run is continued. They determine on which devices, with which kernels and for how long
@@ -121,7 +122,8 @@ def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _learns(callback: Any) -> bool:
-    path = callback.get("class_path", "") if isinstance(callback, Mapping) else ""
+    """Return whether a callback, as a configuration describes it, influences training."""
+    path = callback.get("class_path", "") if isinstance(callback, Mapping) else str(callback).removeprefix(UNKNOWN)
     if path.startswith(("lightning.", "pytorch_lightning.")):
         return any(part in path.rpartition(".")[2] for part in LEARNING)
     return bool(path) and not getattr(locate(path), "only_observes", False)

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers.logger import Logger
 
 from kdlight.callbacks.classification_measures import ClassificationMeasures
 from kdlight.callbacks.run_progress import RunProgress
+from kdlight.errors import UserError
 from kdlight.internals import read_wandb_options
 from kdlight.methods.base.learner import Learner
 from kdlight.runs.checkpoints import AtomicCheckpointIO
@@ -55,13 +56,16 @@ def add_run_options(
 
     Returns:
         The trainer's arguments logger, callbacks, plugins and enable_checkpointing.
+
+    Raises:
+        UserError: If one of the loggers or callbacks is none.
     """
-    loggers = _select_objects(options.get("logger"), Logger)
+    loggers = _list_objects("logger", options.get("logger"), Logger)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             folder.path.mkdir(parents=True, exist_ok=True)  # W&B starts git in this folder, so it must exist
             read_wandb_options(logger).pop("anonymous", None)  # Lightning 2.6 passes on a setting that W&B warns about
-    callbacks = [*_select_objects(options.get("callbacks"), Callback), ClassificationMeasures()]
+    callbacks = [*_list_objects("callbacks", options.get("callbacks"), Callback), ClassificationMeasures()]
     if options.get("enable_progress_bar") is not False:
         if not any(isinstance(callback, ProgressBar) for callback in callbacks):
             callbacks.append(RunProgress())
@@ -81,12 +85,21 @@ def add_run_options(
     return {**given, "enable_checkpointing": config is not None}
 
 
-def _select_objects(value: Any, kind: type) -> list[Any]:
-    """Return the objects of the class `kind` in `value`.
+def _list_objects(name: str, value: Any, kind: type) -> list[Any]:
+    """Return the objects in an argument of the Trainer as a list, which is empty if the argument is a bool or None.
 
-    `value` is an argument of the Trainer: an object, a list of objects, a bool or None.
+    Raises:
+        UserError: If one of them is no object of the class `kind`.
     """
-    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, kind)]
+    if value is None or isinstance(value, bool):
+        return []
+    objects = list(value) if isinstance(value, list | tuple) else [value]
+    for item in objects:
+        if not isinstance(item, kind):
+            is_class = isinstance(item, type) and issubclass(item, kind)
+            hint = f"; write {item.__name__}(…) to make one" if is_class else ""
+            raise UserError(f"trainer.{name}: expected objects of the class {kind.__name__}, got {item!r}{hint}")
+    return objects
 
 
 def fit_and_test(
@@ -132,8 +145,10 @@ def _fit_and_test(
         if folder.locate_checkpoint(name).is_file():
             path = str(folder.locate_checkpoint(name))
             loggers, trainer.loggers = trainer.loggers, []  # else both tests would be logged under the same names
-            (measured,) = trainer.test(model, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
-            trainer.loggers = loggers
+            try:
+                (measured,) = trainer.test(model, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
+            finally:
+                trainer.loggers = loggers
             result.record_test(name, measured)
             for logger in loggers:
                 renamed = {metric.replace("test/", TESTED[name], 1): value for metric, value in measured.items()}

@@ -1,19 +1,23 @@
 """``result.json``: the test results of a run, and what is needed to reproduce them."""
 
 import json
+import math
 import platform
 import re
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Protocol, Self, runtime_checkable
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 
 from kdlight.files import replace_file
 from kdlight.methods.base.learner import Learner
@@ -64,7 +68,6 @@ class Result:
             "epochs": len(epochs),
             "test": self.test,
             "final": epochs[max(epochs)],
-            **collect_results(callbacks),
             "seed": read_run_seed(),
             "teacher_sha256": teacher.sha256() if isinstance(teacher, Frozen) else None,
             "seconds": time.perf_counter() - self.started,
@@ -80,6 +83,7 @@ class Result:
             "git_commit": read_git_commit(),
             "command": self.command,
         }
+        content |= collect_results(callbacks, taken=content)
         with replace_file(folder.result) as draft:
             draft.write_text(format_json(content), encoding="utf-8")
 
@@ -94,7 +98,8 @@ def write_test(measured: Mapping[str, float], trainer: Trainer, checkpoint: str 
         folder: The run's folder.
     """
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    content = {"checkpoint": checkpoint, "test": measured, **collect_results(callbacks)}
+    content: dict[str, Any] = {"checkpoint": checkpoint, "test": measured}
+    content |= collect_results(callbacks, taken=content)
     folder.path.mkdir(parents=True, exist_ok=True)
     with replace_file(folder.test) as draft:
         draft.write_text(format_json(content), encoding="utf-8")
@@ -108,14 +113,53 @@ class ResultSource(Protocol):
         """Return entries by key. If several callbacks return a mapping under the same key, the mappings are merged."""
 
 
-def collect_results(callbacks: Iterable[object]) -> dict[str, Any]:
-    """Collect the entries that callbacks add to ``result.json`` and ``test.json``, by key."""
+def collect_results(callbacks: Iterable[object], taken: Container[str] = ()) -> dict[str, Any]:
+    """Collect the entries that callbacks add to ``result.json`` and ``test.json``, by key.
+
+    An entry is left out, with a warning, if its key is used already or if JSON cannot hold its value, because an error
+    would cost the results of a run that has just ended.
+
+    Args:
+        callbacks: The callbacks, of which those that are a `ResultSource` are asked.
+        taken: The keys of the run's own entries.
+    """
     joined: dict[str, Any] = {}
     for callback in callbacks:
-        if isinstance(callback, ResultSource):
-            for key, value in callback.collect_result().items():
-                joined[key] = {**joined[key], **value} if isinstance(joined.get(key), dict) else value
+        for key, value in callback.collect_result().items() if isinstance(callback, ResultSource) else ():
+            try:
+                new = to_json(value)
+            except TypeError as error:
+                _warn_of_lost_entry(callback, key, f"{error}; return numbers, texts, lists and mappings")
+                continue
+            both = isinstance(joined.get(key), dict) and isinstance(new, dict)
+            if key in taken or (key in joined and not both):
+                _warn_of_lost_entry(callback, key, "another entry has this key; choose another key")
+                continue
+            joined[key] = {**joined[key], **new} if both else new
     return joined
+
+
+def _warn_of_lost_entry(callback: object, key: str, reason: str) -> None:
+    rank_zero_warn(f"{type(callback).__name__}: the result has no entry {key!r} of this callback: {reason}")
+
+
+def to_json(value: Any) -> Any:
+    """Convert a value to what JSON can hold: tensors and arrays become numbers or lists, NaN and infinity None.
+
+    Raises:
+        TypeError: If the value is, or contains, something else than numbers, texts, lists and mappings.
+    """
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        return to_json(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise TypeError(f"JSON cannot hold an object of the class {type(value).__name__}")
 
 
 def format_json(content: Mapping[str, Any]) -> str:

@@ -23,8 +23,8 @@ BEST = {"val/accuracy": "max", "val/loss": "min", "train/loss": "min"}
 
 
 @runtime_checkable
-class PictureSource(Protocol):
-    """A callback that chooses which of its logged values get a panel, and that draws pictures."""
+class PanelSource(Protocol):
+    """A callback that chooses which of its logged values get a panel."""
 
     def list_panels(self, stages: int) -> dict[str, bool]:
         """Return whether the values logged under each key get a panel. A key may end in ``*``.
@@ -32,6 +32,11 @@ class PictureSource(Protocol):
         Args:
             stages: The student's number of stages.
         """
+
+
+@runtime_checkable
+class PictureSource(Protocol):
+    """A callback that draws pictures."""
 
     def draw_pictures(self, rows: Mapping[int, Mapping[str, float]]) -> "dict[str, Figure]":
         """Return pictures by name, drawn from the logged metrics of each epoch (counted from 0)."""
@@ -43,11 +48,11 @@ class WandbRecord(Callback):
     - Every metric is drawn over ``epoch``; the summary holds the best values of accuracy and loss.
     - The configuration gets the keys ``method``, ``pair`` (teacher → student), ``seed`` and ``grid`` (the name of the
       ``kdlight ablate`` grid that the run belongs to).
-    - A callback that is a `PictureSource` decides which of its values get a panel. For `PIDMonitor`, these are the four
+    - A callback that is a `PanelSource` decides which of its values get a panel. For `PIDMonitor`, these are the four
       atoms of the PID (partial information decomposition) of each stage and of the logits.
     - At the end, ``result.json`` is added to the summary, without entries that are or contain lists. The confusion
-      matrix and the callbacks' pictures are added to the media. If the logger was given ``log_model``, the student's
-      weights become an artifact.
+      matrix and the pictures of each `PictureSource` are added to the media. If the logger was given ``log_model``, the
+      student's weights become an artifact.
 
     Args:
         folder: The folder of the run.
@@ -59,7 +64,7 @@ class WandbRecord(Callback):
         self.folder = folder
         self.logger = logger
         self.config = config
-        self._sources: list[PictureSource] = []
+        self._pictures: list[PictureSource] = []
         self._sends_student = take_wandb_artifacts(logger)  # keeps the logger from sending whole checkpoints
         group = name_group(folder.path)
         for name, value in {"group": group, "job_type": "fit"}.items():
@@ -76,9 +81,10 @@ class WandbRecord(Callback):
         for name, goal in BEST.items():
             run.define_metric(name, step_metric="epoch", summary=f"last,{goal}")
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        self._sources = [callback for callback in callbacks if isinstance(callback, PictureSource)]
-        for source in self._sources:
-            for key, shown in source.list_panels(len(pl_module.student.stage_names)).items():
+        self._pictures = [callback for callback in callbacks if isinstance(callback, PictureSource)]
+        for source in callbacks:
+            panels = source.list_panels(len(pl_module.student.stage_names)) if isinstance(source, PanelSource) else {}
+            for key, shown in panels.items():
                 run.define_metric(key, step_metric="epoch", hidden=not shown)
         run.config.update(self._find_flat_keys(pl_module), allow_val_change=True)
 
@@ -108,7 +114,7 @@ class WandbRecord(Callback):
         if validated:
             run.summary["best_val_accuracy"] = max(validated)
         run.summary["result"] = _drop_lists(result)
-        pictures = {name: figure for source in self._sources for name, figure in source.draw_pictures(rows).items()}
+        pictures = {name: figure for source in self._pictures for name, figure in source.draw_pictures(rows).items()}
         if "last" in result.get("confusion", {}):
             pictures["confusion"] = draw_confusion(result["confusion"]["last"], result["class_names"])
         run.log({f"pictures/{name}": wandb.Image(figure) for name, figure in pictures.items()})

@@ -6,9 +6,12 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
 
 import kdlight
 from kdlight.__main__ import main
@@ -83,6 +86,36 @@ def test_a_run_of_objects_continues(objects, tmp_path):
     assert again.folder == run.folder
     assert list(again.metrics.index) == [0, 1, 2]
     assert again.result["epochs"] == 3
+
+
+class Watches(Callback):
+    """A callback that a configuration cannot describe, and that changes nothing."""
+
+    only_observes = True
+
+
+def test_a_run_continues_with_or_without_a_callback_that_only_observes(tmp_path):
+    def fit(epochs, *callbacks, **options):
+        torch.manual_seed(0)
+        method, data = Supervised(resnet8(10, (1, 8, 8))), DigitsDataModule(**FEW)
+        return kdlight.fit(
+            method, data, max_epochs=epochs, folder=tmp_path / "run", callbacks=list(callbacks), **options, **QUICK
+        )
+
+    fit(1, Watches(), Timer())
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["model"]["init_args"]["compile"] is False
+    assert fit(2, ckpt_path="last").result["epochs"] == 2
+    assert fit(3, Watches(), ckpt_path="last").result["epochs"] == 3
+    with pytest.raises(UserError, match=r"trainer.callbacks.*GradientAccumulationScheduler"):
+        fit(4, GradientAccumulationScheduler({0: 2}), ckpt_path="last")
+
+
+def test_numbers_of_numpy_are_written_as_numbers(tmp_path):
+    student, teacher = networks()
+    method = KD(student, Frozen(teacher), temperature=np.float32(3), standardize_logits=np.bool_(True))
+    run = kdlight.fit(method, DigitsDataModule(**FEW), max_epochs=1, folder=tmp_path / "run", **QUICK)
+    arguments = run.config["model"]["init_args"]
+    assert (arguments["temperature"], arguments["standardize_logits"]) == (3.0, True)
 
 
 def test_without_a_folder_the_newest_run_continues(tmp_path, monkeypatch):

@@ -152,7 +152,7 @@ def test_errors():
     with pytest.raises(ValueError, match=r"stages: \[\] compares only logits.*ensemble of 2"):
         CAKD(resnet8(10, shape), Frozen(ensemble))
     assert CAKD(resnet8(10, shape), Frozen(ensemble), stages=[]).pairs == []
-    with pytest.raises(ValueError, match="target, top, target_and_top, got 'both'"):
+    with pytest.raises(ValueError, match="'target', 'top' or 'target_and_top', got 'both'"):
         build(CAKD, strong="both")
     with pytest.raises(ValueError, match="expected strong_channels to be less than 1, got 1"):
         build(CAKD, strong_channels=1)

@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import Callback
 from lightning.pytorch.loggers import WandbLogger
+from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from wandb.proto.wandb_internal_pb2 import Record
 
@@ -58,6 +60,24 @@ def items(updates):
     return {(item.key or ".".join(item.nested_key)): json.loads(item.value_json) for item in updates}
 
 
+class OwnPanel(Callback):
+    """A callback that has a panel and no picture."""
+
+    only_observes = True
+
+    def list_panels(self, stages):
+        return {"own/*": False, f"own/stage{stages}": True}
+
+
+class OwnPicture(Callback):
+    """A callback that has a picture and no panel."""
+
+    only_observes = True
+
+    def draw_pictures(self, rows):
+        return {"own": Figure()}
+
+
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory):
     """A distillation of two epochs in a grid, and its records by kind."""
@@ -68,7 +88,7 @@ def sent(tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "grid/method=kd/seed=0")
     logger, module = WandbLogger(project="kdlight", save_dir=str(folder.path), log_model=True), digits(val_size=400)
     monitor = PIDMonitor(every_n_epochs=1, clusters=2, repeats=2, stages=["stage3"], fit_samples=100)
-    given = {"enable_progress_bar": False, "logger": [logger], "callbacks": [monitor]}
+    given = {"enable_progress_bar": False, "logger": [logger], "callbacks": [monitor, OwnPanel(), OwnPicture()]}
     loop = trainer(folder.path, 2, **add_run_options(given, folder, module, config=CONFIG))
     fit_and_test(loop, build(KD), module, folder)
     patch.undo()
@@ -95,8 +115,12 @@ def test_everything_is_drawn_over_epochs_and_of_the_pid_the_atoms_alone(sent):
     defined = {metric.glob_name or metric.name: metric for metric in kept["metric"]}
     assert defined["*"].step_metric == "epoch"
     assert defined["val/accuracy"].summary.max
+    assert defined["val/loss"].summary.min
+    assert defined["train/loss"].summary.min
     assert defined["pid/*"].options.hidden
     assert not defined["pid/stage3/redundant"].options.hidden
+    assert defined["own/*"].options.hidden
+    assert not defined["own/stage3"].options.hidden
     assert "pid/stage3/gap" not in defined
     history = [items(row.item) for row in kept["history"]]
     assert [row["epoch"] for row in history if "pid/stage3/redundant" in row] == [0, 1]
@@ -122,7 +146,7 @@ def test_the_summary_has_the_result_and_its_numbers_are_those_of_the_folder(sent
 def test_the_pictures_and_the_student_are_sent(sent):
     _, file, kept = sent
     logged = {name: value for row in kept["history"] for name, value in items(row.item).items()}
-    for picture in ("pictures/confusion", "pictures/pid_stage3"):
+    for picture in ("pictures/confusion", "pictures/pid_stage3", "pictures/own"):
         assert (file.parent / "files" / logged[f"{picture}.path"]).stat().st_size > 1000
     (artifact,) = [record for record in kept["artifact"] if record.type == "model"]
     (entry,) = artifact.manifest.contents

@@ -20,9 +20,9 @@ from kdlight.data.base.batch import Batch
 from kdlight.internals import find_unused_parameters, is_resumed_mid_epoch, validates_after
 from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.methods.base.labels import UNLABELLED, replace_empty_batch
-from kdlight.methods.base.learning_checks import require_learning, require_matching_classes, require_terms
+from kdlight.methods.base.learning_checks import SUM, require_learning, require_matching_classes, require_terms
 from kdlight.methods.base.optimization import configure_optimization, require_rates
-from kdlight.models.classifier import Classifier
+from kdlight.models.classifier import Classifier, require_classifier
 from kdlight.models.weights import load_weights
 from kdlight.processes import is_distributed, read_run_seed
 from kdlight.ranges import RangeCheck
@@ -69,6 +69,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         compile: bool = False,
     ) -> None:
         super().__init__()
+        require_classifier("student", student)
         if student_weights is not None:
             load_weights(student, student_weights)
         self.student = student
@@ -173,7 +174,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
         stacked = torch.stack(tuple(terms.values()))
         loss = stacked.sum()
         self.terms = dict(zip(terms, stacked.detach().unbind(), strict=True))
-        self.epoch_means.add({**self.terms, "loss": loss.detach()}, samples=len(batch.images))
+        self.epoch_means.add({**self.terms, SUM: loss.detach()}, samples=len(batch.images))
         return loss
 
     def on_train_epoch_end(self) -> None:

@@ -13,6 +13,8 @@ from kdlight.ranges import read_weights
 if TYPE_CHECKING:
     from kdlight.methods.base.learner import Learner
 
+SUM = "loss"  # the name under which the sum of the terms is logged
+
 
 def require_matching_classes(learner: "Learner") -> None:
     """Refuse data with more classes than the student, and warn if the student has more classes than the data.
@@ -46,11 +48,15 @@ def require_terms(learner: "Learner", terms: object) -> None:
         terms: The loss terms that it returned.
 
     Raises:
-        UserError: If the terms are not a mapping from names to scalar tensors.
+        UserError: If the terms are not a mapping from names to scalar tensors, if there are none, or if one has the
+            name under which their sum is logged.
     """
     method = type(learner).__name__
     if not isinstance(terms, Mapping):
         raise UserError(f"{method}: expected the loss terms as a dict of scalar tensors, got {_describe(terms)}")
+    if not terms or SUM in terms:
+        given = "none" if not terms else f"one with the name {SUM!r}, under which the sum of all terms is logged"
+        raise UserError(f"{method}: expected one or more loss terms with names of their own, got {given}")
     for name, term in terms.items():
         if not isinstance(term, Tensor) or term.ndim:
             raise UserError(f"{method}: expected the loss term {name!r} to be a scalar tensor, got {_describe(term)}")

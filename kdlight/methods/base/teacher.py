@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kdlight.errors import UserError
-from kdlight.models.classifier import Classifier
+from kdlight.models.classifier import Classifier, require_classifier
 from kdlight.models.frozen import Frozen
 from kdlight.models.weights import load_weights
 
@@ -17,11 +17,12 @@ def freeze_teacher(teacher: Teacher, teacher_weights: str | None, untrained_teac
     """Load a teacher's weights and freeze it. A teacher that is frozen already is returned unchanged.
 
     Raises:
-        UserError: If there is not exactly one source of weights: a file, the teacher's own weights, or its random
-            initial weights (`untrained_teacher`).
+        UserError: If the teacher is no `Classifier`, or if there is not exactly one source of weights: a file, the
+            teacher's own weights, or its random initial weights (`untrained_teacher`).
     """
     if isinstance(teacher, Frozen):
         return teacher
+    require_classifier("teacher", teacher)
     ways = (teacher_weights is not None) + untrained_teacher + teacher.has_weights
     if ways != 1:
         given = "none of these" if ways == 0 else "more than one of these"

@@ -49,9 +49,25 @@ def test_torch_s_own_errors_of_an_optimizer_are_the_user_s(made, options):
         ),
         ({"ce": torch.zeros(3)}, r"the loss term 'ce' to be a scalar tensor, got a tensor of shape \(3,\)"),
         ({"ce": 1.0}, r"Supervised: expected the loss term 'ce' to be a scalar tensor, got float"),
+        ({}, r"Supervised: expected one or more loss terms with names of their own, got none"),
+        ({"loss": torch.zeros(())}, r"with names of their own, got one with the name 'loss'"),
     ],
 )
 def test_terms_of_another_form_are_refused(terms, answer):
     with pytest.raises(UserError, match=answer):
         require_terms(Supervised(network()), terms)
     require_terms(Supervised(network()), {"ce": torch.zeros(())})
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (torch.nn.Linear(2, 2), r"expected a network of kdlight.models .* got Linear; wrap it: kdlight.models.Tapped"),
+        ("resnet20", r"expected a network of kdlight.models \(a Classifier\), got 'resnet20'$"),
+    ],
+)
+def test_a_network_of_another_kind_is_refused(network, said):
+    with pytest.raises(UserError, match=f"student: {said}"):
+        Supervised(network)
+    with pytest.raises(UserError, match=f"teacher: {said}"):
+        Supervised(resnet8(10, (1, 8, 8)), network, untrained_teacher=True)
