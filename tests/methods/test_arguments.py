@@ -1,5 +1,6 @@
 """Every number that a method takes changes what the method does, and a weight the size of terms."""
 
+import inspect
 import re
 import typing
 
@@ -10,6 +11,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.methods.base.learner import Learner
 from kdlight.methods.cakd import CAKD
 from kdlight.methods.rid import RID
+from kdlight.ranges import NonNegativeFloat, Weight, read_annotations
 from tests.methods.conftest import arguments, build, digits, parameters, shipped, trainer
 
 EPOCHS = 3
@@ -31,6 +33,17 @@ def numbers(method: type[Learner]) -> dict[str, float]:
         if holds(parameter.annotation, float) and not name.endswith("_ratio")
     }
     return {name: value or 1.0 for name, value in values.items() if isinstance(value, int | float)}
+
+
+@pytest.mark.parametrize("made", shipped())
+def test_weights_have_the_type_of_weights(made):
+    """With plain float, negative weights are accepted, and a method with this weight alone is said to learn nothing.
+
+    `NonNegativeFloat` is for weights of parts of a term, and of terms that do not train the student.
+    """
+    constructor = inspect.unwrap(made.__init__)
+    named = {name: kind for name, kind in read_annotations(constructor).items() if name.endswith("_weight")}
+    assert {name for name, kind in named.items() if kind not in (Weight, NonNegativeFloat)} == set()
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from kdlight.data.base.batch import Batch
 from kdlight.losses.absolute_logits import absolute_logits_loss
+from kdlight.losses.parts.reduction import average_labelled
 from kdlight.methods.base.logit_distiller import LogitDistiller, LogitDistillerArguments
 from kdlight.methods.base.teacher import Teacher
 from kdlight.models.activations import Activations
@@ -69,7 +70,9 @@ class AbsoluteLogits(LogitDistiller):
     def loss_terms(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy and the distance of the log-probabilities."""
         loss = absolute_logits_loss(student.logits, teacher.logits)
-        return {**self.task_terms(student, batch), "absolute": self.absolute_weight * loss}
+        of_target = student.logits.gather(1, batch.target.clamp(min=0)[:, None])[:, 0].square()
+        labelled = self.absolute_weight * average_labelled(of_target, batch.target)
+        return {**self.task_terms(student, batch), "absolute": self.absolute_weight * loss, "labelled": labelled}
 '''
 CONFIG = "# Weights of this test.\nmodel: {class_path: kdlight.methods.AbsoluteLogits}\n"
 TEST = """import torch
@@ -91,6 +94,8 @@ ADDED = {
 CONTRACTS = (
     "tests/methods/test_contracts.py",
     "tests/methods/test_arguments.py",
+    "tests/methods/test_gradients.py",
+    "tests/methods/test_step.py",
     "tests/losses/test_numerics.py",
     "tests/losses/test_absolute_logits.py",
 )
@@ -128,6 +133,7 @@ def test_the_contracts_find_it_and_hold(copied) -> None:
     said = run(copied, *pytest_, "-m", "not slow", *CONTRACTS)
     for file in CONTRACTS:
         assert f"{file}::" in said, f"no test of {file} covers the new method"
+    require_four_new_files_and_no_change(copied)
 
 
 @pytest.mark.slow
@@ -137,6 +143,7 @@ def test_the_command_line_knows_it(copied) -> None:
     fit = ("fit", "--config", "absolute_logits.yaml", "--model.untrained_teacher=true", "--model.teacher_weights=null")
     short = ("--trainer.max_epochs=1", "--trainer.logger=false", "--trainer.enable_progress_bar=false")
     assert "test accuracy" in run(copied, *python, *fit, *short)
+    require_four_new_files_and_no_change(copied)
 
 
 @pytest.mark.slow
@@ -148,7 +155,6 @@ def test_its_own_error_keeps_its_traceback(copied) -> None:
     assert "ValueError: a bug of this method" in said
 
 
-@pytest.mark.slow
-def test_all_this_needed_four_new_files_and_no_change(copied) -> None:
+def require_four_new_files_and_no_change(copied) -> None:
     status = run(copied, "git", "status", "--short", "--untracked-files=all")
     assert status.splitlines() == [f"?? {name}" for name in sorted(ADDED)]

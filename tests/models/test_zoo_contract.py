@@ -45,7 +45,7 @@ def test_one_training_step_at_8_pixels(name: str) -> None:
     images = torch.randn(4, 1, 8, 8)
 
     activations = model.activations(images)
-    assert set(counters(model)) == {1}
+    assert set(counters(model)) <= {1}  # a network without batch norm has no counters
     assert activations.logits.shape == (4, 7)
     assert torch.equal(activations.logits, model.head(activations.embedding))
     assert len(activations.stages) == len(model.stage_names)
@@ -56,7 +56,7 @@ def test_one_training_step_at_8_pixels(name: str) -> None:
 
     model.eval()
     assert torch.equal(model(images), model.activations(images).logits)
-    assert set(counters(model)) == {1}
+    assert set(counters(model)) <= {1}
 
 
 @pytest.mark.parametrize("image_shape", [(3, 32, 32), (3, 64, 64)], ids=["32", "64"])
