@@ -10,7 +10,7 @@ shipped configuration of that name is taken, such as ``digits/kd.yaml``.
 Mappings are merged key by key, and later files override earlier ones. If files name different classes for one object,
 the last class wins, and arguments that come with another class are dropped. Some files give arguments without
 ``class_path``, for example the files that describe teacher-student pairs. Their arguments are kept for the class that
-wins.
+wins. A list replaces an earlier list; under a key that ends in ``+``, such as ``callbacks+``, it is appended instead.
 
 Values for a combination of two files, such as DKD's beta for one teacher-student pair, are in ``pair+dkd.yaml`` beside
 ``pair.yaml``. If ``pair.yaml`` and a ``dkd.yaml`` of any folder are given or included, ``pair+dkd.yaml`` is added
@@ -34,6 +34,7 @@ from kdlight.yaml_files import read_yaml
 Fragments = Sequence[Any]
 SUFFIXES = (".yaml", ".yml")
 MOST_FILES = 300
+APPEND = "+"
 
 
 class ConfigPart(NamedTuple):
@@ -136,7 +137,21 @@ def merge(fragments: Fragments) -> Any:
     last_class = next((mapping["class_path"] for mapping in reversed(mappings) if "class_path" in mapping), None)
     mappings = [mapping for mapping in mappings if mapping.get("class_path", last_class) == last_class]
     keys = dict.fromkeys(key for mapping in mappings for key in mapping)
-    return {key: merge([mapping[key] for mapping in mappings if key in mapping]) for key in keys}
+    merged = {key: merge([mapping[key] for mapping in mappings if key in mapping]) for key in keys}
+    for key in [key for key in keys if isinstance(key, str) and key.endswith(APPEND)]:
+        name = key.removesuffix(APPEND)
+        last = max((place for place, mapping in enumerate(mappings) if name in mapping), default=0)
+        added = [item for mapping in mappings[last:] for item in _as_list(mapping.get(key))]
+        if name in merged:
+            merged[name] = [*_as_list(merged[name]), *added]
+            del merged[key]
+        else:
+            merged[key] = added  # a file that includes this one may have the list
+    return merged
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _read_parts(file: Path, trail: Trail) -> list[ConfigPart]:

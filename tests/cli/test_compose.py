@@ -35,6 +35,16 @@ def test_later_values_win_and_lists_are_replaced():
     assert merge([{"a": {"x": 1}}, {"a": None}, {"a": {"y": 2}}]) == {"a": {"y": 2}}
 
 
+def test_lists_under_a_key_that_ends_in_plus_are_appended(tmp_path):
+    (tmp_path / "base.yaml").write_text("trainer: {callbacks: [a], logger: x}")
+    (tmp_path / "more.yaml").write_text("include: [base.yaml]\ntrainer: {callbacks+: [b], plugins+: [p], logger+: [y]}")
+    (tmp_path / "again.yaml").write_text("trainer: {callbacks+: c}")
+    (tmp_path / "other.yaml").write_text("trainer: {callbacks: [d]}")
+    more = compose([tmp_path / "more.yaml", tmp_path / "again.yaml"])
+    assert more == {"trainer": {"callbacks": ["a", "b", "c"], "logger": ["x", "y"], "plugins+": ["p"]}}
+    assert compose([tmp_path / "more.yaml", tmp_path / "other.yaml"])["trainer"]["callbacks"] == ["d"]
+
+
 def test_a_file_includes_a_shipped_one_unless_one_of_this_name_lies_beside_it(tmp_path):
     main = write(tmp_path, "mine.yaml", "include: [digits/kd.yaml]\ntrainer: {max_epochs: 3}")
     assert compose([main])["model"]["class_path"] == "kdlight.methods.KD"

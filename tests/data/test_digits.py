@@ -8,7 +8,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from sklearn.datasets import load_digits
 
 from kdlight.data.base.batch import Batch
+from kdlight.data.base.samples import Samples
 from kdlight.data.digits import DigitsDataModule
+from kdlight.errors import UserError
 
 
 class BatchRecorder(LightningModule):
@@ -251,3 +253,18 @@ def test_a_transfer_set_has_no_labels_to_train_on():
     data.setup("fit")
     assert (data.get_split("train").target == -1).all()
     assert (data.get_split("val").target >= 0).all()
+
+
+@pytest.mark.parametrize(("part", "stage"), [("training", "fit"), ("test", "test")])
+@pytest.mark.parametrize("wrong", [10, -1])
+def test_a_label_that_is_no_class_is_refused_before_training(part: str, stage: str, wrong: int) -> None:
+    class Mislabelled(DigitsDataModule):
+        def read_train(self) -> Samples:
+            samples = super().read_train()
+            return samples.with_target(samples.target.index_fill(0, torch.tensor([3]), wrong))
+
+        read_test = read_train
+
+    data = Mislabelled()
+    with pytest.raises(UserError, match=rf"classes of the {part} images to be numbers from 0 to 9, got {wrong}"):
+        data.setup(stage)

@@ -32,7 +32,8 @@ class UnlabelledRecorder(BatchRecorder):
 
 def test_it_trains_on_one_set_and_evaluates_on_the_other() -> None:
     digits = DigitsDataModule(mean=(0.5,), std=(0.25,))
-    data = TransferDataModule(PatternDataModule(augment=True, batch_size=16, val_size=10, mean=(0.1,)), digits)
+    data = TransferDataModule(PatternDataModule(augment=True, batch_size=16, val_size=10, mean=(0.1,), seed=7), digits)
+    assert data.seed == 7
     assert (data.num_classes, data.class_names, data.val_size) == (10, digits.class_names, 300)
     model = UnlabelledRecorder()
     loop = trainer(max_epochs=1)

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Literal
 
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 
 from kdlight.data.base.samples import Split
 from kdlight.data.base.splits import add_label_noise, hold_out
@@ -56,13 +57,30 @@ class SplitDataModule(LightningDataModule):
         return len(self.get_split("train"))
 
     def setup(self, stage: str) -> None:
-        """Read only the images that `stage` (fit, validate, test or predict) needs."""
+        """Read only the images that `stage` (fit, validate, test or predict) needs.
+
+        Raises:
+            UserError: If `stage` needs a validation split and there is none, or an image has none of the classes.
+        """
         if stage == "validate" and self.val_size == 0:
             raise UserError("there is no validation split to validate on: set val_size above 0")
         if stage in ("fit", "validate") and "train" not in self._splits:
-            self._hold_out(self.read_train())
+            samples = self.read_train()
+            if self.labels:
+                self._require_classes(samples.target, "training")
+            self._hold_out(samples)
         if stage in ("test", "predict") and "test" not in self._splits:
-            self._splits["test"] = self.read_test()
+            samples = self.read_test()
+            self._require_classes(samples.target, "test")
+            self._splits["test"] = samples
+
+    def _require_classes(self, target: Tensor, name: str) -> None:
+        wrong = target[(target < 0) | (target >= self.num_classes)]
+        if len(wrong):
+            raise UserError(
+                f"{type(self).__name__}: expected the classes of the {name} images to be numbers from 0 to "
+                f"{self.num_classes - 1}, got {int(wrong[0])}; correct the labels, or the number of classes"
+            )
 
     def _hold_out(self, samples: Split) -> None:
         kept, held_out = hold_out(samples.target, self.val_size, self.train_per_class, self.class_names)
