@@ -17,7 +17,7 @@ setup: .venv/installed ## fill .venv with everything (quick when nothing changed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --config-settings editable_mode=compat --editable '.[dev]'
 	touch $@
 
 demo: setup ## train a teacher on digits, distil from it in four ways, compare; a stopped demo continues

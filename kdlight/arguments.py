@@ -78,12 +78,18 @@ def describe(value: Any) -> Any:
         return copy.deepcopy(value.built_from)
     if is_dataclass(value) and not isinstance(value, type):
         return describe(asdict(value))
-    if isinstance(value, functools.partial) and not value.args and isinstance(value.func, type):
-        return {"class_path": find_import_path(value.func), "init_args": describe(value.keywords)}
-    if isinstance(value, type) and "<" not in value.__qualname__:
+    if isinstance(value, functools.partial) and _is_importable(value.func):
+        given = inspect.signature(value.func).bind_partial(*value.args, **value.keywords).arguments
+        return {"class_path": find_import_path(value.func), "init_args": describe(given)}
+    if isinstance(value, type) and _is_importable(value):
         return find_import_path(value)
     kind = value if inspect.isfunction(value) else type(value)
     return f"{UNKNOWN}{kind.__module__}.{kind.__qualname__}"
+
+
+def _is_importable(value: Any) -> bool:
+    """Return whether a value is a class or function that is not defined inside a function."""
+    return (isinstance(value, type) or inspect.isfunction(value)) and "<" not in value.__qualname__
 
 
 def has_unknown(described: Any) -> bool:

@@ -246,5 +246,5 @@ class PIDMonitor(PIDPictures, ArgumentRecord, RangeCheck, Callback):
         assert isinstance(method, Learner)
         report = measurement.measure(method)
         self._warnings.warn_of_infinite_stages(measurement.stages, report, trainer.current_epoch)
-        self._warnings.report_caps(report)
+        self._warnings.report_limits(report, measurement.probe.samples)
         return report

@@ -11,6 +11,8 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from kdlight.measuring.probe import FEWEST
 from kdlight.measuring.report import Report
 
+FEW = 100  # a measurement on fewer images is said to be rough
+
 
 class PIDWarnings:
     """Warns of values that are missing from the log, and of values close to a limit set by the number of symbols."""
@@ -43,8 +45,13 @@ class PIDWarnings:
                     category=UserWarning,
                 )
 
-    def report_caps(self, report: Report) -> None:
-        """Print each stage whose information is close to the most that its symbols can carry."""
+    def report_limits(self, report: Report, images: int) -> None:
+        """Print each stage whose information is close to the most that its symbols can carry, and if images are few."""
+        if images < FEW and self._is_new("few images"):
+            rank_zero_info(
+                f"PIDMonitor: the PID is measured on {images} images; on fewer than {FEW}, it is rough and can fall "
+                "below 0; compare it with its intervals, or hold out more images (val_size)"
+            )
         for stage, found in report.stages.items():
             if found.capped and self._is_new(f"cap of {stage}"):
                 network, cap = next(iter(found.capped.items()))

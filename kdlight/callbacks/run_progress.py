@@ -1,6 +1,7 @@
 """The progress bar of a run, with the epoch, the loss, the validation accuracy, and the time left for all epochs."""
 
 import time
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,6 +17,7 @@ from kdlight.internals import count_batches
 from kdlight.methods.base.learner import Learner
 
 EVERY = 0.25  # seconds between updates; less would slow training, because reading the loss waits for the device
+LOGGED_EVERY = 30.0  # seconds between printed lines, where no bar can be drawn
 WINDOW = 600.0  # seconds over which the speed is averaged: long enough to include validations
 
 
@@ -23,7 +25,8 @@ class RunProgress(ProgressBar):
     """Shows one bar for the training of all epochs, and one for each test, prediction or validation outside training.
 
     Only the bar of the training stays visible at the end. Epochs are counted from 1. A bar and its text fill one line
-    of the terminal: the longer the text, the shorter the bar.
+    of the terminal: the longer the text, the shorter the bar. Where no bar can be drawn, such as in a file, its text is
+    printed every `LOGGED_EVERY` seconds instead.
 
     Args:
         console: The console to draw on; None: standard output.
@@ -37,7 +40,7 @@ class RunProgress(ProgressBar):
         self.console = console
         self._enabled = True
         self._bar: Progress | None = None
-        self._updated, self._said = 0.0, False
+        self._updated, self._logged, self._said = 0.0, 0.0, False
         self._loss = self._accuracy = ""
 
     def disable(self) -> None:
@@ -124,8 +127,11 @@ class RunProgress(ProgressBar):
 
     def _begin(self, description: str, total: float | None, completed: int = 0, *, transient: bool = True) -> None:
         self._end()
-        if not self._enabled or self._lacks_widgets():
+        if not self._enabled:
             return
+        # A notebook without widgets gets the lines of a console that is no terminal.
+        console = Console(force_jupyter=False, force_terminal=False) if self._lacks_widgets() else self.console
+        self._logged = time.monotonic()
         whole = Column(no_wrap=True)
         self._bar = Progress(
             TextColumn("{task.description}", table_column=whole),
@@ -134,7 +140,7 @@ class RunProgress(ProgressBar):
             TextColumn("{task.fields[figures]}", table_column=whole),
             TimeRemainingColumn(compact=True, table_column=whole),
             TextColumn("left", table_column=whole),
-            console=self.console,
+            console=console,
             transient=transient,
             expand=True,
             speed_estimate_period=WINDOW,
@@ -147,7 +153,7 @@ class RunProgress(ProgressBar):
         lacks = (self.console or get_console()).is_jupyter and find_spec("ipywidgets") is None
         if lacks and not self._said:
             self._said = True
-            rank_zero_info("no progress bar: it needs ipywidgets in a notebook (pip install ipywidgets)")
+            rank_zero_info("no progress bar but lines: in a notebook, a bar needs ipywidgets (pip install ipywidgets)")
         return lacks
 
     def _show(self, **changes: Any) -> None:
@@ -155,9 +161,24 @@ class RunProgress(ProgressBar):
             self._updated = time.monotonic()
             figures = "  ".join(figure for figure in (self._loss, self._accuracy) if figure)
             self._bar.update(self._bar.task_ids[0], figures=figures, **changes)
+            if not self._can_draw(self._bar.console) and time.monotonic() - self._logged >= LOGGED_EVERY:
+                self._logged = time.monotonic()
+                self._print_line(self._bar)
+
+    def _can_draw(self, console: Console) -> bool:
+        return console.is_terminal or console.is_jupyter
+
+    def _print_line(self, bar: Progress) -> None:
+        task = bar.tasks[0]
+        left = "" if task.time_remaining is None else f"{timedelta(seconds=round(task.time_remaining))} left"
+        parts = (task.description, f"{task.percentage:.0f} %", task.fields["figures"], left)
+        bar.console.print("  ".join(part for part in parts if part), markup=False, highlight=False)
 
     def _is_due(self) -> bool:
-        return self._bar is not None and time.monotonic() - self._updated >= EVERY
+        if self._bar is None:
+            return False
+        every = EVERY if self._can_draw(self._bar.console) else LOGGED_EVERY
+        return time.monotonic() - self._updated >= every
 
     def _end(self) -> None:
         bar, self._bar = self._bar, None

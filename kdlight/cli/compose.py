@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_info
 
+from kdlight.arguments import UNKNOWN
 from kdlight.cli.shipped import find_shipped_folder
 from kdlight.errors import MissingFileError, UserError
 from kdlight.files import expand_home
@@ -73,7 +74,21 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
     parts = _insert_combinations(given)
     for file in dict.fromkeys(part.file for part in parts if part not in given):
         rank_zero_info(f"adding {os.path.normpath(file)}, which has values for this combination of files")
-    return _merge_parts(parts)
+    merged = _merge_parts(parts)
+    _require_described(merged, "")
+    return merged
+
+
+def _require_described(content: Any, name: str) -> None:
+    """Refuse the configuration of a run that was made in Python with an object that a configuration cannot describe."""
+    if isinstance(content, str) and content.startswith(UNKNOWN):
+        raise UserError(
+            f"{name} is {content!r}, which was made in Python and cannot be built from a configuration; call "
+            "kdlight.fit again in Python, or replace this value by a class_path with init_args"
+        )
+    items = content.items() if isinstance(content, Mapping) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in items:
+        _require_described(value, f"{name}.{key}" if name else str(key))
 
 
 def _name_own_folder(part: ConfigPart) -> ConfigPart:

@@ -42,7 +42,8 @@ def build_object(kind: type[Built], described: Mapping[str, Any]) -> Built:
 def _build(kind: type[Built], described: Mapping[str, Any]) -> Built:
     """Build an object as `build_object` does, but raise `ArgumentError` if the description is wrong."""
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--part", type=kind)
+    # As in a fit: classes of the user may have arguments without annotations.
+    parser.add_subclass_arguments(kind, "part", fail_untyped=False)
     config = parser.parse_object({"part": dict(described)})
     with report_library_errors():
         built: Built = parser.instantiate(config).part

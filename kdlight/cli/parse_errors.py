@@ -116,6 +116,8 @@ def _explain_required(found: re.Match[str], message: str, options: list[str]) ->
 
 def _explain_unknown_option(found: re.Match[str], message: str, options: list[str]) -> str:
     name = found[1].lstrip("-").partition("=")[0]
+    if name.endswith((".yaml", ".yml")):
+        return f"no option '{name}'; configurations are given as --config {name}"
     return f"no option '{name}'{suggest(name, options)}"
 
 

@@ -102,5 +102,6 @@ def _find_shipped(name: str, *, alone: bool) -> tuple[list[str], str]:
         if method in shipped:
             return [method], method
     candidates = shipped if "/" in title else {other.rpartition("/")[2] for other in shipped}
-    hint = suggest(title, candidates) or "; `kdlight configs` lists them"
+    here = [file.name for file in Path().glob("*.yaml")]
+    hint = suggest(title, here) or suggest(title, candidates) or "; `kdlight configs` lists them"
     raise MissingFileError(f"{name} does not exist, neither here nor among kdlight's configurations{hint}")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlight.models.activations import Activations
-from kdlight.models.classifier import Classifier
+from kdlight.models.classifier import Classifier, require_classifier
 
 
 class Frozen:
@@ -36,6 +36,7 @@ class Frozen:
     """
 
     def __init__(self, model: Classifier) -> None:
+        require_classifier("Frozen", model)
         self.model = model.eval().requires_grad_(False)
         self._compiled: Callable[[Tensor], Activations] | None = None
         self.lowered: torch.dtype | None = None

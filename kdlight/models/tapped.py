@@ -4,7 +4,7 @@ __all__ = ["Tapped"]
 
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -17,6 +17,12 @@ from kdlight.models.taps import find_taps, to_feature_map
 HEAD_INPUT = "the input of the head"
 
 
+if TYPE_CHECKING:
+    Model = nn.Module | Callable[[], nn.Module]
+else:
+    Model = nn.Module  # the command line reads this type, and builds a module itself
+
+
 class Tapped(Classifier):
     """A model of torchvision, of timm or of your own, whose intermediate outputs are read by forward hooks.
 
@@ -24,7 +30,9 @@ class Tapped(Classifier):
     once, the output of its last run is read. The `Activations` have no ``preactivations`` (None).
 
     Args:
-        model: A module from images to logits.
+        model: A module from images to logits. In Python it can also be a class or a `functools.partial` that builds the
+            module: the configuration of a run then describes the module, so that commands such as ``kdlight predict``
+            can build it again.
         stages: Names of the modules whose outputs are the stages, as `model.named_modules()` gives them. Default:
             `find_taps` runs the model once to find these modules.
         embedding: Name of the module whose output, flattened, is the embedding. Default: the input of the head.
@@ -39,13 +47,15 @@ class Tapped(Classifier):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Model,
         stages: Sequence[str] | None = None,
         embedding: str | None = None,
         stem: str | None = None,
         head: str | None = None,
         image_shape: ImageShape = CIFAR_SHAPE,
     ) -> None:
+        if not isinstance(model, nn.Module):
+            model = model()
         modules = dict(model.named_modules())
         if stages is None:
             taps = find_taps(model, image_shape)

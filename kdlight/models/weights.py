@@ -164,9 +164,13 @@ def _read_pickle(path: Path) -> dict[str, Any]:
         needed = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"needs {needed[1]}, which can run code" if needed else "is no file of torch.save"
         raise UserError(f"{path} {reason}: save the weights alone, torch.save(model.state_dict(), path)") from None
-    except (RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # reading bytes that are no pickle can raise anything
         reason = next(iter(str(error).splitlines()), "it ends too early")
-        raise UserError(f"{path} cannot be read: {reason}") from None
+        raise UserError(
+            f"{path} cannot be read: expected a file of torch.save, got {type(error).__name__}: {reason}"
+        ) from None
     weights: dict[str, Any] = content if isinstance(content, dict) else {}
     if isinstance(weights.get("model"), dict):
         return dict(weights["model"])

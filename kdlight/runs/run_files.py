@@ -18,7 +18,7 @@ from kdlight.methods.base.distiller import Distiller
 from kdlight.methods.supervised import Supervised
 from kdlight.runs.folder import RunFolder
 from kdlight.runs.preparation import Preparation
-from kdlight.runs.trainer import require_batches
+from kdlight.runs.trainer import report_schedule_length, require_batches
 
 
 class RunFiles(Callback):
@@ -63,6 +63,10 @@ class RunFiles(Callback):
                 tensors = pl_module.teacher.model.state_dict()
                 with replace_file(self.folder.teacher) as draft:
                     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print a line if the schedule of the learning rate has another length than the run."""
+        report_schedule_length(trainer)
 
     def _write_config(self) -> None:
         """Write the configuration.

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_info
 from pydantic import Field, TypeAdapter, ValidationError
 
 from kdlight.data.base.image_module import ImageDataModule
@@ -123,4 +124,18 @@ def _require_nodes(trainer: Trainer) -> None:
             f"trainer.num_nodes {trainer.num_nodes}: expected a process on each machine, started by srun or torchrun, "
             "or by hand with MASTER_ADDR, MASTER_PORT and NODE_RANK set; this process was started in another way, so "
             "the run would wait for ever: leave trainer.num_nodes out to train on this machine"
+        )
+
+
+def report_schedule_length(trainer: Trainer) -> None:
+    """Print a line if a cosine schedule has another length than the run, as after ``--trainer.max_epochs``."""
+    epochs = trainer.max_epochs
+    for config in trainer.lr_scheduler_configs:
+        length = getattr(config.scheduler, "T_max", None)
+        if config.interval != "epoch" or length is None or epochs is None or epochs in (-1, length):
+            continue
+        then = "rises again after it" if length < epochs else "does not fall to its lowest value"
+        rank_zero_info(
+            f"the run has {epochs} epochs, but the schedule's T_max is {length}, so the learning rate {then}; "
+            f"to change this: model.scheduler.T_max={epochs}"
         )

@@ -155,8 +155,9 @@ class Run:
                 )
             if has_unknown(described):
                 raise UserError(
-                    f"{self.files.config} cannot describe the {role}, which was built in Python; build it again and "
-                    f"give it: run.{role}(network=…)"
+                    f"{self.files.config} cannot describe the {role}, which was built in Python; in Python, build it "
+                    f"again and give it: run.{role}(network=…); commands can use runs whose {role} is a "
+                    "Tapped(functools.partial(Network, …))"
                 )
             if weights is not None and (described.get("init_args") or {}).get("pretrained"):
                 # Do not download pretrained weights, because `load_weights` below replaces them.
@@ -166,17 +167,17 @@ class Run:
             load_weights(network, weights)
         return network.eval()
 
-    def data(self, changed: Mapping[str, Any]) -> ImageDataModule:
+    def data(self, changed: Mapping[str, Any] | None = None) -> ImageDataModule:
         """Return the data of the run.
 
         Args:
-            changed: Arguments of the data module that replace those of the run, such as ``data_dir``.
+            changed: Arguments of the data module that replace those of the run, such as ``data_dir``; None: no changes.
 
         Raises:
             UserError: If the data module is no `ImageDataModule`, or does not take one of the arguments in ``changed``.
         """
         described = self.config["data"]
-        arguments = {**(described.get("init_args") or {}), **changed}
+        arguments = {**(described.get("init_args") or {}), **(changed or {})}
         return build_object(ImageDataModule, {**described, "init_args": arguments})  # type: ignore[type-abstract]
 
 

@@ -238,7 +238,7 @@ def test_a_cap_that_binds_is_said_once(caplog):
     warnings = PIDWarnings()
     with caplog.at_level("INFO"):
         for _ in range(2):
-            warnings.report_caps(SimpleNamespace(stages={"logits": found}))
+            warnings.report_limits(SimpleNamespace(stages={"logits": found}), 300)
     (said,) = [record.getMessage() for record in caplog.records]
     assert "the student's logits" in said
     assert "log2 of 2 symbols = 1.00 bits, less than H(label) = 3.32 bits" in said

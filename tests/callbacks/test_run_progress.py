@@ -57,6 +57,23 @@ def test_in_a_notebook_without_ipywidgets_it_says_once_what_to_install(tmp_path,
     with caplog.at_level("INFO"), warnings.catch_warnings(record=True) as warned:
         trainer(tmp_path, 2, callbacks=[bar], enable_progress_bar=True).fit(build(Supervised), datamodule=module)
     assert [record.message for record in caplog.records if "ipywidgets" in record.message] == [
-        "no progress bar: it needs ipywidgets in a notebook (pip install ipywidgets)"
+        "no progress bar but lines: in a notebook, a bar needs ipywidgets (pip install ipywidgets)"
     ]
     assert not any("ipywidgets" in str(each.message) for each in warned)
+
+
+def test_a_file_gets_a_line_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_progress, "LOGGED_EVERY", 0.0)
+    stream = io.StringIO()
+    bar = RunProgress(Console(file=stream, width=80))
+    loop = trainer(tmp_path, 2, callbacks=[bar], enable_progress_bar=True)
+    loop.fit(build(Supervised), datamodule=digits(val_size=100))
+    lines = stream.getvalue().splitlines()
+    form = re.compile(r"epoch 2/2  \d+ %  loss [\d.]+(  val [\d.]+ %)?(  \d:\d\d:\d\d left)?$")
+    assert any(map(form.match, lines))
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_terminal_gets_no_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_progress, "LOGGED_EVERY", 0.0)
+    assert not [line for line in shown(tmp_path, 80) if re.match(r"epoch \d/2  \d+ %  loss", line)]

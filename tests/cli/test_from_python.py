@@ -1,5 +1,6 @@
 """`kdlight.fit`, `Run` and `load_runs`: runs made from Python are those of the command."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -152,6 +153,36 @@ def test_automatic_checkpoints_start_leave_alone_and_continue(tmp_path):
     }
 
 
+class Own(torch.nn.Module):
+    """A network of a user."""
+
+    def __init__(self, classes, width=4):
+        super().__init__()
+        self.body = torch.nn.Sequential(torch.nn.Conv2d(1, width, 3), torch.nn.Flatten())
+        self.head = torch.nn.Linear(36 * width, classes)
+
+    def forward(self, images):
+        return self.head(self.body(images))
+
+
+def test_a_network_that_a_partial_builds_is_built_again_by_commands(tmp_path, capsys):
+    student = Tapped(functools.partial(Own, 10, width=5), stages=["body.0"], image_shape=(1, 8, 8))
+    run = kdlight.fit(Supervised(student), DigitsDataModule(**FEW), max_epochs=1, folder=tmp_path / "own", **QUICK)
+    assert run.config["model"]["init_args"]["student"]["init_args"]["model"]["init_args"] == {"classes": 10, "width": 5}
+    images = torch.rand(2, 1, 8, 8)
+    torch.testing.assert_close(run.student()(images), student.eval()(images))
+    assert main(["predict", str(run.folder), "--output", str(tmp_path / "p.csv")]) == 0
+    assert "360 images" in capsys.readouterr().out
+
+
+def test_a_configuration_with_an_object_of_python_says_so(tmp_path, capsys):
+    method = Supervised(Tapped(Own(10), stages=["body.0"], image_shape=(1, 8, 8)))
+    run = kdlight.fit(method, DigitsDataModule(**FEW), max_epochs=1, folder=tmp_path / "own", **QUICK)
+    assert main(["test", f"--config={run.folder}/config.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "model.init_args.student.init_args.model is 'object of tests.cli.test_from_python.Own', which was" in said
+
+
 def test_a_network_that_cannot_be_described_is_given_back(tmp_path):
     def foreign():
         torch.manual_seed(1)
@@ -160,7 +191,7 @@ def test_a_network_that_cannot_be_described_is_given_back(tmp_path):
 
     method = Supervised(foreign())
     run = kdlight.fit(method, DigitsDataModule(**FEW), max_epochs=1, folder=tmp_path / "foreign", **QUICK)
-    with pytest.raises(UserError, match=r"run.student\(network"):
+    with pytest.raises(UserError, match=r"run.student\(network=…\); commands can use runs whose student is a Tapped"):
         run.student()
     images = torch.rand(3, 1, 8, 8)
     last = kdlight.Run(run.folder / "checkpoints/last.ckpt")

@@ -84,7 +84,7 @@ def test_what_is_wrong_with_the_data_is_not_said_of_the_network(tmp_path, monkey
     data = ["--data=kdlight.data.ImageFolderDataModule"]
     for options, answer in (
         ([], "data: kdlight.data.ImageFolderDataModule needs data_dir"),
-        (["--data.data_dir=nowhere"], f"there is no {tmp_path / 'nowhere/train'}: set data_dir"),
+        (["--data.data_dir=nowhere"], f"there is no {tmp_path / 'nowhere'}: set data_dir"),
         (["--data.data_dir=images", "--data.resize_size=3"], "expected 1 <= image_size <= resize_size"),
         (["--data.data_dir=images", "--data.mean=[0.5]"], "mean and std need 3 numbers"),
         (["--data.data_dir=images", "--data.std=[1,1,0]"], "data.std: expected"),

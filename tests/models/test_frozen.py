@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kdlight.errors import UserError
 from kdlight.models.classifier import Classifier
 from kdlight.models.frozen import Frozen
 from kdlight.models.tapped import Tapped
@@ -107,3 +108,8 @@ def test_gradient_from_a_stage_on(network: Callable[[int], Classifier], stage: i
     assert activations.stem is not None
     assert not activations.stem.requires_grad
     assert not Frozen(model).activations(images).logits.requires_grad
+
+
+def test_a_module_of_another_kind_is_refused():
+    with pytest.raises(UserError, match=r"Frozen: expected a network of kdlight.models .* got Linear; wrap it"):
+        Frozen(torch.nn.Linear(2, 2))

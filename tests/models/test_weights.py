@@ -197,3 +197,10 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_no_classifier_head() -> None:
     with pytest.raises(ValueError, match="expected weights with a classifier head"):
         count_classes({"weight": torch.ones(3)})
+
+
+@pytest.mark.parametrize("content", [b"hello", b"", b"\x00" * 9, b"epoch,accuracy\n1,0.5\n"])
+def test_bytes_that_are_no_weights_are_named(tmp_path, content):
+    (tmp_path / "junk.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"junk.pt (cannot be read: expected a file of torch.save|is no file of torch)"):
+        read_state_dict(tmp_path / "junk.pt")

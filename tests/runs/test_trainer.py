@@ -2,12 +2,14 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from kdlight.__main__ import main
 from kdlight.errors import UserError
-from kdlight.runs.trainer import make_trainer
+from kdlight.runs.trainer import make_trainer, report_schedule_length
 
 ROOT = Path(__file__).parents[2]
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.callbacks=null"]
@@ -96,3 +98,21 @@ def test_a_run_without_validation_selects_nothing_and_is_tested(capsys):
     assert main([*TINY, "--trainer.max_epochs=1", "--trainer.limit_val_batches=0"]) == 0
     assert "could not find the monitored key" not in capsys.readouterr().err
     assert [file.name for file in Path.cwd().glob("runs/**/*.ckpt")] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("t_max", "epochs", "said"),
+    [(30, 4, "does not fall to its lowest value"), (2, 4, "rises again after it"), (4, 4, None), (30, -1, None)],
+)
+def test_a_schedule_of_another_length_is_said(t_max, epochs, said, caplog):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, t_max)
+    config = SimpleNamespace(scheduler=cosine, interval="epoch")
+    with caplog.at_level("INFO"):
+        report_schedule_length(SimpleNamespace(max_epochs=epochs, lr_scheduler_configs=[config]))
+    assert [record.message for record in caplog.records if "T_max" in record.message] == (
+        [] if said is None else [
+            f"the run has {epochs} epochs, but the schedule's T_max is {t_max}, so the learning rate {said}; to change "
+            f"this: model.scheduler.T_max={epochs}"
+        ]
+    )  # fmt: skip

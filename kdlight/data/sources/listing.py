@@ -46,7 +46,8 @@ def list_classes(folder: Path) -> tuple[str, ...]:
     except OSError as error:
         raise _make_access_error(error, folder) from error
     if not names:
-        what = f"{folder.absolute()} has no class folders" if folder.exists() else f"there is no {folder.absolute()}"
+        missing = folder.parent if not folder.parent.exists() else folder
+        what = f"{folder.absolute()} has no class folders" if folder.exists() else f"there is no {missing.absolute()}"
         raise MissingFileError(
             f"{what}: set data_dir to the folder that holds {folder.name}/ or, for images of your own, "
             "to the folder of class folders"

@@ -20,7 +20,7 @@ from kdlight.data.base.batch import Batch
 from kdlight.internals import find_unused_parameters, is_resumed_mid_epoch, validates_after
 from kdlight.methods.base.epoch_means import EpochMeans
 from kdlight.methods.base.labels import UNLABELLED, replace_empty_batch
-from kdlight.methods.base.learning_checks import SUM, require_learning, require_matching_classes, require_terms
+from kdlight.methods.base.learning_checks import SUM, require_learning, require_matching_data, require_terms
 from kdlight.methods.base.optimization import configure_optimization, require_rates
 from kdlight.models.classifier import Classifier, require_classifier
 from kdlight.models.weights import load_weights
@@ -112,7 +112,7 @@ class Learner(ArgumentRecord, RangeCheck, LightningModule, ABC):
             UserError: If the run ends before the student learns, the loss has only weights of 0, or the data have more
                 classes than the student.
         """
-        require_matching_classes(self)
+        require_matching_data(self)
         if stage == "fit":
             require_learning(self)
         if self.channels_last:

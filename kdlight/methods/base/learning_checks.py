@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 SUM = "loss"  # the name under which the sum of the terms is logged
 
 
-def require_matching_classes(learner: "Learner") -> None:
-    """Refuse data with more classes than the student, and warn if the student has more classes than the data.
+def require_matching_data(learner: "Learner") -> None:
+    """Refuse data with more classes than the student, and warn of other differences between student and data.
 
-    A student may have more classes on purpose, for example if its teacher knows further classes.
+    A student may have more classes on purpose, for example if its teacher knows further classes. A student that was
+    built for images of another shape may run, but methods size their own modules for that shape.
 
     Args:
         learner: A method with its trainer.
@@ -27,8 +28,15 @@ def require_matching_classes(learner: "Learner") -> None:
     Raises:
         UserError: If the data have more classes than the student.
     """
+    data, shape = getattr(learner.trainer, "datamodule", None), tuple(learner.student.image_shape)
+    of_data = tuple(getattr(data, "image_shape", shape))
+    if of_data != shape:
+        rank_zero_warn(
+            f"the student was built for images of the shape {shape}, but those of the data have the shape {of_data}; "
+            "give the network the data's image_shape"
+        )
     of_student = learner.student.num_classes
-    classes = getattr(getattr(learner.trainer, "datamodule", None), "num_classes", of_student)
+    classes = getattr(data, "num_classes", of_student)
     if classes == of_student:
         return
     remedy = "leave the option out to take the number from the data"

@@ -87,7 +87,8 @@ def make_parser() -> CommandParser:
         action="append",
         default=[],
         metavar="GROUP",
-        help="train only the runs with these settings, such as method=rid; repeatable",
+        help="train only the runs with these settings, such as method=rid,lr=0.1; if repeated, the runs that match at "
+        "least one GROUP",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="train only the runs with this seed")
     parser.add_argument(

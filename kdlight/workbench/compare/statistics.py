@@ -9,6 +9,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 POWER = 0.8
+EQUAL = 1e-12  # relative difference up to which numbers count as equal
 
 
 class Summary(NamedTuple):
@@ -32,11 +33,12 @@ class Difference(NamedTuple):
 
     Attributes:
         mean: The mean difference; NaN if there is no pair.
-        lower: Lower end of the 95 % interval of the mean, by Student's t; NaN for fewer than two pairs.
+        lower: Lower end of the 95 % interval of the mean, by Student's t. NaN for fewer than two pairs, or if all pairs
+            have the same difference other than 0, because such pairs do not tell how much differences vary.
         upper: Upper end of the interval.
         n: Number of pairs.
         detectable: About the smallest true difference that a test at the 5 % level would detect with a power of 80 %,
-            given the number of pairs and the spread of their differences; NaN for fewer than two pairs.
+            given the number of pairs and the spread of their differences; NaN where the interval is NaN.
     """
 
     mean: float
@@ -73,8 +75,8 @@ def compute_difference(of_group: Mapping[int, float], of_baseline: Mapping[int, 
     if n == 0:
         return Difference(math.nan, math.nan, math.nan, 0, math.nan)
     mean = float(each.mean())
-    if n == 1:
-        return Difference(mean, math.nan, math.nan, 1, math.nan)
+    if n == 1 or (mean != 0 and np.ptp(each) <= EQUAL * abs(mean)):
+        return Difference(mean, math.nan, math.nan, n, math.nan)
     error = float(each.std(ddof=1)) / math.sqrt(n)
     quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
     detectable = (quantile + float(stats.t.ppf(POWER, n - 1))) * error

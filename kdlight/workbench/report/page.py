@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader
 from plotly.offline import get_plotlyjs
 
+from kdlight.arguments import UNKNOWN
 from kdlight.files import replace_file
 from kdlight.workbench.compare.groups import RunGroups, select_finished
 from kdlight.workbench.compare.over_epochs import SPLITS, pid_keys
@@ -231,8 +232,12 @@ def _build_difference_table(comparison: RunGroups) -> Table:
 
 
 def _list_commands(record: Record) -> list[str]:
-    """Return the command that the user called, and a command that runs the saved configuration again."""
+    """Return the command that the user called, and a command that runs the saved configuration again.
+
+    The second command is left out if the configuration cannot describe an object of a run that was made in Python.
+    """
     config, place = record.folder.config, Path("runs/repeated", *record.folder.path.parts[-2:])
     again = shlex.join(["kdlight", "fit", "--config", str(config), "--trainer.default_root_dir", str(place)])
     called = str(record.result.get("command") or "")
-    return [*([called] if called else []), *([again] if config.is_file() else [])]
+    repeatable = config.is_file() and UNKNOWN not in config.read_text(encoding="utf-8")
+    return [*([called] if called else []), *([again] if repeatable else [])]

@@ -7,7 +7,7 @@ import torch
 
 from kdlight.errors import UserError
 from kdlight.methods import RID, Supervised
-from kdlight.methods.base.learning_checks import require_terms
+from kdlight.methods.base.learning_checks import require_matching_data, require_terms
 from kdlight.models import resnet8
 from kdlight.models.frozen import Frozen
 
@@ -71,3 +71,13 @@ def test_a_network_of_another_kind_is_refused(network, said):
         Supervised(network)
     with pytest.raises(UserError, match=f"teacher: {said}"):
         Supervised(resnet8(10, (1, 8, 8)), network, untrained_teacher=True)
+
+
+def test_a_student_for_other_images_or_more_classes_is_warned_of(tmp_path):
+    made = Supervised(resnet8(12, (1, 16, 16)))
+    made.trainer = SimpleNamespace(datamodule=SimpleNamespace(num_classes=10, image_shape=(1, 8, 8)))
+    with (
+        pytest.warns(UserWarning, match=r"built for images of the shape \(1, 16, 16\), but .* the shape \(1, 8, 8\)"),
+        pytest.warns(UserWarning, match=r"num_classes is 12, but the data have only 10 classes"),
+    ):
+        require_matching_data(made)

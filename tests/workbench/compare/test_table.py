@@ -292,3 +292,12 @@ def test_the_command_draws_what_it_is_asked_for(runs, capsys):
     assert all((runs / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in ("plot", "bars", "scatter"))
     assert main(["compare", str(runs), f"--plot={runs / 'curves.xyz'}"]) == 2
     assert "expected a picture format among" in capsys.readouterr().err
+
+
+def test_equal_differences_have_no_interval():
+    """Two seeds that differ by one test image each do not tell how much differences vary."""
+    found = compute_difference({0: 0.5, 1: 0.75}, {0: 0.25, 1: 0.5})
+    assert found.mean == 0.25
+    assert math.isnan(found.lower)
+    assert math.isnan(found.detectable)
+    assert not found.resolved
