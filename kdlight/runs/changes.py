@@ -54,12 +54,12 @@ def require_unchanged(before: str, now: str, run: str, *, on_purpose: bool) -> N
     restored = {key: values for key, values in found.items() if _is_below(key, RESTORED)}
     if restored:
         raise UserError(
-            f"{_format_differences(restored)} in {run}: a checkpoint restores optimizer and schedule as they were; "
+            f"{_format_differences(restored)}: the checkpoint of {run} restores optimizer and schedule as they were; "
             "go on without the change, or start a run from the trained weights: --model.student_weights PATH"
         )
     if found and not on_purpose:
         raise UserError(
-            f"{_format_differences(found)} in {run}: expected the configuration that the run began with; leave "
+            f"{_format_differences(found)}: expected the configuration that the run in {run} began with; leave "
             "--ckpt_path out to start another run, or change this run on purpose: --resume_changed true"
         )
 
@@ -134,5 +134,5 @@ def _is_below(key: str, names: tuple[str, ...]) -> bool:
 
 
 def _format_differences(found: Mapping[str, tuple[Any, Any]]) -> str:
-    said = [f"{key} was {old!r}, is {new!r}" for key, (old, new) in list(found.items())[:SHOWN]]
+    said = [f"{key} was {old!r}, is now {new!r}" for key, (old, new) in list(found.items())[:SHOWN]]
     return ", ".join(said) + (f" and {len(found) - SHOWN} more differ" if len(found) > SHOWN else "")

@@ -77,7 +77,7 @@ def test_a_run_of_objects_continues(objects, tmp_path):
     run, method = objects
     student, _ = networks()
     other = KD(student, method.teacher, temperature=3.0)
-    with pytest.raises(UserError, match=r"temperature was 2.0, is 3.0 in runs/mine"):
+    with pytest.raises(UserError, match=r"temperature was 2.0, is now 3.0: .* in runs/mine"):
         kdlight.fit(other, DigitsDataModule(**FEW), max_epochs=3, folder=run.folder, ckpt_path="last", **QUICK)
     more = KD(student, method.teacher, temperature=2.0)
     again = kdlight.fit(

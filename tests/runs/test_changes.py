@@ -77,17 +77,21 @@ def test_what_may_change(key, value):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("seed_everything", 1, "seed_everything was 0, is 1"),
-        ("trainer.precision", "bf16-mixed", "trainer.precision was '32', is 'bf16-mixed'"),
-        ("trainer.gradient_clip_val", 1.0, "trainer.gradient_clip_val was None, is 1.0"),
-        ("trainer.callbacks", [MONITOR, PRUNING], "callbacks.0.class_path was None, is 'kdlight.callbacks.Optimal"),
+        ("seed_everything", 1, "seed_everything was 0, is now 1"),
+        ("trainer.precision", "bf16-mixed", "trainer.precision was '32', is now 'bf16-mixed'"),
+        ("trainer.gradient_clip_val", 1.0, "trainer.gradient_clip_val was None, is now 1.0"),
+        ("trainer.callbacks", [MONITOR, PRUNING], "callbacks.0.class_path was None, is now 'kdlight.callbacks.Optimal"),
         ("trainer.callbacks", [{"class_path": "lightning.pytorch.callbacks.StochasticWeightAveraging"}], "Stochastic"),
         ("trainer.callbacks", [{"class_path": f"{__name__}.Meddler"}], "Meddler"),
         ("trainer.callbacks", [{"class_path": "a_package_that_is_gone.Watcher"}], "a_package_that_is_gone"),
-        ("data.init_args.val_size", 4, "data.init_args.val_size was 5, is 4"),
-        ("data.init_args.batch_size", 3, "data.init_args.batch_size was 2, is 3"),
-        ("model.init_args.temperature", 2.0, "model.init_args.temperature was 4.0, is 2.0"),
-        ("model.class_path", "kdlight.methods.DKD", "model.class_path was 'kdlight.methods.KD', is 'kdlight.methods.D"),
+        ("data.init_args.val_size", 4, "data.init_args.val_size was 5, is now 4"),
+        ("data.init_args.batch_size", 3, "data.init_args.batch_size was 2, is now 3"),
+        ("model.init_args.temperature", 2.0, "model.init_args.temperature was 4.0, is now 2.0"),
+        (
+            "model.class_path",
+            "kdlight.methods.DKD",
+            "model.class_path was 'kdlight.methods.KD', is now 'kdlight.methods.D",
+        ),
     ],
 )
 def test_what_may_change_on_purpose_alone(key, value, said):
@@ -107,7 +111,7 @@ def test_of_another_class_only_the_name_is_said():
 @pytest.mark.parametrize("on_purpose", [False, True])
 def test_what_a_checkpoint_restores_can_not_change(on_purpose):
     other = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.3}}
-    with pytest.raises(UserError, match=r"optimizer.init_args.lr was 0.1, is 0.3 .*--model.student_weights"):
+    with pytest.raises(UserError, match=r"optimizer.init_args.lr was 0.1, is now 0.3: .*--model.student_weights"):
         require_unchanged(
             yaml.safe_dump(CONFIG), changed("model.init_args.optimizer", other), "r", on_purpose=on_purpose
         )
@@ -134,7 +138,10 @@ def test_a_command_that_starts_goes_on_and_has_finished(tmp_path, monkeypatch, c
     capsys.readouterr()
     for checkpoint in ("auto", "last"):
         assert fit(f"--ckpt_path={checkpoint}", "--trainer.max_epochs=2", "--seed_everything=1") == 2
-        assert "seed_everything was 0, is 1 in runs/digits/teacher" in capsys.readouterr().err
+        assert (
+            "seed_everything was 0, is now 1: expected the configuration that the run in runs/digits/teacher"
+            in capsys.readouterr().err
+        )
     assert run.config.read_text() == began
     assert fit("--ckpt_path=auto", "--trainer.max_epochs=2", "--seed_everything=1", "--resume_changed=true") == 0
     assert run.read_result()["epochs"] == 2
