@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 import kdlight
-import kdlight.methods
+from kdlight import methods
+from kdlight.data.base.files_module import ImageFilesArguments, ImageFilesDataModule, WithValidation
+from kdlight.data.base.image_module import ImageDataModule, ImageDataModuleArguments
+from kdlight.data.cifar import CIFARArguments, CIFARDataModule
+from kdlight.data.image_folder import ImageFolderArguments
 from kdlight.lazy import write_stubs
 from kdlight.methods.base.distiller import DistillerArguments
 from kdlight.methods.base.feature_distiller import FeatureDistillerArguments, FeatureDistillerArgumentsWithoutCE
@@ -21,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = Path(kdlight.__path__[0])
 
 CORRECT = """
-from kdlight.data import DigitsDataModule
+from kdlight.data import CIFAR10DataModule, DigitsDataModule, ImageFolderDataModule
 from kdlight.losses import kd_loss
 from kdlight.methods import KD, RID, TwoPhaseDistiller
 from kdlight.models import Frozen, resnet8, resnet20
@@ -30,6 +34,9 @@ shape = DigitsDataModule.image_shape
 student, teacher = resnet8(10, shape), resnet20(10, shape)
 method = KD(student, teacher, temperature=2.0, ce_weight=0.5, standardize_logits=True, teacher_weights="t.ckpt")
 method = KD(student, Frozen(teacher), compile=False, student_weights=None)
+DigitsDataModule(batch_size=32, seed=None)
+CIFAR10DataModule("data", val_size=0, download=True, label_noise=0.5)
+ImageFolderDataModule("images", num_workers=0, train_per_class=3)
 other = RID(student, teacher, lambda2=10.0, kd_weight=0.1, untrained_teacher=True, channels_last=False)
 reveal_type(KD)
 reveal_type(method.temperature)
@@ -38,6 +45,7 @@ reveal_type(student)
 """
 
 WRONG = """
+from kdlight.data import CIFAR10DataModule, DigitsDataModule, ImageFolderDataModule
 from kdlight.methods import KD, RID
 from kdlight.models import resnet8
 
@@ -50,6 +58,10 @@ KD(net, net, untrained_teacher="yes")
 KD(net, net, compile="yes")
 RID(net, net)
 RID(net, net, lambda2=1.0, ce_weight=1.0)
+DigitsDataModule(batchsize=4)
+DigitsDataModule(batch_size="4")
+CIFAR10DataModule(val_sice=0)
+ImageFolderDataModule("images", photographs=True)
 """
 
 
@@ -77,13 +89,13 @@ def test_a_users_script_is_checked(tmp_path: Path) -> None:
     assert not any('"Any"' in words for words in known)
     first = WRONG.splitlines().index("KD(net, net, temperatur=2.0)") + 1
     lines = {int(line) for script, line, kind, _ in said if script == "wrong" and kind == "error"}
-    assert lines == set(range(first, first + 8))
+    assert lines == set(range(first, first + 12))
 
 
-def passed_on(name: str) -> dict[str, object]:
+def passed_on(base: type) -> dict[str, object]:
     """The optional arguments of a base class and of its own bases, with their types."""
     found: dict[str, object] = {}
-    for owner in getattr(kdlight.methods, name).__mro__:
+    for owner in base.__mro__:
         if not owner.__module__.startswith("kdlight.") or "__init__" not in vars(owner):
             continue
         types = typing.get_type_hints(owner.__init__)
@@ -94,17 +106,26 @@ def passed_on(name: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "left_out"),
+    ("base", "arguments", "left_out"),
     [
-        ("Learner", LearnerArguments, set()),
-        ("Distiller", DistillerArguments, set()),
-        ("LogitDistiller", LogitDistillerArguments, set()),
-        ("LogitDistiller", LogitDistillerArgumentsWithoutCE, {"ce_weight"}),
-        ("FeatureDistiller", FeatureDistillerArguments, set()),
-        ("FeatureDistiller", FeatureDistillerArgumentsWithoutCE, {"ce_weight"}),
-        ("TwoPhaseDistiller", TwoPhaseDistillerArguments, set()),
+        (methods.Learner, LearnerArguments, set()),
+        (methods.Distiller, DistillerArguments, set()),
+        (methods.LogitDistiller, LogitDistillerArguments, set()),
+        (methods.LogitDistiller, LogitDistillerArgumentsWithoutCE, {"ce_weight"}),
+        (methods.FeatureDistiller, FeatureDistillerArguments, set()),
+        (methods.FeatureDistiller, FeatureDistillerArgumentsWithoutCE, {"ce_weight"}),
+        (methods.TwoPhaseDistiller, TwoPhaseDistillerArguments, set()),
+        (ImageDataModule, ImageDataModuleArguments, {"val_size", "augment", "mean", "std"}),
+        (ImageDataModule, WithValidation, {"augment", "mean", "std"}),
+        (CIFARDataModule, CIFARArguments, {"mean", "std", "mirrors"}),
+        (ImageFilesDataModule, ImageFilesArguments, {"val_size"}),
+        (
+            ImageFilesDataModule,
+            ImageFolderArguments,
+            {"val_size", "image_size", "mean", "std", "photographs"},
+        ),
     ],
 )
-def test_arguments_that_are_passed_on_are_those_of_the_base(name: str, arguments: type, left_out: set[str]) -> None:
-    expected = {key: kind for key, kind in passed_on(name).items() if key not in left_out}
+def test_arguments_that_are_passed_on_are_those_of_the_base(base: type, arguments: type, left_out: set[str]) -> None:
+    expected = {key: kind for key, kind in passed_on(base).items() if key not in left_out}
     assert typing.get_type_hints(arguments) == expected

@@ -7,17 +7,18 @@ __all__ = ["CIFAR10DataModule", "CIFAR100DataModule"]
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
 from pydantic import Field
 
-from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.image_module import ImageDataModule, ImageDataModuleArguments
 from kdlight.data.base.samples import Samples
 from kdlight.data.sources.archives import Archive, describe_remedy, fetch_archive
 from kdlight.data.sources.cifar_files import CIFAR10, CIFAR100, Layout, find_layout, read_files
 from kdlight.errors import MissingFileError, UserError
 from kdlight.ranges import NonNegativeInt
+from kdlight.unpack import Unpack
 
 TrainBatches = Annotated[int, Field(ge=1, le=5)]
 
@@ -30,6 +31,15 @@ CIFAR100_CLASSES = """
     skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
     tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """
+
+
+class CIFARArguments(ImageDataModuleArguments, total=False):
+    """The arguments that `CIFAR10DataModule` and `CIFAR100DataModule` pass on to `CIFARDataModule`."""
+
+    val_size: NonNegativeInt
+    augment: bool
+    download: bool
+    accept_modified: bool
 
 
 class CIFARDataModule(ImageDataModule):
@@ -67,7 +77,7 @@ class CIFARDataModule(ImageDataModule):
         augment: bool = True,
         download: bool = False,
         accept_modified: bool = False,
-        **options: Any,
+        **options: Unpack[ImageDataModuleArguments],
     ) -> None:
         super().__init__(mean=mean, std=std, val_size=val_size, augment=augment, **options)
         self.data_dir = Path(data_dir).expanduser()
@@ -162,7 +172,7 @@ class CIFAR10DataModule(CIFARDataModule):
             "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
         ),
         train_batches: TrainBatches | None = None,
-        **options: Any,
+        **options: Unpack[CIFARArguments],
     ) -> None:
         super().__init__(data_dir, mean=mean, std=std, mirrors=mirrors, **options)
         self.train_batches = train_batches
@@ -207,6 +217,6 @@ class CIFAR100DataModule(CIFARDataModule):
             "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
             "https://dataset.bj.bcebos.com/cifar/cifar-100-python.tar.gz",
         ),
-        **options: Any,
+        **options: Unpack[CIFARArguments],
     ) -> None:
         super().__init__(data_dir, mean=mean, std=std, mirrors=mirrors, **options)

@@ -9,16 +9,17 @@ __all__ = ["CUBDataModule"]
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
-from kdlight.data.base.files_module import ImageFilesDataModule
+from kdlight.data.base.files_module import ImageFilesArguments, ImageFilesDataModule
 from kdlight.data.sources.archives import Archive, describe_remedy, fetch_archive
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import Listing, check_count
 from kdlight.errors import MissingFileError, UserError
 from kdlight.ranges import NonNegativeInt
+from kdlight.unpack import Unpack
 
 ARCHIVES = (
     Archive("CUB_200_2011.tgz", "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081", "CUB_200_2011"),
@@ -59,7 +60,7 @@ class CUBDataModule(ImageFilesDataModule):
         download: bool = False,
         mirrors: Sequence[str] = ADDRESSES,
         accept_modified: bool = False,
-        **options: Any,
+        **options: Unpack[ImageFilesArguments],
     ) -> None:
         super().__init__(data_dir, val_size=val_size, **options)
         self.root = self.data_dir / "CUB_200_2011"

@@ -5,16 +5,17 @@ __all__ = ["DigitsDataModule"]
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.image_module import ImageDataModule, ImageDataModuleArguments
 from kdlight.data.base.samples import Samples
 from kdlight.data.base.splits import SPLIT_SEED, draw_stratified_order
 from kdlight.ranges import NonNegativeInt
 from kdlight.streams import Stream, make_generator
+from kdlight.unpack import Unpack
 
 TEST_SIZE = 360  # a fifth of the images; scikit-learn does not divide them into training and test images
 
@@ -47,7 +48,7 @@ class DigitsDataModule(ImageDataModule):
         augment: bool = False,
         mean: Sequence[float] = (0.3052,),
         std: Sequence[float] = (0.3758,),
-        **options: Any,
+        **options: Unpack[ImageDataModuleArguments],
     ) -> None:
         super().__init__(val_size=val_size, augment=augment, mean=mean, std=std, **options)
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from kdlight.data.base.files_module import IMAGENET_MEAN, IMAGENET_STD, ImageFilesDataModule
+from kdlight.data.base.image_module import ImageDataModuleArguments
 from kdlight.data.base.samples import Split
 from kdlight.data.base.splits import hold_out
 from kdlight.data.sources.broken_files import leave_out_broken
@@ -19,11 +20,20 @@ from kdlight.data.sources.image_sizes import find_typical_side
 from kdlight.data.sources.listing import Listing, check_classes, list_classes, list_images
 from kdlight.errors import UserError
 from kdlight.ranges import FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from kdlight.unpack import Unpack
 
 IMAGE_SIZE = 224  # the size for which most networks for photographs are made
 SMALLEST = 64  # networks for photographs halve the size five times, so 64 pixels become 2
 STRIDE = 32
 HELD_OUT = 0.15  # the fraction of images held out for validation, and for the test if the folder has no test set
+
+
+class ImageFolderArguments(ImageDataModuleArguments, total=False):
+    """The arguments that `ImageFolderDataModule` passes on to `ImageFilesDataModule`, which explains them."""
+
+    resize_size: PositiveInt | None
+    num_workers: NonNegativeInt | None
+    augment: bool
 
 
 class ImageFolderDataModule(ImageFilesDataModule):
@@ -75,7 +85,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         num_classes: PositiveInt | None = None,
         test_folder: str | None = None,
         val_size: NonNegativeInt | None = None,
-        **options: Any,
+        **options: Unpack[ImageFolderArguments],
     ) -> None:
         super().__init__(
             data_dir,

@@ -6,13 +6,14 @@ O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015, 
 __all__ = ["ImageNetDataModule"]
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from kdlight.data.base.files_module import ImageFilesDataModule
+from kdlight.data.base.files_module import ImageFilesArguments, ImageFilesDataModule
 from kdlight.data.sources.image_files import ImageFiles
 from kdlight.data.sources.listing import check_classes, check_count, list_classes, list_images
 from kdlight.errors import MissingFileError
 from kdlight.ranges import NonNegativeInt, PositiveInt
+from kdlight.unpack import Unpack
 
 TRAIN_IMAGES, TEST_IMAGES = 1_281_167, 50_000
 REMEDY = (
@@ -47,7 +48,7 @@ class ImageNetDataModule(ImageFilesDataModule):
         num_classes: PositiveInt = 1000,
         download: bool = False,
         accept_modified: bool = False,
-        **options: Any,
+        **options: Unpack[ImageFilesArguments],
     ) -> None:
         super().__init__(data_dir, val_size=val_size, **options)
         self.num_classes = num_classes

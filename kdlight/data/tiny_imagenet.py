@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
@@ -20,13 +20,14 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.image_module import ImageDataModule, ImageDataModuleArguments
 from kdlight.data.base.samples import Samples
 from kdlight.data.sources.archives import Archive, describe_remedy, fetch_archive
 from kdlight.data.sources.decoding import decode
 from kdlight.data.sources.listing import Listing, check_classes, check_count, list_images
 from kdlight.errors import MissingFileError, UserError
 from kdlight.ranges import NonNegativeInt, PositiveInt
+from kdlight.unpack import Unpack
 
 FOLDER = "tiny-imagenet-200"
 ARCHIVES = (
@@ -78,7 +79,7 @@ class TinyImageNetDataModule(ImageDataModule):
         download: bool = False,
         mirrors: Sequence[str] = ADDRESSES,
         accept_modified: bool = False,
-        **options: Any,
+        **options: Unpack[ImageDataModuleArguments],
     ) -> None:
         super().__init__(mean=mean, std=std, val_size=val_size, augment=augment, **options)
         self.data_dir = Path(data_dir).expanduser()

@@ -8,14 +8,33 @@ from typing import Any, ClassVar
 
 from lightning.fabric.utilities import suggested_max_num_workers
 
-from kdlight.data.base.image_module import ImageDataModule
+from kdlight.data.base.image_module import ImageDataModule, ImageDataModuleArguments
 from kdlight.data.sources.image_files import ImageFiles, encode_paths
 from kdlight.data.sources.listing import Listing
 from kdlight.data.views.view_kinds import ResizedCrops, ViewKind
 from kdlight.errors import UserError
 from kdlight.ranges import NonNegativeInt, PositiveInt
+from kdlight.unpack import Unpack
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class WithValidation(ImageDataModuleArguments):
+    """The arguments that `ImageFilesDataModule` passes on to `ImageDataModule`; `val_size` has no default there."""
+
+    val_size: NonNegativeInt
+
+
+class ImageFilesArguments(ImageDataModuleArguments, total=False):
+    """The arguments that data modules of files pass on to `ImageFilesDataModule`, which explains them."""
+
+    image_size: PositiveInt
+    resize_size: PositiveInt | None
+    num_workers: NonNegativeInt | None
+    mean: Sequence[float]
+    std: Sequence[float]
+    augment: bool
+    photographs: bool
 
 
 class ImageFilesDataModule(ImageDataModule):
@@ -54,7 +73,7 @@ class ImageFilesDataModule(ImageDataModule):
         std: Sequence[float] = IMAGENET_STD,
         augment: bool = True,
         photographs: bool = False,
-        **options: Any,
+        **options: Unpack[WithValidation],
     ) -> None:
         self.image_size = image_size
         self.resize_size = image_size * 256 // 224 if resize_size is None else resize_size

@@ -4,7 +4,7 @@ __all__ = ["ImageDataModule"]
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor
@@ -29,6 +29,17 @@ from kdlight.errors import UserError
 from kdlight.processes import read_run_seed
 from kdlight.ranges import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, RangeCheck, Seed
 from kdlight.streams import Stream, make_generator
+
+
+class ImageDataModuleArguments(TypedDict, total=False):
+    """The arguments that data modules pass on to `ImageDataModule`, which explains them and has their defaults."""
+
+    labels: bool
+    train_per_class: PositiveInt | None
+    label_noise: Fraction
+    batch_size: PositiveInt
+    eval_batch_size: PositiveInt
+    seed: Seed | None
 
 
 class ImageDataModule(ArgumentRecord, RangeCheck, SplitDataModule):
