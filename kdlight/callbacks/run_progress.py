@@ -161,23 +161,14 @@ class RunProgress(ProgressBar):
             self._updated = time.monotonic()
             figures = "  ".join(figure for figure in (self._loss, self._accuracy) if figure)
             self._bar.update(self._bar.task_ids[0], figures=figures, **changes)
-            if not self._can_draw(self._bar.console) and time.monotonic() - self._logged >= LOGGED_EVERY:
+            if not _can_draw(self._bar.console) and time.monotonic() - self._logged >= LOGGED_EVERY:
                 self._logged = time.monotonic()
-                self._print_line(self._bar)
-
-    def _can_draw(self, console: Console) -> bool:
-        return console.is_terminal or console.is_jupyter
-
-    def _print_line(self, bar: Progress) -> None:
-        task = bar.tasks[0]
-        left = "" if task.time_remaining is None else f"{timedelta(seconds=round(task.time_remaining))} left"
-        parts = (task.description, f"{task.percentage:.0f} %", task.fields["figures"], left)
-        bar.console.print("  ".join(part for part in parts if part), markup=False, highlight=False)
+                _print_line(self._bar)
 
     def _is_due(self) -> bool:
         if self._bar is None:
             return False
-        every = EVERY if self._can_draw(self._bar.console) else LOGGED_EVERY
+        every = EVERY if _can_draw(self._bar.console) else LOGGED_EVERY
         return time.monotonic() - self._updated >= every
 
     def _end(self) -> None:
@@ -185,6 +176,19 @@ class RunProgress(ProgressBar):
         if bar is not None:
             bar.stop()
             self._loss = self._accuracy = ""
+
+
+def _can_draw(console: Console) -> bool:
+    """Return whether a console can draw a bar; a file cannot."""
+    return console.is_terminal or console.is_jupyter
+
+
+def _print_line(bar: Progress) -> None:
+    """Print the text of a bar."""
+    task = bar.tasks[0]
+    left = "" if task.time_remaining is None else f"{timedelta(seconds=round(task.time_remaining))} left"
+    parts = (task.description, f"{task.percentage:.0f} %", task.fields["figures"], left)
+    bar.console.print("  ".join(part for part in parts if part), markup=False, highlight=False)
 
 
 def _count_all_batches(trainer: Trainer) -> float | None:
