@@ -44,6 +44,7 @@ STAND_INS = {
     "NEW_IMAGES": "new",
     "PAIR.yaml": "configs/pairs/resnet56-resnet20.yaml",
     "METHOD": "dkd",
+    "MODULE": "digits",
     "x.yaml": "kd.yaml",  # the method that the reader is about to write
 }
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]

@@ -47,7 +47,7 @@ def test_from_a_folder_of_images_to_onnx(tmp_path, monkeypatch, capsys):
         rows = list(csv.DictReader(stream))
     assert [row["file"] for row in rows] == ["new/0.jpg", "new/1.jpg", "new/2.jpg"]
     assert {row["class"] for row in rows} <= {"class0", "class1", "class2"}
-    assert "same class on" in capsys.readouterr().out
+    assert "the same class for" in capsys.readouterr().out
 
 
 @pytest.mark.slow

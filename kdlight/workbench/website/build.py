@@ -64,8 +64,8 @@ def collect_pages(root: Path, sources: Path) -> None:
     """
     guides = list(list_guides(root))
     notebooks = [path.relative_to(root) for path in sorted((root / "notebooks").glob("*.ipynb"))]
-    about = Path("notebooks") / FRONT
-    for path in [Path(FRONT), Path("CONTRIBUTING.md"), Path("CHANGELOG.md"), about, *guides]:
+    about = [path.relative_to(root) for path in sorted((root / "notebooks").rglob(FRONT))]
+    for path in [Path(FRONT), Path("CONTRIBUTING.md"), Path("CHANGELOG.md"), *about, *guides]:
         copy_page(root, path, sources)
     for path in notebooks:
         copy_file(root / path, sources / path)
@@ -75,7 +75,7 @@ def collect_pages(root: Path, sources: Path) -> None:
     reference.write_pages(sources / "reference")
     front = (sources / FRONT).read_text(encoding="utf-8")
     (sources / FRONT).unlink()
-    (sources / "index.md").write_text(front + write_contents(guides, [about, *notebooks]), encoding="utf-8")
+    (sources / "index.md").write_text(front + write_contents(guides, [*about, *notebooks]), encoding="utf-8")
 
 
 def list_guides(root: Path) -> Iterable[Path]:
