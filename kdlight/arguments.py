@@ -4,7 +4,7 @@ import copy
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
@@ -31,8 +31,7 @@ class ArgumentRecord:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make the object and store its arguments."""
         made = super().__new__(cls)
-        parameters = list(inspect.signature(cls.__init__).parameters)[1:]
-        given = {**dict(zip(parameters, args, strict=False)), **kwargs}  # __init__ refuses wrong arguments
+        given = _name_arguments(cls, args, kwargs)  # __init__ refuses wrong arguments
         # Torch modules override `__setattr__`, and it expects that their constructor has run. `vars` bypasses it.
         vars(made)["built_from"] = {
             "class_path": find_import_path(cls),
@@ -79,12 +78,20 @@ def describe(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return describe(asdict(value))
     if isinstance(value, functools.partial) and _is_importable(value.func):
-        given = inspect.signature(value.func).bind_partial(*value.args, **value.keywords).arguments
+        given = _name_arguments(value.func, value.args, value.keywords)
         return {"class_path": find_import_path(value.func), "init_args": describe(given)}
     if isinstance(value, type) and _is_importable(value):
         return find_import_path(value)
     kind = value if inspect.isfunction(value) else type(value)
     return f"{UNKNOWN}{kind.__module__}.{kind.__qualname__}"
+
+
+def _name_arguments(made: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return positional and named arguments of a class or function by name."""
+    # Not the signature of the class: that of an `ArgumentRecord` is the one of `__new__`.
+    called: Any = made.__init__ if isinstance(made, type) else made  # type: ignore[misc]  # not an instance
+    names = list(inspect.signature(called).parameters)[isinstance(made, type) :] if args else []
+    return {**dict(zip(names, args, strict=False)), **kwargs}
 
 
 def _is_importable(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """Types for the annotations of numeric arguments; each type allows a range of numbers.
 
 On the command line, jsonargparse checks these annotations. `RangeCheck` and `check_ranges` apply the same check to
-constructors and functions that are called from Python.
+constructors and functions that are called from Python, and also check bools, choices and the names of arguments.
 """
 
 __all__ = [
@@ -97,7 +97,8 @@ def check_ranges(function: Function) -> Function:
         try:
             given = signature.bind_partial(*arguments, **options).arguments
         except TypeError:  # calling the function, below, raises the same error
-            _require_known(arguments[0], options, signature) if function.__name__ == "__init__" else None
+            if function.__name__ == "__init__":
+                _require_known(arguments[0], options, signature)
             given = {}
         for name in kinds.keys() & given.keys():
             value = given[name].item() if isinstance(given[name], np.generic) else given[name]

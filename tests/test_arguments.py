@@ -1,5 +1,7 @@
 """Objects are recorded as a configuration writes them."""
 
+import functools
+
 import pytest
 import torch
 
@@ -27,3 +29,13 @@ def test_every_function_of_the_zoo_is_recorded(name):
         "class_path": f"kdlight.models.{name}",
         "init_args": {"num_classes": 10, "image_shape": [3, 32, 32]},
     }
+
+
+def build_anything(name, width=1, **options):
+    """A builder such as timm's, which takes any argument."""
+
+
+def test_a_partial_is_described_with_all_its_arguments():
+    described = describe(functools.partial(build_anything, "tiny", 2, depth=3))
+    assert described["class_path"].endswith("build_anything")
+    assert described["init_args"] == {"name": "tiny", "width": 2, "depth": 3}

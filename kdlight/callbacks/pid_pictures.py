@@ -18,7 +18,7 @@ PREFIXES = ("pid", "pid_train", "pid_test")  # how the keys of logged PID values
 
 
 class PIDPictures:
-    """The part of `PIDMonitor` that dashboards use (see `PanelSource` and `PictureSource` in `kdlight.runs`)."""
+    """The part of `PIDMonitor` for W&B: a `PanelSource` and a `PictureSource`, see kdlight/runs/wandb_record.py."""
 
     def list_panels(self, stages: int) -> dict[str, bool]:
         """Return for each key of logged values whether it gets a panel. A key may end in ``*``.

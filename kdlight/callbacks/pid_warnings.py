@@ -15,7 +15,7 @@ FEW = 100  # a measurement on fewer images is said to be rough
 
 
 class PIDWarnings:
-    """Warns of values that are missing from the log, and of values close to a limit set by the number of symbols."""
+    """Warns of values that are missing or rough, and of values close to a limit set by the number of symbols."""
 
     def __init__(self) -> None:
         self._given: set[str] = set()
@@ -50,7 +50,7 @@ class PIDWarnings:
         if images < FEW and self._is_new("few images"):
             rank_zero_info(
                 f"PIDMonitor: the PID is measured on {images} images; on fewer than {FEW}, it is rough and can fall "
-                "below 0; compare it with its intervals, or hold out more images (val_size)"
+                "below 0; look at its intervals, or hold out more images (val_size)"
             )
         for stage, found in report.stages.items():
             if found.capped and self._is_new(f"cap of {stage}"):

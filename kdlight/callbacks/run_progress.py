@@ -149,11 +149,13 @@ class RunProgress(ProgressBar):
         self._bar.start()
 
     def _lacks_widgets(self) -> bool:
-        """Return whether this is a notebook that cannot draw the bar, and say once what to install."""
+        """Return whether this is a notebook that cannot draw a bar, and say once what to install."""
         lacks = (self.console or get_console()).is_jupyter and find_spec("ipywidgets") is None
         if lacks and not self._said:
             self._said = True
-            rank_zero_info("no progress bar but lines: in a notebook, a bar needs ipywidgets (pip install ipywidgets)")
+            rank_zero_info(
+                "progress is printed as lines; a bar in a notebook needs ipywidgets (pip install ipywidgets)"
+            )
         return lacks
 
     def _show(self, **changes: Any) -> None:

@@ -67,7 +67,7 @@ def compose(files: Sequence[str | Path]) -> dict[str, Any]:
 
     Raises:
         MissingFileError: If a file does not exist; the message names the file that refers to it.
-        UserError: If a file is not a YAML mapping, or refers to itself.
+        UserError: If a file is not a YAML mapping or refers to itself, or a value stands for an object made in Python.
     """
     trail = Trail((), [])
     given = [_name_own_folder(part) for file in files for part in _read_parts(Path(file), trail)]

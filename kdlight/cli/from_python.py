@@ -203,10 +203,8 @@ def _resolve(described: dict[str, Any]) -> str:
         parser = make_run_parser("fit")
         try:
             text: str = parser.dump(parser.parse_object({**described, "trainer": known}), skip_unset=False)
-        except (
-            ArgumentError
-        ):  # the parser cannot import a class that is described, such as one defined inside a function
-            pass
+        except ArgumentError:
+            pass  # the parser cannot import a class that is described, such as one defined inside a function
         else:
             if not undescribed:
                 return text

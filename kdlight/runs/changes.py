@@ -123,7 +123,8 @@ def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 def _learns(callback: Any) -> bool:
     """Return whether a callback, as a configuration describes it, influences training."""
-    path = callback.get("class_path", "") if isinstance(callback, Mapping) else str(callback).removeprefix(UNKNOWN)
+    described = callback.get("class_path") if isinstance(callback, Mapping) else callback
+    path = str(described or "").removeprefix(UNKNOWN)
     if path.startswith(("lightning.", "pytorch_lightning.")):
         return any(part in path.rpartition(".")[2] for part in LEARNING)
     return bool(path) and not getattr(locate(path), "only_observes", False)

@@ -58,7 +58,7 @@ def add_run_options(
         The trainer's arguments logger, callbacks, plugins and enable_checkpointing.
 
     Raises:
-        UserError: If one of the loggers or callbacks is none.
+        UserError: If one of the loggers is not a `Logger`, or one of the callbacks not a `Callback`.
     """
     loggers = _list_objects("logger", options.get("logger"), Logger)
     for logger in loggers:

@@ -15,14 +15,19 @@ import kdlight
 from kdlight.cli.imports import suggest
 from kdlight.errors import UserError
 from kdlight.lazy import find_public_names
-from kdlight.workbench import source_classes
 from kdlight.workbench.command_parser import CommandParser
-from kdlight.workbench.source_classes import Argument, SourceClass, describe, format_arguments, read_classes
+from kdlight.workbench.source_classes import (
+    Argument,
+    SourceClass,
+    describe,
+    format_arguments,
+    list_arguments,
+    read_classes,
+)
 
 FOLDER = Path(kdlight.__file__).parent / "methods"
 ROOT = "Learner"
 SHARED = ("LogitDistiller", "FeatureDistiller", "Distiller", ROOT)
-NETWORKS = ("student", "teacher")
 CITATION = re.compile(r'([^":.]+), "([^"]+)"[^"]*?\b((?:19|20)\d\d)\b')
 
 
@@ -49,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     if wanted.lower() not in found:
         hint = suggest(wanted.lower(), methods) or "; `kdlight methods` lists them"
         raise UserError(f"there is no method '{wanted}'{hint}")
-    describe(found[wanted.lower()], Console(), hidden=NETWORKS)
+    describe(found[wanted.lower()], Console())
 
 
 def make_parser() -> CommandParser:
@@ -67,11 +72,6 @@ def list_methods() -> dict[str, SourceClass]:
     return {
         method.stem: method for method in sorted(methods, key=lambda method: method.stem) if method.derives_from(ROOT)
     }
-
-
-def list_arguments(method: SourceClass) -> list[tuple[SourceClass, list[Argument]]]:
-    """Return a method's arguments except ``student`` and ``teacher``, grouped by the class that takes them."""
-    return source_classes.list_arguments(method, hidden=NETWORKS)
 
 
 def find_what_it_distils(method: SourceClass) -> str:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 LINE_END = re.compile(r"(?<!\n)\n(?=[^\s-])")  # the end of a line within a paragraph
+UNSHOWN = ("self", "student", "teacher")
 MEANING = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
@@ -84,16 +85,12 @@ def read_classes(folder: Path) -> dict[str, SourceClass]:
     return {name: read(name) for name in nodes}
 
 
-def list_arguments(made: SourceClass, hidden: Iterable[str] = ()) -> list[tuple[SourceClass, list[Argument]]]:
-    """Return the arguments of a class, grouped by the class whose constructor takes them.
+def list_arguments(made: SourceClass) -> list[tuple[SourceClass, list[Argument]]]:
+    """Return the arguments of a class without `UNSHOWN`, grouped by the class whose constructor takes them.
 
     The class itself comes first. The arguments of a base are included if all constructors before it take ``**options``.
-
-    Args:
-        made: The class.
-        hidden: Names of arguments to leave out.
     """
-    by_owner, seen = [], {"self", *hidden}
+    by_owner, seen = [], set(UNSHOWN)
     for owner in (made, *made.bases):
         constructor = next((line for line in owner.node.body if getattr(line, "name", "") == "__init__"), None)
         if not isinstance(constructor, ast.FunctionDef):
@@ -118,18 +115,12 @@ def format_arguments(arguments: Iterable[Argument]) -> str:
     return ", ".join(f"{argument.name}={argument.default}" for argument in arguments)
 
 
-def describe(made: SourceClass, console: Console, hidden: Iterable[str] = ()) -> None:
-    """Print the docstrings of a class and of its file, and the arguments, including the inherited arguments.
-
-    Args:
-        made: The class.
-        console: Where to print.
-        hidden: Names of arguments to leave out.
-    """
+def describe(made: SourceClass, console: Console) -> None:
+    """Print the docstrings of a class and of its file, and the arguments, including the inherited arguments."""
     for doc in (made.opening, made.text):
         text = doc.partition("\nArgs:")[0].strip()
         console.print(LINE_END.sub(" ", text), end="\n\n", markup=False, highlight=False)
-    for owner, given in list_arguments(made, hidden):
+    for owner, given in list_arguments(made):
         rows = Table(title=f"{owner.name}'s arguments", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("argument", "default", ""):
             rows.add_column(heading, no_wrap=heading == "argument")

@@ -57,7 +57,7 @@ def test_in_a_notebook_without_ipywidgets_it_says_once_what_to_install(tmp_path,
     with caplog.at_level("INFO"), warnings.catch_warnings(record=True) as warned:
         trainer(tmp_path, 2, callbacks=[bar], enable_progress_bar=True).fit(build(Supervised), datamodule=module)
     assert [record.message for record in caplog.records if "ipywidgets" in record.message] == [
-        "no progress bar but lines: in a notebook, a bar needs ipywidgets (pip install ipywidgets)"
+        "progress is printed as lines; a bar in a notebook needs ipywidgets (pip install ipywidgets)"
     ]
     assert not any("ipywidgets" in str(each.message) for each in warned)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from kdlight.__main__ import main
-from kdlight.workbench.list_methods import find_paper, find_what_it_distils, list_arguments, list_methods
-from kdlight.workbench.source_classes import Argument
+from kdlight.workbench.list_methods import find_paper, find_what_it_distils, list_methods
+from kdlight.workbench.source_classes import Argument, list_arguments
 from tests.methods.conftest import ROOT
 from tests.methods.conftest import shipped as concrete
 

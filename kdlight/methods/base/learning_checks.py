@@ -1,4 +1,4 @@
-"""Refuse runs in which the student cannot learn, and loss terms that are not scalar tensors."""
+"""Refuse runs in which the student cannot learn or does not fit the data, and loss terms of a wrong form."""
 
 import inspect
 from collections.abc import Mapping

@@ -15,8 +15,7 @@ from kdlight.errors import UserError
 from kdlight.files import parse_path
 from kdlight.workbench.command_parser import CommandParser
 from kdlight.workbench.data_options import read_data_options
-
-FORMATS = ("safetensors", "onnx", "torch-export")
+from kdlight.workbench.export.formats import FILES, INT8
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"--images: expected at least 1, got {options.images}")
     # These modules import torch, which takes long. So they are imported only after --help and the parser's errors.
     from kdlight.workbench.export.deployed import require_onnx
-    from kdlight.workbench.export.export_student import INT8, export_student
+    from kdlight.workbench.export.export_student import export_student
     from kdlight.workbench.finished_runs import Run
 
     if options.format == "onnx":
@@ -57,7 +56,7 @@ def make_parser() -> CommandParser:
     """Make the parser of the command's options."""
     parser = CommandParser("kdlight export", description=__doc__)
     parser.add_run()
-    parser.add_argument("--format", choices=FORMATS, default="onnx", help="format of the file; onnx by default")
+    parser.add_argument("--format", choices=tuple(FILES), default="onnx", help="format of the file; onnx by default")
     parser.add_argument("--quantize", choices=("int8",), help="also write an int8 file; needs --format onnx")
     parser.add_argument("--output", type=parse_path, metavar="DIR", help="a new folder; RUN/export-FORMAT by default")
     parser.add_argument("--images", type=int, default=500, metavar="N", help="number of test images for the check")

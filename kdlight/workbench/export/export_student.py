@@ -21,9 +21,8 @@ from kdlight.workbench.export.deployed import (
     write_safetensors,
     write_torch_export,
 )
+from kdlight.workbench.export.formats import FILES, INT8
 
-FILES = {"safetensors": "model.safetensors", "onnx": "model.onnx", "torch-export": "model.pt2"}
-INT8 = "model-int8.onnx"
 TOLERANCE = 1e-4  # the largest allowed difference of logits is this times max(1, largest absolute logit)
 BATCH = 50
 CALIBRATION = 200  # number of training images on which the activations' ranges are measured for an int8 file

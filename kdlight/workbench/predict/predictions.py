@@ -142,7 +142,7 @@ def write_rows(
         The number of images.
     """
     count, writer = 0, None
-    for count, prediction in enumerate(predictions, start=1):  # noqa: B007
+    for count, prediction in enumerate(predictions, start=1):  # noqa: B007  # `count` is returned
         probability, place = prediction.probabilities.max(0)
         row: dict[str, Any] = {"file": prediction.file, "class": class_names[int(place)]}
         row["probability"] = round(float(probability), 6)
